@@ -1,0 +1,55 @@
+# Each target does its own set-up: a virtual environment in .venv, filled once (the stamps say with what).
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+export PYTHONPATH := $(CURDIR)
+
+.PHONY: demo test lint unit compat compat-full scoreboard bench clean
+
+demo: .stamps/demo  ## train the digits classifier with `import torch` resolved to jtorch; no torch needed
+	$(PY) -m jtorch examples/digits_cnn.py
+
+test: lint unit compat  ## everything CI runs
+
+lint: .stamps/test
+	$(VENV)/bin/ruff check jtorch compat tests examples tools
+	$(VENV)/bin/lint-imports
+	$(PY) -m mypy
+
+unit: .stamps/test  ## jtorch by itself: real torch is installed but must not be needed
+	$(PY) -m pytest tests -n $(JOBS) --dist loadfile
+
+compat: .stamps/test  ## jtorch beside real torch
+	$(PY) -m pytest compat -n $(JOBS) --dist worksteal
+
+compat-full: .stamps/test  ## all samples, all dtypes: hours
+	$(PY) -m compat.opdb --full -j $(JOBS)
+	$(PY) -m compat.moduledb --full -j $(JOBS)
+	$(PY) -m pytest compat -m 'slow or full or not slow'
+
+scoreboard: .stamps/test  ## the default samples of every entry; rewrites compat/scoreboard/ and docs/scoreboard.md
+	$(PY) -m compat.opdb -j $(JOBS) --write
+	$(PY) -m compat.moduledb -j $(JOBS) --write
+	$(PY) -m compat.surface --write
+
+bench: .stamps/test  ## µs per operator, ms per step, time to first step; rewrites docs/benchmarks.md
+	$(PY) -m compat.bench --write
+
+$(PY):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed: set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+.stamps/demo: pyproject.toml | $(PY)
+	$(PIP) -e '.[demo]'
+	@mkdir -p .stamps && touch $@
+
+.stamps/test: pyproject.toml | $(PY)
+	$(PIP) -e '.[demo,tensorboard,safetensors,compat,dev]'
+	@mkdir -p .stamps && touch $@ .stamps/demo
+
+clean:
+	rm -rf $(VENV) .stamps .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""jtorch beside real torch: the only place of the project that imports torch."""

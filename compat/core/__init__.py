@@ -1,0 +1,1 @@
+"""What a tensor is, beside torch."""

@@ -1,0 +1,318 @@
+"""What every runner of compat/ shares: a record per case, isolated workers, the lists of gaps, and the scoreboard's files.
+
+A case (an operator, a module) is run in a worker process, so that a crash or a hang costs that case and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+BOARD = ROOT / "compat" / "scoreboard"
+GAPS = ROOT / "compat" / "gaps.toml"
+DOCS = ROOT / "docs"
+
+
+@dataclass
+class Check:
+    """One check of one case: how often it passed and failed, the first failure, or why it does not apply."""
+
+    passed: int = 0
+    failed: int = 0
+    first: str = ""
+    skip: str = ""
+
+    @property
+    def mark(self) -> str:
+        return "fail" if self.failed else "pass" if self.passed else "skip"
+
+
+@dataclass
+class Record:
+    """All checks of one case. ``status``: pass, fail, missing, crash, timeout, or skip (nothing applies)."""
+
+    name: str
+    checks: dict[str, Check] = field(default_factory=dict)
+    seconds: float = 0.0
+    note: str = ""
+    state: str = ""  # set from outside: crash, timeout
+    details: list[str] = field(default_factory=list)
+
+    def ok(self, check: str) -> None:
+        self.checks.setdefault(check, Check()).passed += 1
+
+    def fail(self, check: str, text: str, detail: str = "") -> None:
+        entry = self.checks.setdefault(check, Check())
+        entry.failed += 1
+        entry.first = entry.first or text[:400]
+        self.details.append(f"{check}: {text}" + (f"\n    {detail}" if detail else ""))
+
+    def skip(self, check: str, reason: str) -> None:
+        entry = self.checks.setdefault(check, Check())
+        entry.skip = entry.skip or reason
+
+    def expect(self, check: str, problem: str | None, detail: str = "") -> bool:
+        """Count one comparison: ``problem`` is None when it holds."""
+        if problem is None:
+            self.ok(check)
+            return True
+        self.fail(check, problem, detail)
+        return False
+
+    @property
+    def status(self) -> str:
+        if self.state:
+            return self.state
+        marks = {c.mark for n, c in self.checks.items() if n not in REPORTED_ONLY}
+        if "fail" in marks:
+            return "missing" if set(self.failures()) == {"exists"} else "fail"
+        return "pass" if "pass" in marks else "skip"
+
+    def failures(self) -> list[str]:
+        return [n for n, c in self.checks.items() if c.failed and n not in REPORTED_ONLY]
+
+    def as_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = {"name": self.name, "status": self.status, "seconds": round(self.seconds, 2)}
+        if self.note:
+            data["note"] = self.note
+        data["checks"] = {n: {k: v for k, v in asdict(c).items() if v} for n, c in self.checks.items()}
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Record:
+        made = cls(data["name"], {n: Check(**c) for n, c in data["checks"].items()}, data["seconds"], data.get("note", ""))
+        if data["status"] in ("crash", "timeout"):
+            made.state = data["status"]
+        return made
+
+
+REPORTED_ONLY = frozenset({"error_text"})  # counted in the report, no condition of passing
+
+
+def gaps(section: str) -> dict[str, str]:
+    """Known gaps of a runner, ``{case: reason}``; a gap that passes has to be struck off the list."""
+    return dict(tomllib.loads(GAPS.read_text()).get(section, {})) if GAPS.exists() else {}
+
+
+def first_line(e: BaseException) -> str:
+    """An exception in one line."""
+    text = next((line.strip() for line in str(e).splitlines() if line.strip()), "")
+    return f"{type(e).__name__}: {text[:300]}"
+
+
+# Workers -------------------------------------------------------------------------------------------------------------
+
+MARK = "\x1eRECORD "
+
+
+def serve(run: Callable[[str], Record]) -> None:
+    """A worker's loop: a case's name on stdin, its record on stdout."""
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever a case prints is not part of the protocol
+    out.write(f"{MARK}ready\n")
+    for line in sys.stdin:
+        record = run(line.strip())
+        out.write(MARK + json.dumps({**record.as_json(), "details": record.details}) + "\n")
+
+
+class Worker:
+    """A subprocess that runs cases; replaced after ``recycle`` cases, after a crash and after a timeout."""
+
+    def __init__(self, command: list[str], timeout: float, recycle: int = 60) -> None:
+        self.command, self.timeout, self.recycle = command, timeout, recycle
+        self.process: subprocess.Popen[str] | None = None
+        self.lines: Queue[str | None] = Queue()
+        self.done = 0
+
+    def start(self) -> None:
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env, cwd=ROOT)
+        self.lines, self.done = Queue(), 0
+        threading.Thread(target=self._read, args=(self.process, self.lines), daemon=True).start()
+        if self._next(180.0) is None:
+            raise RuntimeError(f"the worker did not start: {' '.join(self.command)}")
+
+    @staticmethod
+    def _read(process: subprocess.Popen[str], lines: Queue[str | None]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(MARK):
+                lines.put(line[len(MARK) :])
+        lines.put(None)
+
+    def _next(self, timeout: float) -> str | None:
+        try:
+            return self.lines.get(timeout=timeout)
+        except Empty:
+            return ""
+
+    def run(self, name: str) -> Record:
+        if self.process is None or self.process.poll() is not None or self.done >= self.recycle:
+            self.stop()
+            self.start()
+        assert self.process is not None and self.process.stdin is not None
+        begin = time.perf_counter()
+        self.process.stdin.write(name + "\n")
+        self.process.stdin.flush()
+        line = self._next(self.timeout)
+        self.done += 1
+        if not line:
+            state = "timeout" if line == "" else "crash"
+            code = self.process.poll() if state == "crash" else None
+            self.stop()
+            return Record(name, seconds=time.perf_counter() - begin, state=state, note=f"exit code {code}" if code is not None else "")
+        data = json.loads(line)
+        details = data.pop("details")
+        record = Record.from_json(data)
+        record.details = details
+        return record
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+def run_all(names: Iterable[str], command: list[str], jobs: int, timeout: float, seen: Callable[[Record], None]) -> list[Record]:
+    """Run every case in ``jobs`` isolated workers; ``seen`` hears of each record as it comes."""
+    todo: Queue[str] = Queue()
+    for name in names:
+        todo.put(name)
+    records: list[Record] = []
+    lock = threading.Lock()
+
+    def loop() -> None:
+        worker = Worker(command, timeout)
+        try:
+            while True:
+                try:
+                    name = todo.get_nowait()
+                except Empty:
+                    return
+                record = worker.run(name)
+                with lock:
+                    records.append(record)
+                    seen(record)
+        finally:
+            worker.stop()
+
+    threads = [threading.Thread(target=loop) for _ in range(jobs)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return sorted(records, key=lambda r: r.name)
+
+
+# Scoreboard ----------------------------------------------------------------------------------------------------------
+
+
+def load(section: str) -> dict[str, Record]:
+    """The records last written for a runner."""
+    path = BOARD / f"{section}.json"
+    if not path.exists():
+        return {}
+    return {d["name"]: Record.from_json(d) for d in json.loads(path.read_text())["cases"]}
+
+
+def write(section: str, records: dict[str, Record], known: Iterable[str], settings: str) -> None:
+    """Write ``scoreboard/<section>.json`` and the list of passing cases. ``known``: every case there is."""
+    BOARD.mkdir(parents=True, exist_ok=True)
+    names = sorted(set(known))
+    cases = [json.dumps(records[n].as_json()) for n in names if n in records]
+    (BOARD / f"{section}.json").write_text('{"settings": ' + json.dumps(settings) + ', "cases": [\n' + ",\n".join(cases) + "\n]}\n")
+    passing = [n for n in names if n in records and records[n].status == "pass"]
+    (BOARD / f"{section}_passing.txt").write_text("\n".join(passing) + "\n" if passing else "")
+    document()
+
+
+def totals(records: Iterable[Record]) -> dict[str, int]:
+    count: dict[str, int] = {}
+    for r in records:
+        count[r.status] = count.get(r.status, 0) + 1
+    return dict(sorted(count.items(), key=lambda kv: -kv[1]))
+
+
+def document() -> None:
+    """Write docs/scoreboard.md from what the scoreboard's files hold."""
+    lines = ["# Scoreboard", "", "Written by `make scoreboard` from real torch's own databases; do not edit by hand.", ""]
+    for section, title in (("op_db", "Operators (op_db)"), ("module_db", "Modules (module_db)"), ("optim_db", "Optimizers (optim_db)")):
+        records = load(section)
+        if not records:
+            continue
+        known = gaps(section)
+        lines += [f"## {title}", "", f"{len(records)} entries: " + ", ".join(f"{n} {s}" for s, n in totals(records.values()).items()) + ".", ""]
+        per: dict[str, list[int]] = {}
+        for r in records.values():
+            for n, c in r.checks.items():
+                if c.mark != "skip":
+                    per.setdefault(n, [0, 0])[c.mark == "fail"] += 1
+        if per:
+            lines += ["| check | entries that pass | entries that fail |", "|---|---|---|"]
+            lines += [f"| {n} | {a} | {b} |" for n, (a, b) in sorted(per.items())] + [""]
+        bad = [r for r in records.values() if r.status not in ("pass", "skip")]
+        if bad:
+            lines += ["| entry | status | checks that fail | first failure, or the reason on the list of gaps |", "|---|---|---|---|"]
+            for r in sorted(bad, key=lambda r: r.name):
+                what = known.get(r.name) or next((r.checks[n].first for n in r.failures()), r.note)
+                lines.append(f"| {r.name} | {r.status} | {', '.join(r.failures())} | {cell(what)} |")
+            lines.append("")
+        skipped = [r.name for r in records.values() if r.status == "skip"]
+        if skipped:
+            lines += ["Nothing to run on a CPU with the default dtypes: " + ", ".join(sorted(skipped)) + ".", ""]
+    DOCS.mkdir(exist_ok=True)
+    (DOCS / "scoreboard.md").write_text("\n".join(lines))
+
+
+def cell(text: str, width: int = 160) -> str:
+    """Text for a table's cell: one line, no bars."""
+    text = re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;")
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def main_loop(section: str, names: list[str], every: list[str], command: list[str], args: Any) -> int:
+    """Run cases, print one line each and the totals, write the scoreboard if asked; the exit code says whether all is as listed."""
+    begin, known = time.perf_counter(), gaps(section)
+    shown = 0
+
+    def seen(r: Record) -> None:
+        nonlocal shown
+        shown += 1
+        if args.verbose or r.status != "pass" or len(names) <= 40:
+            print(f"[{shown}/{len(names)}] {r.name:48s} {r.status:8s} {r.seconds:6.1f}s  {', '.join(r.failures())}", flush=True)
+        if args.verbose:
+            for d in r.details[: args.max_details]:
+                print("   ", d)
+            print("      " + "; ".join(f"{n} {c.passed}/{c.passed + c.failed}" if c.passed or c.failed else f"{n}: {c.skip}" for n, c in r.checks.items()))
+
+    records = run_all(names, command, args.jobs, args.timeout, seen)
+    print(f"\n{section}: {len(records)} run in {time.perf_counter() - begin:.0f} s: " + ", ".join(f"{n} {s}" for s, n in totals(records).items()))
+    per: dict[str, list[int]] = {}
+    for r in records:
+        for n, c in r.checks.items():
+            if c.mark != "skip":
+                per.setdefault(n, [0, 0])[c.mark == "fail"] += 1
+    for n, (a, b) in sorted(per.items()):
+        print(f"  {n:14s} {a:4d} pass {b:4d} fail")
+    stale = [r.name for r in records if r.name in known and r.status == "pass"]
+    if stale:
+        print(f"on the list of gaps, but passing (strike them off {GAPS.name}): {', '.join(stale)}")
+    if args.write:
+        merged = load(section) | {r.name: r for r in records}
+        write(section, merged, every, args.settings)
+        print(f"wrote {BOARD.relative_to(ROOT)}/{section}.json and docs/scoreboard.md")
+    bad = [r for r in records if r.status not in ("pass", "skip") and r.name not in known]
+    return 1 if bad or stale else 0

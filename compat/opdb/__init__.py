@@ -1,0 +1,1 @@
+"""torch's operator database run against jtorch: ``python -m compat.opdb --ops '^add$' -v``."""

@@ -1,0 +1,1 @@
+"""Random numbers of jtorch beside torch's."""

@@ -1,0 +1,23 @@
+"""module_db in the ordinary run: every class on the list of passing ones still passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from compat import harness
+from compat.moduledb.checks import ModuleChecks, database
+
+_LIST = harness.BOARD / "module_db_passing.txt"
+PASSING = _LIST.read_text().split() if _LIST.exists() else []
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_module_agrees_with_torch(name: str) -> None:
+    record = ModuleChecks(name, samples=4).run()
+    assert not record.failures(), "\n".join(record.details)
+
+
+def test_every_listed_name_is_an_entry() -> None:
+    assert set(PASSING) <= set(database())
+    assert set(harness.gaps("module_db")) <= set(database())
+    assert not set(harness.gaps("module_db")) & set(PASSING)

@@ -1,0 +1,46 @@
+"""op_db in the ordinary run: every operator on the list of passing ones still passes, every gap is still one."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from compat import harness
+from compat.opdb.checks import OpChecks, Options
+from compat.opdb.samples import database
+
+_LIST = harness.BOARD / "op_db_passing.txt"
+PASSING = _LIST.read_text().split() if _LIST.exists() else []
+QUICK = Options(samples=2, gradients=1, second=1, variants=1, errors=12)
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_operator_agrees_with_torch(name: str) -> None:
+    record = OpChecks(name, QUICK).run()
+    assert not record.failures(), "\n".join(record.details)
+
+
+def test_every_listed_name_is_an_entry() -> None:
+    every = set(database())
+    assert set(PASSING) <= every
+    assert set(harness.gaps("op_db")) <= every
+
+
+def test_gaps_are_still_gaps() -> None:
+    """A gap that passes has to be struck off the list."""
+    names = [n for n in harness.gaps("op_db") if n not in PASSING]
+    command = [sys.executable, "-m", "compat.opdb", "--worker"]
+    records = harness.run_all(names, command, 1, 120.0, lambda r: None)
+    assert not [r.name for r in records if r.status == "pass"]
+    assert not set(harness.gaps("op_db")) & set(PASSING)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", list(database()))
+def test_operator_with_all_samples(name: str) -> None:
+    if name in harness.gaps("op_db"):
+        pytest.skip("on the list of gaps")
+    many = 100_000
+    record = OpChecks(name, Options(many, many, many, many, many, full=True)).run()
+    assert not record.failures(), "\n".join(record.details[:20])

@@ -1,0 +1,371 @@
+"""Factories: tensors from sizes, ranges and numbers. Made on the host; ``empty`` is zeros."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from jtorch import _dtypes
+from jtorch._core import create
+from jtorch._core.bind import number_of
+from jtorch._core.compose import compose
+from jtorch._core.convert import format_strides, with_strides
+from jtorch._core.create import from_array, full_value, place, require_grad
+from jtorch._core.storage import contiguous_strides
+from jtorch._core.tensor import Tensor, new_tensor
+from jtorch._core.views import aval_of, is_contiguous, strides_of
+from jtorch._namespace import torch
+
+
+def _size(args: tuple[Any, ...], size: Any, name: str) -> tuple[int, ...]:
+    given = size if size is not None else args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+    if isinstance(given, int):
+        given = (given,)
+    out = []
+    for k, x in enumerate(given):
+        if isinstance(x, bool) or not hasattr(x, "__index__"):
+            raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, but found element of type {type(x).__name__} at pos {k}")
+        n = x.__index__()
+        if n < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {[int(v) for v in given]}")
+        out.append(n)
+    return tuple(out)
+
+
+def _kind(dtype: Any) -> _dtypes.dtype:
+    if dtype is None:
+        return _dtypes.default
+    found = {float: _dtypes.float64, int: _dtypes.int64, bool: _dtypes.bool_, complex: _dtypes.complex128}.get(dtype, dtype)
+    if not isinstance(found, _dtypes.dtype):
+        raise TypeError(f"argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
+    return found
+
+
+def make(shape: tuple[int, ...], number: Any, dtype: Any, device: Any, requires_grad: bool = False, memory_format: Any = None) -> Tensor:
+    """A tensor of one number."""
+    t = new_tensor(full_value(shape, number, _kind(dtype), place(device)))
+    if memory_format is not None and memory_format.name not in ("preserve_format", "contiguous_format"):
+        with_strides(t, format_strides(shape, memory_format))
+    return require_grad(t) if requires_grad else t
+
+
+def _into(out: Tensor | None, t: Tensor, requires_grad: bool = False) -> Tensor:
+    if out is None:
+        return t
+    from jtorch._core.attach import write_out
+
+    return write_out("factory", t, out)  # type: ignore[no-any-return]
+
+
+def _factory(name: str, number: Any) -> None:
+    @compose("torch", name=name)
+    def fn(*args: Any, size: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+           requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None, names: Any = None) -> Tensor:  # fmt: skip
+        if out is not None and dtype is None:
+            dtype = aval_of(out).dtype
+        return _into(out, make(_size(args, size, name), number, dtype, device, requires_grad, memory_format))
+
+    @compose("torch", name=f"{name}_like")
+    def like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+             memory_format: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+        return full_like_impl(input, number, dtype, device, requires_grad, memory_format)
+
+    @compose("Tensor", name=f"new_{name}")
+    def new(self: Tensor, *args: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+            layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+        a = aval_of(self)
+        return make(_size(args, size, f"new_{name}"), number, dtype or a.dtype, a.device if device is None else device, requires_grad)
+
+
+def full_like_impl(input: Tensor, number: Any, dtype: Any, device: Any, requires_grad: bool, memory_format: Any) -> Tensor:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"full_like(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    a = aval_of(input)
+    t = make(a.shape, number, dtype or a.dtype, a.device if device is None else device, requires_grad, memory_format)
+    if memory_format is None or memory_format.name == "preserve_format":
+        strides = strides_of(input)
+        if not is_contiguous(a.shape, strides):
+            with_strides(t, _dense_like(a.shape, strides))
+    return t
+
+
+def _dense_like(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
+    """The order of dims of ``strides`` without gaps; torch's empty_like."""
+    from jtorch._core.layouts import computed_strides
+
+    return computed_strides(shape, [strides], [shape]) or contiguous_strides(shape)
+
+
+for _name, _number in (("zeros", 0), ("ones", 1), ("empty", 0)):
+    _factory(_name, _number)
+
+
+@compose("torch")
+def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+         pin_memory: bool = False, names: Any = None) -> Tensor:  # fmt: skip
+    """A tensor of one number; its type follows the number's class."""
+    number = fill_value.item() if isinstance(fill_value, Tensor) else number_of(fill_value)  # type: ignore[attr-defined]
+    if number is None:
+        raise TypeError(f"full(): argument 'fill_value' (position 2) must be Number, not {type(fill_value).__name__}")
+    if dtype is None:
+        dtype = aval_of(out).dtype if out is not None else _dtypes.of_python(number.__class__)
+    return _into(out, make(_size((size,) if not isinstance(size, int) else ((size,),), None, "full"), number, dtype, device, requires_grad))
+
+
+@compose("torch")
+def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+              memory_format: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    number = fill_value.item() if isinstance(fill_value, Tensor) else number_of(fill_value)  # type: ignore[attr-defined]
+    return full_like_impl(input, number, dtype, device, requires_grad, memory_format)
+
+
+@compose("Tensor")
+def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
+             pin_memory: bool = False) -> Tensor:  # fmt: skip
+    a = aval_of(self)
+    number = fill_value.item() if isinstance(fill_value, Tensor) else number_of(fill_value)  # type: ignore[attr-defined]
+    return make(_size((size,), None, "new_full"), number, dtype or a.dtype, a.device if device is None else device, requires_grad)
+
+
+@compose("Tensor", name="new_tensor")
+def new_tensor_method(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    a = aval_of(self)
+    return create.tensor(data, dtype=dtype or a.dtype, device=a.device if device is None else device, requires_grad=requires_grad)
+
+
+@compose("Tensor")
+def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+    """Legacy constructor of the same type."""
+    return legacy_tensor(aval_of(self).dtype, args, aval_of(self).device)
+
+
+def legacy_tensor(kind: _dtypes.dtype, args: tuple[Any, ...], device: Any = None) -> Tensor:
+    """``torch.FloatTensor(2, 3)`` and ``torch.Tensor([1, 2])``: sizes or data."""
+    if len(args) == 1 and isinstance(args[0], Tensor):
+        if aval_of(args[0]).dtype is not kind:
+            raise TypeError(f"expected {kind} (got {aval_of(args[0]).dtype})")
+        return args[0].detach()  # type: ignore[attr-defined,no-any-return]
+    if len(args) == 1 and not isinstance(args[0], int):
+        if isinstance(args[0], tuple) and type(args[0]).__name__ == "Size":
+            return make(tuple(args[0]), 0, kind, device)
+        if isinstance(args[0], np.ndarray) and args[0].dtype != kind.np:
+            return create.tensor(args[0], dtype=kind, device=device)
+        if isinstance(args[0], float):
+            raise TypeError("new(): data must be a sequence (got float)")
+        return create.tensor(args[0], dtype=kind, device=device)
+    return make(_size(args, None, "new"), 0, kind, device)
+
+
+@compose("torch")
+def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+                  pin_memory: bool = False) -> Tensor:  # fmt: skip
+    t = make(tuple(size), 0, dtype, device, requires_grad)
+    return with_strides(t, tuple(stride))
+
+
+@compose("Tensor")
+def new_empty_strided(self: Tensor, size: Any, stride: Any, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+                      pin_memory: bool = False) -> Tensor:  # fmt: skip
+    a = aval_of(self)
+    return torch.empty_strided(size, stride, dtype=dtype or a.dtype, device=a.device if device is None else device, requires_grad=requires_grad)  # type: ignore[no-any-return]
+
+
+@compose("torch")
+def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+                   pin_memory: bool = False) -> Tensor:  # fmt: skip
+    n = len(size)
+    if sorted(physical_layout) != list(range(n)):
+        raise RuntimeError(
+            f"Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = {n} is not equal to len(physical_layout) = {len(physical_layout)}"
+            if len(physical_layout) != n
+            else "Duplicate dim not allowed"
+        )
+    strides, step = [0] * n, 1
+    for d in reversed(physical_layout):
+        strides[d] = step
+        step *= max(size[d], 1)
+    return torch.empty_strided(size, strides, dtype=dtype, device=device, requires_grad=requires_grad)  # type: ignore[no-any-return]
+
+
+@compose("torch")
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Tensor:
+    """A leaf with a copy of Python data, a numpy array, a jax.Array or a tensor."""
+    return create.tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+@compose("torch")
+def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
+    return create.tensor(s, dtype=dtype or _dtypes.default, device=device, requires_grad=requires_grad)
+
+
+@compose("torch")
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """The same memory where possible, else a copy."""
+    return create.as_tensor(data, dtype, device)
+
+
+@compose("torch")
+def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: Any = None, requires_grad: bool = False) -> Tensor:
+    """As ``as_tensor``; ``copy`` forces or forbids a copy."""
+    if copy:
+        t = create.tensor(obj.detach() if isinstance(obj, Tensor) else obj, dtype=dtype, device=device) if not isinstance(obj, Tensor) else obj.detach().clone().to(device, dtype)  # type: ignore[attr-defined]
+    else:
+        t = create.as_tensor(obj, dtype, device)
+        if isinstance(obj, Tensor) and not requires_grad and obj._edge is not None:
+            t = t.detach()  # type: ignore[attr-defined]
+    return require_grad(t) if requires_grad else t
+
+
+@compose("torch")
+def from_numpy(ndarray: Any) -> Tensor:
+    """A tensor on the memory of a numpy array."""
+    return create.from_numpy(ndarray)
+
+
+@compose("torch")
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A tensor on the memory of a Python buffer."""
+    if not len(memoryview(buffer)) or count == 0:
+        raise ValueError(f"both buffer length ({len(memoryview(buffer))}) and count ({count}) must not be 0")
+    array = np.frombuffer(buffer, dtype.np, count, offset)
+    t = create.from_numpy(array if array.flags.writeable else array.copy())
+    return require_grad(t) if requires_grad else t
+
+
+def _count(start: Any, end: Any, step: Any) -> int:
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if not all(math.isfinite(x) for x in (start, end)):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if (step > 0 and start > end) or (step < 0 and start < end):
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if all(isinstance(x, int) for x in (start, end, step)):
+        return -((start - end) // step) if step > 0 else -((end - start) // -step)
+    return max(0, math.ceil((end - start) / step))
+
+
+@compose("torch")
+def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+           requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """Numbers from start (default 0) up to end, exclusive."""
+    given = [number_of(a) if not isinstance(a, Tensor) else a.item() for a in args]  # type: ignore[attr-defined]
+    if any(g is None for g in given) or len(given) > 3:
+        bad = ", ".join(type(a).__name__ for a in args)
+        raise TypeError(f"arange() received an invalid combination of arguments - got ({bad})")
+    if len(given) == 1 and end is None:
+        end = given[0]
+    else:
+        for i, g in enumerate(given):
+            if i == 0:
+                start = g
+            elif i == 1:
+                end = g
+            else:
+                step = g
+    start = 0 if start is None else start.item() if isinstance(start, Tensor) else number_of(start)  # type: ignore[attr-defined]
+    end = end.item() if isinstance(end, Tensor) else number_of(end)  # type: ignore[attr-defined]
+    step = 1 if step is None else step.item() if isinstance(step, Tensor) else number_of(step)  # type: ignore[attr-defined]
+    if end is None:
+        raise TypeError("arange() missing 1 required positional arguments: \"end\"")
+    if dtype is None:
+        dtype = aval_of(out).dtype if out is not None else _dtypes.default if any(isinstance(x, float) for x in (start, end, step)) else _dtypes.int64
+    if dtype.category == 1:
+        start, end, step = int(start), int(end), int(step)
+    n = _count(start, end, step)
+    if dtype.category < 2:
+        values = (start + np.arange(n, dtype=np.int64) * step).astype(dtype.np)
+    else:
+        # torch: float(start) + float(i) * float(step), accumulated in double for float32
+        values = (float(start) + np.arange(n, dtype=np.float64) * float(step)).astype(dtype.np)
+    return _into(out, from_array(values, None, device, requires_grad))
+
+
+@compose("torch")
+def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+          requires_grad: bool = False) -> Tensor:  # fmt: skip
+    """Deprecated in torch: as ``arange`` with the end included."""
+    import warnings
+
+    warnings.warn(
+        "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with Python's range builtin. Instead, use torch.arange, which produces values in [start, end).",
+        stacklevel=3,
+    )
+    if end is None:
+        start, end = 0, start
+    kind = dtype or _dtypes.default
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (step > 0 and start > end) or (step < 0 and start < end):
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    n = int((end - start) / step + 1)
+    return _into(out, from_array((start + np.arange(n) * step).astype(kind.np), None, device, requires_grad))
+
+
+def _linear(start: Any, end: Any, steps: int, kind: _dtypes.dtype) -> np.ndarray:
+    """Equal steps, the second half counted from the end, as torch does."""
+    if steps == 0:
+        return np.zeros(0, kind.np)
+    if steps == 1:
+        return np.asarray([start]).astype(kind.np)
+    work: Any = np.float64 if kind.category == 1 or kind.itemsize == 8 and not kind.is_complex else np.complex128 if kind.is_complex else np.float32
+    if kind.category == 1:
+        step = (np.float64(end) - np.float64(start)) / (steps - 1) if kind.itemsize == 8 else (np.float32(end) - np.float32(start)) / np.float32(steps - 1)
+        work = np.float64 if kind.itemsize == 8 else np.float32
+    else:
+        step = (work(end) - work(start)) / work(steps - 1)
+    i = np.arange(steps)
+    low = work(start) + step * i.astype(np.float64 if work is np.float64 else work)
+    high = work(end) - step * (steps - 1 - i).astype(np.float64 if work is np.float64 else work)
+    return np.where(i < steps // 2, low, high).astype(kind.np)
+
+
+def _ends(start: Any, end: Any) -> tuple[Any, Any]:
+    return tuple(x.item() if isinstance(x, Tensor) else number_of(x) for x in (start, end))  # type: ignore[attr-defined,return-value]
+
+
+@compose("torch")
+def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+             requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """``steps`` numbers from start to end, both included."""
+    if isinstance(start, Tensor) and aval_of(start).shape or isinstance(end, Tensor) and aval_of(end).shape:
+        raise RuntimeError("linspace only supports 0-dimensional start and end tensors")
+    start, end = _ends(start, end)
+    if isinstance(steps, bool) or not hasattr(steps, "__index__"):
+        raise TypeError(f"linspace(): argument 'steps' must be int, not {type(steps).__name__}")
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else _dtypes.default)
+    if not kind.is_complex and (isinstance(start, complex) or isinstance(end, complex)):
+        raise RuntimeError(f"torch.linspace(): inferred dtype {_dtypes.default.to_complex()} can't be safely cast to passed dtype {kind}")
+    return _into(out, from_array(_linear(start, end, steps, kind), None, device, requires_grad))
+
+
+@compose("torch")
+def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+             requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """``base`` to the powers of a linspace."""
+    if isinstance(start, Tensor) and aval_of(start).shape or isinstance(end, Tensor) and aval_of(end).shape:
+        raise RuntimeError("logspace only supports 0-dimensional start and end tensors")
+    start, end = _ends(start, end)
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else _dtypes.default)
+    work = _dtypes.float64 if kind.category == 1 else kind
+    exponents = _linear(start, end, steps, work)
+    with np.errstate(all="ignore"):
+        values = np.power(np.asarray(base, work.to_complex().np if kind.is_complex else np.float64), exponents.astype(np.complex128 if kind.is_complex else np.float64))
+    return _into(out, from_array(values.astype(kind.np), None, device, requires_grad))
+
+
+@compose("torch")
+def eye(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+        pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """Ones on the diagonal, zeros elsewhere."""
+    m = n if m is None else m
+    for name, k in (("n", n), ("m", m)):
+        if k < 0:
+            raise RuntimeError(f"{name} must be greater or equal to 0, got {k}")
+    kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default)
+    return _into(out, from_array(np.eye(n, m, dtype=kind.np), None, device, requires_grad))

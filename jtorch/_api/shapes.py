@@ -1,0 +1,449 @@
+"""Reshaping, splitting and broadcasting, written as views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jtorch import _dtypes
+from jtorch._core import methods
+from jtorch._core.compose import compose
+from jtorch._core.getitem import take_slice
+from jtorch._core.tensor import Tensor
+from jtorch._core.viewing import take_view
+from jtorch._core.views import aval_of
+from jtorch._engine.call import T, call_of, slot, value
+from jtorch._namespace import torch
+from jtorch._ops._lib import dim_of
+from jtorch._registry import lookup
+
+_I = slot(int)
+
+
+def _need(x: Any, name: str) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
+
+
+@compose("torch")
+def reshape(input: Tensor, shape: Any) -> Tensor:
+    """The same elements in another shape: a view if memory allows."""
+    _need(input, "reshape")
+    return methods.reshape(input, shape)
+
+
+@compose("Tensor")
+def reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    return methods.reshape(self, aval_of(other).shape)
+
+
+@compose("Tensor")
+def view_as(self: Tensor, other: Tensor) -> Tensor:
+    return self.view(aval_of(other).shape)  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("Tensor")
+def expand_as(self: Tensor, other: Tensor) -> Tensor:
+    return self.expand(aval_of(other).shape)  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("torch Tensor")
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """Join the dims from start_dim to end_dim."""
+    _need(input, "flatten")
+    s = aval_of(input).shape
+    a, b = dim_of(start_dim, len(s)), dim_of(end_dim, len(s))
+    if a > b:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if not s:
+        return input.reshape(1)  # type: ignore[attr-defined,no-any-return]
+    if a == b:
+        return input
+    n = 1
+    for d in s[a : b + 1]:
+        n *= d
+    return methods.reshape(input, (*s[:a], n, *s[b + 1 :]))
+
+
+@compose("torch Tensor")
+def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
+    """Split one dim into several; one of them may be -1."""
+    s = aval_of(input).shape
+    d = dim_of(dim, len(s))
+    sizes = tuple(sizes)
+    if not sizes:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    n = 1
+    for x in sizes:
+        n *= x if x != -1 else 1
+    if -1 in sizes and n and s[d] % n == 0:
+        sizes = tuple(s[d] // n if x == -1 else x for x in sizes)
+        n = s[d]
+    if n != s[d]:
+        raise RuntimeError(f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {d} ({s[d]}) in the input tensor")
+    return input.view((*s[:d], *sizes, *s[d + 1 :]))  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("torch Tensor")
+def ravel(input: Tensor) -> Tensor:
+    return input.contiguous().view(-1)  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("torch Tensor")
+def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
+    """``length`` elements of a dim from ``start``."""
+    s = aval_of(input).shape
+    if not s:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    d = dim_of(dim, len(s))
+    at = int(start)
+    if not -s[d] <= at <= s[d]:
+        raise IndexError(f"start out of range (expected to be in range of [{-s[d]}, {s[d]}], but got {at})")
+    at = at + s[d] if at < 0 else at
+    if at + length > s[d]:
+        raise RuntimeError(f"start ({at}) + length ({length}) exceeds dimension size ({s[d]}).")
+    return take_slice(input, d, at, length, 1)
+
+
+@compose("torch Tensor")
+def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
+    """Move dims to other places; the rest keep their order."""
+    n = len(aval_of(input).shape)
+    src = (source,) if isinstance(source, int) else tuple(source)
+    dst = (destination,) if isinstance(destination, int) else tuple(destination)
+    if len(src) != len(dst):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({list(src)} dims) should contain the same number of dims as destination ({list(dst)} dims)"
+        )
+    src, dst = tuple(dim_of(d, n) for d in src), tuple(dim_of(d, n) for d in dst)
+    if len(set(src)) != len(src):
+        raise RuntimeError(f"movedim: repeated dim in `source` ({list(src)})")
+    if len(set(dst)) != len(dst):
+        raise RuntimeError(f"movedim: repeated dim in `destination` ({list(dst)})")
+    order = [-1] * n
+    for a, b in zip(src, dst, strict=True):
+        order[b] = a
+    rest = iter([d for d in range(n) if d not in src])
+    return input.permute([o if o >= 0 else next(rest) for o in order])  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("torch Tensor")
+def moveaxis(input: Tensor, source: Any, destination: Any) -> Tensor:
+    return torch.movedim(input, source, destination)  # type: ignore[no-any-return]
+
+
+@compose("torch Tensor")
+def adjoint(input: Tensor) -> Tensor:
+    return _conj_of(input.transpose(-2, -1))  # type: ignore[attr-defined]
+
+
+def _conj_of(t: Tensor) -> Tensor:
+    return torch.conj(t) if aval_of(t).dtype.is_complex else t  # type: ignore[no-any-return]
+
+
+def _reversed_dims(self: Tensor) -> Tensor:
+    n = len(aval_of(self).shape)
+    if n != 2 and n != 0:
+        import warnings
+
+        warnings.warn(
+            f"The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an error in a future release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
+            stacklevel=2,
+        )
+    return self.permute(tuple(builtins_range(n - 1, -1, -1)))  # type: ignore[attr-defined,no-any-return]
+
+
+builtins_range = range
+
+
+def _m_t(self: Tensor) -> Tensor:
+    n = len(aval_of(self).shape)
+    if n < 2 and n != 0:
+        raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {n}-D tensor.")
+    return self.transpose(-2, -1) if n else self  # type: ignore[attr-defined,no-any-return]
+
+
+def _m_h(self: Tensor) -> Tensor:
+    n = len(aval_of(self).shape)
+    if n < 2 and n != 0:
+        raise RuntimeError(f"tensor.mH is only supported on matrices or batches of matrices. Got {n}-D tensor.")
+    return _conj_of(_m_t(self))
+
+
+def _h(self: Tensor) -> Tensor:
+    n = len(aval_of(self).shape)
+    if n not in (0, 2):
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {n}-D tensor.For batches of matrices, consider using tensor.mH")
+    return _conj_of(self.transpose(0, 1)) if n else _conj_of(self)  # type: ignore[attr-defined]
+
+
+Tensor.T = property(_reversed_dims)  # type: ignore[attr-defined]
+Tensor.mT = property(_m_t)  # type: ignore[attr-defined]
+Tensor.mH = property(_m_h)  # type: ignore[attr-defined]
+Tensor.H = property(_h)  # type: ignore[attr-defined]
+
+
+# --- pieces -----------------------------------------------------------------------------------------------------
+
+
+def _pieces(t: Tensor, dim: int, sizes: Any, name: str = "split_piece") -> tuple[Tensor, ...]:
+    op = lookup(f"internal.{name}")
+    out, at = [], 0
+    for k, n in enumerate(sizes):
+        piece = take_view(op, call_of(op, (T, value(dim), _I, value(n), value(1))), t, (dim, at, n, 1), (at,), multi=True)
+        piece._nr = 0 if piece._edge is not None else k
+        out.append(piece)
+        at += n
+    return tuple(out)
+
+
+@compose("Tensor")
+def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Pieces of one size (the last may be smaller), or of the sizes given."""
+    s = aval_of(self).shape
+    if not s:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    d = dim_of(dim, len(s))
+    if isinstance(split_size, (tuple, list)):
+        return torch.split_with_sizes(self, split_size, dim)  # type: ignore[no-any-return]
+    size = int(split_size)
+    if size < 0:
+        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
+    if size == 0 and s[d] != 0:
+        raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {s[d]}")
+    if size == 0:
+        return _pieces(self, d, [0])
+    count = max(1, -(-s[d] // size))
+    return _pieces(self, d, [min(size, s[d] - k * size) for k in builtins_range(count)])
+
+
+@compose("torch Tensor")
+def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    s = aval_of(input).shape
+    if not s:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
+    d = dim_of(dim, len(s))
+    sizes = [int(n) for n in split_sizes]
+    if any(n < 0 for n in sizes):
+        raise RuntimeError(f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes}")
+    if sum(sizes) != s[d]:
+        raise RuntimeError(f"split_with_sizes expects split_sizes to sum exactly to {s[d]} (input tensor's size at dimension {d}), but got split_sizes={sizes}")
+    return _pieces(input, d, sizes, "split_with_sizes_piece")
+
+
+@compose("torch", name="split")
+def split_function(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """As ``Tensor.split``."""
+    return tensor.split(split_size_or_sections, dim)  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("torch Tensor")
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """At most ``chunks`` pieces of equal size."""
+    s = aval_of(input).shape
+    if not s:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    d = dim_of(dim, len(s))
+    size = -(-s[d] // chunks)
+    if size == 0:
+        return _pieces(input, d, [0] * chunks)
+    return input.split(size, d)  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("torch Tensor")
+def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    return torch.chunk(input, chunks, dim)  # type: ignore[no-any-return]
+
+
+@compose("torch Tensor")
+def unsafe_split(tensor: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    return tensor.split(split_size, dim)  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("torch Tensor")
+def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Pieces as equal as possible, or cut at the given positions."""
+    s = aval_of(input).shape
+    if not s:
+        raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
+    d = dim_of(dim, len(s))
+    where = indices_or_sections
+    if isinstance(where, Tensor):
+        a = aval_of(where)
+        if a.dtype is not _dtypes.int64:
+            raise RuntimeError(f"tensor_split expected tensor_indices_or_sections to have dtype of long, but got {a.dtype.name.capitalize()}")
+        if len(a.shape) > 1:
+            raise RuntimeError(f"tensor_split expected tensor_indices_or_sections to be a zero-dimensional or one-dimensional tensor, but got a tensor with {len(a.shape)} dims")
+        where = where.tolist()  # type: ignore[attr-defined]
+    n = s[d]
+    if isinstance(where, int):
+        if where <= 0:
+            raise RuntimeError(f"number of sections must be larger than 0, got {where}")
+        sizes = [n // where + (1 if k < n % where else 0) for k in builtins_range(where)]
+        out, at = [], 0
+        for size in sizes:
+            out.append(take_slice(input, d, at, size, 1))
+            at += size
+        return tuple(out)
+    out, at = [], 0
+    for stop in [*where, n]:
+        first, length, _ = slice(at, stop).indices(n)
+        out.append(take_slice(input, d, first, max(0, length - first), 1))
+        at = stop
+    return tuple(out)
+
+
+def _directional(name: str, dim_for: Any, least: int) -> None:
+    @compose("torch Tensor", name=name)
+    def fn(input: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None) -> tuple[Tensor, ...]:
+        n = len(aval_of(input).shape)
+        if n < least:
+            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, but got a tensor with {n} dimensions!")
+        where = next(w for w in (indices_or_sections, indices, sections) if w is not None)
+        d = dim_for(n)
+        if isinstance(where, int) and (where <= 0 or aval_of(input).shape[d] % where):
+            raise RuntimeError(
+                f"torch.{name} attempted to split along dimension {d}, but the size of the dimension {aval_of(input).shape[d]} is not divisible by the split_size {where}!"
+            )
+        return torch.tensor_split(input, where, d)  # type: ignore[no-any-return]
+
+
+_directional("hsplit", lambda n: 0 if n == 1 else 1, 1)
+_directional("vsplit", lambda n: 0, 2)
+_directional("dsplit", lambda n: 2, 3)
+
+
+@compose("torch Tensor")
+def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+    """The slices along a dim, without it."""
+    s = aval_of(input).shape
+    if not s:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+    d = dim_of(dim, len(s))
+    op = lookup("internal.unbind_piece")
+    call = call_of(op, (T, value(d), _I))
+    return tuple(take_view(op, call, input, (d, k), (k,), multi=True) for k in builtins_range(s[d]))
+
+
+# --- broadcasting -----------------------------------------------------------------------------------------------
+
+
+@compose("torch")
+def broadcast_shapes(*shapes: Any) -> Any:
+    """The shape that these shapes broadcast to."""
+    from jtorch._types import Size
+
+    out: list[int] = []
+    for given in shapes:
+        s = (given,) if isinstance(given, int) else tuple(given)
+        if any(n < 0 for n in s):
+            raise RuntimeError(f"Trying to create tensor with negative dimension ({next(n for n in s if n < 0)}): ({next(n for n in s if n < 0)})")
+        out = [1] * (len(s) - len(out)) + out
+        for i in builtins_range(1, len(s) + 1):
+            if s[-i] != 1 and s[-i] != out[-i]:
+                if out[-i] != 1:
+                    raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape")
+                out[-i] = s[-i]
+    return Size(out)
+
+
+def _common(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+    out: list[int] = []
+    for s in shapes:
+        out = [1] * (len(s) - len(out)) + out
+        for i in builtins_range(1, len(s) + 1):
+            if s[-i] != 1:
+                if out[-i] not in (1, s[-i]):
+                    raise RuntimeError(
+                        f"The size of tensor a ({out[-i]}) must match the size of tensor b ({s[-i]}) at non-singleton dimension {len(out) - i}"
+                    )
+                out[-i] = s[-i]
+    return tuple(out)
+
+
+@compose("torch")
+def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
+    """Each tensor expanded to the shape of all."""
+    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+        tensors = tuple(tensors[0])
+    size = _common([aval_of(t).shape for t in tensors])
+    return tuple(t.expand(size) for t in tensors)
+
+
+@compose("torch Tensor")
+def broadcast_to(input: Tensor, size: Any) -> Tensor:
+    return input.expand(size)  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("Tensor")
+def sum_to_size(self: Tensor, *size: Any) -> Tensor:
+    """Sum over what broadcasting from ``size`` would have added."""
+    from jtorch._core.dispatch import apply_multi
+
+    want = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
+    return apply_multi(call_of(lookup("internal.sum_to_shape"), (T, value(want))), (self,))  # type: ignore[no-any-return]
+
+
+@compose("torch", name="as_strided")
+def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
+    return methods.as_strided(input, size, stride, storage_offset)
+
+
+def _each(name: str, fn: Any) -> None:
+    @compose("torch", name=name)
+    def many(*tensors: Any) -> Any:
+        if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
+            return tuple(fn(t) for t in tensors[0])
+        return fn(tensors[0]) if len(tensors) == 1 else tuple(fn(t) for t in tensors)
+
+
+def _at_least(n: int) -> Any:
+    def fn(t: Tensor) -> Tensor:
+        if not isinstance(t, Tensor):
+            t = torch.as_tensor(t)
+        s = aval_of(t).shape
+        if len(s) >= n:
+            return t
+        if n == 1:
+            return t.reshape(1)  # type: ignore[attr-defined,no-any-return]
+        if n == 2:
+            return t.reshape(1, 1) if not s else t.unsqueeze(0)  # type: ignore[attr-defined,no-any-return]
+        return t.reshape(1, 1, 1) if not s else t.unsqueeze(0).unsqueeze(-1) if len(s) == 1 else t.unsqueeze(-1)  # type: ignore[attr-defined,no-any-return]
+
+    return fn
+
+
+for _n in (1, 2, 3):
+    _each(f"atleast_{_n}d", _at_least(_n))
+
+
+@compose("torch")
+def real(input: Tensor) -> Tensor:
+    """The real part, a view; a real tensor itself."""
+    if not aval_of(input).dtype.is_complex:
+        return input
+    op = lookup("internal.real_part")
+    return take_view(op, call_of(op, (T,)), input, (), ())
+
+
+@compose("torch")
+def imag(input: Tensor) -> Tensor:
+    """The imaginary part, a view. RuntimeError for real tensors."""
+    if not aval_of(input).dtype.is_complex:
+        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+    op = lookup("internal.imag_part")
+    return take_view(op, call_of(op, (T,)), input, (), ())
+
+
+def _set_part(part: Any) -> Any:
+    def assign(self: Tensor, new: Any) -> None:
+        part(self).copy_(new if isinstance(new, Tensor) else torch.as_tensor(new))
+
+    return assign
+
+
+Tensor.real = property(torch.real, _set_part(torch.real))  # type: ignore[attr-defined]
+Tensor.imag = property(torch.imag, _set_part(torch.imag))  # type: ignore[attr-defined]

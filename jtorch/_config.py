@@ -1,0 +1,33 @@
+"""Settings: environment variables read once, and the switches that torch keeps as globals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+EAGER: bool = os.environ.get("JTORCH_EAGER", "0") not in ("", "0")
+LOG: frozenset[str] = frozenset(filter(None, os.environ.get("JTORCH_LOG", "").split(",")))
+CACHE_DIR: str | None = os.environ.get("JTORCH_CACHE_DIR")  # "" or "0" turns the persistent compilation cache off
+
+float32_matmul_precision: str = "highest"
+_on_change: list[Callable[[], None]] = []
+
+
+def on_change(hook: Callable[[], None]) -> None:
+    """Call ``hook`` when a setting that compiled programs depend on changes (their caches are emptied then)."""
+    _on_change.append(hook)
+
+
+def changed() -> None:
+    for hook in _on_change:
+        hook()
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """``"highest"`` (float32), ``"high"`` (TF32 or three bfloat16 passes) or ``"medium"`` (bfloat16) inside float32 products."""
+    global float32_matmul_precision
+    if precision not in ("highest", "high", "medium"):
+        raise RuntimeError(f"Unknown precision {precision!r}: expected 'highest', 'high' or 'medium'")
+    if precision != float32_matmul_precision:
+        float32_matmul_precision = precision
+        changed()

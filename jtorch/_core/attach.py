@@ -1,0 +1,284 @@
+"""From the registry to the namespaces: ``torch.x``, ``Tensor.x``, ``Tensor.x_``, ``out=`` and the rest, each derived from its declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jtorch import _namespace
+from jtorch._engine.call import T, call_of
+from jtorch._engine.state import GRAD, state
+from jtorch._engine.values import Value, value_of
+from jtorch._registry import OPS, Op, Signature
+
+from . import returns
+from .bind import Mismatch, _match, bind, no_match
+from .dispatch import apply_multi, call1, call2
+from .inplace import assign, check_writable
+from .overrides import has_override, override
+from .tensor import PLAIN, Tensor, new_tensor
+from .viewing import take_view
+from .views import aval_of, read
+
+__all__ = ["attach_all", "function_for", "METHODS"]
+
+METHODS: dict[str, Callable[..., Any]] = {}  # what the registry put on Tensor
+
+
+def attach_all() -> None:
+    """Give every declared operator its names. A name that is there already (a composite of the same name) is an error."""
+    for public, overloads in OPS.items():
+        space, _, name = public.rpartition(".")
+        if space == "internal":
+            continue
+        if space == "Tensor":
+            _set_method(name, _function(name, overloads, method=True))
+            if any(o.inplace for o in overloads):
+                _set_method(name + "_", _inplace(name, [o for o in overloads if o.inplace], method=True))
+            continue
+        module = _namespace.BY_NAME[space]
+        if hasattr(module, name):
+            raise RuntimeError(f"{public} is declared twice")
+        fn = _function(name, overloads, method=False)
+        fn.__module__ = module.__name__
+        setattr(module, name, fn)
+        if space == "torch" and any(o.inplace for o in overloads):
+            setattr(module, name + "_", _inplace(name, [o for o in overloads if o.inplace], method=False))
+
+
+def _set_method(name: str, fn: Callable[..., Any]) -> None:
+    if name in METHODS:
+        raise RuntimeError(f"Tensor.{name} is declared twice")
+    METHODS[name] = fn
+    setattr(Tensor, name, fn)
+
+
+def _signatures(overloads: list[Op]) -> list[tuple[Op, Signature]]:
+    return [(o, s) for o in overloads for s in o.signatures]
+
+
+def select(name: str, overloads: list[Op], args: tuple[Any, ...], kwargs: dict[str, Any], method: bool) -> tuple[Op, Any, Any]:
+    """(operator, descriptors, tensors and numbers) of the first overload that takes the arguments."""
+    if len(overloads) == 1:
+        key, flat, _ = bind(overloads[0], args, kwargs, method)
+        return overloads[0], key, flat
+    from .bind import _describe
+
+    for op, sig in _signatures(overloads):
+        try:
+            values = _match(sig, args, kwargs, method)
+        except Mismatch:
+            continue
+        key, flat = _describe(op, sig, values)
+        return op, key, flat
+    raise TypeError(no_match(name, [s for _, s in _signatures(overloads)], args, kwargs, method))
+
+
+def function_for(public: str) -> Callable[..., Any]:
+    """The function under a public name, for code that wants it before the namespaces are filled."""
+    space, _, name = public.rpartition(".")
+    return _function(name, OPS[public], method=space == "Tensor")
+
+
+def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
+    first = overloads[0]
+    unary = _default_call(first, 1)
+    binary = _default_call(first, 2) if first.signatures[0].params[1:2] and first.signatures[0].params[1].kind in ("Tensor", "Tensor|Scalar") else None
+    cache: dict[Any, Any] = {}
+    cacheable = all(p.kind not in ("Scalar", "Tensor|Scalar", "index", "Generator", "any") or i == 0 for o in overloads for s in o.signatures for i, p in enumerate(s.params))
+    one_tensor = not first.view and not first.data_dependent and all(p.kind != "Tensor[]" for s in first.signatures for p in s.params)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        n = len(args)
+        key = None
+        if n and one_tensor and args[0].__class__ in PLAIN:
+            if not kwargs:
+                if n == 1:
+                    if unary is not None:
+                        return call1(unary, args[0])
+                elif n == 2 and binary is not None and args[1].__class__ in PLAIN:
+                    return call2(binary, args[0], args[1])
+            if cacheable and "out" not in kwargs:
+                key = (args[1:], tuple(kwargs.items()))
+                try:
+                    found = cache.get((key, _classes(args, kwargs)))
+                except TypeError:
+                    key = None
+                else:
+                    if found is not None:
+                        out = call1(found[0], args[0])
+                        return out if found[1] is None else found[1](*out)
+        if has_override(args, kwargs):
+            return override(call, args, kwargs)
+        out_arg = kwargs.pop("out", None) if "out" in kwargs else None
+        op, descriptors, flat = select(name, overloads, args, kwargs, method)
+        if op.view:
+            return _view(op, descriptors, flat)
+        if op.data_dependent:
+            result = _data_dependent(op, descriptors, flat)
+        else:
+            c = call_of(op, descriptors)
+            result = apply_multi(c, flat)
+            wrap = returns.namedtuple_for(op) if op.fields else None
+            if key is not None and len(flat) == 1 and flat[0] is args[0]:
+                cache[key, _classes(args, kwargs)] = (c, wrap)
+            if wrap is not None:
+                result = wrap(*result)
+        if out_arg is not None:
+            if not op.out:
+                raise TypeError(f"{name}() got an unexpected keyword argument 'out'")
+            return write_out(name, result, out_arg)
+        return result
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = _doc(overloads)
+    call.jtorch_ops = tuple(overloads)  # type: ignore[attr-defined]
+    return call
+
+
+def _classes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[type, ...]:
+    """1 == 1.0 == True, and a tensor hashes by identity: the classes are part of the key."""
+    return tuple([a.__class__ for a in args[1:]] + [v.__class__ for v in kwargs.values()])
+
+
+def _default_call(op: Op, tensors: int) -> Any:
+    """The interned call with ``tensors`` tensors and every other parameter at its default; None if that is no call."""
+    sig = op.signatures[0]
+    if op.view or op.data_dependent or op.fields or len(sig.params) < tensors:
+        return None
+    from jtorch._engine.call import value
+
+    key = []
+    for fp in op.fn_params:
+        p = sig.by_name.get(fp.name)
+        at = sig.params.index(p) if p is not None else -1
+        if 0 <= at < tensors:
+            if sig.params[at].kind not in ("Tensor", "Tensor|Scalar"):
+                return None
+            key.append(T)
+        elif p is None:
+            key.append(value(fp.default))
+        elif p.required:
+            return None
+        elif p.kind in ("Scalar", "Tensor|Scalar") and p.default is not None:
+            key.append(value(p.default))
+        else:
+            key.append(value(p.default))
+    return call_of(op, tuple(key))
+
+
+def _doc(overloads: list[Op]) -> str:
+    lines = "\n".join(f"{s.name}{s.text()}" for _, s in _signatures(overloads))
+    return f"{lines}\n\n{overloads[0].doc}"
+
+
+def _view(op: Op, descriptors: Any, flat: list[Any]) -> Tensor:
+    rest = iter(flat[1:])
+    args = tuple(next(rest) if d[0] == "S" else d[2] for d in descriptors[1:])
+    return take_view(op, call_of(op, descriptors), flat[0], args, tuple(flat[1:]))
+
+
+def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
+    from .storage import numpy_of
+
+    arrays = iter([numpy_of(read(a)) if isinstance(a, Tensor) else a for a in flat])
+    args: list[Any] = []
+    for d in descriptors:
+        if d[0] in "TS":
+            args.append(next(arrays))
+        elif d[0] == "L":
+            args.append([next(arrays) if there else None for there in d[1]])
+        else:
+            args.append(d[2])
+    where = next((aval_of(a).device for a in flat if isinstance(a, Tensor)), None)
+    result = op.fn(*args)
+    if isinstance(result, (tuple, list)):
+        out = tuple(_from_host(r, where) for r in result)
+        return returns.namedtuple_for(op)(*out) if op.fields else out
+    return _from_host(result, where)
+
+
+def _from_host(array: Any, where: Any) -> Any:
+    import numpy as np
+
+    if not isinstance(array, (np.ndarray, np.generic)):
+        return array
+    from jtorch import _device
+
+    from .storage import put_on
+
+    v: Value = value_of(np.asarray(array))
+    return new_tensor(v if where is None or where is _device.CPU else put_on(v, where))
+
+
+# --- in place and out= ------------------------------------------------------------------------------------------
+
+
+def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Tensor:
+        if has_override(args, kwargs):
+            return override(call, args, kwargs)
+        op, descriptors, flat = select(name, overloads, args, kwargs, method)
+        return run_inplace(f"{name}_", call_of(op, descriptors), flat)
+
+    call.__name__ = call.__qualname__ = name + "_"
+    call.__doc__ = f"In-place version of :func:`{name}`."
+    call.jtorch_ops = tuple(overloads)  # type: ignore[attr-defined]
+    return call
+
+
+def run_inplace(name: str, call: Any, flat: list[Any]) -> Tensor:
+    """Compute ``call`` and write its result into the first argument."""
+    target = flat[0]
+    check_writable(target)
+    before = aval_of(target)
+    new = apply_multi(call, flat)
+    after = aval_of(new)
+    if after.shape != before.shape:
+        raise RuntimeError(f"output with shape {list(before.shape)} doesn't match the broadcast shape {list(after.shape)}")
+    if after.dtype is not before.dtype:
+        check_cast(after.dtype, before.dtype)
+        from .convert import cast
+
+        new = cast(new, before.dtype)
+    return assign(target, new)
+
+
+def check_cast(source: Any, target: Any) -> None:
+    """RuntimeError if torch does not store results of type ``source`` in a tensor of type ``target``."""
+    if source.category > target.category and not (source.category == 1 and target.category == 0 and False):
+        raise RuntimeError(f"result type {source.legacy} can't be cast to the desired output type {target.legacy}")
+
+
+def write_out(name: str, result: Any, out: Any) -> Any:
+    """Put results into the tensors given as ``out=``, resizing them as torch does."""
+    if isinstance(result, tuple):
+        if not isinstance(out, (tuple, list)) or len(out) != len(result):
+            raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
+        for r, o in zip(result, out, strict=True):
+            _write_one(name, r, o)
+        kind = type(result)
+        return kind(*out) if hasattr(kind, "_fields") else tuple(out)
+    if isinstance(out, (tuple, list)) and len(out) == 1:
+        out = out[0]
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    return _write_one(name, result, out)
+
+
+def _write_one(name: str, result: Tensor, out: Tensor) -> Tensor:
+    if state.mode & GRAD and (result._edge is not None or out._edge is not None):
+        if out._edge is not None or result._edge is not None:
+            raise RuntimeError(
+                f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+            )
+    a, b = aval_of(result), aval_of(out)
+    if a.dtype is not b.dtype:
+        check_cast(a.dtype, b.dtype)
+    if a.device is not b.device:
+        raise RuntimeError(f"Expected out tensor to have device {a.device}, but got {b.device} instead")
+    from .convert import cast, resize_for_out
+
+    if a.shape != b.shape:
+        resize_for_out(out, a.shape)
+    return assign(out, cast(result, b.dtype))

@@ -1,0 +1,393 @@
+"""The backward pass: walks the graph from the roots, newest node first, and records each node's vjp into the same trace."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from typing import Any
+
+from jtorch._engine.call import T, call_of
+from jtorch._engine.state import ANOMALY, GRAD, state
+from jtorch._engine.trace import record_multi
+from jtorch._engine.values import Value
+from jtorch._registry import lookup
+
+from .node import AccumulateGrad, Node, OpNode
+from .tensor import Tensor, new_tensor
+from .views import aval_of, read
+
+__all__ = ["run_backward", "call_node", "backward", "root_of", "ones"]
+
+_ADD: Any = None
+_ONES: dict[Any, Value] = {}
+
+
+def _add(a: Value, b: Value) -> Value:
+    global _ADD
+    if _ADD is None:
+        _ADD = call_of(lookup("internal.accumulate"), (T, T))
+    return record_multi(_ADD, (a, b))[0]
+
+
+def ones(a: Any) -> Value:
+    """A cached value of ones."""
+    found = _ONES.get(a)
+    if found is None or found.array is None:
+        import numpy as np
+
+        from jtorch._engine.values import value_of
+
+        found = _ONES[a] = value_of(np.ones(a.shape, a.dtype.np), a.device)
+    return found
+
+
+def dependencies(roots: Sequence[Any]) -> dict[Any, int]:
+    """How many edges lead to each node that the roots reach."""
+    count: dict[Any, int] = {}
+    stack = list(dict.fromkeys(roots))
+    seen = set(map(id, stack))
+    while stack:
+        edges = stack.pop().edges
+        for i in range(0, len(edges), 2):
+            node = edges[i]
+            count[node] = count.get(node, 0) + 1
+            if id(node) not in seen:
+                seen.add(id(node))
+                stack.append(node)
+    return count
+
+
+def _relevant(roots: Sequence[Any], targets: set[Any]) -> set[Any]:
+    """Nodes on a path from a root to a target."""
+    found: dict[Any, bool] = {}
+    stack: list[tuple[Any, bool]] = [(r, False) for r in roots]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            e = node.edges
+            found[node] = node in targets or any(found.get(e[i], False) for i in range(0, len(e), 2))
+            continue
+        if node in found:
+            continue
+        found[node] = False
+        stack.append((node, True))
+        e = node.edges
+        stack += [(e[i], False) for i in range(0, len(e), 2) if e[i] not in found]
+    return {n for n, yes in found.items() if yes}
+
+
+class _Pass:
+    """One run. Gradients are values, or tensors when their own graph is wanted."""
+
+    def __init__(self, retain: bool, create: bool) -> None:
+        self.retain, self.create = retain, create
+        self.buffers: dict[Any, dict[int, Any]] = {}
+
+    def add(self, a: Any, b: Any) -> Any:
+        if self.create:
+            from jtorch._namespace import torch
+
+            return torch.add(a, b)
+        return _add(a, b)
+
+    def wrap(self, g: Any) -> Tensor:
+        return g if isinstance(g, Tensor) else new_tensor(g)
+
+    def unwrap(self, t: Any) -> Any:
+        return t if self.create or t is None else read(t)
+
+    def deliver(self, node: Any, nr: int, g: Any) -> None:
+        buffer = self.buffers.get(node)
+        if buffer is None:
+            buffer = self.buffers[node] = {}
+        buffer[nr] = g if nr not in buffer else self.add(buffer[nr], g)
+
+
+def run_backward(
+    roots: list[tuple[Any, int]], grads: list[Any], retain: bool, create: bool, inputs: list[tuple[Any, int]] | None, accumulate: bool
+) -> list[Any]:
+    """Send ``grads`` into ``roots``. With ``inputs``: collect what arrives at those (node, output number) and, if ``accumulate``, into their leaves only."""
+    run = _Pass(retain, create)
+    first = [r[0] for r in roots]
+    count = dependencies(first)
+    wanted: dict[Any, dict[int, Any]] = {}
+    allowed: set[Any] | None = None
+    if inputs is not None:
+        for node, nr in inputs:
+            wanted.setdefault(node, {})[nr] = None
+        allowed = _relevant(first, set(wanted))
+    for (node, nr), g in zip(roots, grads, strict=True):
+        run.deliver(node, nr, g)
+    ready: list[tuple[int, int, Any]] = []
+    queued = set()
+    for node in first:
+        if count.get(node, 0) == 0 and id(node) not in queued:
+            queued.add(id(node))
+            heapq.heappush(ready, (-node.seq, id(node), node))
+    previous = state.mode
+    state.mode = (previous | GRAD) if create else (previous & ~GRAD)
+    try:
+        while ready:
+            node = heapq.heappop(ready)[2]
+            buffer = run.buffers.pop(node, None)
+            if node.__class__ is AccumulateGrad:
+                if buffer is not None and (allowed is None or node in wanted):
+                    g = _tensor_hooks(run, node, buffer, wanted)
+                    if accumulate:
+                        _accumulate(node, g, run)
+                continue
+            if buffer is not None and (allowed is None or node in allowed):
+                if node.hooks is not None or node in wanted:
+                    _before(run, node, buffer, wanted)
+                only_wanted = allowed is not None and not any(e in allowed for e in node.edges[::2])
+                results: Any = () if only_wanted else _run(run, node, buffer, previous)
+            else:
+                results = ()
+            edges = node.edges
+            for i in range(0, len(edges), 2):
+                target = edges[i]
+                if results:
+                    g = results[i >> 1]
+                    if g is not None and (allowed is None or target in allowed):
+                        run.deliver(target, edges[i + 1], g)
+                left = count[target] - 1
+                count[target] = left
+                if left == 0:
+                    heapq.heappush(ready, (-target.seq, id(target), target))
+    finally:
+        state.mode = previous
+    if inputs is None:
+        return []
+    return [wanted[node][nr] for node, nr in inputs]
+
+
+def _run(run: _Pass, node: Any, buffer: dict[int, Any], mode: int) -> Any:
+    """Gradients for the edges of a node, hooks included."""
+    try:
+        if isinstance(node, OpNode):
+            cts = [buffer.get(i) for i in range(len(node.entry.outs))] if len(node.entry.outs) > 1 else [buffer[0]]
+            results: Any = _apply_with_graph(node, cts) if run.create else node.apply(cts)
+            if not run.retain:
+                node.release()
+        else:
+            results = node.run(run, buffer)
+    except Exception:
+        if mode & ANOMALY and node.extra and "traceback" in node.extra:
+            import sys
+            import warnings
+
+            warnings.warn(
+                f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{node.extra['traceback']}", stacklevel=2
+            )
+            sys.stderr.flush()
+        raise
+    if mode & ANOMALY:
+        from .modes import check_anomaly
+
+        check_anomaly(node, [run.wrap(g) for g in results if g is not None])
+    if node.hooks is not None and node.hooks.post:
+        ins = tuple(None if g is None else run.wrap(g) for g in results)
+        outs = tuple(run.wrap(buffer[i]) if i in buffer else None for i in range(max(buffer) + 1))
+        for hook in list(node.hooks.post.values()):
+            new = hook(ins, outs)
+            if new is not None:
+                ins = tuple(new) if isinstance(new, (tuple, list)) else (new,)
+        results = [run.unwrap(g) for g in ins]
+    return results
+
+
+def _apply_with_graph(node: OpNode, cts: list[Any]) -> list[Any]:
+    """As ``node.apply``, on tensors, so that the result can be differentiated again."""
+    from .dispatch import apply_multi
+
+    node.check()
+    plan = node.plan
+    args: list[Any] = []
+    edge_at = {p: 2 * k for k, p in enumerate(plan.targets)}
+    k = 0
+    for i in plan.saved_in:
+        saved = node.saved[k]
+        k += 1
+        if not isinstance(saved, Value):
+            args.append(saved)
+            continue
+        t = new_tensor(saved)
+        if i in edge_at:
+            t._edge, t._nr = node.edges[edge_at[i]], node.edges[edge_at[i] + 1]
+        args.append(t)
+    for i in plan.saved_out:
+        t = new_tensor(node.saved[k])
+        t._edge, t._nr = node, i
+        k += 1
+        args.append(t)
+    if plan.hidden:
+        return _recomputed_with_graph(node, cts)
+    wanted = plan.wanted_outs
+    given = tuple([cts[i] is not None for i in wanted]) if len(wanted) > 1 else (True,)
+    out = apply_multi(plan.backward(given), [*args, *[cts[i] for i in wanted if cts[i] is not None]])
+    return list(out) if isinstance(out, tuple) else [out]
+
+
+def _recomputed_with_graph(node: OpNode, cts: list[Any]) -> list[Any]:
+    """Hidden outputs have no graph: go backward from the inputs instead. The inputs of such operators are kept in the node's ``extra``."""
+    from .double import second_order
+
+    return second_order(node, cts)
+
+
+def _before(run: _Pass, node: Any, buffer: dict[int, Any], wanted: dict[Any, dict[int, Any]]) -> None:
+    """Hooks on the gradients of a node's outputs; what they return goes on."""
+    hooks = node.hooks
+    if hooks is not None:
+        for nr, table in hooks.tensor.items():
+            if nr in buffer:
+                g = run.wrap(buffer[nr])
+                for hook in list(table.values()):
+                    g = _replaced(hook(g), g)
+                buffer[nr] = run.unwrap(g)
+        if hooks.pre:
+            outs: Any = tuple(run.wrap(buffer[i]) if i in buffer else None for i in range(max(buffer) + 1))
+            for hook in list(hooks.pre.values()):
+                new = hook(outs)
+                if new is not None:
+                    outs = tuple(new) if isinstance(new, (tuple, list)) else (new,)
+            for i, g in enumerate(outs):
+                if g is not None:
+                    buffer[i] = run.unwrap(g)
+        for nr, ref in hooks.retain.items():
+            t = ref()
+            if nr in buffer and t is not None:
+                g = run.wrap(buffer[nr])
+                t._grad = g if t._grad is None else new_tensor(_add(read(t._grad), read(g)))
+    if node in wanted:
+        for nr in wanted[node]:
+            if nr in buffer:
+                wanted[node][nr] = run.wrap(buffer[nr])
+
+
+def _tensor_hooks(run: _Pass, node: AccumulateGrad, buffer: dict[int, Any], wanted: Any) -> Any:
+    g = buffer[0]
+    if node.hooks is not None:
+        t = run.wrap(g)
+        for table in node.hooks.tensor.values():
+            for hook in list(table.values()):
+                t = _replaced(hook(t), t)
+        for hook in list(node.hooks.pre.values()):
+            new = hook((t,))
+            if new is not None:
+                t = new[0] if isinstance(new, tuple) else new
+        g = run.unwrap(t)
+    if node in wanted:
+        wanted[node][0] = run.wrap(g)
+    return g
+
+
+def _replaced(new: Any, old: Tensor) -> Tensor:
+    if new is None:
+        return old
+    if not isinstance(new, Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(new).__name__}'")
+    if aval_of(new).shape != aval_of(old).shape:
+        raise RuntimeError(f"hook has changed the size of value: expected {list(aval_of(old).shape)}, got {list(aval_of(new).shape)}")
+    return new
+
+
+def _accumulate(node: AccumulateGrad, g: Any, run: _Pass) -> None:
+    leaf = node.ref()
+    if leaf is None:
+        return
+    old = leaf._grad
+    if old is None:
+        leaf._grad = g if run.create else new_tensor(g)
+    elif run.create:
+        leaf._grad = run.add(old, g)
+    else:
+        from .views import write
+
+        write(old, _add(read(old), g))
+    if node.hooks is not None:
+        for hook in list(node.hooks.acc.values()):
+            hook(leaf)
+        for hook in list(node.hooks.post.values()):
+            hook((), (run.wrap(g),))
+
+
+def call_node(node: Node, grads: Any) -> Any:
+    """``grad_fn(grad)``: the gradients of one node's inputs."""
+    run = _Pass(True, False)
+    buffer = {i: read(g) for i, g in enumerate(grads) if g is not None}
+    if isinstance(node, AccumulateGrad):
+        _accumulate(node, buffer[0], run)
+        return None
+    results = iter(_run(run, node, buffer, 0))
+    out = tuple((run.wrap(g) if (g := next(results)) is not None else None) if m else None for m in node._mask())
+    return out[0] if len(out) == 1 else out
+
+
+def root_of(t: Tensor) -> tuple[Any, int]:
+    """Where the gradient of a tensor enters the graph. RuntimeError if it has none."""
+    from .dispatch import edge_of
+
+    if t._edge is None:
+        raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn")
+    return edge_of(t), t._nr
+
+
+def backward(tensors: list[Tensor], grads: list[Any], retain: bool | None, create: bool, inputs: list[Tensor] | None) -> None:
+    """``torch.autograd.backward`` after its arguments were looked at."""
+    retain = create if retain is None else retain
+    roots = [_root(t, i) for i, t in enumerate(tensors)]
+    seeds = [_seed(t, g, create) for t, g in zip(tensors, grads, strict=True)]
+    where = None
+    if inputs is not None:
+        where = [_root(t, i) for i, t in enumerate(inputs)]
+        for t, (node, nr) in zip(inputs, where, strict=True):
+            if node.__class__ is not AccumulateGrad:
+                _retain_for(t, node, nr)
+    run_backward(roots, seeds, retain, create, where, True)
+
+
+def _retain_for(t: Tensor, node: Any, nr: int) -> None:
+    import weakref
+
+    from .node import hooks_of
+
+    hooks_of(node).retain[nr] = weakref.ref(t)
+
+
+def _root(t: Tensor, i: int) -> tuple[Any, int]:
+    from .dispatch import edge_of
+
+    if t._edge is None:
+        raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+    return edge_of(t), t._nr
+
+
+def _seed(t: Tensor, g: Any, create: bool) -> Any:
+    a = aval_of(t)
+    if g is None:
+        n = 1
+        for d in a.shape:
+            n *= d
+        if n != 1:
+            raise RuntimeError("grad can be implicitly created only for scalar outputs")
+        if a.dtype.is_complex:
+            raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {a.dtype}")
+        v = ones(a)
+        return new_tensor(v) if create else v
+    ga = aval_of(g)
+    if ga.shape != a.shape:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[0] has a shape of torch.Size({list(ga.shape)}) and output[0] has a shape of torch.Size({list(a.shape)})."
+        )
+    if ga.dtype is not a.dtype:
+        if ga.dtype.is_complex and not a.dtype.is_complex:
+            raise RuntimeError(
+                f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: grad_output[0] has a dtype of {ga.dtype} and output[0] has a dtype of {a.dtype}."
+            )
+        from jtorch._namespace import torch
+
+        g = torch.Tensor.to(g, a.dtype)
+    return g if create else read(g)
+
+

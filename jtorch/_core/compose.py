@@ -1,0 +1,47 @@
+"""Composites: functions written with torch's own functions, published under their names and open to ``__torch_function__``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from jtorch import _namespace
+
+from .overrides import has_override, override
+from .tensor import Tensor
+
+__all__ = ["compose", "COMPOSITES"]
+
+COMPOSITES: dict[str, Callable[..., Any]] = {}
+
+
+def compose(where: str = "torch Tensor", name: str | None = None, aliases: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Publish a function of tensors in these namespaces ("torch Tensor nn.functional linalg fft special").
+
+    Bare ``aliases`` go to the same namespaces, dotted ones where they say. A name that is taken raises.
+    """
+
+    def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
+        public = name or fn.__name__
+
+        @functools.wraps(fn)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if has_override(args, kwargs):
+                return override(call, args, kwargs)
+            return fn(*args, **kwargs)
+
+        for n in (public, *aliases.split()):
+            for space in ("",) if "." in n else where.split():
+                full = n if not space else f"{space}.{n}"
+                spaced, _, short = full.rpartition(".")
+                if full in COMPOSITES:
+                    raise RuntimeError(f"{full} is declared twice")
+                COMPOSITES[full] = call
+                if spaced == "Tensor":
+                    setattr(Tensor, short, call)
+                else:
+                    setattr(_namespace.BY_NAME[spaced], short, call)
+        return call
+
+    return declare

@@ -1,0 +1,288 @@
+"""Tensors from Python data, numpy arrays and constants. Values are made on the host; they go to the device when something computes with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jtorch import _device, _dtypes
+from jtorch._engine.values import Value, aval, canonical, device_of, value_of
+
+from .bind import number_of
+from .node import leaf_edge
+from .storage import HostStorage, put_on
+from .tensor import Tensor, new_storage, new_tensor
+from .views import aval_of, read
+
+__all__ = ["tensor", "from_array", "from_numpy", "full_value", "as_tensor", "require_grad", "from_jax"]
+
+
+def require_grad(t: Tensor, yes: bool = True) -> Tensor:
+    """Make a leaf require grad. RuntimeError for integer types."""
+    if yes and t._edge is None:
+        kind = aval_of(t).dtype
+        if kind.category < 2:
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+        t._edge = leaf_edge(t)
+        t._nr = 0
+    return t
+
+
+def place(where: Any) -> _device.device:
+    """The device that a factory's ``device=`` means."""
+    found = _device.current_default() if where is None else _device.device(where)
+    return canonical(found)
+
+
+def from_array(array: np.ndarray, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor on a numpy array that nobody will write again."""
+    if dtype is not None and array.dtype != dtype.np:
+        array = array.astype(dtype.np)
+    v = value_of(array)
+    where = place(device)
+    if where is not _device.CPU:
+        v = put_on(v, where)
+    t = new_tensor(v)
+    return require_grad(t) if requires_grad else t
+
+
+def from_jax(array: Any) -> Tensor:
+    """A tensor on a ``jax.Array`` or a tracer, without a copy."""
+    if isinstance(array, jax.core.Tracer):
+        return new_tensor(value_of(array))
+    return new_tensor(value_of(array, device_of(array)))
+
+
+def from_numpy(array: Any) -> Tensor:
+    """A tensor that shares memory with a numpy array, both ways. TypeError for types that torch has not."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    kind = _dtypes.from_np(array.dtype)
+    if not array.dtype.isnative:
+        raise ValueError("given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported.")
+    if any(s < 0 for s in array.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. "
+            "(You can probably work around this by making a copy of your array  with array.copy().) "
+        )
+    if any(s % array.itemsize for s in array.strides):
+        raise ValueError(
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory."
+        )
+    if not array.flags.writeable:
+        import warnings
+
+        warnings.warn(
+            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing to this tensor will result in undefined behavior. "
+            "You may want to copy the array to protect its data or make it writable before converting it to a tensor. "
+            "This type of warning will be suppressed for the rest of this program.",
+            stacklevel=3,
+        )
+    s = new_storage(None)
+    s.host = array
+    if not array.flags.c_contiguous and array.size:
+        s.strides = tuple(st // array.itemsize for st in array.strides)
+    s.__class__ = HostStorage
+    t = Tensor.__new__(Tensor)
+    t._s = s
+    t._view = t._edge = t._grad = t._meta = None
+    t._nr = 0
+    del kind
+    return t
+
+
+def _infer(data: Any) -> Any:
+    """The numpy array of nested Python data in torch's inferred type. ValueError/TypeError in torch's words."""
+    if isinstance(data, np.ndarray):
+        _dtypes.from_np(data.dtype)
+        return data
+    if isinstance(data, np.generic):
+        return np.asarray(data)
+    if (x := number_of(data)) is not None:
+        return np.asarray(x, _dtypes.of_python(x.__class__).np)
+    if isinstance(data, Tensor):
+        from .storage import numpy_of
+
+        return numpy_of(read(data))
+    if isinstance(data, (list, tuple)) or (hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, bytes, dict))):
+        return _from_sequence(data)
+    if isinstance(data, str):
+        raise TypeError("new(): invalid data type 'str'")
+    if hasattr(data, "__array__"):
+        return np.asarray(data)
+    raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
+
+
+def _shape_of(data: Any) -> tuple[int, ...]:
+    shape: list[int] = []
+    while True:
+        if isinstance(data, Tensor):
+            return (*shape, *aval_of(data).shape)
+        if isinstance(data, np.ndarray):
+            return (*shape, *data.shape)
+        if isinstance(data, (str, bytes)) or not hasattr(data, "__len__") or isinstance(data, (dict, np.generic)):
+            return tuple(shape)
+        shape.append(len(data))
+        if len(shape) > 128:
+            raise ValueError(f"too many dimensions '{type(data).__name__}'")
+        if not len(data):
+            return tuple(shape)
+        data = data[0]
+
+
+def _from_sequence(data: Any) -> np.ndarray:
+    shape = _shape_of(data)
+    leaves: list[Any] = []
+
+    def walk(x: Any, depth: int) -> None:
+        if isinstance(x, Tensor):
+            from .storage import numpy_of
+
+            x = numpy_of(read(x))
+        if isinstance(x, (np.ndarray, np.generic)):
+            if x.shape != shape[depth:]:
+                raise ValueError(
+                    f"expected sequence of length {shape[depth] if depth < len(shape) else 0} at dim {depth} (got {x.shape[0] if x.shape else 0})"
+                    if x.shape
+                    else "only one element tensors can be converted to Python scalars"
+                )
+            leaves.extend(x.reshape(-1).tolist() if x.dtype.kind in "biufc" and x.dtype.itemsize >= 4 else [v.item() for v in x.reshape(-1)])
+            kinds.add(_dtypes.from_np(x.dtype))
+            return
+        if depth == len(shape):
+            n = number_of(x)
+            if n is None:
+                if isinstance(x, (list, tuple)):
+                    raise ValueError(f"expected sequence of length 0 at dim {depth} (got {len(x)})")
+                if isinstance(x, str):
+                    raise ValueError("too many dimensions 'str'")
+                raise RuntimeError(f"Could not infer dtype of {type(x).__name__}")
+            leaves.append(n)
+            classes.add(n.__class__)
+            return
+        if not hasattr(x, "__len__") or isinstance(x, str):
+            raise TypeError("not a sequence")
+        if len(x) != shape[depth]:
+            raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(x)})")
+        for y in x:
+            walk(y, depth + 1)
+
+    kinds: set[_dtypes.dtype] = set()
+    classes: set[type] = set()
+    fast = _fast(data, shape)
+    if fast is not None:
+        return fast
+    walk(data, 0)
+    kind: _dtypes.dtype | None = None
+    for k in [*kinds, *(_dtypes.of_python(c) for c in classes)]:
+        kind = k if kind is None else _dtypes.promote_types(kind, k)
+    kind = kind or _dtypes.default
+    try:
+        return np.array(leaves, kind.np).reshape(shape)
+    except OverflowError as error:
+        raise RuntimeError("Overflow when unpacking long long") from error
+
+
+def _fast(data: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Regular nests of plain numbers, by numpy itself; None if it is anything else."""
+    if not isinstance(data, (list, tuple)) or len(shape) > 2 and not isinstance(data[0], (list, tuple)):
+        return None
+    probe = data
+    for _ in range(len(shape) - 1):
+        if not isinstance(probe, (list, tuple)) or not probe:
+            return None
+        probe = probe[0]
+    if not isinstance(probe, (list, tuple)) or not probe or probe[0].__class__ not in (int, float, bool):
+        return None
+    try:
+        a = np.array(data)
+    except (ValueError, OverflowError, TypeError):
+        return None
+    if a.shape != shape or a.dtype.kind not in "bif":
+        return None
+    if a.dtype.kind == "f":
+        return a.astype(_dtypes.default.np)
+    return a.astype(np.int64) if a.dtype.kind == "i" else a
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    """A copy of Python data, a numpy array or a tensor as a leaf. Source: torch.tensor."""
+
+    if isinstance(data, Tensor):
+        import warnings
+
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
+            stacklevel=3,
+        )
+        from .convert import to
+
+        where = aval_of(data).device if device is None else place(device)
+        from .methods import detach
+
+        return require_grad(to(detach(data), dtype, where, copy=True), requires_grad)
+    if isinstance(data, jax.Array):
+        t = from_jax(data)
+        from .convert import to
+
+        return require_grad(to(t, _dtype_arg(dtype), place(device) if device is not None else None, copy=True), requires_grad)
+    kind = _dtype_arg(dtype)
+    array = _infer(data)
+    if kind is not None and kind.np is None:
+        raise NotImplementedError(f"jtorch does not implement tensors of type {kind}: XLA has no such element type")
+    if kind is not None and array.dtype != kind.np:
+        array = convert_host(array, kind)
+    else:
+        array = np.array(array)
+    return from_array(array, None, device, requires_grad)
+
+
+def convert_host(array: np.ndarray, kind: _dtypes.dtype) -> np.ndarray:
+    """A host array in another type, as C converts; RuntimeError where a Python int does not fit."""
+    if array.dtype.kind == "c" and not kind.is_complex:
+        array = array.real
+    with np.errstate(all="ignore"):
+        return array.astype(kind.np)
+
+
+def _dtype_arg(dtype: Any) -> Any:
+    if dtype is None or isinstance(dtype, _dtypes.dtype):
+        return dtype
+    found = {float: _dtypes.default, int: _dtypes.int64, bool: _dtypes.bool_}.get(dtype)
+    if found is None:
+        raise TypeError(f"tensor(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
+    return found
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """The same memory where possible (tensors, numpy arrays), else a copy."""
+    from .convert import to
+
+    if isinstance(data, Tensor):
+        return to(data, dtype, device)
+    if isinstance(data, np.ndarray):
+        return to(from_numpy(data), dtype, device)
+    if isinstance(data, jax.Array):
+        return to(from_jax(data), dtype, device)
+    return tensor(data, dtype=dtype, device=device)
+
+
+_FULL: dict[Any, Value] = {}
+
+
+def full_value(shape: tuple[int, ...], number: Any, kind: _dtypes.dtype, where: _device.device) -> Value:
+    """A value filled with one number. Small zeros and ones are shared: values never change."""
+    if where.type == "meta":
+        v = Value()
+        v.aval, v.array, v.trace, v.pos = aval(shape, kind, where), None, None, -1
+        return v
+    for d in shape:
+        if d < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {d}: {list(shape)}")
+    if kind.np is None:
+        raise NotImplementedError(f"jtorch does not implement tensors of type {kind}: XLA has no such element type")
+    array = np.zeros(shape, kind.np) if number == 0 else np.full(shape, number, kind.np)
+    v = value_of(array)
+    return v if where is _device.CPU else put_on(v, where)

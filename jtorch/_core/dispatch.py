@@ -1,0 +1,351 @@
+"""From tensors to the trace and back: read the inputs, record the operator, wrap the outputs, extend the graph.
+
+``call1`` and ``call2`` are the short way for one or two contiguous plain tensors, written straight down because every operator of a training loop pays for
+them. ``apply`` is the general way; what the short one does not know it hands over.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from jtorch._engine import executor as _executor  # noqa: F401
+from jtorch._engine.call import Call
+from jtorch._engine.entry import Entry, make_entry
+from jtorch._engine.state import GRAD, state
+from jtorch._engine.trace import SCALAR, add_input, key_of, moved, record
+from jtorch._engine.values import Value
+from jtorch._engine.vjp import Plan, plan_of
+
+from . import cutting
+from .node import AccumulateGrad, OpNode, next_seq, node_class
+from .tensor import Storage, Tensor, new_tensor
+from .views import read, read_view, strides_of
+
+__all__ = ["call1", "call2", "call2s", "apply", "apply_multi", "link"]
+
+_new = object.__new__
+_ref = weakref.ref
+_LIMIT = cutting.LIMIT
+_T, _TT, _TF, _FT = (True,), (True, True), (True, False), (False, True)
+
+
+def call1(call: Call, a: Tensor) -> Tensor:
+    """One tensor in, one out."""
+    mode = state.mode
+    sa = a._s
+    if mode > GRAD or sa.strides is not None:
+        return apply(call, (a,))
+    va = sa.value if a._view is None else read_view(a._view, sa)
+    entry = call.entries.get(va.aval)
+    tr = state.trace
+    if entry is None or entry.out is None or entry.device is not tr.device or (a._view is not None and a._view.strides is not None):
+        return apply(call, (a,))
+    if va.trace is tr:
+        pa = va.pos
+    else:
+        pa = tr.input_pos.get(id(va))
+        if pa is None:
+            pa = add_input(tr, va)
+            if pa is None or state.trace is not tr:
+                return apply(call, (a,))
+    plan = None
+    if mode and a._edge is not None and entry.differentiable[0]:
+        plan = entry.plans.get(_T)
+        if plan is None:
+            plan = plan_of(entry, _T)
+        if plan.forward is not None:
+            return apply(call, (a,))
+    outputs = tr.outputs
+    v = _new(Value)
+    v.aval, v.array, v.trace = entry.out, None, tr
+    v.pos = n = len(outputs)
+    outputs.append(_ref(v))
+    tr.nodes.append((entry, pa))
+    s = _new(Storage)
+    s.value, s.version, s.strides, s.host, s.ptr, s.extra = v, 0, None, None, 0, None
+    t = _new(Tensor)
+    t._s = s
+    t._view = t._grad = t._meta = None
+    t._nr = 0
+    if plan is None:
+        t._edge = None
+    else:
+        node = _new(entry.node_class or _class_of(entry))
+        node.entry, node.plan, node.mask = entry, plan, _T
+        if plan.saved_out:
+            if plan.saved_in:
+                node.saved, node.versions = (va, v), (sa, sa.version, s, 0)
+            else:
+                node.saved, node.versions = (v,), (s, 0)
+        elif plan.saved_in:
+            node.saved, node.versions = (va,), (sa, sa.version)
+        else:
+            node.saved = node.versions = ()
+        node.edges = (a._edge if a._view is None else edge_of(a), a._nr)
+        node.seq, node.hooks, node.extra = next_seq(), None, None
+        t._edge = node
+    if n > _LIMIT:
+        cutting.at_limit()
+    return t
+
+
+def call2(call: Call, a: Tensor, b: Tensor) -> Tensor:
+    """Two tensors in, one out."""
+    mode = state.mode
+    sa, sb = a._s, b._s
+    if mode > GRAD or sa.strides is not None or sb.strides is not None:
+        return apply(call, (a, b))
+    va = sa.value if a._view is None else read_view(a._view, sa)
+    vb = sb.value if b._view is None else read_view(b._view, sb)
+    entry = call.entries.get((va.aval, vb.aval))
+    tr = state.trace
+    if entry is None or entry.out is None or entry.device is not tr.device or entry.moves or _strided(a) or _strided(b):
+        return apply(call, (a, b))
+    if va.trace is tr:
+        pa = va.pos
+    else:
+        pa = tr.input_pos.get(id(va))
+        if pa is None:
+            pa = add_input(tr, va)
+            if pa is None or state.trace is not tr:
+                return apply(call, (a, b))
+    if vb.trace is tr:
+        pb = vb.pos
+    else:
+        pb = tr.input_pos.get(id(vb))
+        if pb is None:
+            pb = add_input(tr, vb)
+            if pb is None or state.trace is not tr:
+                return apply(call, (a, b))
+    plan = None
+    if mode and (a._edge is not None or b._edge is not None) and entry.differentiable[0]:
+        mask = _TT if a._edge is not None and b._edge is not None else _TF if a._edge is not None else _FT
+        plan = entry.plans.get(mask)
+        if plan is None:
+            plan = plan_of(entry, _only_inexact(entry, mask))
+        if plan.forward is not None:
+            return apply(call, (a, b))
+    outputs = tr.outputs
+    v = _new(Value)
+    v.aval, v.array, v.trace = entry.out, None, tr
+    v.pos = n = len(outputs)
+    outputs.append(_ref(v))
+    tr.nodes.append((entry, pa, pb))
+    s = _new(Storage)
+    s.value, s.version, s.strides, s.host, s.ptr, s.extra = v, 0, None, None, 0, None
+    t = _new(Tensor)
+    t._s = s
+    t._view = t._grad = t._meta = None
+    t._nr = 0
+    if plan is None:
+        t._edge = None
+    else:
+        node = _new(entry.node_class or _class_of(entry))
+        node.entry, node.plan, node.mask = entry, plan, mask
+        if plan.saved_out:
+            node.saved, node.versions = _saved(plan, (va, vb), (v,), (sa, sb), (s,))
+        elif not plan.saved_in:
+            node.saved = node.versions = ()
+        elif len(plan.saved_in) == 2:
+            node.saved, node.versions = (va, vb), (sa, sa.version, sb, sb.version)
+        elif plan.saved_in[0] == 0:
+            node.saved, node.versions = (va,), (sa, sa.version)
+        else:
+            node.saved, node.versions = (vb,), (sb, sb.version)
+        if mask is _TT:
+            node.edges = (a._edge if a._view is None else edge_of(a), a._nr, b._edge if b._view is None else edge_of(b), b._nr)
+        elif mask is _TF:
+            node.edges = (a._edge if a._view is None else edge_of(a), a._nr)
+        else:
+            node.edges = (b._edge if b._view is None else edge_of(b), b._nr)
+        node.seq, node.hooks, node.extra = next_seq(), None, None
+        t._edge = node
+    if n > _LIMIT:
+        cutting.at_limit()
+    return t
+
+
+def call2s(call: Call, a: Tensor, x: Any) -> Tensor:
+    """A tensor and a Python number in, one tensor out; ``call`` has a slot of the number's class."""
+    mode = state.mode
+    sa = a._s
+    if mode > GRAD or sa.strides is not None:
+        return apply(call, (a, x))
+    va = sa.value if a._view is None else read_view(a._view, sa)
+    entry = call.entries.get((va.aval, x.__class__))
+    tr = state.trace
+    if entry is None or entry.out is None or entry.device is not tr.device or _strided(a):
+        return apply(call, (a, x))
+    if va.trace is tr:
+        pa = va.pos
+    else:
+        pa = tr.input_pos.get(id(va))
+        if pa is None:
+            pa = add_input(tr, va)
+            if pa is None or state.trace is not tr:
+                return apply(call, (a, x))
+    plan = None
+    if mode and a._edge is not None and entry.differentiable[0]:
+        plan = entry.plans.get(_TF)
+        if plan is None:
+            plan = plan_of(entry, _TF)
+        if plan.forward is not None:
+            return apply(call, (a, x))
+    scalars = tr.scalars
+    ps = SCALAR - len(scalars)
+    scalars.append(x)
+    outputs = tr.outputs
+    v = _new(Value)
+    v.aval, v.array, v.trace = entry.out, None, tr
+    v.pos = n = len(outputs)
+    outputs.append(_ref(v))
+    tr.nodes.append((entry, pa, ps))
+    s = _new(Storage)
+    s.value, s.version, s.strides, s.host, s.ptr, s.extra = v, 0, None, None, 0, None
+    t = _new(Tensor)
+    t._s = s
+    t._view = t._grad = t._meta = None
+    t._nr = 0
+    if plan is None:
+        t._edge = None
+    else:
+        node = _new(entry.node_class or _class_of(entry))
+        node.entry, node.plan, node.mask = entry, plan, _TF
+        node.saved, node.versions = _saved(plan, (va, x), (v,), (sa, None), (s,))
+        node.edges = (a._edge if a._view is None else edge_of(a), a._nr)
+        node.seq, node.hooks, node.extra = next_seq(), None, None
+        t._edge = node
+    if n > _LIMIT:
+        cutting.at_limit()
+    return t
+
+
+def _strided(t: Tensor) -> bool:
+    return t._view is not None and t._view.strides is not None
+
+
+def _class_of(entry: Entry) -> Any:
+    found = entry.node_class = node_class(entry.call.grad_name)
+    return found
+
+
+def _only_inexact(entry: Entry, mask: tuple[bool, ...]) -> tuple[bool, ...]:
+    return tuple(m and not isinstance(a, type) and a.dtype.category >= 2 for m, a in zip(mask, entry.inputs, strict=True))
+
+
+def _saved(plan: Plan, vals: Any, outs: Any, storages: Any, out_storages: Any) -> tuple[Any, Any]:
+    saved, versions = [], []
+    for i in plan.saved_in:
+        saved.append(vals[i])
+        if storages[i] is not None:
+            versions += (storages[i], storages[i].version)
+    for i in plan.saved_out:
+        saved.append(outs[i])
+        versions += (out_storages[i], 0)
+    return tuple(saved), tuple(versions)
+
+
+def edge_of(t: Tensor) -> Any:
+    """Where the gradient of ``t`` goes now. A view whose base was written in place since gets the new history of the base."""
+    m = t._meta
+    if m is not None and m.base is not None and m.attr_version != t._s.version:
+        from .inplace import regenerate
+
+        regenerate(t)
+    return t._edge
+
+
+def apply(call: Call, args: Any) -> Any:
+    """The general way: tensors and Python numbers in, a tensor or (for several results) a tuple out."""
+    out = apply_multi(call, args)
+    return out
+
+
+def apply_multi(call: Call, args: Any) -> Any:
+    mode = state.mode
+    if mode > GRAD:
+        from . import modes
+
+        args = modes.before(call, args, mode)
+    vals = [read(a) if isinstance(a, Tensor) else a for a in args]
+    key = key_of(vals)
+    entry = call.entries.get(key)
+    if entry is None:
+        entry = make_entry(call, key)
+    if entry.moves:
+        args = list(args)
+        for i in entry.moves:
+            args[i] = _moved_tensor(args[i], entry.device)
+        return apply_multi(call, args)
+    plan = None
+    if mode & GRAD:
+        mask = tuple([isinstance(a, Tensor) and a._edge is not None and v.aval.dtype.category >= 2 for a, v in zip(args, vals, strict=True)])
+        if True in mask and True in entry.differentiable:
+            plan = plan_of(entry, mask)
+    if plan is None or plan.forward is None:
+        entry, outs = record(call, vals)
+        hidden: Any = ()
+    else:
+        _, every = record(plan.forward, vals)
+        n = len(entry.outs)
+        outs, hidden = every[:n], every[n:]
+    strides = None
+    if call.elementwise:
+        strides = _layout_like(args, entry)
+    tensors = [new_tensor(v) for v in outs]
+    if strides is not None:
+        tensors[0]._s.strides = strides
+    if plan is not None:
+        link(entry, plan, mask, args, vals, outs, hidden, tensors)
+    if mode > GRAD:
+        from . import modes
+
+        modes.after(call, tensors, mode)
+    return tensors[0] if entry.out is not None else tuple(tensors)
+
+
+def link(entry: Entry, plan: Plan, mask: Any, args: Any, vals: Any, outs: Any, hidden: Any, tensors: Any) -> OpNode:
+    """Give the results their node."""
+    storages = [a._s if isinstance(a, Tensor) else None for a in args]
+    node: OpNode = _new(entry.node_class or _class_of(entry))
+    saved, node.versions = _saved(plan, vals, outs, storages, [t._s for t in tensors])
+    node.saved = (*saved, *hidden)
+    node.entry, node.plan, node.mask = entry, plan, mask
+    edges: list[Any] = []
+    for i in plan.targets:
+        edges += (edge_of(args[i]), args[i]._nr)
+    node.edges = tuple(edges)
+    node.seq, node.hooks, node.extra = next_seq(), None, None
+    for i, (t, d) in enumerate(zip(tensors, entry.differentiable, strict=True)):
+        if d:
+            t._edge, t._nr = node, i
+    return node
+
+
+def _moved_tensor(t: Tensor, where: Any) -> Tensor:
+    out = new_tensor(moved(read(t), where))
+    if t._edge is not None:
+        from .convert import to_device_node
+
+        to_device_node(t, out)
+    return out
+
+
+def _layout_like(args: Any, entry: Entry) -> tuple[int, ...] | None:
+    """Strides of an elementwise result, as TensorIterator lays it out; None if contiguous."""
+    shape = entry.outs[0].shape
+    operands = []
+    for a in args:
+        if isinstance(a, Tensor):
+            strides = a._s.strides if a._view is None else a._view.strides
+            operands.append((a, strides))
+    if all(s is None for _, s in operands) or len(shape) < 2 or len(entry.outs) != 1:
+        return None
+    from .layouts import computed_strides
+
+    return computed_strides(shape, [strides_of(a) for a, _ in operands], [read(a).aval.shape for a, _ in operands])
+
+
+def is_leaf_edge(edge: Any) -> bool:
+    return edge is None or edge.__class__ is AccumulateGrad

@@ -1,0 +1,209 @@
+"""The operators of the language on tensors: ``a + b``, ``a < b``, ``a @ b``, in place and with the sides exchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jtorch._engine.call import T, Call, call_of, slot, value
+from jtorch._namespace import torch
+from jtorch._registry import OPS, Op
+
+from .attach import run_inplace
+from .dispatch import apply_multi, call2, call2s
+from .overrides import has_override, override
+from .tensor import PLAIN, Tensor
+
+__all__ = ["attach_operators"]
+
+_NUMBERS = (float, int, bool, complex)
+
+
+def _calls(op: Op, extra: tuple[Any, ...]) -> tuple[Call, dict[type, Call]]:
+    """The calls of a binary operator on (tensor, tensor) and on (tensor, number)."""
+    return call_of(op, (T, T, *extra)), {k: call_of(op, (T, slot(k), *extra)) for k in _NUMBERS}
+
+
+def _extra(op: Op) -> tuple[Any, ...]:
+    """Descriptors of the parameters after the two operands, at their defaults."""
+    sig = op.signatures[0]
+    return tuple(value(sig.by_name[p.name].default if p.name in sig.by_name else p.default) for p in op.fn_params[2:])
+
+
+def _other(x: Any) -> Any:
+    """What numpy and JAX give as an operand, as a tensor or number; None if it is nothing of the kind."""
+    if isinstance(x, np.generic):
+        return x.item() if x.dtype.kind in "biufc" else None
+    if isinstance(x, (np.ndarray, jax.Array)):
+        from .create import as_tensor
+
+        return as_tensor(x)
+    if isinstance(x, _NUMBERS):
+        for kind in (bool, int, float, complex):
+            if isinstance(x, kind):
+                return kind(x)
+    return None
+
+
+def _binary(name: str, op: Op, symbol: str) -> Callable[..., Any]:
+    tensors, numbers = _calls(op, _extra(op))
+
+    def operate(a: Tensor, b: Any) -> Any:
+        cls = b.__class__
+        if a.__class__ in PLAIN:
+            if cls in PLAIN:
+                return call2(tensors, a, b)
+            call = numbers.get(cls)
+            if call is not None:
+                if b == 0 and cls is float:  # -0.0 and 0.0 are equal, and a program must not take one for the other
+                    b = abs(b) if str(b)[0] != "-" else b
+                    if str(b)[0] == "-":
+                        return apply_multi(tensors, (a, torch.tensor(b)))
+                return call2s(call, a, b)
+        if has_override((a, b), {}):
+            return override(getattr(Tensor, name), (a, b), {})
+        if isinstance(b, Tensor):
+            return apply_multi(tensors, (a, b))
+        other = _other(b)
+        if other is None:
+            return NotImplemented
+        return apply_multi(numbers[other.__class__] if not isinstance(other, Tensor) else tensors, (a, other))
+
+    operate.__name__ = operate.__qualname__ = name
+    return operate
+
+
+def _reflected(name: str, fn: Callable[[Tensor, Any], Any]) -> Callable[..., Any]:
+    def operate(a: Tensor, b: Any) -> Any:
+        if has_override((a, b), {}):
+            return override(getattr(Tensor, name), (a, b), {})
+        if not isinstance(b, (Tensor, *_NUMBERS)):
+            b = _other(b)
+            if b is None:
+                return NotImplemented
+        return fn(a, b)
+
+    operate.__name__ = operate.__qualname__ = name
+    return operate
+
+
+def _inplace(name: str, op: Op) -> Callable[..., Any]:
+    tensors, numbers = _calls(op, _extra(op))
+
+    def operate(a: Tensor, b: Any) -> Any:
+        if has_override((a, b), {}):
+            return override(getattr(Tensor, name), (a, b), {})
+        if not isinstance(b, (Tensor, *_NUMBERS)) or (b.__class__ not in numbers and not isinstance(b, Tensor)):
+            b = _other(b)
+            if b is None:
+                return NotImplemented
+        return run_inplace(op.name + "_", tensors if isinstance(b, Tensor) else numbers[b.__class__], [a, b])
+
+    operate.__name__ = operate.__qualname__ = name
+    return operate
+
+
+# dunder stem -> public operator; those in _INPLACE also have __i...__.
+_TABLE = {
+    "add": "torch.add", "sub": "torch.sub", "mul": "torch.mul", "truediv": "torch.div", "floordiv": "torch.floor_divide", "mod": "torch.remainder",
+    "and": "torch.bitwise_and", "or": "torch.bitwise_or", "xor": "torch.bitwise_xor",
+    "lshift": "torch.bitwise_left_shift", "rshift": "torch.bitwise_right_shift",
+    "eq": "torch.eq", "ne": "torch.ne", "lt": "torch.lt", "le": "torch.le", "gt": "torch.gt", "ge": "torch.ge", "matmul": "torch.matmul",
+}  # fmt: skip
+_COMPARE = frozenset(("eq", "ne", "lt", "le", "gt", "ge"))
+_REFLECT: dict[str, Callable[[Tensor, Any], Any]] = {
+    "add": lambda a, b: torch.add(a, b),
+    "mul": lambda a, b: torch.mul(a, b),
+    "sub": lambda a, b: torch.rsub(a, b),
+    "truediv": lambda a, b: torch.reciprocal(a) * b if not isinstance(b, Tensor) else torch.div(b, a),
+    "floordiv": lambda a, b: torch.floor_divide(b, a) if isinstance(b, Tensor) else torch.floor_divide(torch.tensor(b, device=a.device), a),  # type: ignore[attr-defined]
+    "mod": lambda a, b: torch.remainder(b, a),
+    "and": lambda a, b: torch.bitwise_and(a, b),
+    "or": lambda a, b: torch.bitwise_or(a, b),
+    "xor": lambda a, b: torch.bitwise_xor(a, b),
+    "lshift": lambda a, b: torch.bitwise_left_shift(b, a),
+    "rshift": lambda a, b: torch.bitwise_right_shift(b, a),
+    "matmul": lambda a, b: torch.matmul(b, a),
+    "pow": lambda a, b: torch.pow(b, a),
+}
+
+
+def _function_operator(name: str, public: str) -> Callable[..., Any]:
+    fn = getattr(torch, public.rpartition(".")[2])
+
+    def operate(a: Tensor, b: Any) -> Any:
+        if has_override((a, b), {}):
+            return override(getattr(Tensor, name), (a, b), {})
+        if not isinstance(b, (Tensor, *_NUMBERS)):
+            b = _other(b)
+            if b is None:
+                return NotImplemented
+        return fn(a, b)
+
+    operate.__name__ = operate.__qualname__ = name
+    return operate
+
+
+def attach_operators() -> None:
+    """Give Tensor the language's operators."""
+    for stem, public in _TABLE.items():
+        overloads = OPS.get(public)
+        if overloads is None:
+            continue
+        name = f"__{stem}__"
+        first = overloads[0]
+        simple = len(first.signatures[0].params) > 1 and first.signatures[0].params[1].kind == "Tensor|Scalar"
+        operate = _binary(name, first, stem) if simple else _function_operator(name, public)
+        if stem in _COMPARE:
+            plain = operate
+
+            def compare(a: Tensor, b: Any, plain: Any = plain, stem: str = stem) -> Any:
+                return plain(a, b) if b is not None else (NotImplemented if stem not in ("eq", "ne") else stem == "ne")
+
+            compare.__name__ = compare.__qualname__ = name
+            operate = compare if stem in ("eq", "ne") else plain
+        setattr(Tensor, name, operate)
+        if stem in _REFLECT:
+            setattr(Tensor, f"__r{stem}__", _reflected(f"__r{stem}__", _REFLECT[stem]))
+        if stem not in _COMPARE and stem != "matmul":
+            setattr(Tensor, f"__i{stem}__", _inplace(f"__i{stem}__", first) if simple else _inplace_method(f"__i{stem}__", public))
+    Tensor.__pow__ = _pow  # type: ignore[attr-defined]
+    Tensor.__rpow__ = _reflected("__rpow__", _REFLECT["pow"])  # type: ignore[attr-defined]
+    Tensor.__ipow__ = lambda a, b: a.pow_(b)  # type: ignore[attr-defined]
+    Tensor.__imatmul__ = lambda a, b: NotImplemented  # type: ignore[attr-defined]
+    for dunder, fn in {"neg": "neg", "pos": "positive", "abs": "abs", "invert": "bitwise_not"}.items():
+        setattr(Tensor, f"__{dunder}__", _unary(f"__{dunder}__", fn))
+    Tensor.__div__ = Tensor.__truediv__  # type: ignore[attr-defined]
+
+
+def _pow(a: Tensor, b: Any) -> Any:
+    if has_override((a, b), {}):
+        return override(Tensor.__pow__, (a, b), {})  # type: ignore[attr-defined]
+    if not isinstance(b, (Tensor, *_NUMBERS)):
+        b = _other(b)
+        if b is None:
+            return NotImplemented
+    return torch.pow(a, b)
+
+
+def _inplace_method(name: str, public: str) -> Callable[..., Any]:
+    method = public.rpartition(".")[2] + "_"
+
+    def operate(a: Tensor, b: Any) -> Any:
+        return getattr(a, method)(b)
+
+    operate.__name__ = operate.__qualname__ = name
+    return operate
+
+
+def _unary(name: str, fn: str) -> Callable[..., Any]:
+    def operate(a: Tensor) -> Any:
+        return getattr(torch, fn)(a)
+
+    operate.__name__ = operate.__qualname__ = name
+    return operate
+
+

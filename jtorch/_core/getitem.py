@@ -1,0 +1,243 @@
+"""``x[...]`` and ``x[...] = v``: basic indexing takes views, integer and boolean tensors gather and scatter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jtorch import _dtypes
+from jtorch._engine.call import T, call_of, slot, tensor_list, value
+from jtorch._ops.views import slice_bounds
+from jtorch._registry import lookup
+
+from .bind import number_of
+from .create import from_array, tensor
+from .dispatch import apply_multi
+from .inplace import assign, check_writable
+from .overrides import has_override, override
+from .storage import numpy_of
+from .tensor import Tensor
+from .viewing import take_view
+from .views import aval_of, read
+
+__all__ = ["getitem", "setitem"]
+
+_slice = lookup("internal.slice")
+_select = lookup("torch.select")
+_unsqueeze = lookup("torch.unsqueeze")
+_I = slot(int)
+
+
+def take_slice(t: Tensor, dim: int, start: int, length: int, step: int) -> Tensor:
+    call = call_of(_slice, (T, value(dim), _I, value(length), value(step)))
+    return take_view(_slice, call, t, (dim, start, length, step), (start,))
+
+
+def take_select(t: Tensor, dim: int, index: int) -> Tensor:
+    return take_view(_select, call_of(_select, (T, value(dim), _I)), t, (dim, index), (index,))
+
+
+def _is_advanced(i: Any) -> bool:
+    if isinstance(i, Tensor):
+        return bool(aval_of(i).shape) or aval_of(i).dtype is _dtypes.bool_ or aval_of(i).dtype is _dtypes.uint8
+    return isinstance(i, (list, tuple, np.ndarray, range))
+
+
+def _as_index(i: Any) -> Tensor:
+    """A list, array or tensor as an index tensor. IndexError for types that cannot be one."""
+    if not isinstance(i, Tensor):
+        if isinstance(i, np.ndarray):
+            i = from_array(np.array(i))
+        else:
+            i = tensor(list(i) if isinstance(i, range) else i) if len(i) else from_array(np.zeros(0, np.int64))
+    kind = aval_of(i).dtype
+    if kind not in (_dtypes.int64, _dtypes.int32, _dtypes.bool_, _dtypes.uint8, _dtypes.int16, _dtypes.int8):
+        raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+    return i  # type: ignore[no-any-return]
+
+
+def _treat_as_sequence(index: Any) -> Any:
+    """numpy's old rule: a short list that holds slices, None, ... or sequences is a tuple of indices."""
+    if isinstance(index, list) and len(index) < 32 and any(isinstance(i, (Tensor, list, tuple, slice, np.ndarray)) or i is None or i is Ellipsis for i in index):
+        return tuple(index)
+    return index
+
+
+def _parse(t: Tensor, index: Any) -> tuple[Tensor, list[Any]]:
+    """Apply the basic part of an index; what is advanced stays, as one entry per dim of the view (None where the dim is taken whole)."""
+    index = _treat_as_sequence(index)
+    items = list(index) if isinstance(index, tuple) else [index]
+    shape = aval_of(t).shape
+    used = 0
+    for i in items:
+        if i is None or i is Ellipsis or isinstance(i, (bool, np.bool_)):
+            continue
+        if _is_advanced(i) and (isinstance(i, Tensor) or isinstance(i, np.ndarray)):
+            kind = aval_of(i).dtype if isinstance(i, Tensor) else None
+            is_mask = kind in (_dtypes.bool_, _dtypes.uint8) if kind is not None else i.dtype in (np.bool_, np.uint8)
+            used += (len(aval_of(i).shape) if isinstance(i, Tensor) else i.ndim) if is_mask else 1
+        else:
+            used += 1
+    if used > len(shape):
+        raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+    dim = 0
+    advanced: list[Any] = []
+    seen_ellipsis = False
+    for i in items:
+        if i is Ellipsis:
+            if seen_ellipsis:
+                raise IndexError("an index can only have a single ellipsis ('...')")
+            seen_ellipsis = True
+            skip = len(shape) - used
+            dim += skip
+            advanced += [None] * (dim - len(advanced))
+        elif i is None:
+            t = take_view(_unsqueeze, call_of(_unsqueeze, (T, value(dim))), t, (dim,), ())
+            dim += 1
+            advanced.append(None)
+        elif isinstance(i, (bool, np.bool_)):
+            t = take_view(_unsqueeze, call_of(_unsqueeze, (T, value(dim))), t, (dim,), ())
+            advanced.append(from_array(np.zeros(1 if i else 0, np.int64)))
+            dim += 1
+        elif isinstance(i, slice):
+            n = aval_of(t).shape[dim]
+            step = 1 if i.step is None else int(i.step)
+            if step <= 0:
+                raise ValueError("step must be greater than zero")
+            start = None if i.start is None else int(i.start)
+            stop = None if i.stop is None else int(i.stop)
+            first, length = slice_bounds(n, start, stop, step)
+            if not (first == 0 and length == n and step == 1):
+                t = take_slice(t, dim, first if length else min(first, n), length, step)
+            elif len(items) == 1:
+                t = take_view(lookup("internal.alias"), call_of(lookup("internal.alias"), (T,)), t, (), ())
+            dim += 1
+            advanced.append(None)
+        elif _is_advanced(i):
+            ix = _as_index(i)
+            kind = aval_of(ix).dtype
+            if kind in (_dtypes.bool_, _dtypes.uint8):
+                mask_shape = aval_of(ix).shape
+                for k, n in enumerate(mask_shape):
+                    have = aval_of(t).shape[dim + k]
+                    if n != have:
+                        raise IndexError(
+                            f"The shape of the mask {list(mask_shape)} at index {k} does not match the shape of the indexed tensor {list(aval_of(t).shape)} at index {dim + k}"
+                        )
+                where = np.nonzero(numpy_of(read(ix)))
+                if not mask_shape:
+                    t = take_view(_unsqueeze, call_of(_unsqueeze, (T, value(dim))), t, (dim,), ())
+                    advanced.append(from_array(np.zeros(int(bool(numpy_of(read(ix)))), np.int64)))
+                    dim += 1
+                else:
+                    advanced += [from_array(w.astype(np.int64)) for w in where]
+                    dim += len(mask_shape)
+            else:
+                advanced.append(ix)
+                dim += 1
+        else:
+            at = _int_of(i)
+            n = aval_of(t).shape[dim]
+            if not -n <= at < n:
+                raise IndexError(f"index {at} is out of bounds for dimension {dim} with size {n}")
+            t = take_select(t, dim, at)
+    return t, advanced
+
+
+def _int_of(i: Any) -> int:
+    if isinstance(i, (int, np.integer)) and not isinstance(i, bool):
+        return int(i)
+    if isinstance(i, Tensor):
+        kind = aval_of(i).dtype
+        if kind.category > 1:
+            raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
+        return int(i.item())  # type: ignore[attr-defined]
+    if hasattr(i, "__index__"):
+        return int(i.__index__())
+    name = type(i).__name__
+    raise IndexError(
+        f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {name})"
+    ) if name in ("float", "str") else TypeError("only integer tensors of a single element can be converted to an index")
+
+
+def getitem(self: Tensor, index: Any) -> Any:
+    """``self[index]``."""
+    if index.__class__ is int:
+        s = aval_of(self).shape
+        if not s:
+            raise IndexError(
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
+            )
+        if not -s[0] <= index < s[0]:
+            raise IndexError(f"index {index} is out of bounds for dimension 0 with size {s[0]}")
+        if not has_override((self,), {}):
+            return take_select(self, 0, index)
+    if has_override((self, index), {}):
+        return override(Tensor.__getitem__, (self, index), {})  # type: ignore[attr-defined]
+    t, advanced = _parse(self, index)
+    if any(a is not None for a in advanced):
+        return _gather(t, advanced)
+    if t is self:
+        alias = lookup("internal.alias")
+        t = take_view(alias, call_of(alias, (T,)), self, (), ())
+    return t
+
+
+def _check_range(t: Tensor, indices: list[Any]) -> None:
+    """IndexError for positions outside, where the indices are still on the host (looking at others would stop the trace)."""
+    shape = aval_of(t).shape
+    for d, i in enumerate(indices):
+        if i is None:
+            continue
+        v = i._s.value if i._view is None and i._s.host is None else None
+        a = v.array if v is not None else (i._s.host if i._view is None else None)
+        if isinstance(a, np.ndarray) and a.size:
+            low, high = int(a.min()), int(a.max())
+            if low < -shape[d] or high >= shape[d]:
+                bad = low if low < -shape[d] else high
+                raise IndexError(f"index {bad} is out of bounds for dimension {d} with size {shape[d]}")
+
+
+def _gather(t: Tensor, indices: list[Any]) -> Tensor:
+    _check_range(t, indices)
+    op = lookup("internal.index")
+    key = (T, tensor_list([i is not None for i in indices]))
+    out: Tensor = apply_multi(call_of(op, key), (t, *[i for i in indices if i is not None]))
+    return out
+
+
+def setitem(self: Tensor, index: Any, new: Any) -> None:
+    """``self[index] = new``: written through to every tensor that shares the memory."""
+    if has_override((self, index, new), {}):
+        return override(Tensor.__setitem__, (self, index, new), {})  # type: ignore[no-any-return,attr-defined]
+    if isinstance(index, Tensor) and aval_of(index).dtype is _dtypes.bool_ and aval_of(index).shape == aval_of(self).shape and aval_of(index).shape:
+        if number_of(new) is not None or (isinstance(new, Tensor) and not aval_of(new).shape and new._edge is None):
+            # One value under a mask needs no positions: nothing has to be computed now.
+            self.masked_fill_(index, new)  # type: ignore[attr-defined]
+            return
+    t, advanced = _parse(self, index)
+    if not isinstance(new, Tensor):
+        if number_of(new) is None and not isinstance(new, (list, tuple, np.ndarray)):
+            raise TypeError(f"can't assign a {type(new).__name__} to a torch.{aval_of(self).dtype.legacy}Tensor")
+        new = tensor(new, dtype=aval_of(self).dtype if number_of(new) is not None else None, device=aval_of(self).device)
+    a = aval_of(t)
+    if not any(i is not None for i in advanced):
+        lead = len(aval_of(new).shape) - len(a.shape)
+        if lead > 0 and all(n == 1 for n in aval_of(new).shape[:lead]):
+            new = new.reshape(aval_of(new).shape[lead:])  # type: ignore[attr-defined]
+        t.copy_(new)  # type: ignore[attr-defined]
+        return
+    check_writable(t)
+    _check_range(t, advanced)
+    from .convert import cast, to_device
+
+    new = to_device(cast(new, a.dtype), a.device)
+    op = lookup("torch.index_put")
+    key = (T, tensor_list([i is not None for i in advanced]), T, value(False))
+    out = apply_multi(call_of(op, key), (t, *[i for i in advanced if i is not None], new))
+    assign(t, out)
+
+
+Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
+Tensor.__setitem__ = setitem  # type: ignore[attr-defined]

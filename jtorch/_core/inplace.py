@@ -1,0 +1,185 @@
+"""Writing in place: the new value goes to the storage, the new history to the tensor, its base and its other views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jtorch._engine.call import call_of
+from jtorch._engine.state import GRAD, state
+from jtorch._engine.trace import record_multi
+from jtorch._engine.values import Value
+from jtorch._registry import lookup
+
+from .node import AccumulateGrad, Node, OpNode, next_seq
+from .tensor import Tensor
+from .views import aval_of, chain, check_no_overlap, put_call, read, write
+
+__all__ = ["check_writable", "assign", "regenerate", "assign_results"]
+
+
+def check_writable(t: Tensor) -> None:
+    """Raise what torch raises if ``t`` must not be written in place now."""
+    if t._view is not None:
+        check_no_overlap(t)
+    m = t._meta
+    if m is not None and m.inference and not state.mode & 2:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update."
+            "See https://github.com/pytorch/rfcs/pull/17 for more details."
+        )
+    if not state.mode & GRAD:
+        return
+    base = m.base if m is not None else None
+    if base is not None:
+        if t._edge is not None or base._edge is not None:
+            if m.creation == "multi":
+                raise RuntimeError(
+                    f"Output {t._nr} of {t._edge.name() if t._edge is not None else 'a view function'} is a view and is being modified inplace. This view is the output of a function that returns multiple views. "
+                    "Such functions do not allow the output views to be modified inplace. You should replace the inplace operation by an out-of-place one."
+                )
+            if base._edge.__class__ is AccumulateGrad:
+                raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    elif t._edge.__class__ is AccumulateGrad:
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+
+
+def assign(t: Tensor, new: Tensor) -> Tensor:
+    """Make the elements of ``t`` those of ``new`` (same shape and type), history included. ``check_writable`` has been called."""
+    v = read(new)
+    m = t._meta
+    base = m.base if m is not None else None
+    grad = state.mode & GRAD
+    if base is not None and grad and (new._edge is not None or base._edge is not None):
+        _assign_view(t, base, new, v)
+        return t
+    write(t, v)
+    if grad or new._edge is not None:
+        if new._edge is not None:
+            t._edge, t._nr = new._edge, new._nr
+            if isinstance(t._edge, OpNode) and t._edge.versions:
+                _rename(t._edge, new._s, t._s)
+        elif t._edge is not None and t._edge.__class__ is not AccumulateGrad:
+            t._edge, t._nr = None, 0
+    if m is not None:
+        m.attr_version = t._s.version
+    return t
+
+
+def _rename(node: OpNode, old: Any, new: Any) -> None:
+    """The node saved its result; the result lives in another storage now."""
+    v = node.versions
+    node.versions = tuple(x for i in range(0, len(v), 2) for x in ((new, new.version) if v[i] is old else (v[i], v[i + 1])))
+
+
+def _assign_view(t: Tensor, base: Tensor, new: Tensor, v: Value) -> None:
+    """A write through a differentiable view: the base's history becomes "base with this part replaced", and views are derived from it anew."""
+    steps = chain(t._view, base._view)
+    before = read(base)
+    node = CopySlices.__new__(CopySlices)
+    node.steps, node.before, node.seq, node.hooks, node.extra = steps, before.aval, next_seq(), None, None
+    edges: list[Any] = []
+    node.has_base, node.has_part = base._edge is not None, new._edge is not None
+    if base._edge is not None:
+        edges += (base._edge, base._nr)
+    if new._edge is not None:
+        edges += (new._edge, new._nr)
+    node.edges = tuple(edges)
+    write(t, v)
+    base._edge, base._nr = node, 0
+    if base._meta is not None:
+        base._meta.attr_version = base._s.version
+    regenerate(t)
+
+
+def _names() -> Any:
+    from .node import _repr
+
+    return _repr
+
+
+class CopySlices(Node):
+    """The history of a tensor after a part of it was written: the gradient of the part goes to the new elements, the rest to the old tensor."""
+
+    __slots__ = ("steps", "before", "has_base", "has_part")
+
+    def _mask(self) -> tuple[bool, ...]:
+        return (self.has_base, self.has_part)
+
+    @property
+    def outs(self) -> Any:
+        return (self.before,)
+
+    def check(self) -> None:
+        return None
+
+    def release(self) -> None:
+        return None
+
+    def run(self, run: Any, buffer: dict[int, Any]) -> list[Any]:
+        g = run.wrap(buffer[0])
+        from jtorch._namespace import torch
+
+        from .viewing import replay
+
+        out: list[Any] = []
+        if self.has_base:
+            from .dispatch import apply_multi
+
+            part = replay(g, self.steps)
+            zero = torch.zeros_like(part)
+            out.append(run.unwrap(_put_tensor(g, self.steps, zero, apply_multi)))
+        if self.has_part:
+            out.append(run.unwrap(torch.Tensor.clone(replay(g, self.steps))))
+        return out
+
+
+def _put_tensor(whole: Tensor, steps: Any, part: Tensor, apply_multi: Any) -> Tensor:
+    """``whole`` with the elements that ``steps`` lead to replaced, as recorded operators."""
+    from .viewing import replay
+
+    befores = [whole]
+    for step in steps[:-1]:
+        befores.append(replay(befores[-1], [step]))
+    new = part
+    for step, before in zip(reversed(steps), reversed(befores), strict=True):
+        new = apply_multi(put_call(step.call), (before, new, *step.numbers))
+        if isinstance(new, tuple):
+            new = new[0]
+    return new
+
+
+CopySlices.__repr__ = _names()  # type: ignore[method-assign]
+
+
+def regenerate(t: Tensor) -> None:
+    """Give a view the history of its base as it is now."""
+    m = t._meta
+    base = m.base
+    from .viewing import view_edge
+
+    if base._edge is None:
+        t._edge, t._nr = None, 0
+    else:
+        edge, nr = base._edge, base._nr
+        parent = base._view
+        for step in chain(t._view, base._view):
+            edge = view_edge(step, parent, base, edge, nr)
+            nr, parent = 0, step
+        t._edge, t._nr = edge, nr
+    m.attr_version = t._s.version
+
+
+def assign_results(op_name: str, args: tuple[Any, ...], targets: tuple[Tensor, ...], key: tuple[Any, ...] | None = None) -> None:
+    """Record the internal operator ``op_name`` on tensors and numbers and write its results into ``targets``, outside of any graph."""
+    op = lookup(f"internal.{op_name}")
+    from .bind import descriptors
+
+    call_key, flat = descriptors(op, args) if key is None else (key, args)
+    vals = [read(a) if isinstance(a, Tensor) else a for a in flat]
+    outs = record_multi(call_of(op, call_key), vals)
+    for t, v in zip(targets, outs, strict=True):
+        if v.aval is not aval_of(t):
+            raise RuntimeError(f"{op_name}: result {v.aval} does not fit its target {aval_of(t)}")
+        write(t, v)
+
+

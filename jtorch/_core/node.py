@@ -1,0 +1,195 @@
+"""Nodes of the autograd graph: one for each recorded operator that needs a gradient, one for each leaf."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections import OrderedDict
+from typing import Any
+
+from jtorch._engine.entry import Entry
+from jtorch._engine.trace import record_multi
+from jtorch._engine.values import Value
+from jtorch._engine.vjp import Plan
+
+from .tensor import Tensor
+
+__all__ = ["Node", "OpNode", "AccumulateGrad", "node_class", "leaf_edge", "next_seq"]
+
+next_seq = itertools.count().__next__
+_new = object.__new__
+_classes: dict[str, type] = {}
+
+
+class Node:
+    """What ``grad_fn`` is. ``edges`` are (node, output number) flattened, for the inputs that need a gradient."""
+
+    __slots__ = ("edges", "seq", "hooks", "extra", "__weakref__")
+    edges: tuple[Any, ...]
+    seq: int
+    hooks: Any  # None, or Hooks
+    extra: Any  # None, or a dict: metadata, anomaly traceback
+
+    def name(self) -> str:
+        return self.__class__.__name__
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        if self.extra is None:
+            self.extra = {}
+        found: dict[str, Any] = self.extra.setdefault("metadata", {})
+        return found
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The nodes that the gradient goes to, one pair for each input; (None, 0) where none is needed."""
+        e = self.edges
+        pairs = iter([(e[i], e[i + 1]) for i in range(0, len(e), 2)])
+        return tuple((next(pairs) if m else (None, 0)) for m in self._mask())
+
+    def _mask(self) -> tuple[bool, ...]:
+        return (True,) * (len(self.edges) // 2)
+
+    def _sequence_nr(self) -> int:
+        return self.seq
+
+    def register_hook(self, fn: Any) -> Any:
+        """Call ``fn(grad_inputs, grad_outputs)`` after this node ran; what it returns replaces the grad_inputs."""
+        return _register(self, "post", fn)
+
+    def register_prehook(self, fn: Any) -> Any:
+        """Call ``fn(grad_outputs)`` before this node runs; what it returns replaces them."""
+        return _register(self, "pre", fn)
+
+    def __call__(self, *grads: Any) -> Any:
+        from .backward import call_node
+
+        return call_node(self, grads)
+
+
+class Hooks:
+    """Hooks of a node: on each output's gradient (``tensor``), before (``pre``) and after (``post``) the node runs."""
+
+    __slots__ = ("tensor", "pre", "post", "retain", "acc")
+
+    def __init__(self) -> None:
+        self.tensor: dict[int, Any] = {}
+        self.pre: Any = OrderedDict()
+        self.post: Any = OrderedDict()
+        self.retain: dict[int, Any] = {}
+        self.acc: Any = OrderedDict()
+
+
+def hooks_of(node: Node) -> Hooks:
+    if node.hooks is None:
+        node.hooks = Hooks()
+    found: Hooks = node.hooks
+    return found
+
+
+def _register(node: Node, kind: str, fn: Any) -> Any:
+    from jtorch.utils.hooks import RemovableHandle
+
+    table = getattr(hooks_of(node), kind)
+    handle = RemovableHandle(table)
+    table[handle.id] = fn
+    return handle
+
+
+class OpNode(Node):
+    """A recorded operator. ``saved`` follows its plan: inputs, outputs, hidden outputs."""
+
+    __slots__ = ("entry", "plan", "saved", "versions", "mask")
+    entry: Entry
+    plan: Plan
+    saved: Any  # None once freed
+    versions: Any
+    mask: tuple[bool, ...]
+
+    def _mask(self) -> tuple[bool, ...]:
+        return tuple(m for m, a in zip(self.mask, self.entry.inputs, strict=True) if not isinstance(a, type))
+
+    @property
+    def outs(self) -> Any:
+        return self.entry.outs
+
+    def release(self) -> None:
+        self.saved = self.versions = None
+
+    def check(self) -> None:
+        """RuntimeError if what backward needs was freed or written in place since."""
+        if self.saved is None:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+                "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+                "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
+            )
+        v = self.versions
+        if v:
+            for i in range(0, len(v), 2):
+                if v[i].version != v[i + 1]:
+                    raise RuntimeError(_modified(self, v[i], v[i + 1]))
+
+    def apply(self, cts: list[Value | None]) -> list[Value]:
+        """Gradients of the inputs that need one, from those of the outputs."""
+        self.check()
+        plan = self.plan
+        wanted = plan.wanted_outs
+        given = tuple([cts[i] is not None for i in wanted]) if len(wanted) > 1 else (True,)
+        args = [*self.saved, *[cts[i] for i in wanted if cts[i] is not None]]
+        return record_multi(plan.backward(given), args)
+
+
+def _modified(node: OpNode, storage: Any, expected: int) -> str:
+    a = storage.value.aval
+    return (
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[torch.{_tensor_type(a)} {list(a.shape)}]{_producer(node)} is at version {storage.version}; expected version {expected} instead. "
+        "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+    )
+
+
+def _tensor_type(a: Any) -> str:
+    return ("" if a.device.type == "cpu" else f"{a.device.type}.") + f"{a.dtype.legacy}Tensor"
+
+
+def _producer(node: OpNode) -> str:
+    return f", which is output 0 of {node.name()}," if node.plan.saved_out else ""
+
+
+def node_class(name: str) -> type:
+    """The subclass of OpNode that shows as ``<AddBackward0 object at ...>``."""
+    found = _classes.get(name)
+    if found is None:
+        found = _classes[name] = type(name, (OpNode,), {"__slots__": (), "__module__": "torch.autograd.graph", "__repr__": _repr})
+    return found
+
+
+def _repr(self: Any) -> str:
+    return f"<{self.__class__.__name__} object at {hex(id(self))}>"
+
+
+class AccumulateGrad(Node):
+    """The end of the graph at a leaf: adds what arrives to ``leaf.grad``."""
+
+    __slots__ = ("ref", "aval")
+
+    @property
+    def variable(self) -> Any:
+        return self.ref()
+
+    @property
+    def next_functions(self) -> tuple[Any, ...]:
+        return ()
+
+    def __repr__(self) -> str:
+        return _repr(self)
+
+
+def leaf_edge(t: Tensor) -> AccumulateGrad:
+    """A node that collects the gradient of ``t``; stored in ``t._edge`` by who asks."""
+    acc = _new(AccumulateGrad)
+    acc.ref = weakref.ref(t)
+    acc.edges, acc.seq, acc.hooks, acc.extra = (), 1 << 62, None, None
+    acc.aval = None
+    return acc

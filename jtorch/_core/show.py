@@ -1,0 +1,38 @@
+"""``repr`` of tensors: the values come from the engine, the text from ``printing``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jtorch import _device, _dtypes
+
+from . import printing
+from .dispatch import edge_of
+from .node import AccumulateGrad
+from .storage import numpy_of
+from .tensor import Tensor
+from .views import aval_of, read
+
+__all__ = ["show"]
+
+
+def show(t: Tensor) -> str:
+    """The text of a tensor, as torch prints it."""
+    import jax
+
+    a = aval_of(t)
+    edge: Any = edge_of(t) if t._edge is not None else None
+    grad_fn = None if edge is None or edge.__class__ is AccumulateGrad else edge.name()
+    v = read(t) if a.device.type != "meta" else None
+    if v is not None and v.trace is None and isinstance(v.array, jax.core.Tracer):
+        return f"tensor(<traced by jax>, shape={list(a.shape)}, dtype={a.dtype})"
+    return printing.tensor_repr(
+        None if v is None else numpy_of(v),
+        a.dtype,
+        None if a.device is _device.CPU else str(a.device),
+        grad_fn,
+        edge is not None and grad_fn is None,
+        _dtypes.default,
+        shape=a.shape,
+        class_name="tensor" if t.__class__.__name__ in ("Tensor", "Parameter", "Buffer") else t.__class__.__name__,
+    )

@@ -1,0 +1,89 @@
+"""The bare Tensor: its slots. Behaviour is attached by the modules above, so that dispatch can make tensors without a circle.
+
+A tensor is a storage (``_s``), possibly a view of it (``_view``), and its place in the autograd graph: ``_edge`` is the node that its gradient
+flows to (an ``AccumulateGrad`` for a leaf), None when it does not require grad; ``_nr`` is which output of that node it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["Tensor", "PLAIN", "new_tensor", "Storage", "new_storage"]
+
+
+class _TensorMeta(type):
+    def __repr__(cls) -> str:
+        return "<class 'torch.Tensor'>" if cls.__name__ == "Tensor" and cls.__mro__[1] is object else super().__repr__()
+
+
+class Storage:
+    """The one current value of a tensor and of all that share memory with it.
+
+    ``value`` has the shape of the tensor that made the storage; ``strides`` is that tensor's layout (None: contiguous). ``version`` counts in-place writes.
+    """
+
+    __slots__ = ("value", "version", "strides", "host", "ptr", "extra", "__weakref__")
+
+
+class Tensor(metaclass=_TensorMeta):
+    """A multi-dimensional array with torch's semantics. Source: https://docs.pytorch.org/docs/stable/tensors.html"""
+
+    __slots__ = ("_s", "_view", "_edge", "_nr", "_grad", "_meta", "__dict__", "__weakref__")
+    _s: Storage
+    _view: Any
+    _edge: Any
+    _nr: int
+    _grad: Any
+    _meta: Any
+
+
+# Classes that take the short way through dispatch: no __torch_function__ of their own. Parameter and Buffer join them.
+PLAIN: set[type] = {Tensor}
+
+_new = object.__new__
+
+
+def new_storage(value: Any, strides: tuple[int, ...] | None = None) -> Storage:
+    s = _new(Storage)
+    s.value, s.version, s.strides, s.host, s.ptr, s.extra = value, 0, strides, None, 0, None
+    return s
+
+
+def new_tensor(value: Any, strides: tuple[int, ...] | None = None) -> Tensor:
+    """A tensor of its own on a value, outside of any graph."""
+    t = _new(Tensor)
+    t._s = new_storage(value, strides)
+    t._view = t._edge = t._grad = t._meta = None
+    t._nr = 0
+    return t
+
+
+def alias_of(s: Storage, view: Any, cls: type = Tensor) -> Tensor:
+    """A tensor on an existing storage, outside of any graph."""
+    t = _new(cls)
+    t._s, t._view = s, view
+    t._edge = t._grad = t._meta = None
+    t._nr = 0
+    return t
+
+
+class Meta:
+    """What few tensors have: a differentiable base, hooks of a leaf, a name, ..."""
+
+    __slots__ = ("base", "attr_version", "retains", "creation", "hooks", "post_hooks", "acc", "multi", "inference", "names", "extra")
+
+    def __init__(self) -> None:
+        self.base: Any = None  # the tensor that this is a differentiable view of
+        self.attr_version = -1  # storage version at which a view's edge was made
+        self.retains = False
+        self.creation: str = ""  # "no_grad" or "multi": why a view must not be written with grad
+        self.acc: Any = None
+        self.inference = False
+        self.extra: dict[str, Any] = {}
+
+
+def meta_of(t: Tensor) -> Meta:
+    m = t._meta
+    if m is None:
+        m = t._meta = Meta()
+    return m

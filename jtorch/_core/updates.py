@@ -1,0 +1,218 @@
+"""Updates of state: an internal operator recorded on one group of tensors after another, its results put into tensors in place.
+
+An optimizer's step is hundreds of such nodes with the same scalars and flags, so what is common to them is prepared once
+(:func:`prepare`): the call, and the scalars' places in the trace.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import jax
+import numpy as np
+
+from jtorch import _config, _device
+from jtorch._engine.call import T, call_of, slot, tensor_list, value
+from jtorch._engine.state import state
+from jtorch._engine.trace import SCALAR, add_input, force, record_multi
+from jtorch._engine.values import Value
+from jtorch._registry import lookup
+
+from .dispatch import apply_multi
+from .tensor import Tensor, new_tensor
+from .views import aval_of, read, read_view, write
+
+__all__ = ["Update", "prepare", "update", "call", "number", "put_number", "add_number"]
+
+_new = object.__new__
+_ref = weakref.ref
+_NONE = value(None)
+_SCALAR_KINDS = frozenset(("Scalar", "Tensor|Scalar", "index"))
+
+
+class Update:
+    """An operator with its scalars and flags fixed. ``slots`` are the scalars' places in ``trace``, the last one recorded into."""
+
+    __slots__ = ("call", "rest", "classes", "plain", "trace", "slots")
+
+
+def prepare(name: str, present: tuple[Any, ...], rest: tuple[Any, ...]) -> Update:
+    """``internal.<name>`` for tensors that are there as ``present`` says (its first parameters: a bool each, or a length for a list)
+    and these scalars and flags (its further parameters, by position; tensors may stand for scalars)."""
+    op = lookup("internal." + name)
+    params = op.signatures[0].params
+    key: list[Any] = []
+    for there in present:
+        key.append(tensor_list((True,) * there) if there.__class__ is int else T if there else _NONE)
+    flat: list[Any] = []
+    for p, v in zip(params[len(present) :], (*rest, *[p.default for p in params[len(present) + len(rest) :]]), strict=True):
+        if v is None:
+            key.append(_NONE)
+        elif p.kind in _SCALAR_KINDS:
+            if isinstance(v, Tensor):
+                key.append(T)
+            else:
+                v = _plain(v)
+                key.append(slot(v.__class__))
+            flat.append(v)
+        else:
+            key.append(value(v))
+    u = Update()
+    u.call = call_of(op, tuple(key))
+    u.rest = tuple(flat)
+    u.classes = tuple([v.__class__ for v in flat])
+    u.plain = not any(isinstance(v, Tensor) for v in flat)
+    u.trace = u.slots = None
+    return u
+
+
+def _plain(v: Any) -> Any:
+    """A scalar as one of Python's own classes (a schedule may give numpy's)."""
+    if v.__class__ is float or v.__class__ is int:
+        return v
+    return v.item() if isinstance(v, np.generic) else v
+
+
+def update(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None, ...], differentiable: bool = False) -> list[Tensor] | None:
+    """Record ``u`` on tensors and put its i-th result into ``targets[i]``, in place; None makes a new tensor.
+
+    Outside of any graph, unless ``differentiable``. Returns the tensors that the results are in where some were made.
+    """
+    if differentiable:
+        return _in_graph(u, tensors, targets)
+    vals = [t._s.value if t._view is None else read_view(t._view, t._s) for t in tensors]
+    tr = state.trace
+    c = u.call
+    entry = c.entries.get((*[v.aval for v in vals], *u.classes)) if u.plain else None
+    if entry is None or entry.moves or entry.device is not tr.device or _config.EAGER:
+        outs = record_multi(c, [*vals, *[read(x) if isinstance(x, Tensor) else x for x in u.rest]])
+    else:
+        node: list[Any] = [entry]
+        known = tr.input_pos
+        for v in vals:
+            if v.trace is tr:
+                node.append(v.pos)
+            else:
+                pos = known.get(id(v))
+                if pos is None:
+                    pos = add_input(tr, v)
+                    if pos is None or tr is not state.trace:  # a tracer; or adding the input ran the trace
+                        outs = record_multi(c, [*vals, *u.rest])
+                        break
+                node.append(pos)
+        else:
+            if u.trace is not tr:
+                first = len(tr.scalars)
+                tr.scalars.extend(u.rest)
+                u.trace, u.slots = tr, tuple([SCALAR - i for i in range(first, first + len(u.rest))])
+            node += u.slots
+            outs = _reserve(tr, entry.outs)
+            tr.nodes.append(tuple(node))
+    made = None
+    for i, (t, v) in enumerate(zip(targets, outs, strict=True)):
+        if t is None:
+            made = list(targets) if made is None else made
+            made[i] = new_tensor(v)
+        elif t._view is None and t._s.value.aval is v.aval:
+            s = t._s
+            s.value = v
+            s.version += 1
+        elif v.aval is not aval_of(t):
+            raise RuntimeError(f"{c.name}: result {v.aval} does not fit its target {aval_of(t)}")
+        else:
+            write(t, v)
+    return made
+
+
+def _reserve(tr: Any, avals: Any) -> list[Value]:
+    """Pending values for the outputs of the node that is appended next."""
+    outputs, outs = tr.outputs, []
+    for a in avals:
+        v = _new(Value)
+        v.aval, v.array, v.trace, v.pos = a, None, tr, len(outputs)
+        outputs.append(_ref(v))
+        outs.append(v)
+    return outs
+
+
+def _in_graph(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None, ...]) -> list[Tensor]:
+    results = apply_multi(u.call, [*tensors, *u.rest])
+    if not isinstance(results, tuple):
+        results = (results,)
+    made: list[Tensor] = []
+    for t, r in zip(targets, results, strict=True):
+        made.append(r if t is None else t.copy_(r))  # type: ignore[attr-defined]
+    return made
+
+
+def call(name: str, present: tuple[Any, ...], tensors: tuple[Tensor, ...], rest: tuple[Any, ...]) -> Any:
+    """``internal.<name>`` as an ordinary operator: new tensors, in the graph if gradients are on."""
+    u = prepare(name, present, rest)
+    return apply_multi(u.call, [*tensors, *u.rest])
+
+
+# ---- numbers that live in 0-dim tensors: step counts ---------------------------------------------------------------------
+
+
+def number(t: Any) -> Any:
+    """The value of a 0-dim cpu tensor as a Python float; the tensor itself where reading it would wait or cannot be."""
+    if t._view is not None:
+        return t.item()
+    v = t._s.value
+    array = v.array
+    if array.__class__ is np.ndarray:
+        return float(array)
+    if v.aval.device is not _device.CPU or isinstance(array, jax.core.Tracer):
+        return t
+    return float(force(v))
+
+
+def put_number(t: Any, x: float) -> None:
+    """Replace the value of a 0-dim tensor without recording anything."""
+    s = t._s
+    if t._view is not None or s.host is not None or s.value.aval.device is not _device.CPU:
+        t.fill_(x)
+        return
+    old: Value = s.value
+    s.value = _number_value(x, old.aval)
+    s.version += 1
+
+
+def add_number(tensors: list[Any], x: float) -> list[Any]:
+    """Add ``x`` to 0-dim tensors, outside of any trace; their new values as Python floats (or the tensor, where it lives elsewhere).
+
+    Equal counts share one value.
+    """
+    out: list[Any] = []
+    old: Any = None
+    new: Any = None
+    total = 0.0
+    for t in tensors:
+        s = t._s
+        v = s.value
+        if v is old and t._view is None:
+            s.value = new
+            s.version += 1
+            out.append(total)
+            continue
+        before = number(t)
+        if before is t:
+            t += x
+            out.append(t)
+            continue
+        total = before + x
+        if t._view is not None or s.host is not None:
+            t.fill_(total)
+        else:
+            old, new = v, _number_value(total, v.aval)
+            s.value = new
+            s.version += 1
+        out.append(total)
+    return out
+
+
+def _number_value(x: float, where: Any) -> Value:
+    v = _new(Value)
+    v.aval, v.array, v.trace, v.pos = where, np.asarray(x, where.dtype.np), None, -1
+    return v

@@ -1,0 +1,221 @@
+"""Views: reading derives a value from the storage, writing sends it back through the same steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jtorch._engine.call import Call, call_of
+from jtorch._engine.trace import record_multi
+from jtorch._engine.values import Aval, Value, aval, value_of
+from jtorch._ops import views as _ops
+from jtorch._registry import Op
+
+from .storage import contiguous_strides, host_view
+from .tensor import Storage, Tensor
+
+__all__ = ["View", "read", "write", "layout", "strides_of", "make_view"]
+
+_new = object.__new__
+
+
+class View:
+    """One step from ``parent`` (None: the storage's own tensor): a call of a view operator and the positions it was given.
+
+    ``strides`` is None when the view is contiguous. The value is kept until the storage is written.
+    """
+
+    __slots__ = ("parent", "call", "numbers", "aval", "strides", "offset", "version", "value")
+    parent: View | None
+    call: Call
+    numbers: tuple[Any, ...]
+    aval: Aval
+    strides: tuple[int, ...] | None
+    offset: int
+
+
+_layouts: dict[Any, Any] = {}
+
+
+def layout(t: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """(shape, strides, offset) of a tensor in elements of its own type."""
+    view = t._view
+    if view is None:
+        a = aval_of(t)
+        return a.shape, t._s.strides or contiguous_strides(a.shape), 0
+    return view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset
+
+
+def aval_of(t: Tensor) -> Aval:
+    """Shape, type and device, without reading any value."""
+    if t._view is not None:
+        return t._view.aval
+    s = t._s
+    if s.host is not None:
+        from jtorch import _device, _dtypes
+
+        return aval(s.host.shape, _dtypes.from_np(s.host.dtype), _device.CPU)
+    return s.value.aval
+
+
+def strides_of(t: Tensor) -> tuple[int, ...]:
+    return layout(t)[1]
+
+
+def make_view(t: Tensor, op: Op, call: Call, args: tuple[Any, ...], numbers: tuple[Any, ...]) -> View:
+    """The view that ``op`` with these arguments takes of ``t``; raises what torch raises if there is none."""
+    a = aval_of(t)
+    parent = t._view
+    if parent is None:
+        strides, offset = t._s.strides, 0
+    else:
+        strides, offset = parent.strides, parent.offset
+    key = (op, args, a, strides)
+    found = _layouts.get(key)
+    if found is None:
+        assert op.strides is not None
+        shape, out, moved = op.strides(a.shape, strides or contiguous_strides(a.shape), 0, *args)
+        shape, out = tuple(shape), tuple(out)
+        kind = _dtype_after(op, args, a)
+        scaled = moved if kind is a.dtype else None
+        found = (aval(shape, kind, a.device), None if is_contiguous(shape, out) else out, scaled)
+        if len(_layouts) > 20000:
+            _layouts.clear()
+        _layouts[key] = found
+    view = _new(View)
+    view.parent, view.call, view.numbers = parent, call, numbers
+    view.aval, view.strides = found[0], found[1]
+    if found[2] is not None and op.name != "as_strided":
+        view.offset = offset + found[2]
+    else:  # the unit of the offset changes with the element type, or the offset is absolute
+        assert op.strides is not None
+        view.offset = op.strides(a.shape, strides or contiguous_strides(a.shape), offset, *args)[2]
+    view.version, view.value = -1, None
+    return view
+
+
+def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Row-major, dims of size 1 aside."""
+    step = 1
+    for n, s in zip(reversed(shape), reversed(strides), strict=True):
+        if n == 0:
+            return True
+        if n != 1:
+            if s != step:
+                return False
+            step *= n
+    return True
+
+
+def _dtype_after(op: Op, args: tuple[Any, ...], a: Aval) -> Any:
+    if op.name == "view_dtype":
+        return args[0]
+    if op.name in ("real_part", "imag_part", "view_as_real"):
+        return a.dtype.to_real()
+    if op.name == "view_as_complex":
+        return a.dtype.to_complex()
+    return a.dtype
+
+
+def read(t: Tensor) -> Value:
+    """The current value of a tensor."""
+    if t._view is None:
+        return t._s.value
+    return read_view(t._view, t._s)
+
+
+def read_view(view: View, s: Storage) -> Value:
+    if view.value is not None and view.version == s.version and s.host is None:
+        return view.value
+    if s.host is not None:
+        memory = host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
+        return value_of(memory.copy())
+    base = s.value
+    array = base.array
+    if array.__class__ is np.ndarray and base.trace is None and s.strides is None and array.flags.c_contiguous:
+        # Still on the host (loaded data): a numpy view costs no program.
+        v = value_of(host_view(array, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np))
+    else:
+        parent = base if view.parent is None else read_view(view.parent, s)
+        v = record_multi(view.call, (parent, *view.numbers))[0]
+    view.version, view.value = s.version, v
+    return v
+
+
+_puts: dict[Call, Call] = {}
+
+
+def put_call(call: Call) -> Call:
+    """The call that writes through a step: (whole, part, *numbers) -> whole."""
+    found = _puts.get(call)
+    if found is None:
+        op, key = call.op, call.key
+        specific = _ops.PUT.get(op.name)
+
+        def apply(whole: Any, part: Any, *numbers: Any) -> Any:
+            rest = iter(numbers)
+            args = [next(rest) if d[0] == "S" else d[2] for d in key[1:]]
+            if specific is not None:
+                return specific(whole, part, *args)
+            return _ops.put_generic(op.fn, whole, part, *args)
+
+        found = _puts[call] = Call(None, ("put", call), apply, f"{op.name}_put", grad_name="CopySlices")
+    return found
+
+
+def write_through(view: View, whole: Value, part: Value) -> Value:
+    """The storage's value after the view's elements became ``part``."""
+    if view.parent is None:
+        return record_multi(put_call(view.call), (whole, part, *view.numbers))[0]
+    middle = whole
+    steps = chain(view)
+    values = [middle]
+    for step in steps[:-1]:
+        middle = record_multi(step.call, (middle, *step.numbers))[0]
+        values.append(middle)
+    new = part
+    for step, before in zip(reversed(steps), reversed(values), strict=True):
+        new = record_multi(put_call(step.call), (before, new, *step.numbers))[0]
+    return new
+
+
+def chain(view: View | None, stop: View | None = None) -> list[View]:
+    """The steps from ``stop`` (exclusive; None: the storage) to ``view``."""
+    steps: list[View] = []
+    while view is not None and view is not stop:
+        steps.append(view)
+        view = view.parent
+    steps.reverse()
+    return steps
+
+
+def write(t: Tensor, v: Value) -> None:
+    """Replace the elements of ``t`` by ``v`` (same shape and type), for every tensor that shares them."""
+    s, view = t._s, t._view
+    if view is None:
+        s.value = v
+    elif s.host is not None:
+        from jtorch._engine.trace import force
+
+        memory = host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
+        np.copyto(memory, np.asarray(force(v)))
+    else:
+        s.value = write_through(view, s.value, v)
+    s.version += 1
+    if view is not None and s.host is None:
+        view.version, view.value = s.version, v
+
+
+def check_no_overlap(t: Tensor) -> None:
+    """RuntimeError if several elements of ``t`` are one place in memory (an expanded tensor)."""
+    view = t._view
+    strides = t._s.strides if view is None else view.strides
+    if strides is not None and any(s == 0 and n > 1 for s, n in zip(strides, aval_of(t).shape, strict=True)):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."
+        )
+
+
+def simple_call(name_or_op: Op, key: tuple[Any, ...]) -> Call:
+    return call_of(name_or_op, key)

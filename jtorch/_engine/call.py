@@ -1,0 +1,142 @@
+"""A call: an operator with its structure fixed, as one function of arrays.
+
+Calls are interned, so that two uses of an operator with the same structure are the same object: the trace's key, the shape
+cache and the executables hang on its identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jtorch import _dtypes
+from jtorch._registry import Op
+
+__all__ = ["Call", "T", "slot", "tensor_list", "value", "call_of"]
+
+# Descriptors of a parameter: where its value comes from when the function runs.
+T = ("T",)
+_SLOTS = {kind: ("S", kind) for kind in (bool, int, float, complex)}
+
+
+def slot(kind: type) -> tuple[Any, ...]:
+    """A runtime scalar of this Python class."""
+    return _SLOTS[kind]
+
+
+def tensor_list(present: Sequence[bool]) -> tuple[Any, ...]:
+    """A sequence of tensors, False where one is None."""
+    return ("L", tuple(present))
+
+
+def value(v: Any) -> tuple[Any, ...]:
+    """A piece of structure. The class is part of it, because 1 == 1.0 == True."""
+    return ("V", v.__class__, v)
+
+
+class Call:
+    """``apply(*arrays)``: the pure function. ``entries`` caches what is known of it by input avals (see ``entry.py``)."""
+
+    __slots__ = ("op", "key", "apply", "name", "entries", "residuals", "elementwise", "grad_name", "executables", "fields", "conj")
+
+    def __init__(self, op: Any, key: Any, apply: Callable[..., Any], name: str, **options: Any) -> None:
+        self.op, self.key, self.apply, self.name = op, key, apply, name
+        self.entries: dict[Any, Any] = {}
+        self.executables: dict[Any, Any] = {}
+        self.residuals: str = options.get("residuals", "recompute")
+        self.elementwise: bool = options.get("elementwise", False)
+        self.grad_name: str = options.get("grad_name", name)
+        self.fields: tuple[str, ...] = options.get("fields", ())
+
+    def __repr__(self) -> str:
+        shown = ", ".join(str(d[-1]) if d[0] == "V" else d[0] for d in self.key) if isinstance(self.key, tuple) else ""
+        return f"{self.name}({shown})"
+
+
+def call_of(op: Op, key: tuple[Any, ...]) -> Call:
+    """The interned call of ``op`` with these descriptors, one for each parameter of its function."""
+    found = op.calls.get(key)
+    if found is None:
+        found = op.calls[key] = Call(
+            op, key, _application(op, key), op.name,
+            residuals=op.residuals, elementwise=op.elementwise, grad_name=op.grad_name, fields=op.fields,
+        )  # fmt: skip
+    return found
+
+
+def _application(op: Op, key: tuple[Any, ...]) -> Callable[..., Any]:
+    fn, promote = op.fn, op.promote
+    names = [p.name for p in op.fn_params]
+    taking_part = _promoted(op, names)
+    broadcasts = op.elementwise and sum(key[i][0] == "T" for i in taking_part) > 1
+
+    def apply(*arrays: Any) -> Any:
+        rest = iter(arrays)
+        args: list[Any] = []
+        for d in key:
+            if d[0] == "T" or d[0] == "S":
+                args.append(next(rest))
+            elif d[0] == "L":
+                args.append([next(rest) if there else None for there in d[1]])
+            else:
+                args.append(d[2])
+        if promote is not None:
+            _promote(args, key, taking_part, promote)
+            if broadcasts:
+                _check_broadcast([args[i] for i in taking_part if key[i][0] == "T"])
+        return fn(*args)
+
+    return apply
+
+
+def _promoted(op: Op, names: list[str]) -> list[int]:
+    if op.promoted is not None:
+        return [names.index(n) for n in op.promoted]
+    kinds = {p.name: p.kind for s in op.signatures for p in s.params}
+    return [i for i, n in enumerate(names) if kinds.get(n) in ("Tensor", "Tensor|Scalar", "Tensor[]")]
+
+
+def _promote(args: list[Any], key: tuple[Any, ...], taking_part: list[int], kind: str) -> None:
+    """Bring the operands among ``args`` to torch's common type, in place."""
+    operands: list[tuple[_dtypes.dtype, int]] = []
+    for i in taking_part:
+        d, a = key[i], args[i]
+        if d[0] == "T":
+            operands.append((_dtypes.from_np(np.dtype(a.dtype)), _dtypes.DIMENSIONED if a.ndim else _dtypes.ZERO_DIM))
+        elif d[0] == "L":
+            operands += [(_dtypes.from_np(np.dtype(x.dtype)), _dtypes.DIMENSIONED if x.ndim else _dtypes.ZERO_DIM) for x in a if x is not None]
+        elif d[0] == "S":
+            operands.append((_dtypes.of_python(d[1]), _dtypes.NUMBER))
+        elif d[2] is not None:
+            operands.append((_dtypes.of_python(d[1]), _dtypes.NUMBER))
+    common = _dtypes.result_type(operands)
+    if kind == "int_to_float" and common.category < 2:
+        common = _dtypes.default
+    for i in taking_part:
+        d, a = key[i], args[i]
+        if d[0] == "L":
+            args[i] = [None if x is None else _to(x, common) for x in a]
+        elif a is not None:
+            args[i] = _to(a, common)
+
+
+def _to(x: Any, kind: _dtypes.dtype) -> Any:
+    if isinstance(x, (bool, int, float, complex)):
+        return jnp.asarray(np.asarray(x).astype(kind.np))
+    return x if x.dtype == kind.np else lax.convert_element_type(x, kind.np)
+
+
+def _check_broadcast(arrays: list[Any]) -> None:
+    """RuntimeError in torch's words if the shapes do not broadcast."""
+    shape: tuple[int, ...] = arrays[0].shape
+    for other in arrays[1:]:
+        n = max(len(shape), len(other.shape))
+        a, b = (1,) * (n - len(shape)) + shape, (1,) * (n - len(other.shape)) + other.shape
+        for d in range(n - 1, -1, -1):
+            if a[d] != b[d] and a[d] != 1 and b[d] != 1:
+                raise RuntimeError(f"The size of tensor a ({a[d]}) must match the size of tensor b ({b[d]}) at non-singleton dimension {d}")
+        shape = tuple(y if x == 1 else x for x, y in zip(a, b, strict=True))

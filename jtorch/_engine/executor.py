@@ -1,0 +1,319 @@
+"""Running a trace.
+
+The structure of a trace is a key; behind it stands a ``Recipe`` that says how such traces run. Seen for the first time because somebody looked
+at a value, a trace runs operator by operator (each from its own cached executable); met again, or ended by ``optimizer.step()``, it is compiled in
+segments (``segments.py``), and equal segments share one executable. Values nobody holds are not computed, inputs nobody else holds are donated.
+"""
+
+from __future__ import annotations
+
+import sys
+from operator import itemgetter
+from typing import Any
+
+import jax
+import numpy as np
+
+from . import log, trace
+from .entry import Entry
+from .program import Program, compile_program
+from .segments import cut
+from .trace import SCALAR, Trace
+
+__all__ = ["execute", "stats"]
+
+# Traces ended by these are expected to come again.
+_HOT = frozenset(("step", "backward", "module"))
+_ALONE = 2  # nodes up to which a program of its own is not worth it
+
+
+class _Stats:
+    """Counters for tests and benchmarks."""
+
+    __slots__ = ("executions", "compilations", "traces")
+
+    def __init__(self) -> None:
+        self.executions = self.compilations = self.traces = 0
+
+
+stats = _Stats()
+
+
+class Recipe:
+    """What is known about traces of one structure: how often they came, and their plans by which runtime scalars are inputs."""
+
+    __slots__ = ("seen", "needed", "scalars", "dynamic", "plan", "static")
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.needed: list[int] | None = None
+        self.scalars: list[Any] = []  # the values that the plan has as constants
+        self.dynamic: set[int] = set()  # the slots that are inputs
+        self.plan: Plan | None = None
+        self.static: list[int] = []
+
+
+class Plan:
+    """Programs in order. ``steps``: (program, gather, inputs, outputs, scalar slots, dead after)."""
+
+    __slots__ = ("steps", "size")
+
+
+_recipes: dict[Any, Recipe] = {}
+
+
+def execute(tr: Trace, why: str) -> None:
+    """Compute the outputs of a trace that are still held. Called with the trace already taken out of the thread's state."""
+    live: list[int] = []
+    held: list[Any] = []
+    for i, w in enumerate(tr.outputs):
+        v = w()
+        if v is not None:
+            live.append(i)
+            held.append(v)
+    stats.executions += 1
+    log.trace(tr, why, len(live))
+    if not live:
+        return
+    inputs = tr.inputs
+    donated = []
+    for i in range(len(inputs)):
+        # Held by the list and by getrefcount's argument alone; and nobody but the value holds the array.
+        if sys.getrefcount(inputs[i]) <= 2 and sys.getrefcount(inputs[i].array) <= 2:
+            donated.append(i)
+    key = (tuple(tr.nodes), tuple(live), tuple(donated))
+    recipe = _recipes.get(key)
+    if recipe is None:
+        recipe = _recipes[key] = Recipe()
+    recipe.seen += 1
+    arrays = [v.array for v in inputs]
+    n_in = len(inputs)
+    try:
+        with jax.ensure_compile_time_eval():
+            if (why in _HOT or recipe.seen > 1) and len(tr.nodes) > _ALONE:
+                results = _run_compiled(tr, recipe, key, arrays, live, donated, why)
+            else:
+                results = _run_alone(tr, recipe, arrays, live)
+    except BaseException:
+        # The trace is lost: what hung on it cannot be computed. Say so when it is asked for.
+        for v in held:
+            v.trace, v.array = None, None
+        raise
+    finally:
+        # A donated array is gone; a value that somehow outlives it must not be read.
+        tr.nodes, tr.outputs, tr.inputs = [], [], []
+    for v, array in zip(held, results, strict=True):
+        v.array = array
+        v.trace = None
+    del n_in
+
+
+trace.executor = execute
+
+
+def _needed(nodes: list[tuple[Any, ...]], live: list[int]) -> list[int]:
+    """Indices of the nodes that the live outputs need, in order."""
+    first: list[int] = []
+    count = 0
+    for node in nodes:
+        first.append(count)
+        count += len(node[0].outs)
+    wanted = bytearray(count)
+    for i in live:
+        wanted[i] = 1
+    needed = []
+    for k in range(len(nodes) - 1, -1, -1):
+        node, at = nodes[k], first[k]
+        if any(wanted[at : at + len(node[0].outs)]):
+            needed.append(k)
+            for p in node[1:]:
+                if p >= 0:
+                    wanted[p] = 1
+    needed.reverse()
+    return needed
+
+
+def _run_alone(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int]) -> list[Any]:
+    nodes = tr.nodes
+    if recipe.needed is None:
+        recipe.needed = _needed(nodes, live)
+    needed = set(recipe.needed) if len(recipe.needed) < len(nodes) else None
+    scalars = tr.scalars
+    vals: list[Any] = []
+    for k, node in enumerate(nodes):
+        entry: Entry = node[0]
+        if needed is not None and k not in needed:
+            vals.extend([None] * len(entry.outs))
+            continue
+        out = entry.run(*[vals[p] if p >= 0 else arrays[-1 - p] if p > SCALAR else _array_of(scalars[SCALAR - p]) for p in node[1:]])
+        if entry.out is not None:
+            vals.append(out)
+        else:
+            vals.extend(out)
+    return [vals[i] for i in live]
+
+
+def _array_of(number: Any) -> Any:
+    """A Python number as a strongly typed 0-dim array."""
+    return np.asarray(number)
+
+
+def _run_compiled(tr: Trace, recipe: Recipe, key: Any, arrays: list[Any], live: list[int], donated: list[int], why: str) -> list[Any]:
+    scalars = tr.scalars
+    plan = recipe.plan
+    if plan is None:
+        recipe.dynamic = _always_dynamic(tr.nodes)
+        recipe.scalars = list(scalars)
+    elif scalars != recipe.scalars:
+        changed = {i for i, (a, b) in enumerate(zip(scalars, recipe.scalars, strict=True)) if a != b or a.__class__ is not b.__class__}
+        fresh = changed - recipe.dynamic
+        if fresh:
+            log.scalars_changed(tr, fresh, recipe.scalars)
+            recipe.dynamic |= fresh
+            plan = None
+        recipe.scalars = list(scalars)
+    if plan is None:
+        plan = recipe.plan = _make_plan(tr, recipe, live, donated, why)
+    vals: list[Any] = arrays
+    vals.extend([None] * (plan.size - len(arrays)))
+    del arrays
+    for program, gather, outs, slots, dead in plan.steps:
+        given = gather(vals)
+        for i in dead:
+            vals[i] = None
+        if slots is not None:
+            results = program.run(*slots_of(slots, scalars), *given)
+        else:
+            results = program.run(*given)
+        del given
+        for i, r in zip(outs, results, strict=True):
+            vals[i] = r
+    n_in = len(tr.inputs)
+    return [vals[n_in + i] for i in live]
+
+
+def slots_of(groups: Any, scalars: list[Any]) -> list[Any]:
+    """The runtime scalars of a program, packed by class: one array each."""
+    return [np.array([scalars[i] for i in slots], kind) for kind, slots in groups]
+
+
+def _always_dynamic(nodes: list[tuple[Any, ...]]) -> set[int]:
+    """Scalars of operators that say theirs change (an optimizer's learning rate and step)."""
+    found: set[int] = set()
+    for node in nodes:
+        op = node[0].call.op
+        if op is not None and op.runtime_scalars:
+            found.update(SCALAR - p for p in node[1:] if p <= SCALAR)
+    return found
+
+
+def _make_plan(tr: Trace, recipe: Recipe, live: list[int], donated: list[int], why: str) -> Plan:
+    """Cut the trace into segments and find (or compile) the program of each."""
+    nodes = tr.nodes
+    n_in = len(tr.inputs)
+    first: list[int] = []
+    owner: list[int] = []
+    for k, node in enumerate(nodes):
+        first.append(len(owner))
+        owner.extend([k] * len(node[0].outs))
+    needed = _needed(nodes, live)
+    place = {k: i for i, k in enumerate(needed)}
+    tokens = [id(nodes[k][0]) for k in needed]
+    reads = [[place[owner[p]] for p in nodes[k][1:] if p >= 0] for k in needed]
+    bounds = [0, *cut(tokens, reads), len(needed)]
+
+    # When each slot (inputs first, then outputs) is read for the last time, by segment.
+    segment_of: dict[int, int] = {}
+    for s in range(len(bounds) - 1):
+        for i in range(bounds[s], bounds[s + 1]):
+            segment_of[needed[i]] = s
+    last_read: dict[int, int] = {}
+    for k in needed:
+        for p in nodes[k][1:]:
+            if p > SCALAR:
+                last_read[n_in + p if p >= 0 else -1 - p] = segment_of[k]
+    live_slots = {n_in + i for i in live}
+    gone = set(donated)
+
+    plan = Plan()
+    plan.size = n_in + len(owner)
+    steps = []
+    for s in range(len(bounds) - 1):
+        part = needed[bounds[s] : bounds[s + 1]]
+        if not part:
+            continue
+        inside: dict[int, int] = {}  # slot -> number inside the program
+        ins: list[int] = []
+        in_number: dict[int, int] = {}
+        groups: dict[type, list[int]] = {}
+        body: list[tuple[Any, ...]] = []
+        made: list[int] = []
+        for k in part:
+            entry: Entry = nodes[k][0]
+            refs: list[Any] = []
+            for p in nodes[k][1:]:
+                if p <= SCALAR:
+                    i = SCALAR - p
+                    if i in recipe.dynamic:
+                        kind = tr.scalars[i].__class__
+                        group = groups.setdefault(kind, [])
+                        refs.append(("s", kind, len(group)))
+                        group.append(i)
+                    else:
+                        refs.append(("c", tr.scalars[i].__class__, tr.scalars[i]))
+                    continue
+                slot = n_in + p if p >= 0 else -1 - p
+                if slot in inside:
+                    refs.append(inside[slot])
+                else:
+                    j = in_number.get(slot)
+                    if j is None:
+                        j = in_number[slot] = len(ins)
+                        ins.append(slot)
+                    refs.append(-1 - j)
+            body.append((entry, *refs))
+            for q in range(len(entry.outs)):
+                slot = n_in + first[k] + q
+                inside[slot] = len(made)
+                made.append(slot)
+        outs = [slot for slot in made if slot in live_slots or last_read.get(slot, -1) > s]
+        dead = [slot for slot in ins if last_read.get(slot) == s and slot not in live_slots and (slot >= n_in or slot in gone)]
+        program = compile_program(
+            Program.key(body, [inside[slot] for slot in outs], _donatable(ins, dead, outs, nodes, owner, first, tr, n_in)), tr, why
+        )
+        slots = tuple((kind, tuple(groups[kind])) for kind in groups) or None
+        steps.append((program, _gather(ins), outs, slots, dead))
+    plan.steps = steps
+    return plan
+
+
+def _gather(ins: list[int]) -> Any:
+    if not ins:
+        return lambda vals: ()
+    if len(ins) == 1:
+        only = ins[0]
+        return lambda vals: (vals[only],)
+    return itemgetter(*ins)
+
+
+def _aval(slot: int, nodes: Any, owner: Any, first: Any, tr: Trace, n_in: int) -> Any:
+    if slot < n_in:
+        return tr.inputs[slot].aval
+    k = owner[slot - n_in]
+    return nodes[k][0].outs[slot - n_in - first[k]]
+
+
+def _donatable(ins: list[int], dead: list[int], outs: list[int], nodes: Any, owner: Any, first: Any, tr: Trace, n_in: int) -> tuple[int, ...]:
+    """Dead inputs that an output of the same aval can take the place of. Trace inputs come first: they are the parameters."""
+    room: dict[Any, int] = {}
+    for slot in outs:
+        a = _aval(slot, nodes, owner, first, tr, n_in)
+        room[a] = room.get(a, 0) + 1
+    dead_set, chosen = set(dead), []
+    for j, slot in enumerate(ins):
+        if slot in dead_set:
+            a = _aval(slot, nodes, owner, first, tr, n_in)
+            if room.get(a, 0):
+                room[a] -= 1
+                chosen.append(j)
+    return tuple(chosen)

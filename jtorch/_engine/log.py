@@ -1,0 +1,49 @@
+"""``JTORCH_LOG=trace,recompiles``: what runs, and why something is compiled again."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from jtorch import _config
+
+__all__ = ["trace", "compiling", "scalars_changed"]
+
+_seen: dict[Any, Any] = {}
+
+
+def _say(text: str) -> None:
+    print(f"[jtorch] {text}", file=sys.stderr, flush=True)
+
+
+def trace(tr: Any, why: str, live: int) -> None:
+    if "trace" in _config.LOG:
+        _say(f"run ({why}): {len(tr.nodes)} operators, {len(tr.inputs)} inputs, {live} results: " + " ".join(n[0].call.name for n in tr.nodes[:40]))
+
+
+def scalars_changed(tr: Any, fresh: set[int], before: list[Any]) -> None:
+    if "recompiles" in _config.LOG:
+        for i in sorted(fresh):
+            _say(f"recompile: number {before[i]!r} became {tr.scalars[i]!r}; it is a runtime input from now on")
+
+
+def compiling(key: Any, why: str) -> None:
+    """Compare with the last program of the same operators, and say which input differs."""
+    if "recompiles" not in _config.LOG:
+        return
+    body, outs, donated = key
+    names = tuple(n[0].call.name for n in body)
+    avals = [[repr(a) for a in n[0].inputs] for n in body]
+    before = _seen.get(names)
+    _seen[names] = (avals, outs, donated)
+    shown = " ".join(names[:6]) + (" ..." if len(names) > 6 else "")
+    if before is None:
+        _say(f"compile ({why}): {len(body)} operators: {shown}")
+        return
+    for name, old, new in zip(names, before[0], avals, strict=True):
+        if old != new:
+            changed = ", ".join(f"{a} -> {b}" for a, b in zip(old, new, strict=False) if a != b)
+            _say(f"recompile ({why}): {shown}: input of {name} changed: {changed}")
+            return
+    reason = "other results are held" if before[1] != outs else "other inputs can be given away" if before[2] != donated else "numbers or structure differ"
+    _say(f"recompile ({why}): {shown}: {reason}")

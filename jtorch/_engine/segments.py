@@ -1,0 +1,104 @@
+"""Where a trace is cut.
+
+XLA's compile time on CPU grows faster than the program, and its fusions get worse; equal pieces can share one executable. So a long trace is cut
+where its structure repeats (the layers of a model, forward, backward and update each), and every repetition is one segment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+__all__ = ["cut"]
+
+SHORT = 90  # nodes that are one program whatever their structure
+LONG = 320  # nodes without repetition that are still one program
+UNIT = 24  # a repetition shorter than this is joined with its neighbours
+
+
+def cut(tokens: Sequence[int], reads: Sequence[Sequence[int]]) -> list[int]:
+    """Boundaries (starts of segments after the first) for nodes with these tokens; ``reads[i]`` are the nodes that node i reads.
+
+    Equal tokens mean equal operators on equal avals.
+    """
+    n = len(tokens)
+    if n <= SHORT:
+        return []
+    t = np.asarray(tokens)
+    cuts: list[int] = []
+    crossing = _crossing(n, reads)
+    _divide(t, 0, n, crossing, cuts)
+    return sorted(set(c for c in cuts if 0 < c < n))
+
+
+def _crossing(n: int, reads: Sequence[Sequence[int]]) -> np.ndarray:
+    """For each boundary i, how many values made before node i are read at or after it."""
+    last = np.full(n, -1, np.int64)
+    for i, sources in enumerate(reads):
+        for s in sources:
+            last[s] = i
+    delta = np.zeros(n + 2, np.int64)
+    made = np.nonzero(last >= 0)[0]
+    np.add.at(delta, made + 1, 1)
+    np.add.at(delta, last[made] + 1, -1)
+    return np.cumsum(delta)[: n + 1]
+
+
+def _divide(t: np.ndarray, start: int, end: int, crossing: np.ndarray, cuts: list[int]) -> None:
+    if end - start <= SHORT // 2:
+        return
+    found = _repetition(t[start:end])
+    if found is None:
+        _chop(start, end, crossing, cuts)
+        return
+    first, period, times = found
+    first += start
+    unit = period * max(1, -(-UNIT // period))
+    spare = period * times - unit * (period * times // unit)
+    # The phase is free as long as whole units fit: take the one that cuts the fewest values.
+    count = (period * times) // unit
+    if count < 2:
+        _chop(start, end, crossing, cuts)
+        return
+    slack = min(period - 1, spare + (end - (first + period * times)))
+    phase = min(range(slack + 1), key=lambda p: (int(crossing[first + p]), p)) if slack > 0 else 0
+    first += phase
+    if first + unit * count > end:
+        count -= 1
+    bounds = [first + k * unit for k in range(count + 1)]
+    cuts += bounds
+    _divide(t, start, bounds[0], crossing, cuts)
+    _divide(t, bounds[-1], end, crossing, cuts)
+
+
+def _repetition(t: np.ndarray) -> tuple[int, int, int] | None:
+    """(first, period, times) of the run of equal blocks that covers most of ``t``; the shortest period among equals. None if little repeats."""
+    n = len(t)
+    best: tuple[int, int, int] | None = None
+    covered = 0
+    for period in range(1, n // 2 + 1):
+        same = t[:-period] == t[period:]
+        if np.count_nonzero(same) < max(period, covered - period):
+            continue
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], same.view(np.int8), [0]))))
+        starts, ends = edges[::2], edges[1::2]
+        k = int(np.argmax(ends - starts))
+        run = int(ends[k] - starts[k])
+        if run < period:
+            continue
+        times = run // period + 1
+        if times * period > covered + (0 if best is None else best[1] // 2) and times * period >= UNIT:
+            best, covered = (int(starts[k]), period, times), times * period
+    return best if covered >= min(n // 3, SHORT) else None
+
+
+def _chop(start: int, end: int, crossing: np.ndarray, cuts: list[int]) -> None:
+    """A long piece without repetition: cut where the fewest values cross."""
+    cuts.append(start)
+    while end - start > LONG:
+        low = start + LONG // 2
+        at = low + int(np.argmin(crossing[low : start + LONG]))
+        cuts.append(at)
+        start = at
+    cuts.append(end)

@@ -1,0 +1,21 @@
+"""What each thread has of its own: its pending trace and its modes."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+# Bits of ``state.mode``. Dispatch takes its short way for 0 and GRAD alone.
+GRAD, INFERENCE, AUTOCAST, FUNCTION_MODE, ANOMALY, SAVED_HOOKS = 1, 2, 4, 8, 16, 32
+
+
+class State(threading.local):
+    """One instance, a copy of its attributes in each thread."""
+
+    def __init__(self) -> None:
+        self.trace: Any = None  # set by trace.py, which knows how to make one
+        self.mode: int = GRAD
+        self.traces: dict[Any, Any] = {}  # pending traces of other devices
+
+
+state = State()

@@ -1,0 +1,222 @@
+"""The trace: operators recorded and not yet run.
+
+Positions: an output has its number 0, 1, 2, ... in order of recording; an input -1, -2, ...; a runtime scalar ``SCALAR`` - its number.
+A node is ``(entry, position, ...)``.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jtorch import _config, _device
+
+from .call import Call
+from .entry import Entry, make_entry
+from .state import State, state
+from .values import Value, jax_device
+
+__all__ = ["Trace", "record", "record_multi", "add_input", "SCALAR", "force", "run_now", "has_tracer"]
+
+SCALAR = -(1 << 40)
+_ref = weakref.ref
+
+
+class Trace:
+    """Pending nodes, the values they read, and weak references to the values they will give."""
+
+    __slots__ = ("nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes")
+
+    def __init__(self, device: _device.device) -> None:
+        self.nodes: list[tuple[Any, ...]] = []
+        self.inputs: list[Value] = []
+        self.input_pos: dict[int, int] = {}
+        self.outputs: list[Any] = []
+        self.scalars: list[Any] = []
+        self.device = device
+        self.input_bytes = 0
+
+
+class _State(State):
+    def __init__(self) -> None:
+        super().__init__()
+        self.trace = Trace(_device.CPU)
+        self.traces = {}
+
+
+state.__class__ = _State
+state.__init__()  # type: ignore[misc]
+
+executor: Callable[[Trace, str], None]  # set by executor.py
+
+
+def trace_for(device: _device.device) -> Trace:
+    """Make the pending trace of ``device`` the current one. Traces of different devices wait side by side."""
+    current: Trace = state.trace
+    if current.device is not device:
+        state.traces[current.device] = current
+        current = state.trace = state.traces.pop(device, None) or Trace(device)
+    return current
+
+
+def flush(why: str = "asked") -> None:
+    """Run everything that this thread has recorded on every device."""
+    for other in list(state.traces.values()):
+        state.traces.pop(other.device, None)
+        if other.nodes:
+            executor(other, why)
+    tr = state.trace
+    if tr.nodes:
+        state.trace = Trace(tr.device)
+        executor(tr, why)
+
+
+def force(v: Value, why: str = "look") -> Any:
+    """The array of a value, running what it waits for."""
+    if v.trace is not None:
+        tr = v.trace
+        if tr is state.trace:
+            state.trace = Trace(tr.device)
+            executor(tr, why)
+        elif state.traces.get(tr.device) is tr:
+            del state.traces[tr.device]
+            executor(tr, why)
+        else:
+            _force_foreign(v, tr)
+    return v.array
+
+
+def _force_foreign(v: Value, tr: Trace) -> None:
+    """``v`` is pending in another thread's trace. Its owner may be recording right now, so run a copy of what is there: outputs are
+    registered before their node, so every node that can be seen is whole. The owner will run its own again."""
+    copy = Trace(tr.device)
+    copy.nodes = list(tr.nodes)
+    copy.inputs, copy.scalars = list(tr.inputs), list(tr.scalars)
+    copy.outputs = [lambda: None] * len(tr.outputs)
+    copy.outputs[v.pos] = _ref(v)
+    keep = list(copy.inputs)  # a second reference to each: nothing is donated
+    executor(copy, "thread")
+    del keep
+
+
+def add_input(tr: Trace, v: Value) -> int | None:
+    """Register a value as an input of the trace. None if it is a JAX tracer: the operator must then be applied at once."""
+    if v.trace is not None:
+        force(v, "thread")
+    array = v.array
+    if array.__class__ is np.ndarray:
+        # To the device now, into memory of its own: the numpy array may be shared, and a copy costs less before than after.
+        array = v.array = jax.device_put(array, jax_device(v.aval.device), may_alias=False)
+    elif isinstance(array, jax.core.Tracer):
+        return None
+    pos = -1 - len(tr.inputs)
+    tr.input_pos[id(v)] = pos
+    tr.inputs.append(v)
+    tr.input_bytes += v.aval.nbytes
+    return pos
+
+
+def has_tracer(args: Any) -> bool:
+    for a in args:
+        if isinstance(a, Value) and a.trace is None and isinstance(a.array, jax.core.Tracer):
+            return True
+    return False
+
+
+def key_of(args: Any) -> Any:
+    if len(args) == 1:
+        a = args[0]
+        return a.aval if a.__class__ is Value else (a.__class__,)
+    return tuple([a.aval if a.__class__ is Value else a.__class__ for a in args])
+
+
+def record(call: Call, args: Any) -> tuple[Entry, list[Value]]:
+    """Append one node for ``call`` on values and Python numbers; its outputs come back at once, pending."""
+    key = key_of(args)
+    entry = call.entries.get(key)
+    if entry is None:
+        entry = make_entry(call, key)
+    if entry.moves:
+        args = list(args)
+        for i in entry.moves:
+            args[i] = moved(args[i], entry.device)
+        return record(call, args)
+    tr = state.trace
+    if tr.device is not entry.device:
+        if entry.device.type == "meta":
+            return entry, [_meta(a) for a in entry.outs]
+        tr = trace_for(entry.device)
+    node: list[Any] = [entry]
+    for a in args:
+        if a.__class__ is Value:
+            if a.trace is tr:
+                node.append(a.pos)
+            else:
+                pos = tr.input_pos.get(id(a))
+                if pos is None:
+                    pos = add_input(tr, a)
+                    if pos is None:
+                        return entry, run_now(entry, args)
+                    if tr is not state.trace:  # adding the input ran the trace
+                        return record(call, args)
+                node.append(pos)
+        else:
+            node.append(SCALAR - len(tr.scalars))
+            tr.scalars.append(a)
+    result = []
+    outputs = tr.outputs
+    for q in entry.outs:
+        v = Value()
+        v.aval, v.array, v.trace, v.pos = q, None, tr, len(outputs)
+        outputs.append(_ref(v))
+        result.append(v)
+    tr.nodes.append(tuple(node))
+    if _config.EAGER:
+        flush("eager")
+    return entry, result
+
+
+def record_multi(call: Call, args: Any) -> list[Value]:
+    """As :func:`record`, the outputs alone."""
+    return record(call, args)[1]
+
+
+def run_now(entry: Entry, args: Any) -> list[Value]:
+    """Apply an operator to JAX tracers directly, which is how everything works inside ``jax.jit``, ``grad`` and ``vmap``."""
+    arrays = []
+    for a in args:
+        if a.__class__ is Value:
+            if a.trace is not None:
+                force(a)
+            arrays.append(a.array)
+        else:
+            arrays.append(np.asarray(a))
+    out = entry.call.apply(*arrays)
+    result = []
+    for array, q in zip((out,) if entry.out is not None else out, entry.outs, strict=True):
+        v = Value()
+        v.aval, v.array, v.trace, v.pos = q, array, None, -1
+        result.append(v)
+    return result
+
+
+def _meta(a: Any) -> Value:
+    v = Value()
+    v.aval, v.array, v.trace, v.pos = a, None, None, -1
+    return v
+
+
+def moved(v: Value, where: _device.device) -> Value:
+    """The same value on another device."""
+    from .values import value_of
+
+    array = force(v)
+    if where.type == "meta":
+        from .values import aval
+
+        return _meta(aval(v.aval.shape, v.aval.dtype, where))
+    return value_of(jax.device_put(array, jax_device(where)), where)

@@ -1,0 +1,120 @@
+"""Avals and values: what the engine computes with.
+
+An ``Aval`` is a shape, an element type and a device, interned so that identity is equality. A ``Value`` is an immutable array, or
+output number ``pos`` of a trace that has not run yet.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jtorch import _device, _dtypes
+
+__all__ = ["Aval", "Value", "aval", "value_of", "jax_device", "device_of"]
+
+
+class Aval:
+    """Shape, dtype and device of a value. Get one from :func:`aval`."""
+
+    __slots__ = ("shape", "dtype", "device", "_sds")
+    shape: tuple[int, ...]
+    dtype: _dtypes.dtype
+    device: _device.device
+
+    def __repr__(self) -> str:
+        return f"{self.dtype.name}{list(self.shape)}" + ("" if self.device is _device.CPU else f"@{self.device}")
+
+    @property
+    def struct(self) -> jax.ShapeDtypeStruct:
+        """The same for JAX's abstract evaluation."""
+        return jax.ShapeDtypeStruct(self.shape, self.dtype.np)
+
+    @property
+    def nbytes(self) -> int:
+        n = self.dtype.itemsize
+        for d in self.shape:
+            n *= d
+        return n
+
+
+_avals: dict[tuple[Any, ...], Aval] = {}
+
+
+def aval(shape: tuple[int, ...], dtype: _dtypes.dtype, device: _device.device) -> Aval:
+    """The one aval with these properties."""
+    key = (shape, dtype, device)
+    found = _avals.get(key)
+    if found is None:
+        found = Aval()
+        found.shape, found.dtype, found.device = shape, dtype, device
+        found = _avals.setdefault(key, found)
+    return found
+
+
+class Value:
+    """``array`` is a numpy array (host), a jax.Array, a JAX tracer, or None while ``trace`` is pending."""
+
+    __slots__ = ("aval", "array", "trace", "pos", "__weakref__")
+    aval: Aval
+    array: Any
+    trace: Any
+    pos: int
+
+
+def value_of(array: Any, device: _device.device = _device.CPU) -> Value:
+    """A value that is already there. A numpy array given here must never be written again."""
+    v = Value()
+    v.aval = aval(tuple(array.shape), _dtypes.from_np(np.dtype(array.dtype)), device)
+    v.array, v.trace, v.pos = array, None, -1
+    return v
+
+
+_PLATFORM = {"cpu": "cpu", "cuda": "gpu", "tpu": "tpu"}
+
+
+def jax_devices(kind: str) -> list[Any]:
+    """JAX's devices behind a torch device type; empty if there are none. ``xla`` is whatever accelerator JAX found, or the cpu."""
+    if kind == "xla":
+        return jax.local_devices()
+    try:
+        return jax.local_devices(backend=_PLATFORM.get(kind, kind))
+    except RuntimeError:
+        return []
+
+
+_jax_device: dict[_device.device, Any] = {}
+
+
+def jax_device(where: _device.device) -> Any:
+    """The JAX device of a torch device. RuntimeError, in torch's words where it has them, if it is not there."""
+    found = _jax_device.get(where)
+    if found is None:
+        there = jax_devices(where.type)
+        if not there:
+            if where.type == "cuda":
+                raise RuntimeError("No CUDA GPUs are available: JAX found no GPU (install the CUDA build of jaxlib)")
+            raise RuntimeError(f"PyTorch is not linked with support for {where.type} devices: JAX has no such backend here")
+        index = where.index or 0
+        if where.type != "cpu" and index >= len(there):
+            raise RuntimeError(f"CUDA error: invalid device ordinal: {where} with {len(there)} devices" if where.type == "cuda" else f"no device {where}")
+        found = _jax_device[where] = there[0 if where.type == "cpu" else index]
+    return found
+
+
+def canonical(where: _device.device) -> _device.device:
+    """The device that a tensor reports: an accelerator always with its index, the cpu without."""
+    if where.type == "cpu":
+        return _device.CPU
+    return where if where.index is not None or where.type == "meta" else _device.device(where.type, 0)
+
+
+def device_of(array: Any) -> _device.device:
+    """The torch device of a jax.Array."""
+    where = next(iter(array.devices()))
+    if where.platform == "cpu":
+        return _device.CPU
+    kind = {"gpu": "cuda", "cuda": "cuda", "rocm": "cuda"}.get(where.platform, where.platform)
+    return _device.device(kind, where.local_hardware_id if kind == "cuda" else where.id)

@@ -1,0 +1,86 @@
+"""What the operator families share: dims, dtypes, scalars. Arrays in, arrays out; torch's errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jtorch import _dtypes
+from jtorch._dtypes import dtype as Dtype
+
+
+def dim_of(dim: int, ndim: int) -> int:
+    """A dim in [0, ndim). IndexError with torch's text; a 0-dim tensor counts as one dim."""
+    n = max(ndim, 1)
+    if not -n <= dim < n:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
+    return dim % n
+
+
+def dims_of(dims: Any, ndim: int) -> tuple[int, ...]:
+    """Several dims; None or () means all of them. RuntimeError when one comes twice."""
+    if dims is None or (isinstance(dims, tuple) and not dims):
+        return tuple(range(ndim))
+    out = tuple(dim_of(d, ndim) for d in (dims if isinstance(dims, tuple) else (dims,)))
+    for d in out:
+        if out.count(d) > 1:
+            raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
+    return out if ndim else ()
+
+
+def dtype_of(x: Any) -> Dtype:
+    """The torch type of an array."""
+    return _dtypes.from_np(np.dtype(x.dtype))
+
+
+def cast(x: Any, kind: Dtype | None) -> Any:
+    """``x`` in another element type, by C's conversion (what ``Tensor.to`` does); None leaves it. Complex to real drops the imaginary part."""
+    if kind is None or x.dtype == kind.np:
+        return x
+    if jnp.iscomplexobj(x) and not kind.is_complex and kind is not _dtypes.bool_:
+        x = jnp.real(x)
+    if kind is _dtypes.bool_:
+        return x != 0
+    if jnp.issubdtype(x.dtype, jnp.floating) and kind.category == 1:
+        # XLA saturates where C wraps: go through int64, whose low bits are what torch keeps.
+        return lax.convert_element_type(lax.convert_element_type(x, np.int64), kind.np)
+    return lax.convert_element_type(x, kind.np)
+
+
+def num(value: Any, like: Any) -> Any:
+    """A runtime scalar (Python number or 0-dim array) as a 0-dim array in the type of ``like``."""
+    if isinstance(value, (bool, int, float, complex)):
+        return jnp.asarray(np.asarray(value).astype(like.dtype))
+    return lax.convert_element_type(value, like.dtype)
+
+
+def is_float(x: Any) -> bool:
+    """Real floating point, the 16-bit types included."""
+    return jnp.issubdtype(x.dtype, jnp.floating)
+
+
+def is_complex(x: Any) -> bool:
+    return jnp.issubdtype(x.dtype, jnp.complexfloating)
+
+
+def is_inexact(x: Any) -> bool:
+    return is_float(x) or is_complex(x)
+
+
+def to_float(x: Any) -> Any:
+    """Integers and bools in the default float, everything else as it is."""
+    return x if is_inexact(x) else x.astype(_dtypes.default.np)
+
+
+def accumulate_in(x: Any) -> Any:
+    """Half types in float32, where sums and products of many are taken."""
+    return x.astype(np.float32) if is_float(x) and x.dtype.itemsize <= 2 else x
+
+
+def matmul_precision() -> Any:
+    """The ``precision`` for dots and convolutions: None, so that JAX's ``default_matmul_precision`` (which the device set-up and
+    ``set_float32_matmul_precision`` write, and which is part of every compilation's key) decides."""
+    return None

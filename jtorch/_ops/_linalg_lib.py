@@ -1,0 +1,114 @@
+"""What the matmul, indexing and linalg families share: products, scaling, broadcasting with torch's errors, names by shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ._lib import dtype_of, matmul_precision, num
+
+Shapes = tuple[tuple[int, ...], ...]
+
+# How C++ spells the element types in some of torch's messages.
+_CPP = {
+    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short int", "int32": "int", "int64": "long int",
+    "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
+    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
+}  # fmt: skip
+
+
+class ShapedName(str):
+    """A ``grad_fn`` name that depends on the inputs' shapes: ``by_shapes(shapes)``; as a plain string, the usual one."""
+
+    by_shapes: Callable[[Shapes], str]
+
+    def __new__(cls, usual: str, by_shapes: Callable[[Shapes], str]) -> ShapedName:
+        self = super().__new__(cls, usual)
+        self.by_shapes = by_shapes
+        return self
+
+
+def scalar_name(x: Any) -> str:
+    """``Float``, ``Long``: the element type as torch's errors name it. The complex ones are ``ComplexFloat``."""
+    return dtype_of(x).legacy
+
+
+def cpp_name(x: Any) -> str:
+    """The element type as C++ spells it (``long int``)."""
+    return _CPP.get(dtype_of(x).name, dtype_of(x).name)
+
+
+def no_bool(x: Any, kernel: str) -> None:
+    """NotImplementedError in torch's words where a kernel has no bool version."""
+    if x.dtype == np.bool_:
+        raise NotImplementedError(f"\"{kernel}\" not implemented for 'Bool'")
+
+
+def same_type(a: Any, b: Any, text: str) -> None:
+    """RuntimeError unless both have one element type; ``text`` may use {a} and {b}."""
+    if a.dtype != b.dtype:
+        raise RuntimeError(text.format(a=scalar_name(a), b=scalar_name(b)))
+
+
+def contract(a: Any, b: Any, axes: tuple[Any, Any], batch: tuple[Any, Any] = ((), ())) -> Any:
+    """``dot_general``: XLA accumulates 16-bit floats in float32 by itself, so the types stay as they are."""
+    return lax.dot_general(a, b, (axes, batch), precision=matmul_precision())
+
+
+def scaled(x: Any, factor: Any) -> Any:
+    """``factor * x`` for a runtime scalar; a factor of 0 wipes NaN and infinity, as BLAS does with beta."""
+    if isinstance(factor, (bool, int, float, complex)):
+        if factor == 1:
+            return x
+        return jnp.zeros_like(x) if factor == 0 else x * num(factor, x)
+    f = num(factor, x)
+    return jnp.where(f == 0, jnp.zeros_like(x), x * f)
+
+
+def times(x: Any, factor: Any) -> Any:
+    """``factor * x`` without the rule for 0."""
+    return x if isinstance(factor, (bool, int, float, complex)) and factor == 1 else x * num(factor, x)
+
+
+def expand_to(x: Any, shape: Sequence[int], what: str = "expand") -> Any:
+    """``x.expand(shape)``, with torch's errors."""
+    shape = tuple(shape)
+    if x.shape == shape:
+        return x
+    if x.ndim > len(shape):
+        raise RuntimeError(
+            f"{what}(torch.{scalar_name(x)}Tensor{{{list(x.shape)}}}, size={list(shape)}): the number of sizes provided ({len(shape)}) "
+            f"must be greater or equal to the number of dimensions in the tensor ({x.ndim})"
+        )
+    lead = len(shape) - x.ndim
+    for i in reversed(range(x.ndim)):
+        if x.shape[i] != 1 and x.shape[i] != shape[lead + i]:
+            raise RuntimeError(
+                f"The expanded size of the tensor ({shape[lead + i]}) must match the existing size ({x.shape[i]}) at non-singleton "
+                f"dimension {lead + i}.  Target sizes: {list(shape)}.  Tensor sizes: {list(x.shape)}"
+            )
+    return jnp.broadcast_to(x, shape)
+
+
+def broadcast_shape(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
+    """The common shape of two; RuntimeError with torch's text. Dims are counted from the front of the longer one."""
+    n = max(len(a), len(b))
+    a, b = (1,) * (n - len(a)) + tuple(a), (1,) * (n - len(b)) + tuple(b)
+    for i in reversed(range(n)):
+        if a[i] != b[i] and a[i] != 1 and b[i] != 1:
+            raise RuntimeError(f"The size of tensor a ({a[i]}) must match the size of tensor b ({b[i]}) at non-singleton dimension {i}")
+    return tuple(y if x == 1 else x for x, y in zip(a, b, strict=True))
+
+
+def mT(x: Any) -> Any:  # noqa: N802 - torch's own name
+    """The last two dims swapped."""
+    return jnp.swapaxes(x, -1, -2)
+
+
+def mH(x: Any) -> Any:  # noqa: N802 - torch's own name
+    """The conjugate transpose of the last two dims."""
+    return jnp.conj(mT(x)) if jnp.iscomplexobj(x) else mT(x)

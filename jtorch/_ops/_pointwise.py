@@ -1,0 +1,121 @@
+"""What the pointwise families share: derivatives written by hand, half types, refusals with torch's words."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jtorch import _dtypes
+from jtorch._ops._lib import dtype_of, is_complex, is_float
+
+# Letters for groups of element types in `refuse`.
+_GROUPS: dict[str, frozenset[str]] = {
+    "b": frozenset({"bool"}),
+    "i": frozenset({"uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64"}),
+    "h": frozenset({"float16", "bfloat16"}),
+    "f": frozenset({"float32", "float64"}),
+    "c": frozenset({"complex32", "complex64", "complex128"}),
+}
+
+# C's names of the element types, which some of torch's messages use.
+C_NAMES = {
+    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short int", "int32": "int", "int64": "long int",
+    "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
+    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
+}  # fmt: skip
+
+
+def kernel_error(kernel: str, x: Any) -> NoReturn:
+    """torch's NotImplementedError for a kernel that lacks the element type of ``x``."""
+    raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype_of(x).legacy}'")
+
+
+def refuse(kernel: str, x: Any, groups: str) -> None:
+    """Raise ``kernel_error`` when the type of ``x`` is in one of the groups: b(ool), i(nt), h(alf), f(loat), c(omplex)."""
+    name = dtype_of(x).name
+    for g in groups:
+        if name in _GROUPS[g]:
+            kernel_error(kernel, x)
+
+
+def refuse_with(message: str, x: Any, groups: str, kind: type[Exception] = RuntimeError) -> None:
+    """Raise ``kind(message)`` when the type of ``x`` is in one of the groups."""
+    if any(dtype_of(x).name in _GROUPS[g] for g in groups):
+        raise kind(message)
+
+
+def is_half(x: Any) -> bool:
+    return is_float(x) and x.dtype.itemsize <= 2
+
+
+def is_int(x: Any) -> bool:
+    """Integers without bool."""
+    return jnp.issubdtype(x.dtype, jnp.integer)
+
+
+def is_bool(x: Any) -> bool:
+    return x.dtype == np.bool_
+
+
+def wide(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Half inputs are computed in float32 and rounded once, as torch's kernels do; other types pass through."""
+
+    @functools.wraps(fn)
+    def wrapped(*args: Any) -> Any:
+        first = next(a for a in args if hasattr(a, "dtype"))
+        if not is_half(first):
+            return fn(*args)
+        out = fn(*(a.astype(np.float32) if hasattr(a, "dtype") and a.dtype == first.dtype else a for a in args))
+        return jax.tree.map(lambda y: y.astype(first.dtype) if y.dtype == np.float32 else y, out)
+
+    return wrapped
+
+
+def with_slope(forward: Callable[..., Any], *slopes: Callable[..., Any] | None) -> Callable[..., Any]:
+    """``forward`` with given partial derivatives: ``slopes[i](ans, *args)`` multiplies the tangent of argument i; None: zero."""
+    f = jax.custom_jvp(forward)
+
+    @f.defjvp
+    def rule(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
+        ans = f(*primals)
+        total = None
+        for slope, t, p in zip(slopes, tangents, primals, strict=True):
+            if slope is None or not jnp.issubdtype(p.dtype, jnp.inexact):
+                continue
+            part = jnp.broadcast_to(t * slope(ans, *primals), ans.shape).astype(ans.dtype)
+            total = part if total is None else total + part
+        if total is None:
+            total = jnp.zeros(ans.shape, ans.dtype if jnp.issubdtype(ans.dtype, jnp.inexact) else jax.dtypes.float0)
+        return ans, total
+
+    return f
+
+
+def flat(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """``forward`` with derivative zero everywhere (steps: floor, sign, ...)."""
+    return with_slope(forward, *([None] * forward.__code__.co_argcount))
+
+
+def promote_number(x: Any, number: Any) -> Any:
+    """``x`` in the common type of itself and a structural Python number."""
+    kind = _dtypes.result_type([(dtype_of(x), _dtypes.DIMENSIONED), (_dtypes.of_python(type(number)), _dtypes.NUMBER)])
+    return x if x.dtype == kind.np else x.astype(kind.np)
+
+
+def constant(value: Any, like: Any) -> Any:
+    """A structural Python number in the type of ``like``, as a numpy scalar (a literal in the program)."""
+    return np.asarray(value).astype(like.dtype)[()]
+
+
+def default_float(x: Any) -> Any:
+    """Integers and bools in the default float."""
+    return x if is_float(x) or is_complex(x) else x.astype(_dtypes.default.np)
+
+
+def conj(x: Any) -> Any:
+    return jnp.conj(x) if is_complex(x) else x

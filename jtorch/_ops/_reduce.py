@@ -1,0 +1,88 @@
+"""What the reductions share: dims of a reduction, picking one element with its gradient, empty inputs."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jtorch._ops._lib import dim_of, dims_of
+
+
+def axes_of(dim: Any, x: Any) -> tuple[int, ...]:
+    """The axes that ``dim`` (None, (), an int or several) names. RuntimeError beyond 64 dims or when one comes twice."""
+    if x.ndim > 64:
+        raise RuntimeError("only tensors with up to 64 dims are supported")
+    if isinstance(dim, int):
+        dim = (dim,)
+    return dims_of(dim, x.ndim)
+
+
+def check_dims(dim: Any, x: Any) -> None:
+    """Raise torch's errors for dims that a 0-dim input would otherwise let pass."""
+    for d in dim or ():
+        dim_of(d, x.ndim)
+
+
+def count_of(x: Any, axes: tuple[int, ...]) -> int:
+    """How many elements each result is made of."""
+    return math.prod(x.shape[a] for a in axes)
+
+
+def keep(x: Any, axes: tuple[int, ...]) -> Any:
+    """The reduced axes back, with size 1."""
+    return jnp.expand_dims(x, axes) if axes else x
+
+
+def whole_or_dim(name: str, x: Any, dim: Any) -> None:
+    """Raise torch's error for a reduction without identity over nothing."""
+    if dim is None or dim == ():
+        if x.size == 0:
+            raise RuntimeError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."
+            )
+        return
+    for d in dim if isinstance(dim, tuple) else (dim,):
+        d = dim_of(d, x.ndim)
+        if x.ndim and x.shape[d] == 0:
+            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _picked(x: Any, index: Any, values: Any, axis: int) -> Any:
+    del x, index, axis
+    return values
+
+
+@_picked.defjvp
+def _picked_rule(axis: int, primals: Any, tangents: Any) -> Any:
+    x, index, values = primals
+    here = lax.broadcasted_iota(np.int32, x.shape, axis) == jnp.expand_dims(index, axis)
+    return values, jnp.sum(jnp.where(here, tangents[0], jnp.zeros_like(x)), axis)
+
+
+def picked(x: Any, index: Any, values: Any, axis: int) -> Any:
+    """``values``, known to be ``x`` at the int32 ``index`` along ``axis``, with that derivative.
+
+    The derivative is a masked sum, whose transpose is a masked broadcast: no scatter in the backward pass."""
+    return _picked(x, index, values, axis) if jnp.issubdtype(x.dtype, jnp.inexact) else values
+
+
+def order_key(x: Any) -> Any:
+    """Bools as integers, which every XLA reduction takes."""
+    return x.astype(np.uint8) if x.dtype == np.bool_ else x
+
+
+def sort_with_index(x: Any, axis: int) -> tuple[Any, Any]:
+    """Sorted values and their int32 positions: stable, nan last."""
+    places = lax.broadcasted_iota(np.int32, x.shape, axis)
+    return tuple(lax.sort((x, places), dimension=axis, num_keys=1, is_stable=True))  # type: ignore[return-value]
+
+
+def at_least_1d(x: Any) -> Any:
+    return x.reshape(1) if x.ndim == 0 else x

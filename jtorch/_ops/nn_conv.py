@@ -1,0 +1,276 @@
+"""Convolutions and transposed convolutions over lax.conv_general_dilated, channels first as in torch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jtorch._registry import op
+
+from ._lib import dtype_of, is_complex, matmul_precision
+from ._nn import back, shape_text
+
+Ints = tuple[int, ...]
+_LAYOUT = {1: ("NCH", "OIH", "NCH"), 2: ("NCHW", "OIHW", "NCHW"), 3: ("NCDHW", "OIDHW", "NCDHW")}
+
+
+def _each(value: Any, n: int, name: str) -> Ints:
+    value = (value,) if isinstance(value, int) else tuple(int(v) for v in value)
+    if len(value) == 1:
+        return value * n
+    if len(value) != n:
+        raise RuntimeError(f"expected {name} to be a single integer value or a list of {n} values to match the convolution dimensions, but got {name}={list(value)}")
+    return value
+
+
+def _check_types(input: Any, weight: Any, bias: Any, n: int) -> None:
+    if input.dtype == np.bool_:
+        raise NotImplementedError("\"slow_conv2d_cpu\" not implemented for 'Bool'")
+    for name, p in (("weight", weight), ("bias", bias)):
+        if p is not None and p.dtype != input.dtype:
+            if name == "weight":
+                names = {"Float": "float", "Double": "double", "Half": "c10::Half", "BFloat16": "c10::BFloat16", "Long": "long", "Int": "int",
+                         "ComplexFloat": "c10::complex<float>", "ComplexDouble": "c10::complex<double>"}  # fmt: skip
+                a, b = dtype_of(input).legacy, dtype_of(p).legacy
+                raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {names.get(a, a)} != {names.get(b, b)}")
+            raise RuntimeError(f"Input type ({dtype_of(input).legacy}) and bias type ({dtype_of(p).legacy}) should be the same")
+
+
+def _check_shapes(input: Any, weight: Any, bias: Any, stride: Ints, padding: Ints, dilation: Ints, groups: int, transposed: bool, out_pad: Ints) -> None:
+    n = weight.ndim - 2
+    if min(padding) < 0:
+        raise RuntimeError("negative padding is not supported")
+    if min(out_pad) < 0:
+        raise RuntimeError("negative output_padding is not supported")
+    if min(stride) <= 0:
+        raise RuntimeError("non-positive stride is not supported")
+    if min(dilation) <= 0:
+        raise RuntimeError("dilation should be greater than zero")
+    if groups <= 0:
+        raise RuntimeError("expected groups to be greater than 0, but got groups=" + str(groups))
+    if weight.shape[0] < groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size {shape_text(weight.shape)} instead"
+        )
+    if weight.shape[0] % groups:
+        raise RuntimeError(
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size {shape_text(weight.shape)} instead"
+        )
+    channels = weight.shape[0] if transposed else weight.shape[1] * groups
+    if input.shape[1] != channels:
+        words = "transposed=1, " if transposed else ""
+        raise RuntimeError(
+            f"Given {words}"
+            + (f"weight of size {shape_text(weight.shape)}" if transposed else f"groups={groups}, weight of size {shape_text(weight.shape)}")
+            + f", expected input{shape_text(input.shape)} to have {channels} channels, but got {input.shape[1]} channels instead"
+        )
+    outs = weight.shape[1] * groups if transposed else weight.shape[0]
+    if bias is not None and (bias.ndim != 1 or bias.shape[0] != outs):
+        raise RuntimeError(
+            f"Given {'transposed=1, ' if transposed else ''}weight of size {shape_text(weight.shape)}, expected bias to be 1-dimensional with {outs} elements, "
+            f"but got bias of size {shape_text(bias.shape)} instead"
+        )
+    if not transposed:
+        wide = tuple(s + 2 * p for s, p in zip(input.shape[2:], padding, strict=True))
+        reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:], strict=True))
+        if any(w < r for w, r in zip(wide, reach, strict=True)):
+            shown = " x ".join(str(w) for w in wide), " x ".join(str(r) for r in reach)
+            raise RuntimeError(
+                f"Calculated padded input size per channel: ({shown[0]}). Kernel size: ({shown[1]}). Kernel size can't be greater than actual input size"
+            )
+    assert n == input.ndim - 2
+
+
+def _convolve(x: Any, w: Any, stride: Ints, pads: list[tuple[int, int]], dilation: Ints, groups: int, lhs_dilation: Ints | None = None) -> Any:
+    n = x.ndim - 2
+    if jnp.issubdtype(x.dtype, jnp.integer):
+        return lax.conv_general_dilated(
+            x, w, stride, pads, lhs_dilation=lhs_dilation, rhs_dilation=dilation, dimension_numbers=_LAYOUT[n], feature_group_count=groups
+        )
+    plain = lhs_dilation is None and all(p == (0, 0) for p in pads)
+    if plain and groups == 1 and set(w.shape[2:]) == {1} and set(stride) == {1} and math.prod(x.shape) and math.prod(w.shape):
+        # a 1x1 kernel is a matrix product: half the time of XLA's convolution on CPU
+        flat = x.reshape(x.shape[0], x.shape[1], -1)
+        y = jnp.einsum("oc,ncp->nop", w.reshape(w.shape[:2]), flat, precision=matmul_precision())
+        return y.reshape(x.shape[0], w.shape[0], *x.shape[2:])
+    accumulate = np.float32 if x.dtype.itemsize <= 2 else None
+    y = lax.conv_general_dilated(
+        x, w, stride, pads, lhs_dilation=lhs_dilation, rhs_dilation=dilation, dimension_numbers=_LAYOUT[n],
+        feature_group_count=groups, precision=matmul_precision(),
+    ) if accumulate is None else lax.conv_general_dilated(
+        x.astype(accumulate), w.astype(accumulate), stride, pads, lhs_dilation=lhs_dilation, rhs_dilation=dilation,
+        dimension_numbers=_LAYOUT[n], feature_group_count=groups,
+    )  # fmt: skip
+    return back(y, x)
+
+
+def _with_bias(y: Any, bias: Any) -> Any:
+    return y if bias is None else y + bias.reshape((1, -1) + (1,) * (y.ndim - 2))
+
+
+def convolution_core(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+    """The one convolution under all of them; ``input`` is batched."""
+    n = weight.ndim - 2
+    stride, dilation = _each(stride, n, "stride"), _each(dilation, n, "dilation")
+    pad, extra = _each(padding, n, "padding"), _each(output_padding, n, "output_padding")
+    _check_types(input, weight, bias, n)
+    _check_shapes(input, weight, bias, stride, pad, dilation, groups, transposed, extra)
+    if not transposed:
+        if input.size == 0 or weight.size == 0:
+            spatial = tuple((s + 2 * p - d * (k - 1) - 1) // st + 1 for s, p, d, k, st in zip(input.shape[2:], pad, dilation, weight.shape[2:], stride, strict=True))
+            return _with_bias(jnp.zeros((input.shape[0], weight.shape[0], *spatial), input.dtype), bias)
+        return _with_bias(_convolve(input, weight, stride, [(p, p) for p in pad], dilation, groups), bias)
+    for e, s, d in zip(extra, stride, dilation, strict=True):
+        if e >= s and e >= d:
+            shown = [f"output_padding_{a}: {v}" for a, v in zip(("depth", "height", "width")[-n:], extra, strict=True)]
+            raise RuntimeError(
+                f"output padding must be smaller than either stride or dilation, but got {' '.join(shown)} "
+                + " ".join(f"stride_{a}: {v}" for a, v in zip(("depth", "height", "width")[-n:], stride, strict=True)) + " "
+                + " ".join(f"dilation_{a}: {v}" for a, v in zip(("depth", "height", "width")[-n:], dilation, strict=True))
+            )  # fmt: skip
+    kernel = weight.shape[2:]
+    # (in, out/g, *k) to (out, in/g, *k), flipped: a transposed convolution is a convolution over the input with holes
+    w = weight.reshape(groups, weight.shape[0] // groups, weight.shape[1], *kernel).swapaxes(1, 2)
+    w = jnp.flip(w.reshape(groups * weight.shape[1], weight.shape[0] // groups, *kernel), tuple(range(2, n + 2)))
+    pads = [(d * (k - 1) - p, d * (k - 1) - p + e) for d, k, p, e in zip(dilation, kernel, pad, extra, strict=True)]
+    sizes = [(s - 1) * st + 1 + lo + hi - d * (k - 1) for s, st, (lo, hi), d, k in zip(input.shape[2:], stride, pads, dilation, kernel, strict=True)]
+    if min(sizes) <= 0:
+        raise RuntimeError(
+            f"Given input size per channel: ({' x '.join(str(s) for s in input.shape[2:])}). Calculated output size per channel: "
+            f"({' x '.join(str(s) for s in sizes)}). Output size is too small"
+        )
+    return _with_bias(_convolve(input, w, (1,) * n, pads, dilation, groups, stride), bias)
+
+
+def _batched(name: str, n: int, input: Any, weight: Any) -> bool:
+    """Whether the input has a batch dim; RuntimeError for other shapes."""
+    if weight.ndim != n + 2:
+        if input.ndim in (n + 1, n + 2):
+            raise RuntimeError(f"weight should have at least three dimensions" if weight.ndim < 3 else  # noqa: F541
+                               f"Expected {n + 2}D weight for {name}, but got weight of size: {shape_text(weight.shape)}")  # fmt: skip
+    if input.ndim not in (n + 1, n + 2):
+        raise RuntimeError(
+            f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input of size: {shape_text(input.shape)}"
+        )
+    return input.ndim == n + 2
+
+
+def _conv(name: str, n: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    batched = _batched(name, n, input, weight)
+    x = input if batched else input[None]
+    if is_complex(x) or is_complex(weight):
+        y = _complex_conv(x, weight, bias, stride, padding, dilation, groups)
+        return y if batched else y[0]
+    if isinstance(padding, str):
+        if padding not in ("same", "valid"):
+            raise RuntimeError(f"Invalid padding string: '{padding}'")
+        if padding == "valid":
+            padding = (0,) * n
+        else:
+            strides = _each(stride, n, "stride")
+            if any(s != 1 for s in strides):
+                raise RuntimeError("padding='same' is not supported for strided convolutions")
+            total = [d * (k - 1) for d, k in zip(_each(dilation, n, "dilation"), weight.shape[2:], strict=True)]
+            if any(t % 2 for t in total):
+                x = jnp.pad(x, [(0, 0), (0, 0), *((0, t % 2) for t in total)])  # torch puts the odd one on the right
+            padding = tuple(t // 2 for t in total)
+    y = convolution_core(x, weight, bias, stride, padding, dilation, False, 0, groups)
+    return y if batched else y[0]
+
+
+def _complex_conv(x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
+    n = w.ndim - 2
+    name = f"conv{n}d"
+    args = (stride, padding, dilation, groups)
+    a = _conv(name, n, jnp.real(x), jnp.real(w), None, *args)
+    b = _conv(name, n, jnp.imag(x), jnp.imag(w), None, *args)
+    c = _conv(name, n, jnp.real(x) + jnp.imag(x), jnp.real(w) + jnp.imag(w), None, *args)
+    return _with_bias(lax.complex(a - b, c - a - b), bias)
+
+
+_TAIL = "Tensor input, Tensor weight, Tensor? bias=None, int[{n}] stride=1, {padding}, int[{n}] dilation=1, int groups=1"
+
+
+def _overloads(name: str, n: int) -> tuple[str, str]:
+    return tuple(f"{name}({_TAIL.format(n=n, padding=p)})" for p in (f"int[{n}] padding=0", "str padding='valid'"))  # type: ignore[return-value]
+
+
+@op(*_overloads("conv1d", 1), where="torch nn.functional", out=False, grad_name="ConvolutionBackward0")
+def conv1d(input, weight, bias, stride, padding, dilation, groups):
+    """Cross-correlation of (N, C, L) or (C, L) with weights (O, C/groups, K)."""
+    return _conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+
+
+@op(*_overloads("conv2d", 2), where="torch nn.functional", out=False, grad_name="ConvolutionBackward0")
+def conv2d(input, weight, bias, stride, padding, dilation, groups):
+    """Cross-correlation of (N, C, H, W) or (C, H, W) with weights (O, C/groups, KH, KW)."""
+    return _conv("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+@op(*_overloads("conv3d", 3), where="torch nn.functional", out=False, grad_name="ConvolutionBackward0")
+def conv3d(input, weight, bias, stride, padding, dilation, groups):
+    """Cross-correlation of (N, C, D, H, W) or (C, D, H, W) with weights (O, C/groups, KD, KH, KW)."""
+    return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
+
+
+_TRANSPOSED = "{name}(Tensor input, Tensor weight, Tensor? bias=None, int[{n}] stride=1, int[{n}] padding=0, int[{n}] output_padding=0, int groups=1, int[{n}] dilation=1)"
+
+
+def _conv_transpose(n: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any) -> Any:
+    batched = _batched(f"conv_transpose{n}d", n, input, weight)
+    x = input if batched else input[None]
+    if is_complex(x):
+        args = (None, stride, padding, dilation, True, output_padding, groups)
+        re, im = jnp.real, jnp.imag
+        a, b = convolution_core(re(x), re(weight), *args), convolution_core(im(x), im(weight), *args)
+        c = convolution_core(re(x) + im(x), re(weight) + im(weight), *args)
+        y = _with_bias(lax.complex(a - b, c - a - b), bias)
+    else:
+        y = convolution_core(x, weight, bias, stride, padding, dilation, True, output_padding, groups)
+    return y if batched else y[0]
+
+
+@op(_TRANSPOSED.format(name="conv_transpose1d", n=1), where="torch nn.functional", out=False, grad_name="ConvolutionBackward0")
+def conv_transpose1d(input, weight, bias, stride, padding, output_padding, groups, dilation):
+    """The gradient of :func:`conv1d` by its input, as an operator; weights are (C, O/groups, K)."""
+    return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@op(_TRANSPOSED.format(name="conv_transpose2d", n=2), where="torch nn.functional", out=False, grad_name="ConvolutionBackward0")
+def conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation):
+    """The gradient of :func:`conv2d` by its input, as an operator; weights are (C, O/groups, KH, KW)."""
+    return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@op(_TRANSPOSED.format(name="conv_transpose3d", n=3), where="torch nn.functional", out=False, grad_name="ConvolutionBackward0")
+def conv_transpose3d(input, weight, bias, stride, padding, output_padding, groups, dilation):
+    """The gradient of :func:`conv3d` by its input, as an operator; weights are (C, O/groups, KD, KH, KW)."""
+    return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@op(
+    "convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, bool transposed, int[] output_padding, int groups)",
+    where="torch", out=False,
+)  # fmt: skip
+def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+    """Any of the convolutions over a batched input."""
+    return convolution_core(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups)
+
+
+@op("conv_tbc(Tensor input, Tensor weight, Tensor bias, int pad=0)", where="torch nn.functional", out=False)
+def conv_tbc(input, weight, bias, pad):
+    """1-d convolution of (time, batch, channels) with weights (K, in, out)."""
+    if input.ndim != 3:
+        raise RuntimeError("Input must have 3 dims: time, batch, in_channel")
+    if weight.ndim != 3:
+        raise RuntimeError("Weight tensor must have 3 dims: kernel_width, in_channels, out_channels.")
+    if bias.ndim != 1:
+        raise RuntimeError("Bias must be 1-D")
+    y = _convolve(input.transpose(1, 2, 0), weight.transpose(2, 1, 0), (1,), [(pad, pad)], (1,), 1)
+    return y.transpose(2, 0, 1) + bias
+
+

@@ -1,0 +1,227 @@
+"""Maximum pooling: shifted slices compared one by one, so that ties go to the first element as in torch.
+
+XLA's ``reduce_window`` and ``select_and_scatter`` are 5 to 10 times slower than this on CPU and keep no index.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from itertools import product
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jtorch._registry import op
+
+from ._lib import dtype_of, is_complex
+from ._nn import const, shape_text
+
+Ints = tuple[int, ...]
+
+
+def spread(value: Any, n: int, name: str, where: str) -> Ints:
+    """One int for all ``n`` spatial dims, or one for each."""
+    value = (value,) if isinstance(value, int) else tuple(int(v) for v in value)
+    if len(value) == 1:
+        return value * n
+    if len(value) != n:
+        words = {2: "a single int, or a tuple of two ints", 3: "a single int, or a tuple of three ints", 1: "a single int"}[n]
+        raise RuntimeError(f"{where}: {name} must be {'either ' if n == 2 else ''}{words}")
+    return value
+
+
+def pooled_size(size: int, kernel: int, left: int, right: int, stride: int, dilation: int, ceil_mode: bool) -> int:
+    """How many windows fit; in ceil mode the last one may start inside the input or its left padding only."""
+    out = (size + left + right - dilation * (kernel - 1) - 1 + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if ceil_mode and (out - 1) * stride >= size + left:
+        out -= 1
+    return out
+
+
+class Windows:
+    """The geometry of one pooling: checked arguments, the padded extent and the offsets of a window, row by row."""
+
+    def __init__(self, where: str, shape: Ints, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, *, n: int) -> None:
+        self.kernel = spread(kernel, n, "kernel_size", where)
+        self.stride = spread(stride, n, "stride", where) if stride not in (None, ()) else self.kernel
+        self.padding = spread(padding, n, "padding", where)
+        self.dilation = spread(dilation, n, "dilation", where)
+        self.n, self.ceil_mode = n, ceil_mode
+        spatial = shape[-n:]
+        for name, values in (("kernel size", self.kernel), ("stride", self.stride), ("dilation", self.dilation)):
+            if min(values) <= 0:
+                shown = ", ".join(f"{a}: {v}" for a, v in zip(("dT", "dH", "dW")[-n:], values, strict=True))
+                raise RuntimeError(f"{name} should be greater than zero, but got {shown}")
+        for p, k, d in zip(self.padding, self.kernel, self.dilation, strict=True):
+            if p < 0:
+                raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
+            if p > ((k - 1) * d + 1) // 2:
+                raise RuntimeError(f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}")
+        self.out = tuple(
+            pooled_size(s, k, p, p, st, d, ceil_mode)
+            for s, k, p, st, d in zip(spatial, self.kernel, self.padding, self.stride, self.dilation, strict=True)
+        )
+        self.spatial = tuple(spatial)
+        if min(self.out) < 1:
+            c = shape[-n - 1]
+            got = "x".join(str(s) for s in (c, *spatial))
+            calculated = "x".join(str(s) for s in (c, *self.out))
+            raise RuntimeError(f"Given input size: ({got}). Calculated output size: ({calculated}). Output size is too small")
+        # the extent that the windows really read: less than the input where the rest is left over, more where it is padded
+        self.extent = tuple(
+            (o - 1) * st + (k - 1) * d + 1 for o, st, k, d in zip(self.out, self.stride, self.kernel, self.dilation, strict=True)
+        )
+
+    @property
+    def key(self) -> tuple[Ints, ...]:
+        return (self.out, self.kernel, self.stride, self.padding, self.dilation, self.extent)
+
+
+def fit(x: Any, padding: Ints, extent: Ints, fill: Any) -> Any:
+    """``x`` padded on the left, and padded or cropped on the right to the extent that is read."""
+    lead = x.ndim - len(extent)
+    config = [(0, 0, 0)] * lead + [(p, e - p - s, 0) for p, e, s in zip(padding, extent, x.shape[lead:], strict=True)]
+    return x if all(c == (0, 0, 0) for c in config) else lax.pad(x, fill, config)
+
+
+def taps(x: Any, key: tuple[Ints, ...], fill: Any) -> list[Any]:
+    """For each offset of the window, in row-major order, the element that every window sees there."""
+    out, kernel, stride, padding, dilation, extent = key
+    x = fit(x, padding, extent, fill)
+    lead = x.ndim - len(out)
+    head = (0,) * lead
+    views = []
+    for offset in product(*map(range, kernel)):
+        start = tuple(o * d for o, d in zip(offset, dilation, strict=True))
+        stop = tuple(b + (o - 1) * s + 1 for b, o, s in zip(start, out, stride, strict=True))
+        views.append(lax.slice(x, head + start, x.shape[:lead] + stop, (1,) * lead + stride))
+    return views
+
+
+def lowest(x: Any) -> Any:
+    """The identity of max for the type."""
+    kind = np.dtype(x.dtype)
+    if jnp.issubdtype(kind, jnp.floating):
+        return np.asarray(-np.inf).astype(kind)[()]
+    return np.asarray(np.iinfo(kind).min).astype(kind)[()]
+
+
+def _first_max(views: list[Any]) -> tuple[Any, Any]:
+    small = np.int8 if len(views) < 128 else np.int32
+    best = views[0]
+    chosen = jnp.zeros(best.shape, small)
+    for i, v in enumerate(views[1:], 1):
+        better = (v > best) | (v != v)
+        best = jnp.where(better, v, best)
+        chosen = jnp.where(better, small(i), chosen)
+    return best, chosen
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def windows_max(x: Any, key: tuple[Ints, ...]) -> tuple[Any, Any]:
+    """``(maximum of each window, number of its offset in the window)``."""
+    return _first_max(taps(x, key, lowest(x)))
+
+
+@windows_max.defjvp
+def _windows_max_jvp(key: tuple[Ints, ...], primals: Any, tangents: Any) -> Any:
+    (x,), (t,) = primals, tangents
+    best, chosen = windows_max(x, key)
+    out = jnp.zeros(best.shape, t.dtype)
+    for i, v in enumerate(taps(t, key, const(0, t))):
+        out = out + jnp.where(chosen == chosen.dtype.type(i), v, const(0, t))
+    return (best, chosen), (out, np.zeros(chosen.shape, jax.dtypes.float0))
+
+
+def flat_index(chosen: Any, key: tuple[Ints, ...], spatial: Ints) -> Any:
+    """From the offset in the window, the index in the flattened spatial dims of the input, as int64."""
+    out, kernel, stride, padding, dilation, _ = key
+    rest, index, step = chosen.astype(np.int32), None, 1
+    wide = np.int32 if math.prod(spatial) < 2**31 else np.int64
+    for axis in reversed(range(len(out))):
+        k = kernel[axis]
+        offset = rest % np.int32(k) if axis else rest
+        rest = rest // np.int32(k)
+        start = np.arange(out[axis], dtype=wide) * stride[axis] - padding[axis]
+        at = offset.astype(wide) * wide(dilation[axis]) + start.reshape((-1,) + (1,) * (len(out) - 1 - axis))
+        index = at * wide(step) if index is None else index + at * wide(step)
+        step *= spatial[axis]
+    return index.astype(np.int64)
+
+
+def _check(where: str, x: Any, n: int) -> None:
+    if x.dtype == np.bool_ or is_complex(x):
+        raise NotImplementedError(f"\"{where}\" not implemented for '{dtype_of(x).legacy}'")
+    if x.ndim not in (n + 1, n + 2) or any(s == 0 for s in x.shape[-n - 1 :]):
+        if n == 1:
+            raise RuntimeError(f"Expected 2D or 3D input tensor, but got {shape_text(x.shape)}")
+        words = {2: "3D or 4D (batch mode) tensor expected for input", 3: "4D or 5D (batch mode) tensor expected for input"}[n]
+        raise RuntimeError(f"{where}: Expected {words}, but got: {shape_text(x.shape)}" if x.ndim not in (n + 1, n + 2) else
+                           f"{where}(): Expected input size {shape_text(x.shape)} to have non-zero size for non-batch dimensions")  # fmt: skip
+
+
+def _max_pool(where: str, n: int, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> tuple[Any, Any]:
+    _check(where, input, n)
+    w = Windows(where, input.shape, kernel, stride, padding, dilation, ceil_mode, n=n)
+    best, chosen = windows_max(input, w.key)
+    return best, flat_index(chosen, w.key, w.spatial)
+
+
+@op(
+    "max_pool1d_with_indices(Tensor input, int[1] kernel_size, int[1] stride=(), int[1] padding=0, int[1] dilation=1, bool ceil_mode=False)",
+    where="torch", out=False, grad_name="MaxPool2DWithIndicesBackward0",
+)  # fmt: skip
+def max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode):
+    """``(maxima, indices)`` of windows over (N, C, L) or (C, L)."""
+    return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+@op(
+    "max_pool2d_with_indices(Tensor input, int[2] kernel_size, int[2] stride=(), int[2] padding=0, int[2] dilation=1, bool ceil_mode=False)",
+    where="_nn", out=False, grad_name="MaxPool2DWithIndicesBackward0",
+)  # fmt: skip
+def max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode):
+    """``(maxima, indices)`` of windows over (N, C, H, W) or (C, H, W); an index counts in the flattened plane."""
+    return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+@op(
+    "max_pool3d_with_indices(Tensor input, int[3] kernel_size, int[3] stride=(), int[3] padding=0, int[3] dilation=1, bool ceil_mode=False)",
+    where="_nn", out=False, grad_name="MaxPool3DWithIndicesBackward0",
+)  # fmt: skip
+def max_pool3d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode):
+    """``(maxima, indices)`` of windows over (N, C, D, H, W) or (C, D, H, W)."""
+    return _max_pool("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode)
+
+
+@op(
+    "max_pool1d(Tensor input, int[1] kernel_size, int[1] stride=(), int[1] padding=0, int[1] dilation=1, bool ceil_mode=False)",
+    where="torch", out=False, grad_name="SqueezeBackward1",
+)  # fmt: skip
+def max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode):
+    """Maxima of windows over (N, C, L) or (C, L)."""
+    if not jnp.issubdtype(input.dtype, jnp.floating):
+        raise NotImplementedError(f"\"max_pool1d_impl\" not implemented for '{dtype_of(input).legacy}'")
+    return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode)[0]
+
+
+@op(
+    "max_pool2d(Tensor input, int[2] kernel_size, int[2] stride=(), int[2] padding=0, int[2] dilation=1, bool ceil_mode=False)",
+    where="torch", out=False, grad_name="MaxPool2DWithIndicesBackward0",
+)  # fmt: skip
+def max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode):
+    """Maxima of windows over (N, C, H, W) or (C, H, W)."""
+    return _max_pool("max_pool2d", 2, input, kernel_size, stride, padding, dilation, ceil_mode)[0]
+
+
+@op(
+    "max_pool3d(Tensor input, int[3] kernel_size, int[3] stride=(), int[3] padding=0, int[3] dilation=1, bool ceil_mode=False)",
+    where="torch", out=False, grad_name="MaxPool3DWithIndicesBackward0",
+)  # fmt: skip
+def max_pool3d(input, kernel_size, stride, padding, dilation, ceil_mode):
+    """Maxima of windows over (N, C, D, H, W) or (C, D, H, W)."""
+    return _max_pool("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode)[0]

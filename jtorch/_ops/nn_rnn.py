@@ -1,0 +1,185 @@
+"""Recurrent networks: all time steps' input projections in one product, then one scan for each layer and direction.
+
+The operator keeps its residuals (``residuals="save"``): a scan cannot share its forward with the backward by recomputation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jtorch._registry import op
+
+from ._lib import accumulate_in, matmul_precision
+from ._nn import back, const, floats_only
+
+GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
+
+
+def _linear(x: Any, w: Any, b: Any = None) -> Any:
+    y = jnp.matmul(x, w.T, precision=matmul_precision())
+    return y if b is None else y + b
+
+
+def _lstm(gates: Any, c: Any) -> tuple[Any, Any]:
+    i, f, g, o = jnp.split(gates, 4, -1)
+    c = lax.logistic(f) * c + lax.logistic(i) * jnp.tanh(g)
+    return lax.logistic(o) * jnp.tanh(c), c
+
+
+def _gru(x_gates: Any, h_gates: Any, h: Any) -> Any:
+    xr, xz, xn = jnp.split(x_gates, 3, -1)
+    hr, hz, hn = jnp.split(h_gates, 3, -1)
+    r, z = lax.logistic(xr + hr), lax.logistic(xz + hz)
+    n = jnp.tanh(xn + r * hn)
+    return (h - n) * z + n
+
+
+def _activate(mode: str, x: Any) -> Any:
+    return jnp.tanh(x) if mode == "RNN_TANH" else jnp.where(x <= 0, const(0, x), x)
+
+
+def _scan_layer(mode: str, x: Any, h: Any, c: Any, params: Sequence[Any], reverse: bool, alive: Any) -> tuple[Any, Any, Any]:
+    """One layer in one direction over (T, B, F): (outputs, last h, last c). ``alive`` (T, B, 1) freezes finished sequences."""
+    w_ih, w_hh, b_ih, b_hh, w_hr = params
+    bias = b_ih
+    if mode != "GRU" and b_hh is not None:
+        bias = b_ih + b_hh
+    projected = _linear(x, w_ih, bias)
+    precision = matmul_precision()
+    w_hh_t = w_hh.T  # once, outside the loop
+
+    def step(carry: Any, now: Any) -> Any:
+        h, c = carry
+        xp, live = now
+        hp = jnp.matmul(h, w_hh_t, precision=precision)
+        new_c = c
+        if mode == "LSTM":
+            new_h, new_c = _lstm(xp + hp, c)
+            if w_hr is not None:
+                new_h = _linear(new_h, w_hr)
+        elif mode == "GRU":
+            new_h = _gru(xp, hp if b_hh is None else hp + b_hh, h)
+        else:
+            new_h = _activate(mode, xp + hp)
+        if live is not None:
+            new_h = jnp.where(live, new_h, h)
+            new_c = None if c is None else jnp.where(live, new_c, c)
+        return (new_h, new_c), new_h
+
+    (h, c), out = lax.scan(step, (h, c), (projected, alive), reverse=reverse)
+    return out, h, c
+
+
+def _packing(batch_sizes: Any, total: int, steps: int, batch: int) -> tuple[Any, Any, Any]:
+    """``(rows, alive, back)``: where (t, b) lies in packed data, whether it is there, and where a packed row lies in (T * B)."""
+    sizes = batch_sizes.astype(np.int32)
+    start = jnp.cumsum(sizes) - sizes
+    b = jnp.arange(batch, dtype=np.int32)
+    alive = b[None, :] < sizes[:, None]
+    rows = jnp.clip(start[:, None] + b[None, :], 0, max(total - 1, 0))
+    t_of = jnp.searchsorted(jnp.cumsum(sizes), jnp.arange(total, dtype=np.int32), side="right").astype(np.int32)
+    t_of = jnp.minimum(t_of, steps - 1)
+    return rows, alive[..., None], t_of * batch + (jnp.arange(total, dtype=np.int32) - start[t_of])
+
+
+def _per_layer(flat: Sequence[Any], has_biases: bool, projected: bool) -> list[tuple[Any, ...]]:
+    """The flat list of parameters as (w_ih, w_hh, b_ih, b_hh, w_hr) for each layer and direction."""
+    each = 2 + 2 * has_biases + projected
+    if len(flat) % each:
+        raise RuntimeError("got an incorrect number of RNN parameters")
+    out = []
+    for i in range(0, len(flat), each):
+        w_ih, w_hh, *rest = flat[i : i + each]
+        b_ih, b_hh = rest[:2] if has_biases else (None, None)
+        out.append((w_ih, w_hh, b_ih, b_hh, rest[-1] if projected else None))
+    return out
+
+
+@op(
+    "_rnn(Tensor input, Tensor? batch_sizes, Tensor[] hx, Tensor[] params, str mode, bool has_biases, int num_layers, bool bidirectional, bool batch_first)",
+    where="_nn", out=False, residuals="save", grad_name="RnnBackward0",
+)  # fmt: skip
+def _rnn(input, batch_sizes, hx, params, mode, has_biases, num_layers, bidirectional, batch_first):
+    """``(output, h_n)`` or, for LSTM, ``(output, h_n, c_n)`` of a stack of recurrent layers, packed if ``batch_sizes`` is given."""
+    floats_only("rnn", input)
+    directions = 2 if bidirectional else 1
+    h0 = hx[0]
+    c0 = hx[1] if mode == "LSTM" else None
+    projected = mode == "LSTM" and h0.shape[-1] != c0.shape[-1]
+    layers = _per_layer(params, has_biases, projected)
+    if len(layers) != num_layers * directions:
+        raise RuntimeError("got an incorrect number of RNN parameters")
+    x, alive, rows_back, lead = input, None, None, None
+    if batch_sizes is not None:
+        steps, batch = batch_sizes.shape[0], h0.shape[1]
+        rows, alive, rows_back = _packing(batch_sizes, input.shape[0], steps, batch)
+        x = jnp.where(alive, input[rows], const(0, input))
+        lead = steps * batch
+    elif batch_first:
+        x = jnp.swapaxes(x, 0, 1)
+    wide = accumulate_in
+    x = wide(x)
+    last_h, last_c = [], []
+    for layer in range(num_layers):
+        outs = []
+        for d in range(directions):
+            k = layer * directions + d
+            c = None if c0 is None else wide(c0[k])
+            parts = tuple(None if p is None else wide(p) for p in layers[k])
+            out, h, c = _scan_layer(mode, x, wide(h0[k]), c, parts, d == 1, alive)
+            outs.append(out)
+            last_h.append(h)
+            last_c.append(c)
+        x = outs[0] if directions == 1 else jnp.concatenate(outs, -1)
+    if batch_sizes is not None:
+        x = x.reshape(lead, x.shape[-1])[rows_back]
+    elif batch_first:
+        x = jnp.swapaxes(x, 0, 1)
+    result = [back(x, input), back(jnp.stack(last_h), input)]
+    if mode == "LSTM":
+        result.append(back(jnp.stack(last_c), input))
+    return tuple(result)
+
+
+def _check_cell(input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, gates: int) -> None:
+    if input.ndim and input.shape[-1] != w_ih.shape[1]:
+        raise RuntimeError(f"input has inconsistent input_size: got {input.shape[-1]} expected {w_ih.shape[1]}")
+    if hx.shape[-1] != w_hh.shape[1]:
+        raise RuntimeError(f"hidden0 has inconsistent hidden_size: got {hx.shape[-1]}, expected {w_hh.shape[1]}")
+
+
+@op("lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False)
+def lstm_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
+    """One step of an LSTM: ``(h, c)`` from (B, F) and the old pair."""
+    if len(hx) != 2:
+        raise RuntimeError("lstm_cell expects two hidden states")
+    _check_cell(input, hx[0], w_ih, w_hh, b_ih, b_hh, 4)
+    return _lstm(_linear(input, w_ih, b_ih) + _linear(hx[0], w_hh, b_hh), hx[1])
+
+
+@op("gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False)
+def gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
+    """One step of a GRU."""
+    _check_cell(input, hx, w_ih, w_hh, b_ih, b_hh, 3)
+    return _gru(_linear(input, w_ih, b_ih), _linear(hx, w_hh, b_hh), hx)
+
+
+@op("rnn_tanh_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False, grad_name="TanhBackward0")
+def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
+    """One step of an Elman network with tanh."""
+    _check_cell(input, hx, w_ih, w_hh, b_ih, b_hh, 1)
+    return jnp.tanh(_linear(input, w_ih, b_ih) + _linear(hx, w_hh, b_hh))
+
+
+@op("rnn_relu_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False, grad_name="ReluBackward0")
+def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
+    """One step of an Elman network with relu."""
+    _check_cell(input, hx, w_ih, w_hh, b_ih, b_hh, 1)
+    return _activate("RNN_RELU", _linear(input, w_ih, b_ih) + _linear(hx, w_hh, b_hh))
+
+

@@ -1,0 +1,248 @@
+"""Variance and deviation, covariance, norms and distances."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jtorch._ops._lib import accumulate_in, dim_of, dtype_of, is_complex, is_inexact
+from jtorch._ops._pointwise import constant, refuse_with
+from jtorch._ops._reduce import axes_of, check_dims, count_of
+from jtorch._ops.extrema import clamp_between
+from jtorch._ops.rounding import abs as absolute
+from jtorch._registry import op
+
+# The square root whose slope at 0 is 0: a deviation of equal numbers has gradient 0 in torch.
+_root = jax.custom_jvp(jnp.sqrt)
+
+
+@_root.defjvp
+def _root_rule(primals: Any, tangents: Any) -> Any:
+    (x,), (t,) = primals, tangents
+    y = _root(x)
+    zero = y == 0
+    return y, jnp.where(zero, jnp.zeros_like(t), t / (2 * jnp.where(zero, jnp.ones_like(y), y)))
+
+
+def _square(x: Any) -> Any:
+    return x.real * x.real + x.imag * x.imag if is_complex(x) else x * x
+
+
+def _moments(name: str, x: Any, dim: Any, correction: Any, keepdim: bool) -> tuple[Any, Any]:
+    """Variance and mean, both in the accumulation type, for N - correction degrees of freedom."""
+    if not is_inexact(x):
+        raise RuntimeError(f"{name} only support floating point and complex dtypes")
+    check_dims(dim, x)
+    axes = axes_of(dim, x)
+    high = accumulate_in(x)
+    n = count_of(x, axes)
+    mean = jnp.sum(high, axes, keepdims=True) / constant(n, high)
+    spread = jnp.sum(_square(high - mean), axes, keepdims=keepdim)
+    freedom = n - (1 if correction is None else correction)
+    var = spread / constant(freedom if freedom > 0 else 0.0, spread)
+    return var, mean if keepdim else jnp.squeeze(mean, axes)
+
+
+def _real_type(x: Any) -> Any:
+    return x.real.dtype if is_complex(x) else x.dtype
+
+
+def _var(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
+    return _moments("std and var", x, dim, correction, keepdim)[0].astype(_real_type(x))
+
+
+def _std(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
+    return _root(_moments("std and var", x, dim, correction, keepdim)[0]).astype(_real_type(x))
+
+
+def _var_mean(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
+    var, mean = _moments("var_mean", x, dim, correction, keepdim)
+    return var.astype(_real_type(x)), mean.astype(x.dtype)
+
+
+def _std_mean(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
+    var, mean = _moments("std_mean", x, dim, correction, keepdim)
+    return _root(var).astype(_real_type(x)), mean.astype(x.dtype)
+
+
+_WHOLE, _DIMS = "(Tensor input, bool unbiased=True)", "(Tensor input, int[1]? dim, bool unbiased=True, bool keepdim=False)"
+_CORRECTED = "(Tensor input, int[1]? dim=None, *, Number? correction=None, bool keepdim=False)"
+
+
+@op("var" + _DIMS, "var" + _CORRECTED, "var" + _WHOLE)
+def var(input: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False) -> Any:
+    """The variance over dims, with N - correction (1 by default) degrees of freedom."""
+    return _var(input, dim, correction if correction is not None else int(unbiased), keepdim)
+
+
+@op("std" + _DIMS, "std" + _CORRECTED, "std" + _WHOLE)
+def std(input: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False) -> Any:
+    """The standard deviation over dims."""
+    return _std(input, dim, correction if correction is not None else int(unbiased), keepdim)
+
+
+@op("var_mean" + _DIMS, "var_mean" + _CORRECTED, "var_mean" + _WHOLE, where="torch", out=False)
+def var_mean(input: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False) -> Any:
+    """Variance and mean over dims."""
+    return _var_mean(input, dim, correction if correction is not None else int(unbiased), keepdim)
+
+
+@op("std_mean" + _DIMS, "std_mean" + _CORRECTED, "std_mean" + _WHOLE, where="torch", out=False)
+def std_mean(input: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False) -> Any:
+    """Standard deviation and mean over dims."""
+    return _std_mean(input, dim, correction if correction is not None else int(unbiased), keepdim)
+
+
+def _modulus(x: Any) -> Any:
+    return absolute.fn(x)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
+def power_norm(size: Any, p: float, axes: tuple[int, ...]) -> Any:
+    """``sum(size ** p) ** (1 / p)`` of nonnegative ``size``, axes kept; gradient 0 where the norm is 0."""
+    if p == 0:
+        return jnp.sum(size != 0, axes, keepdims=True).astype(size.dtype)
+    if p == 1:
+        return jnp.sum(size, axes, keepdims=True)
+    if p == 2:
+        return jnp.sqrt(jnp.sum(size * size, axes, keepdims=True))
+    if math.isinf(p):
+        return (jnp.max if p > 0 else jnp.min)(size, axes, keepdims=True, initial=0.0 if p > 0 else math.inf)
+    return jnp.sum(size ** constant(p, size), axes, keepdims=True) ** constant(1.0 / p, size)
+
+
+@power_norm.defjvp
+def _power_norm_rule(p: float, axes: tuple[int, ...], primals: Any, tangents: Any) -> Any:
+    (size,), (t,) = primals, tangents
+    norm = power_norm(size, p, axes)
+    if p == 0:
+        return norm, jnp.zeros_like(norm)
+    if p == 1:
+        return norm, jnp.sum(t, axes, keepdims=True)
+    if math.isinf(p):  # equal extremes share
+        mask = (size == norm).astype(size.dtype)
+        return norm, jnp.sum(t * mask, axes, keepdims=True) / jnp.sum(mask, axes, keepdims=True)
+    zero = norm == 0
+    safe = jnp.where(zero, jnp.ones_like(norm), norm)
+    if p == 2:
+        weight = size / safe
+    elif p < 1 or p < 2:
+        ratio = jnp.where(size == 0, jnp.ones_like(size), size / safe)
+        weight = jnp.where(size == 0, jnp.zeros_like(size), ratio ** constant(p - 1, size))
+    else:
+        weight = (size / safe) ** constant(p - 1, size)
+    return norm, jnp.sum(jnp.where(zero, jnp.zeros_like(t), t * weight), axes, keepdims=True)
+
+
+@op("dist(Tensor input, Tensor other, Number p=2)", promote="default", promoted=("input", "other"), out=False)
+def dist(input: Any, other: Any, p: Any) -> Any:
+    """The p-norm of the difference. RuntimeError for integers."""
+    refuse_with(
+        "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.",
+        input,
+        "b",
+    )
+    if not is_inexact(input):
+        raise RuntimeError(f"norm(): input dtype should be either floating point or complex. Got {dtype_of(input).legacy} instead.")
+    size = _modulus(accumulate_in(input - other))
+    out = power_norm(size, float(p), tuple(range(size.ndim)))
+    return out.reshape(()).astype(_real_type(input))
+
+
+@op("renorm(Tensor input, Number p, int dim, Number maxnorm)", inplace=True)
+def renorm(input: Any, p: Any, dim: int, maxnorm: Any) -> Any:
+    """Each slice along ``dim`` scaled down to a p-norm of at most ``maxnorm``."""
+    if not p > 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
+    if maxnorm < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm:g}")
+    if input.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
+    if not is_inexact(input):
+        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {dtype_of(input).legacy}")
+    dim = dim_of(dim, input.ndim)
+    axes = tuple(a for a in range(input.ndim) if a != dim)
+    norm = power_norm(_modulus(accumulate_in(input)), float(p), axes)
+    limit = constant(maxnorm, norm)
+    factor = jnp.where(norm > limit, limit / (norm + constant(1e-7, norm)), jnp.ones_like(norm))
+    return input * factor.astype(_real_type(input))
+
+
+def _covariance(x: Any, correction: int, fweights: Any, aweights: Any) -> Any:
+    if x.ndim > 2:
+        raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {x.ndim} dimensions")
+    refuse_with("cov(): bool dtype is not supported for input", x, "b")
+    rows = x.reshape(1, -1) if x.ndim < 2 else x
+    n = rows.shape[1]
+    if n == 0 or x.size == 0:
+        kind = x.dtype if is_inexact(x) else jnp.float32
+        size = rows.shape[0] if x.ndim == 2 else 1
+        return jnp.full((size, size) if x.ndim == 2 and size != 1 else (), math.nan, kind)
+    _check_weights(n, fweights, aweights)
+    weights = None
+    if fweights is not None:
+        weights = fweights
+    if aweights is not None:
+        weights = aweights if weights is None else weights.astype(aweights.dtype) * aweights
+    high = rows if is_inexact(rows) else rows.astype(np.float32)
+    high = accumulate_in(high)
+    real = _real_type(high)
+    if weights is None:
+        total: Any = np.asarray(n, real)
+        mean = jnp.sum(high, 1, keepdims=True) / constant(n, high)
+    else:
+        w = weights.astype(real)
+        total = jnp.sum(w)
+        mean = jnp.sum(high * w, 1, keepdims=True) / total
+    if weights is not None and aweights is not None and correction != 0:
+        freedom = total - constant(correction, total) * jnp.sum(w * aweights.astype(real)) / total
+    else:
+        freedom = total - np.asarray(correction, real)
+    freedom = jnp.maximum(freedom, 0)
+    centred = high - mean
+    scaled = centred if weights is None else centred * w
+    out = jnp.matmul(centred, jnp.conj(scaled).T, precision=lax.Precision.HIGHEST) / freedom
+    out = out.astype(x.dtype if is_inexact(x) else np.float32)
+    return out.reshape(()) if out.size == 1 else out
+
+
+def _check_weights(n: int, fweights: Any, aweights: Any) -> None:
+    for name, w in (("fweights", fweights), ("aweights", aweights)):
+        if w is None:
+            continue
+        if w.ndim > 1:
+            raise RuntimeError(f"cov(): expected {name} to have one or fewer dimensions but got {name} with {w.ndim} dimensions")
+        kind = dtype_of(w)
+        if name == "fweights" and kind.category != 1:
+            raise RuntimeError(f"cov(): expected fweights to have integral dtype but got fweights with {kind.legacy} dtype")
+        if name == "aweights" and kind.category != 2:
+            raise RuntimeError(f"cov(): expected aweights to have floating point dtype but got aweights with {kind.legacy} dtype")
+        if w.size != n:
+            raise RuntimeError(f"cov(): expected {name} to have the same numel as there are observations in the input but got {w.size} != {n}")
+
+
+@op("cov(Tensor input, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None)", out=False, grad_name="SqueezeBackward0")
+def cov(input: Any, correction: int, fweights: Any, aweights: Any) -> Any:
+    """The covariance of the rows (variables) over the columns (observations), optionally weighted."""
+    return _covariance(input, correction, fweights, aweights)
+
+
+@op("corrcoef(Tensor input)", out=False, grad_name="DivBackward0")
+def corrcoef(input: Any) -> Any:
+    """Pearson's correlation of the rows, clipped to [-1, 1]."""
+    if input.ndim > 2:
+        raise RuntimeError(f"corrcoef(): expected input to have two or fewer dimensions but got an input with {input.ndim} dimensions")
+    c = _covariance(input, 1, None, None)
+    if c.ndim == 0:
+        return c / c
+    deviation = jnp.sqrt(jnp.diagonal(c).real if is_complex(c) else jnp.diagonal(c))
+    c = c / deviation[:, None] / deviation[None, :]
+    if is_complex(c):
+        return lax.complex(jnp.clip(c.real, -1, 1), jnp.clip(c.imag, -1, 1))
+    return clamp_between(c, jnp.asarray(-1, c.dtype), jnp.asarray(1, c.dtype))

@@ -1,0 +1,142 @@
+"""scatter_reduce and index_reduce: sum, prod, mean, amax, amin into places that an index names, with torch's gradients."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jtorch._registry import op
+
+from ._lib import dim_of, is_float, is_inexact
+from ._linalg_lib import scalar_name
+from .indexing import _MODE, _as_1d, add_at, narrow, scatter_parts
+
+_START = {"sum": 0, "prod": 1, "mean": 0}
+
+
+def _extreme(dtype: Any, lowest: bool) -> Any:
+    if jnp.issubdtype(dtype, jnp.inexact):
+        return np.array(-np.inf if lowest else np.inf, dtype)
+    if dtype == np.bool_:
+        return np.array(not lowest)
+    info = jnp.iinfo(dtype)
+    return np.array(info.min if lowest else info.max, dtype)
+
+
+def _full(at: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(slice(None) if i is None else i for i in at)
+
+
+def _reset(x: Any, at: tuple[Any, ...], reduce: str) -> Any:
+    """``x`` with the neutral element where something will arrive (``include_self=False``)."""
+    start = _extreme(x.dtype, reduce == "amax") if reduce in ("amax", "amin") else np.array(_START[reduce]).astype(x.dtype)
+    return jnp.where(_hit(x, at), start, x)
+
+
+def _hit(x: Any, at: tuple[Any, ...]) -> Any:
+    return jnp.zeros(x.shape, bool).at[_full(at)].set(True, mode=_MODE, wrap_negative_indices=False)
+
+
+def _counts(x: Any, at: tuple[Any, ...], include_self: bool) -> Any:
+    """How many values meet at each place; at least one."""
+    n = jnp.full(x.shape, 1 if include_self else 0, np.int32)
+    n = n.at[_full(at)].add(1, mode=_MODE, wrap_negative_indices=False)
+    return jnp.maximum(n, 1)
+
+
+def _read(x: Any, at: tuple[Any, ...]) -> Any:
+    return x.at[_full(at)].get(mode=_MODE, wrap_negative_indices=False)
+
+
+@lru_cache(maxsize=None)
+def _combiner(present: tuple[bool, ...], reduce: str) -> Any:
+    """``f(x, values, *indices)`` for prod, amax, amin, differentiable as in torch."""
+
+    def place(indices: Any) -> tuple[Any, ...]:
+        rest = iter(indices)
+        return tuple(next(rest) if there else None for there in present)
+
+    def raw(x: Any, values: Any, at: tuple[Any, ...]) -> Any:
+        ref = x.at[_full(at)]
+        if reduce == "prod":
+            return ref.multiply(values, mode=_MODE, wrap_negative_indices=False)
+        merge = ref.max if reduce == "amax" else ref.min
+        return merge(values, mode=_MODE, wrap_negative_indices=False)
+
+    @jax.custom_jvp
+    def combine(x: Any, values: Any, *indices: Any) -> Any:
+        return raw(x, values, place(indices))
+
+    @combine.defjvp
+    def _rule(primals: Any, tangents: Any) -> Any:
+        x, values, *indices = primals
+        dx, dv = tangents[:2]
+        at = place(indices)
+        out = combine(x, values, *indices)
+        if reduce == "prod":
+            # Zeros are taken out of the product and put back where they are the only one.
+            one = jnp.ones((), x.dtype)
+            safe_x = jnp.where(x == 0, one, x)
+            without_x = raw(safe_x, values, at) / safe_x
+            zero = values == 0
+            alone = zero & (_read(add_at(jnp.zeros(x.shape, np.int32), zero.astype(np.int32), at), at) == 1)
+            without_zero = raw(x, jnp.where(alone, one, values), at)
+            factor = jnp.where(alone, _read(without_zero, at), _read(out, at) / jnp.where(zero, one, values))
+            return out, add_at(dx * without_x, dv * factor, at)
+        # Equal extremes share the gradient evenly.
+        own = (x == out).astype(x.dtype)
+        theirs = (values == _read(out, at)).astype(x.dtype)
+        share = add_at(own, theirs, at)
+        return out, add_at(dx * own, dv * theirs, at) / jnp.where(share == 0, jnp.ones((), x.dtype), share)
+
+    return combine
+
+
+def _reduce(x: Any, at: tuple[Any, ...], values: Any, reduce: str, include_self: bool) -> Any:
+    dtype = x.dtype
+    start = x if include_self else _reset(x, at, reduce)
+    if reduce == "sum":
+        return add_at(start, values, at)
+    if reduce == "mean":
+        total, n = add_at(start, values, at), _counts(x, at, include_self)
+        if is_inexact(x):
+            return total / n.astype(dtype)
+        return jnp.floor_divide(total, n.astype(dtype)) if dtype != np.bool_ else total
+    half = is_float(x) and dtype.itemsize <= 2
+    if half:
+        start, values = start.astype(np.float32), values.astype(np.float32)
+    present = tuple(i is not None for i in at)
+    return _combiner(present, reduce)(start, values, *[i for i in at if i is not None]).astype(dtype)
+
+
+@op("scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True)", inplace=True)
+def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool) -> Any:
+    """``src`` reduced by ``"sum" "prod" "mean" "amax" "amin"`` into ``input`` at the indices along ``dim``."""
+    if reduce not in ("sum", "prod", "mean", "amax", "amin"):
+        raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+    parts = scatter_parts(input, dim, index, src, "scatter_reduce")
+    if parts is None:
+        return input
+    x, at, s = parts
+    return _reduce(x, at, s, reduce, include_self).reshape(input.shape)
+
+
+@op("index_reduce(Tensor input, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True)", inplace=True)
+def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, include_self: bool) -> Any:
+    """``source``'s slices reduced by ``"prod" "mean" "amax" "amin"`` into ``input`` at the indices along ``dim``."""
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
+    dim = dim_of(dim, input.ndim)
+    if scalar_name(index) not in ("Int", "Long"):
+        raise RuntimeError("index_reduce_(): Expected dtype int32/int64 for index")
+    if input.dtype != source.dtype:
+        raise RuntimeError("index_reduce_(): self and source must have the same scalar type")
+    x, s, i = _as_1d(input), _as_1d(source), _as_1d(index)
+    if s.shape[dim] != i.size:
+        raise RuntimeError(f"index_reduce_(): Number of indices ({i.size}) should be equal to source.size(dim): ({s.shape[dim]}), for dim: {dim}")
+    at = tuple(narrow(i, x.shape[dim]) if d == dim else None for d in range(x.ndim))
+    return _reduce(x, at, s, reduce, include_self).reshape(input.shape)

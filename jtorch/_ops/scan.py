@@ -1,0 +1,294 @@
+"""Running sums and products, softmax and its kin, differences and the trapezoidal rule."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jtorch import _dtypes
+from jtorch._ops._lib import accumulate_in, cast, dim_of, is_complex, is_inexact, num, to_float
+from jtorch._ops._pointwise import is_bool, refuse, refuse_with
+from jtorch._ops._reduce import axes_of, check_dims
+from jtorch._registry import op
+
+Dtype = _dtypes.dtype
+
+
+def _scanned(fn: Any, x: Any, dim: int, dtype: Dtype | None) -> Any:
+    dim = dim_of(dim, x.ndim)
+    if dtype is None and not is_inexact(x):
+        dtype = _dtypes.int64
+    x = cast(x, dtype)
+    if x.ndim == 0 or x.shape[dim] == 0:
+        return x
+    if is_bool(x):
+        return fn(x.astype(np.int64), dim) != 0
+    return fn(accumulate_in(x), dim).astype(x.dtype)
+
+
+@op("cumsum(Tensor input, int dim, *, dtype? dtype=None)", inplace=True)
+def cumsum(input: Any, dim: int, dtype: Dtype | None) -> Any:
+    """Running sums along a dim; integers in int64."""
+    return _scanned(lax.cumsum, input, dim, dtype)
+
+
+@op("cumprod(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, residuals="save")
+def cumprod(input: Any, dim: int, dtype: Dtype | None) -> Any:
+    """Running products along a dim; integers in int64."""
+    return _scanned(lax.cumprod, input, dim, dtype)
+
+
+def _log_add(a: Any, b: Any) -> Any:
+    """log(exp a + exp b) for complex numbers, larger real part first."""
+    swap = b.real > a.real
+    top, low = jnp.where(swap, b, a), jnp.where(swap, a, b)
+    return jnp.where(low.real == -math.inf, top, top + jnp.log1p(jnp.exp(low - top)))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _logcumsumexp(x: Any, dim: int) -> Any:
+    if is_complex(x):
+        return lax.associative_scan(_log_add, x, axis=dim)
+    return lax.cumlogsumexp(x, dim)
+
+
+@_logcumsumexp.defjvp
+def _logcumsumexp_rule(dim: int, primals: Any, tangents: Any) -> Any:
+    # dy_i = sum_{j <= i} exp(x_j - y_i) dx_j, with the prefix taken from the largest exponent so far.
+    (x,), (t,) = primals, tangents
+    y = _logcumsumexp(x, dim)
+    n = x.shape[dim]
+    xs, ys, ts = (jnp.moveaxis(a, dim, -1) for a in (x, y, t))
+    lower = np.tri(n, dtype=bool)
+    gap = jnp.where(lower, xs[..., None, :] - ys[..., :, None], jnp.zeros((), x.dtype))
+    dead = (xs.real if is_complex(x) else xs) == -math.inf
+    weight = jnp.where(lower & ~dead[..., None, :], jnp.exp(gap), jnp.zeros((), x.dtype))
+    return y, jnp.moveaxis(jnp.sum(weight * ts[..., None, :], -1), -1, dim)
+
+
+@op("logcumsumexp(Tensor input, int dim)", residuals="save")
+def logcumsumexp(input: Any, dim: int) -> Any:
+    """Running ``log(sum(exp(input)))`` along a dim."""
+    dim = dim_of(dim, input.ndim)
+    refuse("logcumsumexp_out_cpu", input, "bi")
+    if input.ndim == 0 or input.size == 0:
+        return input
+    return _logcumsumexp(accumulate_in(input), dim).astype(input.dtype)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _softmax(x: Any, dim: int) -> Any:
+    e = jnp.exp(x - jnp.max(x, dim, keepdims=True, initial=-math.inf))
+    return e / jnp.sum(e, dim, keepdims=True)
+
+
+@_softmax.defjvp
+def _softmax_rule(dim: int, primals: Any, tangents: Any) -> Any:
+    (x,), (t,) = primals, tangents
+    y = _softmax(x, dim)
+    return y, y * (t - jnp.sum(y * t, dim, keepdims=True))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _log_softmax(x: Any, dim: int) -> Any:
+    shifted = x - jnp.max(x, dim, keepdims=True, initial=-math.inf)
+    return shifted - jnp.log(jnp.sum(jnp.exp(shifted), dim, keepdims=True))
+
+
+@_log_softmax.defjvp
+def _log_softmax_rule(dim: int, primals: Any, tangents: Any) -> Any:
+    (x,), (t,) = primals, tangents
+    y = _log_softmax(x, dim)
+    return y, t - jnp.sum(jnp.exp(y) * t, dim, keepdims=True)
+
+
+def _normalized(fn: Any, kernel: str, x: Any, dim: int, dtype: Dtype | None) -> Any:
+    x = cast(x, dtype)
+    dim = dim_of(dim, x.ndim)
+    refuse(f"{kernel}_lastdim_kernel_impl" if dim >= x.ndim - 1 else f"{kernel}_kernel_impl", x, "bic")
+    if x.ndim == 0:
+        return fn(accumulate_in(x.reshape(1)), 0).reshape(()).astype(x.dtype)
+    return fn(accumulate_in(x), dim).astype(x.dtype)
+
+
+@op("softmax(Tensor input, int dim, dtype? dtype=None)", aliases="special.softmax")
+def softmax(input: Any, dim: int, dtype: Dtype | None) -> Any:
+    """Exponentials along a dim, divided by their sum. Floating point only."""
+    return _normalized(_softmax, "softmax", input, dim, dtype)
+
+
+@op("log_softmax(Tensor input, int dim, dtype? dtype=None)", aliases="special.log_softmax")
+def log_softmax(input: Any, dim: int, dtype: Dtype | None) -> Any:
+    """The logarithm of softmax, computed without underflow."""
+    return _normalized(_log_softmax, "log_softmax", input, dim, dtype)
+
+
+@op("_softmax(Tensor input, int dim, bool half_to_float)", where="torch", grad_name="SoftmaxBackward0")
+def plain_softmax(input: Any, dim: int, half_to_float: bool) -> Any:
+    """softmax as its own backward formulas name it; ``half_to_float`` is for accelerators."""
+    return _normalized(_softmax, "softmax", input, dim, _dtypes.float32 if half_to_float else None)
+
+
+@op("_log_softmax(Tensor input, int dim, bool half_to_float)", where="torch", grad_name="LogSoftmaxBackward0")
+def plain_log_softmax(input: Any, dim: int, half_to_float: bool) -> Any:
+    """log_softmax as its own backward formulas name it."""
+    return _normalized(_log_softmax, "log_softmax", input, dim, _dtypes.float32 if half_to_float else None)
+
+
+@op("_softmax_backward_data(Tensor grad_output, Tensor output, int dim, dtype input_dtype)", where="torch",
+    grad_name="SoftmaxBackwardDataBackward0")  # fmt: skip
+def softmax_backward_data(grad_output: Any, output: Any, dim: int, input_dtype: Dtype) -> Any:
+    """softmax's gradient from its output."""
+    dim = dim_of(dim, output.ndim)
+    refuse("softmax_backward_lastdim_kernel_impl", grad_output, "bic")
+    g, y = accumulate_in(grad_output), accumulate_in(output)
+    total = jnp.sum(g * y, dim, keepdims=True) if y.ndim else g * y
+    return cast(y * (g - total), input_dtype)
+
+
+@op("_log_softmax_backward_data(Tensor grad_output, Tensor output, int dim, dtype input_dtype)", where="torch",
+    grad_name="LogSoftmaxBackwardDataBackward0")  # fmt: skip
+def log_softmax_backward_data(grad_output: Any, output: Any, dim: int, input_dtype: Dtype) -> Any:
+    """log_softmax's gradient from its output."""
+    dim = dim_of(dim, output.ndim)
+    g, y = accumulate_in(grad_output), accumulate_in(output)
+    total = jnp.sum(g, dim, keepdims=True) if y.ndim else g
+    return cast(g - jnp.exp(y) * total, input_dtype)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _logsumexp(x: Any, axes: tuple[int, ...]) -> Any:
+    top = jnp.max(x.real if is_complex(x) else x, axes, keepdims=True, initial=-math.inf)
+    top = jnp.where(jnp.isinf(top), jnp.zeros_like(top), top)
+    return jnp.log(jnp.sum(jnp.exp(x - top), axes, keepdims=True)) + top
+
+
+@_logsumexp.defjvp
+def _logsumexp_rule(axes: tuple[int, ...], primals: Any, tangents: Any) -> Any:
+    (x,), (t,) = primals, tangents
+    y = _logsumexp(x, axes)
+    return y, jnp.sum(jnp.exp(x - y) * t, axes, keepdims=True)
+
+
+@op("logsumexp(Tensor input, int[1] dim, bool keepdim=False)", aliases="special.logsumexp")
+def logsumexp(input: Any, dim: Any, keepdim: bool) -> Any:
+    """``log(sum(exp(input)))`` over dims, without overflow."""
+    check_dims(dim, input)
+    axes = axes_of(dim, input)
+    x = to_float(input)
+    out = _logsumexp(accumulate_in(x), axes).astype(x.dtype)
+    return out if keepdim else jnp.squeeze(out, axes)
+
+
+@op("diff(Tensor input, int n=1, int dim=-1, Tensor? prepend=None, Tensor? append=None)", promote="default", elementwise=False,
+    grad_name="SubBackward0")  # fmt: skip
+def diff(input: Any, n: int, dim: int, prepend: Any, append: Any) -> Any:
+    """The n-th forward difference along a dim; exclusive or for bools."""
+    if input.ndim == 0:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    dim = dim_of(dim, input.ndim)
+    for more in (prepend, append):
+        if more is None:
+            continue
+        if more.ndim != input.ndim:
+            raise RuntimeError("diff expects prepend or append to be the same dimension as input")
+        for i, (a, b) in enumerate(zip(more.shape, input.shape, strict=True)):
+            if i != dim and a != b:
+                raise RuntimeError(
+                    f"diff expects the shape of tensor to prepend or append to match that of input except along the differencing "
+                    f"dimension; input.size({i}) = {b}, but got tensor.size({i}) = {a}"
+                )
+    x = jnp.concatenate([p for p in (prepend, input, append) if p is not None], dim)
+    if n == 0:
+        return x
+    for _ in range(min(n, x.shape[dim])):
+        high, low = lax.slice_in_dim(x, 1, None, axis=dim), lax.slice_in_dim(x, 0, max(x.shape[dim] - 1, 0), axis=dim)
+        x = high ^ low if is_bool(x) else high - low
+    return x
+
+
+def _pairs(name: str, y: Any, dim: int) -> tuple[Any, int]:
+    """Sums of neighbours along ``dim``."""
+    if y.ndim == 0:
+        raise IndexError("Dimension specified as -1 but tensor has no dimensions" if dim == -1 else
+                         f"Dimension specified as {dim} but tensor has no dimensions")  # fmt: skip
+    dim = dim_of(dim, y.ndim)
+    refuse_with(f"{name}: received a bool input for `x` or `y`, but bool is not supported", y, "b")
+    return lax.slice_in_dim(y, 1, None, axis=dim) + lax.slice_in_dim(y, 0, max(y.shape[dim] - 1, 0), axis=dim), dim
+
+
+def _steps(name: str, y: Any, x: Any, dim: int) -> Any:
+    """Widths along ``dim``, shaped to multiply with the pairs of ``y``."""
+    refuse_with(f"{name}: received a bool input for `x` or `y`, but bool is not supported", x, "b")
+    if y.ndim == 0:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    dim = dim_of(dim, y.ndim)
+    if x.ndim == 0:
+        # torch reads one value for the single sample point it asks for
+        raise RuntimeError(f"{name}: There must be one `x` value for each sample point")
+    if x.ndim == 1:
+        if x.shape[0] != y.shape[dim]:
+            raise RuntimeError(f"{name}: There must be one `x` value for each sample point")
+        return jnp.expand_dims(jnp.diff(x), tuple(range(1, y.ndim - dim)))
+    aligned = x if x.ndim >= y.ndim else x.reshape((1,) * (y.ndim - x.ndim) + x.shape)
+    if aligned.ndim == y.ndim and aligned.shape[dim] == 1 and y.shape[dim] != 1:
+        aligned = jnp.broadcast_to(aligned, tuple(y.shape[dim] if i == dim else s for i, s in enumerate(aligned.shape)))
+    axis = dim if aligned.ndim == y.ndim else dim + aligned.ndim - y.ndim
+    return jnp.diff(aligned, axis=axis)
+
+
+def _halved(x: Any) -> Any:
+    return to_float(x) / 2
+
+
+@op("trapezoid(Tensor y, Tensor x, *, int dim=-1)", promote="default", elementwise=False, where="torch", out=False, aliases="trapz",
+    grad_name="DivBackward1")  # fmt: skip
+def trapezoid(y: Any, x: Any, dim: int) -> Any:
+    """The integral along a dim by the trapezoidal rule over sample points ``x``."""
+    steps = _steps("trapezoid", y, x, dim)
+    pairs, dim = _pairs("trapezoid", y, dim)
+    return _halved(jnp.sum(steps * pairs, dim - y.ndim, dtype=_sum_type(y)))
+
+
+@op("trapezoid(Tensor y, *, Scalar dx=1, int dim=-1)", elementwise=False, where="torch", out=False, aliases="trapz",
+    grad_name="MulBackward1")  # fmt: skip
+def trapezoid_even(y: Any, dx: Any, dim: int) -> Any:
+    """The integral along a dim with sample points ``dx`` apart."""
+    pairs, dim = _pairs("trapezoid", y, dim)
+    total = jnp.sum(pairs, dim, dtype=_sum_type(y))
+    return _scale(total, dx)
+
+
+def _sum_type(y: Any) -> Any:
+    return y.dtype if is_inexact(y) else np.int64
+
+
+def _scale(total: Any, dx: Any) -> Any:
+    total = to_float(total)
+    return total * (num(dx, total) / 2)
+
+
+@op("cumulative_trapezoid(Tensor y, Tensor x, *, int dim=-1)", promote="default", elementwise=False, where="torch", out=False,
+    grad_name="DivBackward1")  # fmt: skip
+def cumulative_trapezoid(y: Any, x: Any, dim: int) -> Any:
+    """Running integrals along a dim over sample points ``x``."""
+    steps = _steps("cumulative_trapezoid", y, x, dim)
+    pairs, dim = _pairs("cumulative_trapezoid", y, dim)
+    product = steps * pairs
+    return _halved(jnp.cumsum(product, dim - y.ndim, dtype=_sum_type(y)))
+
+
+@op("cumulative_trapezoid(Tensor y, *, Scalar dx=1, int dim=-1)", elementwise=False, where="torch", out=False,
+    grad_name="CumsumBackward0")  # fmt: skip
+def cumulative_trapezoid_even(y: Any, dx: Any, dim: int) -> Any:
+    """Running integrals along a dim with sample points ``dx`` apart."""
+    pairs, dim = _pairs("cumulative_trapezoid", y, dim)
+    return jnp.cumsum(_scale(pairs, dx), dim)

@@ -1,0 +1,191 @@
+"""Trigonometric and hyperbolic functions with their inverses, sigmoid, degrees."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+
+from jtorch._ops._lib import is_complex
+from jtorch._ops._pointwise import constant, refuse, refuse_with, wide, with_slope
+from jtorch._registry import op
+
+
+@op("sin(Tensor input)", promote="int_to_float", inplace=True)
+def sin(input: Any) -> Any:
+    """Sine."""
+    return jnp.sin(input)
+
+
+@op("cos(Tensor input)", promote="int_to_float", inplace=True)
+def cos(input: Any) -> Any:
+    """Cosine."""
+    return jnp.cos(input)
+
+
+_tan = with_slope(jnp.tan, lambda ans, x: 1 + ans * ans)
+
+
+@op("tan(Tensor input)", promote="int_to_float", inplace=True)
+def tan(input: Any) -> Any:
+    """Tangent."""
+    return wide(_tan)(input)
+
+
+@op("asin(Tensor input)", promote="int_to_float", inplace=True, aliases="arcsin")
+def asin(input: Any) -> Any:
+    """Inverse sine; nan outside [-1, 1]."""
+    return wide(jnp.arcsin)(input)
+
+
+@op("acos(Tensor input)", promote="int_to_float", inplace=True, aliases="arccos")
+def acos(input: Any) -> Any:
+    """Inverse cosine; nan outside [-1, 1]."""
+    return wide(jnp.arccos)(input)
+
+
+@op("atan(Tensor input)", promote="int_to_float", inplace=True, aliases="arctan")
+def atan(input: Any) -> Any:
+    """Inverse tangent."""
+    return wide(jnp.arctan)(input)
+
+
+@op("sinh(Tensor input)", promote="int_to_float", inplace=True)
+def sinh(input: Any) -> Any:
+    """Hyperbolic sine."""
+    return wide(jnp.sinh)(input)
+
+
+@op("cosh(Tensor input)", promote="int_to_float", inplace=True)
+def cosh(input: Any) -> Any:
+    """Hyperbolic cosine."""
+    return wide(jnp.cosh)(input)
+
+
+_tanh = with_slope(jnp.tanh, lambda ans, x: 1 - ans * ans)
+
+
+@op("tanh(Tensor input)", promote="int_to_float", inplace=True)
+def tanh(input: Any) -> Any:
+    """Hyperbolic tangent."""
+    return wide(_tanh)(input)
+
+
+@op("asinh(Tensor input)", promote="int_to_float", inplace=True, aliases="arcsinh")
+def asinh(input: Any) -> Any:
+    """Inverse hyperbolic sine."""
+    return wide(jnp.arcsinh)(input)
+
+
+@op("acosh(Tensor input)", promote="int_to_float", inplace=True, aliases="arccosh")
+def acosh(input: Any) -> Any:
+    """Inverse hyperbolic cosine; nan below 1."""
+    return wide(_acosh)(input)
+
+
+_acosh = with_slope(jnp.arccosh, lambda _, x: 1 / (jnp.sqrt(x - 1) * jnp.sqrt(x + 1)) if is_complex(x) else lax.rsqrt(x * x - 1))
+
+
+@op("atanh(Tensor input)", promote="int_to_float", inplace=True, aliases="arctanh")
+def atanh(input: Any) -> Any:
+    """Inverse hyperbolic tangent; nan outside [-1, 1]."""
+    return wide(_atanh)(input)
+
+
+_atanh = with_slope(jnp.arctanh, lambda _, x: 1 / (1 - x * x))
+
+
+def _sinc_values(x: Any) -> Any:
+    scaled = x * constant(math.pi, x)
+    zero = x == 0
+    return jnp.where(zero, jnp.ones_like(x), jnp.sin(scaled) / jnp.where(zero, jnp.ones_like(x), scaled))
+
+
+def _sinc_slope(_: Any, x: Any) -> Any:
+    # (cos(pi x) pi x - sin(pi x)) / (pi x^2), and 0 at 0.
+    scaled = x * constant(math.pi, x)
+    zero = scaled * scaled == 0
+    below = jnp.where(zero, jnp.ones_like(x), scaled * x)
+    return jnp.where(zero, jnp.zeros_like(x), (jnp.cos(scaled) * scaled - jnp.sin(scaled)) / below)
+
+
+_sinc = with_slope(_sinc_values, _sinc_slope)
+
+
+@op("sinc(Tensor input)", promote="int_to_float", inplace=True, aliases="special.sinc")
+def sinc(input: Any) -> Any:
+    """``sin(pi x) / (pi x)``, 1 at 0."""
+    return wide(_sinc)(input)
+
+
+@op("deg2rad(Tensor input)", promote="int_to_float", inplace=True, grad_name="Deg2RadBackward0")
+def deg2rad(input: Any) -> Any:
+    """Degrees to radians."""
+    refuse_with("deg2rad is not supported for complex tensors.", input, "c")
+    return wide(lambda x: x * constant(math.pi / 180.0, x))(input)
+
+
+@op("rad2deg(Tensor input)", promote="int_to_float", inplace=True, grad_name="Rad2DegBackward0")
+def rad2deg(input: Any) -> Any:
+    """Radians to degrees."""
+    refuse_with("rad2deg is not supported for complex tensors.", input, "c")
+    return wide(lambda x: x * constant(180.0 / math.pi, x))(input)
+
+
+_sigmoid = with_slope(lambda x: 1 / (1 + jnp.exp(-x)) if is_complex(x) else lax.logistic(x), lambda ans, x: ans * (1 - ans))
+
+
+@op("sigmoid(Tensor input)", promote="int_to_float", inplace=True, aliases="special.expit")
+def sigmoid(input: Any) -> Any:
+    """``1 / (1 + exp(-input))``."""
+    return wide(_sigmoid)(input)
+
+
+_logit = with_slope(
+    lambda x: jnp.log(x / (1 - x)),
+    lambda _, x: jnp.where((x < 0) | (x > 1), jnp.full_like(x, math.nan), 1 / (x * (1 - x))),
+)
+
+
+@op("logit(Tensor input, float? eps=None)", promote="int_to_float", inplace=True, aliases="special.logit")
+def logit(input: Any, eps: float | None) -> Any:
+    """``log(x / (1 - x))``, with x first clamped to [eps, 1 - eps] if eps is given."""
+    refuse("logit_cpu", input, "c")
+    if eps is None:
+        return wide(_logit)(input)
+
+    def clamped(x: Any) -> Any:
+        low, high = constant(eps, x), constant(1 - eps, x)
+        # Outside [eps, 1 - eps] the result is constant, on the border it has logit's slope.
+        inside = (x >= low) & (x <= high)
+        return _logit(jnp.where(inside, x, lax.stop_gradient(jnp.clip(x, low, high))))
+
+    return wide(clamped)(input)
+
+
+def _atan2_scale(x: Any, y: Any) -> Any:
+    square = x * x + y * y
+    return jnp.where(square == 0, jnp.zeros_like(square), 1 / jnp.where(square == 0, jnp.ones_like(square), square))
+
+
+# At the origin the derivative is 0 in torch.
+_atan2 = with_slope(jnp.arctan2, lambda _, y, x: x * _atan2_scale(x, y), lambda _, y, x: -y * _atan2_scale(x, y))
+
+
+@op("atan2(Tensor input, Tensor other)", promote="int_to_float", inplace=True, aliases="arctan2")
+def atan2(input: Any, other: Any) -> Any:
+    """The angle of the point (other, input) in (-pi, pi]."""
+    refuse("atan2_cpu", input, "c")
+    return wide(_atan2)(input, other)
+
+
+_hypot = with_slope(jnp.hypot, lambda ans, x, y: x / ans, lambda ans, x, y: y / ans)
+
+
+@op("hypot(Tensor input, Tensor other)", promote="default", inplace=True)
+def hypot(input: Any, other: Any) -> Any:
+    """``sqrt(input ** 2 + other ** 2)`` without overflow."""
+    refuse("hypot_cpu", input, "bic")
+    return wide(_hypot)(input, other)

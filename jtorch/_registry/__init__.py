@@ -1,0 +1,6 @@
+"""The operator record and torch's signatures as data."""
+
+from .op import OPS, Op, lookup, op
+from .signature import REQUIRED, Param, Signature, parse
+
+__all__ = ["OPS", "Op", "lookup", "op", "REQUIRED", "Param", "Signature", "parse"]

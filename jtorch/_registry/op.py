@@ -1,0 +1,111 @@
+"""The operator record: one declaration, from which everything else is derived.
+
+    @op("add(Tensor input, Tensor|Scalar other, *, Scalar alpha=1)", promote="default", inplace=True)
+    def add(input, other, alpha):
+        return input + other * alpha
+
+gives ``torch.add``, ``Tensor.add``, ``Tensor.add_``, ``out=``, the gradient, the trace node and the comparison with torch.
+The function is pure JAX: it receives arrays for tensors, Python numbers or 0-dim arrays for runtime scalars, and Python
+values for structure, positionally in the order of its own parameters (which are a superset of each overload's).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from .signature import Signature, parse
+
+__all__ = ["Op", "op", "OPS", "lookup"]
+
+OPS: dict[str, list[Op]] = {}  # public name (with namespace, "linalg.det") -> overloads in the order torch tries them
+
+PROMOTIONS = ("default", "int_to_float", None)
+
+
+class Op:
+    """One operator. ``signatures`` are tried in order; ``calls`` interns its uses by their structure."""
+
+    __slots__ = (
+        "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
+        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars",
+    )  # fmt: skip
+
+    def __init__(self, fn: Callable[..., Any], signatures: tuple[str, ...], **options: Any) -> None:
+        self.fn = fn
+        self.signatures: tuple[Signature, ...] = tuple(parse(s) for s in signatures)
+        self.name = self.signatures[0].name
+        self.where: tuple[str, ...] = tuple(options.pop("where", "torch Tensor").split())
+        self.promote: str | None = options.pop("promote", None)
+        if self.promote not in PROMOTIONS:
+            raise ValueError(f"{self.name}: promote={self.promote!r} is not one of {PROMOTIONS}")
+        self.promoted: tuple[str, ...] | None = options.pop("promoted", None)
+        self.inplace: bool = options.pop("inplace", False)
+        self.out: bool = options.pop("out", True)
+        self.elementwise: bool = options.pop("elementwise", self.promote is not None)
+        self.aliases: tuple[str, ...] = tuple(options.pop("aliases", "").split())
+        self.grad_name: str = options.pop("grad_name", None) or _camel(self.name) + "Backward0"
+        self.residuals: str = options.pop("residuals", "recompute")
+        self.host: Callable[..., Any] | None = options.pop("host", None)
+        self.data_dependent: bool = options.pop("data_dependent", False)
+        self.view: bool = options.pop("view", False)
+        self.strides: Callable[..., Any] | None = options.pop("strides", None)
+        self.runtime_scalars: bool = options.pop("runtime_scalars", False)
+        if options:
+            raise TypeError(f"{self.name}: unknown options {sorted(options)}")
+        self.fields = self.signatures[0].fields
+        self.fn_params = tuple(inspect.signature(fn).parameters.values())
+        known = {p.name for p in self.fn_params}
+        for s in self.signatures:
+            if extra := [p.name for p in s.params if p.name not in known]:
+                raise ValueError(f"{self.name}: the function has no parameters {extra}")
+        self.calls: dict[Any, Any] = {}
+        self.doc = inspect.getdoc(fn) or ""
+        self.key = f"{fn.__module__.rpartition('.')[2]}.{fn.__qualname__}"
+
+    def __repr__(self) -> str:
+        return f"<Op {self.name}>"
+
+
+def _camel(name: str) -> str:
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
+    """Declare an operator (see the module's text). Options, all keyword:
+
+    where:      namespaces that carry it: ``"torch Tensor"`` (default), ``"torch"``, ``"Tensor"``, ``"nn.functional"``,
+                ``"linalg"``, ``"fft"``, ``"special"``, ``"internal"`` (none: a building block, reached by ``lookup``), or several.
+    promote:    how inputs are brought to one type before the function sees them: ``"default"`` (torch's promotion),
+                ``"int_to_float"`` (and then integers and bools to the default float), None (the function sees the arrays as
+                they are). Comparisons use "default" and return bool.
+    promoted:   names of the parameters that take part; default: every ``Tensor``, ``Tensor?``, ``Tensor|Scalar`` and ``Tensor[]``.
+    inplace:    also give ``name_`` (the method, and ``torch.name_`` where ``where`` has "torch").
+    out:        the function takes ``out=`` (default True for namespaces other than nn.functional).
+    elementwise: the result is laid out as its inputs are (default: promote is given).
+    aliases:    further public names, ``"absolute special.foo"``; a bare name goes to the same namespaces.
+    grad_name:  ``grad_fn``'s class name where it is not ``<Camel>Backward0``.
+    residuals:  ``"recompute"`` (default: backward recomputes cheap intermediates from the inputs) or ``"save"`` (the forward
+                keeps jax.vjp's residuals as hidden outputs: scans, decompositions, expensive transcendental functions).
+    host:       a numpy function with the same parameters, used when all inputs are still host arrays (data loading).
+    runtime_scalars: the scalars are expected to change from call to call (an optimizer's step count): never constants.
+    data_dependent: the result's shape depends on values: the inputs are computed first and the function, given numpy
+                arrays, returns numpy arrays; never recorded, never differentiated.
+    """
+
+    def declare(fn: Callable[..., Any]) -> Op:
+        record = Op(fn, signatures, **options)
+        names = [record.name, *record.aliases]
+        for name in names:
+            for space in ("",) if "." in name else record.where:
+                public = name if not space else f"{space}.{name}"
+                OPS.setdefault(public, []).append(record)
+        return record
+
+    return declare
+
+
+def lookup(name: str) -> Op:
+    """The first operator declared under a public name: ``lookup("torch.add")``. KeyError if there is none."""
+    return OPS[name][0]

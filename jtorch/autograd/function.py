@@ -1,0 +1,290 @@
+"""``autograd.Function``: operators whose backward the user writes."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from jtorch._core.dispatch import edge_of
+from jtorch._core.modes import no_grad
+from jtorch._core.node import Node, next_seq
+from jtorch._core.tensor import Tensor, meta_of
+from jtorch._core.views import aval_of
+from jtorch._engine.state import GRAD, state
+
+__all__ = ["Function", "FunctionCtx", "once_differentiable", "NestedIOFunction", "BackwardCFunction"]
+
+
+class FunctionCtx:
+    """What ``forward`` leaves for ``backward``."""
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        """Keep tensors (inputs, outputs or others); read them as ``ctx.saved_tensors``."""
+        self.__dict__["_to_save"] = tensors
+
+    def save_for_forward(self, *tensors: Any) -> None:
+        self.__dict__["_saved_forward"] = tensors
+
+    def mark_dirty(self, *args: Any) -> None:
+        """Inputs that forward changed in place."""
+        self.__dict__["_dirty"] = args
+
+    def mark_non_differentiable(self, *args: Any) -> None:
+        """Outputs without a gradient."""
+        self.__dict__["_non_differentiable"] = args
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether missing gradients arrive as zeros (default) or None."""
+        self.__dict__["_materialize"] = value
+
+
+class _FunctionNode(Node, FunctionCtx):
+    """The node of one application; it is also the ctx."""
+
+    # Not slotted: users put attributes on ctx.
+    _forward_cls: Any = None
+
+    @property
+    def outs(self) -> Any:
+        return self._out_avals  # type: ignore[attr-defined]
+
+    def name(self) -> str:
+        return type(self).__name__
+
+    def _mask(self) -> tuple[bool, ...]:
+        return tuple(self.needs_input_grad[i] for i in self._tensor_positions)  # type: ignore[attr-defined]
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        """The saved tensors. RuntimeError once freed, or if one was changed in place since."""
+        if self.__dict__.get("_freed"):
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+                "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
+            )
+        out = []
+        for t, version, is_output in self.__dict__.get("_saved", ()):
+            if t is None:
+                out.append(None)
+                continue
+            if t._s.version != version:
+                a = aval_of(t)
+                raise RuntimeError(
+                    f"one of the variables needed for gradient computation has been modified by an inplace operation: [torch.{a.dtype.legacy}Tensor {list(a.shape)}] is at version {t._s.version}; expected version {version} instead. "
+                    "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+                )
+            if is_output is not None:
+                t = t.detach()
+                t._edge, t._nr = self, is_output
+            out.append(t)
+        return tuple(out)
+
+    saved_variables = saved_tensors
+
+    def check(self) -> None:
+        return None
+
+    def release(self) -> None:
+        self.__dict__["_freed"] = True
+        self.__dict__["_saved"] = ()
+
+    def run(self, run: Any, buffer: dict[int, Any]) -> list[Any]:
+        cls = self._forward_cls
+        avals = self._out_avals  # type: ignore[attr-defined]
+        cts: list[Any] = []
+        for i, a in enumerate(avals):
+            if i in buffer:
+                cts.append(run.wrap(buffer[i]))
+            elif a is None or not self.__dict__.get("_materialize", True):
+                cts.append(None)
+            else:
+                from jtorch._namespace import torch
+
+                cts.append(torch.zeros(a.shape, dtype=a.dtype, device=a.device))
+        backward = cls.backward if cls.backward is not Function.backward else cls.vjp
+        if run.create:
+            results = backward(self, *cts)
+        else:
+            with no_grad():
+                results = backward(self, *cts)
+        results = results if isinstance(results, tuple) else (results,)
+        if isinstance(results, tuple) and len(results) == 1 and isinstance(results[0], list):
+            results = tuple(results[0])
+        n = len(self.needs_input_grad)  # type: ignore[attr-defined]
+        if len(results) > n and all(r is None for r in results[n:]):
+            results = results[:n]
+        if len(results) != n:
+            raise RuntimeError(f"function {type(self).__name__} returned an incorrect number of gradients (expected {n}, got {len(results)})")
+        if not run.retain:
+            self.release()
+        out = []
+        for i, g in enumerate(results):
+            if not self.needs_input_grad[i]:  # type: ignore[attr-defined]
+                continue
+            if g is None:
+                out.append(None)
+                continue
+            if not isinstance(g, Tensor):
+                raise TypeError(f"{type(self).__name__}: expected Tensor or None as gradient {i}, got {type(g).__name__}")
+            want = self._in_avals[i]  # type: ignore[attr-defined]
+            g = _fit(g, want, type(self).__name__, i)
+            out.append(run.unwrap(g))
+        return out
+
+
+def _fit(g: Tensor, want: Any, name: str, i: int) -> Tensor:
+    a = aval_of(g)
+    if a.shape != want.shape:
+        try:
+            g = g.sum_to_size(want.shape)  # type: ignore[attr-defined]
+        except RuntimeError:
+            raise RuntimeError(
+                f"Function {name} returned an invalid gradient at index {i} - got {list(a.shape)} but expected shape compatible with {list(want.shape)}"
+            ) from None
+    return g if a.dtype is want.dtype else g.to(want.dtype)  # type: ignore[attr-defined,no-any-return]
+
+
+class _FunctionMeta(type):
+    """Each Function has a node class of its own, named as torch names it."""
+
+    def __init__(cls, name: str, bases: Any, attrs: Any) -> None:
+        super().__init__(name, bases, attrs)
+        cls._backward_cls = type(name + "Backward", (_FunctionNode,), {"_forward_cls": cls, "__module__": "torch.autograd.function"})
+
+
+class Function(metaclass=_FunctionMeta):
+    """Subclass with static ``forward(ctx, ...)`` (or ``forward(...)`` and ``setup_context(ctx, inputs, output)``) and ``backward(ctx, *grads)``; call ``apply``.
+
+    Source: https://docs.pytorch.org/docs/stable/autograd.html#function
+    """
+
+    _backward_cls: Any
+    generate_vmap_rule = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError(
+            f"{type(self).__name__} should not be instantiated. Methods on autograd functions are all static, so you should invoke them on the class itself."
+        )
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> Any:
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD.")
+
+    vjp = backward
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
+
+    @classmethod
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Run forward outside of the graph and put one node for it into the graph."""
+        ctx = cls._backward_cls.__new__(cls._backward_cls)
+        ctx.hooks, ctx.extra, ctx.edges, ctx.seq = None, None, (), 0
+        grad_on = bool(state.mode & GRAD)
+        needs = tuple(isinstance(a, Tensor) and a._edge is not None for a in args)
+        ctx.needs_input_grad = needs if grad_on else (False,) * len(args)
+        ctx._tensor_positions = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+        ctx._in_avals = [aval_of(a) if isinstance(a, Tensor) else None for a in args]
+        separate = cls.setup_context is not Function.setup_context
+        with no_grad():
+            if separate:
+                output = cls.forward(*args, **kwargs)
+                cls.setup_context(ctx, args, output)
+            else:
+                output = cls.forward(ctx, *args, **kwargs)
+        single = not isinstance(output, (tuple, list))
+        outs = [output] if single else list(output)
+        dirty = {id(t) for t in ctx.__dict__.get("_dirty", ())}
+        fixed = {id(t) for t in ctx.__dict__.get("_non_differentiable", ())}
+        result = []
+        record = grad_on and any(needs)
+        inputs = {id(a): a for a in args if isinstance(a, Tensor)}
+        edges: list[Any] = []
+        if record:
+            for a, n in zip(args, needs, strict=True):
+                if n:
+                    edges += (edge_of(a), a._nr)
+        saved_ids: dict[int, int] = {}
+        ctx._out_avals = [aval_of(o) if isinstance(o, Tensor) else None for o in outs]
+        ctx.seq = next_seq()
+        for i, o in enumerate(outs):
+            if not isinstance(o, Tensor):
+                result.append(o)
+                continue
+            original = o
+            if id(o) in inputs and id(o) not in dirty:
+                # An input handed through is a view of it: the caller's tensor keeps its own history.
+                o = o.detach()  # type: ignore[attr-defined]
+            if record and id(original) not in fixed and aval_of(o).dtype.category >= 2:
+                if id(original) in dirty and original._edge is not None and original.is_leaf and original._view is None:  # type: ignore[attr-defined]
+                    raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+                o._edge, o._nr = ctx, i
+                if o._meta is not None:
+                    meta_of(o).base = None
+                saved_ids[id(original)] = i
+            elif id(original) in fixed or not record:
+                if id(original) not in inputs:
+                    o._edge = None
+            result.append(o)
+        saved = []
+        for t in ctx.__dict__.pop("_to_save", ()):
+            if t is None:
+                saved.append((None, 0, None))
+            elif not isinstance(t, Tensor):
+                raise TypeError(f"save_for_backward can only save variables, but argument {len(saved)} is of type {type(t).__name__}")
+            elif id(t) in saved_ids and id(t) not in inputs:
+                keep = t.detach()  # type: ignore[attr-defined]  (the output itself would be a cycle)
+                saved.append((keep, t._s.version, saved_ids[id(t)]))
+            else:
+                saved.append((t, t._s.version, None))
+        ctx._saved = tuple(saved)
+        ctx.edges = tuple(edges)
+        if single:
+            return result[0]
+        return tuple(result)
+
+
+def once_differentiable(fn: Any) -> Any:
+    """For a ``backward`` that cannot itself be differentiated: differentiating its result raises."""
+
+    @functools.wraps(fn)
+    def wrapper(ctx: Any, *args: Any) -> Any:
+        with no_grad():
+            out = fn(ctx, *args)
+        if not state.mode & GRAD or not any(isinstance(a, Tensor) and a._edge is not None for a in args):
+            return out
+        many = out if isinstance(out, tuple) else (out,)
+        made = tuple(_DelayedError.apply(o) if isinstance(o, Tensor) else o for o in [_needing(o) for o in many])
+        return made if isinstance(out, tuple) else made[0]
+
+    return wrapper
+
+
+def _needing(o: Any) -> Any:
+    if isinstance(o, Tensor) and aval_of(o).dtype.category >= 2:
+        o = o.detach()  # type: ignore[attr-defined]
+        return o.requires_grad_()  # type: ignore[attr-defined]
+    return o
+
+
+class _DelayedError(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
+
+
+BackwardCFunction = _FunctionNode
+NestedIOFunction = Function

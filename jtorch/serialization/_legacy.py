@@ -1,0 +1,216 @@
+"""Formats before torch 1.6: the stream of pickles followed by raw storages, and the tar archive of 0.1."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+import sys
+import tarfile
+from typing import IO, Any
+
+import numpy as np
+
+from jtorch import _dtypes
+
+from . import _weights_only
+from ._locations import location_tag, restorer_of
+from ._pickler import Scanner, make_pickler, make_unpickler
+from ._storage import STORAGE_OF_DTYPE, STORAGE_TYPES, HostStorage, aligned_bytes
+from ._zip import read_fully
+
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+PROTOCOL_VERSION = 1001
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("ascii") if isinstance(value, bytes) else value
+
+
+def save(obj: Any, stream: IO[bytes], pickle_module: Any, protocol: int, storage_of: Any) -> None:
+    """Write the stream format."""
+    storages: dict[str, HostStorage] = {}
+    keys: dict[Any, str] = {}
+
+    def persistent_id(item: Any) -> Any:
+        storage = storage_of(item)
+        if storage is None:
+            return None
+        key = keys.setdefault(storage.key, str(storage.key if isinstance(storage.key, int) else len(keys)))
+        storages[key] = storage
+        kind = STORAGE_TYPES[STORAGE_OF_DTYPE.get(storage.dtype_name, "UntypedStorage")]
+        return ("storage", kind, key, location_tag(storage), storage.size(), None)
+
+    sizes = {"short": 2, "int": 4, "long": 4}
+    info = {"protocol_version": PROTOCOL_VERSION, "little_endian": sys.byteorder == "little", "type_sizes": sizes}
+    body = io.BytesIO()
+    make_pickler(pickle_module, body, protocol, persistent_id).dump(obj)
+    for head in (MAGIC_NUMBER, PROTOCOL_VERSION, info):
+        pickle_module.dump(head, stream, protocol=protocol)
+    stream.write(body.getvalue())
+    pickle_module.dump(sorted(storages), stream, protocol=protocol)
+    stream.flush()
+    for key in sorted(storages):
+        stream.write(struct.pack("<q", storages[key].size()))
+        stream.write(np.ascontiguousarray(storages[key].data).tobytes())
+
+
+def load(stream: IO[bytes], map_location: Any, pickle_module: Any, skip_data: bool, **arguments: Any) -> Any:
+    """Read the stream format or, at the start of a file, the tar format."""
+    _check_seekable(stream)
+    start = stream.tell()
+    if start == 0 and _is_tar(stream):
+        if pickle_module is _weights_only:
+            from ._load import UNSAFE_MESSAGE
+
+            raise RuntimeError("Cannot use ``weights_only=True`` with files saved in the legacy .tar format. " + UNSAFE_MESSAGE)
+        return _load_tar(stream, map_location, pickle_module, **arguments)
+    stream.seek(start)
+    if pickle_module.load(stream, **arguments) != MAGIC_NUMBER:
+        raise RuntimeError("Invalid magic number; corrupt file?")
+    version = pickle_module.load(stream, **arguments)
+    if version != PROTOCOL_VERSION:
+        raise RuntimeError(f"Invalid protocol version: {version}")
+    pickle_module.load(stream, **arguments)
+    body = stream.tell()
+    # The bytes stand behind the pickle that refers to them: the first reading finds the storages, the second makes the objects.
+    buffers = {} if skip_data else _read_storages(stream, arguments)
+    stream.seek(body)
+    return _Legacy(buffers, map_location).load(stream, pickle_module, **arguments)
+
+
+def _read_storages(stream: IO[bytes], arguments: dict[str, Any]) -> dict[str, np.ndarray]:
+    try:
+        scanner = Scanner(stream, **arguments)
+        scanner.load()
+        keys = pickle.load(stream)
+    except Exception:
+        return {}  # the second reading will name what is wrong
+    itemsize = {_key(pid[2]): _dtypes.ALL[pid[1].dtype_name].itemsize for pid in scanner.ids if isinstance(pid, tuple) and _text(pid[0]) == "storage"}
+    found = {}
+    for key in keys:
+        (count,) = struct.unpack("<q", _exactly(stream, 8))
+        found[_key(key)] = _array(stream, count * itemsize[_key(key)])
+    return found
+
+
+def _key(key: Any) -> str:
+    return _text(key) if isinstance(key, bytes) else str(key)
+
+
+def _exactly(stream: IO[bytes], count: int) -> bytes:
+    data = stream.read(count)
+    if len(data) != count:
+        raise RuntimeError(f"unexpected EOF, expected {count - len(data)} more bytes. The file might be corrupted.")
+    return data
+
+
+def _array(stream: IO[bytes], count: int) -> np.ndarray:
+    out = aligned_bytes(count)
+    done = read_fully(stream, out)
+    if done != count:
+        raise RuntimeError(f"unexpected EOF, expected {count - done} more bytes. The file might be corrupted.")
+    return out
+
+
+class _Legacy:
+    """The storages of one file while its pickle is read."""
+
+    def __init__(self, buffers: dict[str, np.ndarray], map_location: Any) -> None:
+        self.buffers, self.restore = buffers, restorer_of(map_location)
+        self.storages: dict[Any, HostStorage] = {}
+
+    def load(self, stream: IO[bytes], pickle_module: Any, **arguments: Any) -> Any:
+        """The object."""
+        if pickle_module is _weights_only:
+            unpickler = _weights_only.Unpickler(stream, **arguments)
+            unpickler.persistent_load = self.find  # type: ignore[method-assign]
+            return unpickler.load()
+        return make_unpickler(pickle_module, stream, self.find, **arguments).load()
+
+    def find(self, pid: Any) -> Any:
+        """The object of a persistent id."""
+        if not isinstance(pid, tuple):
+            raise AssertionError(f"saved_id must be a tuple, got {type(pid).__name__}")
+        kind, data = _text(pid[0]), pid[1:]
+        if kind == "module":
+            return data[0]
+        if kind != "storage":
+            raise RuntimeError(f"Unknown saved id type: {pid[0]}")
+        storage_type, root_key, location, count, view = data
+        root_key = _key(root_key)
+        itemsize = _dtypes.ALL[storage_type.dtype_name].itemsize
+        if root_key not in self.storages:
+            buffer = self.buffers.get(root_key)
+            if buffer is None:
+                buffer = aligned_bytes(count * itemsize)
+            self.storages[root_key] = self.restore(HostStorage(buffer, storage_type.dtype_name), _text(location))
+        root = self.storages[root_key]
+        if view is None:
+            return root
+        view_key, offset, size = view
+        if view_key not in self.storages:
+            part = root.data[offset * itemsize : (offset + size) * itemsize]
+            self.storages[view_key] = HostStorage(part, storage_type.dtype_name, root.location)
+        return self.storages[view_key]
+
+
+def _is_tar(stream: IO[bytes]) -> bool:
+    try:
+        with tarfile.open(fileobj=stream, mode="r:", format=tarfile.PAX_FORMAT):
+            return True
+    except (tarfile.TarError, EOFError):
+        return False
+
+
+def _load_tar(stream: IO[bytes], map_location: Any, pickle_module: Any, **arguments: Any) -> Any:
+    stream.seek(0)
+    restore = restorer_of(map_location)
+    objects: dict[Any, Any] = {}
+    with tarfile.open(fileobj=stream, mode="r:", format=tarfile.PAX_FORMAT) as tar:
+        part = _member(tar, "storages")
+        for _ in range(pickle_module.load(part, **arguments)):
+            key, location, storage_type = make_unpickler(pickle_module, part, lambda pid: pid, **arguments).load()
+            (count,) = struct.unpack("<q", _exactly(part, 8))
+            data = _array(part, count * _dtypes.ALL[storage_type.dtype_name].itemsize)
+            objects[key] = restore(HostStorage(data, storage_type.dtype_name), _text(location))
+        for target, root_key, offset, count in pickle_module.load(part, **arguments):
+            root = objects[root_key]
+            size = root.element_size()
+            objects[target] = HostStorage(root.data[offset * size : (offset + count) * size], root.dtype_name, root.location)
+        part = _member(tar, "tensors")
+        for _ in range(pickle_module.load(part, **arguments)):
+            key, storage_id, _ = make_unpickler(pickle_module, part, lambda pid: pid, **arguments).load()
+            (dims,) = struct.unpack("<q", _exactly(part, 8))
+            dims &= 0xFFFFFFFF  # the upper half is not always written
+            size = struct.unpack(f"<{dims}q", _exactly(part, 8 * dims))
+            stride = struct.unpack(f"<{dims}q", _exactly(part, 8 * dims))
+            (offset,) = struct.unpack("<q", _exactly(part, 8))
+            from jtorch import _utils
+
+            objects[key] = _utils._rebuild_tensor(objects[storage_id], offset, size, stride)
+
+        def find(pid: Any) -> Any:
+            return pid[0] if isinstance(pid, tuple) else objects[int(pid)]
+
+        return make_unpickler(pickle_module, _member(tar, "pickle"), find, **arguments).load()
+
+
+def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
+    part = tar.extractfile(name)
+    if part is None:
+        raise RuntimeError(f"the archive has no {name}")
+    return io.BytesIO(part.read())
+
+
+def _check_seekable(stream: Any) -> None:
+    try:
+        stream.seek(stream.tell())
+    except (io.UnsupportedOperation, AttributeError) as error:
+        if any(word in str(error) for word in ("seek", "tell")):
+            advice = "You can only torch.load from a file that is seekable. Please pre-load the data into a buffer like io.BytesIO and"
+            raise type(error)(f"{error}. {advice} try to load from it instead.") from None
+        raise
+
+
+__all__ = ["MAGIC_NUMBER", "PROTOCOL_VERSION", "load", "save"]

@@ -1,0 +1,195 @@
+"""Handles that take a hook off again, and the pair of taps behind a module's backward hooks."""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections import OrderedDict
+from typing import Any, Callable
+
+from jtorch._namespace import torch
+
+__all__ = ["BackwardHook", "RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]
+
+
+class RemovableHandle:
+    """Removes one hook from the dictionaries it was put into; also a context manager that removes it at the end.
+
+    ``hooks_dict`` maps ids to hooks; ``extra_dict`` is one dictionary or a list of them that carry the same id.
+    """
+
+    id: int
+    next_id: int = 0
+
+    def __init__(self, hooks_dict: Any, *, extra_dict: Any = None) -> None:
+        self.hooks_dict_ref: Any = weakref.ref(hooks_dict)
+        self.id = RemovableHandle.next_id
+        RemovableHandle.next_id += 1
+        extras = [] if extra_dict is None else extra_dict if isinstance(extra_dict, list) else [extra_dict]
+        self.extra_dict_ref: tuple[Any, ...] = tuple(weakref.ref(d) for d in extras)
+
+    def remove(self) -> None:
+        """Take the hook off; a second call does nothing."""
+        for ref in (self.hooks_dict_ref, *self.extra_dict_ref):
+            hooks = ref()
+            if hooks is not None:
+                hooks.pop(self.id, None)
+
+    def __getstate__(self) -> Any:
+        return (self.hooks_dict_ref(), self.id, tuple(ref() for ref in self.extra_dict_ref))
+
+    def __setstate__(self, state: Any) -> None:
+        # A dictionary that is gone is replaced by an empty one: the handle then has nothing to remove.
+        self.hooks_dict_ref = weakref.ref(OrderedDict() if state[0] is None else state[0])
+        self.id = state[1]
+        RemovableHandle.next_id = max(RemovableHandle.next_id, self.id + 1)
+        extras = state[2] if len(state) > 2 and state[2] is not None else ()
+        self.extra_dict_ref = tuple(weakref.ref(OrderedDict() if d is None else d) for d in extras)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, type: Any, value: Any, tb: Any) -> None:
+        self.remove()
+
+
+def unserializable_hook(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark ``f`` as a hook that is knowingly left out when its tensor is pickled."""
+    f.__torch_unserializable__ = True  # type: ignore[attr-defined]
+    return f
+
+
+def warn_if_has_hooks(tensor: Any) -> None:
+    """Warn for each backward hook on ``tensor`` that pickling would lose, unless it is marked as such."""
+    for hook in (getattr(tensor, "_backward_hooks", None) or {}).values():
+        if not hasattr(hook, "__torch_unserializable__"):
+            warnings.warn(
+                f"backward hook {hook!r} on tensor will not be serialized. If this is expected, you can decorate the function with "
+                "@torch.utils.hooks.unserializable_hook to suppress this warning",
+                stacklevel=2,
+            )
+
+
+_tap: Any = None
+
+
+def _tap_function() -> Any:
+    """The identity whose backward passes the gradients through a Python function (made late: it needs the tape)."""
+    global _tap
+    if _tap is None:
+
+        class BackwardHookFunction(torch.autograd.Function):  # type: ignore[misc, name-defined]
+            @staticmethod
+            def forward(ctx: Any, through: Callable[..., Any], materialize: bool, *tensors: Any) -> Any:
+                ctx.through = through
+                ctx.set_materialize_grads(materialize)
+                ctx.mark_non_differentiable(*[t for t in tensors if not t.requires_grad])
+                return tuple(t.view_as(t) for t in tensors)
+
+            @staticmethod
+            def backward(ctx: Any, *grads: Any) -> Any:
+                return (None, None, *ctx.through(grads))
+
+        _tap = BackwardHookFunction
+    return _tap
+
+
+class BackwardHook:
+    """Runs a module's full backward hooks: one tap on its inputs, one on its outputs.
+
+    The outputs' tap sees ``grad_output`` first (and runs ``user_pre_hooks``), the inputs' tap sees ``grad_input`` and
+    runs ``user_hooks``. Where no input needs a gradient the hooks run in the outputs' tap.
+    """
+
+    def __init__(self, module: Any, user_hooks: Any, user_pre_hooks: Any) -> None:
+        self.module = module
+        self.user_hooks = list(user_hooks)
+        self.user_pre_hooks = list(user_pre_hooks)
+        self.grad_outputs: Any = None
+        self.n_outputs = -1
+        self.n_inputs = -1
+        self.output_tensors_index: list[int] | None = None
+        self.input_tensors_index: list[int] | None = None
+
+    def setup_input_hook(self, args: Any) -> Any:
+        """Tap the tensors among ``args``; returns the arguments to call ``forward`` with."""
+        new_args, self.input_tensors_index = self._tapped(args, self._at_inputs, True)
+        self.n_inputs = len(args)
+        return new_args
+
+    def setup_output_hook(self, args: Any) -> Any:
+        """Tap a module's result (a tensor or a tuple); returns the result to hand out."""
+        single = not isinstance(args, tuple)
+        args = (args,) if single else args
+        new_args, self.output_tensors_index = self._tapped(args, self._at_outputs, False)
+        self.n_outputs = len(args)
+        return new_args[0] if single else new_args
+
+    def _tapped(self, args: Any, through: Callable[..., Any], materialize: bool) -> tuple[Any, list[int] | None]:
+        where = [i for i, a in enumerate(args) if isinstance(a, torch.Tensor)]
+        if not torch.is_grad_enabled() or not any(args[i].requires_grad for i in where):
+            return args, None
+        outs = _tap_function().apply(through, materialize, *[args[i] for i in where])
+        new_args = list(args)
+        for i, out in zip(where, outs):
+            new_args[i] = out
+        is_named = isinstance(args, tuple) and type(args) is not tuple
+        return (type(args)(*new_args) if is_named else tuple(new_args)), where
+
+    @staticmethod
+    def _spread(indices: Any, values: Any, size: int) -> tuple[Any, ...]:
+        full = [None] * size
+        for i, value in zip(indices, values):
+            full[i] = value
+        return tuple(full)
+
+    def _at_outputs(self, grads: Any) -> Any:
+        assert self.output_tensors_index is not None
+        outputs = self._spread(self.output_tensors_index, grads, self.n_outputs)
+        for hook in self.user_pre_hooks:
+            changed = hook(self.module, outputs)
+            if changed is None:
+                continue
+            if not isinstance(changed, tuple):
+                changed = (changed,)
+            if len(changed) != len(outputs):
+                raise RuntimeError(
+                    f"Backward pre hook returned an invalid number of grad_output, got {len(changed)}, but expected {len(outputs)}"
+                )
+            outputs = changed
+        self.grad_outputs = outputs
+        if self.input_tensors_index is None:
+            warnings.warn(
+                "Full backward hook is firing when gradients are computed with respect to module outputs since no inputs require "
+                "gradients. See https://docs.pytorch.org/docs/main/generated/torch.nn.Module.html"
+                "#torch.nn.Module.register_full_backward_hook for more details.",
+                stacklevel=5,
+            )
+            nothing = (None,) * self.n_inputs
+            for hook in self.user_hooks:
+                result = hook(self.module, nothing, outputs)
+                if result is not None and not (isinstance(result, tuple) and all(g is None for g in result)):
+                    raise RuntimeError(
+                        "Backward hook for Modules where no input requires gradient should always return None or None for all gradients."
+                    )
+            self.grad_outputs = None
+        return tuple(outputs[i] for i in self.output_tensors_index)
+
+    def _at_inputs(self, grads: Any) -> Any:
+        if self.grad_outputs is None:
+            # The outputs' tap has not run: the gradient got here past the module's outputs, so this is not the module's backward.
+            return grads
+        inputs = self._spread(self.input_tensors_index, grads, self.n_inputs)
+        for hook in self.user_hooks:
+            changed = hook(self.module, inputs, self.grad_outputs)
+            if changed is None:
+                continue
+            if not isinstance(changed, tuple):
+                changed = (changed,)
+            if len(changed) != len(inputs):
+                raise RuntimeError(
+                    f"Backward hook returned an invalid number of grad_input, got {len(changed)}, but expected {len(inputs)}"
+                )
+            inputs = changed
+        self.grad_outputs = None
+        return tuple(inputs[i] for i in self.input_tensors_index or ())
