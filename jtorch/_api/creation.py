@@ -369,3 +369,6 @@ def eye(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, lay
             raise RuntimeError(f"{name} must be greater or equal to 0, got {k}")
     kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default)
     return _into(out, from_array(np.eye(n, m, dtype=kind.np), None, device, requires_grad))
+
+
+torch._legacy_tensor = legacy_tensor

@@ -42,7 +42,7 @@ def attach_all() -> None:
         fn = _function(name, overloads, method=False)
         fn.__module__ = module.__name__
         setattr(module, name, fn)
-        if space == "torch" and any(o.inplace for o in overloads):
+        if space in ("torch", "_nn") and any(o.inplace for o in overloads):
             setattr(module, name + "_", _inplace(name, [o for o in overloads if o.inplace], method=False))
 
 

@@ -226,7 +226,11 @@ def _strided(t: Tensor) -> bool:
 
 
 def _class_of(entry: Entry) -> Any:
-    found = entry.node_class = node_class(entry.call.grad_name)
+    name = entry.call.grad_name
+    by_shapes = getattr(name, "by_shapes", None)
+    if by_shapes is not None:
+        name = by_shapes(tuple(a.shape for a in entry.inputs if not isinstance(a, type)))
+    found = entry.node_class = node_class(name)
     return found
 
 

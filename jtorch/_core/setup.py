@@ -8,7 +8,7 @@ from jtorch import _config, _device, _dtypes, _namespace, _ops, _types
 from jtorch._engine import setup as _jax_setup  # noqa: F401
 from jtorch._engine.state import state
 
-from . import attach, modes, overrides, returns
+from . import attach, construct, modes, overrides, returns
 from .tensor import Tensor
 
 _ = _ops
@@ -85,6 +85,7 @@ attach_operators()
 torch.UntypedStorage, torch.TypedStorage = memory.UntypedStorage, memory.TypedStorage
 torch._C_return_types = returns.TYPES
 torch._overrides = overrides
+construct.install()
 
 if _config.EAGER:
     state.mode |= 64

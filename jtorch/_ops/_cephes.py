@@ -1,7 +1,7 @@
-"""Coefficients of the Cephes Math Library (S. L. Moshier, https://www.netlib.org/cephes), as its manual tabulates them.
+"""Coefficients of the Cephes Math Library (S. L. Moshier, https://www.netlib.org/cephes): numbers as its manual tabulates them.
 
-Highest power first. 
-serves all."""
+Highest power first; a leading coefficient of 1 that Cephes leaves out is written out, so that one Horner scheme serves all.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from jtorch._registry import op
 
 def _internal(*parts: str) -> Any:
     """Declare a building block. Its scalars may be 0-dim tensors: a learning rate that is one, a step count in the graph."""
-    return op("".join(parts).replace("Scalar", "Tensor|Scalar"), where="internal", out=False)
+    return op("".join(parts).replace("Scalar", "Tensor|Scalar"), where="internal", out=False, runtime_scalars=True)
 
 
 # ---- torch's fused element-wise steps; halves are computed in float32 and rounded after each ----------------------------

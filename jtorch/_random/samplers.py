@@ -251,12 +251,16 @@ def _swap_rows(n: int, jumps: np.ndarray) -> np.ndarray:
 
 def multinomial(generator: MT19937, p: np.ndarray, num_samples: int, replacement: bool = False) -> np.ndarray:
     """``multinomial(p, num_samples, replacement)``: int64 indices, ``p`` of one or two dimensions, weights as they come."""
-    if not p.dtype.kind == "f" and p.dtype.name != "bfloat16":
-        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {p.dtype}")
     if not replacement or num_samples == 1:
         return _multinomial_by_keys(generator, p, num_samples)
     rows = p.reshape(-1, p.shape[-1])
-    _check_weights(rows)
+    real = rows.astype(_F) if p.dtype.itemsize == 2 else rows
+    if bool((real < 0).any()):
+        raise RuntimeError("invalid multinomial distribution (encountering probability entry < 0)")
+    if not bool(np.isfinite(real).all()):
+        raise RuntimeError("invalid multinomial distribution (encountering probability entry = infinity or NaN)")
+    if bool((real.sum(-1) == 0).any()):
+        raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
     work = rows.astype(np.float64 if p.dtype == np.float64 else _F)
     cumulative = np.empty_like(work)
     running = np.zeros(len(rows), work.dtype)

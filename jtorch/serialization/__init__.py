@@ -11,6 +11,7 @@ from jtorch._namespace import torch
 from ._legacy import MAGIC_NUMBER, PROTOCOL_VERSION
 from ._load import UNSAFE_MESSAGE, load
 from ._locations import default_restore_location, location_tag, register_package, validate_cuda_device
+from ._rebuild import reduce_ex
 from ._save import DEFAULT_PROTOCOL, save
 from ._state import (
     LoadEndianness,
@@ -29,6 +30,9 @@ from ._state import (
 )
 from ._state import local as _serialization_tls
 from ._storage import StorageType
+
+torch.Tensor.__reduce_ex__ = reduce_ex
+torch.save, torch.load = save, load
 
 
 class SourceChangeWarning(Warning):

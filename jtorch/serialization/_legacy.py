@@ -38,7 +38,7 @@ def save(obj: Any, stream: IO[bytes], pickle_module: Any, protocol: int, storage
             return None
         key = keys.setdefault(storage.key, str(storage.key if isinstance(storage.key, int) else len(keys)))
         storages[key] = storage
-        kind = STORAGE_TYPES[STORAGE_OF_DTYPE.get(storage.dtype_name, "UntypedStorage")]
+        kind = STORAGE_TYPES["UntypedStorage" if storage.untyped_only else STORAGE_OF_DTYPE[storage.dtype_name]]
         return ("storage", kind, key, location_tag(storage), storage.size(), None)
 
     sizes = {"short": 2, "int": 4, "long": 4}

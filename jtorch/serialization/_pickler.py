@@ -57,6 +57,10 @@ class _TorchNames:
     def reducer_override(self, obj: Any) -> Any:
         """Reductions that torch's own classes have."""
         kind = type(obj)
+        if isinstance(obj, torch.Tensor):
+            from . import _rebuild
+
+            return _rebuild.reduce_for_file(obj)
         if kind is torch.Size:
             return torch.Size, (tuple(obj),)
         if kind is torch.device:

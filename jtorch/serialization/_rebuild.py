@@ -6,30 +6,31 @@ import io
 from collections import OrderedDict
 from typing import Any
 
+from jtorch._core.tensor import alias_of
 from jtorch._namespace import torch
 
 from ._state import local
-from ._storage import STORAGE_OF_DTYPE, HostStorage, name_of, storage_key
+from ._storage import STORAGE_OF_DTYPE, HostStorage, bytes_of, name_of, storage_bytes, storage_key
 
 
 class TensorStorage(HostStorage):
     """The storage of a live tensor, its bytes read only when they are written."""
 
-    def __init__(self, tensor: Any, dtype_name: str) -> None:
+    def __init__(self, tensor: Any, dtype_name: str, untyped: bool = False) -> None:
+        self.untyped_only = untyped  # written as an UntypedStorage, the element type beside it
         self.tensor, self.dtype_name, self.location = tensor, dtype_name, str(tensor.device)
         self.key = storage_key(tensor)
-        self._base = {}
+        # Rebuilt in the same process (copy.copy), a tensor shares its memory with this one.
+        self._bases = {name_of(tensor.dtype): alias_of(tensor._s, None)} if tensor.layout == torch.strided else {}
 
     @property
     def data(self) -> Any:  # type: ignore[override]
         """The bytes."""
-        from ._storage import bytes_of
-
         return bytes_of(self.tensor)
 
     def nbytes(self) -> int:
         """Size in bytes."""
-        return self.tensor.untyped_storage().nbytes()
+        return storage_bytes(self.tensor)
 
 
 def reduce_tensor(tensor: Any) -> tuple[Any, ...]:
@@ -48,7 +49,7 @@ def reduce_tensor(tensor: Any) -> tuple[Any, ...]:
         return _utils._rebuild_sparse_tensor, (tensor.layout, parts)
     dtype = name_of(tensor.dtype)
     typed = dtype in STORAGE_OF_DTYPE
-    storage = TensorStorage(tensor, dtype if typed else "uint8")
+    storage = TensorStorage(tensor, dtype if typed else "uint8", untyped=not typed)
     place = (tensor.storage_offset(), tuple(tensor.size()), tuple(tensor.stride()), tensor.requires_grad, OrderedDict())
     metadata = {name: True for name in ("conj", "neg") if getattr(tensor, f"is_{name}")()}
     more = (metadata,) if metadata else ()
@@ -69,6 +70,14 @@ def reduce_ex(tensor: Any, protocol: int) -> tuple[Any, ...]:
         return reduce_tensor(tensor)
     function, arguments = reduce_tensor(tensor)
     return _utils._rebuild_from_type_v2, (function, kind, arguments, state)
+
+
+def reduce_for_file(tensor: Any) -> Any:
+    """The reduction of a tensor in a checkpoint; a class with a ``__reduce_ex__`` of its own keeps it."""
+    own = type(tensor).__reduce_ex__
+    if own in (torch.Tensor.__reduce_ex__, torch.nn.Parameter.__reduce_ex__):
+        return reduce_ex(tensor, 2)
+    return NotImplemented
 
 
 def reduce_parameter(parameter: Any, protocol: int) -> tuple[Any, ...]:

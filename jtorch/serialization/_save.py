@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from jtorch._core.tensor import alias_of
 from jtorch._namespace import torch
 
 from . import _legacy
@@ -70,19 +71,16 @@ def save(
 def storage_of(obj: Any) -> HostStorage | None:
     """The storage that an object is, or None."""
     if isinstance(obj, HostStorage):
-        if not hasattr(obj, "key"):
-            obj.key = ("host", id(obj))  # type: ignore[attr-defined]
         return obj
     if isinstance(obj, torch.UntypedStorage):
-        return _of_untyped(obj, torch.uint8)
+        return _of_untyped(obj, torch.uint8, True)
     if isinstance(obj, torch.TypedStorage):
-        return _of_untyped(obj.untyped(), obj.dtype)
+        return _of_untyped(obj.untyped(), obj.dtype, False)
     return None
 
 
-def _of_untyped(storage: Any, dtype: Any) -> HostStorage:
-    tensor = torch.empty(0, dtype=dtype, device=storage.device).set_(storage)
-    return TensorStorage(tensor, name_of(dtype))
+def _of_untyped(storage: Any, dtype: Any, untyped: bool) -> HostStorage:
+    return TensorStorage(alias_of(storage._s, None), name_of(dtype), untyped)
 
 
 def _pickled(obj: Any, pickle_module: Any, protocol: int, storages: dict[str, HostStorage]) -> bytes:
@@ -93,12 +91,11 @@ def _pickled(obj: Any, pickle_module: Any, protocol: int, storages: dict[str, Ho
         storage = storage_of(item)
         if storage is None:
             return None
-        if storage.nbytes() and storage.location != "meta" and types.setdefault(storage.key, storage.dtype_name) != storage.dtype_name:  # type: ignore[attr-defined]
+        if storage.nbytes() and storage.location != "meta" and types.setdefault(storage.key, storage.dtype_name) != storage.dtype_name:
             raise RuntimeError("Cannot save multiple tensors or storages that view the same data as different types")
-        key = keys.setdefault(storage.key, str(len(keys)))  # type: ignore[attr-defined]
+        key = keys.setdefault(storage.key, str(len(keys)))
         storages[key] = storage
-        untyped = isinstance(item, torch.UntypedStorage) or getattr(item, "untyped_only", False)
-        name = "UntypedStorage" if untyped else STORAGE_OF_DTYPE[storage.dtype_name]
+        name = "UntypedStorage" if storage.untyped_only else STORAGE_OF_DTYPE[storage.dtype_name]
         return ("storage", STORAGE_TYPES[name], key, location_tag(storage), storage.size())
 
     stream = io.BytesIO()

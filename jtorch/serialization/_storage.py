@@ -5,12 +5,18 @@ This is the only file of the package that knows how tensors are made from bytes 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 
 from jtorch import _dtypes
+from jtorch._core.create import from_array
+from jtorch._core.storage import numpy_of
+from jtorch._core.tensor import alias_of
+from jtorch._core.views import aval_of, layout, read
+from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 
 # torch's legacy typed storages; every other type is saved as untyped bytes with the type beside it.
@@ -68,7 +74,9 @@ class HostStorage:
 
     def __init__(self, data: np.ndarray, dtype_name: str = "uint8", device: str = "cpu") -> None:
         self.data, self.dtype_name, self.location = data, dtype_name, device
-        self._base: dict[str, Any] = {}
+        self.key: Hashable = ("host", id(self))
+        self.untyped_only = False
+        self._bases: dict[str, Any] = {}  # by element type: the tensor whose core storage all others share
 
     @property
     def dtype(self) -> Any:
@@ -115,57 +123,104 @@ class HostStorage:
         """The same bytes for a GPU."""
         return self.to("cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device)
 
-    def base(self, dtype_name: str) -> Any:
-        """The one-dimensional tensor over all of the storage; one per element type, so that its views share memory."""
-        found = self._base.get(dtype_name)
-        if found is None:
-            found = self._base[dtype_name] = _whole(self, dtype_name)
-        return found
-
     def __reduce__(self) -> tuple[Any, ...]:
         from ._rebuild import load_from_bytes, storage_to_bytes
 
         return load_from_bytes, (storage_to_bytes(self),)
 
 
-def _whole(storage: HostStorage, dtype_name: str) -> Any:
-    wanted = _dtypes.ALL[dtype_name]
-    if storage.location == "meta":
-        return torch.empty(storage.nbytes() // wanted.itemsize, dtype=getattr(torch, dtype_name), device="meta")
-    data = storage.data[: storage.nbytes() // wanted.itemsize * wanted.itemsize]
-    if wanted.np is None:
-        tensor = torch.from_numpy(data).view(getattr(torch, dtype_name))
-    else:
-        tensor = from_numpy(data.view(wanted.np))
-    return tensor if storage.location == "cpu" else tensor.to(storage.location)
+def _order(size: Sequence[int], stride: Sequence[int]) -> tuple[int, ...] | None:
+    """Dims from the slowest to the fastest, if elements lie without gaps or overlap; else None."""
+    order = sorted(range(len(size)), key=lambda dim: (-stride[dim], dim))
+    step = 1
+    for dim in reversed(order):
+        if size[dim] != 1:
+            if stride[dim] != step:
+                return None
+            step *= size[dim]
+    return tuple(order)
 
 
-def from_numpy(array: np.ndarray) -> Any:
-    """A tensor over this memory, for every element type that numpy and ml_dtypes have."""
-    kind = _dtypes.from_np(array.dtype)
-    if kind.name.startswith(("bfloat", "float8")):
-        # torch's own from_numpy does not know these types; a view of the bytes works with either library.
-        return torch.from_numpy(array.view(np.uint8)).view(getattr(torch, kind.name))
-    return torch.from_numpy(array)
+def _is_contiguous(size: Sequence[int], stride: Sequence[int]) -> bool:
+    step = 1
+    for length, at in zip(reversed(size), reversed(stride), strict=True):
+        if length != 1:
+            if at != step:
+                return False
+            step *= length
+    return True
 
 
 def tensor_of(storage: HostStorage, offset: int, size: Sequence[int], stride: Sequence[int], dtype_name: str) -> Any:
     """A tensor of this storage; all tensors of one storage share its memory."""
-    base = storage.base(dtype_name)
+    kind = _dtypes.ALL[dtype_name]
+    if kind.np is None:
+        not_implemented(f"tensors of type torch.{dtype_name} in checkpoints", "convert them before saving")
+    size, stride = tuple(size), tuple(stride)
+    count = math.prod(size)
+    if storage.location == "meta":
+        return torch.empty_strided(size, stride, dtype=getattr(torch, dtype_name), device="meta")
+    total = storage.data.nbytes // kind.itemsize
+    needed = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True)) + 1 if count else 0
+    if needed > total or offset < 0 or any(step < 0 for step in stride):
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {kind.itemsize} requiring a storage "
+            f"size of {needed * kind.itemsize} are out of bounds for storage of size {storage.nbytes()}"
+        )
+    base = storage._bases.get(dtype_name)
+    if base is None:
+        elements = storage.data[: total * kind.itemsize].view(kind.np)
+        order = _order(size, stride) if offset == 0 and count == total else None
+        if order is None:
+            base = from_array(elements)
+        else:
+            # The tensor that covers the storage is the base, in its own shape, so that it is no view of anything.
+            inverse = sorted(range(len(order)), key=order.__getitem__)
+            base = from_array(elements.reshape([size[dim] for dim in order]).transpose(inverse))
+            if not _is_contiguous(size, stride):
+                base._s.strides = stride
+        if storage.location != "cpu":
+            moved = base.to(storage.location)
+            moved._s.strides = base._s.strides
+            base = moved
+        storage._bases[dtype_name] = base
+    own_size, own_stride, _ = layout(base)
+    if offset == 0 and size == tuple(own_size) and (stride == tuple(own_stride) or (count <= 1 or _is_contiguous(size, stride)) and base._s.strides is None):
+        return alias_of(base._s, None)
     with torch.no_grad():
-        return torch.empty(0, dtype=base.dtype, device=base.device).set_(base.untyped_storage(), offset, tuple(size), tuple(stride))
+        view = torch.as_strided(base, size, stride, offset)
+        return alias_of(view._s, view._view)
 
 
 def storage_key(tensor: Any) -> Hashable:
-    """What two tensors of one storage have in common."""
-    return tensor.untyped_storage()._cdata
+    """What two tensors of one storage have in common; the tensor must be kept as long as the key."""
+    return id(tensor._s)
+
+
+def storage_bytes(tensor: Any) -> int:
+    """Size of the tensor's storage."""
+    s = tensor._s
+    whole = alias_of(s, None)
+    size, stride, _ = layout(whole)
+    if s.host is not None or s.strides is None:
+        count = math.prod(size)
+    else:
+        count = 1 + sum((length - 1) * step for length, step in zip(size, stride, strict=True)) if math.prod(size) else 0
+    return count * aval_of(whole).dtype.itemsize
 
 
 def bytes_of(tensor: Any) -> np.ndarray:
-    """All bytes of the tensor's storage, as uint8 in host memory, in storage order."""
-    tensor = tensor.detach()
-    if tensor.device.type != "cpu":
-        tensor = tensor.cpu()
-    if tensor.numel() == 0 and tensor.untyped_storage().nbytes() == 0:
-        return np.empty(0, np.uint8)
-    return torch.empty(0, dtype=torch.uint8).set_(tensor.untyped_storage()).numpy()
+    """All bytes of the tensor's storage, as uint8 in host memory, in storage order. The array must not be written."""
+    s = tensor._s
+    whole = alias_of(s, None)
+    array = numpy_of(read(whole))
+    if s.strides is not None and array.size:
+        size, stride, _ = layout(whole)
+        order = _order(size, stride)
+        if order is not None:
+            array = array.transpose(order)
+        else:
+            memory = np.zeros(storage_bytes(tensor) // array.itemsize, array.dtype)
+            np.copyto(np.lib.stride_tricks.as_strided(memory, size, [step * array.itemsize for step in stride]), array)
+            array = memory
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)

@@ -86,7 +86,6 @@ def _known_names(module: Module) -> set[str]:
 def _reparametrize_module(
     module: Module,
     parameters_and_buffers: dict[str, Any],
-    *,
     tie_weights: bool = False,
     strict: bool = False,
     stack_weights: bool = False,

@@ -1,0 +1,43 @@
+"""``python -m compat.bench [--only operators steps adamw first recompilations] [--write]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+
+import jax
+import torch
+
+from compat.bench import sections
+from compat.harness import DOCS
+
+SECTIONS = {
+    "operators": sections.operators,
+    "steps": sections.steps,
+    "adamw": sections.adamw,
+    "recompilations": sections.recompilations,
+    "first": sections.first_steps,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m compat.bench")
+    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    args = parser.parse_args()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    torch.set_num_threads(cores or 1)
+    where = f"{platform.machine()}, {cores} cores, {jax.default_backend()}; Python {platform.python_version()}, jax {jax.__version__}, torch {torch.__version__}"
+    print(where)
+    tables = [SECTIONS[name]() for name in args.only]
+    if args.write:
+        text = ["# Benchmarks", "", "Written by `make bench`; do not edit by hand.", "", f"Measured on: {where}.", ""]
+        DOCS.mkdir(exist_ok=True)
+        (DOCS / "benchmarks.md").write_text("\n".join(text) + "\n" + "\n".join(t.markdown() for t in tables))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

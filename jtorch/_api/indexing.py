@@ -1,0 +1,115 @@
+"""Composites over positions: nonzero, unique, masked_select, take_along_dim, repeat_interleave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jtorch._core.attach import function_for, write_out
+from jtorch._core.compose import compose
+from jtorch._core.tensor import Tensor
+from jtorch._namespace import torch
+
+_nonzero = function_for("internal.nonzero")
+_unique = function_for("internal.unique")
+_unique_dim = function_for("internal.unique_dim")
+_unique_consecutive = function_for("internal.unique_consecutive")
+_masked_select = function_for("internal.masked_select")
+_repeat = function_for("internal.repeat_interleave")
+_repeat_index = function_for("internal.repeat_index")
+
+
+def _out(name: str, result: Any, out: Any) -> Any:
+    return result if out is None else write_out(name, result, out)
+
+
+@compose("torch Tensor")
+def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None) -> Any:
+    """(n, dims): the positions of elements that are not zero; with ``as_tuple`` one vector for each dim. Runs what is pending."""
+    if not as_tuple:
+        return _out("nonzero", _nonzero(input.detach()), out)
+    return torch.unbind(_nonzero(input.detach() if input.dim() else input.detach().reshape(1)), 1)
+
+
+@compose("torch Tensor")
+def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """The elements where the mask is True, as a vector; both are broadcast. Runs what is pending."""
+    if mask.dtype is not torch.bool:
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    mask, wide = torch.broadcast_tensors(mask, input)
+    if not wide.dim():
+        mask, wide = mask.reshape(1), wide.reshape(1)
+    return _out("masked_select", _masked_select(wide, torch.unbind(_nonzero(mask.contiguous()), 1)), out)  # type: ignore[no-any-return]
+
+
+def _chosen(values: Tensor, inverse: Tensor, counts: Tensor, return_inverse: bool, return_counts: bool) -> Any:
+    extra = [t for t, wanted in ((inverse, return_inverse), (counts, return_counts)) if wanted]
+    return (values, *extra) if extra else values
+
+
+@compose("torch Tensor")
+def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+    """The distinct elements (or slices along ``dim``) in order; also where each went, and how often each came. Runs what is pending."""
+    x = input.detach()
+    found = _unique(x, return_inverse, return_counts) if dim is None else _unique_dim(x, dim)
+    return _chosen(*found, return_inverse, return_counts)
+
+
+@compose("torch Tensor")
+def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
+    """As ``unique``, in place of order: runs of equal neighbours become one. Runs what is pending."""
+    return _chosen(*_unique_consecutive(input.detach(), dim), return_inverse, return_counts)
+
+
+@compose("torch Tensor")
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
+    """``gather`` with broadcasting; without ``dim`` over the flattened tensors."""
+    if indices.dtype is not torch.int64:
+        kind = str(indices.dtype.legacy)
+        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {kind}")
+    if dim is None:
+        return _out("take_along_dim", torch.gather(input.reshape(-1), 0, indices.reshape(-1)), out)  # type: ignore[no-any-return]
+    if input.dim() != indices.dim():
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{input.dim()} dimensions for input, and {indices.dim()} dimensions for indices"
+        )
+    n = input.dim()
+    if not -n <= dim < n:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
+    dim %= n
+    common = list(torch.broadcast_shapes(
+        [1 if d == dim else s for d, s in enumerate(input.shape)], [1 if d == dim else s for d, s in enumerate(indices.shape)]
+    ))  # fmt: skip
+    own, theirs = list(common), list(common)
+    own[dim], theirs[dim] = input.shape[dim], indices.shape[dim]
+    return _out("take_along_dim", torch.gather(input.expand(own), dim, indices.expand(theirs)), out)  # type: ignore[no-any-return]
+
+
+@compose("torch Tensor")
+def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
+    """Each element ``repeats`` times in a row; one number for all, or a tensor with one for each (which runs what is pending)."""
+    if repeats is None:
+        index = _repeat_index(input)
+        if output_size is not None and output_size != index.numel():
+            raise RuntimeError("allocated size does not match required size")
+        return index  # type: ignore[no-any-return]
+    if isinstance(repeats, int):
+        result: Tensor = _repeat(input, repeats, dim)
+        size = result.shape[0 if dim is None else dim]
+        if output_size is not None and output_size != size:
+            raise RuntimeError(f"repeat_interleave: Invalid output_size, expected {size} but got {output_size}")
+        return result
+    if isinstance(repeats, (list, tuple)):
+        repeats = torch.tensor(repeats)
+    if dim is None:
+        input, dim = input.flatten(), 0
+    if not input.dim():
+        input = input.reshape(1)
+    if repeats.dim() == 0 or repeats.numel() == 1:
+        repeats = repeats.reshape(1).expand(input.shape[dim])
+    elif repeats.dim() == 1 and repeats.numel() != input.shape[dim]:
+        raise RuntimeError(
+            "repeats must have the same size as input along dim, but got "
+            f"repeats.size(0) = {repeats.numel()} and input.size({dim}) = {input.shape[dim]}"
+        )
+    return torch.index_select(input, dim, _repeat_index(repeats.contiguous()))  # type: ignore[no-any-return]

@@ -1,0 +1,140 @@
+"""Composites of joining and products: einsum, tensordot, meshgrid, block_diag, combinations, diag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jtorch._core.attach import function_for
+from jtorch._core.compose import compose
+from jtorch._core.tensor import Tensor
+from jtorch._namespace import torch
+
+_einsum = function_for("internal.einsum")
+_tensordot = function_for("internal.tensordot")
+_chain_matmul = function_for("internal.chain_matmul")
+_cartesian_prod = function_for("internal.cartesian_prod")
+_block_diag = function_for("internal.block_diag")
+
+
+def flat_tensors(tensors: Any) -> tuple[Any, ...]:
+    """``f(a, b)`` and ``f([a, b])`` alike."""
+    return tuple(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tuple(tensors)
+
+
+def _label(i: Any) -> str:
+    if i is Ellipsis:
+        return "..."
+    if not 0 <= i < 52:
+        raise ValueError("subscript in subscript list is not within the valid range [0, 52)")
+    return chr(ord("A") + i) if i < 26 else chr(ord("a") + i - 26)
+
+
+@compose("torch")
+def einsum(*args: Any) -> Tensor:
+    """Sums of products: ``einsum("ij,jk->ik", a, b)``, or ``einsum(a, [0, 1], b, [1, 2], [0, 2])``. All operands have one type."""
+    if len(args) < 2:
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list"
+        )
+    if isinstance(args[0], Tensor):
+        operands = args[0 : len(args) - len(args) % 2 : 2]
+        equation = ",".join("".join(map(_label, s)) for s in args[1::2][: len(operands)])
+        if len(args) % 2:
+            equation += "->" + "".join(map(_label, args[-1]))
+    else:
+        equation, operands = args[0], flat_tensors(args[1:])
+    return _einsum(equation, operands)  # type: ignore[no-any-return]
+
+
+@compose("torch")
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
+    """Contracts ``dims`` last dims of ``a`` with the first of ``b``, or the pairs that two lists name."""
+    if isinstance(dims, Tensor):
+        dims = dims.tolist() if dims.numel() > 1 else int(dims.item())
+    if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(a.dim(), b.dim()):
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+        left: Any = tuple(range(-dims, 0))
+        right: Any = tuple(range(dims))
+    else:
+        if len(dims) != 2:
+            raise RuntimeError(f"tensordot expects dims to be int or tuple[list[int], list[int]] or list[list[int]] containing two lists, but got dims={dims}")
+        left, right = ((d,) if isinstance(d, int) else tuple(d) for d in dims)
+    return _tensordot(a, b, left, right) if out is None else _tensordot(a, b, left, right, out=out)  # type: ignore[no-any-return]
+
+
+@compose("torch")
+def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
+    """The product of matrices in the cheapest order."""
+    given = flat_tensors(matrices)
+    return _chain_matmul(given) if out is None else _chain_matmul(given, out=out)  # type: ignore[no-any-return]
+
+
+@compose("torch")
+def block_diag(*tensors: Any) -> Tensor:
+    """Matrices along the diagonal of one."""
+    return _block_diag(flat_tensors(tensors))  # type: ignore[no-any-return]
+
+
+@compose("torch")
+def cartesian_prod(*tensors: Any) -> Tensor:
+    """Every combination of one element from each vector, as rows."""
+    return _cartesian_prod(flat_tensors(tensors))  # type: ignore[no-any-return]
+
+
+@compose("torch")
+def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
+    """Each vector expanded over the grid that they span: "ij" as matrices are indexed, "xy" with the first two swapped."""
+    if indexing not in (None, "ij", "xy"):
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+    given = flat_tensors(tensors)
+    if not given:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    for t in given:
+        if t.dtype != given[0].dtype:
+            raise RuntimeError("meshgrid expects all tensors to have the same dtype")
+        if t.dim() > 1:
+            raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t}")
+    swap = indexing == "xy" and len(given) >= 2
+    if swap:
+        given = (given[1], given[0], *given[2:])
+    shape = [t.numel() for t in given]
+    grids = [t.reshape([-1 if d == i else 1 for d in range(len(given))]).expand(shape) for i, t in enumerate(given)]
+    if swap:
+        grids = [g.swapdims(0, 1) for g in grids]
+        grids[0], grids[1] = grids[1], grids[0]
+    return tuple(grids)
+
+
+@compose("torch")
+def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
+    """All sets of ``r`` elements of a vector, as rows."""
+    if input.dim() != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    if r == 0:
+        return torch.empty(0, dtype=input.dtype, device=input.device)  # type: ignore[no-any-return]
+    from itertools import combinations as without
+    from itertools import combinations_with_replacement as within
+
+    rows = list((within if with_replacement else without)(range(input.numel()), r))
+    if not rows:
+        return torch.empty((0, r), dtype=input.dtype, device=input.device)  # type: ignore[no-any-return]
+    where = torch.tensor(rows, device=input.device)
+    return input[where]  # type: ignore[no-any-return]
+
+
+@compose("torch Tensor")
+def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """A vector as the diagonal of a matrix, or a copy of a matrix' diagonal."""
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.dim()}D")
+    result = torch.diag_embed(input, diagonal) if input.dim() == 1 else torch.diagonal(input, diagonal).clone()
+    if out is None:
+        return result  # type: ignore[no-any-return]
+    from jtorch._core.attach import write_out
+
+    return write_out("diag", result, out)  # type: ignore[no-any-return]

@@ -1,0 +1,258 @@
+"""Samples whose parameters are tensors: ``normal``, ``bernoulli``, ``multinomial``, ``poisson``, ``binomial``, gamma and Dirichlet.
+
+Poisson, binomial, gamma and multinomial must know their parameters before they can draw, so they compute what is pending.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jtorch import _device, _dtypes
+from jtorch._core.compose import compose
+from jtorch._core.create import from_array, place
+from jtorch._core.generator import host_values, known, pick
+from jtorch._core.inplace import check_writable
+from jtorch._core.tensor import Tensor
+from jtorch._core.views import aval_of, is_contiguous, strides_of
+from jtorch._engine.state import GRAD, state
+from jtorch._namespace import torch
+from jtorch._random import samplers as S
+from jtorch._random.layout import cast
+
+from ._drawing import _IS_FLOAT, fill, fresh, from_draw, internal, like_layout, needs_float, no_kernel, put, with_zero_gradient
+from .creation import _size, make
+from .random import _finish, _normal
+
+_CPU = _device.CPU
+
+
+def _tensor(name: str, argument: str, position: int, v: Any) -> Tensor:
+    if not isinstance(v, Tensor):
+        raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(v).__name__}")
+    return v
+
+
+def _out(name: str, t: Tensor, out: Any) -> Tensor:
+    return t if out is None else _finish(name, t, out, None, False)
+
+
+# ---- normal ------------------------------------------------------------------------------------------------------------
+
+
+@compose("torch")
+def normal(mean: Any = None, std: Any = 1.0, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None,
+           device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:  # fmt: skip
+    """Normal numbers: mean and deviation as tensors (broadcast), or as numbers with a ``size``."""
+    if mean is None:
+        mean = 0.0
+    if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+        if size is None:
+            raise TypeError(f"normal(): argument 'mean' (position 1) must be Tensor, not {type(mean).__name__}")
+        if not std >= 0:
+            raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+        kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default)
+        t = _normal(_size((size,), None, "normal"), kind, place(device) if out is None else aval_of(out).device, generator, None, float(mean), float(std))
+        return _finish("normal", t, out, dtype, requires_grad)
+    lead = mean if isinstance(mean, Tensor) else std
+    a = aval_of(lead)
+    needs_float("normal_kernel_cpu", a.dtype, complex_too=True)
+    if isinstance(std, Tensor):
+        _check_std(std)
+    elif not std >= 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+    shape = np.broadcast_shapes(*(aval_of(v).shape for v in (mean, std) if isinstance(v, Tensor)))
+    first = float(std) if not isinstance(std, Tensor) else 1.0
+    t = _shifted(shape, a, generator, mean, std, first)
+    for source in (mean, std):
+        if isinstance(source, Tensor) and state.mode & GRAD and source._edge is not None:
+            return with_zero_gradient("Normal", source, t)
+    return _out("normal", t, out)
+
+
+def _check_std(std: Tensor) -> None:
+    if aval_of(std).dtype.is_complex:
+        raise RuntimeError("normal expects standard deviation to be non-complex")
+    if aval_of(std).device is _CPU and known(std):
+        values = host_values(std)
+        if values.size and not bool((values >= 0).all()):
+            raise RuntimeError("normal expects all elements of std >= 0.0")
+
+
+def _shifted(shape: tuple[int, ...], a: Any, generator: Any, mean: Any, std: Any, first: float) -> Tensor:
+    """``draw * std + mean`` in the type of the result, rounded after each step: on the host where the parameters are there."""
+    ready = a.device is _CPU and all(known(v) for v in (mean, std) if isinstance(v, Tensor))
+    if ready:
+        means, deviations = (host_values(v) if isinstance(v, Tensor) else v for v in (mean, std))
+        kind = a.dtype.np
+
+        def wide(v: Any) -> Any:
+            return v.astype(np.float32) if isinstance(v, np.ndarray) and v.dtype.itemsize == 2 and v.dtype.kind not in "iub" else v
+
+        def sample(engine: Any) -> np.ndarray:
+            x = S.normal(engine, shape, kind, 0.0, first)
+            if isinstance(std, Tensor):
+                x = cast(wide(x) * wide(deviations.astype(kind) if kind.itemsize != 2 else deviations), kind)
+            return cast(wide(x) + wide(means.astype(kind) if isinstance(means, np.ndarray) and kind.itemsize != 2 else means), kind)
+
+        return from_draw(sample, pick(generator, a.device))
+    t = _normal(shape, a.dtype, a.device, generator, None, 0.0, first)
+    with torch.no_grad():
+        if isinstance(std, Tensor):
+            t = t * std.to(dtype=a.dtype.to_real())  # type: ignore[attr-defined]
+        return t + (mean.to(dtype=a.dtype) if isinstance(mean, Tensor) else mean)  # type: ignore[attr-defined,no-any-return,operator]
+
+
+# ---- bernoulli ---------------------------------------------------------------------------------------------------------
+
+
+def _check_p(p: float) -> float:
+    p = float(p)
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
+    return p
+
+
+def _bernoulli_sampler(p: float) -> Any:
+    return lambda g, s, d, st: S.bernoulli(g, s, d, p, st)
+
+
+def _uniforms_for(p: Tensor, shape: Any, where: Any, generator: Any, strides: Any) -> Tensor:
+    kind = aval_of(p).dtype
+    if kind not in _IS_FLOAT:
+        no_kernel("bernoulli_tensor_cpu_p_", kind)
+    if aval_of(p).device is _CPU and known(p):
+        values = host_values(p)
+        if values.size and not bool(((values >= 0) & (values <= 1)).all()):
+            raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be improved?  "
+                               "If so, please report an enhancement request to PyTorch.)")  # fmt: skip
+    work = _dtypes.float64 if kind is _dtypes.float64 else _dtypes.float32
+    t = fresh(shape, work, where, generator, lambda g, s, d, st: S.uniform(g, s, d, 0.0, 1.0, st), ("uniform", 0.0, 1.0), strides)
+    if strides is not None:
+        t._s.strides = None
+    return t
+
+
+@compose("torch Tensor")
+def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Any = None) -> Tensor:
+    """Zeros and ones: each element of ``input`` is the probability of a one; or ``p`` is that of all."""
+    a = aval_of(_tensor("bernoulli", "input", 1, input))
+    if p is not None:
+        q, (shape, strides) = _check_p(p), like_layout(input, None)
+        if a.dtype.is_complex:
+            no_kernel("bernoulli_scalar_cpu_", a.dtype)
+        t = fresh(shape, a.dtype, a.device, generator, _bernoulli_sampler(q), ("bernoulli", q, 0), strides)
+        return _out("bernoulli", t, out)
+    if a.device.type == "meta":
+        return torch.empty_like(input)  # type: ignore[no-any-return]
+    shape, strides = like_layout(input, None)
+    u = _uniforms_for(input, shape, a.device, generator, strides)
+    t = internal("bernoulli_compare", input, u, aval_of(out).dtype if out is not None else a.dtype)
+    return _out("bernoulli", t, out)
+
+
+@compose("Tensor")
+def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
+    """Fill with zeros and ones of probability ``p``, a number or a tensor."""
+    a = aval_of(self)
+    if not isinstance(p, Tensor):
+        q = _check_p(p)
+        if a.dtype.is_complex:
+            no_kernel("bernoulli_scalar_cpu_", a.dtype)
+        return fill(self, "Bernoulli", generator, _bernoulli_sampler(q), ("bernoulli", q, 0))
+    if a.device.type == "meta":
+        return self
+    strides = strides_of(self)
+    if a.dtype.is_complex:
+        no_kernel("bernoulli_tensor_cpu_self_", a.dtype)
+    check_writable(self)
+    u = _uniforms_for(p, a.shape, a.device, generator, None if is_contiguous(a.shape, strides) else strides)
+    with torch.no_grad():
+        drawn = internal("bernoulli_compare", p.expand(a.shape), u, a.dtype)  # type: ignore[attr-defined]
+    return put(self, "Bernoulli", drawn)
+
+
+# ---- counts, indices, gamma ----------------------------------------------------------------------------------------------
+
+
+@compose("torch Tensor")
+def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None, out: Any = None) -> Tensor:
+    """``num_samples`` indices per row, drawn by the weights in the last dim; int64."""
+    a = aval_of(_tensor("multinomial", "input", 1, input))
+    if len(a.shape) not in (1, 2):
+        raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if a.dtype not in _IS_FLOAT:
+        raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {a.dtype.legacy}")
+    if num_samples <= 0:
+        raise RuntimeError("cannot sample n_sample <= 0 samples")
+    if not replacement and num_samples > a.shape[-1]:
+        raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    if a.device.type == "meta":
+        return make((*a.shape[:-1], num_samples), 0, _dtypes.int64, a.device)
+    if 0 in a.shape:
+        return _out("multinomial", from_array(np.zeros((*a.shape[:-1], num_samples), np.int64)), out)
+    source = pick(generator, a.device)
+    if a.device is _CPU:
+        p = host_values(input)
+        t = from_draw(lambda engine: S.multinomial(engine, p, num_samples, replacement), source)
+    else:
+        key, offset = source.next_key()
+        with torch.no_grad():
+            t = internal("device_multinomial", key, input, offset, num_samples, bool(replacement))
+    return _out("multinomial", t, out)
+
+
+def _from_parameters(kind: str, generator: Any, sampler: Any, *parameters: Tensor) -> Tensor:
+    """Draw with a sampler of host arrays, or with the accelerator's operator of that name."""
+    a = aval_of(parameters[0])
+    if a.device.type == "meta":
+        return torch.empty_like(parameters[0])  # type: ignore[no-any-return]
+    source = pick(generator, a.device)
+    if a.device is _CPU:
+        arrays = [host_values(p) for p in parameters]
+        return from_draw(lambda engine: sampler(engine, *arrays), source)
+    key, offset = source.next_key()
+    with torch.no_grad():
+        return internal("device_random_from", key, parameters[0], parameters[-1], offset, kind)  # type: ignore[no-any-return]
+
+
+@compose("torch")
+def poisson(input: Tensor, generator: Any = None) -> Tensor:
+    """Poisson counts of rates ``input``, in its type."""
+    needs_float("poisson_cpu", aval_of(_tensor("poisson", "input", 1, input)).dtype)
+    return with_zero_gradient("Poisson", input, _from_parameters("poisson", generator, S.poisson, input))
+
+
+@compose("torch")
+def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
+    """Successes among ``count`` trials of probability ``prob``."""
+    a, b = aval_of(_tensor("binomial", "count", 1, count)), aval_of(_tensor("binomial", "prob", 2, prob))
+    for name, kind in (("count", a.dtype), ("prob", b.dtype)):
+        if kind not in _IS_FLOAT:
+            raise ValueError(f"binomial only supports floating-point dtypes for {name}, got: {kind.legacy}")
+    if a.dtype is not b.dtype:
+        raise RuntimeError(f"Found dtype {b.dtype.legacy} but expected {a.dtype.legacy}")
+    return with_zero_gradient("Binomial", count, _from_parameters("binomial", generator, S.binomial, count, prob))
+
+
+@compose("torch")
+def _standard_gamma(input: Tensor, generator: Any = None) -> Tensor:
+    """Gamma samples of concentration ``input`` and rate one, differentiable in the concentration."""
+    kind = aval_of(_tensor("_standard_gamma", "input", 1, input)).dtype
+    if kind not in (_dtypes.float32, _dtypes.float64):
+        no_kernel("gamma", kind)
+    drawn = _from_parameters("gamma", generator, S.standard_gamma, input)
+    return internal("gamma_drawn", input, drawn) if state.mode & GRAD and input._edge is not None else drawn
+
+
+@compose("torch")
+def _sample_dirichlet(input: Tensor, generator: Any = None) -> Tensor:
+    """Dirichlet samples over the last dim, differentiable in the concentration."""
+    kind = aval_of(_tensor("_sample_dirichlet", "input", 1, input)).dtype
+    if kind not in (_dtypes.float32, _dtypes.float64):
+        no_kernel("dirichlet", kind)
+    drawn = _from_parameters("dirichlet", generator, S.sample_dirichlet, input)
+    return internal("dirichlet_drawn", input, drawn) if state.mode & GRAD and input._edge is not None else drawn
+
+

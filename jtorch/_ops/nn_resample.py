@@ -1,0 +1,198 @@
+"""Resizing by fixed factors: nearest picks, the others are one weight matrix for each spatial dim.
+
+The weights depend on sizes only, so they are made on the host; the gradient is the transposed product, where a gather's
+would be a scatter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jtorch._registry import op
+
+from ._lib import accumulate_in, dtype_of, is_complex
+from ._nn import back, shape_text
+
+_AXES = {1: ("W",), 2: ("H", "W"), 3: ("D", "H", "W")}
+
+
+def _step(size: int, out: int, align_corners: bool, scale: float | None, kind: Any) -> Any:
+    """Input pixels for one output pixel, in the precision of torch's kernels."""
+    if align_corners:
+        return kind((size - 1) / (out - 1)) if out > 1 else kind(0)
+    return kind(1.0 / scale) if scale is not None and scale > 0 else kind(size) / kind(out)
+
+
+def _source(size: int, out: int, align_corners: bool, scale: float | None, kind: Any) -> np.ndarray:
+    step, i = _step(size, out, align_corners, scale, kind), np.arange(out).astype(kind)
+    return step * i if align_corners else step * (i + kind(0.5)) - kind(0.5)
+
+
+def _matrix(out: int, size: int, at: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(out, size) with ``weights[o, k]`` added at column ``at[o, k]``."""
+    full = np.zeros((out, size), weights.dtype)
+    np.add.at(full, (np.arange(out)[:, None], at), weights)
+    return full
+
+
+def _linear(size: int, out: int, align_corners: bool, scale: float | None, kind: Any) -> np.ndarray:
+    src = np.maximum(_source(size, out, align_corners, scale, kind), kind(0))
+    low = np.minimum(src.astype(np.int64), size - 1)
+    part = np.clip(src - low.astype(kind), kind(0), kind(1))
+    return _matrix(out, size, np.stack([low, np.minimum(low + 1, size - 1)], 1), np.stack([kind(1) - part, part], 1))
+
+
+def _cubic_weights(t: np.ndarray, a: float, kind: Any) -> np.ndarray:
+    a = kind(a)
+
+    def near(x: np.ndarray) -> np.ndarray:
+        return ((a + kind(2)) * x - (a + kind(3))) * x * x + kind(1)
+
+    def far(x: np.ndarray) -> np.ndarray:
+        return ((a * x - kind(5) * a) * x + kind(8) * a) * x - kind(4) * a
+
+    one = kind(1)
+    return np.stack([far(t + one), near(t), near(one - t), far(kind(2) - t)], 1)
+
+
+def _cubic(size: int, out: int, align_corners: bool, scale: float | None, kind: Any) -> np.ndarray:
+    src = _source(size, out, align_corners, scale, kind)
+    low = np.floor(src)
+    at = np.clip(low.astype(np.int64)[:, None] + np.arange(-1, 3), 0, size - 1)
+    return _matrix(out, size, at, _cubic_weights(src - low, -0.75, kind).astype(kind))
+
+
+def _triangle(x: np.ndarray) -> np.ndarray:
+    return np.maximum(1 - np.abs(x), 0)
+
+
+def _keys(x: np.ndarray) -> np.ndarray:
+    x, a = np.abs(x), -0.5
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * a
+    return np.where(x < 1, near, np.where(x < 2, far, 0))
+
+
+def _lanczos(x: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(x) < 3, np.sinc(x) * np.sinc(x / 3), 0)
+
+
+def _antialias(filter: Callable[..., Any], taps: int) -> Callable[..., Any]:
+    def weights(size: int, out: int, align_corners: bool, scale: float | None, kind: Any) -> np.ndarray:
+        step = float(_step(size, out, align_corners, scale, kind))
+        support = taps / 2 * step if step >= 1 else taps / 2
+        inverse = 1 / step if step >= 1 else 1.0
+        full = np.zeros((out, size), np.float64)
+        for o in range(out):
+            centre = step * (o + 0.5)
+            first = max(int(centre - support + 0.5), 0)
+            count = min(int(centre + support + 0.5), size) - first
+            w = filter((np.arange(count) + first - centre + 0.5) * inverse)
+            total = w.sum()
+            full[o, first : first + count] = w / total if total else w
+        return full.astype(kind)
+
+    return weights
+
+
+def _check(name: str, n: int, x: Any, output_size: Any) -> None:
+    if len(output_size) != n:
+        raise RuntimeError(f"It is expected output_size equals to {n}, but got size {len(output_size)}")
+    if x.ndim != n + 2:
+        raise RuntimeError(f"It is expected input_size equals to {n + 2}, but got size {x.ndim}")
+    if min(x.shape[2:]) <= 0 or min(output_size) <= 0:
+        sizes = ", ".join(f"{a}: {s}" for a, s in zip(_AXES[n], x.shape[2:], strict=True))
+        outs = ", ".join(f"{a}: {s}" for a, s in zip(_AXES[n], output_size, strict=True))
+        raise RuntimeError(f"Input and output sizes should be greater than 0, but got input ({sizes}) output ({outs})")
+    if x.size == 0 and math.prod(x.shape[1:]) == 0:
+        raise RuntimeError(f"Non-empty {n + 2}D data tensor expected but got a tensor with sizes {shape_text(x.shape)}")
+
+
+def _weighted(kernel: Callable[..., Any], name: str, n: int, input: Any, output_size: Any, align_corners: bool, scales: Any) -> Any:
+    _check(name, n, input, output_size)
+    if (jnp.issubdtype(input.dtype, jnp.integer) and input.dtype != np.uint8) or input.dtype == np.bool_ or is_complex(input):
+        raise NotImplementedError(f"\"compute_indices_weights_linear\" not implemented for '{dtype_of(input).legacy}'")
+    x = input.astype(np.float32) if input.dtype == np.uint8 else accumulate_in(input)
+    kind = np.dtype(x.dtype).type
+    for i in reversed(range(n)):
+        axis, size, out = 2 + i, input.shape[2 + i], output_size[i]
+        if size == out and not (scales and scales[i] and not align_corners):
+            continue
+        w = kernel(size, out, align_corners, scales[i] if scales else None, kind)
+        if axis == x.ndim - 1:
+            x = jnp.matmul(x, w.T, precision=lax.Precision.HIGHEST)
+        else:
+            x = jnp.moveaxis(jnp.tensordot(w, x, ((1,), (axis,)), precision=lax.Precision.HIGHEST), 0, axis)
+    if input.dtype == np.uint8:
+        return jnp.clip(jnp.floor(x + np.float32(0.5)), 0, 255).astype(np.uint8)
+    return back(x, input)
+
+
+def _picks(size: int, out: int, scale: float | None, exact: bool) -> np.ndarray:
+    if out == size and not scale:
+        return np.arange(out)
+    step = np.float32(1.0 / scale) if scale is not None and scale > 0 else np.float32(size) / np.float32(out)
+    i = np.arange(out).astype(np.float32)
+    return np.minimum(np.floor((i + np.float32(0.5)) * step if exact else i * step).astype(np.int64), size - 1)
+
+
+def _nearest(name: str, n: int, input: Any, output_size: Any, scales: Any, exact: bool) -> Any:
+    _check(name, n, input, output_size)
+    if input.dtype == np.bool_ or is_complex(input) or (jnp.issubdtype(input.dtype, jnp.integer) and input.dtype != np.uint8):
+        raise NotImplementedError(f"\"compute_indices_weights_nearest\" not implemented for '{dtype_of(input).legacy}'")
+    x = input
+    for i in range(n):
+        axis, size, out = 2 + i, input.shape[2 + i], output_size[i]
+        at = _picks(size, out, scales[i] if scales else None, exact)
+        steps = np.diff(at)
+        if out == size and (at == np.arange(size)).all():
+            continue
+        if out % size == 0 and (at == np.repeat(np.arange(size), out // size)).all():
+            # a broadcast, whose gradient is a sum over the copies
+            k = out // size
+            x = jnp.broadcast_to(jnp.expand_dims(x, axis + 1), (*x.shape[: axis + 1], k, *x.shape[axis + 1 :]))
+            x = x.reshape(*x.shape[:axis], out, *x.shape[axis + 2 :])
+        elif len(steps) and steps.min() == steps.max() > 0:
+            x = lax.slice_in_dim(x, int(at[0]), int(at[-1]) + 1, int(steps[0]), axis)
+        else:
+            x = jnp.take(x, at, axis, mode="clip")
+    return x
+
+
+def _declare_weighted(name: str, n: int, kernel: Callable[..., Any], grad: str) -> None:
+    def run(input: Any, output_size: Any, align_corners: Any, scale_factors: Any) -> Any:
+        return _weighted(kernel, name, n, input, output_size, align_corners, scale_factors)
+
+    run.__name__ = run.__qualname__ = name
+    run.__doc__ = f"Resize the {n} spatial dim{'s' if n > 1 else ''} of (N, C, ...) to ``output_size``; scale factors replace the ratio of sizes where given."
+    op(f"{name}(Tensor input, int[] output_size, bool align_corners=False, any scale_factors=None)", where="_nn", grad_name=grad)(run)
+
+
+def _declare_nearest(name: str, n: int, exact: bool, grad: str) -> None:
+    def run(input: Any, output_size: Any, scale_factors: Any) -> Any:
+        return _nearest(name, n, input, output_size, scale_factors, exact)
+
+    run.__name__ = run.__qualname__ = name
+    run.__doc__ = f"The {'centre-aligned ' if exact else ''}nearest input element for each output, over {n} spatial dim{'s' if n > 1 else ''}."
+    op(f"{name}(Tensor input, int[] output_size, any scale_factors=None)", where="_nn", grad_name=grad)(run)
+
+
+for _n in (1, 2, 3):
+    _declare_nearest(f"upsample_nearest{_n}d", _n, False, f"UpsampleNearest{_n}DBackward0")
+    _declare_nearest(f"_upsample_nearest_exact{_n}d", _n, True, f"UpsampleNearestExact{_n}DBackward0")
+for _name, _n, _kernel, _grad in (
+    ("upsample_linear1d", 1, _linear, "UpsampleLinear1DBackward0"),
+    ("upsample_bilinear2d", 2, _linear, "UpsampleBilinear2DBackward0"),
+    ("upsample_trilinear3d", 3, _linear, "UpsampleTrilinear3DBackward0"),
+    ("upsample_bicubic2d", 2, _cubic, "UpsampleBicubic2DBackward0"),
+    ("_upsample_bilinear2d_aa", 2, _antialias(_triangle, 2), "UpsampleBilinear2DAaBackward0"),
+    ("_upsample_bicubic2d_aa", 2, _antialias(_keys, 4), "UpsampleBicubic2DAaBackward0"),
+    ("_upsample_lanczos2d_aa", 2, _antialias(_lanczos, 6), "UpsampleLanczos2DAaBackward0"),
+):
+    _declare_weighted(_name, _n, _kernel, _grad)

@@ -1,0 +1,10 @@
+"""Functions of tensors as functions of arrays, and modules as pure functions of their parameters.
+
+``functional_call(module, params, args)`` runs a module with other values for its parameters. Because an operator that meets a JAX tracer is applied to it at
+once, the same call works inside ``jax.jit``, ``jax.grad``, ``jax.vmap`` and ``jax.lax.scan``. ``requires_grad=False`` is a ``jax.lax.stop_gradient`` mask.
+"""
+
+from .functional_call import functional_call, stack_module_state
+from .pure import mask_gradients, pure_function, to_jax, to_torch, tree_of, value_and_grad
+
+__all__ = ["functional_call", "stack_module_state", "pure_function", "value_and_grad", "mask_gradients", "tree_of", "to_jax", "to_torch"]

@@ -1,0 +1,49 @@
+"""``torch.func.functional_call``: a module with other parameters, for one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jtorch._namespace import torch
+from jtorch.nn.utils.stateless import _functional_call
+
+__all__ = ["functional_call", "stack_module_state"]
+
+
+def functional_call(
+    module: Any, parameter_and_buffer_dicts: Any, args: Any = None, kwargs: dict[str, Any] | None = None, *, tie_weights: bool = True, strict: bool = False
+) -> Any:
+    """Call ``module`` with the tensors of a dict (or of several, later ones first) in place of its own parameters and buffers.
+
+    ``args``: a tensor or a tuple. Nothing of the module is changed when the call returns or raises. Source: torch.func.functional_call.
+    """
+    if isinstance(parameter_and_buffer_dicts, dict):
+        named = parameter_and_buffer_dicts
+    elif isinstance(parameter_and_buffer_dicts, Sequence):
+        dicts = list(parameter_and_buffer_dicts)
+        if not all(isinstance(d, dict) for d in dicts):
+            raise ValueError("Expected all elements of parameter_and_buffer_dicts to be dictionaries")
+        names = [k for d in dicts for k in d]
+        twice = sorted({k for k in names if names.count(k) > 1})
+        if twice:
+            raise ValueError(f"{twice} appeared in multiple dictionaries; behavior of functional call is ambiguous")
+        named = {k: v for d in dicts for k, v in d.items()}
+    else:
+        raise ValueError(f"Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got {type(parameter_and_buffer_dicts)}")
+    return _functional_call(module, named, args if args is not None else (), kwargs, tie_weights=tie_weights, strict=strict)
+
+
+def stack_module_state(models: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parameters and the buffers of equal modules, stacked along a new first dim."""
+    models = list(models)
+    if not models:
+        raise RuntimeError("stack_module_state: Expected at least one model, got 0.")
+    if not (all(m.training for m in models) or all(not m.training for m in models)):
+        raise RuntimeError("stack_module_state: Expected all models to have the same training/eval mode.")
+    if len({type(m) for m in models}) > 1:
+        raise RuntimeError("stack_module_state: Expected all models to be of the same class.")
+    named = [dict(m.named_parameters()) for m in models]
+    params = {k: torch.stack([d[k].detach() for d in named]).requires_grad_(named[0][k].requires_grad) for k in named[0]}
+    buffers = [dict(m.named_buffers()) for m in models]
+    return params, {k: torch.stack([d[k] for d in buffers]) for k in buffers[0]}

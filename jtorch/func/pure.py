@@ -1,0 +1,79 @@
+"""A module as a pure function of (parameters, buffers, inputs) over jax arrays, for jax.jit, jax.grad, jax.vmap, optax and flax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax import lax
+
+from jtorch._core.create import from_jax
+from jtorch._core.methods import to_jax as _array
+from jtorch._core.tensor import Tensor
+
+from .functional_call import functional_call
+
+__all__ = ["to_jax", "to_torch", "tree_of", "mask_gradients", "pure_function", "value_and_grad"]
+
+
+def to_jax(tree: Any) -> Any:
+    """A pytree with each tensor's array in the tensor's place."""
+    return jax.tree.map(lambda x: _array(x) if isinstance(x, Tensor) else x, tree, is_leaf=lambda x: isinstance(x, Tensor))
+
+
+def to_torch(tree: Any) -> Any:
+    """A pytree with a tensor in the place of each array (or tracer)."""
+    return jax.tree.map(lambda x: from_jax(x) if isinstance(x, jax.Array) else x, tree)
+
+
+def tree_of(module: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(parameters, buffers) of a module as dicts of jax arrays."""
+    return to_jax(dict(module.named_parameters())), to_jax(dict(module.named_buffers()))
+
+
+def mask_gradients(params: dict[str, Any], module: Any) -> dict[str, Any]:
+    """``jax.lax.stop_gradient`` on the parameters that do not require grad in ``module``."""
+    wanted = {name: p.requires_grad for name, p in module.named_parameters()}
+    return {name: x if wanted.get(name, True) else lax.stop_gradient(x) for name, x in params.items()}
+
+
+def pure_function(module: Any, *, mask: bool = True) -> Callable[..., Any]:
+    """``f(params, buffers, *args, **kwargs) -> (output, new buffers)`` over jax arrays, without side effects.
+
+    With ``mask``, parameters whose ``requires_grad`` is False get no gradient. The tape is off inside: derivatives are JAX's.
+    """
+    from jtorch._core.modes import no_grad
+
+    def f(params: dict[str, Any], buffers: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        values = mask_gradients(params, module) if mask else params
+        tensors, held = to_torch(values), to_torch(buffers)
+        with no_grad():
+            out = functional_call(module, {**tensors, **held}, tuple(to_torch(list(args))), to_torch(kwargs))
+        return to_jax(out), to_jax(held)
+
+    return f
+
+
+def value_and_grad(module: Any, loss_fn: Callable[..., Any] | None = None, *, has_aux: bool = False) -> Callable[..., Any]:
+    """``f(params, buffers, *args) -> ((loss, new buffers), gradients)``: the value and the gradients by ``jax.value_and_grad`` over a module.
+
+    ``loss_fn(output, *args)`` gives the scalar loss from the module's output (tensors in, tensor out); without it the output is the loss. ``has_aux``: ``loss_fn``
+    returns ``(loss, aux)``, and the first result is ``(loss, (new buffers, aux))``. Frozen parameters have gradients of zero.
+    """
+    run = pure_function(module)
+
+    def loss(params: Any, buffers: Any, *args: Any) -> Any:
+        out, new = run(params, buffers, *args)
+        if loss_fn is None:
+            return out, new
+        from jtorch._core.modes import no_grad
+
+        with no_grad():
+            found = loss_fn(to_torch(out), *to_torch(list(args)))
+        if has_aux:
+            value, aux = found
+            return to_jax(value), (new, to_jax(aux))
+        return to_jax(found), new
+
+    return jax.value_and_grad(loss, has_aux=True)
