@@ -2,7 +2,49 @@
 
 from __future__ import annotations
 
-import jtorch._api  # noqa: F401
+from importlib import import_module as _import_module
+from typing import Any
+
+import jtorch._api  # noqa: F401  (fills the namespaces)
 from jtorch._namespace import torch as _torch
 
 globals().update({k: v for k, v in vars(_torch).items() if not k.startswith("__")})
+
+# Modules that torch imports with itself; order matters only from the bottom up.
+_EAGER = ("autograd", "random", "linalg", "fft", "special", "nn", "optim", "serialization", "utils", "overrides", "version", "backends", "cuda")
+# Imported when first used.
+_LAZY = frozenset((
+    "amp", "distributions", "distributed", "func", "masked", "signal", "return_types", "types", "testing", "compiler", "export", "jit", "hub",
+    "multiprocessing", "profiler", "onnx", "sparse", "fx", "quantization", "ao", "library", "storage", "futures", "accelerator", "cpu", "mps", "xpu",
+))  # fmt: skip
+
+for _name in _EAGER:
+    globals()[_name] = _import_module(f"jtorch.{_name}")
+    setattr(_torch, _name, globals()[_name])
+
+__version__ = "2.13.0"
+from jtorch.autograd import Variable as _Variable  # noqa: E402, F401
+from jtorch.version import jtorch_version as _jtorch_version  # noqa: E402, F401
+
+# What submodules added to the namespace while they were imported (Parameter's home, save and load, the generators).
+globals().update({k: v for k, v in vars(_torch).items() if not k.startswith("__") and k not in globals()})
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        try:
+            found = _import_module(f"jtorch.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"jtorch.{name}":
+                raise
+            raise AttributeError(f"module 'torch' has no attribute '{name}' (jtorch does not implement torch.{name})") from None
+        globals()[name] = found
+        return found
+    found = getattr(_torch, name, None)
+    if found is None:
+        raise AttributeError(f"module 'torch' has no attribute '{name}'")
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY} - {"annotations", "Any"})

@@ -15,6 +15,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 __all__ = ["LISTS", "DEFAULT_DTYPES", "KINDS", "local", "register", "policy", "is_enabled", "set_enabled", "get_dtype", "set_dtype"]
@@ -86,3 +88,27 @@ _on_switch: list[Any] = []
 def on_switch(hook: Any) -> None:
     """Call ``hook(active)`` in the thread that switches autocast (dispatch keeps a bit of its own)."""
     _on_switch.append(hook)
+
+
+@contextmanager
+def as_in(state: Any) -> Iterator[None]:
+    """Within the block the state is as :func:`snapshot` found it."""
+    now = snapshot()
+    _set(state)
+    try:
+        yield
+    finally:
+        _set(now)
+
+
+def snapshot() -> Any:
+    """The state of this thread, to come back to."""
+    return dict(local.enabled), dict(local.dtypes), local.cache_enabled
+
+
+def _set(state: Any) -> None:
+    enabled, dtypes, local.cache_enabled = state
+    local.enabled, local.dtypes = dict(enabled), dict(dtypes)
+    local.active = any(enabled.values())
+    for hook in _on_switch:
+        hook(local.active)

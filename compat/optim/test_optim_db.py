@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import pickle
 import warnings
 from typing import Any
@@ -15,7 +16,7 @@ from compat import bridge
 from compat.optim.both import RECORDS, Pair, brought_back, configurations, name_of, translated
 
 CONFIGS = configurations()
-DEFAULTS = [(name, record.optim_inputs_func("cpu")[-1].kwargs, "float32") for name, record in RECORDS.items()]
+DEFAULTS = [(name, record.optim_inputs_func("cpu")[-1].kwargs, "float64" if name == "LBFGS" else "float32") for name, record in RECORDS.items()]
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,7 @@ def _skip_without_sparse(name: str) -> None:
         pytest.skip("no sparse tensors")
 
 
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")
 @pytest.mark.parametrize("config", CONFIGS, ids=name_of)
 def test_ten_steps(config: tuple[str, dict[str, Any], str]) -> None:
     _skip_without_sparse(config[0])
@@ -42,9 +44,10 @@ def test_ten_steps(config: tuple[str, dict[str, Any], str]) -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")
 @pytest.mark.parametrize("config", DEFAULTS, ids=name_of)
 def test_state_dicts_cross_over(config: tuple[str, dict[str, Any], str]) -> None:
-    name, kwargs, _ = config
+    name = config[0]
     _skip_without_sparse(name)
     steps = 1 if name == "LBFGS" else 3
     first = Pair(*config)
@@ -52,7 +55,7 @@ def test_state_dicts_cross_over(config: tuple[str, dict[str, Any], str]) -> None
         first.step()
     # torch's state into jtorch's optimizer, and jtorch's into torch's; both then go on alike
     for direction in ("into jtorch", "into torch"):
-        second = Pair(name, kwargs, seed=0)
+        second = Pair(*config)
         with torch.no_grad():
             for p, q, r, s in zip(first.theirs, first.ours, second.theirs, second.ours, strict=True):
                 source = p.detach() if direction == "into jtorch" else brought_back(q.detach())
@@ -107,7 +110,8 @@ def test_differentiable(name: str) -> None:
             # what torch reports as unused may be a plain zero here
             assert theirs is ours or set(theirs or ours) == {0.0}
         else:
-            assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-9)
+            # torch computes the bias corrections of this mode in float32
+            assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6)
 
 
 _ERRORS = [
@@ -125,7 +129,7 @@ def test_errors(name: str, i: int) -> None:
     if any(isinstance(p, torch.Tensor) and p.layout != torch.strided for p in (params if isinstance(params, list) else [])):
         pytest.skip("sparse parameters")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("error" if issubclass(given.error_type, Warning) else "ignore")
         with pytest.raises(given.error_type) as theirs:
             record.optim_cls(params, **given.optimizer_error_input.kwargs)
         with pytest.raises(given.error_type) as ours:
@@ -165,10 +169,10 @@ def test_hooks_are_called_in_order() -> None:
         def note(text: str, log: list[str] = log) -> Any:
             return lambda *args: log.append(text)
 
+        module = importlib.import_module(f"{library.__name__}.optim.optimizer")
         handles = [
-            library.optim.optimizer.register_optimizer_step_pre_hook(note("global pre")),
-            library.optim.optimizer.register_optimizer_step_post_hook(note("global post")),
-        ]
+            module.register_optimizer_step_pre_hook(note("global pre")), module.register_optimizer_step_post_hook(note("global post")),
+        ]  # fmt: skip
         optimizer.register_step_pre_hook(note("pre"))
         optimizer.register_step_post_hook(note("post"))
         optimizer.register_state_dict_pre_hook(note("dict pre 1"))

@@ -23,6 +23,8 @@ def _size(args: tuple[Any, ...], size: Any, name: str) -> tuple[int, ...]:
     given = size if size is not None else args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
     if isinstance(given, int):
         given = (given,)
+    if len(args) == 1 and given is args and not hasattr(args[0], "__index__"):
+        raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(args[0]).__name__}")
     out = []
     for k, x in enumerate(given):
         if isinstance(x, bool) or not hasattr(x, "__index__"):

@@ -34,7 +34,6 @@ def _mask(shape: tuple[int, ...], p: float, where: Any, strides: Any) -> Tensor:
     dense = None if strides is None or is_contiguous(shape, strides) else _dense_like(shape, strides)
     keep = 1 - p
     t = fresh(shape, _dtypes.bool_, where, None, lambda g, s, d, st: S.bernoulli(g, s, d, keep, st), ("bernoulli", keep, 0), dense)
-    t._s.strides = None
     return t
 
 
@@ -98,6 +97,6 @@ def native_dropout(input: Tensor, p: float, train: bool | None) -> tuple[Tensor,
     a = _check(input, p, "native_dropout")
     if train is False or 0 in a.shape:
         return input.clone() if 0 in a.shape else input, torch.ones_like(input, dtype=_dtypes.bool_)  # type: ignore[attr-defined]
-    mask = _mask(a.shape, p, a.device, None)
+    mask = _mask(a.shape, p, a.device, strides_of(input))
     scale = 0.0 if p == 1 else 1.0 / (1.0 - p)
     return internal("native_dropout_apply", input, mask, scale), mask

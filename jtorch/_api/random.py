@@ -155,7 +155,7 @@ def _plain(name: str, draw: Any, doc: str) -> None:
            device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
         if not args and size is None:
             raise TypeError(f"{name}() received an invalid combination of arguments - got (), but expected one of:\n"
-                            " * (tuple of ints size, *, torch.Generator generator, Tensor out = None, torch.dtype dtype = None, ...)\n")  # fmt: skip
+                            " * (tuple of ints size, *, torch.Generator generator, Tensor out = None, ...)\n")  # fmt: skip
         kind = aval_of(out).dtype if out is not None and dtype is None else _kind(dtype)
         where = aval_of(out).device if out is not None and device is None else place(device)
         return _finish(name, draw(_size(args, size, name), kind, where, generator), out, dtype, requires_grad)
@@ -191,7 +191,7 @@ def randint(*args: Any, low: Any = None, high: Any = None, size: Any = None, gen
             raise TypeError(f"randint(): argument 'size' (position {len(given)}) must be tuple of ints, not {type(given[-1]).__name__}")
         shown = ", ".join(type(a).__name__ for a in args)
         raise TypeError(f"randint() received an invalid combination of arguments - got ({shown}), but expected one of:\n"
-                        " * (int high, tuple of ints size, *, torch.Generator generator, ...)\n * (int low, int high, tuple of ints size, *, ...)\n")  # fmt: skip
+                        " * (int high, tuple of ints size, *, ...)\n * (int low, int high, tuple of ints size, *, ...)\n")  # fmt: skip
     if len(given) == 2:
         low, high = given
     elif given:
@@ -204,8 +204,9 @@ def randint(*args: Any, low: Any = None, high: Any = None, size: Any = None, gen
 
 
 @compose("torch")
-def randint_like(input: Tensor, *args: Any, low: Any = None, high: Any = None, generator: Any = None, dtype: Any = None, layout: Any = None,
-                 device: Any = None, pin_memory: bool = False, requires_grad: bool = False, memory_format: Any = None) -> Tensor:  # fmt: skip
+def randint_like(input: Tensor, *args: Any, low: Any = None, high: Any = None, generator: Any = None, dtype: Any = None,
+                 layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+                 memory_format: Any = None) -> Tensor:  # fmt: skip
     """``randint`` of the shape, type, device and layout of ``input``."""
     if not isinstance(input, Tensor):
         raise TypeError(f"randint_like(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
@@ -287,7 +288,8 @@ def random_(self: Tensor, *args: Any, to: Any = None, generator: Any = None, **k
     for v in (start, to):
         if v is not None and (isinstance(v, bool) or not hasattr(v, "__index__")):
             raise TypeError(
-                f"random_() received an invalid combination of arguments - got ({', '.join(type(a).__name__ for a in args)}), but expected one of:\n"
+                f"random_() received an invalid combination of arguments - got ({', '.join(type(a).__name__ for a in args)}), "
+                "but expected one of:\n"
                 " * (*, torch.Generator generator = None)\n * (int from, int to, *, torch.Generator generator = None)\n"
                 " * (int to, *, torch.Generator generator = None)\n"
             )

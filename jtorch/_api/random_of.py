@@ -21,7 +21,7 @@ from jtorch._namespace import torch
 from jtorch._random import samplers as S
 from jtorch._random.layout import cast
 
-from ._drawing import _IS_FLOAT, fill, fresh, from_draw, internal, like_layout, needs_float, no_kernel, put, with_zero_gradient
+from ._drawing import _IS_FLOAT, fill, fresh, from_draw, internal, needs_float, no_kernel, put, with_zero_gradient
 from .creation import _size, make
 from .random import _finish, _normal
 
@@ -42,8 +42,8 @@ def _out(name: str, t: Tensor, out: Any) -> Tensor:
 
 
 @compose("torch")
-def normal(mean: Any = None, std: Any = 1.0, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None,
-           device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:  # fmt: skip
+def normal(mean: Any = None, std: Any = 1.0, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None,
+           layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:  # fmt: skip
     """Normal numbers: mean and deviation as tensors (broadcast), or as numbers with a ``size``."""
     if mean is None:
         mean = 0.0
@@ -53,7 +53,8 @@ def normal(mean: Any = None, std: Any = 1.0, size: Any = None, *, generator: Any
         if not std >= 0:
             raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
         kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default)
-        t = _normal(_size((size,), None, "normal"), kind, place(device) if out is None else aval_of(out).device, generator, None, float(mean), float(std))
+        where = place(device) if out is None else aval_of(out).device
+        t = _normal(_size((size,), None, "normal"), kind, where, generator, None, float(mean), float(std))
         return _finish("normal", t, out, dtype, requires_grad)
     lead = mean if isinstance(mean, Tensor) else std
     a = aval_of(lead)
@@ -139,15 +140,14 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Any =
     """Zeros and ones: each element of ``input`` is the probability of a one; or ``p`` is that of all."""
     a = aval_of(_tensor("bernoulli", "input", 1, input))
     if p is not None:
-        q, (shape, strides) = _check_p(p), like_layout(input, None)
+        q = _check_p(p)
         if a.dtype.is_complex:
             no_kernel("bernoulli_scalar_cpu_", a.dtype)
-        t = fresh(shape, a.dtype, a.device, generator, _bernoulli_sampler(q), ("bernoulli", q, 0), strides)
+        t = fresh(a.shape, a.dtype, a.device, generator, _bernoulli_sampler(q), ("bernoulli", q, 0))
         return _out("bernoulli", t, out)
     if a.device.type == "meta":
         return torch.empty_like(input)  # type: ignore[no-any-return]
-    shape, strides = like_layout(input, None)
-    u = _uniforms_for(input, shape, a.device, generator, strides)
+    u = _uniforms_for(input, a.shape, a.device, generator, None)
     t = internal("bernoulli_compare", input, u, aval_of(out).dtype if out is not None else a.dtype)
     return _out("bernoulli", t, out)
 
@@ -195,7 +195,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     source = pick(generator, a.device)
     if a.device is _CPU:
         p = host_values(input)
-        t = from_draw(lambda engine: S.multinomial(engine, p, num_samples, replacement), source)
+        strides = strides_of(input)
+        t = from_draw(lambda engine: S.multinomial(engine, p, num_samples, replacement, strides), source)
     else:
         key, offset = source.next_key()
         with torch.no_grad():

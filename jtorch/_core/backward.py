@@ -200,7 +200,7 @@ def _apply_with_graph(node: OpNode, cts: list[Any]) -> list[Any]:
     """As ``node.apply``, on tensors, so that the result can be differentiated again."""
     from .dispatch import apply_multi
 
-    node.check()
+    node.check([None if c is None else read(c) for c in cts])
     plan = node.plan
     args: list[Any] = []
     edge_at = {p: 2 * k for k, p in enumerate(plan.targets)}

@@ -93,21 +93,25 @@ def from_numpy(array: Any) -> Tensor:
     return t
 
 
-def _infer(data: Any) -> Any:
-    """The numpy array of nested Python data in torch's inferred type. ValueError/TypeError in torch's words."""
+_WIDE = {float: _dtypes.float64, complex: _dtypes.complex128}
+
+
+def _infer(data: Any, wanted: Any = None) -> Any:
+    """The numpy array of nested Python data in torch's inferred type, or in Python's own precision if it will be converted to ``wanted``. ValueError/TypeError in torch's words."""
     if isinstance(data, np.ndarray):
         _dtypes.from_np(data.dtype)
         return data
     if isinstance(data, np.generic):
         return np.asarray(data)
     if (x := number_of(data)) is not None:
-        return np.asarray(x, _dtypes.of_python(x.__class__).np)
+        kind = _dtypes.of_python(x.__class__)
+        return np.asarray(x, (_WIDE.get(x.__class__, kind) if wanted is not None else kind).np)
     if isinstance(data, Tensor):
         from .storage import numpy_of
 
         return numpy_of(read(data))
     if isinstance(data, (list, tuple)) or (hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, bytes, dict))):
-        return _from_sequence(data)
+        return _from_sequence(data, wanted)
     if isinstance(data, str):
         raise TypeError("new(): invalid data type 'str'")
     if hasattr(data, "__array__"):
@@ -132,7 +136,7 @@ def _shape_of(data: Any) -> tuple[int, ...]:
         data = data[0]
 
 
-def _from_sequence(data: Any) -> np.ndarray:
+def _from_sequence(data: Any, wanted: Any = None) -> np.ndarray:
     shape = _shape_of(data)
     leaves: list[Any] = []
 
@@ -171,12 +175,12 @@ def _from_sequence(data: Any) -> np.ndarray:
 
     kinds: set[_dtypes.dtype] = set()
     classes: set[type] = set()
-    fast = _fast(data, shape)
+    fast = _fast(data, shape, wanted)
     if fast is not None:
         return fast
     walk(data, 0)
     kind: _dtypes.dtype | None = None
-    for k in [*kinds, *(_dtypes.of_python(c) for c in classes)]:
+    for k in [*kinds, *(_WIDE.get(c, _dtypes.of_python(c)) if wanted is not None else _dtypes.of_python(c) for c in classes)]:
         kind = k if kind is None else _dtypes.promote_types(kind, k)
     kind = kind or _dtypes.default
     try:
@@ -185,7 +189,7 @@ def _from_sequence(data: Any) -> np.ndarray:
         raise RuntimeError("Overflow when unpacking long long") from error
 
 
-def _fast(data: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+def _fast(data: Any, shape: tuple[int, ...], wanted: Any = None) -> np.ndarray | None:
     """Regular nests of plain numbers, by numpy itself; None if it is anything else."""
     if not isinstance(data, (list, tuple)) or len(shape) > 2 and not isinstance(data[0], (list, tuple)):
         return None
@@ -203,7 +207,7 @@ def _fast(data: Any, shape: tuple[int, ...]) -> np.ndarray | None:
     if a.shape != shape or a.dtype.kind not in "bif":
         return None
     if a.dtype.kind == "f":
-        return a.astype(_dtypes.default.np)
+        return a if wanted is not None else a.astype(_dtypes.default.np)
     return a.astype(np.int64) if a.dtype.kind == "i" else a
 
 
@@ -229,7 +233,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 
         return require_grad(to(t, _dtype_arg(dtype), place(device) if device is not None else None, copy=True), requires_grad)
     kind = _dtype_arg(dtype)
-    array = _infer(data)
+    array = _infer(data, kind)
     if kind is not None and kind.np is None:
         raise NotImplementedError(f"jtorch does not implement tensors of type {kind}: XLA has no such element type")
     if kind is not None and array.dtype != kind.np:

@@ -66,9 +66,11 @@ def assign(t: Tensor, new: Tensor) -> Tensor:
 
 
 def _rename(node: OpNode, old: Any, new: Any) -> None:
-    """The node saved its result; the result lives in another storage now."""
+    """The node saved its result; the result lives in another storage now. What it saved of the target itself is the value
+    from before the write, which nobody else can change any more (torch keeps a clone of it)."""
     v = node.versions
-    node.versions = tuple(x for i in range(0, len(v), 2) for x in ((new, new.version) if v[i] is old else (v[i], v[i + 1])))
+    pairs = ((new, new.version) if v[i] is old else (v[i], v[i + 1]) for i in range(0, len(v), 2) if v[i] is not new)
+    node.versions = tuple(x for pair in pairs for x in pair)
 
 
 def _assign_view(t: Tensor, base: Tensor, new: Tensor, v: Value) -> None:

@@ -116,8 +116,10 @@ class OpNode(Node):
     def release(self) -> None:
         self.saved = self.versions = None
 
-    def check(self) -> None:
-        """RuntimeError if what backward needs was freed or written in place since."""
+    def check(self, cts: Any = ()) -> None:
+        """RuntimeError if what backward needs was freed or written in place since. What a checkpoint forgot is computed again."""
+        if self.saved.__class__ is not tuple and self.saved is not None:
+            self.saved.fill(cts)
         if self.saved is None:
             raise RuntimeError(
                 "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
@@ -132,7 +134,7 @@ class OpNode(Node):
 
     def apply(self, cts: list[Value | None]) -> list[Value]:
         """Gradients of the inputs that need one, from those of the outputs."""
-        self.check()
+        self.check(cts)
         plan = self.plan
         wanted = plan.wanted_outs
         given = tuple([cts[i] is not None for i in wanted]) if len(wanted) > 1 else (True,)

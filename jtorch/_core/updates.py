@@ -137,7 +137,9 @@ def _reserve(tr: Any, avals: Any) -> list[Value]:
 
 
 def _in_graph(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None, ...]) -> list[Tensor]:
-    results = apply_multi(u.call, [*tensors, *u.rest])
+    # what is about to be overwritten must not be what the graph keeps
+    kept = [t.clone() if any(t is x for x in targets) else t for t in tensors]  # type: ignore[attr-defined]
+    results = apply_multi(u.call, [*kept, *u.rest])
     if not isinstance(results, tuple):
         results = (results,)
     made: list[Tensor] = []

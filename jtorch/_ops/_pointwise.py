@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 
 from jtorch import _dtypes
 from jtorch._ops._lib import dtype_of, is_complex, is_float
@@ -80,12 +81,11 @@ def with_slope(forward: Callable[..., Any], *slopes: Callable[..., Any] | None) 
     """``forward`` with given partial derivatives: ``slopes[i](ans, *args)`` multiplies the tangent of argument i; None: zero."""
     f = jax.custom_jvp(forward)
 
-    @f.defjvp
     def rule(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
         ans = f(*primals)
         total = None
-        for slope, t, p in zip(slopes, tangents, primals, strict=True):
-            if slope is None or not jnp.issubdtype(p.dtype, jnp.inexact):
+        for slope, t in zip(slopes, tangents, strict=True):
+            if slope is None or isinstance(t, SymbolicZero) or t.dtype == jax.dtypes.float0:
                 continue
             part = jnp.broadcast_to(t * slope(ans, *primals), ans.shape).astype(ans.dtype)
             total = part if total is None else total + part
@@ -93,6 +93,8 @@ def with_slope(forward: Callable[..., Any], *slopes: Callable[..., Any] | None) 
             total = jnp.zeros(ans.shape, ans.dtype if jnp.issubdtype(ans.dtype, jnp.inexact) else jax.dtypes.float0)
         return ans, total
 
+    # Tangents that are zero by structure cost nothing: their slopes are not even traced.
+    f.defjvp(rule, symbolic_zeros=True)
     return f
 
 

@@ -44,7 +44,8 @@ def whole_or_dim(name: str, x: Any, dim: Any) -> None:
     if dim is None or dim == ():
         if x.size == 0:
             raise RuntimeError(
-                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify the reduction dim with the 'dim' argument."
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+                "Specify the reduction dim with the 'dim' argument."
             )
         return
     for d in dim if isinstance(dim, tuple) else (dim,):

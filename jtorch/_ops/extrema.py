@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
@@ -204,6 +205,12 @@ def where(condition: Any, input: Any, other: Any) -> Any:
 def where_method(input: Any, condition: Any, other: Any) -> Any:
     """The tensor where the condition holds, ``other`` elsewhere."""
     return where.fn(condition, input, other)
+
+
+@op("where(Tensor condition)", data_dependent=True, where="torch", out=False)
+def where_true(condition: Any) -> Any:
+    """The positions of the nonzero elements: one int64 vector for each dim."""
+    return tuple(i.astype(np.int64) for i in np.nonzero(np.atleast_1d(condition)))
 
 
 def _fill(input: Any, mask: Any, value: Any) -> Any:

@@ -101,9 +101,6 @@ def _check_search(sequence: Any, values: Any, right: bool, side: str | None, sor
         if right and side == "left":
             raise RuntimeError(f"{name} side and right can't be set to opposites, got side of left while right was True")
         right = right or side == "right"
-    if sequence.ndim == 0:
-        raise RuntimeError(f"{name} input value can be a scalar only when boundaries tensor dimension is 1, but we got boundaries tensor dim(0) "
-                           f"and input value's dim({values.ndim}) numel({values.size})")  # fmt: skip
     if values.ndim == 0 and sequence.ndim != 1:
         raise RuntimeError(
             f"{name} input value can be a scalar only when boundaries tensor dimension is 1, but we got boundaries tensor "

@@ -241,9 +241,8 @@ def _pinv_rule(primals: Any, tangents: Any) -> Any:
     (a, p), da = primals, tangents[0]
     out = _pinv_from(a, p)
     hp, ha = mH(p), mH(da)
-    m, n = a.shape[-2:]
     first = p @ da @ p
-    second = p @ hp @ ha - (p @ hp @ (ha @ a)) @ p if m > n or m == n else p @ hp @ (ha - (ha @ a) @ p)
+    second = p @ hp @ (ha - (ha @ a) @ p)
     third = (ha - p @ (a @ ha)) @ hp @ p
     return out, second + third - first
 

@@ -79,8 +79,6 @@ def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) ->
             raise RuntimeError(
                 f"Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: {_word(attn_mask)} and  query.dtype: {_word(query)} instead."
             )
-        if is_causal:
-            raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
     if not is_float(query):
         unsupported("softmax_lastdim_kernel_impl", query)
 

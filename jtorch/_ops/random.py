@@ -40,20 +40,23 @@ def bernoulli_compare(input, uniform, dtype):
     return cast(uniform < p, dtype)
 
 
-@op("masked_scale(Tensor input, Tensor mask, Scalar scale)", where="internal", grad_name="MulBackward0")
+@op("masked_scale(Tensor input, Tensor mask, Scalar scale)", where="internal", elementwise=True, grad_name="MulBackward0")
 def masked_scale(input, mask, scale):
     """``input * (mask * scale)``; ``mask`` is bool and broadcasts. A dropped infinity is nan, as in torch."""
     return input * jnp.where(mask, num(scale, input), jnp.zeros((), input.dtype))
 
 
-@op("masked_affine(Tensor input, Tensor mask, Scalar scale, Scalar kept, Scalar dropped)", where="internal", grad_name="AddBackward0")
+@op(
+    "masked_affine(Tensor input, Tensor mask, Scalar scale, Scalar kept, Scalar dropped)", where="internal", elementwise=True,
+    grad_name="AddBackward0",
+)  # fmt: skip
 def masked_affine(input, mask, scale, kept, dropped):
     """``input * (mask * scale) + (kept or dropped)``: alpha dropout."""
     noise = jnp.where(mask, num(scale, input), jnp.zeros((), input.dtype))
     return input * noise + jnp.where(mask, num(kept, input), num(dropped, input))
 
 
-@op("native_dropout_apply(Tensor input, Tensor mask, Scalar scale)", where="internal", grad_name="NativeDropoutBackward0")
+@op("native_dropout_apply(Tensor input, Tensor mask, Scalar scale)", where="internal", elementwise=True, grad_name="NativeDropoutBackward0")
 def native_dropout_apply(input, mask, scale):
     """``input * mask * scale``."""
     return input * mask.astype(input.dtype) * num(scale, input)
@@ -138,12 +141,16 @@ def _work(dtype: Any) -> Any:
     return np.float64 if dtype.np in (np.float64, np.complex128) else np.float32
 
 
-@op("device_random(Tensor key, Scalar offset, Scalar a, Scalar b, int[] shape, dtype dtype, str kind)", where="internal", runtime_scalars=True)
+@op(
+    "device_random(Tensor key, Scalar offset, Scalar a, Scalar b, int[] shape, dtype dtype, str kind)", where="internal",
+    runtime_scalars=True,
+)  # fmt: skip
 def device_random(key, offset, a, b, shape, dtype, kind):
     """``kind`` names a distribution; ``a`` and ``b`` are its parameters (bounds, mean and deviation, probability)."""
     k = _key(key, offset)
     if kind == "integers":
-        return cast(jax.random.randint(k, shape, lax.convert_element_type(a, np.int64), lax.convert_element_type(b, np.int64), np.int64), dtype)
+        low, high = (lax.convert_element_type(v, np.int64) for v in (a, b))
+        return cast(jax.random.randint(k, shape, low, high, np.int64), dtype)
     if kind == "permutation":
         return cast(jax.random.permutation(k, shape[0]), dtype)
     w = _work(dtype)
@@ -207,7 +214,10 @@ def device_multinomial(key, input, offset, count, replacement):
 
 # ---- Box-Muller for large fills on the host's device -----------------------------------------------------------------------
 
-_LOG = (-1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1)
+_LOG = (
+    -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1,
+    3.3333331174e-1,
+)  # fmt: skip
 _COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 _SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
 CHUNK = 1 << 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -11,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._ops._lib import accumulate_in, dim_of, dtype_of, is_complex, is_inexact
+from jtorch import _dtypes
+from jtorch._ops._lib import accumulate_in, dtype_of, is_complex, is_inexact
 from jtorch._ops._pointwise import constant, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims, count_of
 from jtorch._ops.extrema import clamp_between
-from jtorch._ops.rounding import abs as absolute
 from jtorch._registry import op
 
 # The square root whose slope at 0 is 0: a deviation of equal numbers has gradient 0 in torch.
@@ -99,81 +98,6 @@ def std_mean(input: Any, dim: Any = None, unbiased: bool = True, correction: Any
     return _std_mean(input, dim, correction if correction is not None else int(unbiased), keepdim)
 
 
-def _modulus(x: Any) -> Any:
-    return absolute.fn(x)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
-def power_norm(size: Any, p: float, axes: tuple[int, ...]) -> Any:
-    """``sum(size ** p) ** (1 / p)`` of nonnegative ``size``, axes kept; gradient 0 where the norm is 0."""
-    if p == 0:
-        return jnp.sum(size != 0, axes, keepdims=True).astype(size.dtype)
-    if p == 1:
-        return jnp.sum(size, axes, keepdims=True)
-    if p == 2:
-        return jnp.sqrt(jnp.sum(size * size, axes, keepdims=True))
-    if math.isinf(p):
-        return (jnp.max if p > 0 else jnp.min)(size, axes, keepdims=True, initial=0.0 if p > 0 else math.inf)
-    return jnp.sum(size ** constant(p, size), axes, keepdims=True) ** constant(1.0 / p, size)
-
-
-@power_norm.defjvp
-def _power_norm_rule(p: float, axes: tuple[int, ...], primals: Any, tangents: Any) -> Any:
-    (size,), (t,) = primals, tangents
-    norm = power_norm(size, p, axes)
-    if p == 0:
-        return norm, jnp.zeros_like(norm)
-    if p == 1:
-        return norm, jnp.sum(t, axes, keepdims=True)
-    if math.isinf(p):  # equal extremes share
-        mask = (size == norm).astype(size.dtype)
-        return norm, jnp.sum(t * mask, axes, keepdims=True) / jnp.sum(mask, axes, keepdims=True)
-    zero = norm == 0
-    safe = jnp.where(zero, jnp.ones_like(norm), norm)
-    if p == 2:
-        weight = size / safe
-    elif p < 1 or p < 2:
-        ratio = jnp.where(size == 0, jnp.ones_like(size), size / safe)
-        weight = jnp.where(size == 0, jnp.zeros_like(size), ratio ** constant(p - 1, size))
-    else:
-        weight = (size / safe) ** constant(p - 1, size)
-    return norm, jnp.sum(jnp.where(zero, jnp.zeros_like(t), t * weight), axes, keepdims=True)
-
-
-@op("dist(Tensor input, Tensor other, Number p=2)", promote="default", promoted=("input", "other"), out=False)
-def dist(input: Any, other: Any, p: Any) -> Any:
-    """The p-norm of the difference. RuntimeError for integers."""
-    refuse_with(
-        "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.",
-        input,
-        "b",
-    )
-    if not is_inexact(input):
-        raise RuntimeError(f"norm(): input dtype should be either floating point or complex. Got {dtype_of(input).legacy} instead.")
-    size = _modulus(accumulate_in(input - other))
-    out = power_norm(size, float(p), tuple(range(size.ndim)))
-    return out.reshape(()).astype(_real_type(input))
-
-
-@op("renorm(Tensor input, Number p, int dim, Number maxnorm)", inplace=True)
-def renorm(input: Any, p: Any, dim: int, maxnorm: Any) -> Any:
-    """Each slice along ``dim`` scaled down to a p-norm of at most ``maxnorm``."""
-    if not p > 0:
-        raise RuntimeError("renorm: non-positive-norm not supported")
-    if maxnorm < 0:
-        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm:g}")
-    if input.ndim < 2:
-        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
-    if not is_inexact(input):
-        raise RuntimeError(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {dtype_of(input).legacy}")
-    dim = dim_of(dim, input.ndim)
-    axes = tuple(a for a in range(input.ndim) if a != dim)
-    norm = power_norm(_modulus(accumulate_in(input)), float(p), axes)
-    limit = constant(maxnorm, norm)
-    factor = jnp.where(norm > limit, limit / (norm + constant(1e-7, norm)), jnp.ones_like(norm))
-    return input * factor.astype(_real_type(input))
-
-
 def _covariance(x: Any, correction: int, fweights: Any, aweights: Any) -> Any:
     if x.ndim > 2:
         raise RuntimeError(f"cov(): expected input to have two or fewer dimensions but got an input with {x.ndim} dimensions")
@@ -190,8 +114,9 @@ def _covariance(x: Any, correction: int, fweights: Any, aweights: Any) -> Any:
         weights = fweights
     if aweights is not None:
         weights = aweights if weights is None else weights.astype(aweights.dtype) * aweights
-    high = rows if is_inexact(rows) else rows.astype(np.float32)
-    high = accumulate_in(high)
+    high = accumulate_in(rows if is_inexact(rows) else rows.astype(np.float32))
+    if aweights is not None and aweights.dtype == np.float64:
+        high = high.astype(np.complex128 if is_complex(high) else np.float64)
     real = _real_type(high)
     if weights is None:
         total: Any = np.asarray(n, real)
@@ -208,7 +133,8 @@ def _covariance(x: Any, correction: int, fweights: Any, aweights: Any) -> Any:
     centred = high - mean
     scaled = centred if weights is None else centred * w
     out = jnp.matmul(centred, jnp.conj(scaled).T, precision=lax.Precision.HIGHEST) / freedom
-    out = out.astype(x.dtype if is_inexact(x) else np.float32)
+    kind = dtype_of(x) if aweights is None else _dtypes.promote_types(dtype_of(x), dtype_of(aweights))
+    out = out.astype(kind.np if kind.category >= 2 else np.float32)
     return out.reshape(()) if out.size == 1 else out
 
 
@@ -224,12 +150,15 @@ def _check_weights(n: int, fweights: Any, aweights: Any) -> None:
         if name == "aweights" and kind.category != 2:
             raise RuntimeError(f"cov(): expected aweights to have floating point dtype but got aweights with {kind.legacy} dtype")
         if w.size != n:
-            raise RuntimeError(f"cov(): expected {name} to have the same numel as there are observations in the input but got {w.size} != {n}")
+            raise RuntimeError(
+                f"cov(): expected {name} to have the same numel as there are observations in the input but got {w.size} != {n}"
+            )
 
 
-@op("cov(Tensor input, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None)", out=False, grad_name="SqueezeBackward0")
+@op("cov(Tensor input, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None)", where="internal",
+    grad_name="SqueezeBackward0")  # fmt: skip
 def cov(input: Any, correction: int, fweights: Any, aweights: Any) -> Any:
-    """The covariance of the rows (variables) over the columns (observations), optionally weighted."""
+    """The covariance of the rows (variables) over the columns (observations), optionally weighted; ``_api`` checks the weights' signs."""
     return _covariance(input, correction, fweights, aweights)
 
 

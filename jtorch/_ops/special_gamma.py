@@ -33,8 +33,12 @@ def _zeta_raw(x: Any, q: Any) -> Any:
     return lax.zeta(x, q)
 
 
-# zeta has no derivative in its first argument (torch says "not implemented").
-_zeta: Any = with_slope(_double(_zeta_raw), None, lambda _, x, q: -x * _zeta(x + 1, q))
+def _no_slope(*_: Any) -> Any:
+    # As in torch, incomplete gamma and zeta functions have no derivative in their first argument.
+    raise RuntimeError("the derivative for 'input' is not implemented")
+
+
+_zeta: Any = with_slope(_double(_zeta_raw), _no_slope, lambda _, x, q: -x * _zeta(x + 1, q))
 
 
 def _trigamma(x: Any) -> Any:
@@ -136,26 +140,20 @@ def _incomplete(upper: bool) -> Any:
         a, x = jnp.broadcast_arrays(a, x)
         return _edge(a, x, inner, upper)
 
-    # torch has no derivative in the first argument; here it is lax.igamma's own.
-    sign = -1.0 if upper else 1.0
-    return with_slope(
-        _double(values),
-        lambda _, a, x: constant(sign, x) * _double(lambda p, q: lax.igamma_grad_a(*jnp.broadcast_arrays(p, q)))(a, x),
-        _incomplete_slope(sign),
-    )
+    return with_slope(_double(values), _no_slope, _incomplete_slope(-1.0 if upper else 1.0))
 
 
 _gammainc, _gammaincc = _incomplete(False), _incomplete(True)
 
 
-@op("igamma(Tensor input, Tensor other)", promote="default", inplace=True, aliases="special.gammainc", residuals="save")
+@op("igamma(Tensor input, Tensor other)", promote="default", inplace=True, aliases="special.gammainc")
 def igamma(input: Any, other: Any) -> Any:
     """The regularised lower incomplete gamma function P(input, other)."""
     refuse("igamma_cpu", input, "bic")
     return wide(_gammainc)(input, other)
 
 
-@op("igammac(Tensor input, Tensor other)", promote="default", inplace=True, aliases="special.gammaincc", residuals="save")
+@op("igammac(Tensor input, Tensor other)", promote="default", inplace=True, aliases="special.gammaincc")
 def igammac(input: Any, other: Any) -> Any:
     """The regularised upper incomplete gamma function Q(input, other)."""
     refuse("igammac_cpu", input, "bic")
@@ -166,7 +164,7 @@ def _check_zeta(x: Any) -> None:
     refuse("zeta_cpu", x, "hc")
 
 
-@op("zeta(Tensor input, Tensor other)", promote="int_to_float", where="special", grad_name="SpecialZetaBackward0", residuals="save")
+@op("zeta(Tensor input, Tensor other)", promote="int_to_float", where="special", grad_name="SpecialZetaBackward0")
 def zeta(input: Any, other: Any) -> Any:
     """Hurwitz' zeta function: the sum of ``(k + other) ** -input``."""
     _check_zeta(input)
@@ -174,7 +172,7 @@ def zeta(input: Any, other: Any) -> Any:
 
 
 @op("zeta(Scalar self, Tensor other)", promote="int_to_float", promoted=("self", "other"), where="special",
-    grad_name="SpecialZetaBackward1", residuals="save")  # fmt: skip
+    grad_name="SpecialZetaBackward1")  # fmt: skip
 def zeta_of_number(self: Any, other: Any) -> Any:
     """Hurwitz' zeta function of a number."""
     _check_zeta(self)
@@ -182,7 +180,7 @@ def zeta_of_number(self: Any, other: Any) -> Any:
 
 
 @op("zeta(Tensor input, Scalar other)", promote="int_to_float", promoted=("input", "other"), where="special",
-    grad_name="SpecialZetaBackward2", residuals="save")  # fmt: skip
+    grad_name="SpecialZetaBackward2")  # fmt: skip
 def zeta_at_number(input: Any, other: Any) -> Any:
     """Hurwitz' zeta function with a number as shift."""
     _check_zeta(input)
@@ -231,7 +229,8 @@ def xlogy_of_number(self: Any, other: Any) -> Any:
     return _xlogy_of(self, other)
 
 
-@op("xlogy(Tensor input, Scalar other)", promoted=("input", "other"), inplace=True, aliases="special.xlogy", grad_name="XlogyBackward2", **_LOGY)
+@op("xlogy(Tensor input, Scalar other)", promoted=("input", "other"), inplace=True, aliases="special.xlogy",
+    grad_name="XlogyBackward2", **_LOGY)  # fmt: skip
 def xlogy_by_number(input: Any, other: Any) -> Any:
     """The input times the logarithm of a number."""
     return _xlogy_of(input, other)

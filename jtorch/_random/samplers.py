@@ -249,10 +249,10 @@ def _swap_rows(n: int, jumps: np.ndarray) -> np.ndarray:
     return np.array(order)
 
 
-def multinomial(generator: MT19937, p: np.ndarray, num_samples: int, replacement: bool = False) -> np.ndarray:
+def multinomial(generator: MT19937, p: np.ndarray, num_samples: int, replacement: bool = False, strides: Strides = None) -> np.ndarray:
     """``multinomial(p, num_samples, replacement)``: int64 indices, ``p`` of one or two dimensions, weights as they come."""
     if not replacement or num_samples == 1:
-        return _multinomial_by_keys(generator, p, num_samples)
+        return _multinomial_by_keys(generator, p, num_samples, strides)
     rows = p.reshape(-1, p.shape[-1])
     real = rows.astype(_F) if p.dtype.itemsize == 2 else rows
     if bool((real < 0).any()):
@@ -284,10 +284,10 @@ def _check_weights(p: np.ndarray) -> None:
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
 
 
-def _multinomial_by_keys(generator: MT19937, p: np.ndarray, num_samples: int) -> np.ndarray:
+def _multinomial_by_keys(generator: MT19937, p: np.ndarray, num_samples: int, strides: Strides) -> np.ndarray:
     """Without replacement: the largest keys ``p / q`` with exponential ``q`` (the Gumbel trick without logarithms)."""
     _check_weights(p)
-    q = exponential(generator, p.shape, p.dtype)
+    q = exponential(generator, p.shape, p.dtype, 1.0, strides)
     with np.errstate(divide="ignore", invalid="ignore"):
         keys = (p.astype(_F) / q.astype(_F)).astype(p.dtype) if p.dtype.itemsize == 2 else p / q
     if num_samples == 1:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
+
+from jtorch._namespace import torch
 
 from . import functional  # isort: skip  (the layers below take their defaults from it)
 from . import attention, common_types, grad, init, modules, parallel, parameter, utils
@@ -28,6 +31,8 @@ __all__ = [
     "utils",
     *modules.__all__,
 ]
+
+torch.nn = sys.modules[__name__]
 
 
 def factory_kwargs(kwargs: dict[str, Any] | None) -> dict[str, Any]:

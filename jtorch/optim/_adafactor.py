@@ -67,7 +67,7 @@ class Adafactor(PerParameterOptimizer):
         return state
 
     def _update_group(self, group: dict[str, Any]) -> None:
-        if any(p.grad is not None and torch.is_complex(p) for p in group["params"]):
+        if any(p.grad is not None and p.is_complex() for p in group["params"]):
             raise RuntimeError("Adafactor does not support complex parameters")
         params, grads, states = self._gather(group)
         adafactor(

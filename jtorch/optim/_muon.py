@@ -57,7 +57,7 @@ class Muon(Optimizer):
         for p in group["params"]:
             if p.grad is None:
                 continue
-            if torch.is_complex(p):
+            if p.is_complex():
                 raise RuntimeError("Muon does not support complex parameters")
             if p.grad.is_sparse:
                 raise RuntimeError("Muon does not support sparse gradients")

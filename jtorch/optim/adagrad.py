@@ -53,7 +53,7 @@ class Adagrad(PerParameterOptimizer):
 
     def _new_state(self, p: Any, grad: Any, group: dict[str, Any]) -> dict[str, Any]:
         start = self.defaults["initial_accumulator_value"]
-        value = complex(start, start) if torch.is_complex(p) else start
+        value = complex(start, start) if p.is_complex() else start
         return {
             "step": self._scalar(0.0, p, group),
             "sum": torch.full_like(p, value, memory_format=torch.preserve_format, requires_grad=False),

@@ -142,7 +142,7 @@ class LBFGS(Optimizer):
 
     def _numel(self) -> int:
         if self._numel_cache is None:
-            self._numel_cache = sum(2 * p.numel() if torch.is_complex(p) else p.numel() for p in self._params)
+            self._numel_cache = sum(2 * p.numel() if p.is_complex() else p.numel() for p in self._params)
         return self._numel_cache
 
     def _gather_flat_grad(self) -> Any:
@@ -154,13 +154,13 @@ class LBFGS(Optimizer):
                 view = p.grad.to_dense().view(-1)
             else:
                 view = p.grad.view(-1)
-            views.append(torch.view_as_real(view).view(-1) if torch.is_complex(view) else view)
+            views.append(torch.view_as_real(view).view(-1) if view.is_complex() else view)
         return torch.cat(views, 0)
 
     def _add_grad(self, step_size: Any, update: Any) -> None:
         offset = 0
         for p in self._params:
-            if torch.is_complex(p):
+            if p.is_complex():
                 p = torch.view_as_real(p)
             p.add_(update[offset : offset + p.numel()].view_as(p), alpha=step_size)
             offset += p.numel()

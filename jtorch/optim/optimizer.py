@@ -90,7 +90,7 @@ def _get_scalar_dtype(is_fused: bool | None = None) -> Any:
 
 def _device_dtype_check_for_fused(p: Any) -> None:
     supported = ["mps", "cuda", "xpu", "hpu", "cpu", "mtia", "xla"]
-    if not (p.device.type in (*supported, "tpu") and torch.is_floating_point(p)):
+    if not (p.device.type in (*supported, "tpu") and p.is_floating_point()):
         raise RuntimeError(
             "`fused=True` requires all the params to be floating point Tensors of "
             f"supported devices: {supported} but {p.dtype} and {p.device.type}"

@@ -24,7 +24,7 @@ def _check_decay(decay: float) -> None:
 
 
 def _inexact(x: Any) -> bool:
-    return torch.is_floating_point(x) or torch.is_complex(x)
+    return x.is_floating_point() or x.is_complex()
 
 
 def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable[..., None]:

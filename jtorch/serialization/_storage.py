@@ -15,7 +15,7 @@ from jtorch import _dtypes
 from jtorch._core.create import from_array
 from jtorch._core.storage import numpy_of
 from jtorch._core.tensor import alias_of
-from jtorch._core.views import aval_of, layout, read
+from jtorch._core.views import aval_of, is_contiguous, layout, read
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 
@@ -129,7 +129,7 @@ class HostStorage:
         return load_from_bytes, (storage_to_bytes(self),)
 
 
-def _order(size: Sequence[int], stride: Sequence[int]) -> tuple[int, ...] | None:
+def dense_order(size: Sequence[int], stride: Sequence[int]) -> tuple[int, ...] | None:
     """Dims from the slowest to the fastest, if elements lie without gaps or overlap; else None."""
     order = sorted(range(len(size)), key=lambda dim: (-stride[dim], dim))
     step = 1
@@ -139,16 +139,6 @@ def _order(size: Sequence[int], stride: Sequence[int]) -> tuple[int, ...] | None
                 return None
             step *= size[dim]
     return tuple(order)
-
-
-def _is_contiguous(size: Sequence[int], stride: Sequence[int]) -> bool:
-    step = 1
-    for length, at in zip(reversed(size), reversed(stride), strict=True):
-        if length != 1:
-            if at != step:
-                return False
-            step *= length
-    return True
 
 
 def tensor_of(storage: HostStorage, offset: int, size: Sequence[int], stride: Sequence[int], dtype_name: str) -> Any:
@@ -170,14 +160,14 @@ def tensor_of(storage: HostStorage, offset: int, size: Sequence[int], stride: Se
     base = storage._bases.get(dtype_name)
     if base is None:
         elements = storage.data[: total * kind.itemsize].view(kind.np)
-        order = _order(size, stride) if offset == 0 and count == total else None
+        order = dense_order(size, stride) if offset == 0 and count == total else None
         if order is None:
             base = from_array(elements)
         else:
             # The tensor that covers the storage is the base, in its own shape, so that it is no view of anything.
             inverse = sorted(range(len(order)), key=order.__getitem__)
             base = from_array(elements.reshape([size[dim] for dim in order]).transpose(inverse))
-            if not _is_contiguous(size, stride):
+            if not is_contiguous(size, stride):
                 base._s.strides = stride
         if storage.location != "cpu":
             moved = base.to(storage.location)
@@ -185,7 +175,7 @@ def tensor_of(storage: HostStorage, offset: int, size: Sequence[int], stride: Se
             base = moved
         storage._bases[dtype_name] = base
     own_size, own_stride, _ = layout(base)
-    if offset == 0 and size == tuple(own_size) and (stride == tuple(own_stride) or (count <= 1 or _is_contiguous(size, stride)) and base._s.strides is None):
+    if offset == 0 and size == tuple(own_size) and (stride == tuple(own_stride) or (count <= 1 or is_contiguous(size, stride)) and base._s.strides is None):
         return alias_of(base._s, None)
     with torch.no_grad():
         view = torch.as_strided(base, size, stride, offset)
@@ -216,7 +206,7 @@ def bytes_of(tensor: Any) -> np.ndarray:
     array = numpy_of(read(whole))
     if s.strides is not None and array.size:
         size, stride, _ = layout(whole)
-        order = _order(size, stride)
+        order = dense_order(size, stride)
         if order is not None:
             array = array.transpose(order)
         else:

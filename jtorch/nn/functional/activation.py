@@ -28,6 +28,7 @@ hardtanh_ = C_nn.hardtanh_
 leaky_relu_ = C_nn.leaky_relu_
 relu_ = torch.relu_
 selu_ = torch.selu_
+rrelu_ = torch.rrelu_
 threshold_ = torch.threshold_
 
 
@@ -63,22 +64,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 
 def rrelu(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False, inplace: bool = False) -> Tensor:
     """Leaky ReLU whose slope is drawn uniformly for each negative element in training, and their middle in evaluation."""
-    if lower > upper:
-        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound, got lower={lower} and upper={upper}")
-    if not training:
-        slope = (lower + upper) / 2
-        return C_nn.leaky_relu_(input, slope) if inplace else C_nn.leaky_relu(input, slope)
-    with torch.no_grad():
-        # torch draws for the elements <= 0 only, in order: the count must be known
-        negative = input.detach() <= 0
-        drawn = torch.empty(int(negative.sum()), dtype=torch.float64).uniform_(lower, upper)
-        noise = torch.ones_like(input).masked_scatter(negative, drawn.to(dtype=input.dtype, device=input.device))
-    return C_nn._rrelu_(input, noise) if inplace else C_nn._rrelu(input, noise)
-
-
-def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
-    """:func:`rrelu` in place."""
-    return rrelu(input, lower, upper, training, True)
+    return torch.rrelu_(input, lower, upper, training) if inplace else torch.rrelu(input, lower, upper, training)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:

@@ -123,9 +123,8 @@ def _nll(input: Tensor, target: Tensor, weight: Tensor | None, reduction: int, i
         return C_nn.nll_loss(input, target, weight, reduction, ignore_index)
     if dim == 4 or target.shape == input.shape[:1] + input.shape[2:]:
         return C_nn.nll_loss2d(input, target, weight, reduction, ignore_index)
-    n = input.size(0)
-    out = tuple(input.shape[:1]) + tuple(input.shape[2:])
-    raise RuntimeError(f"Expected target size {list(out)}, got {list(target.shape)}") if n is not None else AssertionError
+    wanted = [*input.shape[:1], *input.shape[2:]]
+    raise RuntimeError(f"Expected target size {wanted}, got {list(target.shape)}")
 
 
 def cross_entropy(
@@ -248,13 +247,7 @@ def kl_div(
         mode = 1
     else:
         mode = 2 if reduction == "batchmean" else get_enum(reduction)
-    for x in (input, target):
-        if x.is_complex():
-            raise RuntimeError("kl_div: Complex inputs not supported.")
-    for x in (input, target):
-        if not x.is_floating_point():
-            raise RuntimeError("kl_div: Integral inputs not supported.")
-    reduced = _reduce(target.exp() * (target - input) if log_target else torch.xlogy(target, target) - target * input, mode)
+    reduced = torch.kl_div(input, target, mode, log_target=log_target)
     return reduced / input.size(0) if reduction == "batchmean" and input.dim() != 0 else reduced
 
 

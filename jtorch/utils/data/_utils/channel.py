@@ -19,10 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from jtorch import _dtypes
+from jtorch._core.storage import numpy_of
+from jtorch._core.views import is_contiguous, layout, read
 from jtorch._namespace import torch
-from jtorch.serialization._storage import from_numpy, name_of
+from jtorch.serialization._storage import dense_order, name_of
 
-from .host import owned
+from .host import host_array, owned
 
 _INLINE = 1 << 14  # up to here a message fits the socket's buffer, and the sender goes on at once
 _ALIGN = 64
@@ -213,37 +216,30 @@ def _reduce(tensor: Any) -> Any:
         )
     if tensor.layout != torch.strided or tensor.device.type == "meta":
         return NotImplemented
-    kind, dtype = type(tensor), name_of(tensor.dtype)
-    plain = tensor.detach().resolve_conj()
-    device = str(plain.device)
+    kind, device = type(tensor), str(tensor.device)
+    plain = tensor.detach().resolve_conj().resolve_neg()
     if device != "cpu":
         plain = plain.cpu()
-    if dtype.startswith(("bfloat", "float8")):
-        array = plain.contiguous().reshape(-1).view(torch.uint8).numpy()
-        order = None
-    else:
-        array = plain.numpy()
-        order = None
-        if not array.flags.c_contiguous:
-            # Memory in another order of dims (channels last, transposed) keeps it; anything else becomes contiguous.
-            order = tuple(int(i) for i in np.argsort([-stride for stride in array.strides], kind="stable"))
-            if array.transpose(order).flags.c_contiguous:
-                array = array.transpose(order)
-            else:
-                order, array = None, np.ascontiguousarray(array)
+    array = host_array(plain)
+    if array is None:
+        array = numpy_of(read(plain))
+    size, stride, _ = layout(plain)
+    # Dims in another order in memory (channels last, transposed) stay so; anything else becomes contiguous.
+    order = None if is_contiguous(size, stride) else dense_order(size, stride)
+    data = np.ascontiguousarray(array if order is None else array.transpose(order)).reshape(-1).view(np.uint8)
     state = getattr(tensor, "__dict__", None) or None
-    if kind is torch.Tensor:
-        kind = None
-    return _rebuild, (array, dtype, tuple(tensor.shape), order, tensor.requires_grad, device, kind, state)
+    return _rebuild, (data, name_of(tensor.dtype), size, order, stride, tensor.requires_grad, device, None if kind is torch.Tensor else kind, state)
 
 
-def _rebuild(array: np.ndarray, dtype: str, shape: tuple[int, ...], order: Any, requires_grad: bool, device: str, kind: Any, state: Any) -> Any:
-    if dtype.startswith(("bfloat", "float8")):
-        tensor = from_numpy(array).view(getattr(torch, dtype)).reshape(shape)
-    elif order is not None:
-        tensor = torch.from_numpy(array.transpose(tuple(np.argsort(order))))
+def _rebuild(
+    data: np.ndarray, dtype: str, size: tuple[int, ...], order: Any, stride: Any, requires_grad: bool, device: str, kind: Any, state: Any
+) -> Any:
+    elements = data.view(_dtypes.ALL[dtype].np)
+    if order is None:
+        tensor = owned(elements.reshape(size))
     else:
-        tensor = owned(array)
+        tensor = owned(elements.reshape([size[dim] for dim in order]).transpose(sorted(range(len(order)), key=order.__getitem__)))
+        tensor._s.strides = stride
     if device != "cpu":
         tensor = tensor.to(device)
     if kind is not None:

@@ -7,17 +7,42 @@ from typing import Any
 
 import numpy as np
 
-from jtorch._namespace import torch
+from jtorch import _device
+from jtorch._core.create import from_array
+from jtorch._core.storage import host_view
+from jtorch._core.tensor import PLAIN
+from jtorch._core.views import aval_of, layout
+from jtorch._engine.fork import in_child
+from jtorch._engine.trace import force
 
 
 def host_array(tensor: Any) -> np.ndarray | None:
-    """The elements of a plain cpu tensor outside of any graph, not to be written; None when that would mean computing or copying."""
-    return None
+    """The elements of a plain cpu tensor outside of any graph, not to be written; None when that would mean computing."""
+    if type(tensor) not in PLAIN or tensor._edge is not None or aval_of(tensor).device is not _device.CPU:
+        return None
+    s = tensor._s
+    array = s.host
+    if array is None:
+        v = s.value
+        if v.trace is not None:
+            if not in_child():
+                return None  # stays in the trace; a worker computes on the host anyway
+            force(v)
+        array = np.asarray(v.array)
+        view = tensor._view
+        if view is None:
+            return array
+        if not array.flags.c_contiguous or s.strides is not None:
+            return None
+    elif tensor._view is None:
+        return array
+    shape, strides, offset = layout(tensor)
+    return host_view(array, shape, strides, offset, aval_of(tensor).dtype.np)
 
 
 def owned(array: np.ndarray) -> Any:
     """A tensor that takes an array over; nobody may write the array afterwards."""
-    return torch.from_numpy(array)
+    return from_array(array, device="cpu")
 
 
 allocate: Callable[[tuple[int, ...], np.dtype], np.ndarray] = np.empty

@@ -114,7 +114,6 @@ def _worker_loop(job: Job, channel: Channel) -> None:
 
 
 def _set_up(job: Job) -> None:
-    torch.set_num_threads(1)
     host.allocate = shared_empty
     seed = job.base_seed + job.worker_id
     random.seed(seed)

@@ -1,0 +1,218 @@
+"""Which public names of torch are there, and do their parameters carry torch's names and defaults?
+
+``python -m compat.surface [--write]`` prints the report, or writes docs/surface.md. What torch publishes about itself is the
+measure: ``__all__``, ``torch.overrides.get_testing_overrides()`` (a stand-in with the signature of each overridable function)
+and ``inspect.signature`` of what is written in Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import inspect
+import sys
+import types
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.overrides
+
+from compat import bridge, harness
+
+SPACES = (
+    "torch", "torch.Tensor", "torch.nn.functional", "torch.linalg", "torch.fft", "torch.special", "torch.nn", "torch.nn.init", "torch.nn.utils",
+    "torch.nn.utils.rnn", "torch.optim", "torch.optim.lr_scheduler", "torch.autograd", "torch.utils.data", "torch.random", "torch.distributions", "torch.func", "torch.amp",
+)  # fmt: skip
+GOAL = ("torch", "torch.Tensor", "torch.nn.functional", "torch.linalg", "torch.fft", "torch.special")
+# Defaults of arguments that say where and how, not what: torch's stand-ins word them loosely.
+_LOOSE = {"out", "memory_format", "layout", "device", "dtype", "generator", "requires_grad", "pin_memory", "_stacklevel"}
+
+
+@dataclass
+class Report:
+    """One namespace: how many names, which are missing, whose parameters differ."""
+
+    space: str
+    names: int = 0
+    missing: list[str] = field(default_factory=list)
+    compared: int = 0
+    parameters: dict[str, str] = field(default_factory=dict)
+    declined: list[str] = field(default_factory=list)
+
+
+def public(space: str) -> Iterator[str]:
+    """The public names of a namespace: ``__all__`` where there is one, else what its module defines and torch documents."""
+    owner = functools.reduce(getattr, space.split(".")[1:], torch)
+    listed = getattr(owner, "__all__", None)
+    overridable = {id(f) for f in _overrides()}
+    for name in sorted(set(listed) | {n for n in dir(owner) if id(_get(owner, n)) in overridable} if listed else dir(owner)):
+        value = _get(owner, name)
+        if name.startswith("_") and not (space == "torch.Tensor" and name.startswith("__") and id(value) in overridable):
+            continue
+        if value is None or isinstance(value, types.ModuleType):
+            continue
+        if not listed and space != "torch.Tensor":
+            home = getattr(value, "__module__", None) or ""
+            if home.split(".")[0] in ("typing", "collections", "enum", "warnings", "math", "functools", "importlib", "typing_extensions", "__future__"):
+                continue
+            if not callable(value) or (home.startswith("torch") and not home.startswith((space, "torch._C", "torch.functional", "torch._jit_internal")) and isinstance(value, type)):
+                continue
+        yield name
+
+
+def _get(owner: Any, name: str) -> Any:
+    try:
+        return inspect.getattr_static(owner, name) if isinstance(owner, type) else getattr(owner, name)
+    except Exception:
+        return None
+
+
+@functools.cache
+def _overrides() -> dict[Any, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.overrides.get_testing_overrides()
+
+
+def signature_of(fn: Any) -> inspect.Signature | None:
+    """torch's signature of a function, method or class, as far as torch publishes one."""
+    candidates = [fn.__init__] if isinstance(fn, type) and isinstance(fn.__init__, types.FunctionType) else [fn]
+    if isinstance(fn, types.FunctionType) or (isinstance(fn, type) and candidates[0] is not fn):
+        try:
+            return inspect.signature(candidates[0])
+        except (TypeError, ValueError):
+            return None
+    try:
+        stand_in = _overrides().get(fn)
+    except TypeError:
+        return None
+    return inspect.signature(stand_in) if stand_in is not None else None
+
+
+def accepted(fn: Any) -> tuple[dict[str, Any], bool] | None:
+    """Parameter names (with defaults) that jtorch's function takes, over all its overloads; and whether it takes any keyword."""
+    if (records := getattr(fn, "jtorch_ops", None)) is not None:
+        from jtorch._registry import REQUIRED
+
+        found: dict[str, Any] = {}
+        for record in records:
+            for s in record.signatures:
+                for p in s.params:
+                    found.setdefault(p.name, inspect.Parameter.empty if p.default is REQUIRED else p.default)
+            if record.out:
+                found["out"] = None
+        return found, False
+    try:
+        s = inspect.signature(fn.__init__ if isinstance(fn, type) else fn)
+    except (TypeError, ValueError):
+        return None
+    loose = any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in s.parameters.values())
+    return {n: p.default for n, p in s.parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}, loose
+
+
+def schema_names(fn: Any) -> set[str] | None:
+    """Parameter names by torch's operator schemas, where the function is written in C++: its stand-in's are approximate."""
+    name = getattr(fn, "__name__", "")
+    if isinstance(fn, (types.FunctionType, type)):
+        return None
+    if name.startswith("__"):
+        return set()  # operators: Python passes their arguments by position
+    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name}")
+    return {a.name for s in schemas for a in s.arguments if "Dimname" not in str(a.type)} if schemas else None
+
+
+def compare_parameters(theirs: Any, ours: Any) -> str | None:
+    """What of the parameters' names or defaults differs; None when nothing does or one side says nothing."""
+    want, have = signature_of(theirs), accepted(ours)
+    if want is None or have is None:
+        return None
+    names, loose = have
+    problems = []
+    published = schema_names(theirs)
+    if published is not None:
+        want = want.replace(parameters=[p for p in want.parameters.values() if p.name in published])
+    for name, p in want.parameters.items():
+        if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) or name in _LOOSE or name in ("self", "input", "tensor", "a", "x") or name.startswith("_"):
+            continue
+        if name not in names:
+            if not loose:
+                problems.append(f"no {name!r}")
+        elif p.default is not p.empty and names[name] is not inspect.Parameter.empty and isinstance(p.default, (int, float, str, bool, type(None))):
+            if p.default != names[name] and p.default is not None and names[name] is not None and isinstance(names[name], (int, float, str, bool)):
+                problems.append(f"{name}={names[name]!r}, torch {p.default!r}")
+    return "; ".join(problems) or None
+
+
+def report(space: str) -> Report:
+    """Compare one namespace."""
+    made = Report(space)
+    owner = functools.reduce(getattr, space.split(".")[1:], torch)
+    try:
+        ours_owner = bridge.resolve(space.partition(".")[2]) if space != "torch" else bridge.jtorch()
+    except bridge.Missing:
+        made.missing = list(public(space))
+        made.names = len(made.missing)
+        return made
+    gaps = harness.gaps("surface")
+    for name in public(space):
+        made.names += 1
+        theirs = _get(owner, name)
+        try:
+            ours = inspect.getattr_static(ours_owner, name) if isinstance(ours_owner, type) else getattr(ours_owner, name)
+        except Exception:
+            if f"{space}.{name}" in gaps:
+                made.declined.append(name)
+            else:
+                made.missing.append(name)
+            continue
+        if callable(theirs) and callable(ours):
+            made.compared += 1
+            if (problem := compare_parameters(theirs, ours)) is not None:
+                made.parameters[name] = problem
+    return made
+
+
+def document(reports: list[Report]) -> str:
+    """The report as a page."""
+    lines = ["# Surface", "", "Written by `make scoreboard`; do not edit by hand. Public names of torch 2.13.0 and whether jtorch has them, with the same parameter names.", ""]
+    lines += ["| namespace | names | there | share | parameters compared | that differ |", "|---|---|---|---|---|---|"]
+    for r in reports:
+        there = r.names - len(r.missing)
+        lines.append(f"| {r.space} | {r.names} | {there} | {there / max(1, r.names):.1%} | {r.compared} | {len(r.parameters)} |")
+    core = [r for r in reports if r.space in GOAL]
+    all_names, missing = sum(r.names for r in core), sum(len(r.missing) for r in core)
+    lines += ["", f"The six namespaces of operators together: {all_names - missing} of {all_names}, {(all_names - missing) / max(1, all_names):.1%}.", ""]
+    for r in reports:
+        if r.missing:
+            lines += [f"## Missing in {r.space}", "", ", ".join(f"`{n}`" for n in r.missing), ""]
+        if r.declined:
+            lines += [f"## Not meant for XLA in {r.space} (list of gaps)", "", ", ".join(f"`{n}`" for n in r.declined), ""]
+        if r.parameters:
+            lines += [f"## Parameters that differ in {r.space}", "", *[f"- `{n}`: {harness.cell(t)}" for n, t in sorted(r.parameters.items())], ""]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m compat.surface")
+    parser.add_argument("--write", action="store_true", help="write docs/surface.md")
+    parser.add_argument("--space", action="append", default=[], help="only this namespace (torch.linalg), in full")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    reports = [report(s) for s in (args.space or SPACES)]
+    if args.write and not args.space:
+        harness.DOCS.mkdir(exist_ok=True)
+        (harness.DOCS / "surface.md").write_text(document(reports))
+    for r in reports:
+        there = r.names - len(r.missing)
+        print(f"{r.space:28s} {there:5d} of {r.names:5d}  {there / max(1, r.names):6.1%}   parameters differ: {len(r.parameters)} of {r.compared}")
+        if args.space:
+            print("  missing:", ", ".join(r.missing))
+            print("".join(f"  {n}: {t}\n" for n, t in r.parameters.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Data loading, checkpoints and TensorBoard of jtorch beside torch's."""

@@ -1,0 +1,62 @@
+"""What happens to the engine when the process forks: the child computes on the host (see ``host.py``) and never touches XLA again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+
+from . import trace, values
+
+__all__ = ["in_child"]
+
+_child = False
+
+
+def in_child() -> bool:
+    """Whether this process was forked from one that had jtorch loaded."""
+    return _child
+
+
+def _before() -> None:
+    """Finish what is under way: a child would wait for ever for a result that only the parent's threads can bring."""
+    if _child or not values._jax_device:
+        return  # nothing has run on a device yet
+    with contextlib.suppress(Exception):
+        trace.flush("fork")
+    for array in jax.live_arrays():
+        with contextlib.suppress(Exception):
+            array.block_until_ready()
+
+
+def _in_child() -> None:
+    global _child
+    _child = True
+    from .host import execute_on_host
+
+    trace.executor = execute_on_host
+    trace.add_input = _add_input  # type: ignore[assignment]
+
+
+def _add_input(tr: Any, v: Any) -> int | None:
+    """``trace.add_input`` without moving anything to a device."""
+    if v.trace is not None:
+        trace.force(v, "thread")
+    array = v.array
+    if array.__class__ is not np.ndarray and isinstance(array, jax.core.Tracer):
+        return None
+    pos = -1 - len(tr.inputs)
+    tr.input_pos[id(v)] = pos
+    tr.inputs.append(v)
+    tr.input_bytes += v.aval.nbytes
+    return pos
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_child=_in_child)
+    # JAX warns that a forked child is likely to hang. Ours does not touch what would hang it.
+    warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called\. os\.fork\(\) is incompatible with multithreaded code, and JAX", category=RuntimeWarning)

@@ -1,0 +1,321 @@
+"""``torch.utils.checkpoint``: trade time for memory by running a part of the forward pass again during backward.
+
+Source: https://docs.pytorch.org/docs/stable/checkpoint.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, NoReturn
+
+from jtorch import _autocast
+from jtorch._core.generator import default_for
+from jtorch._core.recompute import Region, after_barrier
+from jtorch._core.tensor import Tensor, new_tensor
+from jtorch._core.views import aval_of, read
+from jtorch._engine.values import jax_devices
+from jtorch._errors import not_implemented
+from jtorch._namespace import torch
+from jtorch.autograd import Function, backward
+from jtorch.random import fork_rng, get_rng_state, set_rng_state
+
+__all__ = [
+    "CheckpointError", "CheckpointFunction", "CheckpointPolicy", "DefaultDeviceType", "GraphExecGroup", "SelectiveCheckpointContext",
+    "check_backward_validity", "checkpoint", "checkpoint_sequential", "create_selective_checkpoint_contexts", "detach_variable",
+    "get_device_states", "noop_context_fn", "set_checkpoint_debug_enabled", "set_checkpoint_early_stop", "set_device_states",
+]  # fmt: skip
+
+_ADVICE = (
+    "should be passed explicitly. Starting in PyTorch 2.9, calling checkpoint without use_reentrant will raise an exception. "
+    "use_reentrant=False is recommended, but if you need to preserve the current default behavior, you can pass use_reentrant=True. "
+    "Refer to docs for more details on the differences between the two variants."
+)
+
+
+class CheckpointError(RuntimeError):
+    """The second run of a function did not do what the first did."""
+
+
+@contextlib.contextmanager
+def _setting(table: dict[str, Any], name: str, value: Any) -> Iterator[None]:
+    before, table[name] = table[name], value
+    try:
+        yield
+    finally:
+        table[name] = before
+
+
+_settings: dict[str, Any] = {"early_stop": None, "debug": None}
+
+
+def set_checkpoint_early_stop(enable: bool) -> AbstractContextManager[None]:
+    """torch's switch for ending the second run early. Here what is not needed of it is not computed anyway."""
+    return _setting(_settings, "early_stop", enable)
+
+
+def set_checkpoint_debug_enabled(enabled: bool | None) -> AbstractContextManager[None]:
+    """torch's switch for a detailed log in :class:`CheckpointError`."""
+    return _setting(_settings, "debug", enabled)
+
+
+def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The tensors among ``inputs`` as leaves of their own, ``requires_grad`` kept."""
+    if not isinstance(inputs, tuple):
+        raise RuntimeError(f"Only tuple of tensors is supported. Got Unsupported input type: {type(inputs).__name__}")
+    return tuple(x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x for x in inputs)  # type: ignore[attr-defined]
+
+
+def check_backward_validity(inputs: Iterable[Any]) -> None:
+    """Warn when no input requires grad."""
+    if not any(x.requires_grad for x in inputs if isinstance(x, Tensor)):  # type: ignore[attr-defined]
+        warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2)
+
+
+class DefaultDeviceType:
+    """The device type whose generators are preserved when no argument is on an accelerator."""
+
+    _default_device_type: str | None = None
+
+    @staticmethod
+    def set_device_type(device: str = "cuda") -> None:
+        """Set it."""
+        DefaultDeviceType._default_device_type = device
+
+    @staticmethod
+    def get_device_type() -> str:
+        """``"cuda"`` where there is a GPU, else ``"cpu"``, unless it was set."""
+        if DefaultDeviceType._default_device_type is None:
+            DefaultDeviceType._default_device_type = "cuda" if jax_devices("cuda") else "cpu"
+        return DefaultDeviceType._default_device_type
+
+
+def _accelerators(args: Any) -> list[Any]:
+    found: list[Any] = []
+    for a in args:
+        where = aval_of(a).device if isinstance(a, Tensor) else None
+        if where is not None and where.type not in ("cpu", "meta") and where not in found:
+            found.append(where)
+    return found
+
+
+def get_device_states(*args: Any) -> tuple[list[int], list[Any]]:
+    """The indices of the accelerators among the arguments' devices, and the states of their generators."""
+    places = _accelerators(args)
+    return [where.index for where in places], [default_for(where).get_state() for where in places]
+
+
+def set_device_states(devices: list[int], states: list[Any], *, device_type: str | None = None) -> None:
+    """Set what :func:`get_device_states` gave."""
+    kind = device_type or DefaultDeviceType.get_device_type()
+    for index, state in zip(devices, states, strict=False):
+        default_for(torch.device(kind, index)).set_state(state)
+
+
+class _Surroundings:
+    """What a function may depend on besides its arguments: generators and autocast, as they are now."""
+
+    def __init__(self, preserve_rng_state: bool, args: Any) -> None:
+        self.preserve = preserve_rng_state
+        self.autocast = _autocast.snapshot()
+        self.places = _accelerators(args)
+        if preserve_rng_state:
+            self.cpu = get_rng_state()
+            self.indices, self.states = get_device_states(*args)
+
+    @contextlib.contextmanager
+    def restored(self) -> Iterator[None]:
+        """As they were, with gradients on; afterwards as they are found now."""
+        with fork_rng(devices=self.places, enabled=self.preserve), _autocast.as_in(self.autocast), torch.enable_grad():
+            if self.preserve:
+                set_rng_state(self.cpu)
+                if self.places:
+                    set_device_states(self.indices, self.states, device_type=self.places[0].type)
+            yield
+
+
+def _fresh(inputs: tuple[Any, ...], cts: Any) -> tuple[Any, ...]:
+    """The inputs as leaves behind a barrier, so that the second run is not merged with the first."""
+    at = [i for i, x in enumerate(inputs) if isinstance(x, Tensor)]
+    values = after_barrier([read(inputs[i]) for i in at], cts)
+    out = list(inputs)
+    for i, v in zip(at, values, strict=True):
+        out[i] = new_tensor(v).requires_grad_(inputs[i].requires_grad)  # type: ignore[attr-defined]
+    return tuple(out)
+
+
+class CheckpointFunction(Function):
+    """The variant with ``use_reentrant=True``: forward runs without a graph, backward runs it again and goes backward through that."""
+
+    @staticmethod
+    def forward(ctx: Any, run_function: Any, preserve_rng_state: bool, *args: Any) -> Any:
+        check_backward_validity(args)
+        ctx.run_function = run_function
+        ctx.surroundings = _Surroundings(preserve_rng_state, args)
+        ctx.inputs = [None if isinstance(a, Tensor) else a for a in args]
+        ctx.tensor_indices = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
+        ctx.save_for_backward(*[args[i] for i in ctx.tensor_indices])
+        with torch.no_grad():
+            return run_function(*args)
+
+    @staticmethod
+    def backward(ctx: Any, *args: Any) -> Any:
+        inputs = list(ctx.inputs)
+        for i, t in zip(ctx.tensor_indices, ctx.saved_tensors, strict=True):
+            inputs[i] = t
+        leaves = _fresh(tuple(inputs), [read(g) for g in args if g is not None])
+        with ctx.surroundings.restored():
+            outputs = ctx.run_function(*leaves)
+        if isinstance(outputs, Tensor):
+            outputs = (outputs,)
+        pairs = [(o, g) for o, g in zip(outputs, args, strict=True) if isinstance(o, Tensor) and o.requires_grad]  # type: ignore[attr-defined]
+        if not pairs:
+            raise RuntimeError("none of output has requires_grad=True, this checkpoint() is not necessary")
+        backward([o for o, _ in pairs], [g for _, g in pairs])
+        return (None, None, *[x.grad if isinstance(x, Tensor) else None for x in leaves])  # type: ignore[attr-defined]
+
+
+def noop_context_fn() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+    """Two contexts that do nothing."""
+    return contextlib.nullcontext(), contextlib.nullcontext()
+
+
+def checkpoint(
+    function: Callable[..., Any], *args: Any, use_reentrant: bool | None = None, context_fn: Callable[[], Any] = noop_context_fn,
+    determinism_check: str = "default", debug: bool = False, early_stop: bool = True, **kwargs: Any,
+) -> Any:  # fmt: skip
+    """``function(*args, **kwargs)``, without keeping what its operators save for backward: it runs again when backward comes to it.
+
+    ``preserve_rng_state=True`` (a keyword) gives the second run the random numbers of the first. ``context_fn`` gives a context for each
+    run. ``use_reentrant=True`` is torch's older variant: positional arguments only, ``.backward()`` only, one of the inputs must require
+    grad. CheckpointError when the second run saves other tensors than the first (``determinism_check="none"``: only another number).
+    """
+    if use_reentrant is None:
+        warnings.warn("torch.utils.checkpoint: the use_reentrant parameter " + _ADVICE, stacklevel=2)
+        use_reentrant = True
+    preserve = kwargs.pop("preserve_rng_state", True)
+    if use_reentrant:
+        if kwargs:
+            raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
+        if context_fn is not noop_context_fn or debug is not False:
+            raise ValueError("Passing `context_fn` or `debug` is only supported when use_reentrant=False.")
+        return CheckpointFunction.apply(function, preserve, *args)
+    if determinism_check not in ("default", "none"):
+        raise ValueError(f"determinism_check should be one of {['default', 'none']}, but got {determinism_check}")
+    if (_settings["debug"] if _settings["debug"] is not None else debug) and context_fn is not noop_context_fn:
+        raise ValueError("debug=True is incompatible with non-default context_fn")
+    first_context, second_context = context_fn()
+    if not torch.is_grad_enabled():
+        return function(*args, **kwargs)
+    names = tuple(kwargs)
+    inputs = (*args, *kwargs.values())
+    versions = [x._version if isinstance(x, Tensor) else None for x in inputs]  # type: ignore[attr-defined]
+    surroundings = _Surroundings(preserve, inputs)
+
+    def again(cts: Any) -> Any:
+        for x, version in zip(inputs, versions, strict=True):
+            if isinstance(x, Tensor) and x._version != version:  # type: ignore[attr-defined]
+                raise RuntimeError(
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: an input of a "
+                    f"checkpointed function is at version {x._version}; expected version {version} instead."  # type: ignore[attr-defined]
+                )
+        leaves = _fresh(inputs, cts)
+        n = len(args)
+        with surroundings.restored(), second_context:
+            return function(*leaves[:n], **dict(zip(names, leaves[n:], strict=True)))
+
+    region = Region(again, _describe if determinism_check == "default" else lambda v: None, _compare)
+    with first_context:
+        result = function(*args, **kwargs)
+    region.close(result)
+    return result
+
+
+def _describe(value: Any) -> dict[str, Any]:
+    a = value.aval
+    return {"shape": torch.Size(a.shape), "dtype": a.dtype, "device": a.device}
+
+
+def _compare(first: list[Any], second: list[Any]) -> None:
+    if len(first) != len(second):
+        raise CheckpointError(
+            "torch.utils.checkpoint: A different number of tensors was saved during the original forward and recomputation.\n"
+            f"Number of tensors saved during forward: {len(first)}\nNumber of tensors saved during recomputation: {len(second)}."
+        )
+    different = [(i, a, b) for i, (a, b) in enumerate(zip(first, second, strict=True)) if a != b]
+    if different:
+        lines = "".join(f"tensor at position {i}:\nsaved metadata: {a}\nrecomputed metadata: {b}\n" for i, a, b in different)
+        raise CheckpointError(
+            "torch.utils.checkpoint: Recomputed values for the following tensors have different metadata than during the forward pass.\n"
+            + lines
+        )
+
+
+def checkpoint_sequential(functions: Any, segments: int, input: Any, use_reentrant: bool | None = None, **kwargs: Any) -> Any:
+    """A sequence of modules or functions in ``segments`` parts, each but the last checkpointed; ``input`` goes through all of them."""
+    if use_reentrant is None:
+        warnings.warn("torch.utils.checkpoint.checkpoint_sequential: the use_reentrant parameter " + _ADVICE, stacklevel=2)
+        use_reentrant = True
+    preserve = kwargs.pop("preserve_rng_state", True)
+    if kwargs:
+        raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
+    layers = list(functions.children()) if hasattr(functions, "children") else list(functions)
+
+    def run(start: int, end: int) -> Callable[[Any], Any]:
+        def forward(x: Any) -> Any:
+            for layer in layers[start:end]:
+                x = layer(x)
+            return x
+
+        return forward
+
+    size, start = len(layers) // segments, 0
+    for start in range(0, size * (segments - 1), size):
+        input = checkpoint(run(start, start + size), input, use_reentrant=use_reentrant, preserve_rng_state=preserve)
+    return run(size * (segments - 1), len(layers))(input)
+
+
+class CheckpointPolicy(enum.Enum):
+    """What a selective checkpoint does with an operator's result."""
+
+    MUST_SAVE = 0
+    PREFER_SAVE = 1
+    MUST_RECOMPUTE = 2
+    PREFER_RECOMPUTE = 3
+    MUST_CPU_OFFLOAD = 4
+    PREFER_CPU_OFFLOAD = 5
+
+
+class SelectiveCheckpointContext:
+    """What a policy function is told about the run it is asked in."""
+
+    def __init__(self, *, is_recompute: bool, op_output: Any = None) -> None:
+        self.is_recompute = is_recompute
+        self.op_output = op_output
+
+
+def create_selective_checkpoint_contexts(policy_fn_or_list: Any, allow_cache_entry_mutation: bool = False) -> NoReturn:
+    """Not there: policies are asked about ATen operators, which jtorch does not have."""
+    not_implemented("torch.utils.checkpoint.create_selective_checkpoint_contexts", "checkpoint smaller functions instead")
+
+
+class GraphExecGroup:
+    """Marks backward calls that share one second run. Here a region that was run again keeps its values until they are freed anyway."""
+
+    _current: GraphExecGroup | None = None
+
+    def __enter__(self) -> GraphExecGroup:
+        if GraphExecGroup._current is not None:
+            raise RuntimeError(f"GraphExecGroup contexts cannot be nested. Already inside group {GraphExecGroup._current}")
+        GraphExecGroup._current = self
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        GraphExecGroup._current = None
+
+    @classmethod
+    def _get_current_group(cls) -> GraphExecGroup | None:
+        return cls._current
