@@ -118,14 +118,14 @@ def schema_names(fn: Any) -> set[str] | None:
     name = getattr(fn, "__name__", "")
     if isinstance(fn, (types.FunctionType, type)):
         return None
-    if name.startswith("__"):
-        return set()  # operators: Python passes their arguments by position
     schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name}")
     return {a.name for s in schemas for a in s.arguments if "Dimname" not in str(a.type)} if schemas else None
 
 
 def compare_parameters(theirs: Any, ours: Any) -> str | None:
     """What of the parameters' names or defaults differs; None when nothing does or one side says nothing."""
+    if getattr(theirs, "__name__", "").startswith("__"):
+        return None  # Python passes operators their arguments by position
     want, have = signature_of(theirs), accepted(ours)
     if want is None or have is None:
         return None

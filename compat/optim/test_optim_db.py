@@ -16,7 +16,7 @@ from compat import bridge
 from compat.optim.both import RECORDS, Pair, brought_back, configurations, name_of, translated
 
 CONFIGS = configurations()
-DEFAULTS = [(name, record.optim_inputs_func("cpu")[-1].kwargs, "float64" if name == "LBFGS" else "float32") for name, record in RECORDS.items()]
+DEFAULTS = [(n, r.optim_inputs_func("cpu")[-1].kwargs, "float64" if n == "LBFGS" else "float32") for n, r in RECORDS.items()]
 
 
 @pytest.fixture(autouse=True)

@@ -255,7 +255,7 @@ def _without_momentum(o: Any) -> Any:
 def test_errors(name: str) -> None:
     caught = []
     for library in map(_library, ("torch", "jtorch")):
-        with pytest.raises(Exception) as error:  # noqa: B017, PT011 - compared below
+        with pytest.raises(Exception) as error:
             ERRORS[name](library.optim.lr_scheduler, _optimizer(library))
         caught.append((error.type, str(error.value)))
     assert caught[1] == caught[0]
@@ -268,7 +268,7 @@ def test_averaged_models() -> None:
         swa = library.optim.swa_utils
         seen = []
         for options in ({}, {"avg_fn": swa.get_ema_avg_fn(0.9)}, {"multi_avg_fn": swa.get_ema_multi_avg_fn(0.9)},
-                        {"multi_avg_fn": swa.get_swa_multi_avg_fn(), "use_buffers": True}):  # fmt: skip
+                        {"multi_avg_fn": swa.get_swa_multi_avg_fn()}, {"avg_fn": swa.get_swa_avg_fn(), "use_buffers": True}):  # fmt: skip
             model = library.nn.Sequential(library.nn.Linear(2, 2), library.nn.BatchNorm1d(2))
             averaged = None
             for i in range(4):

@@ -9,6 +9,7 @@ from jtorch import _namespace
 from jtorch._engine.call import T, call_of
 from jtorch._engine.state import GRAD, state
 from jtorch._engine.values import Value, value_of
+from jtorch._ops._pointwise import C_NAMES
 from jtorch._registry import OPS, Op, Signature
 
 from . import returns
@@ -111,6 +112,8 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
         if has_override(args, kwargs):
             return override(call, args, kwargs)
         out_arg = kwargs.pop("out", None) if "out" in kwargs else None
+        if out_arg is not None and first.out == "typed" and kwargs.get("dtype") is None and isinstance(out_arg, Tensor):
+            kwargs["dtype"] = out_arg.dtype  # type: ignore[attr-defined]
         op, descriptors, flat = select(name, overloads, args, kwargs, method)
         if op.view:
             return _view(op, descriptors, flat)
@@ -127,7 +130,7 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
         if out_arg is not None:
             if not op.out:
                 raise TypeError(f"{name}() got an unexpected keyword argument 'out'")
-            return write_out(name, result, out_arg)
+            return write_out(name, result, out_arg, op.out)
         return result
 
     call.__name__ = call.__qualname__ = name
@@ -250,23 +253,30 @@ def check_cast(source: Any, target: Any) -> None:
         raise RuntimeError(f"result type {source.legacy} can't be cast to the desired output type {target.legacy}")
 
 
-def write_out(name: str, result: Any, out: Any) -> Any:
-    """Put results into the tensors given as ``out=``, resizing them as torch does."""
+def write_out(name: str, result: Any, out: Any, rule: Any = True) -> Any:
+    """Put results into the tensors given as ``out=``, resizing them as torch does. ``rule``: the operator's ``out`` option."""
     if isinstance(result, tuple):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):
             raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
         for r, o in zip(result, out, strict=True):
-            _write_one(name, r, o)
+            _write_one(name, r, o, rule)
         kind = type(result)
-        return kind(*out) if hasattr(kind, "_fields") else tuple(out)
+        return returns.return_type(f"{kind.__name__}_out", kind._fields)(*out) if hasattr(kind, "_fields") else tuple(out)
     if isinstance(out, (tuple, list)) and len(out) == 1:
         out = out[0]
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
-    return _write_one(name, result, out)
+    return _write_one(name, result, out, rule)
 
 
-def _write_one(name: str, result: Tensor, out: Tensor) -> Tensor:
+def _wrong_out(rule: str, wanted: Any, got: Any) -> str:
+    if rule != "exact":
+        return rule.format(wanted.legacy, got.legacy)
+    a, b = (C_NAMES.get(d.name, d.name) for d in (wanted, got))
+    return f"Expected out tensor to have dtype {a}, but got {b} instead"
+
+
+def _write_one(name: str, result: Tensor, out: Tensor, rule: Any) -> Tensor:
     if state.mode & GRAD and (result._edge is not None or out._edge is not None):
         if out._edge is not None or result._edge is not None:
             raise RuntimeError(
@@ -274,6 +284,8 @@ def _write_one(name: str, result: Tensor, out: Tensor) -> Tensor:
             )
     a, b = aval_of(result), aval_of(out)
     if a.dtype is not b.dtype:
+        if rule.__class__ is str and rule != "typed":
+            raise RuntimeError(_wrong_out(rule, a.dtype, b.dtype))
         check_cast(a.dtype, b.dtype)
     if a.device is not b.device:
         raise RuntimeError(f"Expected out tensor to have device {a.device}, but got {b.device} instead")

@@ -8,22 +8,28 @@ segments (``segments.py``), and equal segments share one executable. Values nobo
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from operator import itemgetter
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import SingleDeviceSharding
+from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
 from . import log, trace
 from .entry import Entry
-from .program import Program, compile_program
+from .program import Program, program_for
 from .segments import cut
 from .trace import SCALAR, Trace
+from .values import jax_device
 
 __all__ = ["execute", "stats"]
 
 # Traces ended by these are expected to come again.
+_NOTHING = nullcontext()
 _HOT = frozenset(("step", "backward", "module"))
+_KINDS = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
 _ALONE = 2  # nodes up to which a program of its own is not worth it
 
 
@@ -89,7 +95,7 @@ def execute(tr: Trace, why: str) -> None:
     arrays = [v.array for v in inputs]
     n_in = len(inputs)
     try:
-        with jax.ensure_compile_time_eval():
+        with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
             if (why in _HOT or recipe.seen > 1) and len(tr.nodes) > _ALONE:
                 results = _run_compiled(tr, recipe, key, arrays, live, donated, why)
             else:
@@ -197,12 +203,16 @@ def slots_of(groups: Any, scalars: list[Any]) -> list[Any]:
     return [np.array([scalars[i] for i in slots], kind) for kind, slots in groups]
 
 
+def _is_update(node: tuple[Any, ...]) -> bool:
+    op = node[0].call.op
+    return op is not None and op.runtime_scalars
+
+
 def _always_dynamic(nodes: list[tuple[Any, ...]]) -> set[int]:
     """Scalars of operators that say theirs change (an optimizer's learning rate and step)."""
     found: set[int] = set()
     for node in nodes:
-        op = node[0].call.op
-        if op is not None and op.runtime_scalars:
+        if _is_update(node):
             found.update(SCALAR - p for p in node[1:] if p <= SCALAR)
     return found
 
@@ -220,7 +230,8 @@ def _make_plan(tr: Trace, recipe: Recipe, live: list[int], donated: list[int], w
     place = {k: i for i, k in enumerate(needed)}
     tokens = [id(nodes[k][0]) for k in needed]
     reads = [[place[owner[p]] for p in nodes[k][1:] if p >= 0] for k in needed]
-    bounds = [0, *cut(tokens, reads), len(needed)]
+    updates = [_is_update(nodes[k]) for k in needed]
+    bounds = [0, *cut(tokens, reads, updates), len(needed)]
 
     # When each slot (inputs first, then outputs) is read for the last time, by segment.
     segment_of: dict[int, int] = {}
@@ -238,6 +249,9 @@ def _make_plan(tr: Trace, recipe: Recipe, live: list[int], donated: list[int], w
     plan = Plan()
     plan.size = n_in + len(owner)
     steps = []
+    fresh: list[Program] = []
+    # Compiled ahead, several at a time, if all inputs are on one device; a sharded program is compiled when it runs.
+    here = SingleDeviceSharding(jax_device(tr.device)) if all(len(v.array.devices()) == 1 for v in tr.inputs) else None
     for s in range(len(bounds) - 1):
         part = needed[bounds[s] : bounds[s + 1]]
         if not part:
@@ -278,11 +292,21 @@ def _make_plan(tr: Trace, recipe: Recipe, live: list[int], donated: list[int], w
                 made.append(slot)
         outs = [slot for slot in made if slot in live_slots or last_read.get(slot, -1) > s]
         dead = [slot for slot in ins if last_read.get(slot) == s and slot not in live_slots and (slot >= n_in or slot in gone)]
-        program = compile_program(
-            Program.key(body, [inside[slot] for slot in outs], _donatable(ins, dead, outs, nodes, owner, first, tr, n_in)), tr, why
-        )
+        key = Program.key(body, [inside[slot] for slot in outs], _donatable(ins, dead, outs, nodes, owner, first, tr, n_in))
+        program, new = program_for(key, why)
         slots = tuple((kind, tuple(groups[kind])) for kind in groups) or None
+        if new:
+            stats.compilations += 1
+            if here is not None:
+                given = [jax.ShapeDtypeStruct((len(of),), _KINDS[kind]) for kind, of in slots or ()]
+                for slot in ins:
+                    a = _aval(slot, nodes, owner, first, tr, n_in)
+                    given.append(jax.ShapeDtypeStruct(a.shape, a.dtype.np, sharding=here))
+                program.compile(given)
+                fresh.append(program)
         steps.append((program, _gather(ins), outs, slots, dead))
+    for program in fresh:
+        program.ready()
     plan.steps = steps
     return plan
 

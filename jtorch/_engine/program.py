@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
+from jax import lax
 
 from . import log
 
-__all__ = ["Program", "compile_program"]
+__all__ = ["Program", "program_for"]
 
 
 class Program:
@@ -18,7 +21,7 @@ class Program:
     a runtime scalar ``("s", class, number)``.
     """
 
-    __slots__ = ("body", "outs", "donated", "kinds", "run")
+    __slots__ = ("body", "outs", "donated", "kinds", "run", "_compiling")
 
     def __init__(self, body: Any, outs: Any, donated: Any) -> None:
         self.body, self.outs, self.donated = body, outs, donated
@@ -29,7 +32,19 @@ class Program:
                     kinds.append(r[1])
         self.kinds = kinds
         shift = len(kinds)
-        self.run = jax.jit(self._function(), donate_argnums=tuple(d + shift for d in donated))
+        self.run: Any = jax.jit(self._function(), donate_argnums=tuple(d + shift for d in donated))
+        self._compiling: Any = None
+
+    def compile(self, given: list[Any]) -> None:
+        """Start compiling for inputs of these shapes (``jax.ShapeDtypeStruct``); :meth:`ready` waits. Tracing happens here, XLA works in another thread."""
+        lowered = self.run.lower(*given)
+        self._compiling = _pool().submit(lowered.compile)
+
+    def ready(self) -> None:
+        """Wait for the executable, if it is being compiled."""
+        pending, self._compiling = self._compiling, None
+        if pending is not None:
+            self.run = pending.result()
 
     @staticmethod
     def key(body: list[Any], outs: list[int], donated: tuple[int, ...]) -> Any:
@@ -40,6 +55,7 @@ class Program:
 
         def segment(*args: Any) -> list[Any]:
             packed = dict(zip(kinds, args, strict=False))
+            unpacked: dict[Any, Any] = {}
             ins = args[len(kinds) :]
             vals: list[Any] = []
             for entry, *refs in body:
@@ -50,7 +66,10 @@ class Program:
                     elif r[0] == "c":
                         given.append(r[2])
                     else:
-                        given.append(packed[r[1]][r[2]])
+                        x = unpacked.get(r)
+                        if x is None:
+                            x = unpacked[r] = lax.index_in_dim(packed[r[1]], r[2], keepdims=False)
+                        given.append(x)
                 out = entry.call.apply(*given)
                 if entry.out is not None:
                     vals.append(out)
@@ -62,15 +81,20 @@ class Program:
 
 
 _programs: dict[Any, Program] = {}
+_workers: list[ThreadPoolExecutor] = []
 
 
-def compile_program(key: Any, tr: Any, why: str) -> Program:
-    """The program with this structure; XLA compiles it when it first runs."""
+def _pool() -> ThreadPoolExecutor:
+    if not _workers:
+        _workers.append(ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), "jtorch-compile"))
+    return _workers[0]
+
+
+def program_for(key: Any, why: str) -> tuple[Program, bool]:
+    """The program with this structure, and whether it is new (and must be compiled)."""
     found = _programs.get(key)
-    if found is None:
-        from .executor import stats
-
-        stats.compilations += 1
-        log.compiling(key, why)
-        found = _programs[key] = Program(*key)
-    return found
+    if found is not None:
+        return found, False
+    log.compiling(key, why)
+    found = _programs[key] = Program(*key)
+    return found, True

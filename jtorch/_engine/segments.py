@@ -7,6 +7,7 @@ where its structure repeats (the layers of a model, forward, backward and update
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,22 +15,35 @@ __all__ = ["cut"]
 
 SHORT = 90  # nodes that are one program whatever their structure
 LONG = 320  # nodes without repetition that are still one program
+_LEAST = 8  # a run of updates, or between updates, shorter than this is no piece of its own
 UNIT = 24  # a repetition shorter than this is joined with its neighbours
 
 
-def cut(tokens: Sequence[int], reads: Sequence[Sequence[int]]) -> list[int]:
+def cut(tokens: Sequence[int], reads: Sequence[Sequence[int]], updates: Sequence[bool]) -> list[int]:
     """Boundaries (starts of segments after the first) for nodes with these tokens; ``reads[i]`` are the nodes that node i reads.
 
-    Equal tokens mean equal operators on equal avals.
+    Equal tokens mean equal operators on equal avals. ``updates`` marks an optimizer's updates: they depend on nothing but a gradient each, so
+    nothing is lost by cutting them finely, and their kernels are what is compiled again and again.
     """
     n = len(tokens)
     if n <= SHORT:
         return []
     t = np.asarray(tokens)
+    kind = np.asarray(updates, bool)
     cuts: list[int] = []
     crossing = _crossing(n, reads)
-    _divide(t, 0, n, crossing, cuts)
+    borders = [0, *(np.flatnonzero(kind[1:] != kind[:-1]) + 1).tolist(), n]
+    for a, b in zip(borders, borders[1:], strict=False):
+        if b - a < _LEAST:
+            continue
+        cuts += (a, b)
+        _divide(t, a, b, crossing, cuts, _Sizes(16, 4) if kind[a] else _Sizes(SHORT // 2, UNIT))
     return sorted(set(c for c in cuts if 0 < c < n))
+
+
+class _Sizes(NamedTuple):
+    short: int  # a piece that is not looked into
+    unit: int  # the least length of a segment that repeats
 
 
 def _crossing(n: int, reads: Sequence[Sequence[int]]) -> np.ndarray:
@@ -45,16 +59,16 @@ def _crossing(n: int, reads: Sequence[Sequence[int]]) -> np.ndarray:
     return np.cumsum(delta)[: n + 1]
 
 
-def _divide(t: np.ndarray, start: int, end: int, crossing: np.ndarray, cuts: list[int]) -> None:
-    if end - start <= SHORT // 2:
+def _divide(t: np.ndarray, start: int, end: int, crossing: np.ndarray, cuts: list[int], sizes: _Sizes) -> None:
+    if end - start <= sizes.short:
         return
-    found = _repetition(t[start:end])
+    found = _repetition(t[start:end], sizes)
     if found is None:
         _chop(start, end, crossing, cuts)
         return
     first, period, times = found
     first += start
-    unit = period * max(1, -(-UNIT // period))
+    unit = period * max(1, -(-sizes.unit // period))
     spare = period * times - unit * (period * times // unit)
     # The phase is free as long as whole units fit: take the one that cuts the fewest values.
     count = (period * times) // unit
@@ -68,11 +82,11 @@ def _divide(t: np.ndarray, start: int, end: int, crossing: np.ndarray, cuts: lis
         count -= 1
     bounds = [first + k * unit for k in range(count + 1)]
     cuts += bounds
-    _divide(t, start, bounds[0], crossing, cuts)
-    _divide(t, bounds[-1], end, crossing, cuts)
+    _divide(t, start, bounds[0], crossing, cuts, sizes)
+    _divide(t, bounds[-1], end, crossing, cuts, sizes)
 
 
-def _repetition(t: np.ndarray) -> tuple[int, int, int] | None:
+def _repetition(t: np.ndarray, sizes: _Sizes) -> tuple[int, int, int] | None:
     """(first, period, times) of the run of equal blocks that covers most of ``t``; the shortest period among equals. None if little repeats."""
     n = len(t)
     best: tuple[int, int, int] | None = None
@@ -88,9 +102,9 @@ def _repetition(t: np.ndarray) -> tuple[int, int, int] | None:
         if run < period:
             continue
         times = run // period + 1
-        if times * period > covered + (0 if best is None else best[1] // 2) and times * period >= UNIT:
+        if times * period > covered + (0 if best is None else best[1] // 2) and times * period >= sizes.unit:
             best, covered = (int(starts[k]), period, times), times * period
-    return best if covered >= min(n // 3, SHORT) else None
+    return best if covered >= min(n // 3, 2 * sizes.short) else None
 
 
 def _chop(start: int, end: int, crossing: np.ndarray, cuts: list[int]) -> None:

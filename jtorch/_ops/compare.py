@@ -188,14 +188,14 @@ def isfinite(input: Any) -> Any:
     return jnp.isfinite(input) if is_inexact(input) else jnp.ones(input.shape, bool)
 
 
-@op("isposinf(Tensor input)", elementwise=True)
+@op("isposinf(Tensor input)", elementwise=True, out="isposinf does not support non-boolean outputs.")
 def isposinf(input: Any) -> Any:
     """True for +inf. RuntimeError for complex numbers."""
     refuse_with("isposinf does not support complex inputs.", input, "c")
     return input == np.inf if is_float(input) else jnp.zeros(input.shape, bool)
 
 
-@op("isneginf(Tensor input)", elementwise=True)
+@op("isneginf(Tensor input)", elementwise=True, out="isneginf does not support non-boolean outputs.")
 def isneginf(input: Any) -> Any:
     """True for -inf. RuntimeError for complex numbers."""
     refuse_with("isneginf does not support complex inputs.", input, "c")

@@ -92,6 +92,9 @@ def min_dim(input: Any, dim: int, keepdim: bool) -> Any:
     return _along(jnp.min, "min", input, dim, keepdim)
 
 
+_SAME_TYPE = "Expected the dtype for input and out to match, but got {0} for input's dtype and {1} for out's dtype."
+
+
 def _over_dims(fn: Any, name: str, x: Any, dim: Any, keepdim: bool) -> Any:
     check_dims(dim, x)
     axes = axes_of(dim, x)
@@ -100,19 +103,19 @@ def _over_dims(fn: Any, name: str, x: Any, dim: Any, keepdim: bool) -> Any:
     return _reduced(fn, x, axes, keepdim)
 
 
-@op("amax(Tensor input, int[1] dim=(), bool keepdim=False)")
+@op("amax(Tensor input, int[1] dim=(), bool keepdim=False)", out=_SAME_TYPE)
 def amax(input: Any, dim: Any, keepdim: bool) -> Any:
     """The largest over dims; ties share the gradient."""
     return _over_dims(jnp.max, "amax", input, dim, keepdim)
 
 
-@op("amin(Tensor input, int[1] dim=(), bool keepdim=False)")
+@op("amin(Tensor input, int[1] dim=(), bool keepdim=False)", out=_SAME_TYPE)
 def amin(input: Any, dim: Any, keepdim: bool) -> Any:
     """The smallest over dims; ties share the gradient."""
     return _over_dims(jnp.min, "amin", input, dim, keepdim)
 
 
-@op("aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (min, max)")
+@op("aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (min, max)", out="exact")
 def aminmax(input: Any, dim: int | None, keepdim: bool) -> Any:
     """Smallest and largest at once."""
     if input.ndim > 64:
@@ -147,13 +150,13 @@ def _place(fn: Any, name: str, x: Any, dim: int | None, keepdim: bool) -> Any:
     return jnp.expand_dims(index, dim) if keepdim else index
 
 
-@op("argmax(Tensor input, int? dim=None, bool keepdim=False)")
+@op("argmax(Tensor input, int? dim=None, bool keepdim=False)", out="exact")
 def argmax(input: Any, dim: int | None, keepdim: bool) -> Any:
     """Where the largest element first stands, in the flattened tensor or along a dim (int64)."""
     return _place(jnp.max, "argmax", input, dim, keepdim)
 
 
-@op("argmin(Tensor input, int? dim=None, bool keepdim=False)")
+@op("argmin(Tensor input, int? dim=None, bool keepdim=False)", out="exact")
 def argmin(input: Any, dim: int | None, keepdim: bool) -> Any:
     """Where the smallest element first stands, in the flattened tensor or along a dim (int64)."""
     return _place(jnp.min, "argmin", input, dim, keepdim)

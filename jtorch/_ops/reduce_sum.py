@@ -31,19 +31,19 @@ def _summed(x: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     return out.astype(x.dtype)
 
 
-@op("sum(Tensor input, *, dtype? dtype=None)")
+@op("sum(Tensor input, *, dtype? dtype=None)", out="typed")
 def sum(input: Any, dtype: Dtype | None) -> Any:
     """The sum of all elements; integers and bools in int64."""
     return _summed(input, None, False, dtype)
 
 
-@op("sum(Tensor input, int[1]? dim, bool keepdim=False, *, dtype? dtype=None)", grad_name="SumBackward1")
+@op("sum(Tensor input, int[1]? dim, bool keepdim=False, *, dtype? dtype=None)", out="typed", grad_name="SumBackward1")
 def sum_dim(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The sum over dims (all of them for None or ())."""
     return _summed(input, dim, keepdim, dtype)
 
 
-@op("nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)")
+@op("nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", out="typed")
 def nansum(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The sum with nan counted as 0. RuntimeError for complex numbers."""
     refuse_with("nansum on CPU does not support complex inputs", input, "c")
@@ -135,13 +135,13 @@ def _product(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Dtype | None) 
     return (jnp.expand_dims(out, axis) if keepdim else out).astype(x.dtype)
 
 
-@op("prod(Tensor input, *, dtype? dtype=None)")
+@op("prod(Tensor input, *, dtype? dtype=None)", out="typed")
 def prod(input: Any, dtype: Dtype | None) -> Any:
     """The product of all elements; integers and bools in int64."""
     return _product(input, tuple(range(input.ndim)), False, dtype)
 
 
-@op("prod(Tensor input, int dim, bool keepdim=False, *, dtype? dtype=None)", grad_name="ProdBackward1")
+@op("prod(Tensor input, int dim, bool keepdim=False, *, dtype? dtype=None)", out="typed", grad_name="ProdBackward1")
 def prod_dim(input: Any, dim: int, keepdim: bool, dtype: Dtype | None) -> Any:
     """The product along one dim."""
     dim = dim_of(dim, input.ndim)
@@ -152,6 +152,9 @@ def _asked(which: Any, x: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
     # Of uint8, torch answers in uint8.
     out = which(x if x.dtype == np.bool_ else x != 0, axes, keepdims=keepdim)
     return out.astype(np.uint8) if x.dtype == np.uint8 else out
+
+
+_BOOL_OUT = "@ only supports bool tensor for result, got: {1}"
 
 
 def _one_axis(dim: int, x: Any) -> tuple[int, ...]:
@@ -165,13 +168,13 @@ def _some_axes(dim: Any, x: Any) -> tuple[int, ...]:
     return axes_of(dim, x) if dim is None or dim else ()
 
 
-@op("all(Tensor input)")
+@op("all(Tensor input)", out=_BOOL_OUT.replace("@", "all"))
 def all(input: Any) -> Any:
     """True when no element is zero."""
     return _asked(jnp.all, input, tuple(range(input.ndim)), False)
 
 
-@op("all(Tensor input, int dim, bool keepdim=False)")
+@op("all(Tensor input, int dim, bool keepdim=False)", out=_BOOL_OUT.replace("@", "all"))
 def all_dim(input: Any, dim: int, keepdim: bool) -> Any:
     """True where no element along a dim is zero."""
     return _asked(jnp.all, input, _one_axis(dim, input), keepdim)
@@ -183,13 +186,13 @@ def all_dims(input: Any, dim: Any, keepdim: bool) -> Any:
     return _asked(jnp.all, input, _some_axes(dim, input), keepdim)
 
 
-@op("any(Tensor input)")
+@op("any(Tensor input)", out=_BOOL_OUT.replace("@", "any"))
 def any(input: Any) -> Any:
     """True when an element is nonzero."""
     return _asked(jnp.any, input, tuple(range(input.ndim)), False)
 
 
-@op("any(Tensor input, int dim, bool keepdim=False)")
+@op("any(Tensor input, int dim, bool keepdim=False)", out=_BOOL_OUT.replace("@", "any"))
 def any_dim(input: Any, dim: int, keepdim: bool) -> Any:
     """True where an element along a dim is nonzero."""
     return _asked(jnp.any, input, _one_axis(dim, input), keepdim)

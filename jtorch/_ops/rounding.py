@@ -247,7 +247,8 @@ def _check_parts(real: Any, imag: Any) -> None:
         raise RuntimeError(f"Expected object of scalar type {kinds[0].legacy} but got scalar type {kinds[1].legacy} for second argument")
 
 
-@op("complex(Tensor real, Tensor imag)", elementwise=True, where="torch")
+@op("complex(Tensor real, Tensor imag)", elementwise=True, where="torch",
+    out="Expected object of scalar type {0} but got scalar type {1} for argument 'out'")  # fmt: skip
 def complex(real: Any, imag: Any) -> Any:
     """Complex numbers from their parts, which have one floating type."""
     _check_parts(real, imag)

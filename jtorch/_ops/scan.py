@@ -32,13 +32,13 @@ def _scanned(fn: Any, x: Any, dim: int, dtype: Dtype | None) -> Any:
     return fn(accumulate_in(x), dim).astype(x.dtype)
 
 
-@op("cumsum(Tensor input, int dim, *, dtype? dtype=None)", inplace=True)
+@op("cumsum(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, out="typed")
 def cumsum(input: Any, dim: int, dtype: Dtype | None) -> Any:
     """Running sums along a dim; integers in int64."""
     return _scanned(lax.cumsum, input, dim, dtype)
 
 
-@op("cumprod(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, residuals="save")
+@op("cumprod(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, out="typed", residuals="save")
 def cumprod(input: Any, dim: int, dtype: Dtype | None) -> Any:
     """Running products along a dim; integers in int64."""
     return _scanned(lax.cumprod, input, dim, dtype)
@@ -72,7 +72,7 @@ def _logcumsumexp_rule(dim: int, primals: Any, tangents: Any) -> Any:
     return y, jnp.moveaxis(jnp.sum(weight * ts[..., None, :], -1), -1, dim)
 
 
-@op("logcumsumexp(Tensor input, int dim)", residuals="save")
+@op("logcumsumexp(Tensor input, int dim)", out="expected scalar_type {0} but found {1}", residuals="save")
 def logcumsumexp(input: Any, dim: int) -> Any:
     """Running ``log(sum(exp(input)))`` along a dim."""
     dim = dim_of(dim, input.ndim)
@@ -117,13 +117,13 @@ def _normalized(fn: Any, kernel: str, x: Any, dim: int, dtype: Dtype | None) -> 
     return fn(accumulate_in(x), dim).astype(x.dtype)
 
 
-@op("softmax(Tensor input, int dim, dtype? dtype=None)", aliases="special.softmax")
+@op("softmax(Tensor input, int dim, dtype? dtype=None)", out="exact", aliases="special.softmax")
 def softmax(input: Any, dim: int, dtype: Dtype | None) -> Any:
     """Exponentials along a dim, divided by their sum. Floating point only."""
     return _normalized(_softmax, "softmax", input, dim, dtype)
 
 
-@op("log_softmax(Tensor input, int dim, dtype? dtype=None)", aliases="special.log_softmax")
+@op("log_softmax(Tensor input, int dim, dtype? dtype=None)", out="exact", aliases="special.log_softmax")
 def log_softmax(input: Any, dim: int, dtype: Dtype | None) -> Any:
     """The logarithm of softmax, computed without underflow."""
     return _normalized(_log_softmax, "log_softmax", input, dim, dtype)
@@ -206,9 +206,9 @@ def diff(input: Any, n: int, dim: int, prepend: Any, append: Any) -> Any:
                     f"diff expects the shape of tensor to prepend or append to match that of input except along the differencing "
                     f"dimension; input.size({i}) = {b}, but got tensor.size({i}) = {a}"
                 )
+    if n == 0:  # the input alone, whatever is to be put around it
+        return input
     x = jnp.concatenate([p for p in (prepend, input, append) if p is not None], dim)
-    if n == 0:
-        return x
     for _ in range(min(n, x.shape[dim])):
         high, low = lax.slice_in_dim(x, 1, None, axis=dim), lax.slice_in_dim(x, 0, max(x.shape[dim] - 1, 0), axis=dim)
         x = high ^ low if is_bool(x) else high - low

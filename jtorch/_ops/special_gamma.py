@@ -28,9 +28,43 @@ def _digamma_raw(x: Any) -> Any:
     return jnp.where((x < 0) & (x == jnp.floor(x)), jnp.full_like(x, math.nan), out)
 
 
+# (2k)! / B_2k, the denominators of the Euler-Maclaurin remainder (https://dlmf.nist.gov/25.11.E28).
+_BERNOULLI = (
+    (1, 6), (-1, 30), (1, 42), (-1, 30), (5, 66), (-691, 2730), (7, 6), (-3617, 510), (43867, 798), (-174611, 330), (854513, 138),
+    (-236364091, 2730),
+)  # fmt: skip
+_REMAINDER = tuple(math.factorial(2 * k) * b / a for k, (a, b) in enumerate(_BERNOULLI, 1))
+
+
 def _zeta_raw(x: Any, q: Any) -> Any:
+    """The sum of (q + k) ** -x: at least ten terms and all up to q + k = 9, then Euler and Maclaurin's remainder."""
     x, q = jnp.broadcast_arrays(x, q)
-    return lax.zeta(x, q)
+
+    def going(state: Any) -> Any:
+        i, at, _ = state
+        return (i < 9) | jnp.any(at <= 9)
+
+    def add(state: Any) -> Any:
+        i, at, total = state
+        more = (i < 9) | (at <= 9)
+        at = jnp.where(more, at + 1, at)
+        return i + 1, at, jnp.where(more, total + at**-x, total)
+
+    # A pole or an undefined power would keep the loop running: such places are answered below.
+    undefined = (q <= 0) & ((q == jnp.floor(q)) | (x != jnp.floor(x)))
+    start = jnp.where(undefined | ~(q > -1e7), jnp.ones_like(q), q)
+    _, at, total = lax.while_loop(going, add, (jnp.asarray(np.int32(0)), start, start**-x))
+    power = at**-x
+    total = total + power * at / (x - 1) - 0.5 * power
+    factor = x
+    for k, denominator in enumerate(_REMAINDER):
+        power = power / at
+        total = total + factor * power / denominator
+        factor = factor * (x + 2 * k + 1) * (x + 2 * k + 2)
+        power = power / at
+    pole = (q <= 0) & (q == jnp.floor(q))
+    total = jnp.where(undefined, jnp.where(pole, math.inf, math.nan), total)
+    return jnp.where(x == 1, math.inf, jnp.where(x < 1, math.nan, total))
 
 
 def _no_slope(*_: Any) -> Any:
@@ -42,11 +76,17 @@ _zeta: Any = with_slope(_double(_zeta_raw), _no_slope, lambda _, x, q: -x * _zet
 
 
 def _trigamma(x: Any) -> Any:
-    # Reflected below 1/2, where the series does not hold.
+    """Reflected below 1/2, raised by six, then the asymptotic series; in the input's own precision, as torch does it."""
     left = x < 0.5
-    right = _zeta(jnp.full_like(x, 2), jnp.where(left, 1 - x, x))
+    y = jnp.where(left, 1 - x, x)
+    total = jnp.zeros_like(x)
+    for _ in range(6):
+        total = total + 1 / (y * y)
+        y = y + 1
+    z = 1 / (y * y)
+    total = total + (1 + 1 / (2 * y) + z * (1 / 6 - z * (1 / 30 - z * (1 / 42)))) / y
     sine = jnp.sin(constant(math.pi, x) * jnp.where(left, x, jnp.full_like(x, 0.5)))
-    return jnp.where(left, constant(math.pi**2, x) / (sine * sine) - right, right)
+    return jnp.where(left, constant(math.pi**2, x) / (sine * sine) - total, total)
 
 
 def _polygamma_values(n: int, x: Any) -> Any:
@@ -63,7 +103,7 @@ def _next_order(n: int) -> Any:
     return lambda _, x: _polygamma_values(n + 1, x)
 
 
-_trigamma_smooth: Any = with_slope(_double(_trigamma), _next_order(1))
+_trigamma_smooth: Any = with_slope(_trigamma, _next_order(1))
 _digamma: Any = with_slope(_double(_digamma_raw), _next_order(0))
 _lgamma: Any = with_slope(_double(lambda x: lax.lgamma(x)), lambda _, x: _digamma(x))
 

@@ -42,7 +42,7 @@ class Op:
             raise ValueError(f"{self.name}: promote={self.promote!r} is not one of {PROMOTIONS}")
         self.promoted: tuple[str, ...] | None = options.pop("promoted", None)
         self.inplace: bool = options.pop("inplace", False)
-        self.out: bool = options.pop("out", True)
+        self.out: bool | str = options.pop("out", True)
         self.elementwise: bool = options.pop("elementwise", self.promote is not None)
         self.aliases: tuple[str, ...] = tuple(options.pop("aliases", "").split())
         self.grad_name: str = options.pop("grad_name", None) or _camel(self.name) + "Backward0"
@@ -82,7 +82,9 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
                 they are). Comparisons use "default" and return bool.
     promoted:   names of the parameters that take part; default: every ``Tensor``, ``Tensor?``, ``Tensor|Scalar`` and ``Tensor[]``.
     inplace:    also give ``name_`` (the method, and ``torch.name_`` where ``where`` has "torch").
-    out:        the function takes ``out=`` (default True for namespaces other than nn.functional).
+    out:        the function takes ``out=`` (default True for namespaces other than nn.functional). ``"typed"``: ``dtype`` is the
+                out tensor's unless given; ``"exact"``: the out tensor must have the result's type; a text with {0} and {1}
+                (the types' names): the same, with that message.
     elementwise: the result is laid out as its inputs are (default: promote is given).
     aliases:    further public names, ``"absolute special.foo"``; a bare name goes to the same namespaces.
     grad_name:  ``grad_fn``'s class name where it is not ``<Camel>Backward0``.
