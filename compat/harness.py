@@ -288,9 +288,14 @@ def main_loop(section: str, names: list[str], every: list[str], command: list[st
     begin, known = time.perf_counter(), gaps(section)
     shown = 0
 
+    merged = load(section) if args.write else {}
+
     def seen(r: Record) -> None:
         nonlocal shown
         shown += 1
+        merged[r.name] = r
+        if args.write and shown % 25 == 0:  # a long run that is cut off keeps what it had
+            write(section, merged, every, args.settings)
         if args.verbose or r.status != "pass" or len(names) <= 40:
             print(f"[{shown}/{len(names)}] {r.name:48s} {r.status:8s} {r.seconds:6.1f}s  {', '.join(r.failures())}", flush=True)
         if args.verbose:
@@ -311,7 +316,6 @@ def main_loop(section: str, names: list[str], every: list[str], command: list[st
     if stale:
         print(f"on the list of gaps, but passing (strike them off {GAPS.name}): {', '.join(stale)}")
     if args.write:
-        merged = load(section) | {r.name: r for r in records}
         write(section, merged, every, args.settings)
         print(f"wrote {BOARD.relative_to(ROOT)}/{section}.json and docs/scoreboard.md")
     bad = [r for r in records if r.status not in ("pass", "skip") and r.name not in known]

@@ -12,7 +12,7 @@ Tensor = Any
 
 def _run(input, weight, bias, running_mean, running_var, training, momentum, eps):
     out, mean, rstd, new_mean, new_var = C_nn._batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
-    if training:
+    if training and input.numel():  # an empty batch tells nothing, and torch leaves the statistics alone
         with torch.no_grad():
             if running_mean is not None:
                 running_mean.copy_(new_mean)

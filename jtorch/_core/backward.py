@@ -12,6 +12,7 @@ from jtorch._engine.trace import record_multi
 from jtorch._engine.values import Value
 from jtorch._registry import lookup
 
+from . import cutting
 from .node import AccumulateGrad, Node, OpNode
 from .tensor import Tensor, new_tensor
 from .views import aval_of, read
@@ -336,6 +337,7 @@ def root_of(t: Tensor) -> tuple[Any, int]:
 def backward(tensors: list[Tensor], grads: list[Any], retain: bool | None, create: bool, inputs: list[Tensor] | None) -> None:
     """``torch.autograd.backward`` after its arguments were looked at."""
     retain = create if retain is None else retain
+    cutting.backward_started()
     roots = [_root(t, i) for i, t in enumerate(tensors)]
     seeds = [_seed(t, g, create) for t, g in zip(tensors, grads, strict=True)]
     where = None

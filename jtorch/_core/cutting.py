@@ -1,16 +1,20 @@
-"""When a trace is run though nobody asked: at places that recur, once enough is pending."""
+"""When a trace is run though nobody asked: at places that recur, once enough is pending.
+
+A cut at a fixed count of nodes would drift against the loop's period, and no two traces would be alike.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from jtorch._engine import trace as _trace
+from jtorch._engine.segments import repetition
 from jtorch._engine.state import state
 
-__all__ = ["LIMIT", "step_done", "backward_started", "module_done", "at_limit"]
+__all__ = ["LIMIT", "step_done", "backward_started", "module_called", "at_limit"]
 
-LIMIT = 12000  # outputs; no trace grows beyond
-ENOUGH = 400  # nodes that are worth running when the outermost module returns
+LIMIT = 8000  # outputs; no trace grows beyond
+ENOUGH = 400  # nodes that are worth running when the outermost module is called again
 BYTES = 1 << 30  # pending inputs that are
 
 
@@ -19,18 +23,31 @@ def step_done() -> None:
     _trace.flush("step")
 
 
-def backward_started(root_trace: Any) -> None:
-    """A second backward in one trace: a loop without optimizer. Run what came before its forward... as one recurring piece."""
-
-
-def module_done() -> None:
-    """The outermost module call returned."""
+def backward_started() -> None:
+    """``backward()`` was called. If the trace holds another backward already, this loop has no optimizer (or accumulates): run what is there."""
     tr = state.trace
-    if len(tr.nodes) > ENOUGH or tr.input_bytes > BYTES:
-        if not state.mode & 1:
-            _trace.flush("module")
+    if tr.backwards:
+        _trace.flush("backward")
+        tr = state.trace
+    tr.backwards += 1
+
+
+def module_called(module: Any) -> None:
+    """A module is called outside of any graph (evaluation, generation). The module that began the trace marks the loop's period."""
+    tr = state.trace
+    if tr.root == 0:
+        tr.root = id(module)
+    elif tr.root == id(module) and (len(tr.nodes) > ENOUGH or tr.input_bytes > BYTES):
+        _trace.flush("module")
+        state.trace.root = id(module)
 
 
 def at_limit() -> None:
-    """The trace is as long as it may be."""
-    _trace.flush("limit")
+    """The trace is as long as it may be: run whole periods of what repeats in it, so that the next trace begins where this one did."""
+    tr = state.trace
+    found = repetition([id(node[0]) for node in tr.nodes])
+    if found is None:
+        _trace.flush("limit")
+        return
+    first, period, times = found
+    _trace.run_prefix(first + period * times, "limit")

@@ -118,8 +118,8 @@ class OpNode(Node):
 
     def check(self, cts: Any = ()) -> None:
         """RuntimeError if what backward needs was freed or written in place since. What a checkpoint forgot is computed again."""
-        if self.saved.__class__ is not tuple and self.saved is not None:
-            self.saved.fill(cts)
+        while self.saved.__class__ is not tuple and self.saved is not None:
+            self.saved = self.saved.fill(self, cts)
         if self.saved is None:
             raise RuntimeError(
                 "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "

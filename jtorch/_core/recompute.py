@@ -38,8 +38,24 @@ class _Forgotten:
     def __init__(self, region: Region) -> None:
         self.region = region
 
-    def fill(self, cts: Any) -> None:
+    def fill(self, node: OpNode, cts: Any) -> Any:
+        """What ``node`` saved, or another note."""
         self.region.fill([c for c in cts if isinstance(c, Value)])
+        return node.saved
+
+
+class _Twins:
+    """Stands in a node whose twin lies in a checkpoint within this one and has forgotten its values in turn."""
+
+    __slots__ = ("twin",)
+
+    def __init__(self, twin: OpNode) -> None:
+        self.twin = twin
+
+    def fill(self, node: OpNode, cts: Any) -> Any:
+        """What the twin saved, once that is known."""
+        self.twin.check(cts)
+        return self.twin.saved
 
 
 class Region:
@@ -67,8 +83,8 @@ class Region:
         found = [[self.describe(v) for v in _values(node)] for node in twins]
         self.fail([x for saved in self.seen for x in saved], [x for saved in found for x in saved])
         for node, twin in zip(self.nodes, twins, strict=True):
-            if node.saved.__class__ is _Forgotten:
-                node.saved = twin.saved
+            if node.saved is not None:
+                node.saved = twin.saved if twin.saved.__class__ is tuple else _Twins(twin)
         self.nodes, self.seen = [], []
 
 

@@ -203,11 +203,13 @@ def add_number(tensors: list[Any], x: float) -> list[Any]:
             t += x
             out.append(t)
             continue
-        total = before + x
+        if new is None or before + x != total or new.aval is not v.aval:
+            total = before + x
+            new = _number_value(total, v.aval)
         if t._view is not None or s.host is not None:
             t.fill_(total)
         else:
-            old, new = v, _number_value(total, v.aval)
+            old = v
             s.value = new
             s.version += 1
         out.append(total)

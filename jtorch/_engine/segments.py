@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["cut"]
+__all__ = ["cut", "repetition"]
 
 SHORT = 90  # nodes that are one program whatever their structure
 LONG = 320  # nodes without repetition that are still one program
 _LEAST = 8  # a run of updates, or between updates, shorter than this is no piece of its own
+TINY = 9  # a repetition this short is no layer: calls of many small programs would cost more than they compute
 UNIT = 24  # a repetition shorter than this is joined with its neighbours
 
 
@@ -68,7 +69,8 @@ def _divide(t: np.ndarray, start: int, end: int, crossing: np.ndarray, cuts: lis
         return
     first, period, times = found
     first += start
-    unit = period * max(1, -(-sizes.unit // period))
+    least = sizes.unit if period > TINY else max(sizes.unit, SHORT)
+    unit = period * max(1, -(-least // period))
     spare = period * times - unit * (period * times // unit)
     # The phase is free as long as whole units fit: take the one that cuts the fewest values.
     count = (period * times) // unit
@@ -116,3 +118,11 @@ def _chop(start: int, end: int, crossing: np.ndarray, cuts: list[int]) -> None:
         cuts.append(at)
         start = at
     cuts.append(end)
+
+
+def repetition(tokens: Sequence[int]) -> tuple[int, int, int] | None:
+    """(first, period, times) of what repeats at the end of a long sequence; None if nothing does."""
+    found = _repetition(np.asarray(tokens), _Sizes(1, 1))
+    if found is None or found[0] + found[1] * (found[2] + 1) < len(tokens):
+        return None
+    return found

@@ -29,7 +29,7 @@ _ref = weakref.ref
 class Trace:
     """Pending nodes, the values they read, and weak references to the values they will give."""
 
-    __slots__ = ("nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes")
+    __slots__ = ("nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "root")
 
     def __init__(self, device: _device.device) -> None:
         self.nodes: list[tuple[Any, ...]] = []
@@ -39,6 +39,8 @@ class Trace:
         self.scalars: list[Any] = []
         self.device = device
         self.input_bytes = 0
+        self.backwards = 0  # backward passes that it holds
+        self.root = 0  # id of the module whose call began it
 
 
 class _State(State):
@@ -73,6 +75,56 @@ def flush(why: str = "asked") -> None:
     if tr.nodes:
         state.trace = Trace(tr.device)
         executor(tr, why)
+
+
+def run_prefix(k: int, why: str) -> None:
+    """Run the first ``k`` nodes of the current trace; the rest stays recorded, as a trace of its own."""
+    tr: Trace = state.trace
+    first, rest = Trace(tr.device), Trace(tr.device)
+    c = sum(len(node[0].outs) for node in tr.nodes[:k])
+    first.nodes, first.inputs, first.scalars = tr.nodes[:k], tr.inputs, tr.scalars
+    first.outputs = tr.outputs[:c]
+    for v in filter(None, (w() for w in first.outputs)):
+        v.trace = first
+    for node in tr.nodes[k:]:
+        refs: list[Any] = [node[0]]
+        for p in node[1:]:
+            if p >= c:
+                refs.append(p - c)
+            elif p <= SCALAR:
+                refs.append(SCALAR - len(rest.scalars))
+                rest.scalars.append(tr.scalars[SCALAR - p])
+            else:
+                v = tr.inputs[-1 - p] if p < 0 else first.outputs[p]()
+                if v is None:  # dropped by the program, but a node that stays reads it
+                    v = _pending(first, p)
+                at = rest.input_pos.get(id(v))
+                if at is None:
+                    at = rest.input_pos[id(v)] = -1 - len(rest.inputs)
+                    rest.inputs.append(v)
+                refs.append(at)
+        rest.nodes.append(tuple(refs))
+    rest.outputs = tr.outputs[c:]
+    for w in rest.outputs:
+        v = w()
+        if v is not None:
+            v.trace = rest
+            v.pos -= c
+    state.trace = rest
+    executor(first, why)
+
+
+def _pending(tr: Trace, pos: int) -> Value:
+    count = 0
+    for node in tr.nodes:
+        outs = node[0].outs
+        if pos < count + len(outs):
+            v = Value()
+            v.aval, v.array, v.trace, v.pos = outs[pos - count], None, tr, pos
+            tr.outputs[pos] = _ref(v)
+            return v
+        count += len(outs)
+    raise IndexError(pos)
 
 
 def force(v: Value, why: str = "look") -> Any:

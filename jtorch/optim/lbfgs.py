@@ -29,6 +29,10 @@ def _cubic_interpolate(
     return min(max(at, low), high)
 
 
+def _number(loss: Any) -> float:
+    return loss.item() if isinstance(loss, torch.Tensor) else float(loss)
+
+
 class _Point:
     """A trial step: position ``t``, value ``f``, gradient ``g``, slope ``s``."""
 
@@ -176,7 +180,7 @@ class LBFGS(Optimizer):
 
     def _directional_evaluate(self, closure: Callable[[], Any], x: list[Any], t: Any, d: Any) -> tuple[float, Any]:
         self._add_grad(t, d)
-        loss = float(closure())
+        loss = _number(closure())
         grad = self._gather_flat_grad()
         self._set_param(x)
         return loss, grad
@@ -214,7 +218,7 @@ class LBFGS(Optimizer):
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
         orig_loss = evaluate()
-        loss = float(orig_loss)
+        loss = _number(orig_loss)
         evals = 1
         state["func_evals"] += 1
         flat_grad = self._gather_flat_grad()
@@ -265,7 +269,7 @@ class LBFGS(Optimizer):
                 self._add_grad(t, d)
                 if n_iter != max_iter:
                     # the last evaluation would only be repeated by the next step's first
-                    loss = float(evaluate())
+                    loss = _number(evaluate())
                     flat_grad = self._gather_flat_grad()
                     done = flat_grad.abs().max() <= tolerance_grad
                     used = 1

@@ -41,7 +41,8 @@ class Optax(Optimizer):
         scheduled = any("hyperparams_states['learning_rate']" in p for p in program.paths)  # its own schedule sets the rate
         self._rate = None if scheduled else next((p for p in program.paths if ".hyperparams['learning_rate']" in p), None)
         if _KEY not in self.state:
-            leaves = _apply.call("optax_init", (len(tensors),), tuple(tensors), (program,))
+            with torch.no_grad():
+                leaves = _apply.call("optax_init", (len(tensors),), tuple(tensors), (program,))
             leaves = leaves if isinstance(leaves, (tuple, list)) else (leaves,)
             self.state[_KEY] = dict(zip(program.paths, leaves, strict=True))
         if self._rate is not None:

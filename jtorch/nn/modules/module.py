@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from jtorch._core.cutting import module_called
+from jtorch._engine.state import GRAD, state
 from jtorch._namespace import torch
 from jtorch.utils.hooks import BackwardHook
 
@@ -288,6 +290,8 @@ class Module(HooksMixin, StateMixin, TraverseMixin, ConvertMixin):
         compiled = self._compiled_call_impl
         if compiled is not None:
             return compiled(*args, **kwargs)
+        if not state.mode & GRAD:
+            module_called(self)
         return self._call_impl(*args, **kwargs)
 
     _wrapped_call_impl = __call__

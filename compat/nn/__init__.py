@@ -1,0 +1,1 @@
+"""Programs over torch.nn that run under both libraries."""
