@@ -11,10 +11,10 @@ from jtorch._namespace import torch as _torch
 globals().update({k: v for k, v in vars(_torch).items() if not k.startswith("__")})
 
 # Modules that torch imports with itself; order matters only from the bottom up.
-_EAGER = ("autograd", "random", "linalg", "fft", "special", "nn", "optim", "serialization", "utils", "overrides", "version", "backends", "cuda")
+_EAGER = ("autograd", "random", "linalg", "fft", "special", "nn", "optim", "serialization", "utils", "overrides", "version", "backends", "cuda", "amp")
 # Imported when first used.
 _LAZY = frozenset((
-    "amp", "distributions", "distributed", "func", "masked", "signal", "return_types", "types", "testing", "compiler", "export", "jit", "hub",
+    "distributions", "distributed", "func", "masked", "signal", "return_types", "types", "testing", "compiler", "export", "jit", "hub",
     "multiprocessing", "profiler", "onnx", "sparse", "fx", "quantization", "ao", "library", "storage", "futures", "accelerator", "cpu", "mps", "xpu",
 ))  # fmt: skip
 
@@ -23,6 +23,7 @@ for _name in _EAGER:
     setattr(_torch, _name, globals()[_name])
 
 __version__ = "2.13.0"
+from jtorch._install import install as install, installed as installed, uninstall as uninstall  # noqa: E402
 from jtorch.autograd import Variable as _Variable  # noqa: E402, F401
 from jtorch.version import jtorch_version as _jtorch_version  # noqa: E402, F401
 

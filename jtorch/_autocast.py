@@ -8,6 +8,7 @@
 ``float32``  floating inputs of lower precision become float32
 ``dtype``    as ``float32``, by giving the operator ``dtype=float32`` where the call does not say another
 ``promote``  floating inputs become the widest type among them
+``product``  as ``lower`` where an einsum sums over something
 ``banned``   raise: the operator is unsafe in lower precision
 ============ =================================================================================================
 """

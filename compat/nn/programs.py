@@ -109,7 +109,7 @@ def attributes_move_between_kinds(torch: Any) -> list[Any]:
     look()
     m.x = nn.Parameter(torch.ones(1))
     look()
-    m.x = nn.ReLU() if False else None
+    m.x = None
     look()
     del m.x
     m.x = nn.ReLU()
@@ -125,10 +125,6 @@ def attributes_move_between_kinds(torch: Any) -> list[Any]:
     look()
     seen.append([n for n in dir(m) if n == "x"])
     return seen
-
-
-class _Fake:
-    pass
 
 
 def _net(torch: Any) -> Any:
@@ -174,7 +170,7 @@ def load_state_dict_text(torch: Any) -> list[Any]:
         seen.append(attempt(lambda: m.load_state_dict(state if changed is None else changed, **kwargs)))
 
     load(lambda s: None)
-    load(lambda s: s.pop("a.weight") and None)
+    load(lambda s: [s.pop("a.weight")].clear())
     load(lambda s: s.update(zzz=torch.ones(1)))
     load(lambda s: s.update({"a.x.y": torch.ones(1), "c.0.w": torch.ones(1), "q.w": torch.ones(1)}))
     load(lambda s: s.update({"a.weight": torch.ones(5, 5), "a.bias": 3}))

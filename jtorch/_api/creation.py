@@ -31,6 +31,8 @@ def _size(args: tuple[Any, ...], size: Any, name: str) -> tuple[int, ...]:
             raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, but found element of type {type(x).__name__} at pos {k}")
         n = x.__index__()
         if n < 0:
+            if name == "zeros":
+                raise RuntimeError("zeros: Dimension size must be non-negative.")
             raise RuntimeError(f"Trying to create tensor with negative dimension {n}: {[int(v) for v in given]}")
         out.append(n)
     return tuple(out)

@@ -14,6 +14,7 @@ _unique = function_for("internal.unique")
 _unique_dim = function_for("internal.unique_dim")
 _unique_consecutive = function_for("internal.unique_consecutive")
 _masked_select = function_for("internal.masked_select")
+_take_along = function_for("internal.take_along")
 _repeat = function_for("internal.repeat_interleave")
 _repeat_index = function_for("internal.repeat_index")
 
@@ -67,7 +68,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, ou
         kind = str(indices.dtype.legacy)
         raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {kind}")
     if dim is None:
-        return _out("take_along_dim", torch.gather(input.reshape(-1), 0, indices.reshape(-1)), out)  # type: ignore[no-any-return]
+        return _out("take_along_dim", _take_along(input.reshape(-1), indices.reshape(-1), 0), out)  # type: ignore[no-any-return]
     if input.dim() != indices.dim():
         raise RuntimeError(
             "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
@@ -82,7 +83,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, ou
     ))  # fmt: skip
     own, theirs = list(common), list(common)
     own[dim], theirs[dim] = input.shape[dim], indices.shape[dim]
-    return _out("take_along_dim", torch.gather(input.expand(own), dim, indices.expand(theirs)), out)  # type: ignore[no-any-return]
+    return _out("take_along_dim", _take_along(input.expand(own), indices.expand(theirs), dim), out)  # type: ignore[no-any-return]
 
 
 @compose("torch Tensor")

@@ -13,6 +13,7 @@ _einsum = function_for("internal.einsum")
 _tensordot = function_for("internal.tensordot")
 _chain_matmul = function_for("internal.chain_matmul")
 _cartesian_prod = function_for("internal.cartesian_prod")
+_combinations = function_for("internal.combinations")
 _block_diag = function_for("internal.block_diag")
 
 
@@ -97,34 +98,17 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
             raise RuntimeError("meshgrid expects all tensors to have the same dtype")
         if t.dim() > 1:
             raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t}")
-    swap = indexing == "xy" and len(given) >= 2
-    if swap:
-        given = (given[1], given[0], *given[2:])
     shape = [t.numel() for t in given]
     grids = [t.reshape([-1 if d == i else 1 for d in range(len(given))]).expand(shape) for i, t in enumerate(given)]
-    if swap:
+    if indexing == "xy" and len(given) >= 2:
         grids = [g.swapdims(0, 1) for g in grids]
-        grids[0], grids[1] = grids[1], grids[0]
     return tuple(grids)
 
 
 @compose("torch")
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Tensor:
     """All sets of ``r`` elements of a vector, as rows."""
-    if input.dim() != 1:
-        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
-    if r < 0:
-        raise RuntimeError(f"Expect a non-negative number, but got {r}")
-    if r == 0:
-        return torch.empty(0, dtype=input.dtype, device=input.device)  # type: ignore[no-any-return]
-    from itertools import combinations as without
-    from itertools import combinations_with_replacement as within
-
-    rows = list((within if with_replacement else without)(range(input.numel()), r))
-    if not rows:
-        return torch.empty((0, r), dtype=input.dtype, device=input.device)  # type: ignore[no-any-return]
-    where = torch.tensor(rows, device=input.device)
-    return input[where]  # type: ignore[no-any-return]
+    return _combinations(input, r, with_replacement)  # type: ignore[no-any-return]
 
 
 @compose("torch Tensor")

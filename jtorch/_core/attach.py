@@ -16,7 +16,7 @@ from . import returns
 from .bind import Mismatch, _match, bind, no_match
 from .dispatch import apply_multi, call1, call2
 from .inplace import assign, check_writable
-from .overrides import has_override, override
+from .overrides import MODES, has_override, override
 from .tensor import PLAIN, Tensor, new_tensor
 from .viewing import take_view
 from .views import aval_of, read
@@ -72,7 +72,7 @@ def select(name: str, overloads: list[Op], args: tuple[Any, ...], kwargs: dict[s
             continue
         key, flat = _describe(op, sig, values)
         return op, key, flat
-    raise TypeError(no_match(name, [s for _, s in _signatures(overloads)], args, kwargs, method))
+    raise TypeError(no_match(name, _signatures(overloads), args, kwargs, method))
 
 
 def function_for(public: str) -> Callable[..., Any]:
@@ -92,7 +92,7 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
     def call(*args: Any, **kwargs: Any) -> Any:
         n = len(args)
         key = None
-        if n and one_tensor and args[0].__class__ in PLAIN:
+        if n and one_tensor and args[0].__class__ in PLAIN and not MODES:
             if not kwargs:
                 if n == 1:
                     if unary is not None:

@@ -187,13 +187,15 @@ def _run(run: _Pass, node: Any, buffer: dict[int, Any], mode: int) -> Any:
 
         check_anomaly(node, [run.wrap(g) for g in results if g is not None])
     if node.hooks is not None and node.hooks.post:
-        ins = tuple(None if g is None else run.wrap(g) for g in results)
+        given = iter(results)
+        mask = node._mask()
+        ins = tuple((None if (g := next(given)) is None else run.wrap(g)) if m else None for m in mask)
         outs = tuple(run.wrap(buffer[i]) if i in buffer else None for i in range(max(buffer) + 1))
         for hook in list(node.hooks.post.values()):
             new = hook(ins, outs)
             if new is not None:
                 ins = tuple(new) if isinstance(new, (tuple, list)) else (new,)
-        results = [run.unwrap(g) for g in ins]
+        results = [run.unwrap(g) for g, m in zip(ins, mask, strict=True) if m]
     return results
 
 

@@ -37,7 +37,7 @@ def bind(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], method: bool = F
             continue
         key, flat = _describe(op, sig, values)
         return key, flat, sig
-    raise TypeError(no_match(op.name, [s for s in op.signatures], args, kwargs, method))
+    raise TypeError(no_match(op.name, [(op, s) for s in op.signatures], args, kwargs, method))
 
 
 def descriptors(op: Op, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
@@ -276,12 +276,17 @@ def _list_name(v: Any) -> str:
     return type(v).__name__
 
 
-def no_match(name: str, signatures: list[Signature], args: tuple[Any, ...], kwargs: dict[str, Any], method: bool) -> str:
+def no_match(name: str, signatures: list[tuple[Op, Signature]], args: tuple[Any, ...], kwargs: dict[str, Any], method: bool) -> str:
     """torch's text when no overload takes the arguments."""
     shown = args[1:] if method else args
     got = ", ".join([_shown_type(a) for a in shown] + [f"{k}={_shown_type(v)}" for k, v in kwargs.items()])
-    lines = "".join(f" * {s.text(method)}\n" for s in signatures)
+    lines = "".join(f" * {s.text(method, _shows_out(op, s, len(signatures), method))}\n" for op, s in signatures)
     return f"{name}() received an invalid combination of arguments - got ({got}), but expected one of:\n{lines}"
+
+
+def _shows_out(op: Op, sig: Signature, overloads: int, method: bool) -> bool:
+    """The form of a reduction over everything has no ``out`` beside the one with dims."""
+    return op.out and not method and not (overloads > 1 and len(sig.positional) == 1)
 
 
 def _shown_type(v: Any) -> str:

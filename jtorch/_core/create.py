@@ -161,7 +161,7 @@ def _from_sequence(data: Any, wanted: Any = None) -> np.ndarray:
                 if isinstance(x, (list, tuple)):
                     raise ValueError(f"expected sequence of length 0 at dim {depth} (got {len(x)})")
                 if isinstance(x, str):
-                    raise ValueError("too many dimensions 'str'")
+                    raise TypeError("new(): invalid data type 'str'")
                 raise RuntimeError(f"Could not infer dtype of {type(x).__name__}")
             leaves.append(n)
             classes.add(n.__class__)

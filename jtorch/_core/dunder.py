@@ -14,7 +14,7 @@ from jtorch._registry import OPS, Op
 
 from .attach import run_inplace
 from .dispatch import apply_multi, call2, call2s
-from .overrides import has_override, override
+from .overrides import MODES, has_override, override
 from .tensor import PLAIN, Tensor
 
 __all__ = ["attach_operators"]
@@ -53,7 +53,7 @@ def _binary(name: str, op: Op, symbol: str) -> Callable[..., Any]:
 
     def operate(a: Tensor, b: Any) -> Any:
         cls = b.__class__
-        if a.__class__ in PLAIN:
+        if a.__class__ in PLAIN and not MODES:
             if cls in PLAIN:
                 return call2(tensors, a, b)
             call = numbers.get(cls)

@@ -81,15 +81,13 @@ def _parse(t: Tensor, index: Any) -> tuple[Tensor, list[Any]]:
             used += 1
     if used > len(shape):
         raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
-    dim = 0
+    dim = gone = 0  # the dim of the view that is next; dims that selection took away
     advanced: list[Any] = []
     seen_ellipsis = False
     for i in items:
         if i is Ellipsis:
-            if seen_ellipsis:
-                raise IndexError("an index can only have a single ellipsis ('...')")
+            skip = 0 if seen_ellipsis else len(shape) - used
             seen_ellipsis = True
-            skip = len(shape) - used
             dim += skip
             advanced += [None] * (dim - len(advanced))
         elif i is None:
@@ -140,8 +138,9 @@ def _parse(t: Tensor, index: Any) -> tuple[Tensor, list[Any]]:
             at = _int_of(i)
             n = aval_of(t).shape[dim]
             if not -n <= at < n:
-                raise IndexError(f"index {at} is out of bounds for dimension {dim} with size {n}")
+                raise IndexError(f"index {at} is out of bounds for dimension {dim + gone} with size {n}")
             t = take_select(t, dim, at)
+            gone += 1
     return t, advanced
 
 
@@ -155,6 +154,8 @@ def _int_of(i: Any) -> int:
         return int(i.item())  # type: ignore[attr-defined]
     if hasattr(i, "__index__"):
         return int(i.__index__())
+    if isinstance(i, str):
+        raise TypeError("new(): invalid data type 'str'")
     name = type(i).__name__
     raise IndexError(
         f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {name})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from jtorch._engine.call import call_of
@@ -10,7 +11,7 @@ from jtorch._engine.trace import record_multi
 from jtorch._engine.values import Value
 from jtorch._registry import lookup
 
-from .node import AccumulateGrad, Node, OpNode, next_seq
+from .node import AccumulateGrad, Node, OpNode, next_seq, short_name
 from .tensor import Tensor
 from .views import aval_of, chain, check_no_overlap, put_call, read, write
 
@@ -34,7 +35,7 @@ def check_writable(t: Tensor) -> None:
         if t._edge is not None or base._edge is not None:
             if m.creation == "multi":
                 raise RuntimeError(
-                    f"Output {t._nr} of {t._edge.name() if t._edge is not None else 'a view function'} is a view and is being modified inplace. This view is the output of a function that returns multiple views. "
+                    f"Output {t._nr} of {short_name(t._edge) if t._edge is not None else 'a view function'} is a view and is being modified inplace. This view is the output of a function that returns multiple views. "
                     "Such functions do not allow the output views to be modified inplace. You should replace the inplace operation by an out-of-place one."
                 )
             if base._edge.__class__ is AccumulateGrad:
@@ -56,6 +57,7 @@ def assign(t: Tensor, new: Tensor) -> Tensor:
     if grad or new._edge is not None:
         if new._edge is not None:
             t._edge, t._nr = new._edge, new._nr
+            t._s.extra = (weakref.ref(new._edge), new._nr)
             if isinstance(t._edge, OpNode) and t._edge.versions:
                 _rename(t._edge, new._s, t._s)
         elif t._edge is not None and t._edge.__class__ is not AccumulateGrad:

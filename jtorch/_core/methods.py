@@ -512,7 +512,7 @@ def to_jax(t: Tensor) -> Any:
 def _scalar_guard(self: Tensor, what: str) -> Any:
     n = numel(self)
     if n != 1:
-        raise RuntimeError(f"a Tensor with {n} elements cannot be converted to Scalar")
+        raise ValueError("only one element tensors can be converted to Python scalars")
     if self._edge is not None:
         import warnings
 
@@ -649,6 +649,8 @@ def to_(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         rest.pop(0)  # non_blocking
     if rest:
         copy = rest.pop(0)
+    if rest:
+        raise TypeError(f"to() takes at most 4 positional arguments ({len(args)} given)")
     if other is not None:
         kind, where = kind or aval_of(other).dtype, where if where is not None else aval_of(other).device
     kind = {float: _dtypes.float64, int: _dtypes.int64, bool: _dtypes.bool_}.get(kind, kind)
@@ -932,9 +934,14 @@ def __deepcopy__(self: Tensor, memo: Any) -> Any:
         )
     import copy
 
-    with _no_grad():
-        new = apply_multi(_clone, (detach(self),))
-    out = alias_of(new._s, None, self.__class__)
+    from .views import copied
+
+    s = memo.get(("storage", id(self._s)))
+    if s is None:
+        with _no_grad():
+            s = apply_multi(_clone, (alias_of(self._s, None),))._s
+        memo["storage", id(self._s)] = s
+    out = alias_of(s, copied(self._view), self.__class__)
     if self._edge is not None:
         require_grad(out)
     if self._grad is not None:

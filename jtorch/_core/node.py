@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import weakref
 from collections import OrderedDict
 from typing import Any
@@ -107,7 +108,21 @@ class OpNode(Node):
     mask: tuple[bool, ...]
 
     def _mask(self) -> tuple[bool, ...]:
-        return tuple(m for m, a in zip(self.mask, self.entry.inputs, strict=True) if not isinstance(a, type))
+        """One flag for each tensor parameter; a number in the place of a tensor counts, as torch wraps it in one."""
+        call = self.entry.call
+        flags = iter(self.mask)
+        if call.op is None:
+            return tuple(m for m, a in zip(self.mask, self.entry.inputs, strict=True) if not isinstance(a, type))
+        kinds = {p.name: p.kind for s in call.op.signatures for p in s.params}
+        out: list[bool] = []
+        for d, p in zip(call.key, call.op.fn_params, strict=True):
+            if d[0] == "L":
+                out += [next(flags) for there in d[1] if there]
+            elif d[0] in ("T", "S"):
+                flag = next(flags)
+                if d[0] == "T" or kinds.get(p.name) == "Tensor|Scalar":
+                    out.append(flag)
+        return tuple(out)
 
     @property
     def outs(self) -> Any:
@@ -130,7 +145,7 @@ class OpNode(Node):
         if v:
             for i in range(0, len(v), 2):
                 if v[i].version != v[i + 1]:
-                    raise RuntimeError(_modified(self, v[i], v[i + 1]))
+                    raise RuntimeError(_modified(self, v[i], v[i + 1]))  # noqa: B904
 
     def apply(self, cts: list[Value | None]) -> list[Value]:
         """Gradients of the inputs that need one, from those of the outputs."""
@@ -146,7 +161,7 @@ def _modified(node: OpNode, storage: Any, expected: int) -> str:
     a = storage.value.aval
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{_tensor_type(a)} {list(a.shape)}]{_producer(node)} is at version {storage.version}; expected version {expected} instead. "
+        f"[torch.{_tensor_type(a)} {list(a.shape)}]{_producer(node, storage)} is at version {storage.version}; expected version {expected} instead. "
         "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
     )
 
@@ -155,8 +170,22 @@ def _tensor_type(a: Any) -> str:
     return ("" if a.device.type == "cpu" else f"{a.device.type}.") + f"{a.dtype.legacy}Tensor"
 
 
-def _producer(node: OpNode) -> str:
-    return f", which is output 0 of {node.name()}," if node.plan.saved_out else ""
+def _producer(node: OpNode, storage: Any) -> str:
+    """Which operator the changed tensor comes from: the node itself for a saved result, else what wrote or made the input."""
+    ref, nr = storage.extra or (None, 0)
+    edge = ref() if ref is not None else None
+    if node.plan.saved_out:
+        edge, nr = node, 0
+    elif edge is None and node.edges:
+        edge, nr = node.edges[0], node.edges[1]
+    if edge is None or edge.__class__ is AccumulateGrad:
+        return ""
+    return f", which is output {nr} of {short_name(edge)},"
+
+
+def short_name(node: Node) -> str:
+    """``Exp`` for ``ExpBackward0``: how torch's messages name a node."""
+    return re.sub(r"Backward\d*$", "", node.name())
 
 
 def node_class(name: str) -> type:
@@ -175,6 +204,9 @@ class AccumulateGrad(Node):
     """The end of the graph at a leaf: adds what arrives to ``leaf.grad``."""
 
     __slots__ = ("ref", "aval")
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
 
     @property
     def variable(self) -> Any:

@@ -170,9 +170,12 @@ def number(t: Any) -> Any:
     return float(force(v))
 
 
-def put_number(t: Any, x: float) -> None:
-    """Replace the value of a 0-dim tensor without recording anything."""
+def put_number(t: Any, x: Any) -> None:
+    """Replace the value of a 0-dim tensor, by a Python number without recording anything, or by a tensor's value."""
     s = t._s
+    if isinstance(x, Tensor):
+        t.copy_(x)
+        return
     if t._view is not None or s.host is not None or s.value.aval.device is not _device.CPU:
         t.fill_(x)
         return

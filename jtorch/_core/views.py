@@ -118,6 +118,16 @@ def _dtype_after(op: Op, args: tuple[Any, ...], a: Aval) -> Any:
     return a.dtype
 
 
+def copied(view: View | None) -> View | None:
+    """The same steps, for another storage."""
+    if view is None:
+        return None
+    new = _new(View)
+    new.parent, new.call, new.numbers, new.aval = copied(view.parent), view.call, view.numbers, view.aval
+    new.strides, new.offset, new.version, new.value = view.strides, view.offset, -1, None
+    return new
+
+
 def read(t: Tensor) -> Value:
     """The current value of a tensor."""
     if t._view is None:

@@ -113,6 +113,8 @@ def _promote(args: list[Any], key: tuple[Any, ...], taking_part: list[int], kind
             operands.append((_dtypes.of_python(d[1]), _dtypes.NUMBER))
         elif d[2] is not None:
             operands.append((_dtypes.of_python(d[1]), _dtypes.NUMBER))
+    if not operands:
+        return  # an empty list of tensors: the operator words its own error
     common = _dtypes.result_type(operands)
     if kind == "int_to_float" and common.category < 2:
         common = _dtypes.default

@@ -259,7 +259,7 @@ def _make_plan(tr: Trace, recipe: Recipe, live: list[int], donated: list[int], w
         inside: dict[int, int] = {}  # slot -> number inside the program
         ins: list[int] = []
         in_number: dict[int, int] = {}
-        groups: dict[type, list[int]] = {}
+        groups: dict[type, dict[int, int]] = {}
         body: list[tuple[Any, ...]] = []
         made: list[int] = []
         for k in part:
@@ -270,9 +270,8 @@ def _make_plan(tr: Trace, recipe: Recipe, live: list[int], donated: list[int], w
                     i = SCALAR - p
                     if i in recipe.dynamic:
                         kind = tr.scalars[i].__class__
-                        group = groups.setdefault(kind, [])
-                        refs.append(("s", kind, len(group)))
-                        group.append(i)
+                        group = groups.setdefault(kind, {})  # several nodes may read one scalar
+                        refs.append(("s", kind, group.setdefault(i, len(group))))
                     else:
                         refs.append(("c", tr.scalars[i].__class__, tr.scalars[i]))
                     continue

@@ -5,10 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
-from typing import Any
-
 import jax
-import numpy as np
 
 from . import trace, values
 
@@ -39,21 +36,7 @@ def _in_child() -> None:
     from .host import execute_on_host
 
     trace.executor = execute_on_host
-    trace.add_input = _add_input  # type: ignore[assignment]
-
-
-def _add_input(tr: Any, v: Any) -> int | None:
-    """``trace.add_input`` without moving anything to a device."""
-    if v.trace is not None:
-        trace.force(v, "thread")
-    array = v.array
-    if array.__class__ is not np.ndarray and isinstance(array, jax.core.Tracer):
-        return None
-    pos = -1 - len(tr.inputs)
-    tr.input_pos[id(v)] = pos
-    tr.inputs.append(v)
-    tr.input_bytes += v.aval.nbytes
-    return pos
+    trace.on_host = True
 
 
 if hasattr(os, "register_at_fork"):

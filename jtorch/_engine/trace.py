@@ -54,6 +54,7 @@ state.__class__ = _State
 state.__init__()  # type: ignore[misc]
 
 executor: Callable[[Trace, str], None]  # set by executor.py
+on_host = False  # set in a forked child, which must not touch a device (fork.py)
 
 
 def trace_for(device: _device.device) -> Trace:
@@ -160,7 +161,7 @@ def add_input(tr: Trace, v: Value) -> int | None:
     if v.trace is not None:
         force(v, "thread")
     array = v.array
-    if array.__class__ is np.ndarray:
+    if array.__class__ is np.ndarray and not on_host:
         # To the device now, into memory of its own: the numpy array may be shared, and a copy costs less before than after.
         array = v.array = jax.device_put(array, jax_device(v.aval.device), may_alias=False)
     elif isinstance(array, jax.core.Tracer):

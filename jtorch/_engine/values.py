@@ -95,7 +95,7 @@ def jax_device(where: _device.device) -> Any:
         there = jax_devices(where.type)
         if not there:
             if where.type == "cuda":
-                raise RuntimeError("No CUDA GPUs are available: JAX found no GPU (install the CUDA build of jaxlib)")
+                raise AssertionError("Torch not compiled with CUDA enabled: JAX found no GPU (install the CUDA build of jaxlib)")
             raise RuntimeError(f"PyTorch is not linked with support for {where.type} devices: JAX has no such backend here")
         index = where.index or 0
         if where.type != "cpu" and index >= len(there):

@@ -269,7 +269,8 @@ _logaddexp2 = _log_add(lambda x: jnp.exp2(x).astype(x.dtype), lambda x: jnp.log1
 
 
 @jax.custom_jvp
-def _logaddexp_complex(a: Any, b: Any) -> Any:
+def logaddexp_complex(a: Any, b: Any) -> Any:
+    """``log(exp(a) + exp(b))``, the larger real part taken out first."""
     shape = jnp.broadcast_shapes(a.shape, b.shape)
     a, b = jnp.broadcast_to(a, shape), jnp.broadcast_to(b, shape)
     swap = b.real > a.real
@@ -277,10 +278,10 @@ def _logaddexp_complex(a: Any, b: Any) -> Any:
     return jnp.where(low.real == -math.inf, top, top + jnp.log1p(jnp.exp(low - top)))
 
 
-@_logaddexp_complex.defjvp
-def _logaddexp_complex_rule(primals: Any, tangents: Any) -> Any:
+@logaddexp_complex.defjvp
+def logaddexp_complex_rule(primals: Any, tangents: Any) -> Any:
     (a, b), (ta, tb) = primals, tangents
-    out = _logaddexp_complex(a, b)
+    out = logaddexp_complex(a, b)
     return out, jnp.broadcast_to(ta / (1 + jnp.exp(b - a)) + tb / (1 + jnp.exp(a - b)), out.shape)
 
 
@@ -288,7 +289,7 @@ def _logaddexp_complex_rule(primals: Any, tangents: Any) -> Any:
 def logaddexp(input: Any, other: Any) -> Any:
     """``log(exp(input) + exp(other))`` without overflow."""
     refuse("logaddexp_cpu", input, "bi")
-    return _logaddexp_complex(input, other) if is_complex(input) else wide(_logaddexp)(input, other)
+    return logaddexp_complex(input, other) if is_complex(input) else wide(_logaddexp)(input, other)
 
 
 @op("logaddexp2(Tensor input, Tensor other)", promote="default", grad_name="Logaddexp2Backward0")

@@ -253,6 +253,12 @@ def gather(input: Any, dim: int, index: Any, sparse_grad: bool) -> Any:
     return take_along(x, i, dim).reshape(index.shape)
 
 
+@op("take_along(Tensor input, Tensor index, int dim)", where="internal", grad_name="GatherBackward0")
+def take_along_wrapped(input: Any, index: Any, dim: int) -> Any:
+    """``gather`` whose negative indices count from the end."""
+    return take_along(input, wrap(index, input.shape[dim]), dim)
+
+
 def _scatter_shapes(input: Any, dim: int, index: Any, src: Any) -> None:
     """Raises unless index fits into input apart from dim, and into src."""
     if src is not None and max(src.ndim, 1) != max(index.ndim, 1):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jtorch._registry import op
@@ -264,6 +266,20 @@ def cartesian_prod(tensors: Any) -> Any:
         return tensors[0]
     grids = jnp.meshgrid(*tensors, indexing="ij")
     return jnp.stack([g.reshape(-1) for g in grids], 1)
+
+
+@op("combinations(Tensor input, int r, bool with_replacement)", where="internal", out=False, grad_name="StackBackward0")
+def combinations(input: Any, r: int, with_replacement: bool) -> Any:
+    """All sets of r elements of a vector, as rows; the same element may come twice with replacement."""
+    if input.ndim != 1:
+        raise RuntimeError(f"Expect a 1D vector, but got shape {list(input.shape)}")
+    if r < 0:
+        raise RuntimeError(f"Expect a non-negative number, but got {r}")
+    if r == 0:
+        return input[:0]
+    sets = itertools.combinations_with_replacement if with_replacement else itertools.combinations
+    rows = np.array(list(sets(range(input.shape[0]), r)), np.int32).reshape(-1, r)
+    return input[rows]
 
 
 @op("vander(Tensor x, int? N=None, bool increasing=False)", where="torch", out=False, grad_name="FlipBackward0")

@@ -135,6 +135,7 @@ def dist(input: Any, other: Any, p: float) -> Any:
     promote="int_to_float", elementwise=False, out=False, grad_name="NormBackward1")  # fmt: skip
 def pairwise_distance(x1: Any, x2: Any, p: float, eps: float, keepdim: bool) -> Any:
     """The p-norm of ``x1 - x2 + eps`` over the last dim."""
+    broadcast_shape(x1.shape, x2.shape)  # raises in torch's words
     diff = x1 - x2 + np.asarray(eps).astype(x1.dtype)
     return p_norm(diff, p, (diff.ndim - 1,) if diff.ndim else (), keepdim)
 

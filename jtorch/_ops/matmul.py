@@ -70,7 +70,7 @@ def _check_mv(mat: Any, vec: Any, size: int | None = None, dims: int = 1) -> Non
         raise RuntimeError(f"size mismatch, got input ({size}), mat ({mat.shape[0]}x{mat.shape[1]}), vec ({vec.shape[0]})")
 
 
-@op("mm(Tensor input, Tensor mat2)")
+@op("mm(Tensor input, Tensor mat2)", aliases="torch.dsmm torch.hsmm torch.spmm")
 def mm(input: Any, mat2: Any) -> Any:
     """(n, m) by (m, p) gives (n, p). Both of one type; RuntimeError where shapes do not fit."""
     if input.ndim != 2:
@@ -118,10 +118,10 @@ def mv(input: Any, vec: Any) -> Any:
     return contract(input, vec, ((1,), (0,)))
 
 
-@op("matmul(Tensor input, Tensor other)", "matmul(Tensor tensor1, Tensor tensor2)", aliases="linalg.matmul", grad_name=ShapedName("MmBackward0", _by_matmul))
-def matmul(input: Any = None, other: Any = None, tensor1: Any = None, tensor2: Any = None) -> Any:
+@op("matmul(Tensor input, Tensor other)", aliases="linalg.matmul", grad_name=ShapedName("MmBackward0", _by_matmul))
+def matmul(input: Any, other: Any) -> Any:
     """The matrix product over the last two dims, the others broadcast; a vector counts as a row on the left and a column on the right."""
-    a, b = (input, other) if input is not None else (tensor1, tensor2)
+    a, b = input, other
     if a.ndim == 0 or b.ndim == 0:
         raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {a.ndim}D and {b.ndim}D")
     if a.ndim == 1 and b.ndim == 1:

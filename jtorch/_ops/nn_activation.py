@@ -168,8 +168,9 @@ def softplus(input, beta, threshold):
 def softshrink(input, lambd):
     """``input`` moved towards zero by ``lambd``; zero (with zero gradient) within it."""
     floats_only("softshrink_check", input)
-    if lambd < 0:
-        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {_cpp(lambd)}.")
+    top = float(jnp.finfo(input.dtype).max)
+    if not 0 <= lambd <= top:
+        raise RuntimeError(f"lambda must be in range [0, {_cpp(top)}] for input dtype {dtype_of(input).legacy}, but found {_cpp(lambd)}")
     lam = const(lambd, input)
     inside = jnp.where(jnp.isnan(input), input, const(0, input))
     return jnp.where(input > lam, input - lam, jnp.where(input < -lam, input + lam, inside))

@@ -51,7 +51,7 @@ def _check_shapes(input: Any, weight: Any, bias: Any, stride: Ints, padding: Int
     if min(dilation) <= 0:
         raise RuntimeError("dilation should be greater than zero")
     if groups <= 0:
-        raise RuntimeError("expected groups to be greater than 0, but got groups=" + str(groups))
+        raise RuntimeError("non-positive groups is not supported")
     if weight.shape[0] < groups:
         raise RuntimeError(
             f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size {shape_text(weight.shape)} instead"
@@ -148,13 +148,14 @@ def convolution_core(input, weight, bias, stride, padding, dilation, transposed,
 
 def _batched(name: str, n: int, input: Any, weight: Any) -> bool:
     """Whether the input has a batch dim; RuntimeError for other shapes."""
-    if weight.ndim != n + 2:
-        if input.ndim in (n + 1, n + 2):
-            raise RuntimeError(f"weight should have at least three dimensions" if weight.ndim < 3 else  # noqa: F541
-                               f"Expected {n + 2}D weight for {name}, but got weight of size: {shape_text(weight.shape)}")  # fmt: skip
     if input.ndim not in (n + 1, n + 2):
         raise RuntimeError(
             f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input of size: {shape_text(input.shape)}"
+        )
+    if weight.ndim != n + 2:
+        raise RuntimeError(
+            f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight {shape_text(weight.shape)}, but got {n + 2}-dimensional input of size "
+            f"{shape_text(input.shape if input.ndim == n + 2 else (1, *input.shape))} instead"
         )
     return input.ndim == n + 2
 

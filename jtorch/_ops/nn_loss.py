@@ -11,8 +11,14 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, dtype_of
-from ._nn import MEAN, NONE, back, const, floats_only, reduced, shape_text
+from ._lib import accumulate_in, dtype_of, num
+from ._nn import MEAN, NONE, back, const, expand_together, floats_only, reduced, shape_text
+
+
+@op("div_by_count(Tensor input, Scalar other)", where="_nn", out=False, grad_name="DivBackward1")
+def div_by_count(input, other):
+    """A float tensor over a number: torch's own losses divide so, and its graph shows it."""
+    return input / num(other, input)
 
 
 @op("mse_loss(Tensor input, Tensor target, int reduction=1)", where="_nn", promote="default", elementwise=False)
@@ -198,17 +204,19 @@ def binary_cross_entropy_with_logits(input, target, weight, pos_weight, reductio
 def soft_margin_loss(input, target, reduction):
     """``log1p(exp(-target * input))``, reduced."""
     x = accumulate_in(input)
+    expand_together(input, target)
     return back(reduced(jnp.log1p(jnp.exp(-back(target, x) * x)), reduction), input)
 
 
 @op("multilabel_margin_loss(Tensor input, Tensor target, int reduction=1)", where="_nn")
 def multilabel_margin_loss(input, target, reduction):
     """Hinge between every listed class and every other: targets list classes and end at the first -1."""
+    if input.ndim > 2 or (input.ndim and input.shape[-1] == 0):
+        raise RuntimeError(f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {shape_text(input.shape)}")
     if target.shape != input.shape:
         raise RuntimeError(f"inconsistent target size: {shape_text(target.shape)} for input of size: {shape_text(input.shape)}")
-    if input.ndim > 2:
-        raise RuntimeError(f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {shape_text(input.shape)}")
     _half_less("multilabel_margin_loss_forward_out_frame", input)
+    _long_only(target)
     x = jnp.atleast_2d(accumulate_in(input))
     y = jnp.atleast_2d(target).astype(np.int32)
     n, c = x.shape
@@ -230,18 +238,20 @@ def multilabel_margin_loss(input, target, reduction):
 )  # fmt: skip
 def multi_margin_loss(input, target, p, margin, weight, reduction):
     """``sum_j max(0, margin - input[target] + input[j]) ** p / C`` over the other classes."""
-    from ._lib import num
-
     if p not in (1, 2):
         raise RuntimeError("only p == 1 and p == 2 supported")
-    if input.ndim > 2 or (input.ndim == 2 and input.shape[1] == 0):
+    if input.ndim > 2 or (input.ndim and input.shape[-1] == 0):
         raise RuntimeError(f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {shape_text(input.shape)}")
     n, c = (1, input.shape[0] if input.ndim else 1) if input.ndim < 2 else input.shape
     if target.ndim > 1 or target.size != n:
-        raise RuntimeError(f"inconsistent target size, expected {n} but got {shape_text(target.shape)}")
+        raise RuntimeError(
+            f"multi_margin_loss: target tensor should be 1-D with size equal to the number of input samples (batch size). "
+            f"Expected target size [{n}], but got {shape_text(target.shape)}. Input has shape {shape_text(input.shape)}."
+        )
     if weight is not None and (weight.ndim > 1 or weight.size != c):
         raise RuntimeError(f"inconsistent weight size, expected {c} but got {shape_text(weight.shape)}")
     _half_less("multi_margin_loss_cpu_kernel", input)
+    _long_only(target)
     x = accumulate_in(input).reshape(n, c)
     y = target.reshape(n).astype(np.int32)
     own = pick(x, y)
@@ -256,6 +266,11 @@ def multi_margin_loss(input, target, p, margin, weight, reduction):
     if reduction == NONE:
         return back(loss.reshape(target.shape), input)
     return back(reduced(loss, reduction), input)
+
+
+def _long_only(target: Any) -> None:
+    if target.dtype != np.int64:
+        raise RuntimeError(f"expected scalar type Long but found {dtype_of(target).legacy}")
 
 
 def _half_less(kernel: str, x: Any) -> None:

@@ -12,7 +12,7 @@ from jtorch._registry import op
 
 from ._lib import accumulate_in, dtype_of, is_complex
 from ._nn import back, const, floats_only, shape_text
-from .nn_pool_max import Ints, Windows, fit
+from .nn_pool_max import Ints, Windows, check_padding, fit
 
 _NAMES = {1: "avg_pool1d", 2: "avg_pool2d", 3: "avg_pool3d"}
 
@@ -24,8 +24,10 @@ def _check(n: int, x: Any) -> None:
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype_of(x).legacy}'")
     if x.ndim not in (n + 1, n + 2):
         if n == 1:
-            raise RuntimeError(f"Expected 2D or 3D input tensor, but got {shape_text(x.shape)}")
-        raise RuntimeError(f"{name}: Expected {n + 1}D or {n + 2}D (batch mode) tensor expected for input, but got: {shape_text(x.shape)}")
+            raise RuntimeError(
+                f"Expected 2 to 3 dimensions, but got {x.ndim}-dimensional tensor for argument #1 'self' (while checking arguments for avg_pool1d)"
+            )
+        raise RuntimeError(f"non-empty {n + 1}D or {n + 2}D (batch mode) tensor expected for input")
     if any(s == 0 for s in x.shape[-n - 1 :]):
         raise RuntimeError(f"{name}(): Expected input size {shape_text(x.shape)} to have non-zero size for non-batch dimensions")
 
@@ -65,9 +67,11 @@ def _counts(w: Windows, spatial: Ints, count_include_pad: bool) -> np.ndarray:
 
 
 def _avg_pool(n: int, input: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool, divisor: int | None) -> Any:
-    _check(n, input)
     if divisor == 0:
         raise RuntimeError("divisor must be not zero")
+    if input.ndim in (n + 1, n + 2):
+        check_padding(padding, kernel, n)
+    _check(n, input)
     w = Windows(_NAMES[n], input.shape, kernel, stride, padding, 1, ceil_mode, n=n)
     x = accumulate_in(input)
     sums = window_sums(x, w.out, w.kernel, w.stride, w.padding, w.extent)
@@ -117,7 +121,7 @@ def adaptive_bounds(size: int, out: int) -> tuple[np.ndarray, np.ndarray]:
 def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
     name = f"adaptive_avg_pool{n}d"
     if len(output_size) != n:
-        raise RuntimeError(f"{name}: output_size must be {n}")
+        raise RuntimeError("'output_size' should contain one int" if n == 1 else f"{name}: output_size must be {n}")
     if input.ndim not in (n + 1, n + 2):
         raise RuntimeError(f"{name}(): Expected {n + 1}D or {n + 2}D tensor, but got {shape_text(input.shape)}")
     for i, s in enumerate(input.shape[-n:]):

@@ -42,6 +42,16 @@ def pooled_size(size: int, kernel: int, left: int, right: int, stride: int, dila
     return out
 
 
+def check_padding(padding: Any, kernel: Any, n: int, dilation: Ints | None = None) -> None:
+    """Padding is not negative and at most half of the window."""
+    padding, kernel = spread(padding, n, "padding", "pool"), spread(kernel, n, "kernel_size", "pool")
+    for p, k, d in zip(padding, kernel, dilation or (1,) * n, strict=True):
+        if p < 0:
+            raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
+        if p > ((k - 1) * d + 1) // 2:
+            raise RuntimeError(f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}")
+
+
 class Windows:
     """The geometry of one pooling: checked arguments, the padded extent and the offsets of a window, row by row."""
 
@@ -52,15 +62,14 @@ class Windows:
         self.dilation = spread(dilation, n, "dilation", where)
         self.n, self.ceil_mode = n, ceil_mode
         spatial = shape[-n:]
+        if 0 in self.stride:
+            raise RuntimeError("stride should not be zero")
         for name, values in (("kernel size", self.kernel), ("stride", self.stride), ("dilation", self.dilation)):
             if min(values) <= 0:
-                shown = ", ".join(f"{a}: {v}" for a, v in zip(("dT", "dH", "dW")[-n:], values, strict=True))
+                a = {"kernel size": "k", "stride": "d", "dilation": "dilation"}[name]
+                shown = " ".join(f"{a}{letter}: {v}" for letter, v in zip(("T", "H", "W")[-n:], values, strict=True))
                 raise RuntimeError(f"{name} should be greater than zero, but got {shown}")
-        for p, k, d in zip(self.padding, self.kernel, self.dilation, strict=True):
-            if p < 0:
-                raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
-            if p > ((k - 1) * d + 1) // 2:
-                raise RuntimeError(f"pad should be at most half of effective kernel size, but got pad={p}, kernel_size={k} and dilation={d}")
+        check_padding(self.padding, self.kernel, n, self.dilation)
         self.out = tuple(
             pooled_size(s, k, p, p, st, d, ceil_mode)
             for s, k, p, st, d in zip(spatial, self.kernel, self.padding, self.stride, self.dilation, strict=True)
@@ -156,15 +165,38 @@ def flat_index(chosen: Any, key: tuple[Ints, ...], spatial: Ints) -> Any:
 def _check(where: str, x: Any, n: int) -> None:
     if x.dtype == np.bool_ or is_complex(x):
         raise NotImplementedError(f"\"{where}\" not implemented for '{dtype_of(x).legacy}'")
-    if x.ndim not in (n + 1, n + 2) or any(s == 0 for s in x.shape[-n - 1 :]):
-        if n == 1:
-            raise RuntimeError(f"Expected 2D or 3D input tensor, but got {shape_text(x.shape)}")
-        words = {2: "3D or 4D (batch mode) tensor expected for input", 3: "4D or 5D (batch mode) tensor expected for input"}[n]
-        raise RuntimeError(f"{where}: Expected {words}, but got: {shape_text(x.shape)}" if x.ndim not in (n + 1, n + 2) else
-                           f"{where}(): Expected input size {shape_text(x.shape)} to have non-zero size for non-batch dimensions")  # fmt: skip
+    if x.ndim in (n + 1, n + 2) and all(x.shape[-n - 1 :] if x.ndim == n + 2 else x.shape):
+        return
+    if n == 1:
+        raise RuntimeError(f"max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:{shape_text(x.shape)}")
+    if x.ndim in (n + 1, n + 2):
+        raise RuntimeError(f"{where}(): Expected input size {shape_text(x.shape)} to have non-zero size for non-batch dimensions")
+    raise RuntimeError(f"non-empty {n + 1}D or {n + 2}D (batch mode) tensor expected for input")
+
+
+def _check_1d(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> None:
+    """max_pool1d's own words for its arguments."""
+    k, p, d = (v if isinstance(v, int) else v[0] for v in (kernel, padding, dilation))
+    s = k if stride in (None, ()) else stride if isinstance(stride, int) else stride[0]
+    for name, v in (("kernel_size", k), ("stride", s)):
+        if v <= 0:
+            raise RuntimeError(f"max_pool1d() {name} must be greater than zero, but got {v}")
+    if p < 0:
+        raise RuntimeError(f"max_pool1d() padding must be non-negative, but got {p}")
+    if p > k // 2:
+        raise RuntimeError(f"max_pool1d() padding should be at most half of kernel size, but got padding={p} and kernel_size={k}")
+    if d <= 0:
+        raise RuntimeError(f"max_pool1d() dilation must be greater than zero, but got {d}")
+    if x.shape[-1] + 2 * p < d * (k - 1) + 1:
+        raise RuntimeError("max_pool1d() Invalid computed output size: 0")
 
 
 def _max_pool(where: str, n: int, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> tuple[Any, Any]:
+    if n == 1:
+        _check(where, input, n)
+        _check_1d(input, kernel, stride, padding, dilation)
+    elif input.ndim in (n + 1, n + 2):
+        check_padding(padding, kernel, n, spread(dilation, n, "dilation", where))
     _check(where, input, n)
     w = Windows(where, input.shape, kernel, stride, padding, dilation, ceil_mode, n=n)
     best, chosen = windows_max(input, w.key)

@@ -67,7 +67,9 @@ def _adaptive_max(n: int, input: Any, output_size: Any) -> tuple[Any, Any]:
                 f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {shape_text(input.shape)} with dimension {i} being empty"
             )
     if len(output_size) != n:
-        raise RuntimeError(f"{name}: internal error: output_size.size() must be {n}")
+        raise RuntimeError("'output_size' should contain one int" if n == 1 else f"{name}(): internal error: output_size.size() must be {n}")
+    if min(output_size) < 0:
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(output_size)}: {shape_text((*input.shape[:-n], *output_size))}")
     floats_only("adaptive_max_pool2d" if n < 3 else "adaptive_max_pool3d_cpu", input)
     rows, inside = [], []
     for size, out in zip(input.shape[-n:], output_size, strict=True):

@@ -42,22 +42,21 @@ def _part(x: Any, dim: int, start: int, stop: int) -> Any:
 
 
 def _crop(x: Any, dim: int, low: int, high: int) -> Any:
-    """Negative padding first."""
+    """What negative padding takes away."""
     return _part(x, dim, max(-low, 0), x.shape[dim] - max(-high, 0)) if low < 0 or high < 0 else x
 
 
 def _reflected(x: Any, dim: int, low: int, high: int) -> Any:
-    x = _crop(x, dim, low, high)
     n, parts = x.shape[dim], [x]
     if low > 0:
         parts.insert(0, lax.rev(_part(x, dim, 1, low + 1), (dim,)))
     if high > 0:
         parts.append(lax.rev(_part(x, dim, n - 1 - high, n - 1), (dim,)))
-    return lax.concatenate(parts, dim) if len(parts) > 1 else x
+    # negative sides are cut last: the other side still reads the whole input
+    return _crop(lax.concatenate(parts, dim) if len(parts) > 1 else x, dim, low, high)
 
 
 def _replicated(x: Any, dim: int, low: int, high: int) -> Any:
-    x = _crop(x, dim, low, high)
     n, parts = x.shape[dim], [x]
 
     def edge(at: int, count: int) -> Any:
@@ -67,12 +66,13 @@ def _replicated(x: Any, dim: int, low: int, high: int) -> Any:
         parts.insert(0, edge(0, low))
     if high > 0:
         parts.append(edge(n - 1, high))
-    return lax.concatenate(parts, dim) if len(parts) > 1 else x
+    # negative sides are cut last: the other side still reads the whole input
+    return _crop(lax.concatenate(parts, dim) if len(parts) > 1 else x, dim, low, high)
 
 
 def _circular(x: Any, dim: int, low: int, high: int) -> Any:
-    n = x.shape[dim]
-    parts = [_part(x, dim, max(-low, 0), n - max(-high, 0))]
+    x = _crop(x, dim, low, high)  # it wraps what is left
+    n, parts = x.shape[dim], [x]
     if low > 0:
         parts.insert(0, _part(x, dim, n - low, n))
     if high > 0:

@@ -48,6 +48,8 @@ def nansum(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The sum with nan counted as 0. RuntimeError for complex numbers."""
     refuse_with("nansum on CPU does not support complex inputs", input, "c")
     if is_float(input):
+        if dtype is not None and dtype.category < 2:
+            raise NotImplementedError(f"\"nansum_cpu\" not implemented for '{dtype.legacy}'")
         input = jnp.where(jnp.isnan(input), jnp.zeros_like(input), input)
     return _summed(input, dim, keepdim, dtype)
 
@@ -84,7 +86,7 @@ def mean_dim(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     return _averaged(input, dim, keepdim, dtype)
 
 
-@op("nanmean(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", grad_name="DivBackward0")
+@op("nanmean(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", out="typed", grad_name="DivBackward0")
 def nanmean(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The mean of what is not nan."""
     if not is_inexact(input):

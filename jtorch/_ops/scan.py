@@ -15,6 +15,7 @@ from jtorch import _dtypes
 from jtorch._ops._lib import accumulate_in, cast, dim_of, is_complex, is_inexact, num, to_float
 from jtorch._ops._pointwise import is_bool, refuse, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims
+from jtorch._ops.extrema import logaddexp_complex
 from jtorch._registry import op
 
 Dtype = _dtypes.dtype
@@ -44,34 +45,6 @@ def cumprod(input: Any, dim: int, dtype: Dtype | None) -> Any:
     return _scanned(lax.cumprod, input, dim, dtype)
 
 
-def _log_add(a: Any, b: Any) -> Any:
-    """log(exp a + exp b) for complex numbers, larger real part first."""
-    swap = b.real > a.real
-    top, low = jnp.where(swap, b, a), jnp.where(swap, a, b)
-    return jnp.where(low.real == -math.inf, top, top + jnp.log1p(jnp.exp(low - top)))
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _logcumsumexp(x: Any, dim: int) -> Any:
-    if is_complex(x):
-        return lax.associative_scan(_log_add, x, axis=dim)
-    return lax.cumlogsumexp(x, dim)
-
-
-@_logcumsumexp.defjvp
-def _logcumsumexp_rule(dim: int, primals: Any, tangents: Any) -> Any:
-    # dy_i = sum_{j <= i} exp(x_j - y_i) dx_j, with the prefix taken from the largest exponent so far.
-    (x,), (t,) = primals, tangents
-    y = _logcumsumexp(x, dim)
-    n = x.shape[dim]
-    xs, ys, ts = (jnp.moveaxis(a, dim, -1) for a in (x, y, t))
-    lower = np.tri(n, dtype=bool)
-    gap = jnp.where(lower, xs[..., None, :] - ys[..., :, None], jnp.zeros((), x.dtype))
-    dead = (xs.real if is_complex(x) else xs) == -math.inf
-    weight = jnp.where(lower & ~dead[..., None, :], jnp.exp(gap), jnp.zeros((), x.dtype))
-    return y, jnp.moveaxis(jnp.sum(weight * ts[..., None, :], -1), -1, dim)
-
-
 @op("logcumsumexp(Tensor input, int dim)", out="expected scalar_type {0} but found {1}", residuals="save")
 def logcumsumexp(input: Any, dim: int) -> Any:
     """Running ``log(sum(exp(input)))`` along a dim."""
@@ -79,7 +52,9 @@ def logcumsumexp(input: Any, dim: int) -> Any:
     refuse("logcumsumexp_out_cpu", input, "bi")
     if input.ndim == 0 or input.size == 0:
         return input
-    return _logcumsumexp(accumulate_in(input), dim).astype(input.dtype)
+    if is_complex(input):
+        return lax.associative_scan(logaddexp_complex, input, axis=dim)
+    return lax.cumlogsumexp(accumulate_in(input), dim).astype(input.dtype)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))

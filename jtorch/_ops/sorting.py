@@ -109,7 +109,9 @@ def topk(input: Any, k: int, dim: int, largest: bool, sorted: bool) -> tuple[Any
 @op("nonzero(Tensor input)", where="internal", data_dependent=True)
 def nonzero(input: Any) -> Any:
     """(n, dims): the positions of all elements that are not zero, in row-major order."""
-    return np.stack(np.nonzero(input), 1).astype(np.int64) if input.ndim else np.zeros((int(input != 0), 0), np.int64)
+    if not input.ndim:
+        return np.zeros((int(input != 0), 0), np.int64)
+    return np.ascontiguousarray(np.stack(np.nonzero(input), 1), np.int64)
 
 
 @op("argwhere(Tensor input)", data_dependent=True, out=False)

@@ -261,7 +261,7 @@ def _expand_strides(shape: Any, strides: Any, offset: int, size: Any, implicit: 
             f"expand(torch.FloatTensor{{{list(shape)}}}, size={list(size)}): the number of sizes provided ({len(size)}) must be greater or equal to the number of dimensions in the tensor ({len(shape)})"
         )
     new, out = [], []
-    for i, want in enumerate(size):
+    for i, want in reversed(list(enumerate(size))):
         have, step = (shape[i - lead], strides[i - lead]) if i >= lead else (1, 0)
         if want == -1:
             if i < lead:
@@ -279,7 +279,7 @@ def _expand_strides(shape: Any, strides: Any, offset: int, size: Any, implicit: 
             step = 0
         new.append(want)
         out.append(step)
-    return tuple(new), tuple(out), offset
+    return tuple(reversed(new)), tuple(reversed(out)), offset
 
 
 @op("expand(Tensor input, int[] size, *, bool implicit=False)", view=True, strides=_expand_strides, where="Tensor", out=False)
@@ -386,7 +386,11 @@ def _diagonal_strides(shape: Any, strides: Any, offset: int, shift: int = 0, dim
 
 @op("diagonal(Tensor input, int offset=0, int dim1=0, int dim2=1)", view=True, strides=_diagonal_strides, out=False)
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    return jnp.diagonal(input, offset, dim_of(dim1, input.ndim), dim_of(dim2, input.ndim))
+    # A strided slice of the flattened square: jnp.diagonal is a gather, whose gradient would need the input.
+    x = jnp.moveaxis(input, (dim_of(dim1, input.ndim), dim_of(dim2, input.ndim)), (-2, -1))
+    x = x[..., max(-offset, 0) :, max(offset, 0) :]
+    n = min(x.shape[-2:])
+    return x[..., :n, :n].reshape(*x.shape[:-2], n * n)[..., :: n + 1]
 
 
 def _unfold_strides(shape: Any, strides: Any, offset: int, dimension: int, size: int, step: int) -> Layout:

@@ -75,7 +75,7 @@ class Signature:
         object.__setattr__(self, "positional", tuple(p for p in self.params if not p.keyword_only))
         object.__setattr__(self, "by_name", {p.name: p for p in self.params})
 
-    def text(self, method: bool = False) -> str:
+    def text(self, method: bool = False, out: bool = False) -> str:
         """``(Tensor input, int dim, *, Tensor out = None)``: the line that torch prints for this overload."""
         shown, starred = [], False
         for p in self.params[1:] if method else self.params:
@@ -83,6 +83,8 @@ class Signature:
                 shown.append("*")
                 starred = True
             shown.append(f"{p.word} {p.name}" + ("" if p.required else f" = {p.default}"))
+        if out:
+            shown += ["Tensor out = None"] if starred else ["*", "Tensor out = None"]
         return f"({', '.join(shown)})"
 
 

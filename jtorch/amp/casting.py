@@ -23,7 +23,7 @@ _BANNED = (
     "or torch.nn.BCEWithLogitsLoss.  binary_cross_entropy_with_logits and BCEWithLogits are\n"
     "safe to autocast."
 )
-_SPACES = ("torch", "Tensor", "nn.functional", "_nn", "special")
+_SPACES = ("torch", "Tensor", "nn.functional", "_nn", "special", "internal")
 
 
 def _bare(public: str) -> str:
@@ -80,6 +80,8 @@ def _before_operator(call: Any, args: Any) -> Any:
     what = None if kind is None else _autocast.LISTS.get(kind, {}).get(name)
     if what is None or kind is None or (what == "dtype" and _says_dtype(call)):
         return args
+    if what == "product":
+        what = "lower" if _sums(call) else "promote"
     dtype = _target(what, kind, args)
     return args if dtype is None else [_cast(a, kind, dtype) for a in args]
 
@@ -87,6 +89,13 @@ def _before_operator(call: Any, args: Any) -> Any:
 def _says_dtype(call: Any) -> bool:
     """Whether the call has ``dtype=`` given."""
     return any(p.name == "dtype" and d[-1] is not None for p, d in zip(call.op.fn_params, call.key, strict=True))
+
+
+def _sums(call: Any) -> bool:
+    """Whether an einsum sums over something, which torch does by matrix products."""
+    left, arrow, right = call.key[0][-1].replace(" ", "").partition("->")
+    letters = left.replace(",", "").replace(".", "")
+    return bool(set(letters) - set(right)) if arrow else len(set(letters)) < len(letters)
 
 
 def _around(name: str, fn: Callable[..., Any]) -> Callable[..., Any]:

@@ -27,7 +27,7 @@ CUDA_DTYPE = "cumprod cumsum linalg.matrix_norm linalg.vector_norm log_softmax p
 CUDA_PROMOTE = "addcdiv addcmul atan2 bilinear cross dot grid_sampler index_put scatter_add tensordot vdot"
 
 CPU_LOWER = """
-    addbmm addmm baddbmm bmm linalg.vecdot linear matmul mm prelu scaled_dot_product_attention _native_multi_head_attention
+    addbmm addmm baddbmm bmm linalg.vecdot linear matmul mm prelu scaled_dot_product_attention _native_multi_head_attention tensordot
     _addmm_activation conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d
 """
 CPU_FLOAT32 = """
@@ -51,7 +51,7 @@ def fill() -> None:
     """Register the lists."""
     from jtorch._dtypes import bfloat16, float16
 
-    for what, names in (("lower", CPU_LOWER), ("float32", CPU_FLOAT32), ("promote", CPU_PROMOTE)):
+    for what, names in (("lower", CPU_LOWER), ("float32", CPU_FLOAT32), ("promote", CPU_PROMOTE), ("product", "einsum")):
         _autocast.register("cpu", names, what, bfloat16)
     for kind in _autocast.KINDS:
         if kind == "cpu":

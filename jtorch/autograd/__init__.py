@@ -105,7 +105,7 @@ def grad(
     for i, g in enumerate(found):
         if g is None and not allow_unused:
             raise RuntimeError(
-                "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior."
+                f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior."
             )
         if g is None and materialize_grads:
             from jtorch._namespace import torch

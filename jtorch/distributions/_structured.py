@@ -9,7 +9,7 @@ from typing import Any
 from jtorch._namespace import F, linalg, torch
 
 from . import constraints
-from .transforms import Transform, _inside, _sequence
+from ._transforms import Transform, _inside, _sequence
 from .utils import lazy_property, sum_rightmost, tril_matrix_to_vec, vec_to_tril_matrix
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import _structured, constraints, transforms
+from . import constraints, transforms
 from .utils import NUMBERS
 
 __all__ = ["ConstraintRegistry", "biject_to", "transform_to"]
@@ -57,10 +57,10 @@ for _registry in (biject_to, transform_to):
         return transforms.IndependentTransform(_to(c.base_constraint), c.reinterpreted_batch_ndims)
 
     def _cat(c: Any, _to: ConstraintRegistry = _registry) -> Any:
-        return _structured.CatTransform([_to(part) for part in c.cseq], c.dim, c.lengths)
+        return transforms.CatTransform([_to(part) for part in c.cseq], c.dim, c.lengths)
 
     def _stack(c: Any, _to: ConstraintRegistry = _registry) -> Any:
-        return _structured.StackTransform([_to(part) for part in c.cseq], c.dim)
+        return transforms.StackTransform([_to(part) for part in c.cseq], c.dim)
 
     _registry.register(constraints.real, lambda c: transforms.identity_transform)
     _registry.register(constraints.independent, _independent)
@@ -69,12 +69,12 @@ for _registry in (biject_to, transform_to):
     _registry.register(constraints.less_than, _beyond("upper_bound", -1))
     _registry.register(constraints.interval, _to_interval)
     _registry.register(constraints.half_open_interval, _to_interval)
-    _registry.register(constraints.corr_cholesky, lambda c: _structured.CorrCholeskyTransform())
+    _registry.register(constraints.corr_cholesky, lambda c: transforms.CorrCholeskyTransform())
     _registry.register(constraints.cat, _cat)
     _registry.register(constraints.stack, _stack)
 
-biject_to.register(constraints.simplex, lambda c: _structured.StickBreakingTransform())
-transform_to.register(constraints.simplex, lambda c: _structured.SoftmaxTransform())
-transform_to.register(constraints.lower_cholesky, lambda c: _structured.LowerCholeskyTransform())
-transform_to.register(constraints.positive_definite, lambda c: _structured.PositiveDefiniteTransform())
-transform_to.register(constraints.positive_semidefinite, lambda c: _structured.PositiveDefiniteTransform())
+biject_to.register(constraints.simplex, lambda c: transforms.StickBreakingTransform())
+transform_to.register(constraints.simplex, lambda c: transforms.SoftmaxTransform())
+transform_to.register(constraints.lower_cholesky, lambda c: transforms.LowerCholeskyTransform())
+transform_to.register(constraints.positive_definite, lambda c: transforms.PositiveDefiniteTransform())
+transform_to.register(constraints.positive_semidefinite, lambda c: transforms.PositiveDefiniteTransform())

@@ -200,7 +200,7 @@ class _IntegerGreaterThan(_FromBelow):
 
 class _Real(Constraint):
     def check(self, value: Any) -> Any:
-        return value == value  # noqa: PLR0124  (only nan differs from itself)
+        return value == value  # only nan differs from itself
 
 
 class _GreaterThan(_FromBelow):

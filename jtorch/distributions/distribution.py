@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, ClassVar
+from typing import Any
 
 from jtorch._namespace import torch
 
@@ -25,8 +25,8 @@ class Distribution:
     has_rsample: Any = False
     has_enumerate_support: Any = False
     _validate_args: bool = __debug__
-    _expands: ClassVar[dict[str, int]]
-    _keeps: ClassVar[tuple[str, ...]] = ()
+    _expands: dict[str, int]
+    _keeps: tuple[str, ...] = ()
 
     @staticmethod
     def set_default_validate_args(value: bool) -> None:

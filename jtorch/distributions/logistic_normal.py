@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from . import constraints
-from ._structured import StickBreakingTransform
 from .normal import Normal
 from .transformed_distribution import TransformedDistribution
+from .transforms import StickBreakingTransform
 
 __all__ = ["LogisticNormal"]
 

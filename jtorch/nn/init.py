@@ -72,21 +72,49 @@ def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, generator: Any = N
 
 
 def trunc_normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None) -> Any:
-    """Fill from N(mean, std^2) restricted to [a, b], through the inverse of the distribution function."""
+    """Fill from N(mean, std^2) restricted to [a, b], by drawing again what lies outside."""
+    if tensor.is_meta:
+        return tensor
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be incorrect.", stacklevel=2
         )
 
     def below(x: float) -> float:
-        return (1.0 + math.erf(x / math.sqrt(2.0))) / 2.0
+        return (1.0 + math.erf((x - mean) / std / math.sqrt(2.0))) / 2.0
 
     with torch.no_grad():
-        low, high = below((a - mean) / std), below((b - mean) / std)
-        tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator)
-        tensor.erfinv_()
-        tensor.mul_(std * math.sqrt(2.0)).add_(mean)
-        return tensor.clamp_(min=a, max=b)
+        # Where little of the distribution is inside, uniform proposals are accepted more often than normal ones.
+        fill = _by_normal_proposals if below(b) - below(a) > 0.3 else _by_uniform_proposals
+        return tensor.copy_(fill(tensor, mean, std, a, b, generator))
+
+
+def _by_normal_proposals(tensor: Any, mean: float, std: float, a: float, b: float, generator: Any) -> Any:
+    # The bounds as the tensor's type has them.
+    low, high = tensor.new_tensor(a, device="cpu").item(), tensor.new_tensor(b, device="cpu").item()
+    values = torch.empty_like(tensor).normal_(mean, std, generator=generator)
+    while True:
+        outside = (values < low) | (values > high)
+        if not outside.any():
+            return values
+        values = torch.where(outside, torch.empty_like(tensor).normal_(mean, std, generator=generator), values)
+
+
+def _by_uniform_proposals(tensor: Any, mean: float, std: float, a: float, b: float, generator: Any) -> Any:
+    peak = -0.5 * ((max(a, min(mean, b)) - mean) / std) ** 2
+
+    def propose() -> tuple[Any, Any]:
+        """Values from U(a, b), and which of them are rejected: log of a uniform number above the relative density's."""
+        drawn = torch.empty_like(tensor).uniform_(a, b, generator=generator)
+        density = drawn.sub(mean).div_(std).pow_(2).mul_(-0.5).sub_(peak)
+        return drawn, torch.empty_like(tensor).uniform_(generator=generator).log_().gt(density)
+
+    values, rejected = propose()
+    while rejected.any():
+        drawn, again = propose()
+        values = torch.where(rejected, drawn, values)
+        rejected = rejected & again
+    return values
 
 
 def constant_(tensor: Any, val: float) -> Any:

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
 from jtorch import _autocast
+from jtorch._core.backward import root_of, run_backward
 from jtorch._core.generator import default_for
 from jtorch._core.recompute import Region, after_barrier
 from jtorch._core.tensor import Tensor, new_tensor
@@ -20,7 +21,7 @@ from jtorch._core.views import aval_of, read
 from jtorch._engine.values import jax_devices
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
-from jtorch.autograd import Function, backward
+from jtorch.autograd import Function
 from jtorch.random import fork_rng, get_rng_state, set_rng_state
 
 __all__ = [
@@ -174,7 +175,8 @@ class CheckpointFunction(Function):
         pairs = [(o, g) for o, g in zip(outputs, args, strict=True) if isinstance(o, Tensor) and o.requires_grad]  # type: ignore[attr-defined]
         if not pairs:
             raise RuntimeError("none of output has requires_grad=True, this checkpoint() is not necessary")
-        backward([o for o, _ in pairs], [g for _, g in pairs])
+        roots, seeds = [root_of(o) for o, _ in pairs], [read(g) for _, g in pairs]
+        run_backward(roots, seeds, retain=False, create=False, inputs=None, accumulate=True)
         return (None, None, *[x.grad if isinstance(x, Tensor) else None for x in leaves])  # type: ignore[attr-defined]
 
 

@@ -83,8 +83,9 @@ def _tap_function() -> Any:
             def forward(ctx: Any, through: Callable[..., Any], materialize: bool, *tensors: Any) -> Any:
                 ctx.through = through
                 ctx.set_materialize_grads(materialize)
-                ctx.mark_non_differentiable(*[t for t in tensors if not t.requires_grad])
-                return tuple(t.view_as(t) for t in tensors)
+                outs = tuple(t.view_as(t) for t in tensors)
+                ctx.mark_non_differentiable(*[out for t, out in zip(tensors, outs) if not t.requires_grad])
+                return outs
 
             @staticmethod
             def backward(ctx: Any, *grads: Any) -> Any:

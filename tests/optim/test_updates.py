@@ -56,6 +56,18 @@ def test_maximize_is_the_step_on_the_negative_gradient(name):
     np.testing.assert_allclose(up, down, rtol=1e-14)
 
 
+@pytest.mark.parametrize("name", "SGD Adam AdamW Adamax NAdam RAdam Adadelta Adagrad ASGD RMSprop Rprop Adafactor Muon".split())
+def test_counts_in_the_graph_give_the_same(name, monkeypatch):
+    """What torch.compile and capturable=True do: the step count is part of the recorded program."""
+    kind = getattr(optim, name)
+    plain, first = run(kind, G * 3)
+    monkeypatch.setattr("jtorch.optim._apply.replayed", lambda: True)
+    replayed, second = run(kind, G * 3)
+    np.testing.assert_allclose(replayed, plain, rtol=1e-6)
+    for a, b in zip(*(o.state_dict()["state"].get(0, {}).values() for o in (first, second)), strict=True):
+        np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=1e-5)
+
+
 def test_muon_step_is_orthogonal():
     p = torch.zeros(4, 8, requires_grad=True)
     optimizer = optim.Muon([p], lr=1.0, weight_decay=0.0)

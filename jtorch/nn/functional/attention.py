@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 from jtorch._namespace import C_nn, F, torch
@@ -36,11 +37,9 @@ def _as_float_mask(mask: Tensor | None, name: str, other_type: Any, other_name: 
     """A bool mask as zeros and -inf of the target type; float masks pass."""
     if mask is None:
         return None
-    if mask.dtype is not torch.bool and not torch.is_floating_point(mask):
+    if mask.dtype is not torch.bool and not mask.is_floating_point():
         raise AssertionError(f"only bool and floating types of {name} are supported")
     if check_other and other_type is not None and mask.dtype != other_type:
-        import warnings
-
         warnings.warn(
             f"Support for mismatched {name} and {other_name} is deprecated. Use same type for both instead.", stacklevel=4
         )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from jtorch._namespace import C_nn, torch
+from jtorch._namespace import C_nn, F, torch
 
 from ._reduction import chosen, get_enum, number
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "ctc_loss", "gaussian_nll_loss", "huber_loss", "kl_div",
-    "l1_loss", "mse_loss", "nll_loss", "poisson_nll_loss", "smooth_l1_loss",
+    "l1_loss", "linear_cross_entropy", "mse_loss", "nll_loss", "poisson_nll_loss", "smooth_l1_loss",
 ]  # fmt: skip
 
 Tensor = Any
@@ -166,7 +166,7 @@ def _cross_entropy_of_probabilities(input: Tensor, target: Tensor, weight: Tenso
     if weight is not None:
         product = product * weight.view([1 if i != classes else n for i in range(input.dim())])
     if mode == 1:
-        return -product.sum() / (1 if input.dim() == 1 else max(input.numel() // n, 1) if n else 1)
+        return C_nn.div_by_count(-product.sum(), 1 if input.dim() == 1 else max(input.numel() // n, 1) if n else 1)
     return -product.sum() if mode == 2 else -product.sum(classes)
 
 
@@ -307,3 +307,27 @@ def ctc_loss(
 ) -> Tensor:
     """Connectionist temporal classification over log-probabilities (T, N, C) or (T, C)."""
     return torch.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, get_enum(reduction), zero_infinity)
+
+
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Tensor:
+    """:func:`cross_entropy` of ``input @ linear_weight.T + linear_bias``. ``options`` tune torch's chunking, which one compiled program does not need."""
+    if ignore_index is not None and target.is_floating_point():
+        raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
+    classes = linear_weight.size(0)
+    scores = F.linear(input, linear_weight.flatten(0, -2), None if linear_bias is None else linear_bias.flatten())
+    if linear_weight.dim() > 2:
+        scores = scores.reshape(*input.shape[:-1], classes, *linear_weight.shape[1:-1])
+    return cross_entropy(
+        scores, target, weight=weight, reduction=reduction, ignore_index=-100 if ignore_index is None else ignore_index, label_smoothing=label_smoothing
+    )

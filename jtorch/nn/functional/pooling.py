@@ -43,7 +43,7 @@ def _size_in(out_size: Any, defaults: Any) -> list[int]:
         return out_size  # type: ignore[return-value]
     if len(defaults) <= len(out_size):
         raise ValueError(f"Input dimension should be at least {len(out_size) + 1}")
-    return [v if v is not None else d for v, d in zip(out_size, defaults[-len(out_size) :], strict=True)]
+    return [v if v is not None else d for v, d in zip(out_size, defaults[len(defaults) - len(out_size) :], strict=True)]
 
 
 def _stride(stride: Any) -> Any:
@@ -110,7 +110,7 @@ adaptive_max_pool3d = _with_switch(adaptive_max_pool3d_with_indices, "adaptive_m
 
 def _adaptive_avg(n: int, kernel: Callable[..., Any], input: Tensor, output_size: Any) -> Tensor:
     size = _size_in(output_size, input.size())
-    whole = size == 1 if isinstance(size, int) else all(s == 1 for s in size)
+    whole = size == 1 if isinstance(size, int) else len(size) == n and all(s == 1 for s in size)
     if whole and input.dim() in (n + 1, n + 2) and all(input.shape[-n:]):
         return input.mean(tuple(range(-n, 0)), keepdim=True)  # what torch records for one window
     return kernel(input, size)

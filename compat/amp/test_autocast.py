@@ -1,0 +1,104 @@
+"""Autocast on cpu: the same result types as torch's for what its lists name and for what they do not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from compat import bridge
+
+Call = Callable[[Any, Any, Any], Any]  # (library, x, y) with x and y 4 x 4
+
+
+def _image(x: Any) -> Any:
+    return x.reshape(1, 1, 4, 4)
+
+
+CALLS: dict[str, Call] = {
+    "mm": lambda t, x, y: t.mm(x, y),
+    "matmul": lambda t, x, y: x @ y,
+    "bmm": lambda t, x, y: t.bmm(x[None], y[None]),
+    "addmm": lambda t, x, y: t.addmm(x, y, x),
+    "baddbmm": lambda t, x, y: t.baddbmm(x[None], y[None], x[None]),
+    "mv": lambda t, x, y: t.mv(x, y[0]),
+    "dot": lambda t, x, y: t.dot(x[0], y[0]),
+    "einsum": lambda t, x, y: t.einsum("ij,jk->ik", x, y),
+    "einsum without a sum": lambda t, x, y: t.einsum("ij,ij->ij", x, y),
+    "tensordot": lambda t, x, y: t.tensordot(x, y, 1),
+    "vecdot": lambda t, x, y: t.linalg.vecdot(x, y),
+    "linear": lambda t, x, y: t.nn.functional.linear(x, y),
+    "conv1d": lambda t, x, y: t.nn.functional.conv1d(x[None], y[:, :, None]),
+    "conv2d": lambda t, x, y: t.nn.functional.conv2d(_image(x), _image(y)[..., :2, :2]),
+    "conv_transpose2d": lambda t, x, y: t.nn.functional.conv_transpose2d(_image(x), _image(y)[..., :2, :2]),
+    "prelu": lambda t, x, y: t.nn.functional.prelu(x, y[0]),
+    "attention": lambda t, x, y: t.nn.functional.scaled_dot_product_attention(x[None], y[None], x[None]),
+    "add": lambda t, x, y: x + y,
+    "mul": lambda t, x, y: x * y,
+    "exp": lambda t, x, y: x.exp(),
+    "sum": lambda t, x, y: x.sum(),
+    "mean": lambda t, x, y: x.mean(),
+    "prod": lambda t, x, y: x.prod(),
+    "softmax": lambda t, x, y: t.softmax(x, 1),
+    "log_softmax": lambda t, x, y: t.nn.functional.log_softmax(x, 1),
+    "layer_norm": lambda t, x, y: t.nn.functional.layer_norm(x, (4,)),
+    "gelu": lambda t, x, y: t.nn.functional.gelu(x),
+    "cat": lambda t, x, y: t.cat([x, y]),
+    "stack": lambda t, x, y: t.stack([x, y]),
+    "where": lambda t, x, y: t.where(x > 0, x, y),
+    "cross_entropy": lambda t, x, y: t.nn.functional.cross_entropy(x, t.tensor([0, 1, 2, 3])),
+    "cross_entropy of probabilities": lambda t, x, y: t.nn.functional.cross_entropy(x, t.softmax(y, 1)),
+    "nll_loss": lambda t, x, y: t.nn.functional.nll_loss(x, t.tensor([0, 1, 2, 3])),
+    "mse_loss": lambda t, x, y: t.nn.functional.mse_loss(x, y),
+    "l1_loss": lambda t, x, y: t.nn.functional.l1_loss(x, y),
+    "smooth_l1_loss": lambda t, x, y: t.nn.functional.smooth_l1_loss(x, y),
+    "huber_loss": lambda t, x, y: t.nn.functional.huber_loss(x, y),
+    "kl_div": lambda t, x, y: t.nn.functional.kl_div(x, t.softmax(y, 1), reduction="sum"),
+    "bce": lambda t, x, y: t.nn.functional.binary_cross_entropy(x.sigmoid(), y.sigmoid()),
+    "bce_with_logits": lambda t, x, y: t.nn.functional.binary_cross_entropy_with_logits(x, y.sigmoid()),
+    "cosine_embedding_loss": lambda t, x, y: t.nn.functional.cosine_embedding_loss(x, y, t.ones(4)),
+    "margin_ranking_loss": lambda t, x, y: t.nn.functional.margin_ranking_loss(x[0], y[0], t.ones(4)),
+    "triplet_margin_loss": lambda t, x, y: t.nn.functional.triplet_margin_loss(x, y, x + 1),
+    "hinge_embedding_loss": lambda t, x, y: t.nn.functional.hinge_embedding_loss(x, t.ones(4, 4)),
+    "poisson_nll_loss": lambda t, x, y: t.nn.functional.poisson_nll_loss(x, y.exp()),
+    "cdist": lambda t, x, y: t.cdist(x, y),
+    "reflect": lambda t, x, y: t.nn.functional.pad(x[None], (1, 1), mode="reflect"),
+    "max_pool2d": lambda t, x, y: t.nn.functional.max_pool2d(_image(x), 2),
+    "avg_pool3d": lambda t, x, y: t.nn.functional.avg_pool3d(_image(x)[None], 2, stride=1, padding=1),
+    "grid_sample": lambda t, x, y: t.nn.functional.grid_sample(_image(x), t.zeros(1, 2, 2, 2), align_corners=False),
+    "inverse": lambda t, x, y: t.linalg.inv(x + 4 * t.eye(4)),
+    "svd": lambda t, x, y: t.linalg.svdvals(x),
+    "fft": lambda t, x, y: t.fft.rfft(x).real,
+    "trace": lambda t, x, y: t.trace(x),
+    "quantile": lambda t, x, y: t.quantile(x.float(), 0.5),
+}
+
+
+@pytest.mark.parametrize("mixed", ["float32", "bfloat16", "both"])
+@pytest.mark.parametrize("name", CALLS)
+def test_result_types(name: str, mixed: str) -> None:
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=(4, 4)).astype(np.float32) for _ in range(2))
+    results = []
+    for library in (torch, bridge.jtorch()):
+        x, y = library.tensor(a), library.tensor(b)
+        if mixed != "float32":
+            x = x.to(library.bfloat16)
+        if mixed == "bfloat16":
+            y = y.to(library.bfloat16)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                with library.autocast("cpu", dtype=library.bfloat16):
+                    got = CALLS[name](library, x, y)
+        except (RuntimeError, ValueError, TypeError) as error:
+            if library is torch:
+                pytest.skip(f"torch raises {type(error).__name__}")
+            raise
+        results.append((str(got.dtype), got.to(library.float32).reshape(-1).tolist()))
+    assert results[1][0] == results[0][0]
+    np.testing.assert_allclose(results[1][1], results[0][1], rtol=5e-2, atol=5e-2)

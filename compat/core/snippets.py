@@ -1,0 +1,304 @@
+"""Small programs about tensors, views and gradients. Each is run with ``torch`` bound to real torch and to jtorch; both must print the same.
+
+A snippet that raises prints the exception's type and text.
+"""
+
+SNIPPETS: dict[str, str] = {
+    "write through a chain of views": """
+x = torch.arange(12.).reshape(3, 4).requires_grad_()
+y = x * 1
+y.t()[0].mul_(2); y[:, 1] = 0; y.diagonal()[1:].add_(5)
+print(y); y.sum().backward(); print(x.grad); print(type(y.grad_fn).__name__)
+""",
+    "views of views see the write": """
+x = torch.zeros(4, 6)
+a = x[1:3]; b = a[:, ::2]; c = b.t(); d = x.view(2, 12)
+c[1] = 7
+print(x); print(a); print(b); print(c); print(d); print(x._version, a._version, c._version)
+print(a.storage_offset(), b.stride(), c.stride(), c.is_contiguous(), d.stride())
+""",
+    "as_strided and unfold": """
+x = torch.arange(10.)
+w = x.unfold(0, 4, 2); print(w, w.stride())
+s = x.as_strided((3, 3), (2, 1), 1); print(s)
+x[3] = -1
+print(w); print(s)
+y = torch.arange(6.).reshape(2, 3).t()
+print(y.as_strided((2, 2), (1, 2)), y.storage_offset())
+""",
+    "data pointers": """
+x = torch.zeros(3, 4)
+print(x.data_ptr() == x.t().data_ptr(), x.data_ptr() == x[1:].data_ptr(), x[1:].data_ptr() - x.data_ptr(), x.storage().data_ptr() == x[1:].storage().data_ptr())
+y = x; y += 1
+print(x.data_ptr() == y.data_ptr(), x.data_ptr() == (x + 1).data_ptr(), len(x.storage()), x.untyped_storage().nbytes())
+""",
+    "view errors": """
+def run(f):
+    try: print(f())
+    except Exception as e: print(type(e).__name__, e)
+x = torch.zeros(3, 4)
+run(lambda: x.t().view(12)); run(lambda: x.view(5, 3)); run(lambda: x.view(-1, -1)); run(lambda: x.view(2, -1).shape)
+run(lambda: x.expand(2, 3)); run(lambda: x.expand(3, 3, 4).shape); run(lambda: x.transpose(0, 2)); run(lambda: x.permute(0, 0))
+run(lambda: x[3]); run(lambda: x[0, 0, 0]); run(lambda: x.squeeze(5)); run(lambda: x.narrow(0, 2, 2)); run(lambda: x.select(1, 4)); run(lambda: x.unfold(0, 4, 1))
+run(lambda: x.expand(2, 3, 4).add_(1)); run(lambda: x.reshape(7)); run(lambda: x.chunk(0)); run(lambda: x.split([1, 1])); run(lambda: x.unflatten(1, (3, 2)))
+""",
+    "in place errors": """
+def run(f):
+    try: print(f())
+    except Exception as e: print(type(e).__name__, e)
+w = torch.ones(3, requires_grad=True)
+run(lambda: w.add_(1)); run(lambda: w[0].add_(1)); run(lambda: w.detach().add_(1)); run(lambda: w)
+i = torch.ones(3, dtype=torch.long)
+run(lambda: i.add_(1.5)); run(lambda: i.mul_(2)); run(lambda: i.div_(2)); run(lambda: torch.zeros(2).add_(torch.zeros(3, 2)))
+run(lambda: torch.zeros(3).copy_(torch.zeros(4)))
+""",
+    "saved tensors modified": """
+def run(f):
+    try: print(f())
+    except Exception as e: print(type(e).__name__, str(e)[:180])
+x = torch.ones(3, requires_grad=True)
+def a(): y = x * 2; z = y * y; y.add_(1); z.sum().backward()
+def b(): y = x * 2; z = y + y; y.add_(1); z.sum().backward(); return x.grad
+def c(): y = x.exp(); z = y * 1; y.add_(1); z.sum().backward()
+def d(): y = x.exp(); y.mul_(3); y.sum().backward(); return x.grad
+run(a); x.grad = None; run(b); x.grad = None; run(c); x.grad = None; run(d)
+""",
+    "second backward": """
+x = torch.ones(3, requires_grad=True)
+y = (x * x).sum(); y.backward(retain_graph=True); y.backward(); print(x.grad)
+try: y.backward()
+except RuntimeError as e: print(e)
+try: torch.ones(2).sum().backward()
+except RuntimeError as e: print(e)
+try: (x * 2).backward()
+except RuntimeError as e: print(e)
+(x * 2).backward(torch.tensor([1., 2., 3.])); print(x.grad)
+try: (x * 2).backward(torch.ones(4))
+except RuntimeError as e: print(e)
+""",
+    "grad of grad": """
+x = torch.tensor([1., 2., 3.], requires_grad=True)
+(g,) = torch.autograd.grad((x ** 3).sum(), x, create_graph=True); print(g.detach(), g.requires_grad)
+(h,) = torch.autograd.grad(g.sum(), x, create_graph=True); print(h.detach())
+(k,) = torch.autograd.grad(h.sum(), x); print(k)
+y = torch.sigmoid(x) * torch.tanh(x); g, = torch.autograd.grad(y.sum(), x, create_graph=True); g.sum().backward(); print(x.grad)
+""",
+    "autograd.grad": """
+x = torch.ones(2, requires_grad=True); z = torch.ones(2, requires_grad=True)
+y = x * 3
+print(torch.autograd.grad(y, x, torch.tensor([1., 2.])))
+try: torch.autograd.grad((x * 2).sum(), [x, z])
+except RuntimeError as e: print(e)
+print(torch.autograd.grad((x * 2).sum(), [x, z], allow_unused=True), torch.autograd.grad((x * 2).sum(), [x, z], materialize_grads=True))
+print(x.grad, torch.autograd.grad((x * x), x, torch.eye(2), is_grads_batched=True))
+m = x * 2; n = (m * m).sum(); print(torch.autograd.grad(n, m))
+""",
+    "hooks": """
+x = torch.ones(2, requires_grad=True); seen = []
+h = x.register_hook(lambda g: g * 10); y = x * 2; y.retain_grad(); y.register_hook(lambda g: seen.append(g.clone()) or g + 1)
+y.register_hook(lambda g: print('second', g)); x.register_post_accumulate_grad_hook(lambda p: print('acc', p.grad))
+(y * 3).sum().backward(); print(x.grad, y.grad, seen)
+h.remove(); x.grad = None; (x * 2).sum().backward(); print(x.grad)
+z = (x * 2); z.grad_fn.register_hook(lambda i, o: print('node', i, o)); z.sum().backward()
+z = x * 2; z.grad_fn.register_prehook(lambda o: (o[0] * 2,)); x.grad = None; z.sum().backward(); print(x.grad)
+""",
+    "graph": """
+x = torch.ones(2, requires_grad=True); c = torch.ones(2)
+y = (x * c + x).sum()
+f = y.grad_fn
+print(f.name(), [g[0].name() for g in f.next_functions], [(g[0].name() if g[0] else None, g[1]) for g in f.next_functions[0][0].next_functions])
+m = f.next_functions[0][0].next_functions[0][0]; print(m.name(), [(g[0].name() if g[0] else None, g[1]) for g in m.next_functions])
+print(m.next_functions[0][0].variable is x, x.is_leaf, y.is_leaf, y.requires_grad, c.grad_fn)
+""",
+    "grad modes": """
+x = torch.ones(2, requires_grad=True)
+with torch.no_grad():
+    y = x * 2; print(y.requires_grad, torch.is_grad_enabled())
+    with torch.enable_grad(): print((x * 2).requires_grad)
+@torch.no_grad()
+def f(a): return a * 2
+print(f(x).requires_grad, torch.is_grad_enabled())
+with torch.inference_mode(): z = x * 2; print(z.is_inference(), z.requires_grad)
+try: z.add_(1); print('ok')
+except RuntimeError as e: print(str(e)[:60])
+torch.set_grad_enabled(False); print((x * 2).requires_grad); torch.set_grad_enabled(True)
+with torch.set_grad_enabled(False): print((x * 2).requires_grad)
+print((x * 2).requires_grad, x.detach().requires_grad, x.data.requires_grad)
+""",
+    "leaf and requires_grad": """
+x = torch.ones(2)
+print(x.requires_grad_().is_leaf, (x * 1).is_leaf, x.requires_grad_(False).requires_grad)
+try: torch.ones(2, dtype=torch.long).requires_grad_()
+except RuntimeError as e: print(e)
+y = torch.ones(2, requires_grad=True) * 2
+try: y.requires_grad = False
+except RuntimeError as e: print(e)
+y.detach_(); print(y.requires_grad, y.grad_fn)
+w = torch.ones(2, requires_grad=True)
+try: w.grad = torch.ones(3)
+except RuntimeError as e: print(e)
+w.grad = torch.ones(2); (w * 2).sum().backward(); print(w.grad)
+""",
+    "custom function": """
+class Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, k):
+        ctx.save_for_backward(x); ctx.k = k
+        return k * x ** 3
+    @staticmethod
+    def backward(ctx, g):
+        x, = ctx.saved_tensors
+        print(ctx.needs_input_grad)
+        return 3 * ctx.k * x ** 2 * g, None
+x = torch.tensor([1., 2.], requires_grad=True)
+y = Cube.apply(x, 2.0); print(y); y.sum().backward(); print(x.grad)
+(g,) = torch.autograd.grad(Cube.apply(x, 1.0).sum(), x, create_graph=True); (h,) = torch.autograd.grad(g.sum(), x); print(g, h)
+class Two(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a, b):
+        m = a.argmax(); ctx.mark_non_differentiable(m)
+        return a * b, m
+    @staticmethod
+    def backward(ctx, g, _):
+        return g, g * 2
+a, m = Two.apply(x, x); print(a, m, m.requires_grad); x.grad = None; a.sum().backward(); print(x.grad)
+class Dirty(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a):
+        a.mul_(3); ctx.mark_dirty(a); return a
+    @staticmethod
+    def backward(ctx, g): return g * 3
+z = x * 1; w = Dirty.apply(z); print(w is z, z); x.grad = None; z.sum().backward(); print(x.grad)
+try: Cube()
+except RuntimeError as e: print(str(e)[:50])
+""",
+    "numpy both ways": """
+import numpy as np
+n = np.arange(6.).reshape(2, 3); t = torch.from_numpy(n); t[0] = 9; n[1, 1] = -1; t.t()[2].mul_(2)
+print(n, t, t.dtype)
+u = torch.zeros(2, 2); m = u.numpy(); m[0, 1] = 5; u.add_(1); print(m, u); v = u[1].numpy(); v[:] = 8; print(u)
+print(torch.as_tensor(n).data_ptr() == t.data_ptr(), torch.tensor(n).data_ptr() == t.data_ptr(), np.asarray(u).sum(), (u.numpy() + 1).dtype)
+try: torch.ones(2, requires_grad=True).numpy()
+except RuntimeError as e: print(e)
+print(np.add(t, 1), t + np.ones(3), np.float32(2) * torch.ones(2), torch.tensor(np.float32(1.5)), torch.tensor([np.int64(1), 2]))
+""",
+    "indexing": """
+x = torch.arange(24).reshape(2, 3, 4)
+print(x[1, ..., 2], x[:, None, 1].shape, x[..., -1], x[0, [0, 2]], x[:, [2, 0], [1, 3]], x[[0, 1], :, [1, 2]].shape, x[x > 20], x[torch.tensor([True, False])].shape)
+print(x[:, torch.tensor([[0, 1], [1, 2]])].shape, x[1:, 1:, ::2], x[torch.tensor(1)], x[True].shape, x[False].shape, x[None].shape)
+y = x.clone(); y[:, 1] = 0; y[0, [0, 2], 1] = torch.tensor([-1, -2]); y[y > 20] = 5; y[..., 0] = torch.tensor([[7], [8]]); print(y)
+z = torch.zeros(4); z[[0, 0, 1]] += 1; print(z); z[torch.tensor([True, False, True, False])] = torch.tensor([3., 4.]); print(z)
+for i in (5, (0, 3), slice(None, None, -1), 'a', 1.5, (..., ...)):
+    try: print(x[i])
+    except Exception as e: print(type(e).__name__, e)
+""",
+    "index gradients": """
+x = torch.arange(6.).reshape(2, 3).requires_grad_()
+(x[:, [0, 0, 2]] * torch.tensor([1., 2., 3.])).sum().backward(); print(x.grad); x.grad = None
+(x[x > 2] ** 2).sum().backward(); print(x.grad); x.grad = None
+y = x * 1; y[0] = torch.tensor([1., 1., 1.]); y[1, [0, 1]] = x[0, :2] * 5; y.sum().backward(); print(x.grad); print(y)
+""",
+    "printing": """
+torch.manual_seed(0)
+print(torch.tensor([1.0, float('nan'), float('inf')]), torch.tensor([1e-5, 1.0, 1e4]), torch.tensor([]), torch.zeros(2, 0), torch.tensor(3), torch.tensor([True]))
+print(torch.tensor([1 + 2j, 3.5j]), torch.ones(2, dtype=torch.float64), torch.ones(2, dtype=torch.half), torch.arange(2000), torch.zeros(3, 3, 3))
+print(torch.nn.Parameter(torch.ones(2)), torch.ones(1, requires_grad=True), torch.Size([1, 2]), torch.float32, torch.device('cpu'), torch.ones(2).size())
+torch.set_printoptions(precision=2, sci_mode=True); print(torch.tensor([1.23456, 100.])); torch.set_printoptions(profile='default')
+print(f'{torch.tensor(2.5):.3f}', [torch.tensor(1), torch.tensor([2.])], str(torch.tensor(1.5)), type(torch.ones(1)), torch.ones(1).type())
+""",
+    "python protocol": """
+t = torch.tensor([1., 2., 3.])
+print(len(t), list(t), 2.0 in t, bool(torch.tensor(1)), int(torch.tensor(3.7)), float(torch.tensor(2)), [10, 20, 30][torch.tensor(1)], t.tolist(), t.sum().item())
+for f in (lambda: bool(t), lambda: len(torch.tensor(1)), lambda: t.item(), lambda: iter(torch.tensor(1)), lambda: int(t), lambda: hash(t) == hash(t), lambda: {t: 1}[t]):
+    try: print(f())
+    except Exception as e: print(type(e).__name__, e)
+print(1 - t, 2 / t, 2 ** t, 7 // t, 7 % t, -t, abs(-t), t ** 2, t @ t, t == 2, t != t, ~torch.tensor([True]), 3 & torch.tensor([5]), t > 1)
+print(round(torch.tensor(2.567), decimals=1) if False else torch.round(torch.tensor(2.567), decimals=1), divmod(7, 2), t == None, t != 'a')
+a = t; a += 1; print(t); a *= 2; a -= 1; a /= 2; a **= 2; print(t); i = torch.tensor([5]); i //= 2; i %= 2; i <<= 3; i |= 1; print(i)
+""",
+    "copy and pickle": """
+import copy, pickle
+x = torch.ones(2, requires_grad=True); x.grad = torch.ones(2); y = copy.deepcopy(x); y.data.add_(1); print(x, y, y.grad, y.requires_grad)
+try: copy.deepcopy(x * 2)
+except RuntimeError as e: print(str(e)[:40])
+z = copy.copy(x); print(z is x, z.requires_grad)
+a = torch.arange(4.); b = a[1:]; c, d = copy.deepcopy((a, b)); c[1] = 9; print(d)
+m = torch.nn.Linear(2, 2); n = copy.deepcopy(m); print(torch.equal(m.weight, n.weight), m.weight is n.weight)
+""",
+    "types and moves": """
+x = torch.tensor([1.7, -1.7, 300.])
+print(x.int(), x.to(torch.uint8) if False else 0, x.bool(), x.half(), x.double().dtype, x.to('cpu') is x, x.to(torch.float32) is x, x.to(torch.float32, copy=True) is x, x.type(torch.int64))
+print(torch.tensor(5).type_as(x), x.float() is x, x.long(), torch.tensor([0, 1, 2]).bool(), torch.tensor(1.5).to(torch.complex64), x.cpu() is x, x.is_cuda, x.device.type)
+for f in (lambda: x.to('cuda:77'), lambda: torch.device('foo'), lambda: x.to(1, 2, 3, 4, 5)):
+    try: f(); print('fine')
+    except Exception as e: print(type(e).__name__)
+print(torch.finfo(torch.float32), torch.iinfo(torch.int8), torch.finfo(torch.bfloat16).eps, torch.get_default_dtype())
+torch.set_default_dtype(torch.float64); print(torch.tensor(1.5).dtype, torch.zeros(2).dtype, (torch.tensor(1) / 2).dtype); torch.set_default_dtype(torch.float32)
+""",
+    "creation": """
+print(torch.arange(5), torch.arange(1, 2, 0.25), torch.arange(5, 0, -2), torch.linspace(0, 1, 5), torch.logspace(0, 2, 3), torch.eye(2, 3), torch.full((2,), 3), torch.full((2,), 3.5), torch.full((1,), True))
+print(torch.zeros(2, dtype=torch.int), torch.ones_like(torch.zeros(2, 3).t()).stride(), torch.empty(2, 3).shape, torch.zeros((2, 3), dtype=torch.bool), torch.tensor([[1, 2], [3, 4]], dtype=torch.float))
+print(torch.Tensor(2, 3).shape, torch.Tensor([1, 2]), torch.LongTensor([1, 2]), torch.FloatTensor(2).shape, torch.tensor([1, 2.5]), torch.tensor([True, 2]), torch.tensor([]).dtype, torch.tensor([[]]).shape)
+for f in (lambda: torch.tensor([[1, 2], [3]]), lambda: torch.tensor('a'), lambda: torch.zeros(-1), lambda: torch.arange(0, 1, 0), lambda: torch.arange(1, 0), lambda: torch.zeros('a'), lambda: torch.tensor([1, 'a']), lambda: torch.tensor(None)):
+    try: print(f())
+    except Exception as e: print(type(e).__name__, e)
+x = torch.ones(2, dtype=torch.float64); print(x.new_zeros(2).dtype, x.new_tensor([1, 2]), x.new_full((1,), 3), torch.zeros_like(x, dtype=torch.int), torch.scalar_tensor(2), torch.as_tensor([1, 2]))
+""",
+    "argument errors": """
+x = torch.ones(2, 3)
+for f in (lambda: torch.exp(0), lambda: torch.exp(), lambda: torch.exp(x, foo=1), lambda: x.exp(3), lambda: torch.add(x, 'a'), lambda: x + 'a', lambda: x.transpose(0), lambda: torch.softmax(x, 'a'), lambda: x + torch.ones(4),
+          lambda: torch.sum(x, 'a'), lambda: x.mean(dim=5), lambda: torch.ones(2, dtype=torch.long).mean(), lambda: x @ torch.ones(2), lambda: torch.mm(x, x), lambda: torch.cat([x, torch.ones(3, 2)]), lambda: torch.stack([]), lambda: x.unsqueeze(9), lambda: x.max(dim=3), lambda: torch.matmul(x, 3)):
+    try: print(f())
+    except Exception as e: print(type(e).__name__, e)
+""",
+    "layouts": """
+x = torch.zeros(2, 3, 4, 5)
+for y in (x.permute(0, 2, 3, 1) + 1, x.to(memory_format=torch.channels_last) * 2, x.transpose(1, 2) + x.transpose(1, 2), x.transpose(1, 2) + torch.zeros(5), x.permute(3, 2, 1, 0).clone(), x.permute(3, 2, 1, 0).contiguous(), torch.empty_like(x.permute(1, 0, 2, 3)), x.expand(2, 2, 3, 4, 5) + 1, torch.exp(x[:, :, ::2])):
+    print(y.shape, y.stride(), y.is_contiguous())
+print(x.contiguous() is x, x.is_contiguous(memory_format=torch.channels_last), x.t().is_contiguous() if x.dim() == 2 else None)
+""",
+    "split and join gradients": """
+x = torch.arange(6., requires_grad=True)
+a, b = x.chunk(2); c = torch.cat([b * 2, a]); d = torch.stack(x.split([2, 4])[1].unbind()); (c.sum() + (d ** 2).sum()).backward(); print(x.grad, a.grad_fn.name(), c.grad_fn.name())
+y = x * 1
+try: y.unbind()[0].mul_(2)
+except RuntimeError as e: print(str(e)[:70])
+p = y.split(3)
+try: p[0].add_(1)
+except RuntimeError as e: print(str(e)[:70])
+""",
+    "complex": """
+z = torch.tensor([1 + 2j, 3 - 1j], requires_grad=True)
+(z.abs() ** 2).sum().backward(); print(z.grad); z.grad = None
+(z * z).real.sum().backward(); print(z.grad); z.grad = None
+w = z.detach().clone(); w.real[0] = 5; w.imag.mul_(2); print(w, w.conj(), torch.view_as_real(w), w.angle())
+try: (z * z).sum().backward()
+except RuntimeError as e: print(e)
+x = torch.tensor([1., 2.], requires_grad=True); torch.complex(x, x * 2).abs().sum().backward(); print(x.grad)
+""",
+    "tensor subclass": """
+class T(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        log.append(func.__name__); return super().__torch_function__(func, types, args, kwargs or {})
+log = []
+t = torch.ones(2).as_subclass(T); u = t + 1; v = torch.exp(u); print(type(u).__name__, type(v).__name__, 'exp' in log, isinstance(v, torch.Tensor))
+class P(torch.Tensor): pass
+p = torch.ones(2).as_subclass(P); print(type(p * 2).__name__, type(p.sum()).__name__, type(torch.ones(1) + p).__name__)
+""",
+    "errors name the devices": """
+try: torch.zeros(2, device='meta') + torch.zeros(2)
+except Exception as e: print(type(e).__name__)
+m = torch.zeros(2, 3, device='meta'); print((m @ m.t()).shape, m.device, m.is_meta)
+print(torch.zeros(2, device='cpu').device, torch.device('cuda:1').index, torch.device('cuda', 1), torch.device('cpu') == torch.device('cpu'))
+""",
+    "anomaly": """
+import warnings
+x = torch.zeros(1, requires_grad=True)
+with warnings.catch_warnings():
+    warnings.simplefilter('ignore')
+    with torch.autograd.detect_anomaly():
+        try: torch.sqrt(x * -1 - 1).sum().backward()
+        except RuntimeError as e: print(e)
+""",
+}

@@ -1,0 +1,178 @@
+"""Questions about tensors, switches that XLA does not need, and Python's own constants."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from jtorch._core import printing
+from jtorch._core.compose import compose
+from jtorch._core.tensor import Tensor
+from jtorch._core.views import aval_of
+from jtorch._namespace import torch
+
+torch.set_printoptions = printing.set_printoptions
+for _name, _value in {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e, "newaxis": None}.items():
+    setattr(torch, _name, _value)
+
+
+@compose("torch")
+def is_floating_point(input: Tensor) -> bool:
+    return aval_of(input).dtype.is_floating_point
+
+
+@compose("torch")
+def is_complex(input: Tensor) -> bool:
+    return aval_of(input).dtype.is_complex
+
+
+@compose("torch")
+def is_signed(input: Tensor) -> bool:
+    return aval_of(input).dtype.is_signed
+
+
+@compose("torch")
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the only element is not zero. RuntimeError for other sizes."""
+    n = input.numel()  # type: ignore[attr-defined]
+    if n != 1:
+        raise RuntimeError(f"Boolean value of Tensor with {'no values' if n == 0 else 'more than one value'} is ambiguous")
+    return bool(input.item())  # type: ignore[attr-defined]
+
+
+Tensor.is_nonzero = torch.is_nonzero  # type: ignore[attr-defined]
+
+
+@compose("torch")
+def is_conj(input: Tensor) -> bool:
+    return False
+
+
+@compose("torch")
+def is_neg(input: Tensor) -> bool:
+    return False
+
+
+@compose("torch")
+def is_inference(input: Tensor) -> bool:
+    return bool(input.is_inference())  # type: ignore[attr-defined]
+
+
+@compose("torch")
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    return aval_of(input).shape == aval_of(other).shape
+
+
+@compose("torch")
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"numel(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
+    return int(input.numel())  # type: ignore[attr-defined]
+
+
+@compose("torch")
+def get_device(input: Tensor) -> int:
+    return int(input.get_device())  # type: ignore[attr-defined]
+
+
+@compose("torch")
+def detach(input: Tensor) -> Tensor:
+    return input.detach()  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("torch")
+def detach_(input: Tensor) -> Tensor:
+    return input.detach_()  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("torch")
+def resolve_conj(input: Tensor) -> Tensor:
+    return input
+
+
+@compose("torch")
+def resolve_neg(input: Tensor) -> Tensor:
+    return input
+
+
+def is_storage(obj: Any) -> bool:
+    """Whether ``obj`` is a storage."""
+    return isinstance(obj, (torch.UntypedStorage, torch.TypedStorage))
+
+
+_threads = [0, 0]
+
+
+def get_num_threads() -> int:
+    """The number of cores: XLA's own thread pool uses them all."""
+    import os
+
+    return _threads[0] or os.cpu_count() or 1
+
+
+def set_num_threads(num: int) -> None:
+    """Remembered; XLA sizes its own pool (``XLA_FLAGS``) when it starts."""
+    if num <= 0:
+        raise RuntimeError("set_num_threads expects a positive integer")
+    _threads[0] = num
+
+
+def get_num_interop_threads() -> int:
+    return _threads[1] or get_num_threads()
+
+
+def set_num_interop_threads(num: int) -> None:
+    _threads[1] = num
+
+
+_deterministic = [False, False]
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """XLA's programs on cpu and TPU give the same bits each time; on GPU set ``XLA_FLAGS=--xla_gpu_deterministic_ops=true``."""
+    _deterministic[:] = [mode, warn_only]
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    return _deterministic[0]
+
+
+def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    return _deterministic[1]
+
+
+def set_deterministic_debug_mode(debug_mode: Any) -> None:
+    _deterministic[:] = [debug_mode not in (0, "default"), debug_mode in (1, "warn")]
+
+
+def get_deterministic_debug_mode() -> int:
+    return 0 if not _deterministic[0] else 1 if _deterministic[1] else 2
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """False: XLA does not switch the processor's mode."""
+    return False
+
+
+def set_warn_always(b: bool) -> None:
+    _warn[0] = b
+
+
+def is_warn_always_enabled() -> bool:
+    return _warn[0]
+
+
+_warn = [False]
+
+
+def compiled_with_cxx11_abi() -> bool:
+    return True
+
+
+for _fn in (
+    is_storage, get_num_threads, set_num_threads, get_num_interop_threads, set_num_interop_threads, use_deterministic_algorithms,
+    are_deterministic_algorithms_enabled, is_deterministic_algorithms_warn_only_enabled, set_deterministic_debug_mode, get_deterministic_debug_mode,
+    set_flush_denormal, set_warn_always, is_warn_always_enabled, compiled_with_cxx11_abi,
+):  # fmt: skip
+    setattr(torch, _fn.__name__, _fn)
