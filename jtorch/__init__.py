@@ -11,7 +11,10 @@ from jtorch._namespace import torch as _torch
 globals().update({k: v for k, v in vars(_torch).items() if not k.startswith("__")})
 
 # Modules that torch imports with itself; order matters only from the bottom up.
-_EAGER = ("autograd", "random", "linalg", "fft", "special", "nn", "optim", "serialization", "utils", "overrides", "version", "backends", "cuda", "amp")
+_EAGER = (
+    "autograd", "random", "linalg", "fft", "special", "nn", "optim",
+    "serialization", "utils", "overrides", "version", "backends", "cuda", "amp",
+)  # fmt: skip
 # Imported when first used.
 _LAZY = frozenset((
     "distributions", "distributed", "func", "masked", "signal", "return_types", "types", "testing", "compiler", "export", "jit", "hub",

@@ -35,6 +35,12 @@ class Update:
     """An operator with its scalars and flags fixed. ``slots`` are the scalars' places in ``trace``, the last one recorded into."""
 
     __slots__ = ("call", "rest", "classes", "plain", "trace", "slots")
+    call: Any
+    rest: tuple[Any, ...]
+    classes: tuple[type, ...]
+    plain: bool
+    trace: Any
+    slots: Any
 
 
 def prepare(name: str, present: tuple[Any, ...], rest: tuple[Any, ...]) -> Update:
@@ -74,14 +80,14 @@ def _plain(v: Any) -> Any:
     return v.item() if isinstance(v, np.generic) else v
 
 
-def update(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None, ...], differentiable: bool = False) -> list[Tensor] | None:
+def update(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None, ...], differentiable: bool = False) -> Any:
     """Record ``u`` on tensors and put its i-th result into ``targets[i]``, in place; None makes a new tensor.
 
     Outside of any graph, unless ``differentiable``. Returns the tensors that the results are in where some were made.
     """
     if differentiable:
         return _in_graph(u, tensors, targets)
-    vals = [t._s.value if t._view is None else read_view(t._view, t._s) for t in tensors]
+    vals = [t._s.value if t._view is None else read_view(t._view, t._s) for t in tensors]  # type: ignore[attr-defined]
     tr = state.trace
     c = u.call
     entry = c.entries.get((*[v.aval for v in vals], *u.classes)) if u.plain else None
@@ -109,13 +115,13 @@ def update(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None,
             node += u.slots
             outs = _reserve(tr, entry.outs)
             tr.nodes.append(tuple(node))
-    made = None
+    made: Any = None
     for i, (t, v) in enumerate(zip(targets, outs, strict=True)):
         if t is None:
             made = list(targets) if made is None else made
             made[i] = new_tensor(v)
-        elif t._view is None and t._s.value.aval is v.aval:
-            s = t._s
+        elif t._view is None and t._s.value.aval is v.aval:  # type: ignore[attr-defined]
+            s: Any = t._s
             s.value = v
             s.version += 1
         elif v.aval is not aval_of(t):

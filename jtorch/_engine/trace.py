@@ -156,19 +156,26 @@ def _force_foreign(v: Value, tr: Trace) -> None:
     del keep
 
 
+_ARRAYS: set[type] = set()  # classes of concrete jax arrays that were seen
+
+
 def add_input(tr: Trace, v: Value) -> int | None:
     """Register a value as an input of the trace. None if it is a JAX tracer: the operator must then be applied at once."""
-    if v.trace is not None:
-        force(v, "thread")
-    array = v.array
-    if array.__class__ is np.ndarray and not on_host:
-        # To the device now, into memory of its own: the numpy array may be shared, and a copy costs less before than after.
-        array = v.array = jax.device_put(array, jax_device(v.aval.device), may_alias=False)
-    elif isinstance(array, jax.core.Tracer):
-        return None
-    pos = -1 - len(tr.inputs)
-    tr.input_pos[id(v)] = pos
-    tr.inputs.append(v)
+    if v.array.__class__ not in _ARRAYS or v.trace is not None:
+        if v.trace is not None:
+            force(v, "thread")
+        array = v.array
+        if array.__class__ is np.ndarray:
+            if not on_host:
+                # To the device now, into memory of its own: the numpy array may be shared, and a copy costs less before than after.
+                v.array = jax.device_put(array, jax_device(v.aval.device), may_alias=False)
+        elif isinstance(array, jax.core.Tracer):
+            return None
+        elif isinstance(array, jax.Array):
+            _ARRAYS.add(array.__class__)
+    inputs = tr.inputs
+    inputs.append(v)
+    tr.input_pos[id(v)] = pos = -len(inputs)
     tr.input_bytes += v.aval.nbytes
     return pos
 

@@ -6,6 +6,7 @@ output number ``pos`` of a trace that has not run yet.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -19,10 +20,11 @@ __all__ = ["Aval", "Value", "aval", "value_of", "jax_device", "device_of"]
 class Aval:
     """Shape, dtype and device of a value. Get one from :func:`aval`."""
 
-    __slots__ = ("shape", "dtype", "device", "_sds")
+    __slots__ = ("shape", "dtype", "device", "nbytes")
     shape: tuple[int, ...]
     dtype: _dtypes.dtype
     device: _device.device
+    nbytes: int
 
     def __repr__(self) -> str:
         return f"{self.dtype.name}{list(self.shape)}" + ("" if self.device is _device.CPU else f"@{self.device}")
@@ -31,14 +33,6 @@ class Aval:
     def struct(self) -> jax.ShapeDtypeStruct:
         """The same for JAX's abstract evaluation."""
         return jax.ShapeDtypeStruct(self.shape, self.dtype.np)
-
-    @property
-    def nbytes(self) -> int:
-        n = self.dtype.itemsize
-        for d in self.shape:
-            n *= d
-        return n
-
 
 _avals: dict[tuple[Any, ...], Aval] = {}
 
@@ -50,6 +44,7 @@ def aval(shape: tuple[int, ...], dtype: _dtypes.dtype, device: _device.device) -
     if found is None:
         found = Aval()
         found.shape, found.dtype, found.device = shape, dtype, device
+        found.nbytes = dtype.itemsize * math.prod(shape)
         found = _avals.setdefault(key, found)
     return found
 

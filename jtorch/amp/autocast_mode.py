@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class autocast:
         _autocast.local.cache_enabled = self._cache_enabled
         return self
 
-    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> bool:
+    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> Literal[False]:
         _autocast.local.nesting -= 1
         _autocast.set_enabled(self.device, self.prev)
         _autocast.set_dtype(self.device, self.prev_fastdtype)

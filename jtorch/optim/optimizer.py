@@ -101,8 +101,50 @@ def _check_capturable(params: list[Any], what: str = "params and state_steps") -
     """torch's capturable optimizers keep their counts on an accelerator, and refuse anything else."""
     for p in params:
         if p.device.type == "cpu":
-            supported = ["cuda", "xpu", "hpu", "privateuseone", "xla"]
+            supported = _get_capturable_supported_devices()
             raise AssertionError(f"If capturable=True, {what} must be on supported devices: {supported}.")
+
+
+# ---- names that optimizers written for torch import from this module -----------------------------------------------------
+
+_params_doc = "params (iterable): parameters, (name, parameter) pairs or dicts of parameter groups"
+_foreach_doc = _fused_doc = "accepted, and changes nothing"
+_capturable_doc = "capturable (bool, optional): keep step counts on the device (default: False)"
+_differentiable_doc = "differentiable (bool, optional): let autograd see the update (default: False)"
+_maximize_doc = "maximize (bool, optional): maximize the objective (default: False)"
+
+
+def _default_to_fused_or_foreach(params: list[Any], differentiable: bool, use_fused: bool = False) -> tuple[bool, bool]:
+    """``(fused, foreach)``: updates are fused by the compiler, so loops over single tensors are as good."""
+    return False, False
+
+
+def _get_value(x: Any) -> Any:
+    return x.item() if isinstance(x, torch.Tensor) else x
+
+
+def _stack_if_compiling(x: Any) -> Any:
+    return x
+
+
+def _dispatch_sqrt(x: Any) -> Any:
+    return x.sqrt() if isinstance(x, torch.Tensor) else x**0.5
+
+
+def _view_as_real(params: list[Any], *state_and_grads: list[Any]) -> None:
+    """Replace complex tensors in the lists by real views."""
+    for i, p in enumerate(params):
+        if p.is_complex():
+            for tensors in (params, *state_and_grads):
+                tensors[i] = torch.view_as_real(tensors[i])
+
+
+def _disable_dynamo_if_unsupported(single_tensor_fn: Any = None) -> Callable[[Any], Any]:
+    return lambda fn: fn
+
+
+def _get_capturable_supported_devices(supports_xla: bool = True) -> list[str]:
+    return ["cuda", "xpu", "hpu", "privateuseone", *(["xla"] if supports_xla else [])]
 
 
 class Optimizer:
@@ -113,6 +155,12 @@ class Optimizer:
     ``state`` (a dict per parameter) and ``param_groups``.
     """
 
+    _optimizer_step_pre_hooks: OrderedDict[int, Callable[..., Any]]
+    _optimizer_step_post_hooks: OrderedDict[int, Callable[..., Any]]
+    _optimizer_state_dict_pre_hooks: OrderedDict[int, Callable[..., Any]]
+    _optimizer_state_dict_post_hooks: OrderedDict[int, Callable[..., Any]]
+    _optimizer_load_state_dict_pre_hooks: OrderedDict[int, Callable[..., Any]]
+    _optimizer_load_state_dict_post_hooks: OrderedDict[int, Callable[..., Any]]
     OptimizerPreHook: TypeAlias = Callable[..., Any]
     OptimizerPostHook: TypeAlias = Callable[..., None]
 

@@ -235,3 +235,49 @@ def test_parameters_and_state_swapped_in():
     with optim.swap_in_optimizer_params_and_state(optimizer, {"p": q}, {**saved, "state": {0: {"momentum_buffer": torch.zeros(2)}}}):
         optimizer.step()
     assert q.tolist() == [0.0, 0.0] and p.tolist() == [-1.0, -1.0] and optimizer.param_groups[0]["params"][0] is p
+
+
+def test_an_optimizer_written_for_torch():
+    """Old style: ``.data``, in-place chains, an int step count, ``required``, ``__setstate__``."""
+    from jtorch.optim.optimizer import Optimizer, required
+
+    class Lion(Optimizer):
+        def __init__(self, params, lr=required, betas=(0.9, 0.99), weight_decay=0.0):
+            super().__init__(params, dict(lr=lr, betas=betas, weight_decay=weight_decay))
+
+        def __setstate__(self, state):
+            super().__setstate__(state)
+            for group in self.param_groups:
+                group.setdefault("weight_decay", 0.0)
+
+        @torch.no_grad()
+        def step(self, closure=None):
+            for group in self.param_groups:
+                for p in group["params"]:
+                    if p.grad is None:
+                        continue
+                    state = self.state[p]
+                    if len(state) == 0:
+                        state["step"] = 0
+                        state["exp_avg"] = torch.zeros_like(p.data)
+                    state["step"] += 1
+                    beta1, beta2 = group["betas"]
+                    p.data.mul_(1 - group["lr"] * group["weight_decay"])
+                    update = state["exp_avg"].clone().mul_(beta1).add_(p.grad, alpha=1 - beta1).sign_()
+                    p.add_(update, alpha=-group["lr"])
+                    state["exp_avg"].mul_(beta2).add_(p.grad, alpha=1 - beta2)
+
+    p = torch.tensor(P0, requires_grad=True)
+    with pytest.raises(ValueError, match="required optimization parameter lr"):
+        Lion([p])
+    optimizer = Lion([p], lr=0.1)
+    scheduler = optim.lr_scheduler.LambdaLR(optimizer, lambda e: 0.5**e)
+    for g in G:
+        p.grad = torch.tensor(g)
+        optimizer.step()
+        scheduler.step()
+    other = Lion([torch.tensor(P0, requires_grad=True)], lr=1.0)
+    other.load_state_dict(optimizer.state_dict())
+    assert other.state[other.param_groups[0]["params"][0]]["step"] == 3 and other.param_groups[0]["lr"] == 0.0125
+    first = P0 - 0.1 * np.sign(G[0])
+    np.testing.assert_allclose(np.abs(p.detach().numpy() - first) <= 0.075 + 1e-12, True)
