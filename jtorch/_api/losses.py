@@ -155,17 +155,27 @@ def ctc_loss(
     if targets.dim() == 1:
         counts = counts if counts is not None else outs.tolist()
         if sum(counts) != targets.numel():
-            raise RuntimeError(f"Expected tensor to have size {sum(counts)} at dimension 0, but got size {targets.numel()} for argument #2 'targets' {where}")
+            raise RuntimeError(
+                f"Expected tensor to have size {sum(counts)} at dimension 0, but got size {targets.numel()} for "
+                f"argument #2 'targets' {where}"
+            )
         starts = [sum(counts[:i]) for i in range(n)]
         width = max([*counts, 1])
-        rows = [[s + min(j, max(c - 1, 0)) if s + j < targets.numel() else 0 for j in range(width)] for s, c in zip(starts, counts, strict=True)]
+        rows = [
+            [s + min(j, max(c - 1, 0)) if s + j < targets.numel() else 0 for j in range(width)] for s, c in zip(starts, counts, strict=True)
+        ]
         targets = targets[torch.tensor(rows)] if targets.numel() else targets.new_zeros(n, 1)
     elif targets.dim() == 2:
         if targets.size(0) != n:
-            raise RuntimeError(f"Expected tensor to have size {n} at dimension 0, but got size {targets.size(0)} for argument #2 'targets' {where}")
+            raise RuntimeError(
+                f"Expected tensor to have size {n} at dimension 0, but got size {targets.size(0)} for argument #2 'targets' {where}"
+            )
         longest = max(counts) if counts else 0
         if targets.size(1) < longest:
-            raise RuntimeError(f"Expected tensor to have size at least {longest} at dimension 1, but got size {targets.size(1)} for argument #2 'targets' {where}")
+            raise RuntimeError(
+                f"Expected tensor to have size at least {longest} at dimension 1, but got size {targets.size(1)} for "
+                f"argument #2 'targets' {where}"
+            )
     else:
         raise RuntimeError(f"targets must be 1D or 2D, got {targets.dim()}D")
     loss = C_nn._ctc_loss(log_probs, targets, ins.to(targets.device), outs.to(targets.device), blank, zero_infinity)

@@ -13,8 +13,10 @@ Tensor = Any
 def _run(name: str, mode: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "hx", "params", "has_biases", "num_layers", "dropout", "train", "bidirectional", "batch_first")
     second = args[1] if len(args) > 1 else kwargs.get("hx", kwargs.get("batch_sizes"))
-    packed = "batch_sizes" in kwargs or (mode == "LSTM" and isinstance(second, torch.Tensor)) or (
-        mode != "LSTM" and len(args) > 2 and isinstance(args[2], torch.Tensor)
+    packed = (
+        "batch_sizes" in kwargs
+        or (mode == "LSTM" and isinstance(second, torch.Tensor))
+        or (mode != "LSTM" and len(args) > 2 and isinstance(args[2], torch.Tensor))
     )
     if packed:
         names = ("data", "batch_sizes", "hx", "params", "has_biases", "num_layers", "dropout", "train", "bidirectional")
@@ -37,7 +39,15 @@ def _run(name: str, mode: str, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 
 def _with_dropout(
-    x: Tensor, sizes: Tensor | None, states: list[Tensor], params: list[Tensor], shape: Any, layers: int, bidirectional: bool, batch_first: bool, p: float
+    x: Tensor,
+    sizes: Tensor | None,
+    states: list[Tensor],
+    params: list[Tensor],
+    shape: Any,
+    layers: int,
+    bidirectional: bool,
+    batch_first: bool,
+    p: float,
 ) -> Any:
     """Layer by layer, with a mask drawn between them; torch drops in time-major order."""
     if batch_first:
@@ -58,7 +68,10 @@ def _with_dropout(
 
 @compose("torch")
 def lstm(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """``(output, h_n, c_n)`` of ``(input, (h, c), params, has_biases, num_layers, dropout, train, bidirectional, batch_first)``, or of packed ``(data, batch_sizes, (h, c), ...)``."""
+    """``(output, h_n, c_n)`` of ``(input, (h, c), params, has_biases, num_layers, dropout, train, bidirectional, batch_first)``.
+
+    The packed form is ``(data, batch_sizes, (h, c), ...)`` without ``batch_first``.
+    """
     return _run("lstm", "LSTM", args, kwargs)
 
 
@@ -78,5 +91,3 @@ def rnn_tanh(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
 def rnn_relu(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
     """``(output, h_n)`` of an Elman network with relu."""
     return _run("rnn_relu", "RNN_RELU", args, kwargs)
-
-

@@ -14,7 +14,7 @@ from jtorch._registry import OPS, Op, Signature
 
 from . import returns
 from .bind import Mismatch, _match, bind, no_match
-from .dispatch import apply_multi, call1, call2
+from .dispatch import apply_multi, call1, call2, calln
 from .inplace import assign, check_writable
 from .overrides import MODES, has_override, override
 from .tensor import PLAIN, Tensor, new_tensor
@@ -85,6 +85,7 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
     first = overloads[0]
     unary = _default_call(first, 1)
     binary = _default_call(first, 2) if first.signatures[0].params[1:2] and first.signatures[0].params[1].kind in ("Tensor", "Tensor|Scalar") else None
+    many = {n: c for n in (3, 4) if len(overloads) == 1 and (c := _default_call(first, n)) is not None}
     cache: dict[Any, Any] = {}
     cacheable = all(p.kind not in ("Scalar", "Tensor|Scalar", "index", "Generator", "any") or i == 0 for o in overloads for s in o.signatures for i, p in enumerate(s.params))
     one_tensor = not first.view and not first.data_dependent and all(p.kind != "Tensor[]" for s in first.signatures for p in s.params)
@@ -97,8 +98,11 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
                 if n == 1:
                     if unary is not None:
                         return call1(unary, args[0])
-                elif n == 2 and binary is not None and args[1].__class__ in PLAIN:
-                    return call2(binary, args[0], args[1])
+                elif n == 2:
+                    if binary is not None and args[1].__class__ in PLAIN:
+                        return call2(binary, args[0], args[1])
+                elif n in many and all([a.__class__ in PLAIN for a in args]):
+                    return calln(many[n], args)
             if cacheable and "out" not in kwargs:
                 key = (args[1:], tuple(kwargs.items()))
                 try:

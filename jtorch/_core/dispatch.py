@@ -22,7 +22,7 @@ from .node import AccumulateGrad, OpNode, next_seq, node_class
 from .tensor import Storage, Tensor, new_tensor
 from .views import read, read_view, strides_of
 
-__all__ = ["call1", "call2", "call2s", "apply", "apply_multi", "link"]
+__all__ = ["call1", "call2", "call2s", "calln", "apply", "apply_multi", "link"]
 
 _new = object.__new__
 _ref = weakref.ref
@@ -216,6 +216,49 @@ def call2s(call: Call, a: Tensor, x: Any) -> Tensor:
         node.edges = (a._edge if a._view is None else edge_of(a), a._nr)
         node.seq, node.hooks, node.extra = next_seq(), None, None
         t._edge = node
+    if n > _LIMIT:
+        cutting.at_limit()
+    return t
+
+
+def calln(call: Call, args: tuple[Tensor, ...]) -> Any:
+    """Several plain tensors in, one tensor out."""
+    mode = state.mode
+    if mode > GRAD or (call.elementwise and True in [a._view is not None or a._s.strides is not None for a in args]):
+        return apply(call, args)
+    vals = [a._s.value if a._view is None else read_view(a._view, a._s) for a in args]
+    entry = call.entries.get(tuple([v.aval for v in vals]))
+    tr = state.trace
+    if entry is None or entry.out is None or entry.device is not tr.device or entry.moves:
+        return apply(call, args)
+    plan = None
+    if mode and entry.differentiable[0]:
+        mask = tuple([a._edge is not None for a in args])
+        if True in mask:
+            plan = entry.plans.get(mask)
+            if plan is None or plan.forward is not None:
+                return apply(call, args)
+    node: list[Any] = [entry]
+    known = tr.input_pos
+    for v in vals:
+        if v.trace is tr:
+            node.append(v.pos)
+        else:
+            pos = known.get(id(v))
+            if pos is None:
+                pos = add_input(tr, v)
+                if pos is None or state.trace is not tr:
+                    return apply(call, args)
+            node.append(pos)
+    outputs = tr.outputs
+    v = _new(Value)
+    v.aval, v.array, v.trace = entry.out, None, tr
+    v.pos = n = len(outputs)
+    outputs.append(_ref(v))
+    tr.nodes.append(tuple(node))
+    t = new_tensor(v)
+    if plan is not None:
+        link(entry, plan, mask, args, vals, (v,), (), (t,))
     if n > _LIMIT:
         cutting.at_limit()
     return t

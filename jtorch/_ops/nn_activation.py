@@ -219,7 +219,8 @@ def prelu(input, weight):
         channels = input.shape[1] if input.ndim > 1 else 1
         if channels != weight.size:
             raise RuntimeError(
-                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.size} and channel size = {channels}."
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.size} and channel size = "
+                f"{channels}."
             )
     if weight.ndim > 1:
         raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}")

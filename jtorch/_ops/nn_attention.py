@@ -72,12 +72,14 @@ def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) ->
         )
     if query.ndim < 2 or key.ndim < 2 or value.ndim < 2:
         raise RuntimeError(
-            f"Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: {query.ndim}, key.dim: {key.ndim} and value.dim: {value.ndim} instead."
+            f"Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: {query.ndim}, key.dim: "
+            f"{key.ndim} and value.dim: {value.ndim} instead."
         )
     if attn_mask is not None:
         if attn_mask.dtype != np.bool_ and attn_mask.dtype != query.dtype and attn_mask.dtype != np.float32:
             raise RuntimeError(
-                f"Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: {_word(attn_mask)} and  query.dtype: {_word(query)} instead."
+                f"Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: {_word(attn_mask)} "
+                f"and  query.dtype: {_word(query)} instead."
             )
     if not is_float(query):
         unsupported("softmax_lastdim_kernel_impl", query)
@@ -94,7 +96,8 @@ def _on_gpu() -> bool:
 
 
 @op(
-    "_scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, Tensor? kept=None, bool is_causal=False, *, "
+    "_scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, Tensor? kept=None, bool "
+    "is_causal=False, *, "
     "float? scale=None, bool enable_gqa=False)",
     where="_nn", grad_name="ScaledDotProductFlashAttentionForCpuBackward0",
 )  # fmt: skip

@@ -23,7 +23,10 @@ def _each(value: Any, n: int, name: str) -> Ints:
     if len(value) == 1:
         return value * n
     if len(value) != n:
-        raise RuntimeError(f"expected {name} to be a single integer value or a list of {n} values to match the convolution dimensions, but got {name}={list(value)}")
+        raise RuntimeError(
+            f"expected {name} to be a single integer value or a list of {n} values to match the convolution "
+            f"dimensions, but got {name}={list(value)}"
+        )
     return value
 
 
@@ -33,14 +36,17 @@ def _check_types(input: Any, weight: Any, bias: Any, n: int) -> None:
     for name, p in (("weight", weight), ("bias", bias)):
         if p is not None and p.dtype != input.dtype:
             if name == "weight":
-                names = {"Float": "float", "Double": "double", "Half": "c10::Half", "BFloat16": "c10::BFloat16", "Long": "long", "Int": "int",
+                names = {"Float": "float", "Double": "double", "Half": "c10::Half", "BFloat16": "c10::BFloat16", "Long": "long",
+                         "Int": "int",
                          "ComplexFloat": "c10::complex<float>", "ComplexDouble": "c10::complex<double>"}  # fmt: skip
                 a, b = dtype_of(input).legacy, dtype_of(p).legacy
                 raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {names.get(a, a)} != {names.get(b, b)}")
             raise RuntimeError(f"Input type ({dtype_of(input).legacy}) and bias type ({dtype_of(p).legacy}) should be the same")
 
 
-def _check_shapes(input: Any, weight: Any, bias: Any, stride: Ints, padding: Ints, dilation: Ints, groups: int, transposed: bool, out_pad: Ints) -> None:
+def _check_shapes(
+    input: Any, weight: Any, bias: Any, stride: Ints, padding: Ints, dilation: Ints, groups: int, transposed: bool, out_pad: Ints
+) -> None:
     n = weight.ndim - 2
     if min(padding) < 0:
         raise RuntimeError("negative padding is not supported")
@@ -54,24 +60,31 @@ def _check_shapes(input: Any, weight: Any, bias: Any, stride: Ints, padding: Int
         raise RuntimeError("non-positive groups is not supported")
     if weight.shape[0] < groups:
         raise RuntimeError(
-            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size {shape_text(weight.shape)} instead"
+            f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size "
+            f"{shape_text(weight.shape)} instead"
         )
     if weight.shape[0] % groups:
         raise RuntimeError(
-            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size {shape_text(weight.shape)} instead"
+            f"Given groups={groups}, expected weight to be divisible by {groups} at dimension 0, but got weight of size "
+            f"{shape_text(weight.shape)} instead"
         )
     channels = weight.shape[0] if transposed else weight.shape[1] * groups
     if input.shape[1] != channels:
         words = "transposed=1, " if transposed else ""
         raise RuntimeError(
             f"Given {words}"
-            + (f"weight of size {shape_text(weight.shape)}" if transposed else f"groups={groups}, weight of size {shape_text(weight.shape)}")
+            + (
+                f"weight of size {shape_text(weight.shape)}"
+                if transposed
+                else f"groups={groups}, weight of size {shape_text(weight.shape)}"
+            )
             + f", expected input{shape_text(input.shape)} to have {channels} channels, but got {input.shape[1]} channels instead"
         )
     outs = weight.shape[1] * groups if transposed else weight.shape[0]
     if bias is not None and (bias.ndim != 1 or bias.shape[0] != outs):
         raise RuntimeError(
-            f"Given {'transposed=1, ' if transposed else ''}weight of size {shape_text(weight.shape)}, expected bias to be 1-dimensional with {outs} elements, "
+            f"Given {'transposed=1, ' if transposed else ''}weight of size {shape_text(weight.shape)}, expected bias to be "
+            f"1-dimensional with {outs} elements, "
             f"but got bias of size {shape_text(bias.shape)} instead"
         )
     if not transposed:
@@ -80,12 +93,15 @@ def _check_shapes(input: Any, weight: Any, bias: Any, stride: Ints, padding: Int
         if any(w < r for w, r in zip(wide, reach, strict=True)):
             shown = " x ".join(str(w) for w in wide), " x ".join(str(r) for r in reach)
             raise RuntimeError(
-                f"Calculated padded input size per channel: ({shown[0]}). Kernel size: ({shown[1]}). Kernel size can't be greater than actual input size"
+                f"Calculated padded input size per channel: ({shown[0]}). Kernel size: ({shown[1]}). Kernel size can't be greater "
+                f"than actual input size"
             )
     assert n == input.ndim - 2
 
 
-def _convolve(x: Any, w: Any, stride: Ints, pads: list[tuple[int, int]], dilation: Ints, groups: int, lhs_dilation: Ints | None = None) -> Any:
+def _convolve(
+    x: Any, w: Any, stride: Ints, pads: list[tuple[int, int]], dilation: Ints, groups: int, lhs_dilation: Ints | None = None
+) -> Any:
     n = x.ndim - 2
     if jnp.issubdtype(x.dtype, jnp.integer):
         return lax.conv_general_dilated(
@@ -121,7 +137,10 @@ def convolution_core(input, weight, bias, stride, padding, dilation, transposed,
     _check_shapes(input, weight, bias, stride, pad, dilation, groups, transposed, extra)
     if not transposed:
         if input.size == 0 or weight.size == 0:
-            spatial = tuple((s + 2 * p - d * (k - 1) - 1) // st + 1 for s, p, d, k, st in zip(input.shape[2:], pad, dilation, weight.shape[2:], stride, strict=True))
+            spatial = tuple(
+                (s + 2 * p - d * (k - 1) - 1) // st + 1
+                for s, p, d, k, st in zip(input.shape[2:], pad, dilation, weight.shape[2:], stride, strict=True)
+            )
             return _with_bias(jnp.zeros((input.shape[0], weight.shape[0], *spatial), input.dtype), bias)
         return _with_bias(_convolve(input, weight, stride, [(p, p) for p in pad], dilation, groups), bias)
     for e, s, d in zip(extra, stride, dilation, strict=True):
@@ -137,7 +156,10 @@ def convolution_core(input, weight, bias, stride, padding, dilation, transposed,
     w = weight.reshape(groups, weight.shape[0] // groups, weight.shape[1], *kernel).swapaxes(1, 2)
     w = jnp.flip(w.reshape(groups * weight.shape[1], weight.shape[0] // groups, *kernel), tuple(range(2, n + 2)))
     pads = [(d * (k - 1) - p, d * (k - 1) - p + e) for d, k, p, e in zip(dilation, kernel, pad, extra, strict=True)]
-    sizes = [(s - 1) * st + 1 + lo + hi - d * (k - 1) for s, st, (lo, hi), d, k in zip(input.shape[2:], stride, pads, dilation, kernel, strict=True)]
+    sizes = [
+        (s - 1) * st + 1 + lo + hi - d * (k - 1)
+        for s, st, (lo, hi), d, k in zip(input.shape[2:], stride, pads, dilation, kernel, strict=True)
+    ]
     if min(sizes) <= 0:
         raise RuntimeError(
             f"Given input size per channel: ({' x '.join(str(s) for s in input.shape[2:])}). Calculated output size per channel: "
@@ -152,9 +174,12 @@ def _batched(name: str, n: int, input: Any, weight: Any) -> bool:
         raise RuntimeError(
             f"Expected {n + 1}D (unbatched) or {n + 2}D (batched) input to {name}, but got input of size: {shape_text(input.shape)}"
         )
+    if weight.ndim < 3:
+        raise RuntimeError("weight should have at least three dimensions")
     if weight.ndim != n + 2:
         raise RuntimeError(
-            f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight {shape_text(weight.shape)}, but got {n + 2}-dimensional input of size "
+            f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight {shape_text(weight.shape)}, but got "
+            f"{n + 2}-dimensional input of size "
             f"{shape_text(input.shape if input.ndim == n + 2 else (1, *input.shape))} instead"
         )
     return input.ndim == n + 2
@@ -218,10 +243,15 @@ def conv3d(input, weight, bias, stride, padding, dilation, groups):
     return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
-_TRANSPOSED = "{name}(Tensor input, Tensor weight, Tensor? bias=None, int[{n}] stride=1, int[{n}] padding=0, int[{n}] output_padding=0, int groups=1, int[{n}] dilation=1)"
+_TRANSPOSED = (
+    "{name}(Tensor input, Tensor weight, Tensor? bias=None, int[{n}] stride=1, int[{n}] padding=0, int[{n}] output_padding=0, "
+    "int groups=1, int[{n}] dilation=1)"
+)
 
 
-def _conv_transpose(n: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any) -> Any:
+def _conv_transpose(
+    n: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any, output_padding: Any, groups: int, dilation: Any
+) -> Any:
     batched = _batched(f"conv_transpose{n}d", n, input, weight)
     x = input if batched else input[None]
     if is_complex(x):
@@ -254,7 +284,8 @@ def conv_transpose3d(input, weight, bias, stride, padding, output_padding, group
 
 
 @op(
-    "convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, bool transposed, int[] output_padding, int groups)",
+    "convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, bool transposed, int[] "
+    "output_padding, int groups)",
     where="torch", out=False,
 )  # fmt: skip
 def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
@@ -273,5 +304,3 @@ def conv_tbc(input, weight, bias, pad):
         raise RuntimeError("Bias must be 1-D")
     y = _convolve(input.transpose(1, 2, 0), weight.transpose(2, 1, 0), (1,), [(pad, pad)], (1,), 1)
     return y.transpose(2, 0, 1) + bias
-
-

@@ -123,18 +123,24 @@ def _bicubic(flat: Any, coords: list[Any], sizes: tuple[int, ...], padding: int,
 def _check(input: Any, grid: Any, n: int, mode: int) -> None:
     if input.shape[:1] != grid.shape[:1]:
         raise RuntimeError(
-            f"grid_sampler(): expected grid and input to have same batch size, but got input with sizes {shape_text(input.shape)} and grid with sizes {shape_text(grid.shape)}"
+            f"grid_sampler(): expected grid and input to have same batch size, but got input with sizes {shape_text(input.shape)} "
+            f"and grid with sizes {shape_text(grid.shape)}"
         )
     if grid.shape[-1] != input.ndim - 2:
-        raise RuntimeError(f"grid_sampler(): expected grid to have size {input.ndim - 2} in last dimension, but got grid with sizes {shape_text(grid.shape)}")
+        raise RuntimeError(
+            f"grid_sampler(): expected grid to have size {input.ndim - 2} in last dimension, but got grid with sizes "
+            f"{shape_text(grid.shape)}"
+        )
     if any(s == 0 for s in input.shape[2:]):
         axis = next(i for i, s in enumerate(input.shape) if i >= 2 and s == 0)
         raise RuntimeError(
-            f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {shape_text(input.shape)} with dimension {axis} being empty"
+            f"grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes {shape_text(input.shape)} "
+            f"with dimension {axis} being empty"
         )
     if input.ndim not in (4, 5) or input.ndim != grid.ndim:
         raise RuntimeError(
-            f"grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes {shape_text(input.shape)} and grid with sizes {shape_text(grid.shape)}"
+            f"grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with sizes "
+            f"{shape_text(input.shape)} and grid with sizes {shape_text(grid.shape)}"
         )
     if n == 3 and mode == BICUBIC:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")

@@ -123,14 +123,15 @@ def nll_loss(input, target, weight, reduction, ignore_index):
     if target.ndim > 1:
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if input.ndim == 1 and target.ndim == 1 and target.shape[0] != 1:
-        raise RuntimeError(
-            f"For 1D input, 1D target must have size 1, but got target size: {target.shape[0]}"
-        )
+        raise RuntimeError(f"For 1D input, 1D target must have size 1, but got target size: {target.shape[0]}")
     if input.ndim == 2 and input.shape[0] != (target.shape[0] if target.ndim else -1):
         raise RuntimeError(f"size mismatch (got input: {shape_text(input.shape)}, target: {shape_text(target.shape)})")
     c = input.shape[-1]
     _check_class_weight(
-        weight, c, f"weight tensor should be defined either for all {c} classes or no classes but got weight tensor of shape: {shape_text(getattr(weight, 'shape', ()))}"
+        weight,
+        c,
+        f"weight tensor should be defined either for all {c} classes or no classes "
+        f"but got weight tensor of shape: {shape_text(getattr(weight, 'shape', ()))}",
     )
     _check_same_type(input, weight)
     if input.ndim == 1:
@@ -139,7 +140,11 @@ def nll_loss(input, target, weight, reduction, ignore_index):
     return _nll(input, target, weight, reduction, ignore_index, 1)[0]
 
 
-@op("nll_loss2d(Tensor input, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100)", where="_nn", grad_name="NllLoss2DBackward0")
+@op(
+    "nll_loss2d(Tensor input, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100)",
+    where="_nn",
+    grad_name="NllLoss2DBackward0",
+)
 def nll_loss2d(input, target, weight, reduction, ignore_index):
     """:func:`nll_loss` over (N, C, d1, ...) with targets (N, d1, ...)."""
     if target.ndim != input.ndim - 1:
@@ -186,7 +191,9 @@ def _bce_jvp(primals: Any, tangents: Any) -> Any:
 def binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction):
     """Binary cross entropy of ``sigmoid(input)``, computed from the logits."""
     floats_only("log_sigmoid_cpu", input)
-    kind = jnp.promote_types(accumulate_in(input).dtype, accumulate_in(target).dtype if target.dtype.kind == "f" else accumulate_in(input).dtype)
+    kind = jnp.promote_types(
+        accumulate_in(input).dtype, accumulate_in(target).dtype if target.dtype.kind == "f" else accumulate_in(input).dtype
+    )
     x, y = input.astype(kind), target.astype(kind)
     log_sigmoid = jnp.where(x < 0, x, const(0, x)) - jnp.log1p(jnp.exp(-jnp.abs(x)))
     one = const(1, x)

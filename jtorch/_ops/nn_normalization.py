@@ -38,17 +38,20 @@ def _check_normalized_shape(input: Any, normalized_shape: tuple[int, ...], weigh
     shape, n = input.shape, len(normalized_shape)
     if n < 1:
         raise RuntimeError(
-            f"Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got normalized_shape = {shape_text(normalized_shape)}"
+            f"Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
+            f"normalized_shape = {shape_text(normalized_shape)}"
         )
     for name, p in (("weight", weight), ("bias", bias)):
         if p is not None and p.shape != normalized_shape:
             raise RuntimeError(
-                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {shape_text(p.shape)} and normalized_shape = {shape_text(normalized_shape)}"
+                f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {shape_text(p.shape)} and "
+                f"normalized_shape = {shape_text(normalized_shape)}"
             )
     if len(shape) < n or shape[len(shape) - n :] != normalized_shape:
         wanted = "".join(f", {s}" for s in normalized_shape)
         raise RuntimeError(
-            f"Given normalized_shape={shape_text(normalized_shape)}, expected input with shape [*{wanted}], but got input of size{shape_text(shape)}"
+            f"Given normalized_shape={shape_text(normalized_shape)}, expected input with shape [*{wanted}], but got input of "
+            f"size{shape_text(shape)}"
         )
 
 
@@ -90,7 +93,12 @@ def x_dtype(x: Any) -> Any:
     return accumulate_in(x).dtype
 
 
-@op("rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None)", where="torch", out=False, grad_name="MulBackward0")
+@op(
+    "rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, float? eps=None)",
+    where="torch",
+    out=False,
+    grad_name="MulBackward0",
+)
 def rms_norm(input, normalized_shape, weight, eps):
     """``input / sqrt(mean(input**2) + eps)`` over the trailing dims, times ``weight``. ``eps=None`` is the type's own epsilon."""
     _check_normalized_shape(input, normalized_shape, weight, None)
@@ -138,7 +146,8 @@ def batch_norm_core(input, weight, bias, running_mean, running_var, training, ep
 
 
 @op(
-    "_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, Scalar momentum, float eps)",
+    "_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, Scalar "
+    "momentum, float eps)",
     where="_nn", out=False, grad_name="NativeBatchNormBackward0",
 )  # fmt: skip
 def _batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
@@ -168,7 +177,8 @@ def _group_norm(input: Any, num_groups: int, weight: Any, bias: Any, eps: float)
     n, c = input.shape[:2]
     if c % num_groups:
         raise RuntimeError(
-            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {shape_text(input.shape)} and num_groups={num_groups}"
+            f"Expected number of channels in input to be divisible by num_groups, but got input of shape {shape_text(input.shape)} "
+            f"and num_groups={num_groups}"
         )
     for name, p in (("weight", weight), ("bias", bias)):
         if p is not None and p.shape != (c,):

@@ -12,7 +12,7 @@ from jtorch._registry import op
 
 from ._lib import accumulate_in, dtype_of, is_complex
 from ._nn import back, const, floats_only, shape_text
-from .nn_pool_max import Ints, Windows, check_padding, fit
+from .nn_pool_max import Ints, Windows, check_padding, complain_of_shape, fit
 
 _NAMES = {1: "avg_pool1d", 2: "avg_pool2d", 3: "avg_pool3d"}
 
@@ -25,11 +25,12 @@ def _check(n: int, x: Any) -> None:
     if x.ndim not in (n + 1, n + 2):
         if n == 1:
             raise RuntimeError(
-                f"Expected 2 to 3 dimensions, but got {x.ndim}-dimensional tensor for argument #1 'self' (while checking arguments for avg_pool1d)"
+                f"Expected 2 to 3 dimensions, but got {x.ndim}-dimensional tensor for argument #1 'self' (while checking arguments "
+                f"for avg_pool1d)"
             )
-        raise RuntimeError(f"non-empty {n + 1}D or {n + 2}D (batch mode) tensor expected for input")
+        complain_of_shape(name, x, n)
     if any(s == 0 for s in x.shape[-n - 1 :]):
-        raise RuntimeError(f"{name}(): Expected input size {shape_text(x.shape)} to have non-zero size for non-batch dimensions")
+        complain_of_shape(name, x, n)
 
 
 def window_sums(x: Any, out: Ints, kernel: Ints, stride: Ints, padding: Ints, extent: Ints) -> Any:
@@ -66,7 +67,9 @@ def _counts(w: Windows, spatial: Ints, count_include_pad: bool) -> np.ndarray:
     return total
 
 
-def _avg_pool(n: int, input: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool, divisor: int | None) -> Any:
+def _avg_pool(
+    n: int, input: Any, kernel: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool, divisor: int | None
+) -> Any:
     if divisor == 0:
         raise RuntimeError("divisor must be not zero")
     if input.ndim in (n + 1, n + 2):
@@ -127,7 +130,8 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
     for i, s in enumerate(input.shape[-n:]):
         if s == 0:
             raise RuntimeError(
-                f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {shape_text(input.shape)} with dimension {input.ndim - n + i} being empty"
+                f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
+                f"{shape_text(input.shape)} with dimension {input.ndim - n + i} being empty"
             )
     if min(output_size) < 0:
         raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0 but received {shape_text(output_size)}")

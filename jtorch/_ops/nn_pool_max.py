@@ -167,10 +167,25 @@ def _check(where: str, x: Any, n: int) -> None:
         raise NotImplementedError(f"\"{where}\" not implemented for '{dtype_of(x).legacy}'")
     if x.ndim in (n + 1, n + 2) and all(x.shape[-n - 1 :] if x.ndim == n + 2 else x.shape):
         return
-    if n == 1:
-        raise RuntimeError(f"max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:{shape_text(x.shape)}")
+    complain_of_shape(where if n < 3 else "max_pool3d_with_indices_out_cpu_template", x, n)
+
+
+def complain_of_shape(where: str, x: Any, n: int) -> None:
+    """Raise what torch raises for an input of the wrong dims or with empty ones."""
+    if where == "max_pool1d":
+        raise RuntimeError(
+            f"max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for input, but got:{shape_text(x.shape)}"
+        )
+    if x.ndim in (n + 1, n + 2) and n < 3:
+        raise RuntimeError(
+            f"Expected {n + 1}D or {n + 2}D (batch mode) tensor with optional 0 dim batch size for input, but got:{shape_text(x.shape)}"
+        )
     if x.ndim in (n + 1, n + 2):
-        raise RuntimeError(f"{where}(): Expected input size {shape_text(x.shape)} to have non-zero size for non-batch dimensions")
+        at = next(i for i, s in enumerate(x.shape[x.ndim - n - 1 :] if x.ndim == n + 2 else x.shape) if s == 0)
+        raise RuntimeError(
+            f"{where}(): Expected input's non-batch dimensions to have positive length, but input has a shape of {shape_text(x.shape)} and "
+            f"non-batch dimension {max(at - 1, 0)} has length zero!"
+        )
     raise RuntimeError(f"non-empty {n + 1}D or {n + 2}D (batch mode) tensor expected for input")
 
 
@@ -191,8 +206,10 @@ def _check_1d(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> 
         raise RuntimeError("max_pool1d() Invalid computed output size: 0")
 
 
-def _max_pool(where: str, n: int, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> tuple[Any, Any]:
-    if n == 1:
+def _max_pool(
+    where: str, n: int, input: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, own_words: bool = False
+) -> tuple[Any, Any]:
+    if own_words:
         _check(where, input, n)
         _check_1d(input, kernel, stride, padding, dilation)
     elif input.ndim in (n + 1, n + 2):
@@ -204,7 +221,8 @@ def _max_pool(where: str, n: int, input: Any, kernel: Any, stride: Any, padding:
 
 
 @op(
-    "max_pool1d_with_indices(Tensor input, int[1] kernel_size, int[1] stride=(), int[1] padding=0, int[1] dilation=1, bool ceil_mode=False)",
+    "max_pool1d_with_indices(Tensor input, int[1] kernel_size, int[1] stride=(), int[1] padding=0, int[1] dilation=1, bool "
+    "ceil_mode=False)",
     where="torch", out=False, grad_name="MaxPool2DWithIndicesBackward0",
 )  # fmt: skip
 def max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode):
@@ -213,7 +231,8 @@ def max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_
 
 
 @op(
-    "max_pool2d_with_indices(Tensor input, int[2] kernel_size, int[2] stride=(), int[2] padding=0, int[2] dilation=1, bool ceil_mode=False)",
+    "max_pool2d_with_indices(Tensor input, int[2] kernel_size, int[2] stride=(), int[2] padding=0, int[2] dilation=1, bool "
+    "ceil_mode=False)",
     where="_nn", out=False, grad_name="MaxPool2DWithIndicesBackward0",
 )  # fmt: skip
 def max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode):
@@ -222,7 +241,8 @@ def max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_
 
 
 @op(
-    "max_pool3d_with_indices(Tensor input, int[3] kernel_size, int[3] stride=(), int[3] padding=0, int[3] dilation=1, bool ceil_mode=False)",
+    "max_pool3d_with_indices(Tensor input, int[3] kernel_size, int[3] stride=(), int[3] padding=0, int[3] dilation=1, bool "
+    "ceil_mode=False)",
     where="_nn", out=False, grad_name="MaxPool3DWithIndicesBackward0",
 )  # fmt: skip
 def max_pool3d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode):
@@ -238,7 +258,7 @@ def max_pool1d(input, kernel_size, stride, padding, dilation, ceil_mode):
     """Maxima of windows over (N, C, L) or (C, L)."""
     if not jnp.issubdtype(input.dtype, jnp.floating):
         raise NotImplementedError(f"\"max_pool1d_impl\" not implemented for '{dtype_of(input).legacy}'")
-    return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode)[0]
+    return _max_pool("max_pool1d", 1, input, kernel_size, stride, padding, dilation, ceil_mode, True)[0]
 
 
 @op(

@@ -46,8 +46,12 @@ def _argmax_windows(x: Any, rows: list[Any], inside: list[Any]) -> tuple[Any, An
         index = index + r.reshape(shape).astype(np.int32) * np.int32(step)
         alive = alive & inside[d].reshape(shape if inside[d].ndim > 2 else shape[len(shape) - 2 * n :])
     outs, offsets = index.shape[-2 * n : -n], index.shape[-n:]
-    index = jnp.broadcast_to(index, (*index.shape[: -2 * n], *outs, *offsets)).reshape(*index.shape[: -2 * n], math.prod(outs), math.prod(offsets))
-    alive = jnp.broadcast_to(alive, (*alive.shape[: alive.ndim - 2 * n], *outs, *offsets)).reshape(*alive.shape[: alive.ndim - 2 * n], math.prod(outs), math.prod(offsets))
+    index = jnp.broadcast_to(index, (*index.shape[: -2 * n], *outs, *offsets)).reshape(
+        *index.shape[: -2 * n], math.prod(outs), math.prod(offsets)
+    )
+    alive = jnp.broadcast_to(alive, (*alive.shape[: alive.ndim - 2 * n], *outs, *offsets)).reshape(
+        *alive.shape[: alive.ndim - 2 * n], math.prod(outs), math.prod(offsets)
+    )
     index = jnp.broadcast_to(index, (*lead, *index.shape[-2:]))
     seen = jnp.take_along_axis(lax.stop_gradient(flat_x)[..., None, :], index, -1)
     seen = jnp.where(alive, seen, lowest(x))
@@ -64,12 +68,17 @@ def _adaptive_max(n: int, input: Any, output_size: Any) -> tuple[Any, Any]:
     for i in range(1, input.ndim):
         if input.shape[i] == 0:
             raise RuntimeError(
-                f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes {shape_text(input.shape)} with dimension {i} being empty"
+                f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
+                f"{shape_text(input.shape)} with dimension {i} being empty"
             )
     if len(output_size) != n:
-        raise RuntimeError("'output_size' should contain one int" if n == 1 else f"{name}(): internal error: output_size.size() must be {n}")
+        raise RuntimeError(
+            "'output_size' should contain one int" if n == 1 else f"{name}(): internal error: output_size.size() must be {n}"
+        )
     if min(output_size) < 0:
-        raise RuntimeError(f"Trying to create tensor with negative dimension {min(output_size)}: {shape_text((*input.shape[:-n], *output_size))}")
+        raise RuntimeError(
+            f"Trying to create tensor with negative dimension {min(output_size)}: {shape_text((*input.shape[:-n], *output_size))}"
+        )
     floats_only("adaptive_max_pool2d" if n < 3 else "adaptive_max_pool3d_cpu", input)
     rows, inside = [], []
     for size, out in zip(input.shape[-n:], output_size, strict=True):
@@ -159,7 +168,8 @@ def _unpool(n: int, input: Any, indices: Any, output_size: Any) -> Any:
         raise RuntimeError(f"elements in indices should be type int64 but got: {dtype_of(indices).legacy}")
     if indices.shape != input.shape:
         raise RuntimeError(
-            f"Expected shape of indices to be same as that of the input tensor ({shape_text(input.shape)}) but got indices tensor with shape: {shape_text(indices.shape)}"
+            f"Expected shape of indices to be same as that of the input tensor ({shape_text(input.shape)}) but got indices tensor "
+            f"with shape: {shape_text(indices.shape)}"
         )
     if input.ndim not in (n + 1, n + 2):
         raise RuntimeError(f"Input to max_unpooling{n}d should be a {n + 1}d or {n + 2}d Tensor, but got a tensor with {input.ndim} dims.")
@@ -182,7 +192,8 @@ def max_unpool2d(input, indices, output_size):
 
 
 @op(
-    "max_unpool3d(Tensor input, Tensor indices, int[3] output_size, int[3] stride, int[3] padding)", where="_nn", grad_name="MaxUnpool3DBackward0"
+    "max_unpool3d(Tensor input, Tensor indices, int[3] output_size, int[3] stride, int[3] padding)",
+    where="_nn", grad_name="MaxUnpool3DBackward0",
 )  # fmt: skip
 def max_unpool3d(input, indices, output_size, stride, padding):
     """Zeros of the given size with ``input`` at ``indices`` of the flattened volume."""

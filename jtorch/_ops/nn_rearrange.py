@@ -35,7 +35,10 @@ def _geometry(size: Any, kernel: Pair, dilation: Pair, padding: Pair, stride: Pa
     """``(blocks by dim, key of taps)``."""
     for what, v in (("kernel size", kernel), ("dilation", dilation), ("stride", stride)):
         if min(v) <= 0:
-            raise RuntimeError(f"{what} should be greater than zero, but got {what.replace(' ', '_')}_height: {v[0]} {what.replace(' ', '_')}_width: {v[1]}")
+            raise RuntimeError(
+                f"{what} should be greater than zero, but got {what.replace(' ', '_')}_height: {v[0]} "
+                f"{what.replace(' ', '_')}_width: {v[1]}"
+            )
     if min(padding) < 0:
         raise RuntimeError(f"padding should be non-negative, but got pad_height: {padding[0]} pad_width: {padding[1]}")
     blocks = tuple((s + 2 * p - d * (k - 1) - 1) // st + 1 for s, k, d, p, st in zip(size, kernel, dilation, padding, stride, strict=True))
@@ -57,13 +60,17 @@ def im2col(input, kernel_size, dilation, padding, stride):
     if input.ndim not in (3, 4) or 0 in input.shape[-3:]:
         if input.ndim < 3:
             raise IndexError(f"Dimension out of range (expected to be in range of [{-input.ndim}, {input.ndim - 1}], but got {input.ndim})")
-        raise RuntimeError(f"Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for input, but got: {shape_text(input.shape)}")
+        raise RuntimeError(
+            f"Expected 3D or 4D (batch mode) tensor with possibly 0 batch size and other non-zero dimensions for "
+            f"input, but got: {shape_text(input.shape)}"
+        )
     if jnp.issubdtype(input.dtype, jnp.integer):
         raise NotImplementedError(f"\"im2col_out_cpu\" not implemented for '{dtype_of(input).legacy}'")
     blocks, key = _geometry(input.shape[-2:], kernel, dilation, padding, stride)
     if min(blocks) < 1:
         raise RuntimeError(
-            f"Given input with spatial size {_paren(input.shape[-2:])}, kernel_size={_paren(kernel)}, dilation={_paren(dilation)}, padding={_paren(padding)}, "
+            f"Given input with spatial size {_paren(input.shape[-2:])}, kernel_size={_paren(kernel)}, dilation={_paren(dilation)}, "
+            f"padding={_paren(padding)}, "
             f"calculated shape of the array of sliding blocks as {_paren(blocks)}, but its components must be at least one."
         )
     out = _columns(input if input.ndim == 4 else input[None], key)
@@ -81,20 +88,24 @@ def col2im(input, output_size, kernel_size, dilation, padding, stride):
     )
     if input.ndim not in (2, 3) or 0 in input.shape[-2:]:
         raise RuntimeError(
-            f"Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but got: {shape_text(input.shape)}"
+            f"Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but "
+            f"got: {shape_text(input.shape)}"
         )
     rows = input.shape[-2]
     if rows % math.prod(kernel):
         raise RuntimeError(
-            f"Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)={rows} and kernel_size={_paren(kernel)}."
+            f"Expected size of input's dimension 1 to be divisible by the product of kernel_size, but got input.size(1)={rows} and "
+            f"kernel_size={_paren(kernel)}."
         )
     if jnp.issubdtype(input.dtype, jnp.integer):
         raise NotImplementedError(f"\"col2im_out_cpu\" not implemented for '{dtype_of(input).legacy}'")
     blocks, key = _geometry(size, kernel, dilation, padding, stride)
     if min(blocks) < 1 or math.prod(blocks) != input.shape[-1]:
         words = (
-            f"Given output_size={_paren(size)}, kernel_size={_paren(kernel)}, dilation={_paren(dilation)}, padding={_paren(padding)}, stride={_paren(stride)}, "
-            f"expected size of input's dimension 2 to match the calculated number of sliding blocks {blocks[0]} * {blocks[1]} = {math.prod(blocks)}, "
+            f"Given output_size={_paren(size)}, kernel_size={_paren(kernel)}, dilation={_paren(dilation)}, "
+            f"padding={_paren(padding)}, stride={_paren(stride)}, "
+            f"expected size of input's dimension 2 to match the calculated number of sliding blocks {blocks[0]} * {blocks[1]} = "
+            f"{math.prod(blocks)}, "
             f"but got input.size(2)={input.shape[-1]}."
         )
         raise RuntimeError(words)
@@ -123,7 +134,8 @@ def pixel_shuffle(input, upscale_factor):
     *lead, c, h, w = input.shape
     if c % (r * r):
         raise RuntimeError(
-            f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but input.size(-3)={c} is not divisible by {r * r}"
+            f"pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "
+            f"input.size(-3)={c} is not divisible by {r * r}"
         )
     n = len(lead)
     x = input.reshape(*lead, c // (r * r), r, r, h, w)
@@ -142,7 +154,9 @@ def pixel_unshuffle(input, downscale_factor):
     *lead, c, h, w = input.shape
     for name, s, at in (("height", h, -2), ("width", w, -1)):
         if s % r:
-            raise RuntimeError(f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({at})={s} is not divisible by {r}")
+            raise RuntimeError(
+                f"pixel_unshuffle expects {name} to be divisible by downscale_factor, but input.size({at})={s} is not divisible by {r}"
+            )
     n = len(lead)
     x = input.reshape(*lead, c, h // r, r, w // r, r)
     x = x.transpose(*range(n + 1), n + 2, n + 4, n + 1, n + 3)

@@ -170,7 +170,8 @@ def _declare_weighted(name: str, n: int, kernel: Callable[..., Any], grad: str) 
         return _weighted(kernel, name, n, input, output_size, align_corners, scale_factors)
 
     run.__name__ = run.__qualname__ = name
-    run.__doc__ = f"Resize the {n} spatial dim{'s' if n > 1 else ''} of (N, C, ...) to ``output_size``; scale factors replace the ratio of sizes where given."
+    dims = f"{n} spatial dim{'s' if n > 1 else ''}"
+    run.__doc__ = f"Resize the {dims} of (N, C, ...) to ``output_size``; scale factors replace the ratio of sizes where given."
     op(f"{name}(Tensor input, int[] output_size, bool align_corners=False, any scale_factors=None)", where="_nn", grad_name=grad)(run)
 
 
@@ -179,7 +180,9 @@ def _declare_nearest(name: str, n: int, exact: bool, grad: str) -> None:
         return _nearest(name, n, input, output_size, scale_factors, exact)
 
     run.__name__ = run.__qualname__ = name
-    run.__doc__ = f"The {'centre-aligned ' if exact else ''}nearest input element for each output, over {n} spatial dim{'s' if n > 1 else ''}."
+    run.__doc__ = (
+        f"The {'centre-aligned ' if exact else ''}nearest input element for each output, over {n} spatial dim{'s' if n > 1 else ''}."
+    )
     op(f"{name}(Tensor input, int[] output_size, any scale_factors=None)", where="_nn", grad_name=grad)(run)
 
 

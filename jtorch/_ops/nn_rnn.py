@@ -101,7 +101,8 @@ def _per_layer(flat: Sequence[Any], has_biases: bool, projected: bool) -> list[t
 
 
 @op(
-    "_rnn(Tensor input, Tensor? batch_sizes, Tensor[] hx, Tensor[] params, str mode, bool has_biases, int num_layers, bool bidirectional, bool batch_first)",
+    "_rnn(Tensor input, Tensor? batch_sizes, Tensor[] hx, Tensor[] params, str mode, bool has_biases, int num_layers, bool "
+    "bidirectional, bool batch_first)",
     where="_nn", out=False, residuals="save", grad_name="RnnBackward0",
 )  # fmt: skip
 def _rnn(input, batch_sizes, hx, params, mode, has_biases, num_layers, bidirectional, batch_first):
@@ -169,17 +170,25 @@ def gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     return _gru(_linear(input, w_ih, b_ih), _linear(hx, w_hh, b_hh), hx)
 
 
-@op("rnn_tanh_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False, grad_name="TanhBackward0")
+@op(
+    "rnn_tanh_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)",
+    where="torch",
+    out=False,
+    grad_name="TanhBackward0",
+)
 def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of an Elman network with tanh."""
     _check_cell(input, hx, w_ih, w_hh, b_ih, b_hh, 1)
     return jnp.tanh(_linear(input, w_ih, b_ih) + _linear(hx, w_hh, b_hh))
 
 
-@op("rnn_relu_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False, grad_name="ReluBackward0")
+@op(
+    "rnn_relu_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)",
+    where="torch",
+    out=False,
+    grad_name="ReluBackward0",
+)
 def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of an Elman network with relu."""
     _check_cell(input, hx, w_ih, w_hh, b_ih, b_hh, 1)
     return _activate("RNN_RELU", _linear(input, w_ih, b_ih) + _linear(hx, w_hh, b_hh))
-
-

@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import Any
 
+from jtorch._core.compose import compose
 from jtorch._namespace import C_nn, F, torch
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
@@ -13,6 +14,7 @@ __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
 Tensor = Any
 
 
+@compose("nn.functional")  # so that classes of attention masks, such as the causal biases, are asked first
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
@@ -33,36 +35,44 @@ def scaled_dot_product_attention(
     return C_nn._scaled_dot_product_attention(query, key, value, attn_mask, kept, is_causal, scale=scale, enable_gqa=enable_gqa)
 
 
-def _as_float_mask(mask: Tensor | None, name: str, other_type: Any, other_name: str, target: Any, check_other: bool = True) -> Tensor | None:
+def _as_float_mask(
+    mask: Tensor | None, name: str, other_type: Any, other_name: str, target: Any, check_other: bool = True
+) -> Tensor | None:
     """A bool mask as zeros and -inf of the target type; float masks pass."""
     if mask is None:
         return None
     if mask.dtype is not torch.bool and not mask.is_floating_point():
         raise AssertionError(f"only bool and floating types of {name} are supported")
     if check_other and other_type is not None and mask.dtype != other_type:
-        warnings.warn(
-            f"Support for mismatched {name} and {other_name} is deprecated. Use same type for both instead.", stacklevel=4
-        )
+        warnings.warn(f"Support for mismatched {name} and {other_name} is deprecated. Use same type for both instead.", stacklevel=4)
     if mask.dtype is torch.bool:
         return torch.zeros_like(mask, dtype=target).masked_fill_(mask, float("-inf"))
     return mask
 
 
-def _check_shapes(query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None, attn_mask: Tensor | None, num_heads: int) -> bool:
+def _check_shapes(
+    query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None, attn_mask: Tensor | None, num_heads: int
+) -> bool:
     """Whether the inputs have a batch dim; AssertionError for shapes that do not go together."""
     if query.dim() not in (2, 3):
         raise AssertionError(f"query should be unbatched 2D or batched 3D tensor but received {query.dim()}-D query tensor")
     batched = query.dim() == 3
     word, dims = ("batched (3-D)", 3) if batched else ("unbatched (2-D)", 2)
     if key.dim() != dims or value.dim() != dims:
-        raise AssertionError(f"For {word} `query`, expected `key` and `value` to be {dims}-D but found {key.dim()}-D and {value.dim()}-D tensors respectively")
+        raise AssertionError(
+            f"For {word} `query`, expected `key` and `value` to be {dims}-D but found {key.dim()}-D and "
+            f"{value.dim()}-D tensors respectively"
+        )
     if key_padding_mask is not None and key_padding_mask.dim() != dims - 1:
         raise AssertionError(
-            f"For {word} `query`, expected `key_padding_mask` to be `None` or {dims - 1}-D but found {key_padding_mask.dim()}-D tensor instead"
+            f"For {word} `query`, expected `key_padding_mask` to be `None` or {dims - 1}-D but found {key_padding_mask.dim()}-D "
+            f"tensor instead"
         )
     if attn_mask is not None:
         if attn_mask.dim() not in (2, 3):
-            raise AssertionError(f"For {word} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask.dim()}-D tensor instead")
+            raise AssertionError(
+                f"For {word} `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found {attn_mask.dim()}-D tensor instead"
+            )
         if not batched and attn_mask.dim() == 3:
             expected = (num_heads, query.shape[0], key.shape[0])
             if tuple(attn_mask.shape) != expected:
@@ -148,7 +158,8 @@ def multi_head_attention_forward(
     batched = _check_shapes(query, key, value, key_padding_mask, attn_mask, num_heads)
     if is_causal and attn_mask is None:
         raise RuntimeError(
-            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module method `generate_square_subsequent_mask` to create this mask."
+            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
+            "`generate_square_subsequent_mask` to create this mask."
         )
     if not batched:
         query, same_k, same_v = query.unsqueeze(1), key is query, value is key
@@ -218,7 +229,18 @@ def multi_head_attention_forward(
         attn_mask = spread if attn_mask is None else attn_mask + spread
     dropout_p = dropout_p if training else 0.0
     if need_weights:
-        return _with_weights(q, k, v, attn_mask, dropout_p, out_proj_weight, out_proj_bias, (target_len, bsz, num_heads, embed_dim), average_attn_weights, batched)
+        return _with_weights(
+            q,
+            k,
+            v,
+            attn_mask,
+            dropout_p,
+            out_proj_weight,
+            out_proj_bias,
+            (target_len, bsz, num_heads, embed_dim),
+            average_attn_weights,
+            batched,
+        )
     if attn_mask is not None:
         attn_mask = attn_mask.unsqueeze(0) if attn_mask.size(0) == 1 else attn_mask.view(bsz, num_heads, -1, source_len)
     q, k, v = (x.view(bsz, num_heads, -1, head_dim) for x in (q, k, v))

@@ -46,7 +46,8 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     if n not in (2, 3):
         raise RuntimeError(
             f"dropout1d: Expected 2D or 3D input, but received a {n}D input. "
-            "Note that dropout1d exists to provide channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, and an optional batch dimension "
+            "Note that dropout1d exists to provide channel-wise dropout on inputs with 1 spatial dimension, a channel dimension, "
+            "and an optional batch dimension "
             "(i.e. 2D or 3D inputs)."
         )
     if n == 3:
@@ -63,14 +64,17 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     if n not in (3, 4):
         warnings.warn(
             f"dropout2d: Received a {n}-D input to dropout2d, which is deprecated and will result in an error in a future release. "
-            "To retain the behavior and silence this warning, please use dropout instead. Note that dropout2d exists to provide channel-wise dropout on inputs "
+            "To retain the behavior and silence this warning, please use dropout instead. Note that dropout2d exists to provide "
+            "channel-wise dropout on inputs "
             "with 2 spatial dimensions, a channel dimension, and an optional batch dimension (i.e. 3D or 4D inputs).",
             stacklevel=2,
         )
     if n == 3:
         warnings.warn(
-            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired - input is interpreted as shape (N, C, L), "
-            "where C is the channel dim. This behavior will change in a future release to interpret the input as one without a batch dimension, i.e. shape (C, H, W). "
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D dropout behavior is desired - input is "
+            "interpreted as shape (N, C, L), "
+            "where C is the channel dim. This behavior will change in a future release to interpret the input as one without a "
+            "batch dimension, i.e. shape (C, H, W). "
             "To maintain the 1D channel-wise dropout behavior, please switch to using dropout1d instead.",
             stacklevel=2,
         )
@@ -84,7 +88,8 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     if n not in (4, 5):
         warnings.warn(
             f"dropout3d: Received a {n}-D input to dropout3d, which is deprecated and will result in an error in a future release. "
-            "To retain the behavior and silence this warning, please use dropout instead. Note that dropout3d exists to provide channel-wise dropout on inputs "
+            "To retain the behavior and silence this warning, please use dropout instead. Note that dropout3d exists to provide "
+            "channel-wise dropout on inputs "
             "with 3 spatial dimensions, a channel dimension, and an optional batch dimension (i.e. 4D or 5D inputs).",
             stacklevel=2,
         )

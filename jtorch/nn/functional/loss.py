@@ -156,7 +156,10 @@ def _cross_entropy_of_probabilities(input: Tensor, target: Tensor, weight: Tenso
     classes = 0 if input.dim() == 1 else 1
     n = input.size(classes)
     if weight is not None and (weight.dim() != 1 or weight.numel() != n):
-        raise RuntimeError(f"cross_entropy: weight tensor should be defined either for all {n} classes or no classes but got weight tensor of shape: {list(weight.shape)}")
+        raise RuntimeError(
+            f"cross_entropy: weight tensor should be defined either for all {n} classes or no classes but got weight "
+            f"tensor of shape: {list(weight.shape)}"
+        )
     scores = input.log_softmax(classes)
     if smoothing > 0.0:
         if smoothing > 1.0:
@@ -170,7 +173,9 @@ def _cross_entropy_of_probabilities(input: Tensor, target: Tensor, weight: Tenso
     return -product.sum() if mode == 2 else -product.sum(classes)
 
 
-def _smoothed(scores: Tensor, target: Tensor, weight: Tensor | None, mode: int, ignore_index: int, smoothing: float, classes: int) -> Tensor:
+def _smoothed(
+    scores: Tensor, target: Tensor, weight: Tensor | None, mode: int, ignore_index: int, smoothing: float, classes: int
+) -> Tensor:
     nll = _nll(scores, target, weight, mode, ignore_index)
     n = scores.size(classes)
     if weight is not None:
@@ -203,7 +208,8 @@ def binary_cross_entropy(
     mode = number(size_average, reduce, reduction)
     if target.size() != input.size():
         raise ValueError(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is deprecated. Please ensure they have the same size."
+            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is deprecated. Please "
+            f"ensure they have the same size."
         )
     if weight is not None:
         weight = weight.expand(torch.broadcast_shapes(tuple(target.shape), tuple(weight.shape)))
@@ -321,13 +327,39 @@ def linear_cross_entropy(
     label_smoothing: float = 0.0,
     options: Any = None,
 ) -> Tensor:
-    """:func:`cross_entropy` of ``input @ linear_weight.T + linear_bias``. ``options`` tune torch's chunking, which one compiled program does not need."""
+    """:func:`cross_entropy` of ``input @ linear_weight.T + linear_bias``.
+
+    ``options`` tune torch's chunking, which one compiled program does not need.
+    """
     if ignore_index is not None and target.is_floating_point():
         raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
+    if linear_weight.dim() < 2:
+        raise RuntimeError(f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}")
+    features = input.size(-1)
+    if features != linear_weight.size(-1):
+        raise RuntimeError(
+            f"expected equal input and linear_weight last dimensions (in_features), got {features} and {linear_weight.size(-1)}, "
+            f"respectively"
+        )
+    if linear_weight.dim() > 2 and input.dim() == 1:
+        raise RuntimeError(
+            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input, (N, "
+            f"{features}), got unbatched input "
+            f"with shape {tuple(input.shape)}"
+        )
+    if linear_bias is not None and linear_bias.shape != linear_weight.shape[:-1]:
+        raise RuntimeError(f"expected linear_bias shape {tuple(linear_weight.shape[:-1])}, got {tuple(linear_bias.shape)}")
     classes = linear_weight.size(0)
     scores = F.linear(input, linear_weight.flatten(0, -2), None if linear_bias is None else linear_bias.flatten())
     if linear_weight.dim() > 2:
         scores = scores.reshape(*input.shape[:-1], classes, *linear_weight.shape[1:-1])
     return cross_entropy(
-        scores, target, weight=weight, reduction=reduction, ignore_index=-100 if ignore_index is None else ignore_index, label_smoothing=label_smoothing
+        scores,
+        target,
+        weight=weight,
+        reduction=reduction,
+        ignore_index=-100 if ignore_index is None else ignore_index,
+        label_smoothing=label_smoothing,
     )

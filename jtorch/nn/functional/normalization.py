@@ -11,7 +11,9 @@ __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_res
 Tensor = Any
 
 
-def layer_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-05) -> Tensor:
+def layer_norm(
+    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-05
+) -> Tensor:
     """Zero mean and unit variance over the trailing ``normalized_shape`` dims, then ``* weight + bias``."""
     return torch.layer_norm(input, normalized_shape, weight, bias, eps, True)
 

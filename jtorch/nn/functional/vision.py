@@ -9,7 +9,8 @@ from typing import Any
 from jtorch._namespace import C_nn, F, torch
 
 __all__ = [
-    "affine_grid", "channel_shuffle", "grid_sample", "interpolate", "native_channel_shuffle", "pixel_shuffle", "pixel_unshuffle", "upsample",
+    "affine_grid", "channel_shuffle", "grid_sample", "interpolate", "native_channel_shuffle", "pixel_shuffle",
+    "pixel_unshuffle", "upsample",
     "upsample_bilinear", "upsample_nearest",
 ]  # fmt: skip
 
@@ -32,8 +33,10 @@ def _sizes(input: Tensor, size: Any, scale_factor: Any) -> tuple[Any, Any]:
         if isinstance(size, (list, tuple)):
             if len(size) != dim:
                 raise ValueError(
-                    f"Input and output must have the same number of spatial dimensions, but got input with spatial dimensions of {list(input.shape[2:])} and "
-                    f"output size of {size}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and output size in (o1, o2, ...,oK) format."
+                    f"Input and output must have the same number of spatial dimensions, but got input with spatial dimensions of "
+                    f"{list(input.shape[2:])} and "
+                    f"output size of {size}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and output size in (o1, "
+                    f"o2, ...,oK) format."
                 )
             return list(size), None
         return [size] * dim, None
@@ -42,8 +45,10 @@ def _sizes(input: Tensor, size: Any, scale_factor: Any) -> tuple[Any, Any]:
     if isinstance(scale_factor, (list, tuple)):
         if len(scale_factor) != dim:
             raise ValueError(
-                f"Input and scale_factor must have the same number of spatial dimensions, but got input with spatial dimensions of {list(input.shape[2:])} and "
-                f"scale_factor of shape {scale_factor}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and scale_factor in (s1, s2, ...,sK) format."
+                f"Input and scale_factor must have the same number of spatial dimensions, but got input with spatial dimensions of "
+                f"{list(input.shape[2:])} and "
+                f"scale_factor of shape {scale_factor}. Please provide input tensor in (N, C, d1, d2, ...,dK) format and "
+                f"scale_factor in (s1, s2, ...,sK) format."
             )
         return None, list(scale_factor)
     return None, [scale_factor] * dim
@@ -93,7 +98,8 @@ def interpolate(
         if mode in _NEEDS:
             raise NotImplementedError(f"Got {dims}D input, but {mode} mode needs {_NEEDS[mode]}D input")
     raise NotImplementedError(
-        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {dims}D) for the modes: nearest | linear | bilinear | bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
+        f"Input Error: Only 3D, 4D and 5D input Tensors supported (got {dims}D) for the modes: nearest | linear | bilinear | "
+        f"bicubic | trilinear | lanczos | area | nearest-exact (got {mode})"
     )
 
 
@@ -118,7 +124,8 @@ def upsample_bilinear(input: Tensor, size: Any = None, scale_factor: Any = None)
 def _aligned(align_corners: bool | None) -> bool:
     if align_corners is None:
         warnings.warn(
-            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please specify align_corners=True if the old behavior is "
+            "Default grid_sample and affine_grid behavior has changed to align_corners=False since 1.3.0. Please specify "
+            "align_corners=True if the old behavior is "
             "desired. See the documentation of grid_sample for details.",
             stacklevel=3,
         )
@@ -126,13 +133,17 @@ def _aligned(align_corners: bool | None) -> bool:
     return align_corners
 
 
-def grid_sample(input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None) -> Tensor:
+def grid_sample(
+    input: Tensor, grid: Tensor, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
+) -> Tensor:
     """``input`` at the places of ``grid`` (x, y[, z] in [-1, 1])."""
     modes, paddings = {"bilinear": 0, "nearest": 1, "bicubic": 2}, {"zeros": 0, "border": 1, "reflection": 2}
     if mode not in modes:
         raise ValueError(f"nn.functional.grid_sample(): expected mode to be 'bilinear', 'nearest' or 'bicubic', but got: '{mode}'")
     if padding_mode not in paddings:
-        raise ValueError(f"nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: '{padding_mode}'")
+        raise ValueError(
+            f"nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: '{padding_mode}'"
+        )
     return torch.grid_sampler(input, grid, modes[mode], paddings[padding_mode], _aligned(align_corners))
 
 
@@ -143,7 +154,9 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
         raise ValueError(f"Expected theta to have floating point type, but got {theta.dtype}")
     shown = tuple(size)
     if len(size) not in (4, 5):
-        raise NotImplementedError(f"affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size {shown}.")
+        raise NotImplementedError(
+            f"affine_grid only supports 4D and 5D sizes, for 2D and 3D affine transforms, respectively. Got size {shown}."
+        )
     n = len(size) - 2
     if theta.dim() != 3 or theta.shape[-2] != n or theta.shape[-1] != n + 1:
         raise ValueError(f"Expected a batch of {n}D affine matrices of shape Nx{n}x{n + 1} for size {shown}. Got {theta.shape}.")
