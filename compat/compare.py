@@ -121,7 +121,7 @@ def field_names(value: Any) -> tuple[str, ...]:
     if hasattr(value, "_fields"):
         return tuple(value._fields)
     if hasattr(type(value), "n_fields"):
-        hidden = {n for n in dir(tuple)} | {"n_fields", "n_sequence_fields", "n_unnamed_fields"}
+        hidden = set(dir(tuple)) | {"n_fields", "n_sequence_fields", "n_unnamed_fields"}
         names = [n for n in dir(type(value)) if n not in hidden and not n.startswith("__")]
         return tuple(sorted(names, key=lambda n: next((i for i, v in enumerate(value) if v is getattr(value, n)), 0)))
     return ()

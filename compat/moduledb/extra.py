@@ -56,7 +56,7 @@ EXTRA: dict[str, Callable[[], list[Case]]] = {
     "nn.MaxUnpool2d": lambda: [Case((2,), inputs=(_x(1, 1, 2, 2), torch.tensor([[[[0, 3], [9, 15]]]])))],
     "nn.MaxUnpool3d": lambda: [Case((2,), inputs=(_x(1, 1, 1, 1, 2), torch.tensor([[[[[0, 3]]]]])))],
     "nn.AdaptiveLogSoftmaxWithLoss": lambda: [Case((8, 20, [5, 10]), inputs=(_x(6, 8), torch.tensor([0, 4, 7, 11, 19, 2])))],
-    "nn.SyncBatchNorm": lambda: [],
+    "nn.SyncBatchNorm": list,
     "nn.CrossMapLRN2d": _shape(3, shape=(1, 4, 3, 3)),
     "nn.RReLU": lambda: [Case(inputs=(_x(3, 4),))],
     "nn.Hardsigmoid": _shape(shape=(3, 4)),
@@ -65,7 +65,7 @@ EXTRA: dict[str, Callable[[], list[Case]]] = {
     "nn.TripletMarginLoss": lambda: [Case(inputs=(_x(3, 4), _x(3, 4), _x(3, 4)))],
     "nn.TripletMarginWithDistanceLoss": lambda: [Case(inputs=(_x(3, 4), _x(3, 4), _x(3, 4)))],
     "nn.MultiLabelMarginLoss": lambda: [Case(inputs=(_x(2, 4), torch.tensor([[3, 0, -1, 1], [1, -1, 0, 0]])))],
-    "nn.NLLLoss2d": lambda: [],
+    "nn.NLLLoss2d": list,
     "nn.EmbeddingBag": lambda: [
         Case((10, 3), {"mode": m}, inputs=(torch.tensor([1, 2, 4, 5, 4, 3]), torch.tensor([0, 4]))) for m in ("mean", "sum", "max")
     ],

@@ -16,10 +16,14 @@ def _eigenvalues(lib: Any, value: Any, x: Any) -> Any:
     return value[0], tuple(value[1].shape)
 
 
+def _values(lib: Any, value: Any, x: Any) -> Any:
+    return value[0], tuple(value[1].shape)  # which of several equal values was taken is free
+
+
 def _eig(lib: Any, value: Any, x: Any) -> Any:
     w = value if not isinstance(value, tuple) else value[0]
     power = [w.sum(-1), (w * w).sum(-1)]  # the order of eigenvalues is LAPACK's business
     return (*power, tuple(w.shape))
 
 
-GAUGES: dict[str, Callable[[Any, Any, Any], Any]] = {"svd": _svd, "eigh": _eigenvalues, "eig": _eig}
+GAUGES: dict[str, Callable[[Any, Any, Any], Any]] = {"svd": _svd, "eigh": _eigenvalues, "eig": _eig, "values": _values}

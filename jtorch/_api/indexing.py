@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._core.attach import function_for, write_out
+from jtorch._core.attach import function_for, run_inplace, write_out
 from jtorch._core.compose import compose
+from jtorch._core.dispatch import apply_multi
 from jtorch._core.tensor import Tensor
+from jtorch._engine.call import T, call_of, tensor_list, value
 from jtorch._namespace import torch
+from jtorch._registry import lookup
 
 _nonzero = function_for("internal.nonzero")
 _unique = function_for("internal.unique")
@@ -114,3 +117,33 @@ def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None
             f"repeats.size(0) = {repeats.numel()} and input.size({dim}) = {input.shape[dim]}"
         )
     return torch.index_select(input, dim, _repeat_index(repeats.contiguous()))  # type: ignore[no-any-return]
+
+
+def _positions(indices: Any) -> list[Tensor | None]:
+    """Integer index tensors; masks become one for each of their dims (which runs what is pending)."""
+    found: list[Tensor | None] = []
+    for i in indices:
+        if isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8):
+            found += torch.unbind(_nonzero(i.detach() if i.dim() else i.detach().reshape(1)), 1)
+        else:
+            found.append(i)
+    return found
+
+
+def _put_call(input: Tensor, indices: Any, values: Tensor, accumulate: bool) -> tuple[Any, list[Any]]:
+    at = _positions(indices)
+    call = call_of(lookup("internal.index_put"), (T, tensor_list([i is not None for i in at]), T, value(bool(accumulate))))
+    return call, [input, *[i for i in at if i is not None], values]
+
+
+@compose("torch Tensor")
+def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """``input`` with ``values`` (broadcast) written, or added, where ``input[indices]`` reads."""
+    call, flat = _put_call(input, indices, values, accumulate)
+    return apply_multi(call, flat)  # type: ignore[no-any-return]
+
+
+@compose("torch Tensor")
+def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
+    """In-place version of :func:`index_put`."""
+    return run_inplace("index_put_", *_put_call(input, indices, values, accumulate))

@@ -27,7 +27,8 @@ def equal(input: Tensor, other: Tensor) -> bool:
     _need_tensor("equal", "input", 1, input)
     _need_tensor("equal", "other", 2, other)
     if input.device != other.device:
-        raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, {input.device} and {other.device}!")
+        found = f"{input.device} and {other.device}"
+        raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, {found}!")
     return input.shape == other.shape and bool(torch.eq(input.detach(), other.detach()).all())
 
 
@@ -81,6 +82,23 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
     return result  # type: ignore[no-any-return]
 
 
+@compose("Tensor", name="float_power_")
+def float_power_inplace(self: Tensor, exponent: Any) -> Tensor:
+    """``float_power`` in place, for float64 and complex128 tensors only."""
+    wanted = torch.complex128 if self.is_complex() or isinstance(exponent, complex) or (
+        isinstance(exponent, Tensor) and exponent.is_complex()) else torch.float64  # fmt: skip
+    if self.dtype is not wanted:
+        names = {torch.float64: "Double", torch.complex128: "ComplexDouble"}
+        raise RuntimeError(
+            f"the base given to float_power_ has dtype {_legacy(self)} but the operation's result requires dtype {names[wanted]}"
+        )
+    return self.pow_(exponent)  # type: ignore[attr-defined,no-any-return]
+
+
+def _legacy(x: Tensor) -> str:
+    return str(x.dtype.legacy)
+
+
 def _histogram_dims(input: Tensor) -> int:
     if input.dim() < 2:
         raise RuntimeError(f"torch.histogramdd: input tensor should have at least 2 dimensions, but got {input.dim()}")
@@ -88,7 +106,9 @@ def _histogram_dims(input: Tensor) -> int:
 
 
 @compose("torch")
-def histogramdd(input: Tensor, bins: Any, range: Any = None, weight: Tensor | None = None, density: bool = False, *, out: Any = None) -> Any:
+def histogramdd(
+    input: Tensor, bins: Any, range: Any = None, weight: Tensor | None = None, density: bool = False, *, out: Any = None
+) -> Any:
     """The histogram of (..., D) points over D dims. ``bins``: one number, D numbers, or D tensors of edges."""
     dims = _histogram_dims(input)
     if isinstance(bins, int):
@@ -119,9 +139,8 @@ def _gradient_dims(input: Tensor, dim: Any, count: int | None, edge_order: int) 
     n = input.dim()
     named = None if dim is None else (dim,) if isinstance(dim, int) else tuple(dim)
     if count is not None and count != (n if named is None else len(named)):
-        wanted = (
-            f"a scalar, or a sequence of length {n}" if named is None else "a scalar or it's spacing and dim arguments to have the same length"
-        )
+        both = "a scalar or it's spacing and dim arguments to have the same length"
+        wanted = f"a scalar, or a sequence of length {n}" if named is None else both
         got = f"a spacing argument of length {count}" + ("" if named is None else f" and a dim argument of length {len(named)}")
         raise RuntimeError(f"torch.gradient expected spacing to be unspecified, {wanted}, but got {got}.")
     dims: list[int] = []
@@ -200,7 +219,7 @@ def gradient(input: Tensor, *, spacing: Any = None, dim: Any = None, edge_order:
             raise RuntimeError(
                 f"torch.gradient expected each tensor to be on the same device, but got devices {input.device} and {step.device}!"
             )
+    uneven = [isinstance(step, Tensor) and step.dim() > 0 for step in steps]
     return tuple(
-        _uneven_gradient(input, d, step, edge_order) if isinstance(step, Tensor) and step.dim() else _even_gradient(input, d, step, edge_order)
-        for d, step in zip(dims, steps, strict=True)
+        (_uneven_gradient if u else _even_gradient)(input, d, step, edge_order) for d, step, u in zip(dims, steps, uneven, strict=True)
     )

@@ -148,7 +148,7 @@ def _reversed_dims(self: Tensor) -> Tensor:
         import warnings
 
         warnings.warn(
-            f"The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an error in a future release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
+            "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an error in a future release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
             stacklevel=2,
         )
     return self.permute(tuple(builtins_range(n - 1, -1, -1)))  # type: ignore[attr-defined,no-any-return]

@@ -10,6 +10,7 @@ from jtorch._engine.call import T, call_of
 from jtorch._engine.state import ANOMALY, GRAD, state
 from jtorch._engine.trace import record_multi
 from jtorch._engine.values import Value
+from jtorch._engine.vjp import recomputing_plan
 from jtorch._registry import lookup
 
 from . import cutting
@@ -205,11 +206,14 @@ def _apply_with_graph(node: OpNode, cts: list[Any]) -> list[Any]:
 
     node.check([None if c is None else read(c) for c in cts])
     plan = node.plan
+    inputs = None
+    if plan.hidden:
+        plan, inputs = recomputing_plan(node.entry, node.mask), node.extra["inputs"]
     args: list[Any] = []
     edge_at = {p: 2 * k for k, p in enumerate(plan.targets)}
     k = 0
     for i in plan.saved_in:
-        saved = node.saved[k]
+        saved = node.saved[k] if inputs is None else inputs[i]
         k += 1
         if not isinstance(saved, Value):
             args.append(saved)
@@ -223,19 +227,10 @@ def _apply_with_graph(node: OpNode, cts: list[Any]) -> list[Any]:
         t._edge, t._nr = node, i
         k += 1
         args.append(t)
-    if plan.hidden:
-        return _recomputed_with_graph(node, cts)
     wanted = plan.wanted_outs
     given = tuple([cts[i] is not None for i in wanted]) if len(wanted) > 1 else (True,)
     out = apply_multi(plan.backward(given), [*args, *[cts[i] for i in wanted if cts[i] is not None]])
     return list(out) if isinstance(out, tuple) else [out]
-
-
-def _recomputed_with_graph(node: OpNode, cts: list[Any]) -> list[Any]:
-    """Hidden outputs have no graph: go backward from the inputs instead. The inputs of such operators are kept in the node's ``extra``."""
-    from .double import second_order
-
-    return second_order(node, cts)
 
 
 def _before(run: _Pass, node: Any, buffer: dict[int, Any], wanted: dict[Any, dict[int, Any]]) -> None:

@@ -363,7 +363,8 @@ def link(entry: Entry, plan: Plan, mask: Any, args: Any, vals: Any, outs: Any, h
     for i in plan.targets:
         edges += (edge_of(args[i]), args[i]._nr)
     node.edges = tuple(edges)
-    node.seq, node.hooks, node.extra = next_seq(), None, None
+    node.seq, node.hooks = next_seq(), None
+    node.extra = {"inputs": vals} if hidden else None
     for i, (t, d) in enumerate(zip(tensors, entry.differentiable, strict=True)):
         if d:
             t._edge, t._nr = node, i

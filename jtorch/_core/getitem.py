@@ -234,7 +234,7 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
     from .convert import cast, to_device
 
     new = to_device(cast(new, a.dtype), a.device)
-    op = lookup("torch.index_put")
+    op = lookup("internal.index_put")
     key = (T, tensor_list([i is not None for i in advanced]), T, value(False))
     out = apply_multi(call_of(op, key), (t, *[i for i in advanced if i is not None], new))
     assign(t, out)

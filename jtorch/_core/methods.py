@@ -21,6 +21,7 @@ from .convert import cast, format_strides, resize, to, with_strides
 from .create import require_grad
 from .dispatch import apply_multi, edge_of
 from .inplace import assign, check_writable
+from .handles import RemovableHandle
 from .node import AccumulateGrad, hooks_of
 from .overrides import _DEFAULT, DisableTorchFunctionSubclass, has_override, override
 from .storage import data_ptr, host_view, numpy_of, share_with_host
@@ -338,8 +339,6 @@ def register_hook(self: Tensor, hook: Any) -> Any:
     """Call ``hook(grad)`` when the gradient of this tensor is there; what it returns goes on instead."""
     if self._edge is None:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    from jtorch.utils.hooks import RemovableHandle
-
     table = hooks_of(edge_of(self)).tensor.setdefault(self._nr, OrderedDict())
     handle = RemovableHandle(table)
     table[handle.id] = hook
@@ -353,8 +352,6 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> Any:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if self._edge.__class__ is not AccumulateGrad:
         raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-    from jtorch.utils.hooks import RemovableHandle
-
     table = hooks_of(self._edge).acc
     handle = RemovableHandle(table)
     table[handle.id] = hook
@@ -517,7 +514,7 @@ def _scalar_guard(self: Tensor, what: str) -> Any:
         import warnings
 
         warnings.warn(
-            f"Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\nConsider using tensor.detach() first.", stacklevel=3
+            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\nConsider using tensor.detach() first.", stacklevel=3
         ) if what == "float" else None
     return item(self)
 

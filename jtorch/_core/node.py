@@ -13,6 +13,7 @@ from jtorch._engine.trace import record_multi
 from jtorch._engine.values import Value
 from jtorch._engine.vjp import Plan
 
+from .handles import RemovableHandle
 from .tensor import Tensor
 
 __all__ = ["Node", "OpNode", "AccumulateGrad", "node_class", "leaf_edge", "next_seq"]
@@ -89,8 +90,6 @@ def hooks_of(node: Node) -> Hooks:
 
 
 def _register(node: Node, kind: str, fn: Any) -> Any:
-    from jtorch.utils.hooks import RemovableHandle
-
     table = getattr(hooks_of(node), kind)
     handle = RemovableHandle(table)
     table[handle.id] = fn
@@ -130,6 +129,8 @@ class OpNode(Node):
 
     def release(self) -> None:
         self.saved = self.versions = None
+        if self.extra is not None:
+            self.extra.pop("inputs", None)
 
     def check(self, cts: Any = ()) -> None:
         """RuntimeError if what backward needs was freed or written in place since. What a checkpoint forgot is computed again."""

@@ -6,7 +6,7 @@ flows to (an ``AccumulateGrad`` for a leaf), None when it does not require grad;
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __all__ = ["Tensor", "PLAIN", "new_tensor", "Storage", "new_storage"]
 
@@ -23,6 +23,12 @@ class Storage:
     """
 
     __slots__ = ("value", "version", "strides", "host", "ptr", "extra", "__weakref__")
+    value: Any
+    version: int
+    strides: tuple[int, ...] | None
+    host: Any
+    ptr: int
+    extra: Any
 
 
 class Tensor(metaclass=_TensorMeta):
@@ -35,6 +41,38 @@ class Tensor(metaclass=_TensorMeta):
     _nr: int
     _grad: Any
     _meta: Any
+
+    if TYPE_CHECKING:  # what attach.py and methods.py put here at run time
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        __add__: Any
+        __radd__: Any
+        __sub__: Any
+        __rsub__: Any
+        __mul__: Any
+        __rmul__: Any
+        __truediv__: Any
+        __rtruediv__: Any
+        __floordiv__: Any
+        __mod__: Any
+        __pow__: Any
+        __matmul__: Any
+        __neg__: Any
+        __invert__: Any
+        __and__: Any
+        __or__: Any
+        __lt__: Any
+        __le__: Any
+        __gt__: Any
+        __ge__: Any
+        __getitem__: Any
+        __setitem__: Any
+        __iter__: Any
+        __len__: Any
+        __int__: Any
+        __float__: Any
+        __index__: Any
 
 
 # Classes that take the short way through dispatch: no __torch_function__ of their own. Parameter and Buffer join them.

@@ -33,6 +33,8 @@ class View:
     aval: Aval
     strides: tuple[int, ...] | None
     offset: int
+    version: int
+    value: Any
 
 
 _layouts: dict[Any, Any] = {}

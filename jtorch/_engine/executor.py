@@ -63,6 +63,8 @@ class Plan:
     """Programs in order. ``steps``: (program, gather, inputs, outputs, scalar slots, dead after)."""
 
     __slots__ = ("steps", "size")
+    steps: list[Any]
+    size: int
 
 
 _recipes: dict[Any, Recipe] = {}

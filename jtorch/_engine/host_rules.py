@@ -92,7 +92,9 @@ _BINARY: dict[str, Callable[..., Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "max": np.maximum, "min": np.minimum, "pow": np.power, "atan2": np.arctan2,
     "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor, "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
     "gt": np.greater, "ge": np.greater_equal, "nextafter": np.nextafter, "add_any": np.add, "shift_left": np.left_shift,
-    "shift_right_arithmetic": np.right_shift, "complex": lambda a, b: a + 1j * b, "le_to": lambda a, b: (a <= b) | np.isnan(b), "lt_to": lambda a, b: (a < b) | (np.isnan(b) & ~np.isnan(a)),
+    "shift_right_arithmetic": np.right_shift, "complex": lambda a, b: a + 1j * b,
+    "le_to": lambda a, b: (a <= b) | np.isnan(b),
+    "lt_to": lambda a, b: (a < b) | (np.isnan(b) & ~np.isnan(a)),
     "eq_to": lambda a, b: (a == b) | (np.isnan(a) & np.isnan(b)),
 }  # fmt: skip
 for _name, _fn in {**_UNARY, **_BINARY}.items():

@@ -18,7 +18,7 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from .call import Call
 from .entry import Entry
 
-__all__ = ["Plan", "plan_of"]
+__all__ = ["Plan", "plan_of", "recomputing_plan"]
 
 
 class Plan:
@@ -30,6 +30,17 @@ class Plan:
     """
 
     __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple")
+    saved_in: tuple[int, ...]
+    saved_out: tuple[int, ...]
+    forward: Call | None
+    hidden: int
+    targets: tuple[int, ...]
+    wanted_outs: tuple[int, ...]
+    outs: Any
+    simple: bool
+    _pull: Any
+    _backward: dict[Any, Call]
+    _name: str
 
     def backward(self, given: tuple[bool, ...]) -> Call:
         found = self._backward.get(given)
@@ -61,7 +72,16 @@ def _conj(x: Any) -> Any:
     return jnp.conj(x) if jnp.issubdtype(x.dtype, jnp.complexfloating) else x
 
 
-def _build(entry: Entry, mask: tuple[bool, ...]) -> Plan:
+def recomputing_plan(entry: Entry, mask: tuple[bool, ...]) -> Plan:
+    """A plan that reads inputs alone: hidden outputs have no history, so a second derivative goes back through the inputs."""
+    key = ("inputs", mask)
+    found = entry.plans.get(key)
+    if found is None:
+        found = entry.plans[key] = _build(entry, mask, from_inputs=True)
+    return found
+
+
+def _build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> Plan:
     call, structs = entry.call, entry.structs()
     targets = [i for i, m in enumerate(mask) if m]
     wanted = [i for i, d in enumerate(entry.differentiable) if d]
@@ -88,13 +108,13 @@ def _build(entry: Entry, mask: tuple[bool, ...]) -> Plan:
     leaves, tree = jax.tree.flatten(pull_shape)
     jaxpr = closed.jaxpr
     n_out = len(entry.outs)
-    out_vars = {v: i for i, v in reversed(list(enumerate(jaxpr.outvars[:n_out]))) if not isinstance(v, Literal)}
+    out_vars = {} if from_inputs else {v: i for i, v in reversed(list(enumerate(jaxpr.outvars[:n_out]))) if not isinstance(v, Literal)}
     in_vars = {v: i for i, v in enumerate(jaxpr.invars)}
     const_vars = dict(zip(jaxpr.constvars, closed.consts, strict=True))
     kept = jaxpr.outvars[n_out:]
     assert len(kept) == len(leaves)
 
-    save = call.residuals == "save"
+    save = call.residuals == "save" and not from_inputs
     between = []  # variables to recompute, or to keep as hidden outputs
     for v in kept:
         if not isinstance(v, Literal) and v not in in_vars and v not in out_vars and v not in const_vars and v not in between:

@@ -219,6 +219,16 @@ def _fill(input: Any, mask: Any, value: Any) -> Any:
     return jnp.where(mask, value, input)
 
 
+@op("masked_fill(Tensor input, Tensor mask, Tensor value)", inplace=True, out=False, elementwise=True, grad_name="MaskedFillBackward1")
+def masked_fill_tensor(input: Any, mask: Any, value: Any) -> Any:
+    """The same with a 0-dim tensor, which gets a gradient. RuntimeError when it has dims."""
+    if value.ndim:
+        raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
+    if is_complex(value) and not is_complex(input):
+        raise RuntimeError(f"value cannot be converted to type {_cpp(input)} without overflow")
+    return _fill(input, mask, value.astype(input.dtype))
+
+
 @op("masked_fill(Tensor input, Tensor mask, Scalar value)", inplace=True, out=False, elementwise=True, grad_name="MaskedFillBackward0")
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """``value`` where the bool mask is set, ``input`` elsewhere; the type is the input's."""
@@ -226,14 +236,6 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     if kind.is_complex and not is_complex(input):
         raise RuntimeError(f"value cannot be converted to type {_cpp(input)} without overflow")
     return _fill(input, mask, num(value, input))
-
-
-@op("masked_fill(Tensor input, Tensor mask, Tensor value)", inplace=True, out=False, elementwise=True, grad_name="MaskedFillBackward1")
-def masked_fill_tensor(input: Any, mask: Any, value: Any) -> Any:
-    """The same with a 0-dim tensor, which gets a gradient. RuntimeError when it has dims."""
-    if value.ndim:
-        raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
-    return _fill(input, mask, value.astype(input.dtype))
 
 
 def _cpp(x: Any) -> str:

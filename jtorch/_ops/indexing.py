@@ -7,7 +7,7 @@ host indices first; ``INDEX_CHECKS`` says what to check and how torch words it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import jax
@@ -59,7 +59,7 @@ def _as_1d(x: Any) -> Any:
 # Writes -----------------------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=None)
+@cache
 def _overwriter(present: tuple[bool, ...]) -> Callable[..., Any]:
     """``f(x, values, *indices)``: x with values written at the indices; dims without one are taken whole."""
 
@@ -423,7 +423,7 @@ def index(input: Any, indices: Any) -> Any:
     return input.at[at].get(mode=_MODE, wrap_negative_indices=False)
 
 
-@op("index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False)", inplace=True, out=False)
+@op("index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False)", where="internal", inplace=True, out=False)
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool) -> Any:
     """``input`` with ``values`` (broadcast) written, or added, where advanced indexing reads."""
     if input.dtype != values.dtype:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import jax
@@ -312,7 +312,7 @@ def _gaps(x: Any) -> Any:
     return jnp.where(gap == 0, jnp.zeros((), x.dtype), 1 / jnp.where(gap == 0, jnp.ones((), x.dtype), gap))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _svd(full: bool) -> Any:
     @jax.custom_jvp
     def svd(a: Any) -> tuple[Any, Any, Any]:

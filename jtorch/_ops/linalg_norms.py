@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import jax
@@ -30,7 +30,7 @@ def _divided(a: Any, b: Any) -> Any:
     return jnp.where(b == 0, jnp.zeros((), a.dtype), a / jnp.where(b == 0, jnp.ones((), b.dtype), b))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _norm(p: float, dims: tuple[int, ...]) -> Any:
     """``f(x)``: the p-norm over ``dims``, which are kept as 1."""
 

@@ -202,8 +202,9 @@ def _check_1d(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> 
         raise RuntimeError(f"max_pool1d() padding should be at most half of kernel size, but got padding={p} and kernel_size={k}")
     if d <= 0:
         raise RuntimeError(f"max_pool1d() dilation must be greater than zero, but got {d}")
-    if x.shape[-1] + 2 * p < d * (k - 1) + 1:
-        raise RuntimeError("max_pool1d() Invalid computed output size: 0")
+    out = (x.shape[-1] + 2 * p - d * (k - 1) - 1) // s + 1
+    if out < 1:
+        raise RuntimeError(f"max_pool1d() Invalid computed output size: {out}")
 
 
 def _max_pool(

@@ -131,7 +131,7 @@ def _double(x: Any) -> Any:
     return x.astype(np.complex128 if is_complex(x) else np.float64)
 
 
-@op("float_power(Tensor input, Tensor exponent)", promote="default", inplace=True, grad_name="PowBackward1")
+@op("float_power(Tensor input, Tensor exponent)", promote="default", grad_name="PowBackward1")
 def float_power(input: Any, exponent: Any) -> Any:
     """``input ** exponent`` in float64 (complex128)."""
     return _tensor_power(_double(input), _double(exponent))
@@ -144,7 +144,7 @@ def float_power_of_number(self: Any, exponent: Any) -> Any:
     return _tensor_power(_double(self), _double(exponent))
 
 
-@op("float_power(Tensor input, Number exponent)", inplace=True, elementwise=True, grad_name="PowBackward0")
+@op("float_power(Tensor input, Number exponent)", elementwise=True, grad_name="PowBackward0")
 def float_power_by_number(input: Any, exponent: Any) -> Any:
     """``input`` to the power of a number in float64 (complex128)."""
     return _number_power(promote_number(_double(input), exponent), exponent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import jax
@@ -52,7 +52,7 @@ def _read(x: Any, at: tuple[Any, ...]) -> Any:
     return x.at[_full(at)].get(mode=_MODE, wrap_negative_indices=False)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _combiner(present: tuple[bool, ...], reduce: str) -> Any:
     """``f(x, values, *indices)`` for prod, amax, amin, differentiable as in torch."""
 
@@ -81,10 +81,10 @@ def _combiner(present: tuple[bool, ...], reduce: str) -> Any:
             # Zeros are taken out of the product and put back where they are the only one.
             one = jnp.ones((), x.dtype)
             safe_x = jnp.where(x == 0, one, x)
-            without_x = raw(safe_x, values, at) / safe_x
+            without_x = combine(safe_x, values, *indices) / safe_x
             zero = values == 0
             alone = zero & (_read(add_at(jnp.zeros(x.shape, np.int32), zero.astype(np.int32), at), at) == 1)
-            without_zero = raw(x, jnp.where(alone, one, values), at)
+            without_zero = combine(x, jnp.where(alone, one, values), *indices)
             factor = jnp.where(alone, _read(without_zero, at), _read(out, at) / jnp.where(zero, one, values))
             return out, add_at(dx * without_x, dv * factor, at)
         # Equal extremes share the gradient evenly.

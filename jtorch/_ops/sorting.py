@@ -114,6 +114,16 @@ def nonzero(input: Any) -> Any:
     return np.ascontiguousarray(np.stack(np.nonzero(input), 1), np.int64)
 
 
+@op("nonzero_static(Tensor input, *, int size, int fill_value=-1)", grad_name="NotImplemented")
+def nonzero_static(input: Any, size: int, fill_value: int) -> Any:
+    """The first ``size`` positions that ``nonzero`` finds, filled up with ``fill_value``: a shape that does not depend on values."""
+    if size < 0:
+        raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
+    if input.ndim == 0:
+        return jnp.zeros((size, 0), np.int64)
+    return jnp.stack([i.astype(np.int64) for i in jnp.nonzero(input, size=size, fill_value=fill_value)], 1)
+
+
 @op("argwhere(Tensor input)", data_dependent=True, out=False)
 def argwhere(input: Any) -> Any:
     """As ``nonzero``."""
@@ -158,7 +168,7 @@ def unique_consecutive(input: Any, dim: int | None) -> tuple[Any, Any, Any]:
     else:
         dim = dim_of(dim, input.ndim)
         rows = np.moveaxis(input, dim, 0)
-        flat = rows.reshape(rows.shape[0], -1)
+        flat = rows.reshape(rows.shape[0], int(np.prod(rows.shape[1:])))
         new = np.concatenate([np.ones(min(len(flat), 1), bool), (flat[1:] != flat[:-1]).any(1)])
         values, shape = np.moveaxis(rows[new], 0, dim), (len(flat),)
     group = np.cumsum(new) - 1

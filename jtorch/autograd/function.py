@@ -237,7 +237,7 @@ class Function(metaclass=_FunctionMeta):
             elif not isinstance(t, Tensor):
                 raise TypeError(f"save_for_backward can only save variables, but argument {len(saved)} is of type {type(t).__name__}")
             elif id(t) in saved_ids and id(t) not in inputs:
-                keep = t.detach()  # type: ignore[attr-defined]  (the output itself would be a cycle)
+                keep = t.detach()  # type: ignore[attr-defined]  # the output itself would be a cycle
                 saved.append((keep, t._s.version, saved_ids[id(t)]))
             else:
                 saved.append((t, t._s.version, None))

@@ -68,7 +68,8 @@ class Transform:
         if self._cache_size == cache_size:
             return self
         if self._parameters or type(self).__init__ is Transform.__init__:
-            return type(self)(*[getattr(self, name) for name in self._parameters], cache_size=cache_size)
+            given = [getattr(self, name) for name in self._parameters]
+            return type(self)(*given, cache_size=cache_size)  # type: ignore[misc]
         raise NotImplementedError(f"{type(self)}.with_cache is not implemented")
 
     def __eq__(self, other: object) -> bool:
@@ -355,8 +356,8 @@ class ReshapeTransform(Transform):
 class _Elementwise(Transform):
     """A fixed increasing map of numbers: all instances of a class are equal."""
 
-    domain = constraints.real
-    codomain = constraints.positive
+    domain: Any = constraints.real
+    codomain: Any = constraints.positive
     bijective = True
     sign = 1  # type: ignore[assignment]
 

@@ -32,7 +32,7 @@ class MixtureSameFamily(Distribution):
                 raise ValueError(
                     f"`mixture_distribution.batch_shape` ({mixed}) is not compatible with `component_distribution.batch_shape`({batch})"
                 )
-        count, there = mixture_distribution.param_shape[-1], component_distribution.batch_shape[-1]
+        count, there = mixture_distribution.logits.shape[-1], component_distribution.batch_shape[-1]
         if count != there:
             raise ValueError(
                 f"`mixture_distribution component` ({count}) does not equal `component_distribution.batch_shape[-1]` ({there})"

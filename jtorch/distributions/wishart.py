@@ -129,9 +129,11 @@ class Wishart(ExponentialFamily):
         warnings.warn("Singular sample detected.", stacklevel=2)
         for _ in range(10 if max_try_correction is None else max_try_correction):
             new = self._bartlett_sampling(again[again].shape)
-            sample = sample.index_put((again,), new)
-            bad = self._over_batch(~self.support.check(new))
-            again = again.masked_scatter(again, bad)
+            sample = sample.clone()
+            sample[again] = new
+            still = torch.zeros_like(again)
+            still[again] = self._over_batch(~self.support.check(new))
+            again = still
             if not bool(again.any()):
                 break
         return sample

@@ -94,7 +94,7 @@ def _python_state(tensor: Any) -> Any:
     """Attributes that the user put on a tensor; what starts with an underscore and belongs to the class is not among them."""
     if type(tensor).__getstate__ is not object.__getstate__:
         return tensor.__getstate__()
-    return {name: value for name, value in getattr(tensor, "__dict__", {}).items()} or None
+    return dict(getattr(tensor, "__dict__", {})) or None
 
 
 def storage_to_bytes(storage: HostStorage) -> bytes:

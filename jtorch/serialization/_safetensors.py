@@ -8,9 +8,8 @@ from typing import Any
 
 from jtorch import _dtypes
 
-from ._storage import HostStorage, tensor_of
+from ._storage import HostStorage, aligned_bytes, tensor_of
 from ._zip import read_fully
-from ._storage import aligned_bytes
 
 _NAMES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "I16": "int16", "U16": "uint16", "I32": "int32", "U32": "uint32", "I64": "int64",

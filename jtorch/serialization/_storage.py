@@ -157,7 +157,7 @@ def tensor_of(storage: HostStorage, offset: int, size: Sequence[int], stride: Se
             f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {kind.itemsize} requiring a storage "
             f"size of {needed * kind.itemsize} are out of bounds for storage of size {storage.nbytes()}"
         )
-    base = storage._bases.get(dtype_name)
+    base: Any = storage._bases.get(dtype_name)
     if base is None:
         elements = storage.data[: total * kind.itemsize].view(kind.np)
         order = dense_order(size, stride) if offset == 0 and count == total else None

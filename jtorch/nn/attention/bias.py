@@ -72,7 +72,8 @@ class CausalBias(torch.Tensor):  # type: ignore[misc, name-defined]
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
-        if func is F.scaled_dot_product_attention:
+        # By name: autocast may have put a function of its own around it.
+        if getattr(func, "__name__", "") == "scaled_dot_product_attention":
             return cls._dispatch(*args, **kwargs)
         return super().__torch_function__(func, types, args, kwargs)
 

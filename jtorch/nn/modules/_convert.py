@@ -11,7 +11,7 @@ from jtorch._namespace import torch
 from ..parameter import Parameter
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 
 def _parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bool, Any]:

@@ -7,8 +7,8 @@ import itertools
 import warnings
 import weakref
 from collections import OrderedDict, namedtuple
-from collections.abc import Mapping
-from typing import Any, Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from jtorch._namespace import torch
 from jtorch.utils.hooks import RemovableHandle

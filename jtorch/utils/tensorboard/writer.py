@@ -267,7 +267,8 @@ class SummaryWriter:
     ) -> None:  # fmt: skip
         """A precision-recall curve that has been counted already."""
         counts = (true_positive_counts, false_positive_counts, true_negative_counts, false_negative_counts, precision, recall)
-        self._add(summary.pr_curve_raw(tag, *[make_np(c) for c in counts], num_thresholds, weights), global_step, walltime)
+        arrays = [make_np(count) for count in counts]
+        self._add(summary.pr_curve_raw(tag, *arrays, num_thresholds=num_thresholds, weights=weights), global_step, walltime)
 
     def add_custom_scalars_multilinechart(self, tags: list[str], category: str = "default", title: str = "untitled") -> None:
         """One chart of several scalars."""
