@@ -10,6 +10,8 @@ from compat import harness
 from compat.opdb.checks import OpChecks, Options
 from compat.opdb.samples import database
 
+WANTED = {"todo": ("new", "fail", "missing", "crash", "timeout")}
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compat.opdb", description="torch's operator database run against jtorch")
@@ -23,7 +25,7 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=180.0, help="seconds for one operator")
     parser.add_argument("--write", action="store_true", help="write compat/scoreboard/op_db.json and docs/scoreboard.md")
     parser.add_argument("--here", action="store_true", help="run in this process: for a debugger, no isolation")
-    parser.add_argument("--status", default="", help="only entries with this status on the written scoreboard (fail, missing, ...)")
+    parser.add_argument("--status", default="", help="only entries with this status on the written scoreboard (fail, missing, ...; todo: all that do not pass)")
     parser.add_argument("--list", action="store_true", help="print the names and stop")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -40,7 +42,7 @@ def main() -> int:
     names = [n for n in every if re.search(args.ops, n)]
     if args.status:
         before = harness.load("op_db")
-        names = [n for n in names if n in before and before[n].status == args.status]
+        names = [n for n in names if (before[n].status if n in before else "new") in WANTED.get(args.status, (args.status,))]
     if args.list:
         print("\n".join(names))
         return 0

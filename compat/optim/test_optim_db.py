@@ -121,6 +121,7 @@ _ERRORS = [
 
 @pytest.mark.parametrize(("name", "i"), _ERRORS)
 def test_errors(name: str, i: int) -> None:
+    _skip_without_sparse(name)
     record = RECORDS[name]
     given = record.optim_error_inputs_func(device="cpu", dtype=torch.float32)[i]
     if given.error_on != OptimizerErrorEnum.CONSTRUCTION_ERROR:

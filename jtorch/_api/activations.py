@@ -29,7 +29,7 @@ def rrelu(input: Tensor, lower: float = 0.125, upper: float = 0.3333333333333333
     _check(lower, upper)
     if training:
         return C_nn._rrelu(input, _noise(input, lower, upper, generator))
-    return C_nn.leaky_relu(input, (lower + upper) / 2)
+    return C_nn._rrelu(input, (lower + upper) / 2)
 
 
 @compose("torch")
@@ -38,4 +38,4 @@ def rrelu_(input: Tensor, lower: float = 0.125, upper: float = 0.333333333333333
     _check(lower, upper)
     if training:
         return C_nn._rrelu_(input, _noise(input, lower, upper, generator))
-    return C_nn.leaky_relu_(input, (lower + upper) / 2)
+    return C_nn._rrelu_(input, (lower + upper) / 2)

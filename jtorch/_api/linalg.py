@@ -314,7 +314,7 @@ def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
 
 
 @compose("linalg")
-def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Any:  # noqa: N803
+def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None, out: Any = None) -> Any:  # noqa: N803
     """Least squares: (solution, residuals, rank, singular_values); the last three are filled as the driver would fill them."""
     if driver is not None and driver not in ("gels", "gelsy", "gelsd", "gelss"):
         raise RuntimeError(
@@ -327,4 +327,5 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
         v = read(rank.detach())
         if not isinstance(force(v), jax.core.Tracer) and (numpy_of(v) < A.size(-1)).any():
             residuals = residuals.new_empty(0)
-    return return_type("linalg_lstsq", ("solution", "residuals", "rank", "singular_values"))(solution, residuals, rank, values)
+    kind = return_type("linalg_lstsq", ("solution", "residuals", "rank", "singular_values"))
+    return result_of("lstsq", kind(solution, residuals, rank, values.detach()), out)

@@ -177,6 +177,7 @@ def attach_operators() -> None:
     for dunder, fn in {"neg": "neg", "pos": "positive", "abs": "abs", "invert": "bitwise_not"}.items():
         setattr(Tensor, f"__{dunder}__", _unary(f"__{dunder}__", fn))
     Tensor.__div__ = Tensor.__truediv__  # type: ignore[attr-defined]
+    Tensor.__rdiv__ = Tensor.__rtruediv__  # type: ignore[attr-defined]
 
 
 def _pow(a: Tensor, b: Any) -> Any:

@@ -21,6 +21,7 @@ from . import log, trace
 from .entry import Entry
 from .program import Program, program_for
 from .segments import cut
+from .state import state
 from .trace import SCALAR, Trace
 from .values import jax_device
 
@@ -72,6 +73,14 @@ _recipes: dict[Any, Recipe] = {}
 
 def execute(tr: Trace, why: str) -> None:
     """Compute the outputs of a trace that are still held. Called with the trace already taken out of the thread's state."""
+    if tr.host:
+        from .host import NotOnHost, execute_on_host
+
+        try:
+            return execute_on_host(tr)
+        except NotOnHost:
+            if state.host_only:
+                raise
     live: list[int] = []
     held: list[Any] = []
     for i, w in enumerate(tr.outputs):

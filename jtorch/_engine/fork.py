@@ -9,6 +9,7 @@ import warnings
 import jax
 
 from . import trace, values
+from .state import State, state
 
 __all__ = ["in_child"]
 
@@ -34,10 +35,9 @@ def _before() -> None:
 def _in_child() -> None:
     global _child
     _child = True
-    from .host import execute_on_host
-
-    trace.executor = execute_on_host
-    trace.on_host = True
+    State.host = State.host_only = True
+    for pending in (state.trace, *state.traces.values()):
+        pending.host = True
 
 
 if hasattr(os, "register_at_fork"):

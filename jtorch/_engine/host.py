@@ -1,31 +1,72 @@
-"""Running operators on the host with numpy alone, for processes that must not touch XLA.
+"""Running operators on the host with numpy alone: each operator's function is traced to a jaxpr, as everywhere, and ``host_rules.py`` has its primitives.
 
-XLA's threads do not survive a fork: in the child every compilation and most executions hang. A forked process (a DataLoader's worker) therefore runs its
-traces here: each operator's function is traced to a jaxpr, as everywhere, and the jaxpr's primitives are looked up in ``host_rules.py``.
+Two kinds of code need it. A forked process (a DataLoader's worker) must not touch XLA, whose threads do not survive a fork: in the child every compilation
+and most executions hang. And a dataset's ``__getitem__`` makes many small values that form no recurring program: compiling them costs far more than numpy does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
+from jtorch import _device
+
+from . import trace
 from .entry import Entry
 from .host_rules import RULES
+from .state import state
+from .trace import SCALAR, Trace
 
-__all__ = ["execute_on_host", "function_on_host", "run_jaxpr"]
+__all__ = ["NotOnHost", "execute_on_host", "function_on_host", "run_jaxpr", "section"]
 
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 _functions: dict[Entry, Callable[..., list[np.ndarray]]] = {}
 
 
-def execute_on_host(tr: Any, why: str) -> None:
-    """What ``executor.execute`` does, without XLA: compute the outputs of a trace that are still held."""
+class NotOnHost(RuntimeError):
+    """A primitive that numpy has no rule for."""
+
+
+@contextlib.contextmanager
+def section() -> Iterator[None]:
+    """Inside, cpu operators are run by numpy, in a trace of their own: for code that makes many small values that are never the same program twice."""
+    outer, before, aside = state.trace, state.host, None
+    if outer.device is _device.CPU:
+        aside = outer
+        state.host = True
+        state.trace = Trace(_device.CPU)
+    else:
+        aside = state.traces.pop(_device.CPU, None)
+        state.host = True
+    try:
+        yield
+        flush_host()
+    finally:
+        state.host = before
+        current = state.trace
+        if current.device is not _device.CPU:
+            state.traces[current.device] = current
+        state.traces.pop(_device.CPU, None)
+        state.trace = aside or Trace(_device.CPU)
+
+
+def flush_host() -> None:
+    """Run what this thread has recorded for numpy."""
+    tr = state.trace if state.trace.device is _device.CPU else state.traces.pop(_device.CPU, None)
+    if tr is not None and tr.host and tr.nodes:
+        if tr is state.trace:
+            state.trace = Trace(_device.CPU)
+        trace.executor(tr, "host")
+
+
+def execute_on_host(tr: Any) -> None:
+    """Compute the outputs of a trace that are still held. :class:`NotOnHost` before anything has changed if a primitive has no rule."""
     from .executor import _needed
-    from .trace import SCALAR
 
     live, held = [], []
     for i, w in enumerate(tr.outputs):
@@ -33,10 +74,11 @@ def execute_on_host(tr: Any, why: str) -> None:
         if v is not None:
             live.append(i)
             held.append(v)
-    arrays = [host_array(v.array) for v in tr.inputs]
-    needed = set(_needed(tr.nodes, live))
-    made: list[Any] = []
+    failed = True
     try:
+        arrays = [host_array(v.array) for v in tr.inputs]
+        needed = set(_needed(tr.nodes, live))
+        made: list[Any] = []
         with np.errstate(all="ignore"):
             for k, (entry, *refs) in enumerate(tr.nodes):
                 if k not in needed:
@@ -44,22 +86,28 @@ def execute_on_host(tr: Any, why: str) -> None:
                     continue
                 given = [made[p] if p >= 0 else arrays[-1 - p] if p > SCALAR else np.asarray(tr.scalars[SCALAR - p]) for p in refs]
                 made.extend(function_on_host(entry)(*given))
-    except BaseException:
-        for v in held:
-            v.trace, v.array = None, None
+        failed = False
+    except NotOnHost:
+        if state.host_only:
+            raise
+        failed = False  # the caller will run the trace otherwise
         raise
     finally:
-        tr.nodes, tr.outputs, tr.inputs = [], [], []
+        if failed:
+            for v in held:
+                v.trace, v.array = None, None
+    tr.nodes, tr.outputs, tr.inputs = [], [], []
     for i, v in zip(live, held, strict=True):
-        v.array, v.trace = made[i], None
+        array = made[i]
+        # A part of another array would keep that alive, and values must not share memory with what a program may donate.
+        v.array, v.trace = array if array.base is None and array.flags.writeable else array.copy(), None
 
 
 def host_array(array: Any) -> np.ndarray:
-    """An array of the parent process as numpy's. RuntimeError for one on an accelerator, which a forked process cannot reach."""
+    """An array as numpy's. RuntimeError for one on an accelerator in a forked process, which cannot reach it."""
     if isinstance(array, np.ndarray):
         return array
-    where = next(iter(array.devices()))
-    if where.platform != "cpu":
+    if state.host_only and next(iter(array.devices())).platform != "cpu":
         raise RuntimeError(
             "Cannot re-initialize CUDA in forked subprocess. To use CUDA with multiprocessing, you must use the 'spawn' start method"
         )
@@ -70,72 +118,111 @@ def function_on_host(entry: Entry) -> Callable[..., list[np.ndarray]]:
     """The operator of an entry as a function of numpy arrays."""
     found = _functions.get(entry)
     if found is None:
-        closed = jax.make_jaxpr(entry.call.apply)(*entry.structs())
-        found = _functions[entry] = lambda *arrays: run_jaxpr(closed, arrays)
+        found = _functions[entry] = compiled(jax.make_jaxpr(entry.call.apply)(*entry.structs()))
     return found
 
 
 def run_jaxpr(closed: ClosedJaxpr, arrays: Any) -> list[np.ndarray]:
     """Evaluate a closed jaxpr on numpy arrays."""
+    return compiled(closed)(*arrays)
+
+
+def compiled(closed: ClosedJaxpr) -> Callable[..., list[np.ndarray]]:
+    """A closed jaxpr as a function of numpy arrays. :class:`NotOnHost` if a primitive has no rule."""
     jaxpr = closed.jaxpr
-    known: dict[Any, Any] = dict(zip(jaxpr.constvars, [np.asarray(c) for c in closed.consts], strict=True))
-    known.update(zip(jaxpr.invars, arrays, strict=True))
+    slot: dict[Any, int] = {v: i for i, v in enumerate(jaxpr.invars)}
+    constants: list[Any] = []
 
-    def read(v: Any) -> Any:
-        return np.asarray(v.val, v.aval.dtype) if isinstance(v, Literal) else known[v]
+    def constant(value: Any) -> int:
+        constants.append(value)
+        return len(jaxpr.invars) + len(constants) - 1
 
+    for v, c in zip(jaxpr.constvars, closed.consts, strict=True):
+        slot[v] = constant(np.asarray(c))
+    literals = {
+        id(v): constant(np.asarray(v.val, v.aval.dtype))
+        for v in (*(v for eqn in jaxpr.eqns for v in eqn.invars), *jaxpr.outvars)
+        if isinstance(v, Literal)
+    }
+
+    def place(v: Any) -> int:
+        return literals[id(v)] if isinstance(v, Literal) else slot[v]
+
+    steps = []
+    at = len(jaxpr.invars) + len(constants)
     for eqn in jaxpr.eqns:
-        outs = _apply(eqn, [read(v) for v in eqn.invars])
-        for v, out in zip(eqn.outvars, outs, strict=True):
-            kind = v.aval.dtype
-            out = np.asarray(out)
-            known[v] = out if out.dtype == kind else out.astype(kind)
-    return [read(v) for v in jaxpr.outvars]
+        ins = [place(v) for v in eqn.invars]
+        for v in eqn.outvars:
+            slot[v] = at
+            at += 1
+        steps.append((_rule_of(eqn), ins, [v.aval.dtype for v in eqn.outvars]))
+    outs = [place(v) for v in jaxpr.outvars]
+
+    def run(*arrays: Any) -> list[np.ndarray]:
+        vals = [*arrays, *constants]
+        for fn, ins, kinds in steps:
+            for out, kind in zip(fn([vals[i] for i in ins]), kinds, strict=True):
+                out = np.asarray(out)
+                vals.append(out if out.dtype == kind else out.astype(kind))
+        return [vals[i] for i in outs]
+
+    return run
 
 
-def _apply(eqn: Any, args: list[Any]) -> Any:
+def _rule_of(eqn: Any) -> Callable[[list[Any]], Any]:
+    """One equation as a function of its inputs, which gives a sequence."""
     name, params = eqn.primitive.name, eqn.params
-    control = _CONTROL.get(name)
-    if control is not None:
-        return control(args, **params)
+    if name in _CONTROL:
+        return _CONTROL[name](**params)
     fn = RULES.get(name)
     if fn is not None:
-        out = fn(*args, **params)
-        return out if eqn.primitive.multiple_results else (out,)
+        if eqn.primitive.multiple_results:
+            return lambda args: fn(*args, **params)
+        return lambda args: (fn(*args, **params),)
     for key in _INNER:
         if key in params:
             inner = params[key]
-            return run_jaxpr(inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ()), args)
-    raise RuntimeError(
+            function = compiled(inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ()))
+            return lambda args: function(*args)
+    raise NotOnHost(
         f"the primitive {name!r} cannot be computed in a forked process, where XLA does not run. Do this in the main process, "
         "or start workers with multiprocessing_context='spawn'."
     )
 
 
-def _while(args: list[Any], *, cond_jaxpr: Any, body_jaxpr: Any, cond_nconsts: int, body_nconsts: int, **params: Any) -> Any:
-    cond, body = args[:cond_nconsts], args[cond_nconsts : cond_nconsts + body_nconsts]
-    state = args[cond_nconsts + body_nconsts :]
-    while bool(run_jaxpr(cond_jaxpr, [*cond, *state])[0]):
-        state = run_jaxpr(body_jaxpr, [*body, *state])
-    return state
+def _while(*, cond_jaxpr: Any, body_jaxpr: Any, cond_nconsts: int, body_nconsts: int, **params: Any) -> Any:
+    test, body = compiled(cond_jaxpr), compiled(body_jaxpr)
+
+    def run(args: list[Any]) -> list[Any]:
+        known, constants = args[:cond_nconsts], args[cond_nconsts : cond_nconsts + body_nconsts]
+        values = args[cond_nconsts + body_nconsts :]
+        while bool(test(*known, *values)[0]):
+            values = body(*constants, *values)
+        return values
+
+    return run
 
 
-def _cond(args: list[Any], *, branches: Any, **params: Any) -> Any:
-    which = min(max(int(args[0]), 0), len(branches) - 1)
-    return run_jaxpr(branches[which], args[1:])
+def _cond(*, branches: Any, **params: Any) -> Any:
+    functions = [compiled(branch) for branch in branches]
+    return lambda args: functions[min(max(int(args[0]), 0), len(functions) - 1)](*args[1:])
 
 
-def _scan(args: list[Any], *, jaxpr: Any, length: int, reverse: bool, num_consts: int, num_carry: int, **params: Any) -> Any:
-    consts, carry, xs = args[:num_consts], args[num_consts : num_consts + num_carry], args[num_consts + num_carry :]
-    stacks: list[list[Any]] = [[] for _ in jaxpr.jaxpr.outvars[num_carry:]]
-    for i in reversed(range(length)) if reverse else range(length):
-        out = run_jaxpr(jaxpr, [*consts, *carry, *(x[i] for x in xs)])
-        carry = out[:num_carry]
-        for stack, y in zip(stacks, out[num_carry:], strict=True):
-            stack.append(y)
-    shapes = [v.aval for v in jaxpr.jaxpr.outvars[num_carry:]]
-    ys = [np.stack(s[::-1] if reverse else s) if s else np.zeros((0, *a.shape), a.dtype) for s, a in zip(stacks, shapes, strict=True)]
-    return [*carry, *ys]
+def _scan(*, jaxpr: Any, length: int, reverse: bool, num_consts: int, num_carry: int, **params: Any) -> Any:
+    step, shapes = compiled(jaxpr), [v.aval for v in jaxpr.jaxpr.outvars[num_carry:]]
+
+    def run(args: list[Any]) -> list[Any]:
+        constants, carry, xs = args[:num_consts], args[num_consts : num_consts + num_carry], args[num_consts + num_carry :]
+        stacks: list[list[Any]] = [[] for _ in shapes]
+        for i in reversed(range(length)) if reverse else range(length):
+            out = step(*constants, *carry, *(x[i] for x in xs))
+            carry = out[:num_carry]
+            for stack, y in zip(stacks, out[num_carry:], strict=True):
+                stack.append(y)
+        ys = [np.stack(s[::-1] if reverse else s) if s else np.zeros((0, *a.shape), a.dtype) for s, a in zip(stacks, shapes, strict=True)]
+        return [*carry, *ys]
+
+    return run
 
 
 _CONTROL: dict[str, Callable[..., Any]] = {"while": _while, "cond": _cond, "scan": _scan}

@@ -12,6 +12,9 @@ GRAD, INFERENCE, AUTOCAST, FUNCTION_MODE, ANOMALY, SAVED_HOOKS = 1, 2, 4, 8, 16,
 class State(threading.local):
     """One instance, a copy of its attributes in each thread."""
 
+    host = False  # whether traces begun now are run by numpy (host.py)
+    host_only = False  # in a forked child: XLA must not be touched at all (fork.py)
+
     def __init__(self) -> None:
         self.trace: Any = None  # set by trace.py, which knows how to make one
         self.mode: int = GRAD

@@ -29,7 +29,7 @@ _ref = weakref.ref
 class Trace:
     """Pending nodes, the values they read, and weak references to the values they will give."""
 
-    __slots__ = ("nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "root")
+    __slots__ = ("nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "root", "host")
 
     def __init__(self, device: _device.device) -> None:
         self.nodes: list[tuple[Any, ...]] = []
@@ -41,6 +41,7 @@ class Trace:
         self.input_bytes = 0
         self.backwards = 0  # backward passes that it holds
         self.root = 0  # id of the module whose call began it
+        self.host = state.host and device is _device.CPU  # run by numpy instead of XLA (host.py)
 
 
 class _State(State):
@@ -54,7 +55,6 @@ state.__class__ = _State
 state.__init__()  # type: ignore[misc]
 
 executor: Callable[[Trace, str], None]  # set by executor.py
-on_host = False  # set in a forked child, which must not touch a device (fork.py)
 
 
 def trace_for(device: _device.device) -> Trace:
@@ -147,6 +147,7 @@ def _force_foreign(v: Value, tr: Trace) -> None:
     """``v`` is pending in another thread's trace. Its owner may be recording right now, so run a copy of what is there: outputs are
     registered before their node, so every node that can be seen is whole. The owner will run its own again."""
     copy = Trace(tr.device)
+    copy.host = tr.host or state.host_only
     copy.nodes = list(tr.nodes)
     copy.inputs, copy.scalars = list(tr.inputs), list(tr.scalars)
     copy.outputs = [lambda: None] * len(tr.outputs)
@@ -166,7 +167,7 @@ def add_input(tr: Trace, v: Value) -> int | None:
             force(v, "thread")
         array = v.array
         if array.__class__ is np.ndarray:
-            if not on_host:
+            if not tr.host:
                 # To the device now, into memory of its own: the numpy array may be shared, and a copy costs less before than after.
                 v.array = jax.device_put(array, jax_device(v.aval.device), may_alias=False)
         elif isinstance(array, jax.core.Tracer):

@@ -295,7 +295,7 @@ def geqrf(input: Any) -> tuple[Any, Any]:
 
     (run,) = get_lapack_funcs(("geqrf",), (input,))
     m, n = input.shape[-2:]
-    flat = input.reshape(-1, m, n)
+    flat = input.reshape(int(np.prod(input.shape[:-2])), m, n)
     out, tau = np.empty_like(flat), np.empty((len(flat), min(m, n)), input.dtype)
     for i, x in enumerate(flat):
         if x.size:
@@ -413,9 +413,26 @@ def _check_uplo(uplo: str) -> None:
 def _eigh(x: Any, uplo: str) -> tuple[Any, Any]:
     if x.size == 0:
         return jnp.zeros(x.shape[:-1], _real(x)), x
-    # One triangle is read, and the gradient is not made symmetric: JAX's rule uses the whole tangent, as torch's does.
-    vectors, values = lax.linalg.eigh(x, lower=uplo.upper()[0] == "L", symmetrize_input=False)
-    return values, vectors
+    return _eigh_of(uplo.upper()[0] == "L")(x)  # type: ignore[no-any-return]
+
+
+@cache
+def _eigh_of(lower: bool) -> Any:
+    @jax.custom_jvp
+    def eigh(x: Any) -> tuple[Any, Any]:
+        # The upper triangle is the lower one of the conjugate transpose.
+        vectors, values = lax.linalg.eigh(x if lower else mH(x), symmetrize_input=False)
+        return values, vectors
+
+    # One triangle is read, but the rule uses the whole tangent, as torch's does: its gradient fills both.
+    @eigh.defjvp
+    def _rule(primals: Any, tangents: Any) -> Any:
+        (x,), (dx,) = primals, tangents
+        w, v = eigh(x)
+        inner = mH(v) @ dx @ v
+        return (w, v), (jnp.diagonal(inner, axis1=-2, axis2=-1).real, v @ (_gaps(w).astype(inner.dtype) * inner))
+
+    return eigh
 
 
 @op("eigh(Tensor input, str UPLO='L') -> (eigenvalues, eigenvectors)", "eigh(Tensor A, str UPLO='L') -> (eigenvalues, eigenvectors)",
@@ -497,7 +514,7 @@ def ldl_factor_ex(input: Any, hermitian: bool, check_errors: bool) -> tuple[Any,
     """``A = L D L^T`` (``L D L^H``) with Bunch-Kaufman pivots, as LAPACK packs it. Runs what is pending; no gradient."""
     check_square(input, "torch.linalg.ldl_factor_ex")
     n = input.shape[-1]
-    flat = input.reshape(-1, n, n)
+    flat = input.reshape(int(np.prod(input.shape[:-2])), n, n)
     factor, pivots, info = np.empty_like(flat), np.zeros((len(flat), n), np.int32), np.zeros(len(flat), np.int32)
     run = _sytrf(flat, hermitian)
     for i, x in enumerate(flat):
@@ -549,9 +566,10 @@ def ldl_solve(LD: Any, pivots: Any, B: Any, hermitian: bool) -> Any:  # noqa: N8
         raise RuntimeError(f"torch.linalg.ldl_solve: Expected B to have at least 2 dimensions, but it has {B.ndim} dimensions instead")
     n = LD.shape[-1]
     batch = np.broadcast_shapes(LD.shape[:-2], B.shape[:-2])
-    packed = np.broadcast_to(LD, (*batch, n, n)).reshape(-1, n, n)
-    where = np.broadcast_to(pivots, (*batch, n)).reshape(-1, n)
-    b = np.broadcast_to(B, (*batch, *B.shape[-2:])).reshape(-1, *B.shape[-2:])
+    count = int(np.prod(batch))
+    packed = np.broadcast_to(LD, (*batch, n, n)).reshape(count, n, n)
+    where = np.broadcast_to(pivots, (*batch, n)).reshape(count, n)
+    b = np.broadcast_to(B, (*batch, *B.shape[-2:])).reshape(count, *B.shape[-2:])
     out = np.empty(b.shape, B.dtype)
     for i in range(len(b)):
         perm, lower, d = _unpack_ldl(packed[i], where[i], hermitian)

@@ -238,13 +238,13 @@ def _pinv_from(a: Any, inverse: Any) -> Any:
 
 @_pinv_from.defjvp
 def _pinv_rule(primals: Any, tangents: Any) -> Any:
-    (a, p), da = primals, tangents[0]
-    out = _pinv_from(a, p)
+    a, da = primals[0], tangents[0]
+    p = _pinv_from(*primals)
     hp, ha = mH(p), mH(da)
     first = p @ da @ p
     second = p @ hp @ (ha - (ha @ a) @ p)
     third = (ha - p @ (a @ ha)) @ hp @ p
-    return out, second + third - first
+    return p, second + third - first
 
 
 def pinv_of(a: Any, s_kept: Any, u: Any, s: Any, vh: Any) -> Any:
@@ -306,7 +306,7 @@ def lstsq(A: Any, B: Any, rcond: float | None, driver: str) -> tuple[Any, Any, A
     if driver == "gels":
         rank = jnp.zeros((0,), np.int64)
     values = s if driver in ("gelsd", "gelss") else jnp.zeros((0,), real)
-    return (x[..., 0] if vector else x), lax.stop_gradient(residual), rank, values
+    return (x[..., 0] if vector else x), residual, rank, lax.stop_gradient(values)
 
 
 @op("tensorinv(Tensor input, int ind=2)", where="linalg", grad_name="ReshapeAliasBackward0")

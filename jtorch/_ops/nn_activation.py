@@ -231,11 +231,11 @@ def prelu(input, weight):
     return jnp.where(input > 0, input, input * weight)
 
 
-@op("_rrelu(Tensor input, Tensor noise)", where="_nn", elementwise=True, grad_name="RreluWithNoiseBackward0", inplace=True)
+@op("_rrelu(Tensor input, Tensor|Scalar noise)", where="_nn", elementwise=True, grad_name="RreluWithNoiseBackward0", inplace=True)
 def _rrelu(input, noise):
     """``input`` where positive, ``input * noise`` elsewhere: the draw is made by the caller."""
-    floats_only("rrelu_with_noise_out_cpu", input)
-    return jnp.where(input <= 0, input * noise, input)
+    floats_only("leaky_relu_cpu", input)
+    return jnp.where(input <= 0, input * (noise if getattr(noise, "ndim", 0) else num(noise, input)), input)
 
 
 @op("threshold(Tensor input, Scalar threshold, Scalar value)", where="torch", inplace=True, elementwise=True)

@@ -13,6 +13,7 @@ from jax import lax
 from jtorch._registry import op
 
 from ._lib import accumulate_in, dtype_of, is_float, matmul_precision
+from ._linalg_lib import ShapedName
 from ._nn import back, const, unsupported
 
 
@@ -95,11 +96,16 @@ def _on_gpu() -> bool:
     return jax.default_backend() == "gpu"
 
 
+def _grad_name(shapes: Any) -> str:
+    """torch's fused kernel takes (N, heads, L, E); other shapes end in the product of its composite."""
+    return {4: "ScaledDotProductFlashAttentionForCpuBackward0", 2: "MmBackward0", 3: "BmmBackward0"}.get(len(shapes[0]), "UnsafeViewBackward0")
+
+
 @op(
     "_scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, Tensor? kept=None, bool "
     "is_causal=False, *, "
     "float? scale=None, bool enable_gqa=False)",
-    where="_nn", grad_name="ScaledDotProductFlashAttentionForCpuBackward0",
+    where="_nn", grad_name=ShapedName("ScaledDotProductFlashAttentionForCpuBackward0", _grad_name),
 )  # fmt: skip
 def _scaled_dot_product_attention(query, key, value, attn_mask, kept, is_causal, scale, enable_gqa):
     """``softmax(query @ key.mT * scale + mask) @ value`` over (..., L, E), (..., S, E), (..., S, Ev)."""

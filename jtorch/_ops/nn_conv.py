@@ -12,6 +12,7 @@ from jax import lax
 from jtorch._registry import op
 
 from ._lib import dtype_of, is_complex, matmul_precision
+from ._linalg_lib import ShapedName
 from ._nn import back, shape_text
 
 Ints = tuple[int, ...]
@@ -225,19 +226,24 @@ def _overloads(name: str, n: int) -> tuple[str, str]:
     return tuple(f"{name}({_TAIL.format(n=n, padding=p)})" for p in (f"int[{n}] padding=0", "str padding='valid'"))  # type: ignore[return-value]
 
 
-@op(*_overloads("conv1d", 1), where="torch nn.functional", out=False, grad_name="ConvolutionBackward0")
+def _grad_name(n: int) -> ShapedName:
+    """Unbatched inputs end in torch's squeeze of the batch dim."""
+    return ShapedName("ConvolutionBackward0", lambda shapes: "SqueezeBackward1" if len(shapes[0]) == n + 1 else "ConvolutionBackward0")
+
+
+@op(*_overloads("conv1d", 1), where="torch nn.functional", out=False, grad_name=_grad_name(1))
 def conv1d(input, weight, bias, stride, padding, dilation, groups):
     """Cross-correlation of (N, C, L) or (C, L) with weights (O, C/groups, K)."""
     return _conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
-@op(*_overloads("conv2d", 2), where="torch nn.functional", out=False, grad_name="ConvolutionBackward0")
+@op(*_overloads("conv2d", 2), where="torch nn.functional", out=False, grad_name=_grad_name(2))
 def conv2d(input, weight, bias, stride, padding, dilation, groups):
     """Cross-correlation of (N, C, H, W) or (C, H, W) with weights (O, C/groups, KH, KW)."""
     return _conv("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
-@op(*_overloads("conv3d", 3), where="torch nn.functional", out=False, grad_name="ConvolutionBackward0")
+@op(*_overloads("conv3d", 3), where="torch nn.functional", out=False, grad_name=_grad_name(3))
 def conv3d(input, weight, bias, stride, padding, dilation, groups):
     """Cross-correlation of (N, C, D, H, W) or (C, D, H, W) with weights (O, C/groups, KD, KH, KW)."""
     return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
@@ -265,19 +271,19 @@ def _conv_transpose(
     return y if batched else y[0]
 
 
-@op(_TRANSPOSED.format(name="conv_transpose1d", n=1), where="torch nn.functional", out=False, grad_name="ConvolutionBackward0")
+@op(_TRANSPOSED.format(name="conv_transpose1d", n=1), where="torch nn.functional", out=False, grad_name=_grad_name(1))
 def conv_transpose1d(input, weight, bias, stride, padding, output_padding, groups, dilation):
     """The gradient of :func:`conv1d` by its input, as an operator; weights are (C, O/groups, K)."""
     return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-@op(_TRANSPOSED.format(name="conv_transpose2d", n=2), where="torch nn.functional", out=False, grad_name="ConvolutionBackward0")
+@op(_TRANSPOSED.format(name="conv_transpose2d", n=2), where="torch nn.functional", out=False, grad_name=_grad_name(2))
 def conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation):
     """The gradient of :func:`conv2d` by its input, as an operator; weights are (C, O/groups, KH, KW)."""
     return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-@op(_TRANSPOSED.format(name="conv_transpose3d", n=3), where="torch nn.functional", out=False, grad_name="ConvolutionBackward0")
+@op(_TRANSPOSED.format(name="conv_transpose3d", n=3), where="torch nn.functional", out=False, grad_name=_grad_name(3))
 def conv_transpose3d(input, weight, bias, stride, padding, output_padding, groups, dilation):
     """The gradient of :func:`conv3d` by its input, as an operator; weights are (C, O/groups, KD, KH, KW)."""
     return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)

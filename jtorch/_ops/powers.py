@@ -165,8 +165,29 @@ def exp2(input: Any) -> Any:
     return wide(_exp2)(input)
 
 
+def _power_of_two(n: Any, kind: Any) -> Any:
+    """2 ** n for an int32 n, exact down to the subnormals: two factors, each a bit pattern."""
+    bias, shift, word = (127, 23, np.int32) if kind == np.float32 else (1023, 52, np.int64)
+    half = n // 2
+    parts = (jnp.clip(m, -bias + 1, bias + 1).astype(word) + word(bias) for m in (half, n - half))
+    a, b = (lax.bitcast_convert_type(lax.shift_left(m, word(shift)), kind) for m in parts)
+    return a * b
+
+
+def _exp2_values(x: Any) -> Any:
+    # exp(x log 2) would lose digits of large x, and 2 ** 3 would not be 8.
+    limit = 400.0 if x.dtype == np.float32 else 2400.0
+    whole = jnp.round(jnp.clip(x, -limit, limit))
+    whole = jnp.where(jnp.isnan(whole), jnp.zeros_like(whole), whole)
+    out = jnp.exp((x - whole) * constant(math.log(2.0), x)) * _power_of_two(whole.astype(np.int32), x.dtype)
+    return jnp.where(x >= limit, jnp.full_like(x, math.inf), out)
+
+
+_exp2_real = with_slope(_exp2_values, lambda ans, x: ans * constant(math.log(2.0), x))
+
+
 def _exp2(x: Any) -> Any:
-    return jnp.exp(x * constant(math.log(2.0), x)) if is_complex(x) else lax.exp2(x)
+    return jnp.exp(x * constant(math.log(2.0), x)) if is_complex(x) else _exp2_real(x)
 
 
 @op("expm1(Tensor input)", promote="int_to_float", inplace=True, aliases="special.expm1")
@@ -251,15 +272,10 @@ def frexp(input: Any) -> Any:
     if not jnp.issubdtype(input.dtype, jnp.floating):
         raise RuntimeError("torch.frexp() only supports floating-point dtypes")
     x = input.astype(np.float32) if input.dtype.itemsize == 2 else input
-    exponent = lax.stop_gradient(jnp.frexp(x)[1]).astype(np.int32)
-    mantissa = _scaled_down(x, exponent)
-    return mantissa.astype(input.dtype), exponent
+    exponent = jnp.frexp(lax.stop_gradient(x))[1].astype(np.int32)
+    return _mantissa(x, exponent).astype(input.dtype), exponent
 
 
-def _scaled_down(x: Any, exponent: Any) -> Any:
-    # In two halves, as 2 ** -exponent alone overflows for subnormal x.
-    half = exponent // 2
-    kind = x.dtype
-    finite = jnp.isfinite(x)
-    out = x * lax.exp2(-half.astype(kind)) * lax.exp2(-(exponent - half).astype(kind))
-    return jnp.where(finite, out, x)
+_mantissa = with_slope(
+    lambda x, exponent: jnp.frexp(x)[0].astype(x.dtype), lambda _, x, exponent: _power_of_two(-exponent, x.dtype), None
+)

@@ -68,7 +68,7 @@ def _j0(x: Any) -> Any:
     near = (z - _J0_ROOTS[0]) * (z - _J0_ROOTS[1]) * ratio(z, tables.J0_RP, tables.J0_RQ)
     p, q, phase = _hankel(jnp.maximum(x, 5.0), 0)
     far = p * jnp.cos(phase) - q * jnp.sin(phase)
-    return jnp.where(x <= 5.0, jnp.where(x < 1e-5, 1 - z / 4, near), jnp.where(jnp.isinf(x), 0.0, far))
+    return jnp.where(x <= 5.0, jnp.where(x < 1e-5, 1 - z / 4, near), far)
 
 
 def _j1(x: Any) -> Any:
@@ -77,14 +77,14 @@ def _j1(x: Any) -> Any:
     near = ratio(z, tables.J1_RP, tables.J1_RQ) * size * (z - _J1_ROOTS[0]) * (z - _J1_ROOTS[1])
     p, q, phase = _hankel(jnp.maximum(size, 5.0), 1)
     far = p * jnp.cos(phase) - q * jnp.sin(phase)
-    out = jnp.where(size <= 5.0, near, jnp.where(jnp.isinf(size), 0.0, far))
-    return jnp.where(x < 0, -out, out)
+    out = jnp.where(size <= 5.0, near, far)
+    return jnp.where(jnp.signbit(x), -out, out)
 
 
 def _second_kind(x: Any, near: Any, order: int) -> Any:
     p, q, phase = _hankel(jnp.maximum(x, 5.0), order)
     far = p * jnp.sin(phase) + q * jnp.cos(phase)
-    out = jnp.where(x <= 5.0, near, jnp.where(jnp.isinf(x), 0.0, far))
+    out = jnp.where(x <= 5.0, near, far)
     return jnp.where(x == 0, -math.inf, jnp.where(x < 0, math.nan, out))
 
 

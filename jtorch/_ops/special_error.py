@@ -45,9 +45,9 @@ def _erfcx_raw(x: Any) -> Any:
     inner = jnp.exp(small * small) * (1 - lax.erf(small))
     middle = ratio(jnp.clip(size, 1.0, 8.0), tables.ERFC_P, tables.ERFC_Q)
     big = jnp.maximum(size, 8.0)
-    # Beyond 50 the continued fraction's first terms are exact to double precision, and do not overflow.
+    # Beyond 50 the asymptotic series' first terms are exact to double precision, and do not overflow.
     square = jnp.where(size > 50, size, 50.0) ** 2
-    tail = (1 - 0.5 / square + 0.75 / (square * square)) / (_ROOT_PI * jnp.where(size > 50, size, 50.0))
+    tail = (1 - 0.5 / square * (1 - 1.5 / square * (1 - 2.5 / square * (1 - 3.5 / square)))) / (_ROOT_PI * jnp.where(size > 50, size, 50.0))
     outer = jnp.where(size > 50, tail, ratio(jnp.minimum(big, 50.0), tables.ERFC_R, tables.ERFC_S))
     positive = jnp.where(size < 1, inner, jnp.where(size < 8, middle, outer))
     return jnp.where(x < 0, 2 * jnp.exp(x * x) - positive, positive)

@@ -64,7 +64,8 @@ def _zeta_raw(x: Any, q: Any) -> Any:
         power = power / at
     pole = (q <= 0) & (q == jnp.floor(q))
     total = jnp.where(undefined, jnp.where(pole, math.inf, math.nan), total)
-    return jnp.where(x == 1, math.inf, jnp.where(x < 1, math.nan, total))
+    total = jnp.where(x == 1, math.inf, jnp.where(x < 1, math.nan, total))
+    return jnp.where(jnp.isnan(x) | jnp.isnan(q), math.nan, total)
 
 
 def _no_slope(*_: Any) -> Any:

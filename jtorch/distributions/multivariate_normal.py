@@ -59,7 +59,7 @@ def mahalanobis(tril: Any, x: Any) -> Any:
     columns = grouped.reshape(-1, flat.size(0), n).permute(1, 2, 0)
     lengths = linalg.solve_triangular(flat, columns, upper=False).pow(2).sum(-2).t()
     back = [order.index(i) for i in range(len(order))]
-    return lengths.reshape(grouped.shape[:-1]).permute(*back).reshape(batch)
+    return lengths.reshape(grouped.shape[:-1]).permute(back).reshape(batch)
 
 
 class MultivariateNormal(Distribution):

@@ -21,8 +21,6 @@ from jtorch._core.views import aval_of, read
 from jtorch._engine.values import jax_devices
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
-from jtorch.autograd import Function
-from jtorch.random import fork_rng, get_rng_state, set_rng_state
 
 __all__ = [
     "CheckpointError", "CheckpointFunction", "CheckpointPolicy", "DefaultDeviceType", "GraphExecGroup", "SelectiveCheckpointContext",
@@ -124,15 +122,15 @@ class _Surroundings:
         self.autocast = _autocast.snapshot()
         self.places = _accelerators(args)
         if preserve_rng_state:
-            self.cpu = get_rng_state()
+            self.cpu = torch.get_rng_state()
             self.indices, self.states = get_device_states(*args)
 
     @contextlib.contextmanager
     def restored(self) -> Iterator[None]:
         """As they were, with gradients on; afterwards as they are found now."""
-        with fork_rng(devices=self.places, enabled=self.preserve), _autocast.as_in(self.autocast), torch.enable_grad():
+        with torch.random.fork_rng(devices=self.places, enabled=self.preserve), _autocast.as_in(self.autocast), torch.enable_grad():
             if self.preserve:
-                set_rng_state(self.cpu)
+                torch.set_rng_state(self.cpu)
                 if self.places:
                     set_device_states(self.indices, self.states, device_type=self.places[0].type)
             yield
@@ -148,7 +146,7 @@ def _fresh(inputs: tuple[Any, ...], cts: Any) -> tuple[Any, ...]:
     return tuple(out)
 
 
-class CheckpointFunction(Function):
+class CheckpointFunction(torch.autograd.Function):  # type: ignore[misc]
     """The variant with ``use_reentrant=True``: forward runs without a graph, backward runs it again and goes backward through that."""
 
     @staticmethod

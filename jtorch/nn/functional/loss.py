@@ -7,7 +7,7 @@ from typing import Any
 
 from jtorch._namespace import C_nn, F, torch
 
-from ._reduction import chosen, get_enum, number
+from .._reduction import chosen, get_enum, number
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "ctc_loss", "gaussian_nll_loss", "huber_loss", "kl_div",
@@ -23,12 +23,13 @@ def _reduce(loss: Tensor, reduction: int) -> Tensor:
 
 def _same_size(input: Tensor, target: Tensor, stacklevel: int = 3) -> tuple[Tensor, Tensor]:
     """Both broadcast to one shape, with torch's warning where they differ."""
-    if target.size() != input.size():
-        warnings.warn(
-            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
-            "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-            stacklevel=stacklevel,
-        )
+    if target.size() == input.size():
+        return input, target
+    warnings.warn(
+        f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
+        "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
+        stacklevel=stacklevel,
+    )
     expanded = torch.broadcast_tensors(input, target)
     return expanded[0], expanded[1]
 

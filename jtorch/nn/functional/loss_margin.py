@@ -7,7 +7,7 @@ from typing import Any
 
 from jtorch._namespace import C_nn, F, torch
 
-from ._reduction import chosen, get_enum, number
+from .._reduction import chosen, get_enum, number
 
 __all__ = [
     "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "multi_margin_loss", "multilabel_margin_loss",

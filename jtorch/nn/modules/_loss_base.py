@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import _reduction
+from .. import _reduction
 from .module import Module
 
 

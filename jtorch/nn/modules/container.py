@@ -163,6 +163,8 @@ class ModuleList(Module):
     def _name_at(self, index: Any) -> str:
         return str(_position(index, len(self)))
 
+    _get_abs_string_index = _name_at  # subclasses outside of torch call it by torch's name
+
     def __getitem__(self, idx: Any) -> Any:
         if isinstance(idx, slice):
             return type(self)(list(self._modules.values())[idx])

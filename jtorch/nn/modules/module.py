@@ -187,11 +187,17 @@ class Module(HooksMixin, StateMixin, TraverseMixin, ConvertMixin):
     # ---- attributes
 
     def __getattr__(self, name: str) -> Any:
-        # Only reached when ordinary lookup has failed.
+        # Only reached when ordinary lookup has failed; unrolled, since every use of a weight comes through here.
         held = self.__dict__
-        for registry in ("_parameters", "_buffers", "_modules"):
-            members = held.get(registry)
-            if members is not None and name in members:
+        if "_parameters" in held:
+            members = held["_parameters"]
+            if name in members:
+                return members[name]
+            members = held["_modules"]
+            if name in members:
+                return members[name]
+            members = held["_buffers"]
+            if name in members:
                 return members[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 

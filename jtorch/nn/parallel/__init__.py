@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .data_parallel import DataParallel, data_parallel
-from .functions import gather, parallel_apply, replicate, scatter
+from .parallel_apply import parallel_apply
+from .replicate import replicate
+from .scatter_gather import gather, scatter
 
 __all__ = ["DataParallel", "DistributedDataParallel", "data_parallel", "gather", "parallel_apply", "replicate", "scatter"]
 

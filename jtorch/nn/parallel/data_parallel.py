@@ -8,7 +8,9 @@ from typing import Any
 from jtorch._namespace import torch
 
 from ..modules.module import Module
-from .functions import gather, parallel_apply, replicate, scatter_kwargs
+from .parallel_apply import parallel_apply
+from .replicate import replicate
+from .scatter_gather import gather, scatter_kwargs
 
 __all__ = ["DataParallel", "data_parallel"]
 

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from jtorch._engine.host import section
 from jtorch._namespace import torch
 from jtorch._utils import cpu_count
 
@@ -322,7 +323,9 @@ class _SingleProcessDataLoaderIter(_BaseDataLoaderIter):
         )
 
     def _next_data(self) -> Any:
-        data = self._dataset_fetcher.fetch(self._next_index())
+        index = self._next_index()
+        with section():
+            data = self._dataset_fetcher.fetch(index)
         return _utils.pin_memory.pin_memory(data) if self._pin_memory else data
 
 

@@ -12,7 +12,6 @@ from jtorch._core.create import from_array
 from jtorch._core.storage import host_view
 from jtorch._core.tensor import PLAIN
 from jtorch._core.views import aval_of, layout
-from jtorch._engine.fork import in_child
 from jtorch._engine.trace import force
 
 
@@ -25,8 +24,8 @@ def host_array(tensor: Any) -> np.ndarray | None:
     if array is None:
         v = s.value
         if v.trace is not None:
-            if not in_child():
-                return None  # stays in the trace; a worker computes on the host anyway
+            if not v.trace.host:
+                return None  # stays in the trace
             force(v)
         array = np.asarray(v.array)
         view = tensor._view

@@ -1,4 +1,4 @@
-"""Splitting arguments over devices, copies of a module, and joining results."""
+"""Splitting arguments over devices, and joining results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from jtorch._namespace import torch
 
-__all__ = ["gather", "parallel_apply", "replicate", "scatter", "scatter_kwargs"]
+__all__ = ["gather", "scatter", "scatter_kwargs"]
 
 
 def _device(which: Any) -> Any:
@@ -45,42 +45,6 @@ def scatter_kwargs(
     parts.extend(() for _ in range(len(keywords) - len(parts)))
     keywords.extend({} for _ in range(len(parts) - len(keywords)))
     return tuple(parts), tuple(keywords)
-
-
-def replicate(network: Any, devices: Sequence[Any], detach: bool = False) -> list[Any]:
-    """Copies of ``network`` on the devices; gradients flow back to it unless ``detach``."""
-    modules = list(network.modules())
-    index = {id(module): i for i, module in enumerate(modules)}
-    replicas = []
-    for device in map(_device, devices):
-        copies = [module._replicate_for_data_parallel() for module in modules]
-        moved: dict[int, Any] = {}
-        for module, copy in zip(modules, copies):
-            for name, param in module._parameters.items():
-                if param is None:
-                    copy._parameters[name] = None
-                    continue
-                if id(param) not in moved:
-                    moved[id(param)] = (param.detach() if detach else param).to(device)
-                # A plain attribute: what was moved is no leaf, so it cannot be a parameter.
-                copy.__dict__[name] = moved[id(param)]
-            for name, buffer in module._buffers.items():
-                copy._buffers[name] = None if buffer is None else buffer.detach().to(device)
-            for name, child in module._modules.items():
-                copy._modules[name] = None if child is None else copies[index[id(child)]]
-        replicas.append(copies[0])
-    return replicas
-
-
-def parallel_apply(
-    modules: Sequence[Any], inputs: Sequence[Any], kwargs_tup: Sequence[Any] | None = None, devices: Any = None
-) -> list[Any]:
-    """Each module on its own arguments (execution is asynchronous, so no threads are needed)."""
-    keywords = kwargs_tup if kwargs_tup is not None else ({},) * len(modules)
-    results = []
-    for module, args, kwargs in zip(modules, inputs, keywords):
-        results.append(module(*(args if isinstance(args, (list, tuple)) else (args,)), **kwargs))
-    return results
 
 
 def gather(outputs: Any, target_device: Any, dim: int = 0) -> Any:

@@ -1,0 +1,98 @@
+"""``torch.x_copy`` for each view ``x``: the view's elements in memory of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jtorch._core.attach import write_out
+from jtorch._core.compose import compose
+from jtorch._core.tensor import Tensor
+from jtorch._namespace import torch
+
+
+def _copied(name: str, take: Any) -> None:
+    @compose("torch", name=name)
+    def copy(input: Any, *args: Any, out: Any = None, **kwargs: Any) -> Any:
+        found = take(input, *args, **kwargs)
+        if isinstance(found, tuple):
+            made: Any = tuple(f.clone(memory_format=torch.contiguous_format) for f in found)
+            if out is None:
+                return made
+            for r, o in zip(made, out, strict=True):
+                write_out(name, r, o)
+            return None
+        made = found.clone(memory_format=torch.contiguous_format)
+        return made if out is None else write_out(name, made, out)
+
+
+for _name in (
+    "as_strided", "diagonal", "expand", "narrow", "permute", "select", "squeeze", "t", "transpose", "unsqueeze", "unfold", "view", "view_as_real",
+    "view_as_complex", "detach",
+):  # fmt: skip
+    _copied(f"{_name}_copy", lambda x, *args, _name=_name, **kwargs: getattr(x, _name)(*args, **kwargs) if hasattr(x, _name) else getattr(torch, _name)(x, *args, **kwargs))
+_copied("alias_copy", lambda x: x)
+_copied("unbind_copy", lambda x, dim=0: x.unbind(dim))
+_copied("split_copy", lambda x, split_size, dim=0: x.split(split_size, dim))
+_copied("split_with_sizes_copy", lambda x, split_sizes, dim=0: torch.split_with_sizes(x, split_sizes, dim))
+_copied("slice_copy", lambda x, dim=0, start=None, end=None, step=1: x[(slice(None),) * (dim % max(x.dim(), 1)) + (slice(start, end, step),)])
+Tensor.narrow_copy = torch.narrow_copy
+
+
+@compose("linalg")
+def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """``torch.diagonal`` of the last two dims."""
+    return A.diagonal(offset, dim1, dim2)
+
+
+def _triangle(name: str, upper: bool) -> None:
+    @compose("torch", name=name)
+    def indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
+        import numpy as np
+
+        from jtorch._core.create import from_array
+
+        if row < 0 or col < 0:
+            raise RuntimeError(f"{'row' if row < 0 else 'col'} must be non-negative, got{row if row < 0 else col}")
+        kind = torch.int64 if dtype is None else dtype
+        if kind not in (torch.int64, torch.int32):
+            raise RuntimeError(f'"{name}" not implemented for \'{kind.legacy}\'')
+        found = np.triu_indices(row, offset, col) if upper else np.tril_indices(row, offset, col)
+        return from_array(np.stack(found).astype(kind.np), None, device)
+
+
+_triangle("tril_indices", False)
+_triangle("triu_indices", True)
+
+
+@compose("torch")
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """Flat positions as one index tensor for each dim of ``shape``."""
+    if indices.is_complex() or indices.is_floating_point() or indices.dtype is torch.bool:
+        raise ValueError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    if not isinstance(shape, (int, tuple, list)):
+        raise TypeError(f"expected 'shape' to be int or sequence of ints, but got {type(shape)}")
+    sizes = (shape,) if isinstance(shape, int) else tuple(int(s) for s in shape)
+    if any(s < 0 for s in sizes):
+        raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
+    out, rest = [], indices
+    for s in reversed(sizes):
+        out.append(rest % s)
+        rest = rest // s
+    return tuple(reversed(out))
+
+
+@compose("torch")
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """For each element, whether it is among ``test_elements``. Tensors or (one of them) a number."""
+    if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
+        raise TypeError("isin(): at least one of elements and test_elements must be a Tensor")
+    like = elements if isinstance(elements, Tensor) else test_elements
+    a = elements if isinstance(elements, Tensor) else torch.tensor(elements, device=like.device)
+    b = test_elements if isinstance(test_elements, Tensor) else torch.tensor(test_elements, device=like.device)
+    if not b.numel():
+        found = torch.zeros(a.shape, dtype=torch.bool, device=a.device)
+    else:
+        found = (a.unsqueeze(-1) == b.reshape(-1)).any(-1)
+    return ~found if invert else found
+
+

@@ -1,0 +1,54 @@
+"""Functional writes through a view: a copy of the input with the view's elements replaced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jtorch._registry import op
+
+from . import views
+from ._lib import dim_of
+
+
+def _fits(name: str, src: Any, shape: tuple[int, ...]) -> None:
+    if tuple(src.shape) != tuple(shape):
+        raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = {list(shape)}")
+
+
+@op("diagonal_scatter(Tensor input, Tensor src, int offset=0, int dim1=0, int dim2=1)")
+def diagonal_scatter(input: Any, src: Any, offset: int, dim1: int, dim2: int) -> Any:
+    """The input with ``src`` on a diagonal."""
+    shape = views._diagonal_strides(input.shape, (0,) * input.ndim, 0, offset, dim1, dim2)[0]
+    _fits("diagonal_scatter", src, shape)
+    return views.put_generic(views.diagonal.fn, input, src.astype(input.dtype), offset, dim1, dim2)
+
+
+@op("select_scatter(Tensor input, Tensor src, int dim, index index)")
+def select_scatter(input: Any, src: Any, dim: int, index: Any) -> Any:
+    """The input with ``src`` in the place of one index of a dim."""
+    d = dim_of(dim, input.ndim)
+    _fits("select_scatter", src, (*input.shape[:d], *input.shape[d + 1 :]))
+    return views.PUT["select"](input, src.astype(input.dtype), dim, index)
+
+
+@op("slice_scatter(Tensor input, Tensor src, int dim=0, int? start=None, int? end=None, int step=1)")
+def slice_scatter(input: Any, src: Any, dim: int, start: int | None, end: int | None, step: int) -> Any:
+    """The input with ``src`` in the place of a slice of a dim."""
+    d = dim_of(dim, input.ndim)
+    first, length = views.slice_bounds(input.shape[d], start, end, step)
+    _fits("slice_scatter", src, (*input.shape[:d], length, *input.shape[d + 1 :]))
+    return views.PUT["slice"](input, src.astype(input.dtype), d, first, length, step)
+
+
+@op("as_strided_scatter(Tensor input, Tensor src, int[] size, int[] stride, int? storage_offset=None)")
+def as_strided_scatter(input: Any, src: Any, size: Any, stride: Any, storage_offset: int | None) -> Any:
+    """The input with ``src`` at the places of its memory (taken as contiguous) that size and stride lead to."""
+    where = np.full(size, storage_offset or 0, np.int64)
+    for d, (n, s) in enumerate(zip(size, stride, strict=True)):
+        where += (np.arange(n) * s).reshape([-1 if i == d else 1 for i in range(len(size))])
+    _fits("as_strided_scatter", src, tuple(size))
+    flat = input.reshape(-1).at[jnp.asarray(where.reshape(-1).astype(np.int32))].set(src.reshape(-1).astype(input.dtype))
+    return flat.reshape(input.shape)
