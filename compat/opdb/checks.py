@@ -15,6 +15,7 @@ import torch
 from compat import bridge
 from compat.compare import STRICT, Leniency, compare
 from compat.harness import Record, first_line
+from compat.opdb.gauge import GAUGES
 from compat.opdb.samples import database, describe, dtypes_for, exceptions, leaves, pick
 
 
@@ -202,11 +203,14 @@ class OpChecks:
         (x, a, k), (y, b, m) = call.theirs, call.ours
         theirs = seeded(fn, x, *a, **k)
         got = seeded(ours, y, *b, **m)
-        if self.lenient.gauge and theirs.error is None and got.error is None:
-            from compat.opdb.gauge import GAUGES
-
-            theirs.value, got.value = (GAUGES[self.lenient.gauge](lib, v, s) for lib, v, s in ((torch, theirs.value, x), (bridge.jtorch(), got.value, y)))
+        self._gauge(theirs, got, call)
         self._same("values", theirs, got, by_kind=True)
+
+    def _gauge(self, theirs: Outcome, got: Outcome, call: Call) -> None:
+        """Keep of both results what is unique (see gauge.py)."""
+        if self.lenient.gauge and theirs.error is None and got.error is None:
+            measure = GAUGES[self.lenient.gauge]
+            theirs.value, got.value = measure(torch, theirs.value, call.theirs), measure(bridge.jtorch(), got.value, call.ours)
 
     # Variants -------------------------------------------------------------------------------------------------------
 
@@ -235,8 +239,7 @@ class OpChecks:
         call = Call(apart)
         (x, a, k), (y, b, m) = call.theirs, call.ours
         theirs, got = seeded(self.op.op, x, *a, **k), seeded(function, y, *b, **m)
-        if self.lenient.gauge:
-            return
+        self._gauge(theirs, got, call)
         self._same("noncontiguous", theirs, got)
 
     def _method(self, method: Any, sample: Any) -> None:
@@ -244,8 +247,8 @@ class OpChecks:
         ours = bridge.Translator()(method)
         (x, a, k), (y, b, m) = call.theirs, call.ours
         theirs, got = seeded(method, x, *a, **k), seeded(ours, y, *b, **m)
-        if not self.lenient.gauge:
-            self._same("method", theirs, got)
+        self._gauge(theirs, got, call)
+        self._same("method", theirs, got)
 
     def _inplace(self, inplace: Any, sample: Any) -> None:
         call = Call(sample)

@@ -376,3 +376,4 @@ def eye(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, lay
 
 
 torch._legacy_tensor = legacy_tensor
+torch._from_jax = create.from_jax

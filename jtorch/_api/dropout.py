@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -37,6 +38,7 @@ def _mask(shape: tuple[int, ...], p: float, where: Any, strides: Any) -> Tensor:
     return t
 
 
+@functools.cache
 def _in_type(number: float, dtype: Any) -> float:
     """A number as the noise tensor of that type holds it."""
     with np.errstate(all="ignore"):

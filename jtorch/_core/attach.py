@@ -226,6 +226,8 @@ def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]
         if has_override(args, kwargs):
             return override(call, args, kwargs)
         op, descriptors, flat = select(name, overloads, args, kwargs, method)
+        if op.inplace.__class__ is str and aval_of(flat[0]).dtype.is_complex:
+            raise RuntimeError(op.inplace)
         return run_inplace(f"{name}_", call_of(op, descriptors), flat)
 
     call.__name__ = call.__qualname__ = name + "_"

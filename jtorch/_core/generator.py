@@ -167,15 +167,17 @@ def pick(generator: Any, where: _device.device) -> Generator:
     return generator
 
 
-_drawn = [0]
-_WORTH_COMPILING = 1 << 22  # normals drawn before the compiled loop pays for its compilation
+# Seconds spent on normal fills by numpy, for small and for large ones: the compiled loop is made when it would have paid.
+_spent = {1 << 10: 0.0, 1 << 16: 0.0}
+_COMPILATION = 0.2
 
 
 def _fill(uniforms: np.ndarray) -> bool:
-    _drawn[0] += uniforms.size
-    if _drawn[0] < _WORTH_COMPILING:
+    size = 1 << 10 if uniforms.size <= 1 << 12 else 1 << 16
+    if _spent[size] < _COMPILATION:
+        _spent[size] += 150e-6 + 30e-9 * uniforms.size
         return False
-    _ops_random.fill_normal(uniforms)
+    _ops_random.fill_normal(uniforms, size)
     return True
 
 

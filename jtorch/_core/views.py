@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from jtorch._engine.call import Call, call_of
+from jtorch._engine.host import memory_of
+from jtorch._engine.state import state
 from jtorch._engine.trace import record_multi
 from jtorch._engine.values import Aval, Value, aval, value_of
 from jtorch._ops import views as _ops
@@ -145,6 +147,8 @@ def read_view(view: View, s: Storage) -> Value:
         return value_of(memory.copy())
     base = s.value
     array = base.array
+    if state.host and base.trace is None:
+        array = memory_of(base)
     if array.__class__ is np.ndarray and base.trace is None and s.strides is None and array.flags.c_contiguous:
         # Still on the host (loaded data): a numpy view costs no program.
         v = value_of(host_view(array, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np))

@@ -155,7 +155,7 @@ def _run_alone(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int]) ->
     if recipe.needed is None:
         recipe.needed = _needed(nodes, live)
     needed = set(recipe.needed) if len(recipe.needed) < len(nodes) else None
-    scalars = tr.scalars
+    scalars = recipe.scalars = tr.scalars
     vals: list[Any] = []
     for k, node in enumerate(nodes):
         entry: Entry = node[0]
@@ -180,9 +180,11 @@ def _run_compiled(tr: Trace, recipe: Recipe, key: Any, arrays: list[Any], live: 
     plan = recipe.plan
     if plan is None:
         recipe.dynamic = _always_dynamic(tr.nodes)
+        if recipe.seen > 1:  # what changed since it last ran operator by operator will change again
+            recipe.dynamic |= _changed(scalars, recipe.scalars)
         recipe.scalars = list(scalars)
     elif scalars != recipe.scalars:
-        changed = {i for i, (a, b) in enumerate(zip(scalars, recipe.scalars, strict=True)) if a != b or a.__class__ is not b.__class__}
+        changed = _changed(scalars, recipe.scalars)
         fresh = changed - recipe.dynamic
         if fresh:
             log.scalars_changed(tr, fresh, recipe.scalars)
@@ -207,6 +209,10 @@ def _run_compiled(tr: Trace, recipe: Recipe, key: Any, arrays: list[Any], live: 
             vals[i] = r
     n_in = len(tr.inputs)
     return [vals[n_in + i] for i in live]
+
+
+def _changed(now: list[Any], before: list[Any]) -> set[int]:
+    return {i for i, (a, b) in enumerate(zip(now, before, strict=False)) if a != b or a.__class__ is not b.__class__}
 
 
 def slots_of(groups: Any, scalars: list[Any]) -> list[Any]:

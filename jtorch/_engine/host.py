@@ -114,6 +114,14 @@ def host_array(array: Any) -> np.ndarray:
     return np.asarray(array)
 
 
+def memory_of(v: Any) -> Any:
+    """The memory of a cpu value that is there, as numpy sees it without a copy; what the value holds (a tracer, a device's array) otherwise."""
+    array = v.array
+    if array.__class__ is np.ndarray or v.aval.device is not _device.CPU or isinstance(array, jax.core.Tracer):
+        return array
+    return np.asarray(array)
+
+
 def function_on_host(entry: Entry) -> Callable[..., list[np.ndarray]]:
     """The operator of an entry as a function of numpy arrays."""
     found = _functions.get(entry)

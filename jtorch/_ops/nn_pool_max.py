@@ -140,14 +140,25 @@ def windows_max(x: Any, key: tuple[Ints, ...]) -> tuple[Any, Any]:
 def _windows_max_jvp(key: tuple[Ints, ...], primals: Any, tangents: Any) -> Any:
     (x,), (t,) = primals, tangents
     best, chosen = windows_max(x, key)
+    none = np.zeros(chosen.shape, jax.dtypes.float0)
+    if max(key[2]) > 1 and jax.default_backend() == "cpu":
+        # The transpose is a scatter; that of the sum below pads with holes, which takes twice as long on CPU and less on a GPU.
+        spatial = x.shape[x.ndim - len(key[0]) :]
+        at = jnp.clip(_flat(chosen, key, spatial), 0, math.prod(spatial) - 1).reshape(-1, math.prod(key[0]))
+        out = jnp.take_along_axis(t.reshape(at.shape[0], -1), at, 1, mode="promise_in_bounds")
+        return (best, chosen), (out.reshape(best.shape), none)
     out = jnp.zeros(best.shape, t.dtype)
     for i, v in enumerate(taps(t, key, const(0, t))):
         out = out + jnp.where(chosen == chosen.dtype.type(i), v, const(0, t))
-    return (best, chosen), (out, np.zeros(chosen.shape, jax.dtypes.float0))
+    return (best, chosen), (out, none)
 
 
 def flat_index(chosen: Any, key: tuple[Ints, ...], spatial: Ints) -> Any:
     """From the offset in the window, the index in the flattened spatial dims of the input, as int64."""
+    return _flat(chosen, key, spatial).astype(np.int64)
+
+
+def _flat(chosen: Any, key: tuple[Ints, ...], spatial: Ints) -> Any:
     out, kernel, stride, padding, dilation, _ = key
     rest, index, step = chosen.astype(np.int32), None, 1
     wide = np.int32 if math.prod(spatial) < 2**31 else np.int64
@@ -159,7 +170,7 @@ def flat_index(chosen: Any, key: tuple[Ints, ...], spatial: Ints) -> Any:
         at = offset.astype(wide) * wide(dilation[axis]) + start.reshape((-1,) + (1,) * (len(out) - 1 - axis))
         index = at * wide(step) if index is None else index + at * wide(step)
         step *= spatial[axis]
-    return index.astype(np.int64)
+    return index
 
 
 def _check(where: str, x: Any, n: int) -> None:

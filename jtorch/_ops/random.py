@@ -220,8 +220,7 @@ _LOG = (
 )  # fmt: skip
 _COS = (2.443315711809948e-5, -1.388731625493765e-3, 4.166664568298827e-2)
 _SIN = (-1.9515295891e-4, 8.3321608736e-3, -1.6666654611e-1)
-CHUNK = 1 << 16
-_compiled: list[Any] = []
+_compiled: dict[int, Any] = {}
 
 
 def _c(value: float) -> float:
@@ -265,19 +264,21 @@ def _box_muller(u: Any) -> Any:
     return jnp.stack([radius * cos, radius * sin], 1).reshape(-1)
 
 
-def fill_normal(uniforms: np.ndarray) -> None:
-    """Turn float32 uniforms (a multiple of 16 of them) into standard normals in place, by a compiled loop; torch's bits."""
-    if not _compiled:
-        struct = jax.ShapeDtypeStruct((CHUNK,), _F)
+def fill_normal(uniforms: np.ndarray, chunk: int) -> None:
+    """Turn float32 uniforms (a multiple of 16 of them) into standard normals in place, by a loop compiled for ``chunk`` of them at
+    a time; torch's bits."""
+    run = _compiled.get(chunk)
+    if run is None:
+        struct = jax.ShapeDtypeStruct((chunk,), _F)
         # every rounding to float32 counts: XLA must not drop a conversion there and back
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            _compiled.append(jax.jit(_box_muller, compiler_options={"xla_allow_excess_precision": False}).lower(struct).compile())
-    run = _compiled[0]
-    for start in range(0, uniforms.size, CHUNK):
-        part = uniforms[start : start + CHUNK]
-        if part.size == CHUNK:
+            run = jax.jit(_box_muller, compiler_options={"xla_allow_excess_precision": False}).lower(struct).compile()
+        _compiled[chunk] = run
+    for start in range(0, uniforms.size, chunk):
+        part = uniforms[start : start + chunk]
+        if part.size == chunk:
             part[:] = np.asarray(run(part))
         else:
-            padded = np.zeros(CHUNK, _F)
+            padded = np.zeros(chunk, _F)
             padded[: part.size] = part
             part[:] = np.asarray(run(padded))[: part.size]

@@ -30,7 +30,7 @@ def _abs_rule(primals: Any, tangents: Any) -> Any:
     return _abs_complex(z), unit.real * t.real + unit.imag * t.imag
 
 
-@op("abs(Tensor input)", elementwise=True, inplace=True, aliases="absolute")
+@op("abs(Tensor input)", elementwise=True, inplace="In-place abs is not supported for complex tensors.", aliases="absolute")
 def abs(input: Any) -> Any:
     """Absolute value; the modulus (real) of complex numbers."""
     refuse("abs_cpu", input, "b")

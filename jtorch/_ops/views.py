@@ -415,7 +415,11 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
         return jnp.broadcast_to(input, (size,))
     count = (input.shape[d] - size) // step + 1
     where = (np.arange(count)[:, None] * step + np.arange(size)[None, :]).astype(np.int32)
-    return jnp.moveaxis(jnp.take(input, where, axis=d), d + 1, -1)
+    # The bare gather: jnp.take is a jitted function, whose gradient would hold on to the input.
+    kept = tuple(i for i in range(input.ndim + 1) if i not in (d, input.ndim))
+    numbers = lax.GatherDimensionNumbers(offset_dims=kept, collapsed_slice_dims=(d,), start_index_map=(d,))
+    sizes = tuple(1 if i == d else n for i, n in enumerate(input.shape))
+    return lax.gather(input, where[..., None], numbers, sizes, mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS)
 
 
 def put_unfold(whole: Any, part: Any, dimension: int, size: int, step: int) -> Any:

@@ -23,9 +23,8 @@ from jtorch._random.layout import arrange, cast, count_of, is_contiguous, real_v
 __all__ = ["fill_blocks_f32", "fused_f64", "log_normal", "normal", "standard_pairs"]
 
 _F = np.float32
-# A faster fill_blocks_f32 for large arrays, installed by a layer that has XLA. It may decline by returning False.
+# A faster fill_blocks_f32, installed by a layer that has XLA. It may decline by returning False.
 block_filler: Callable[[np.ndarray], bool] | None = None
-FILLER_FROM = 1 << 16
 
 _CHUNK = 16384  # angles worked on at a time: the float64 scratch stays in the L2 cache
 _LOW24 = np.uint32((1 << 24) - 1)
@@ -151,7 +150,7 @@ def _sincos(x: np.ndarray, s: _Scratch, sin: np.ndarray, cos: np.ndarray) -> Non
 
 def fill_blocks_f32(uniforms: np.ndarray) -> None:
     """Turn float32 uniforms, a multiple of 16 of them, into standard normals in place."""
-    if uniforms.size >= FILLER_FROM and block_filler is not None and block_filler(uniforms):
+    if block_filler is not None and block_filler(uniforms):
         return
     blocks = uniforms.reshape(-1, 2, 8)
     step = _CHUNK // 8

@@ -41,7 +41,7 @@ class Op:
         if self.promote not in PROMOTIONS:
             raise ValueError(f"{self.name}: promote={self.promote!r} is not one of {PROMOTIONS}")
         self.promoted: tuple[str, ...] | None = options.pop("promoted", None)
-        self.inplace: bool = options.pop("inplace", False)
+        self.inplace: bool | str = options.pop("inplace", False)
         self.out: bool | str = options.pop("out", True)
         self.elementwise: bool = options.pop("elementwise", self.promote is not None)
         self.aliases: tuple[str, ...] = tuple(options.pop("aliases", "").split())
@@ -81,7 +81,8 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
                 ``"int_to_float"`` (and then integers and bools to the default float), None (the function sees the arrays as
                 they are). Comparisons use "default" and return bool.
     promoted:   names of the parameters that take part; default: every ``Tensor``, ``Tensor?``, ``Tensor|Scalar`` and ``Tensor[]``.
-    inplace:    also give ``name_`` (the method, and ``torch.name_`` where ``where`` has "torch").
+    inplace:    also give ``name_`` (the method, and ``torch.name_`` where ``where`` has "torch"). A text: the same, and that
+                RuntimeError for a complex target.
     out:        the function takes ``out=`` (default True for namespaces other than nn.functional). ``"typed"``: ``dtype`` is the
                 out tensor's unless given; ``"exact"``: the out tensor must have the result's type; a text with {0} and {1}
                 (the types' names): the same, with that message.

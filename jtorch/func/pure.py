@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jax import lax
 
-from jtorch._core.create import from_jax
+from jtorch._core.create import as_tensor, from_jax
 from jtorch._core.methods import to_jax as _array
 from jtorch._core.tensor import Tensor
 
@@ -24,7 +25,7 @@ def to_jax(tree: Any) -> Any:
 
 def to_torch(tree: Any) -> Any:
     """A pytree with a tensor in the place of each array (or tracer)."""
-    return jax.tree.map(lambda x: from_jax(x) if isinstance(x, jax.Array) else x, tree)
+    return jax.tree.map(lambda x: from_jax(x) if isinstance(x, jax.Array) else as_tensor(x) if isinstance(x, np.ndarray) else x, tree)
 
 
 def tree_of(module: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -56,21 +57,21 @@ def pure_function(module: Any, *, mask: bool = True) -> Callable[..., Any]:
 
 
 def value_and_grad(module: Any, loss_fn: Callable[..., Any] | None = None, *, has_aux: bool = False) -> Callable[..., Any]:
-    """``f(params, buffers, *args) -> ((loss, new buffers), gradients)``: the value and the gradients by ``jax.value_and_grad`` over a module.
+    """``f(params, buffers, inputs, *targets) -> ((loss, new buffers), gradients)``: ``jax.value_and_grad`` over a module.
 
-    ``loss_fn(output, *args)`` gives the scalar loss from the module's output (tensors in, tensor out); without it the output is the loss. ``has_aux``: ``loss_fn``
-    returns ``(loss, aux)``, and the first result is ``(loss, (new buffers, aux))``. Frozen parameters have gradients of zero.
+    ``inputs`` is what the module is called with, a tuple for several. ``loss_fn(output, *targets)`` gives the scalar loss (tensors in, tensor out); without it the
+    output is the loss. ``has_aux``: ``loss_fn`` returns ``(loss, aux)``, and the first result is ``(loss, (new buffers, aux))``. Frozen parameters have gradients of zero.
     """
     run = pure_function(module)
 
-    def loss(params: Any, buffers: Any, *args: Any) -> Any:
-        out, new = run(params, buffers, *args)
+    def loss(params: Any, buffers: Any, inputs: Any, *targets: Any) -> Any:
+        out, new = run(params, buffers, *(inputs if isinstance(inputs, tuple) else (inputs,)))
         if loss_fn is None:
             return out, new
         from jtorch._core.modes import no_grad
 
         with no_grad():
-            found = loss_fn(to_torch(out), *to_torch(list(args)))
+            found = loss_fn(to_torch(out), *to_torch(list(targets)))
         if has_aux:
             value, aux = found
             return to_jax(value), (new, to_jax(aux))

@@ -118,3 +118,16 @@ def test_causal_bias() -> None:
         out = nn.functional.scaled_dot_product_attention(q, k, k, bias)
     expected = nn.functional.scaled_dot_product_attention(q, k, k, bias._materialize())
     assert torch.allclose(out, expected)
+
+
+def test_flex_attention_has_the_gradient_of_masked_attention() -> None:
+    from jtorch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1, 2, 6, 4, requires_grad=True) for _ in range(3))
+    block = create_block_mask(lambda b, h, i, j: i >= j, None, None, 6, 6, BLOCK_SIZE=4)
+    assert block.to_dense().tolist() == [[[[1, 0], [1, 1]]]]
+    found = torch.autograd.grad(flex_attention(q, k, v, block_mask=block).sin().sum(), (q, k, v))
+    plain = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+    for a, b in zip(found, torch.autograd.grad(plain.sin().sum(), (q, k, v)), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)

@@ -1,0 +1,169 @@
+"""The engine: what is compiled, when, and how often."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+
+import jtorch as torch
+from jtorch._engine import segments
+from jtorch._engine.executor import stats
+from jtorch._engine.state import state
+
+
+def compiled(fn):
+    """Programs compiled while ``fn`` runs."""
+    before = stats.compilations
+    fn()
+    return stats.compilations - before
+
+
+def model():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+
+
+def test_nothing_runs_until_somebody_looks():
+    x = torch.ones(3)
+    y = x * 2 + 1
+    assert y._s.value.trace is not None
+    assert y.tolist() == [3.0, 3.0, 3.0]
+    assert y._s.value.trace is None
+
+
+def test_errors_come_at_the_recording_line():
+    with pytest.raises(RuntimeError, match="must match the size of tensor b"):
+        torch.ones(2, 3) + torch.ones(4)
+
+
+def test_a_changing_learning_rate_compiles_nothing_after_the_second_step():
+    net = model()
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda i: 1 / (1 + i))
+    x, y = torch.randn(5, 6), torch.tensor([0, 1, 2, 0, 1])
+
+    def step():
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        optimizer.step()
+        schedule.step()
+
+    step()
+    step()
+    assert compiled(lambda: [step() for _ in range(20)]) == 0
+
+
+def test_a_loop_without_optimizer_settles():
+    net = model()
+    x = torch.randn(5, 6)
+
+    def run(n):
+        for i in range(n):
+            net(x).pow(2).mean().backward()
+            with torch.no_grad():
+                for p in net.parameters():
+                    p -= 0.1 / (i + 1) * p.grad
+                    p.grad = None
+
+    run(5)
+    assert compiled(lambda: run(15)) <= 1
+
+
+def test_an_evaluation_that_never_looks_settles_and_does_not_grow():
+    net = model()
+    x = torch.randn(5, 6)
+    longest = 0
+    with torch.no_grad():
+        total = torch.zeros(())
+        for i in range(600):
+            total = total + net(x).sum()
+            longest = max(longest, len(state.trace.nodes))
+            if i == 300:
+                before = stats.compilations
+    assert stats.compilations - before <= 1
+    assert longest < 1000
+    assert np.isfinite(total.item())
+
+
+def test_a_loop_that_never_looks_is_cut_at_whole_periods():
+    z, seen = torch.ones(2), set()
+    for _ in range(14000):
+        z = z * 0.5
+        z = z + 1
+        seen.add(stats.compilations)
+    assert len(seen) <= 4
+    assert z.tolist() == [2.0, 2.0]
+
+
+def test_slices_that_move_do_not_compile_again():
+    data = torch.randn(64, 3)
+    total = (data * 1).sum()  # on the device from here on
+
+    def take(i):
+        return (data[i : i + 4] * 2).sum().item()
+
+    take(0), take(4), take(8)
+    assert compiled(lambda: [take(i) for i in range(12, 60, 4)]) == 0
+    assert np.isfinite(total.item())
+
+
+def test_the_sign_of_zero_is_kept():
+    x = torch.tensor([1.0, 2.0])
+    for zero, sign in ((0.0, 1), (-0.0, -1), (0.0, 1), (-0.0, -1)):
+        assert np.copysign(1, (x * zero).numpy()).tolist() == [sign, sign]
+
+
+def test_dead_values_are_not_computed_and_memory_is_given_back():
+    x = torch.ones(4)
+    y = x + 1
+    del y
+    z = x + 2
+    assert len(state.trace.nodes) == 2
+    assert z.tolist() == [3.0] * 4
+    gc.collect()
+
+
+def test_a_value_pending_in_another_thread_can_be_read():
+    made = {}
+
+    def work():
+        made["t"] = torch.ones(3) * 5
+        made["ready"].set()
+        made["go"].wait(10)
+        made["u"] = (made["t"] + 1).tolist()
+
+    made["ready"], made["go"] = threading.Event(), threading.Event()
+    thread = threading.Thread(target=work)
+    thread.start()
+    made["ready"].wait(10)
+    assert made["t"].tolist() == [5.0] * 3
+    made["go"].set()
+    thread.join()
+    assert made["u"] == [6.0] * 3
+
+
+def test_equal_layers_share_a_program():
+    block = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
+    tokens = [100, 101, *block * 8, 200, 201, 202]
+    reads = [[i - 1] if i else [] for i in range(len(tokens))]
+    bounds = [0, *segments.cut(tokens, reads, [False] * len(tokens)), len(tokens)]
+    pieces = [tuple(tokens[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    assert sum(len(p) for p in pieces) == len(tokens)
+    assert len(set(pieces)) <= 3 < len(pieces)
+
+
+def test_operators_work_inside_jax_transforms():
+    import jax
+    import jax.numpy as jnp
+
+    def f(a):
+        t = torch._from_jax(a)
+        return torch.tanh(t * 2).sum().jax()
+
+    x = jnp.arange(3.0, dtype=jnp.float32)
+    assert np.allclose(jax.jit(f)(x), np.tanh(2 * np.arange(3.0)).sum(), rtol=1e-6)
+    assert np.allclose(jax.grad(f)(x), 2 / np.cosh(2 * np.arange(3.0)) ** 2, atol=1e-6)
+    assert jax.vmap(f)(jnp.ones((4, 3), jnp.float32)).shape == (4,)
