@@ -1,4 +1,4 @@
-"""The plain PyTorch examples print torch's losses, step by step, dropout and shuffling included."""
+"""The examples print the losses of real torch, to 4 significant digits for 100 steps from one seed, dropout included."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ import pytest
 
 from compat.run_both import ROOT, difference, run_script
 
-STEPS = {"digits_cnn": 24, "lstm_tagger": 6, "char_gpt": 5}
+CASES = {
+    "digits_cnn.py": (),
+    "lstm_tagger.py": (),
+    "char_gpt.py": ("--layers", "2", "--width", "64", "--heads", "4", "--batch", "4", "--length", "64"),
+}
 
 
-@pytest.mark.parametrize("name", STEPS)
-def test_first_losses(name: str) -> None:
-    path = ROOT / "examples" / f"{name}.py"
-    size = ["--layers", "2", "--width", "64", "--heads", "4", "--length", "64"] if name == "char_gpt" else []
-    arguments = ["--losses", str(STEPS[name]), *size]
-    found = difference(run_script("torch", path, *arguments), run_script("jtorch", path, *arguments), digits=4)
-    assert found is None, found
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("name", STEPS)
-def test_a_hundred_losses(name: str) -> None:
-    path = ROOT / "examples" / f"{name}.py"
-    found = difference(run_script("torch", path, "--losses", "100", timeout=1800), run_script("jtorch", path, "--losses", "100", timeout=1800), digits=4)
+@pytest.mark.parametrize("script", CASES)
+def test_losses_are_those_of_torch(script: str) -> None:
+    args = ("--losses", "100", *CASES[script])
+    theirs, ours = (run_script(library, ROOT / "examples" / script, *args) for library in ("torch", "jtorch"))
+    assert theirs.text.count("\n") >= 100
+    found = difference(theirs, ours, digits=4)
     assert found is None, found

@@ -255,7 +255,7 @@ def run_inplace(name: str, call: Any, flat: list[Any]) -> Tensor:
 
 def check_cast(source: Any, target: Any) -> None:
     """RuntimeError if torch does not store results of type ``source`` in a tensor of type ``target``."""
-    if source.category > target.category and not (source.category == 1 and target.category == 0 and False):
+    if source.category > target.category:
         raise RuntimeError(f"result type {source.legacy} can't be cast to the desired output type {target.legacy}")
 
 
@@ -284,10 +284,9 @@ def _wrong_out(rule: str, wanted: Any, got: Any) -> str:
 
 def _write_one(name: str, result: Tensor, out: Tensor, rule: Any) -> Tensor:
     if state.mode & GRAD and (result._edge is not None or out._edge is not None):
-        if out._edge is not None or result._edge is not None:
-            raise RuntimeError(
-                f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
-            )
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+        )
     a, b = aval_of(result), aval_of(out)
     if a.dtype is not b.dtype:
         if rule.__class__ is str and rule != "typed":

@@ -123,13 +123,12 @@ def _parse(t: Tensor, index: Any) -> tuple[Tensor, list[Any]]:
                         raise IndexError(
                             f"The shape of the mask {list(mask_shape)} at index {k} does not match the shape of the indexed tensor {list(aval_of(t).shape)} at index {dim + k}"
                         )
-                where = np.nonzero(numpy_of(read(ix)))
                 if not mask_shape:
                     t = take_view(_unsqueeze, call_of(_unsqueeze, (T, value(dim))), t, (dim,), ())
                     advanced.append(from_array(np.zeros(int(bool(numpy_of(read(ix)))), np.int64)))
                     dim += 1
                 else:
-                    advanced += [from_array(w.astype(np.int64)) for w in where]
+                    advanced += [from_array(w.astype(np.int64)) for w in np.nonzero(numpy_of(read(ix)))]
                     dim += len(mask_shape)
             else:
                 advanced.append(ix)

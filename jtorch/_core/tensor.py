@@ -108,16 +108,14 @@ def alias_of(s: Storage, view: Any, cls: type = Tensor) -> Tensor:
 class Meta:
     """What few tensors have: a differentiable base, hooks of a leaf, a name, ..."""
 
-    __slots__ = ("base", "attr_version", "retains", "creation", "hooks", "post_hooks", "acc", "multi", "inference", "names", "extra")
+    __slots__ = ("base", "attr_version", "retains", "creation", "inference")
 
     def __init__(self) -> None:
         self.base: Any = None  # the tensor that this is a differentiable view of
         self.attr_version = -1  # storage version at which a view's edge was made
         self.retains = False
-        self.creation: str = ""  # "no_grad" or "multi": why a view must not be written with grad
-        self.acc: Any = None
+        self.creation: str = ""  # "multi": one of several views of a call, which must not be written with grad
         self.inference = False
-        self.extra: dict[str, Any] = {}
 
 
 def meta_of(t: Tensor) -> Meta:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jtorch._engine.call import Call, call_of
+from jtorch._engine.call import Call
 from jtorch._engine.host import memory_of
 from jtorch._engine.state import state
 from jtorch._engine.trace import record_multi
@@ -231,7 +231,3 @@ def check_no_overlap(t: Tensor) -> None:
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."
         )
-
-
-def simple_call(name_or_op: Op, key: tuple[Any, ...]) -> Call:
-    return call_of(name_or_op, key)

@@ -41,12 +41,11 @@ def value(v: Any) -> tuple[Any, ...]:
 class Call:
     """``apply(*arrays)``: the pure function. ``entries`` caches what is known of it by input avals (see ``entry.py``)."""
 
-    __slots__ = ("op", "key", "apply", "name", "entries", "residuals", "elementwise", "grad_name", "executables", "fields", "conj")
+    __slots__ = ("op", "key", "apply", "name", "entries", "residuals", "elementwise", "grad_name", "fields")
 
     def __init__(self, op: Any, key: Any, apply: Callable[..., Any], name: str, **options: Any) -> None:
         self.op, self.key, self.apply, self.name = op, key, apply, name
         self.entries: dict[Any, Any] = {}
-        self.executables: dict[Any, Any] = {}
         self.residuals: str = options.get("residuals", "recompute")
         self.elementwise: bool = options.get("elementwise", False)
         self.grad_name: str = options.get("grad_name", name)

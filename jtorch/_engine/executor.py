@@ -104,7 +104,6 @@ def execute(tr: Trace, why: str) -> None:
         recipe = _recipes[key] = Recipe()
     recipe.seen += 1
     arrays = [v.array for v in inputs]
-    n_in = len(inputs)
     try:
         with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
             if (why in _HOT or recipe.seen > 1) and len(tr.nodes) > _ALONE:
@@ -122,7 +121,6 @@ def execute(tr: Trace, why: str) -> None:
     for v, array in zip(held, results, strict=True):
         v.array = array
         v.trace = None
-    del n_in
 
 
 trace.executor = execute

@@ -87,8 +87,6 @@ def _build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> P
     wanted = [i for i, d in enumerate(entry.differentiable) if d]
 
     def forward(*args: Any) -> Any:
-        whole: list[Any] = []
-
         def f(*chosen: Any) -> Any:
             full = list(args)
             for i, x in zip(targets, chosen, strict=True):
@@ -98,7 +96,6 @@ def _build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> P
             return [out[i] for i in wanted], out
 
         outs, pull, every = jax.vjp(f, *[args[i] for i in targets], has_aux=True)
-        del whole
         final = list(every)
         for i, o in zip(wanted, outs, strict=True):
             final[i] = o
@@ -153,7 +150,7 @@ def _build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> P
             sources.append(("saved", first_hidden + between.index(v)))
         else:
             sources.append(("between", between.index(v)))
-    is_complex = any(s.dtype.kind == "c" for s in structs if s.dtype != np.complex128 or s.shape or True) or any(o.dtype.is_complex for o in plan.outs)
+    is_complex = any(s.dtype.kind == "c" for s in structs) or any(o.dtype.is_complex for o in plan.outs)
 
     def pull(saved: Any, cts: Any) -> Any:
         recomputed = recompute(saved, where_in, where_out) if recompute is not None else ()

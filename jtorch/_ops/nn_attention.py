@@ -98,7 +98,7 @@ def _on_gpu() -> bool:
 
 def _grad_name(shapes: Any) -> str:
     """torch's fused kernel takes (N, heads, L, E); other shapes end in the product of its composite."""
-    return {4: "ScaledDotProductFlashAttentionForCpuBackward0", 2: "MmBackward0", 3: "BmmBackward0"}.get(len(shapes[0]), "UnsafeViewBackward0")
+    return {4: "ScaledDotProductFlashAttentionForCpuBackward0", 2: "MmBackward0"}.get(len(shapes[0]), "UnsafeViewBackward0")
 
 
 @op(

@@ -159,10 +159,10 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     """A sample of the Gumbel-softmax distribution; ``hard`` gives one-hot values with the soft gradient."""
     if not math.isclose(eps, 1e-10):
         warnings.warn("`eps` parameter is deprecated and has no effect.", stacklevel=2)
-    noise = -torch.empty_like(logits, memory_format=torch.legacy_contiguous_format).exponential_().log()
+    noise = -torch.empty_like(logits).exponential_().log()
     soft = ((logits + noise) / tau).softmax(dim)
     if not hard:
         return soft
     index = soft.max(dim, keepdim=True)[1]
-    onehot = torch.zeros_like(logits, memory_format=torch.legacy_contiguous_format).scatter_(dim, index, 1.0)
+    onehot = torch.zeros_like(logits).scatter_(dim, index, 1.0)
     return onehot - soft.detach() + soft
