@@ -370,7 +370,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         tensors = tuple(tensors[0])
     size = _common([aval_of(t).shape for t in tensors])
-    return tuple(t.expand(size) for t in tensors)
+    return tuple(t if aval_of(t).shape == size else t.expand(size) for t in tensors)
 
 
 @compose("torch Tensor")

@@ -64,8 +64,30 @@ def plan_of(entry: Entry, mask: tuple[bool, ...]) -> Plan:
     """The plan for the gradient with respect to the inputs that ``mask`` marks."""
     found = entry.plans.get(mask)
     if found is None:
-        found = entry.plans[mask] = _build(entry, mask)
+        try:
+            found = _build(entry, mask)
+        except RuntimeError as error:
+            if "derivative" not in str(error):
+                raise
+            found = _without(entry, mask, str(error))
+        entry.plans[mask] = found
     return found
+
+
+def _without(entry: Entry, mask: tuple[bool, ...], message: str) -> Plan:
+    """The plan of a call that has no derivative: it records like any other, and raises when backward comes to it."""
+    plan = Plan()
+    plan.saved_in, plan.saved_out, plan.forward, plan.hidden, plan.simple = (), (), None, 0, True
+    plan.targets = tuple(i for i, m in enumerate(mask) if m)
+    plan.wanted_outs = tuple(i for i, d in enumerate(entry.differentiable) if d)
+    plan.outs = tuple(entry.outs[i] for i in plan.wanted_outs)
+    plan._backward, plan._name = {}, entry.call.grad_name
+
+    def pull(saved: Any, cts: Any) -> Any:
+        raise RuntimeError(message)
+
+    plan._pull = pull
+    return plan
 
 
 def _conj(x: Any) -> Any:

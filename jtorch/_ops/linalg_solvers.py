@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -199,6 +200,21 @@ def triangular_solve(input: Any, A: Any, upper: bool, transpose: bool, unitriang
     return lax.linalg.triangular_solve(a, b, left_side=True, lower=not upper, transpose_a=transpose, unit_diagonal=unitriangular), a
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _solve_by_factor(b: Any, factor: Any, upper: bool) -> Any:
+    """The solution for the matrix that ``factor`` is the Cholesky factor of."""
+    return triangular(factor, triangular(factor, b, upper, adjoint=upper), upper, adjoint=not upper)
+
+
+@_solve_by_factor.defjvp
+def _(upper: bool, primals: Any, tangents: Any) -> Any:
+    # As torch: through the product, so the gradient of the factor is a whole matrix and not a triangle.
+    (b, factor), (db, df) = primals, tangents
+    x = _solve_by_factor(b, factor, upper)
+    half = jnp.matmul(mH(df), factor) if upper else jnp.matmul(df, mH(factor))
+    return x, _solve_by_factor(db - jnp.matmul(half + mH(half), x), factor, upper)
+
+
 @op("cholesky_solve(Tensor input, Tensor L, bool upper=False)")
 def cholesky_solve(input: Any, L: Any, upper: bool) -> Any:  # noqa: N803 - torch's name
     """``A X = input`` from A's Cholesky factor."""
@@ -212,7 +228,7 @@ def cholesky_solve(input: Any, L: Any, upper: bool) -> Any:  # noqa: N803 - torc
         raise RuntimeError(
             f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by {L.shape[-1]} but each b matrix is {input.shape[-2]} by {input.shape[-1]}"
         )
-    return triangular(L, triangular(L, input, upper, adjoint=upper), upper, adjoint=not upper)
+    return _solve_by_factor(input, L, upper)
 
 
 @op("cholesky_inverse(Tensor input, bool upper=False)", aliases="internal.cholesky_inverse")
