@@ -8,8 +8,9 @@ import jax
 
 from jtorch import _device
 from jtorch._core.construct import cuda_classes
+from jtorch._core.generator import default_for, seed_accelerators
 from jtorch._engine.trace import flush
-from jtorch._engine.values import jax_device, jax_devices
+from jtorch._engine.values import canonical, jax_device, jax_devices
 
 globals().update(cuda_classes())
 
@@ -107,17 +108,60 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
     return is_available()
 
 
+def _generator(device: Any = None) -> Any:
+    where = _device.device("cuda" if device is None else device)
+    return default_for(canonical(where))
+
+
 def manual_seed(seed: int) -> None:
-    """Seed the generator of the current GPU; without one nothing happens, as in torch."""
-    manual_seed_all(seed)
+    """Seed the generator of the current GPU; without one it waits for the day there is one, as in torch."""
+    if is_available():
+        _generator().manual_seed(int(seed))
+    else:
+        seed_accelerators(int(seed))
 
 
 def manual_seed_all(seed: int) -> None:
-    from jtorch._namespace import torch
+    """Seed the generators of all GPUs."""
+    seed_accelerators(int(seed))
 
-    seed_all = getattr(torch, "_seed_accelerators", None)
-    if seed_all is not None:
-        seed_all(int(seed))
+
+def seed() -> None:
+    """Seed the current GPU's generator from the operating system's randomness."""
+    if is_available():
+        _generator().seed()
+
+
+def seed_all() -> None:
+    """Seed all GPUs' generators with one random seed."""
+    if is_available():
+        seed_accelerators(_generator().seed())
+
+
+def initial_seed() -> int:
+    """The seed of the current GPU's generator."""
+    return int(_generator().initial_seed())
+
+
+def get_rng_state(device: Any = "cuda") -> Any:
+    """The state of a GPU's generator: seed and count of draws, 16 bytes."""
+    return _generator(device).get_state()
+
+
+def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
+    """Put a GPU's generator into a state of :func:`get_rng_state`."""
+    _generator(device).set_state(new_state)
+
+
+def get_rng_state_all() -> list[Any]:
+    """The states of all GPUs' generators."""
+    return [get_rng_state(_device.device("cuda", i)) for i in range(device_count())]
+
+
+def set_rng_state_all(new_states: Any) -> None:
+    """Put all GPUs' generators into these states."""
+    for i, state in enumerate(new_states):
+        set_rng_state(state, _device.device("cuda", i))
 
 
 def is_current_stream_capturing() -> bool:

@@ -100,7 +100,7 @@ def steps(rounds: int = 5) -> Table:
         hand = Step(setup, {k: v.numpy().copy() for k, v in state.items() if k not in buffers}, {k: v.numpy().copy() for k, v in state.items() if k in buffers})
         ours.model.load_state_dict({k: j.tensor(v.numpy()) for k, v in state.items()})
         runs = {"jtorch": ours.step, "torch": theirs.step, "jax": hand}
-        losses = {k: [float(f()) for _ in range(4)] for k, f in runs.items()}
+        losses = {k: [f().item() for _ in range(4)] for k, f in runs.items()}
         agree = all(np.allclose(losses["torch"], losses[k], rtol=2e-4) for k in losses)
         each = 4 if setup.name == "gpt" else 20
 

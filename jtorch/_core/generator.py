@@ -18,7 +18,7 @@ from .storage import numpy_of
 from .tensor import Tensor
 from .views import aval_of, read
 
-__all__ = ["Generator", "default_for", "default_generator", "manual_seed", "observers", "pick"]
+__all__ = ["Generator", "default_for", "default_generator", "manual_seed", "observers", "pick", "seed_accelerators"]
 
 # Called with (value, redraw) for each array drawn on the host, so that a program that is replayed without its Python can draw anew.
 observers: list[Callable[[Value, Callable[[], np.ndarray]], None]] = []
@@ -149,11 +149,16 @@ def manual_seed(seed: Any) -> Generator:
     """Seed the default generators of all devices; the cpu's is returned."""
     number = int(seed)
     default_generator.manual_seed(number)
-    _seeded[0] = number
+    seed_accelerators(number)
+    return default_generator
+
+
+def seed_accelerators(seed: int) -> None:
+    """Seed the default generators of all devices but the cpu, those not made yet included."""
+    _seeded[0] = seed_to_uint64(seed)
     for where, generator in _defaults.items():
         if where is not _device.CPU:
-            generator.manual_seed(number)
-    return default_generator
+            generator.manual_seed(seed)
 
 
 def pick(generator: Any, where: _device.device) -> Generator:
