@@ -344,6 +344,7 @@ def backward(tensors: list[Tensor], grads: list[Any], retain: bool | None, creat
             if node.__class__ is not AccumulateGrad:
                 _retain_for(t, node, nr)
     run_backward(roots, seeds, retain, create, where, True)
+    cutting.backward_done()
 
 
 def _retain_for(t: Tensor, node: Any, nr: int) -> None:

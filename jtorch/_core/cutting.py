@@ -11,16 +11,26 @@ from jtorch._engine import trace as _trace
 from jtorch._engine.segments import repetition
 from jtorch._engine.state import state
 
-__all__ = ["LIMIT", "step_done", "backward_started", "module_called", "at_limit"]
+__all__ = ["LIMIT", "step_done", "backward_started", "backward_done", "module_called", "at_limit"]
 
 LIMIT = 8000  # outputs; no trace grows beyond
 ENOUGH = 400  # nodes that are worth running when the outermost module is called again
+SENT = 16  # nodes that are worth sending off before the update
 BYTES = 1 << 30  # pending inputs that are
 
 
 def step_done() -> None:
-    """The end of ``optimizer.step()``: forward, backward and update become one set of programs."""
+    """The end of ``optimizer.step()``: what is still pending runs."""
+    if state.trace.backwards:
+        state.steps = True
     _trace.flush("step")
+
+
+def backward_done() -> None:
+    """The end of ``backward()``. In a loop that has an optimizer, forward and backward are sent off now: they run while the update is recorded,
+    which would be programs of its own in any case. (Not before its first step: a backward that is looked at once is not worth a program.)"""
+    if state.steps and len(state.trace.nodes) > SENT:
+        _trace.flush("backward")
 
 
 def backward_started() -> None:

@@ -6,7 +6,6 @@ them. ``apply`` is the general way; what the short one does not know it hands ov
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 from jtorch._engine import executor as _executor  # noqa: F401
@@ -25,21 +24,32 @@ from .views import read, read_view, strides_of
 __all__ = ["call1", "call2", "call2s", "calln", "apply", "apply_multi", "link"]
 
 _new = object.__new__
-_ref = weakref.ref
 _LIMIT = cutting.LIMIT
 _T, _TT, _TF, _FT = (True,), (True, True), (True, False), (False, True)
+
+
+class _NoEntry:
+    """What is known of a call that was never made: nothing, so the general way is taken."""
+
+    simple_on = None
+
+
+_NO_ENTRY: Any = _NoEntry()
 
 
 def call1(call: Call, a: Tensor) -> Tensor:
     """One tensor in, one out."""
     mode = state.mode
-    sa = a._s
-    if mode > GRAD or sa.strides is not None:
+    if mode > GRAD:
         return apply(call, (a,))
-    va = sa.value if a._view is None else read_view(a._view, sa)
-    entry = call.entries.get(va.aval)
+    sa = a._s
+    if a._view is None:
+        va, layout = sa.value, sa.strides
+    else:
+        va, layout = read_view(a._view, sa), a._view.strides
+    entry = call.entries.get(va.aval, _NO_ENTRY)
     tr = state.trace
-    if entry is None or entry.out is None or entry.device is not tr.device or (a._view is not None and a._view.strides is not None):
+    if entry.simple_on is not tr.device:
         return apply(call, (a,))
     if va.trace is tr:
         pa = va.pos
@@ -51,28 +61,32 @@ def call1(call: Call, a: Tensor) -> Tensor:
                 return apply(call, (a,))
     plan = None
     if mode and a._edge is not None and entry.differentiable[0]:
-        plan = entry.plans.get(_T)
-        if plan is None:
-            plan = plan_of(entry, _T)
+        plan = entry.plans.get(_T) or plan_of(entry, _T)
         if plan.forward is not None:
             return apply(call, (a,))
     outputs = tr.outputs
-    v = _new(Value)
-    v.aval, v.array, v.trace = entry.out, None, tr
+    v = Value()
+    v.aval = entry.out
+    v.array = None
+    v.trace = tr
     v.pos = n = len(outputs)
-    outputs.append(_ref(v))
+    outputs.append(v)
     tr.nodes.append((entry, pa))
-    s = _new(Storage)
-    s.value, s.version, s.strides, s.host, s.ptr, s.extra = v, 0, None, None, 0, None
+    s = Storage()
+    s.value = v
+    s.version = s.ptr = 0
+    s.strides = s.host = s.extra = None
+    if layout is not None and call.elementwise:
+        s.strides = _layout_like((a,), entry)
     t = _new(Tensor)
     t._s = s
-    t._view = t._grad = t._meta = None
     t._nr = 0
-    if plan is None:
-        t._edge = None
-    else:
-        node = _new(entry.node_class or _class_of(entry))
-        node.entry, node.plan, node.mask = entry, plan, _T
+    t._view = t._grad = t._meta = t._edge = None
+    if plan is not None:
+        node = (entry.node_class or _class_of(entry))()
+        node.entry = entry
+        node.plan = plan
+        node.mask = _T
         if plan.saved_out:
             if plan.saved_in:
                 node.saved, node.versions = (va, v), (sa, sa.version, s, 0)
@@ -83,7 +97,8 @@ def call1(call: Call, a: Tensor) -> Tensor:
         else:
             node.saved = node.versions = ()
         node.edges = (a._edge if a._view is None else edge_of(a), a._nr)
-        node.seq, node.hooks, node.extra = next_seq(), None, None
+        node.seq = next_seq()
+        node.hooks = node.extra = None
         t._edge = node
     if n > _LIMIT:
         cutting.at_limit()
@@ -93,14 +108,25 @@ def call1(call: Call, a: Tensor) -> Tensor:
 def call2(call: Call, a: Tensor, b: Tensor) -> Tensor:
     """Two tensors in, one out."""
     mode = state.mode
-    sa, sb = a._s, b._s
-    if mode > GRAD or sa.strides is not None or sb.strides is not None:
+    if mode > GRAD:
         return apply(call, (a, b))
-    va = sa.value if a._view is None else read_view(a._view, sa)
-    vb = sb.value if b._view is None else read_view(b._view, sb)
-    entry = call.entries.get((va.aval, vb.aval))
+    sa = a._s
+    if a._view is None:
+        va, layout = sa.value, sa.strides
+    else:
+        va, layout = read_view(a._view, sa), a._view.strides
+    sb = b._s
+    if b._view is None:
+        vb = sb.value
+        if sb.strides is not None:
+            layout = sb.strides
+    else:
+        vb = read_view(b._view, sb)
+        if b._view.strides is not None:
+            layout = b._view.strides
+    entry = call.entries.get((va.aval, vb.aval), _NO_ENTRY)
     tr = state.trace
-    if entry is None or entry.out is None or entry.device is not tr.device or entry.moves or _strided(a) or _strided(b):
+    if entry.simple_on is not tr.device:
         return apply(call, (a, b))
     if va.trace is tr:
         pa = va.pos
@@ -119,30 +145,38 @@ def call2(call: Call, a: Tensor, b: Tensor) -> Tensor:
             if pb is None or state.trace is not tr:
                 return apply(call, (a, b))
     plan = None
-    if mode and (a._edge is not None or b._edge is not None) and entry.differentiable[0]:
-        mask = _TT if a._edge is not None and b._edge is not None else _TF if a._edge is not None else _FT
-        plan = entry.plans.get(mask)
-        if plan is None:
-            plan = plan_of(entry, _only_inexact(entry, mask))
-        if plan.forward is not None:
+    if mode and entry.differentiable[0]:
+        if a._edge is not None:
+            mask = _TF if b._edge is None else _TT
+            plan = entry.plans.get(mask) or plan_of(entry, _only_inexact(entry, mask))
+        elif b._edge is not None:
+            mask = _FT
+            plan = entry.plans.get(mask) or plan_of(entry, _only_inexact(entry, mask))
+        if plan is not None and plan.forward is not None:
             return apply(call, (a, b))
     outputs = tr.outputs
-    v = _new(Value)
-    v.aval, v.array, v.trace = entry.out, None, tr
+    v = Value()
+    v.aval = entry.out
+    v.array = None
+    v.trace = tr
     v.pos = n = len(outputs)
-    outputs.append(_ref(v))
+    outputs.append(v)
     tr.nodes.append((entry, pa, pb))
-    s = _new(Storage)
-    s.value, s.version, s.strides, s.host, s.ptr, s.extra = v, 0, None, None, 0, None
+    s = Storage()
+    s.value = v
+    s.version = s.ptr = 0
+    s.strides = s.host = s.extra = None
+    if layout is not None and call.elementwise:
+        s.strides = _layout_like((a, b), entry)
     t = _new(Tensor)
     t._s = s
-    t._view = t._grad = t._meta = None
     t._nr = 0
-    if plan is None:
-        t._edge = None
-    else:
-        node = _new(entry.node_class or _class_of(entry))
-        node.entry, node.plan, node.mask = entry, plan, mask
+    t._view = t._grad = t._meta = t._edge = None
+    if plan is not None:
+        node = (entry.node_class or _class_of(entry))()
+        node.entry = entry
+        node.plan = plan
+        node.mask = mask
         if plan.saved_out:
             node.saved, node.versions = _saved(plan, (va, vb), (v,), (sa, sb), (s,))
         elif not plan.saved_in:
@@ -153,13 +187,14 @@ def call2(call: Call, a: Tensor, b: Tensor) -> Tensor:
             node.saved, node.versions = (va,), (sa, sa.version)
         else:
             node.saved, node.versions = (vb,), (sb, sb.version)
-        if mask is _TT:
-            node.edges = (a._edge if a._view is None else edge_of(a), a._nr, b._edge if b._view is None else edge_of(b), b._nr)
-        elif mask is _TF:
+        if mask is _TF:
             node.edges = (a._edge if a._view is None else edge_of(a), a._nr)
+        elif mask is _TT:
+            node.edges = (a._edge if a._view is None else edge_of(a), a._nr, b._edge if b._view is None else edge_of(b), b._nr)
         else:
             node.edges = (b._edge if b._view is None else edge_of(b), b._nr)
-        node.seq, node.hooks, node.extra = next_seq(), None, None
+        node.seq = next_seq()
+        node.hooks = node.extra = None
         t._edge = node
     if n > _LIMIT:
         cutting.at_limit()
@@ -169,13 +204,16 @@ def call2(call: Call, a: Tensor, b: Tensor) -> Tensor:
 def call2s(call: Call, a: Tensor, x: Any) -> Tensor:
     """A tensor and a Python number in, one tensor out; ``call`` has a slot of the number's class."""
     mode = state.mode
-    sa = a._s
-    if mode > GRAD or sa.strides is not None:
+    if mode > GRAD:
         return apply(call, (a, x))
-    va = sa.value if a._view is None else read_view(a._view, sa)
-    entry = call.entries.get((va.aval, x.__class__))
+    sa = a._s
+    if a._view is None:
+        va, layout = sa.value, sa.strides
+    else:
+        va, layout = read_view(a._view, sa), a._view.strides
+    entry = call.entries.get((va.aval, x.__class__), _NO_ENTRY)
     tr = state.trace
-    if entry is None or entry.out is None or entry.device is not tr.device or _strided(a):
+    if entry.simple_on is not tr.device:
         return apply(call, (a, x))
     if va.trace is tr:
         pa = va.pos
@@ -187,34 +225,39 @@ def call2s(call: Call, a: Tensor, x: Any) -> Tensor:
                 return apply(call, (a, x))
     plan = None
     if mode and a._edge is not None and entry.differentiable[0]:
-        plan = entry.plans.get(_TF)
-        if plan is None:
-            plan = plan_of(entry, _TF)
+        plan = entry.plans.get(_TF) or plan_of(entry, _TF)
         if plan.forward is not None:
             return apply(call, (a, x))
     scalars = tr.scalars
     ps = SCALAR - len(scalars)
     scalars.append(x)
     outputs = tr.outputs
-    v = _new(Value)
-    v.aval, v.array, v.trace = entry.out, None, tr
+    v = Value()
+    v.aval = entry.out
+    v.array = None
+    v.trace = tr
     v.pos = n = len(outputs)
-    outputs.append(_ref(v))
+    outputs.append(v)
     tr.nodes.append((entry, pa, ps))
-    s = _new(Storage)
-    s.value, s.version, s.strides, s.host, s.ptr, s.extra = v, 0, None, None, 0, None
+    s = Storage()
+    s.value = v
+    s.version = s.ptr = 0
+    s.strides = s.host = s.extra = None
+    if layout is not None and call.elementwise:
+        s.strides = _layout_like((a,), entry)
     t = _new(Tensor)
     t._s = s
-    t._view = t._grad = t._meta = None
     t._nr = 0
-    if plan is None:
-        t._edge = None
-    else:
-        node = _new(entry.node_class or _class_of(entry))
-        node.entry, node.plan, node.mask = entry, plan, _TF
+    t._view = t._grad = t._meta = t._edge = None
+    if plan is not None:
+        node = (entry.node_class or _class_of(entry))()
+        node.entry = entry
+        node.plan = plan
+        node.mask = _TF
         node.saved, node.versions = _saved(plan, (va, x), (v,), (sa, None), (s,))
         node.edges = (a._edge if a._view is None else edge_of(a), a._nr)
-        node.seq, node.hooks, node.extra = next_seq(), None, None
+        node.seq = next_seq()
+        node.hooks = node.extra = None
         t._edge = node
     if n > _LIMIT:
         cutting.at_limit()
@@ -224,12 +267,12 @@ def call2s(call: Call, a: Tensor, x: Any) -> Tensor:
 def calln(call: Call, args: tuple[Tensor, ...]) -> Any:
     """Several plain tensors in, one tensor out."""
     mode = state.mode
-    if mode > GRAD or (call.elementwise and True in [a._view is not None or a._s.strides is not None for a in args]):
+    if mode > GRAD:
         return apply(call, args)
     vals = [a._s.value if a._view is None else read_view(a._view, a._s) for a in args]
-    entry = call.entries.get(tuple([v.aval for v in vals]))
+    entry = call.entries.get(tuple([v.aval for v in vals]), _NO_ENTRY)
     tr = state.trace
-    if entry is None or entry.out is None or entry.device is not tr.device or entry.moves:
+    if entry.simple_on is not tr.device:
         return apply(call, args)
     plan = None
     if mode and entry.differentiable[0]:
@@ -251,21 +294,21 @@ def calln(call: Call, args: tuple[Tensor, ...]) -> Any:
                     return apply(call, args)
             node.append(pos)
     outputs = tr.outputs
-    v = _new(Value)
-    v.aval, v.array, v.trace = entry.out, None, tr
+    v = Value()
+    v.aval = entry.out
+    v.array = None
+    v.trace = tr
     v.pos = n = len(outputs)
-    outputs.append(_ref(v))
+    outputs.append(v)
     tr.nodes.append(tuple(node))
     t = new_tensor(v)
+    if call.elementwise:
+        t._s.strides = _layout_like(args, entry)
     if plan is not None:
         link(entry, plan, mask, args, vals, (v,), (), (t,))
     if n > _LIMIT:
         cutting.at_limit()
     return t
-
-
-def _strided(t: Tensor) -> bool:
-    return t._view is not None and t._view.strides is not None
 
 
 def _class_of(entry: Entry) -> Any:
@@ -355,7 +398,7 @@ def apply_multi(call: Call, args: Any) -> Any:
 def link(entry: Entry, plan: Plan, mask: Any, args: Any, vals: Any, outs: Any, hidden: Any, tensors: Any) -> OpNode:
     """Give the results their node."""
     storages = [a._s if isinstance(a, Tensor) else None for a in args]
-    node: OpNode = _new(entry.node_class or _class_of(entry))
+    node: OpNode = (entry.node_class or _class_of(entry))()
     saved, node.versions = _saved(plan, vals, outs, storages, [t._s for t in tensors])
     node.saved = (*saved, *hidden)
     node.entry, node.plan, node.mask = entry, plan, mask

@@ -82,15 +82,22 @@ _new = object.__new__
 
 
 def new_storage(value: Any, strides: tuple[int, ...] | None = None) -> Storage:
-    s = _new(Storage)
-    s.value, s.version, s.strides, s.host, s.ptr, s.extra = value, 0, strides, None, 0, None
+    s = Storage()
+    s.value = value
+    s.version = s.ptr = 0
+    s.strides = strides
+    s.host = s.extra = None
     return s
 
 
 def new_tensor(value: Any, strides: tuple[int, ...] | None = None) -> Tensor:
     """A tensor of its own on a value, outside of any graph."""
     t = _new(Tensor)
-    t._s = new_storage(value, strides)
+    t._s = s = Storage()
+    s.value = value
+    s.version = s.ptr = 0
+    s.strides = strides
+    s.host = s.extra = None
     t._view = t._edge = t._grad = t._meta = None
     t._nr = 0
     return t

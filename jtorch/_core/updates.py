@@ -6,7 +6,6 @@ An optimizer's step is hundreds of such nodes with the same scalars and flags, s
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 import jax
@@ -26,7 +25,6 @@ from .views import aval_of, read, read_view, write
 __all__ = ["Update", "prepare", "update", "call", "number", "put_number", "add_number"]
 
 _new = object.__new__
-_ref = weakref.ref
 _NONE = value(None)
 _SCALAR_KINDS = frozenset(("Scalar", "Tensor|Scalar", "index"))
 
@@ -135,9 +133,12 @@ def _reserve(tr: Any, avals: Any) -> list[Value]:
     """Pending values for the outputs of the node that is appended next."""
     outputs, outs = tr.outputs, []
     for a in avals:
-        v = _new(Value)
-        v.aval, v.array, v.trace, v.pos = a, None, tr, len(outputs)
-        outputs.append(_ref(v))
+        v = Value()
+        v.aval = a
+        v.array = None
+        v.trace = tr
+        v.pos = len(outputs)
+        outputs.append(v)
         outs.append(v)
     return outs
 

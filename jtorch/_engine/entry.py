@@ -24,7 +24,7 @@ _NUMBERS = {
 class Entry:
     """``inputs`` are avals, or Python's number classes for runtime scalars. ``outs`` are avals; ``out`` is the only one, or None."""
 
-    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "differentiable")
+    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "differentiable", "simple_on")
 
     def __init__(self, call: Call, inputs: tuple[Any, ...], outs: tuple[Aval, ...], single: bool, device: _device.device) -> None:
         self.call, self.inputs, self.outs, self.device = call, inputs, outs, device
@@ -35,6 +35,8 @@ class Entry:
         self._run: Any = None
         # Positions of 0-dim cpu inputs that join tensors of another device.
         self.moves = tuple(i for i, a in enumerate(inputs) if isinstance(a, Aval) and a.device is not device)
+        # Where dispatch takes its short way: one output, nothing to move. Else None.
+        self.simple_on = device if single and not self.moves else None
 
     def structs(self) -> list[jax.ShapeDtypeStruct]:
         return [_NUMBERS[a] if isinstance(a, type) else a.struct for a in self.inputs]

@@ -7,9 +7,9 @@ segments (``segments.py``), and equal segments share one executable. Values nobo
 
 from __future__ import annotations
 
-import sys
 from contextlib import nullcontext
 from operator import itemgetter
+from sys import getrefcount
 from typing import Any
 
 import jax
@@ -81,23 +81,14 @@ def execute(tr: Trace, why: str) -> None:
         except NotOnHost:
             if state.host_only:
                 raise
-    live: list[int] = []
-    held: list[Any] = []
-    for i, w in enumerate(tr.outputs):
-        v = w()
-        if v is not None:
-            live.append(i)
-            held.append(v)
+    live, held = held_outputs(tr)
     stats.executions += 1
     log.trace(tr, why, len(live))
     if not live:
         return
     inputs = tr.inputs
-    donated = []
-    for i in range(len(inputs)):
-        # Held by the list and by getrefcount's argument alone; and nobody but the value holds the array.
-        if sys.getrefcount(inputs[i]) <= 2 and sys.getrefcount(inputs[i].array) <= 2:
-            donated.append(i)
+    # Held by the list alone; and nobody but the value holds the array.
+    donated = [i for i, n in enumerate(map(getrefcount, inputs)) if n <= _LISTED and getrefcount(inputs[i].array) <= 2]
     key = (tuple(tr.nodes), tuple(live), tuple(donated))
     recipe = _recipes.get(key)
     if recipe is None:
@@ -124,6 +115,20 @@ def execute(tr: Trace, why: str) -> None:
 
 
 trace.executor = execute
+
+# What getrefcount says of an object that one list holds and nobody else.
+_LISTED = list(map(getrefcount, [object()]))[0]
+
+
+def held_outputs(tr: Trace) -> tuple[list[int], list[Any]]:
+    """The outputs of a trace that somebody holds beside it: their positions, and the values."""
+    outputs = tr.outputs
+    live = [i for i, n in enumerate(map(getrefcount, outputs)) if n > _LISTED]
+    held = [outputs[i] for i in live]
+    if None in held:
+        live = [i for i, v in zip(live, held, strict=True) if v is not None]
+        held = [outputs[i] for i in live]
+    return live, held
 
 
 def _needed(nodes: list[tuple[Any, ...]], live: list[int]) -> list[int]:

@@ -66,14 +66,9 @@ def flush_host() -> None:
 
 def execute_on_host(tr: Any) -> None:
     """Compute the outputs of a trace that are still held. :class:`NotOnHost` before anything has changed if a primitive has no rule."""
-    from .executor import _needed
+    from .executor import _needed, held_outputs
 
-    live, held = [], []
-    for i, w in enumerate(tr.outputs):
-        v = w()
-        if v is not None:
-            live.append(i)
-            held.append(v)
+    live, held = held_outputs(tr)
     failed = True
     try:
         arrays = [host_array(v.array) for v in tr.inputs]

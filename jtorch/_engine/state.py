@@ -13,6 +13,7 @@ class State(threading.local):
     """One instance, a copy of its attributes in each thread."""
 
     host = False  # whether traces begun now are run by numpy (host.py)
+    steps = False  # whether this thread has seen an optimizer's step end a trace with a backward in it
     host_only = False  # in a forked child: XLA must not be touched at all (fork.py)
 
     def __init__(self) -> None:

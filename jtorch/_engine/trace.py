@@ -6,7 +6,6 @@ A node is ``(entry, position, ...)``.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -23,11 +22,13 @@ from .values import Value, jax_device
 __all__ = ["Trace", "record", "record_multi", "add_input", "SCALAR", "force", "run_now", "has_tracer"]
 
 SCALAR = -(1 << 40)
-_ref = weakref.ref
 
 
 class Trace:
-    """Pending nodes, the values they read, and weak references to the values they will give."""
+    """Pending nodes, the values they read and the values they will give: those that nobody else holds when it runs are not computed.
+
+    ``outputs`` may hold None for a value that nobody ever held.
+    """
 
     __slots__ = ("nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "root", "host")
 
@@ -35,7 +36,7 @@ class Trace:
         self.nodes: list[tuple[Any, ...]] = []
         self.inputs: list[Value] = []
         self.input_pos: dict[int, int] = {}
-        self.outputs: list[Any] = []
+        self.outputs: list[Value | None] = []
         self.scalars: list[Any] = []
         self.device = device
         self.input_bytes = 0
@@ -84,9 +85,11 @@ def run_prefix(k: int, why: str) -> None:
     first, rest = Trace(tr.device), Trace(tr.device)
     c = sum(len(node[0].outs) for node in tr.nodes[:k])
     first.nodes, first.inputs, first.scalars = tr.nodes[:k], tr.inputs, tr.scalars
-    first.outputs = tr.outputs[:c]
-    for v in filter(None, (w() for w in first.outputs)):
-        v.trace = first
+    first.outputs, rest.outputs = tr.outputs[:c], tr.outputs[c:]
+    tr.outputs = []
+    for v in first.outputs:
+        if v is not None:
+            v.trace = first
     for node in tr.nodes[k:]:
         refs: list[Any] = [node[0]]
         for p in node[1:]:
@@ -96,8 +99,8 @@ def run_prefix(k: int, why: str) -> None:
                 refs.append(SCALAR - len(rest.scalars))
                 rest.scalars.append(tr.scalars[SCALAR - p])
             else:
-                v = tr.inputs[-1 - p] if p < 0 else first.outputs[p]()
-                if v is None:  # dropped by the program, but a node that stays reads it
+                v = tr.inputs[-1 - p] if p < 0 else first.outputs[p]
+                if v is None:
                     v = _pending(first, p)
                 at = rest.input_pos.get(id(v))
                 if at is None:
@@ -105,13 +108,12 @@ def run_prefix(k: int, why: str) -> None:
                     rest.inputs.append(v)
                 refs.append(at)
         rest.nodes.append(tuple(refs))
-    rest.outputs = tr.outputs[c:]
-    for w in rest.outputs:
-        v = w()
+    for v in rest.outputs:
         if v is not None:
             v.trace = rest
             v.pos -= c
     state.trace = rest
+    tr.inputs, v = [], None
     executor(first, why)
 
 
@@ -122,7 +124,7 @@ def _pending(tr: Trace, pos: int) -> Value:
         if pos < count + len(outs):
             v = Value()
             v.aval, v.array, v.trace, v.pos = outs[pos - count], None, tr, pos
-            tr.outputs[pos] = _ref(v)
+            tr.outputs[pos] = v
             return v
         count += len(outs)
     raise IndexError(pos)
@@ -150,8 +152,8 @@ def _force_foreign(v: Value, tr: Trace) -> None:
     copy.host = tr.host or state.host_only
     copy.nodes = list(tr.nodes)
     copy.inputs, copy.scalars = list(tr.inputs), list(tr.scalars)
-    copy.outputs = [lambda: None] * len(tr.outputs)
-    copy.outputs[v.pos] = _ref(v)
+    copy.outputs = [None] * len(tr.outputs)
+    copy.outputs[v.pos] = v
     keep = list(copy.inputs)  # a second reference to each: nothing is donated
     executor(copy, "thread")
     del keep
@@ -232,8 +234,11 @@ def record(call: Call, args: Any) -> tuple[Entry, list[Value]]:
     outputs = tr.outputs
     for q in entry.outs:
         v = Value()
-        v.aval, v.array, v.trace, v.pos = q, None, tr, len(outputs)
-        outputs.append(_ref(v))
+        v.aval = q
+        v.array = None
+        v.trace = tr
+        v.pos = len(outputs)
+        outputs.append(v)
         result.append(v)
     tr.nodes.append(tuple(node))
     if _config.EAGER:
