@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jtorch import _namespace
-from jtorch._engine.call import T, call_of
+from jtorch._engine.call import Call, T, call_of
 from jtorch._engine.state import GRAD, state
 from jtorch._engine.values import Value, value_of
 from jtorch._ops._pointwise import C_NAMES
@@ -14,6 +14,7 @@ from jtorch._registry import OPS, Op, Signature
 
 from . import returns
 from .bind import Mismatch, _match, bind, no_match
+from .bound import Bound, Slots, pattern, remember, sources
 from .dispatch import apply_multi, call1, call2, calln
 from .inplace import assign, check_writable
 from .overrides import MODES, has_override, override
@@ -58,11 +59,11 @@ def _signatures(overloads: list[Op]) -> list[tuple[Op, Signature]]:
     return [(o, s) for o in overloads for s in o.signatures]
 
 
-def select(name: str, overloads: list[Op], args: tuple[Any, ...], kwargs: dict[str, Any], method: bool) -> tuple[Op, Any, Any]:
-    """(operator, descriptors, tensors and numbers) of the first overload that takes the arguments."""
+def select(name: str, overloads: list[Op], args: tuple[Any, ...], kwargs: dict[str, Any], method: bool) -> tuple[Op, Any, Any, Signature]:
+    """(operator, descriptors, tensors and numbers, signature) of the first overload that takes the arguments."""
     if len(overloads) == 1:
-        key, flat, _ = bind(overloads[0], args, kwargs, method)
-        return overloads[0], key, flat
+        key, flat, sig = bind(overloads[0], args, kwargs, method)
+        return overloads[0], key, flat, sig
     from .bind import _describe
 
     for op, sig in _signatures(overloads):
@@ -71,7 +72,7 @@ def select(name: str, overloads: list[Op], args: tuple[Any, ...], kwargs: dict[s
         except Mismatch:
             continue
         key, flat = _describe(op, sig, values)
-        return op, key, flat
+        return op, key, flat, sig
     raise TypeError(no_match(name, _signatures(overloads), args, kwargs, method))
 
 
@@ -86,15 +87,14 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
     unary = _default_call(first, 1)
     binary = _default_call(first, 2) if first.signatures[0].params[1:2] and first.signatures[0].params[1].kind in ("Tensor", "Tensor|Scalar") else None
     many = {n: c for n in (3, 4) if len(overloads) == 1 and (c := _default_call(first, n)) is not None}
-    cache: dict[Any, Any] = {}
-    cacheable = all(p.kind not in ("Scalar", "Tensor|Scalar", "index", "Generator", "any") or i == 0 for o in overloads for s in o.signatures for i, p in enumerate(s.params))
-    one_tensor = not first.view and not first.data_dependent and all(p.kind != "Tensor[]" for s in first.signatures for p in s.params)
+    known: dict[Any, Bound] = {}
+    slots = Slots([s for o in overloads for s in o.signatures])
 
     def call(*args: Any, **kwargs: Any) -> Any:
         n = len(args)
         key = None
-        if n and one_tensor and args[0].__class__ in PLAIN and not MODES:
-            if not kwargs:
+        if not MODES:
+            if not kwargs and n and args[0].__class__ in PLAIN:
                 if n == 1:
                     if unary is not None:
                         return call1(unary, args[0])
@@ -103,32 +103,32 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
                         return call2(binary, args[0], args[1])
                 elif n in many and all([a.__class__ in PLAIN for a in args]):
                     return calln(many[n], args)
-            if cacheable and "out" not in kwargs:
-                key = (args[1:], tuple(kwargs.items()))
-                try:
-                    found = cache.get((key, _classes(args, kwargs)))
-                except TypeError:
-                    key = None
-                else:
-                    if found is not None:
-                        out = call1(found[0], args[0])
-                        return out if found[1] is None else found[1](*out)
+            key = pattern(args, kwargs, slots)
+            found = known.get(key)
+            if found is not None:
+                flat = found.take(args, kwargs)
+                if found.op.view:
+                    return _view(found.op, found.call, found.descriptors, flat)
+                out = calln(found.call, flat)
+                return out if found.wrap is None else found.wrap(*out)
         if has_override(args, kwargs):
             return override(call, args, kwargs)
         out_arg = kwargs.pop("out", None) if "out" in kwargs else None
         if out_arg is not None and first.out == "typed" and kwargs.get("dtype") is None and isinstance(out_arg, Tensor):
             kwargs["dtype"] = out_arg.dtype  # type: ignore[attr-defined]
-        op, descriptors, flat = select(name, overloads, args, kwargs, method)
-        if op.view:
-            return _view(op, descriptors, flat)
+        op, descriptors, flat, sig = select(name, overloads, args, kwargs, method)
         if op.data_dependent:
             result = _data_dependent(op, descriptors, flat)
         else:
             c = call_of(op, descriptors)
-            result = apply_multi(c, flat)
             wrap = returns.namedtuple_for(op) if op.fields else None
-            if key is not None and len(flat) == 1 and flat[0] is args[0]:
-                cache[key, _classes(args, kwargs)] = (c, wrap)
+            result = _view(op, c, descriptors, flat) if op.view else apply_multi(c, flat)
+            if key is not None and out_arg is None:
+                take = sources(op, sig, args, kwargs)
+                if take is not None:
+                    remember(known, key, Bound(op, c, descriptors, take, wrap))
+            if op.view:
+                return result
             if wrap is not None:
                 result = wrap(*result)
         if out_arg is not None:
@@ -141,11 +141,6 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
     call.__doc__ = _doc(overloads)
     call.jtorch_ops = tuple(overloads)  # type: ignore[attr-defined]
     return call
-
-
-def _classes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[type, ...]:
-    """1 == 1.0 == True, and a tensor hashes by identity: the classes are part of the key."""
-    return tuple([a.__class__ for a in args[1:]] + [v.__class__ for v in kwargs.values()])
 
 
 def _default_call(op: Op, tensors: int) -> Any:
@@ -179,10 +174,10 @@ def _doc(overloads: list[Op]) -> str:
     return f"{lines}\n\n{overloads[0].doc}"
 
 
-def _view(op: Op, descriptors: Any, flat: list[Any]) -> Tensor:
+def _view(op: Op, call: Call, descriptors: Any, flat: Any) -> Tensor:
     rest = iter(flat[1:])
-    args = tuple(next(rest) if d[0] == "S" else d[2] for d in descriptors[1:])
-    return take_view(op, call_of(op, descriptors), flat[0], args, tuple(flat[1:]))
+    args = tuple([next(rest) if d[0] == "S" else d[2] for d in descriptors[1:]])
+    return take_view(op, call, flat[0], args, tuple(flat[1:]))
 
 
 def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
@@ -222,13 +217,26 @@ def _from_host(array: Any, where: Any) -> Any:
 
 
 def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
+    known: dict[Any, Bound] = {}
+    slots = Slots([s for o in overloads for s in o.signatures])
+
     def call(*args: Any, **kwargs: Any) -> Tensor:
+        key = None
+        if not MODES:
+            key = pattern(args, kwargs, slots)
+            found = known.get(key)
+            if found is not None:
+                return run_inplace(name, found.call, found.take(args, kwargs))
         if has_override(args, kwargs):
             return override(call, args, kwargs)
-        op, descriptors, flat = select(name, overloads, args, kwargs, method)
-        if op.inplace.__class__ is str and aval_of(flat[0]).dtype.is_complex:
-            raise RuntimeError(op.inplace)
-        return run_inplace(f"{name}_", call_of(op, descriptors), flat)
+        op, descriptors, flat, sig = select(name, overloads, args, kwargs, method)
+        c = call_of(op, descriptors)
+        if op.inplace.__class__ is str:
+            if aval_of(flat[0]).dtype.is_complex:
+                raise RuntimeError(op.inplace)
+        elif key is not None and (take := sources(op, sig, args, kwargs)) is not None:
+            remember(known, key, Bound(op, c, descriptors, take, None))
+        return run_inplace(name, c, flat)
 
     call.__name__ = call.__qualname__ = name + "_"
     call.__doc__ = f"In-place version of :func:`{name}`."
@@ -241,8 +249,10 @@ def run_inplace(name: str, call: Any, flat: list[Any]) -> Tensor:
     target = flat[0]
     check_writable(target)
     before = aval_of(target)
-    new = apply_multi(call, flat)
-    after = aval_of(new)
+    new = calln(call, flat)
+    after = new._s.value.aval
+    if after is before:
+        return assign(target, new)
     if after.shape != before.shape:
         raise RuntimeError(f"output with shape {list(before.shape)} doesn't match the broadcast shape {list(after.shape)}")
     if after.dtype is not before.dtype:

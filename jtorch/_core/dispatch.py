@@ -19,7 +19,7 @@ from jtorch._engine.vjp import Plan, plan_of
 from . import cutting
 from .node import AccumulateGrad, OpNode, next_seq, node_class
 from .tensor import Storage, Tensor, new_tensor
-from .views import read, read_view, strides_of
+from .views import read, read_view
 
 __all__ = ["call1", "call2", "call2s", "calln", "apply", "apply_multi", "link"]
 
@@ -35,6 +35,7 @@ class _NoEntry:
 
 
 _NO_ENTRY: Any = _NoEntry()
+_NUMBERS = frozenset((float, int, bool, complex))
 
 
 def call1(call: Call, a: Tensor) -> Tensor:
@@ -77,7 +78,7 @@ def call1(call: Call, a: Tensor) -> Tensor:
     s.version = s.ptr = 0
     s.strides = s.host = s.extra = None
     if layout is not None and call.elementwise:
-        s.strides = _layout_like((a,), entry)
+        s.strides = _layout(entry, (layout,))
     t = _new(Tensor)
     t._s = s
     t._nr = 0
@@ -112,18 +113,14 @@ def call2(call: Call, a: Tensor, b: Tensor) -> Tensor:
         return apply(call, (a, b))
     sa = a._s
     if a._view is None:
-        va, layout = sa.value, sa.strides
+        va, la = sa.value, sa.strides
     else:
-        va, layout = read_view(a._view, sa), a._view.strides
+        va, la = read_view(a._view, sa), a._view.strides
     sb = b._s
     if b._view is None:
-        vb = sb.value
-        if sb.strides is not None:
-            layout = sb.strides
+        vb, lb = sb.value, sb.strides
     else:
-        vb = read_view(b._view, sb)
-        if b._view.strides is not None:
-            layout = b._view.strides
+        vb, lb = read_view(b._view, sb), b._view.strides
     entry = call.entries.get((va.aval, vb.aval), _NO_ENTRY)
     tr = state.trace
     if entry.simple_on is not tr.device:
@@ -166,8 +163,8 @@ def call2(call: Call, a: Tensor, b: Tensor) -> Tensor:
     s.value = v
     s.version = s.ptr = 0
     s.strides = s.host = s.extra = None
-    if layout is not None and call.elementwise:
-        s.strides = _layout_like((a, b), entry)
+    if call.elementwise and (la is not None or lb is not None):
+        s.strides = _layout(entry, (la, lb))
     t = _new(Tensor)
     t._s = s
     t._nr = 0
@@ -244,7 +241,7 @@ def call2s(call: Call, a: Tensor, x: Any) -> Tensor:
     s.version = s.ptr = 0
     s.strides = s.host = s.extra = None
     if layout is not None and call.elementwise:
-        s.strides = _layout_like((a,), entry)
+        s.strides = _layout(entry, (layout,))
     t = _new(Tensor)
     t._s = s
     t._nr = 0
@@ -264,19 +261,21 @@ def call2s(call: Call, a: Tensor, x: Any) -> Tensor:
     return t
 
 
-def calln(call: Call, args: tuple[Tensor, ...]) -> Any:
-    """Several plain tensors in, one tensor out."""
+def calln(call: Call, args: Any) -> Any:
+    """Several plain tensors and Python numbers in, one tensor out."""
     mode = state.mode
     if mode > GRAD:
         return apply(call, args)
-    vals = [a._s.value if a._view is None else read_view(a._view, a._s) for a in args]
-    entry = call.entries.get(tuple([v.aval for v in vals]), _NO_ENTRY)
+    if len(args) == 1:
+        return call1(call, args[0])
+    vals = [(a if a.__class__ in _NUMBERS else a._s.value if a._view is None else read_view(a._view, a._s)) for a in args]
+    entry = call.entries.get(tuple([v.aval if v.__class__ is Value else v.__class__ for v in vals]), _NO_ENTRY)
     tr = state.trace
     if entry.simple_on is not tr.device:
         return apply(call, args)
     plan = None
     if mode and entry.differentiable[0]:
-        mask = tuple([a._edge is not None for a in args])
+        mask = tuple([a.__class__ not in _NUMBERS and a._edge is not None for a in args])
         if True in mask:
             plan = entry.plans.get(mask)
             if plan is None or plan.forward is not None:
@@ -284,7 +283,10 @@ def calln(call: Call, args: tuple[Tensor, ...]) -> Any:
     node: list[Any] = [entry]
     known = tr.input_pos
     for v in vals:
-        if v.trace is tr:
+        if v.__class__ is not Value:
+            node.append(SCALAR - len(tr.scalars))
+            tr.scalars.append(v)
+        elif v.trace is tr:
             node.append(v.pos)
         else:
             pos = known.get(id(v))
@@ -397,20 +399,36 @@ def apply_multi(call: Call, args: Any) -> Any:
 
 def link(entry: Entry, plan: Plan, mask: Any, args: Any, vals: Any, outs: Any, hidden: Any, tensors: Any) -> OpNode:
     """Give the results their node."""
-    storages = [a._s if isinstance(a, Tensor) else None for a in args]
     node: OpNode = (entry.node_class or _class_of(entry))()
-    saved, node.versions = _saved(plan, vals, outs, storages, [t._s for t in tensors])
+    node.entry = entry
+    node.plan = plan
+    node.mask = mask
+    saved: list[Any] = []
+    versions: list[Any] = []
+    for i in plan.saved_in:
+        saved.append(vals[i])
+        a = args[i]
+        if a.__class__ not in _NUMBERS:
+            versions += (a._s, a._s.version)
+    for i in plan.saved_out:
+        saved.append(outs[i])
+        versions += (tensors[i]._s, 0)
     node.saved = (*saved, *hidden)
-    node.entry, node.plan, node.mask = entry, plan, mask
+    node.versions = tuple(versions)
     edges: list[Any] = []
     for i in plan.targets:
-        edges += (edge_of(args[i]), args[i]._nr)
+        a = args[i]
+        edges += (a._edge if a._view is None else edge_of(a), a._nr)
     node.edges = tuple(edges)
-    node.seq, node.hooks = next_seq(), None
+    node.seq = next_seq()
+    node.hooks = None
     node.extra = {"inputs": vals} if hidden else None
-    for i, (t, d) in enumerate(zip(tensors, entry.differentiable, strict=True)):
-        if d:
-            t._edge, t._nr = node, i
+    if len(tensors) == 1:
+        tensors[0]._edge = node
+    else:
+        for i, (t, d) in enumerate(zip(tensors, entry.differentiable, strict=True)):
+            if d:
+                t._edge, t._nr = node, i
     return node
 
 
@@ -423,19 +441,25 @@ def _moved_tensor(t: Tensor, where: Any) -> Tensor:
     return out
 
 
-def _layout_like(args: Any, entry: Entry) -> tuple[int, ...] | None:
-    """Strides of an elementwise result, as TensorIterator lays it out; None if contiguous."""
+def _layout(entry: Entry, layouts: tuple[Any, ...]) -> tuple[int, ...] | None:
+    """Strides of an elementwise result whose tensors have these strides (None: contiguous), as TensorIterator lays it out; None if contiguous."""
+    found = entry.layouts.get(layouts, entry)
+    if found is not entry:
+        return found  # type: ignore[no-any-return]
     shape = entry.outs[0].shape
-    operands = []
-    for a in args:
-        if isinstance(a, Tensor):
-            strides = a._s.strides if a._view is None else a._view.strides
-            operands.append((a, strides))
-    if all(s is None for _, s in operands) or len(shape) < 2 or len(entry.outs) != 1:
-        return None
-    from .layouts import computed_strides
+    out = None
+    if len(shape) >= 2 and len(entry.outs) == 1 and any(s is not None for s in layouts):
+        from .layouts import computed_strides
+        from .storage import contiguous_strides
 
-    return computed_strides(shape, [strides_of(a) for a, _ in operands], [read(a).aval.shape for a, _ in operands])
+        shapes = [a.shape for a in entry.inputs if not isinstance(a, type)]
+        out = computed_strides(shape, [s or contiguous_strides(n) for s, n in zip(layouts, shapes, strict=True)], shapes)
+    entry.layouts[layouts] = out
+    return out
+
+
+def _layout_like(args: Any, entry: Entry) -> tuple[int, ...] | None:
+    return _layout(entry, tuple([a._s.strides if a._view is None else a._view.strides for a in args if a.__class__ not in _NUMBERS]))
 
 
 def is_leaf_edge(edge: Any) -> bool:

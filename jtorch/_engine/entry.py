@@ -24,7 +24,7 @@ _NUMBERS = {
 class Entry:
     """``inputs`` are avals, or Python's number classes for runtime scalars. ``outs`` are avals; ``out`` is the only one, or None."""
 
-    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "differentiable", "simple_on")
+    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "differentiable", "simple_on", "layouts")
 
     def __init__(self, call: Call, inputs: tuple[Any, ...], outs: tuple[Aval, ...], single: bool, device: _device.device) -> None:
         self.call, self.inputs, self.outs, self.device = call, inputs, outs, device
@@ -37,6 +37,7 @@ class Entry:
         self.moves = tuple(i for i, a in enumerate(inputs) if isinstance(a, Aval) and a.device is not device)
         # Where dispatch takes its short way: one output, nothing to move. Else None.
         self.simple_on = device if single and not self.moves else None
+        self.layouts: dict[Any, Any] = {}  # strides of the result by those of the inputs
 
     def structs(self) -> list[jax.ShapeDtypeStruct]:
         return [_NUMBERS[a] if isinstance(a, type) else a.struct for a in self.inputs]
