@@ -12,9 +12,10 @@ import jax
 import numpy as np
 
 from jtorch import _config, _device
+from jtorch._engine.bundle import Bundle, bundle_of
 from jtorch._engine.call import T, call_of, slot, tensor_list, value
 from jtorch._engine.state import state
-from jtorch._engine.trace import SCALAR, add_input, force, record_multi
+from jtorch._engine.trace import SCALAR, add_input, are_arrays, force, record_multi
 from jtorch._engine.values import Value
 from jtorch._registry import lookup
 
@@ -22,7 +23,7 @@ from .dispatch import apply_multi
 from .tensor import Tensor, new_tensor
 from .views import aval_of, read, read_view, write
 
-__all__ = ["Update", "prepare", "update", "call", "number", "put_number", "add_number"]
+__all__ = ["Update", "prepare", "update", "update_rows", "call", "number", "put_number", "add_number"]
 
 _new = object.__new__
 _NONE = value(None)
@@ -127,6 +128,63 @@ def update(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None,
         else:
             write(t, v)
     return made
+
+
+def update_rows(u: Update, rows: list[tuple[Tensor, ...]], targets: list[tuple[Tensor | None, ...]]) -> None:
+    """:func:`update` for many groups of tensors at once, outside of any graph: one node. No target stands in two rows."""
+    tr = state.trace
+    vals = [t._s.value if t._view is None else read_view(t._view, t._s) for row in rows for t in row]  # type: ignore[attr-defined]
+    bundle = None
+    if u.plain and len(rows) > 1 and not _config.EAGER:
+        bundle = bundle_of(u.call, tuple([v.aval for v in vals]), u.classes, len(rows))
+    refs = _inputs_of(tr, vals, bundle) if bundle is not None and bundle.device is tr.device else None
+    if bundle is None or refs is None:
+        for row, row_targets in zip(rows, targets, strict=True):
+            update(u, row, row_targets)
+        return
+    if u.trace is not tr:
+        first = len(tr.scalars)
+        tr.scalars.extend(u.rest)
+        u.trace, u.slots = tr, tuple([SCALAR - i for i in range(first, first + len(u.rest))])
+    outs = iter(_reserve(tr, bundle.outs))
+    tr.nodes.append((bundle, *refs, *u.slots))
+    for row_targets in targets:
+        for t in row_targets:
+            v = next(outs)
+            if t is None:
+                continue
+            s: Any = t._s
+            if t._view is None and s.value.aval is v.aval:
+                s.value = v
+                s.version += 1
+            else:
+                write(t, v)
+
+
+def _inputs_of(tr: Any, vals: list[Value], bundle: Bundle) -> Any:
+    """Their positions in the trace. None if one of them must be applied at once, or adding it ran the trace."""
+    n = len(vals)
+    if not tr.nodes and not tr.inputs and {v.trace for v in vals} == _PENDING and are_arrays([v.array for v in vals]):
+        places = dict(zip(map(id, vals), range(-1, -n - 1, -1), strict=True))
+        if len(places) == n:
+            tr.inputs, tr.input_pos, tr.input_bytes = vals, places, bundle.nbytes
+            return range(-1, -n - 1, -1)
+    refs: list[int] = []
+    known = tr.input_pos
+    for v in vals:
+        if v.trace is tr:
+            refs.append(v.pos)
+            continue
+        pos = known.get(id(v))
+        if pos is None:
+            pos = add_input(tr, v)
+            if pos is None or tr is not state.trace:
+                return None
+        refs.append(pos)
+    return refs
+
+
+_PENDING = {None}
 
 
 def _reserve(tr: Any, avals: Any) -> list[Value]:

@@ -18,6 +18,7 @@ from jax.sharding import SingleDeviceSharding
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
 from . import log, trace
+from .bundle import Bundle, expanded
 from .entry import Entry
 from .program import Program, program_for
 from .segments import cut
@@ -97,9 +98,10 @@ def execute(tr: Trace, why: str) -> None:
     arrays = [v.array for v in inputs]
     try:
         with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
-            if (why in _HOT or recipe.seen > 1) and len(tr.nodes) > _ALONE:
-                results = _run_compiled(tr, recipe, key, arrays, live, donated, why)
+            if (why in _HOT or recipe.seen > 1) and (len(tr.nodes) > _ALONE or tr.nodes[-1][0].__class__ is Bundle):
+                results = _run_compiled(tr, recipe, arrays, live, donated, why)
             else:
+                tr.nodes = expanded(tr.nodes)
                 results = _run_alone(tr, recipe, arrays, live)
     except BaseException:
         # The trace is lost: what hung on it cannot be computed. Say so when it is asked for.
@@ -178,10 +180,11 @@ def _array_of(number: Any) -> Any:
     return np.asarray(number)
 
 
-def _run_compiled(tr: Trace, recipe: Recipe, key: Any, arrays: list[Any], live: list[int], donated: list[int], why: str) -> list[Any]:
+def _run_compiled(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int], donated: list[int], why: str) -> list[Any]:
     scalars = tr.scalars
     plan = recipe.plan
     if plan is None:
+        tr.nodes = expanded(tr.nodes)
         recipe.dynamic = _always_dynamic(tr.nodes)
         if recipe.seen > 1:  # what changed since it last ran operator by operator will change again
             recipe.dynamic |= _changed(scalars, recipe.scalars)
@@ -190,6 +193,7 @@ def _run_compiled(tr: Trace, recipe: Recipe, key: Any, arrays: list[Any], live: 
         changed = _changed(scalars, recipe.scalars)
         fresh = changed - recipe.dynamic
         if fresh:
+            tr.nodes = expanded(tr.nodes)
             log.scalars_changed(tr, fresh, recipe.scalars)
             recipe.dynamic |= fresh
             plan = None

@@ -17,6 +17,7 @@ from jax.extend.core import ClosedJaxpr, Literal
 from jtorch import _device
 
 from . import trace
+from .bundle import expanded
 from .entry import Entry
 from .host_rules import RULES
 from .state import state
@@ -72,6 +73,7 @@ def execute_on_host(tr: Any) -> None:
     failed = True
     try:
         arrays = [host_array(v.array) for v in tr.inputs]
+        tr.nodes = expanded(tr.nodes)
         needed = set(_needed(tr.nodes, live))
         made: list[Any] = []
         with np.errstate(all="ignore"):

@@ -162,6 +162,11 @@ def _force_foreign(v: Value, tr: Trace) -> None:
 _ARRAYS: set[type] = set()  # classes of concrete jax arrays that were seen
 
 
+def are_arrays(arrays: list[Any]) -> bool:
+    """Whether all are arrays on a device, ready to be inputs."""
+    return set(map(type, arrays)) <= _ARRAYS
+
+
 def add_input(tr: Trace, v: Value) -> int | None:
     """Register a value as an input of the trace. None if it is a JAX tracer: the operator must then be applied at once."""
     if v.array.__class__ not in _ARRAYS or v.trace is not None:

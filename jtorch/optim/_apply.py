@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from jtorch._core import cutting
-from jtorch._core.updates import add_number, call, number, prepare, put_number, update
+from jtorch._core.updates import add_number, call, number, prepare, put_number, update, update_rows
 from jtorch._namespace import torch
 from jtorch._registry import lookup
 
 __all__ = [
-    "prepare", "update", "call", "factors", "number", "put_number", "advance", "graph_mode", "step_done", "zeros_like",
+    "Updates", "prepare", "update", "call", "factors", "number", "put_number", "advance", "graph_mode", "step_done", "zeros_like",
     "record_function", "numpy_dtype",
 ]  # fmt: skip
 
@@ -61,6 +61,34 @@ def step_done() -> None:
 def zeros_like(p: Any) -> Any:
     """A state buffer like ``p``."""
     return torch.zeros_like(p, memory_format=torch.preserve_format)
+
+
+class Updates:
+    """The updates of a step, gathered so that those of one kind are recorded together."""
+
+    __slots__ = ("rows", "differentiable", "at_once")
+
+    def __init__(self, differentiable: bool = False, at_once: bool = False) -> None:
+        """``at_once``: record each as it comes, where what it reads is written before the end of the step."""
+        self.rows: dict[Any, tuple[list[Any], list[Any]]] = {}
+        self.differentiable, self.at_once = differentiable, differentiable or at_once
+
+    def add(self, update_: Any, tensors: tuple[Any, ...], targets: tuple[Any, ...]) -> None:
+        """As :func:`update`, later: its results go to ``targets`` in place."""
+        if self.at_once:
+            update(update_, tensors, targets, self.differentiable)
+            return
+        found = self.rows.get(update_)
+        if found is None:
+            found = self.rows[update_] = ([], [])
+        found[0].append(tensors)
+        found[1].append(targets)
+
+    def done(self) -> None:
+        """Record what was gathered."""
+        for update_, (rows, targets) in self.rows.items():
+            update_rows(update_, rows, targets)
+        self.rows.clear()
 
 
 _recorder: Any = None

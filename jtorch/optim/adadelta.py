@@ -56,5 +56,7 @@ def adadelta(
     lr = _to_scalar(lr)
     _apply.advance(state_steps, _apply.graph_mode(capturable))
     update = _apply.prepare("adadelta_update", (True,) * 4, (lr, rho, eps, decay_scalars(weight_decay, lr, False)[0], maximize))
+    recorded = _apply.Updates(differentiable)
     for param, grad, square_avg, acc_delta in zip(params, grads, square_avgs, acc_deltas, strict=True):
-        _apply.update(update, (param, grad, square_avg, acc_delta), (param, square_avg, acc_delta), differentiable)
+        recorded.add(update, (param, grad, square_avg, acc_delta), (param, square_avg, acc_delta))
+    recorded.done()

@@ -89,6 +89,7 @@ def adagrad(
     rest = (eps, decay_scalars(weight_decay, lr, False)[0], maximize)
     amp, unscaled = there(grad_scale, found_inf), grad_scale is not None
     updates: dict[Any, Any] = {}
+    recorded = _apply.Updates(differentiable)
     for param, grad, total, step in zip(params, grads, state_sums, steps, strict=True):
         update = updates.get((step, grad.is_sparse))
         if update is None:
@@ -105,4 +106,5 @@ def adagrad(
             _apply.update(update, (param, grad._indices(), grad._values(), total), (param, total), differentiable)
             continue
         targets = (param, total, grad) if unscaled else (param, total)
-        _apply.update(update, (param, grad, total, *amp), targets, differentiable)
+        recorded.add(update, (param, grad, total, *amp), targets)
+    recorded.done()

@@ -101,7 +101,7 @@ def adam(
     rest = (beta1, beta2, eps, *decay_scalars(weight_decay, lr, decoupled_weight_decay), maximize)
     amp, unscaled = there(grad_scale, found_inf), grad_scale is not None
     updates: dict[Any, Any] = {}
-    record = _apply.update
+    recorded = _apply.Updates(differentiable)
     for i, (param, grad, exp_avg, exp_avg_sq, step) in enumerate(zip(params, grads, exp_avgs, exp_avg_sqs, steps, strict=True)):
         update = updates.get(step)
         if update is None:
@@ -109,4 +109,5 @@ def adam(
             present = (True, True, True, True, amsgrad, unscaled, found_inf is not None)
             update = updates[step] = _apply.prepare("adam_update", present, scalars)
         targets = (param, exp_avg, exp_avg_sq, max_exp_avg_sqs[i]) if amsgrad else (param, exp_avg, exp_avg_sq)
-        record(update, (targets[0], grad, *targets[1:], *amp), (*targets, grad) if unscaled else targets, differentiable)
+        recorded.add(update, (param, grad, *targets[1:], *amp), (*targets, grad) if unscaled else targets)
+    recorded.done()

@@ -52,9 +52,11 @@ def adamax(
     steps = _apply.advance(state_steps, _apply.graph_mode(capturable))
     rest = (beta1, beta2, eps, decay_scalars(weight_decay, lr, False)[0], maximize)
     updates: dict[Any, Any] = {}
+    recorded = _apply.Updates(differentiable)
     for param, grad, exp_avg, exp_inf, step in zip(params, grads, exp_avgs, exp_infs, steps, strict=True):
         update = updates.get(step)
         if update is None:
             alpha = _apply.factors("adamax_factors", step, lr, beta1)
             update = updates[step] = _apply.prepare("adamax_update", (True,) * 4, (alpha, *rest))
-        _apply.update(update, (param, grad, exp_avg, exp_inf), (param, exp_avg, exp_inf), differentiable)
+        recorded.add(update, (param, grad, exp_avg, exp_inf), (param, exp_avg, exp_inf))
+    recorded.done()

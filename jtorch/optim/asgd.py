@@ -69,14 +69,16 @@ def asgd(
     decay, _ = decay_scalars(weight_decay, lr, False)
     known: dict[Any, Any] = {}
     updates: dict[Any, Any] = {}
+    recorded = _apply.Updates(differentiable, graph)
     for param, grad, ax, mu, eta, step in zip(params, grads, axs, mus, etas, steps, strict=True):
         now = (eta, mu) if graph else (_apply.number(eta), _apply.number(mu))
         update = updates.get(now)
         if update is None:
             update = updates[now] = _apply.prepare("asgd_update", (True,) * 3, (*now, lambd, decay, maximize))
-        _apply.update(update, (param, grad, ax), (param, ax), differentiable)
+        recorded.add(update, (param, grad, ax), (param, ax))
         coming = known.get(step)
         if coming is None:
             coming = known[step] = _apply.factors("asgd_factors", step, lr, lambd, alpha, t0)
         for kept, value in zip((eta, mu), coming, strict=True):
             _apply.put_number(kept, value)
+    recorded.done()

@@ -67,6 +67,7 @@ def nadam(
     steps = _apply.advance(state_steps, graph)
     rest = (beta1, beta2, eps, *decay_scalars(weight_decay, lr, decoupled_weight_decay), maximize)
     updates: dict[Any, Any] = {}
+    recorded = _apply.Updates(differentiable, graph)
     for param, grad, exp_avg, exp_avg_sq, product, step in zip(params, grads, exp_avgs, exp_avg_sqs, mu_products, steps, strict=True):
         before = product if graph else _apply.number(product)
         found = updates.get((step, before))
@@ -74,4 +75,5 @@ def nadam(
             after, *three = _apply.factors("nadam_factors", step, before, lr, beta1, beta2, momentum_decay)
             found = updates[step, before] = (after, _apply.prepare("nadam_update", (True,) * 4, (*three, *rest)))
         _apply.put_number(product, found[0])
-        _apply.update(found[1], (param, grad, exp_avg, exp_avg_sq), (param, exp_avg, exp_avg_sq), differentiable)
+        recorded.add(found[1], (param, grad, exp_avg, exp_avg_sq), (param, exp_avg, exp_avg_sq))
+    recorded.done()

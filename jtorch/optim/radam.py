@@ -56,9 +56,11 @@ def radam(
     steps = _apply.advance(state_steps, _apply.graph_mode(capturable))
     rest = (beta1, beta2, eps, *decay_scalars(weight_decay, lr, decoupled_weight_decay), maximize)
     updates: dict[Any, Any] = {}
+    recorded = _apply.Updates(differentiable)
     for param, grad, exp_avg, exp_avg_sq, step in zip(params, grads, exp_avgs, exp_avg_sqs, steps, strict=True):
         update = updates.get(step)
         if update is None:
             scalars = (lr, *_apply.factors("radam_factors", step, beta1, beta2), *rest)
             update = updates[step] = _apply.prepare("radam_update", (True,) * 4, scalars)
-        _apply.update(update, (param, grad, exp_avg, exp_avg_sq), (param, exp_avg, exp_avg_sq), differentiable)
+        recorded.add(update, (param, grad, exp_avg, exp_avg_sq), (param, exp_avg, exp_avg_sq))
+    recorded.done()

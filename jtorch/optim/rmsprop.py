@@ -73,8 +73,10 @@ def rmsprop(
     scalars = (lr, alpha, eps, decay_scalars(weight_decay, lr, False)[0], momentum, maximize)
     present = (True, True, True, centered, momentum > 0)
     update = _apply.prepare("rmsprop_update", present, scalars)
+    recorded = _apply.Updates(differentiable)
     for i, param in enumerate(params):
         mean = grad_avgs[i] if centered else None
         buf = momentum_buffer_list[i] if momentum > 0 else None
         targets = there(param, square_avgs[i], mean, buf)
-        _apply.update(update, (param, grads[i], *targets[1:]), targets, differentiable)
+        recorded.add(update, (param, grads[i], *targets[1:]), targets)
+    recorded.done()

@@ -55,5 +55,7 @@ def rprop(
         _check_capturable(params)
     _apply.advance(state_steps, _apply.graph_mode(capturable))
     update = _apply.prepare("rprop_update", (True,) * 4, (etaminus, etaplus, step_size_min, step_size_max, maximize))
+    recorded = _apply.Updates(differentiable)
     for param, grad, prev, size in zip(params, grads, prevs, step_sizes, strict=True):
-        _apply.update(update, (param, grad, prev, size), (param, prev, size), differentiable)
+        recorded.add(update, (param, grad, prev, size), (param, prev, size))
+    recorded.done()

@@ -81,6 +81,7 @@ def sgd(
     scalars = (lr, decay, None if momentum == 0 else momentum, dampening, nesterov, maximize)
     amp, unscaled = there(grad_scale, found_inf), grad_scale is not None
     updates: dict[bool, Any] = {}
+    recorded = _apply.Updates(differentiable)
     for i, param in enumerate(params):
         grad = d_p_list[i]
         if grad.is_sparse:
@@ -93,9 +94,12 @@ def sgd(
             update = updates[buf is None] = _apply.prepare("sgd_update", present, scalars)
         targets = (param,) if momentum == 0 else (param, buf)
         tensors = (param, grad, *amp) if buf is None else (param, grad, buf, *amp)
-        made = _apply.update(update, tensors, (*targets, grad) if unscaled else targets, differentiable)
+        targets = (*targets, grad) if unscaled else targets
         if momentum != 0 and buf is None:
-            momentum_buffer_list[i] = made[1].detach()
+            momentum_buffer_list[i] = _apply.update(update, tensors, targets, differentiable)[1].detach()
+        else:
+            recorded.add(update, tensors, targets)
+    recorded.done()
 
 
 def _sparse(
