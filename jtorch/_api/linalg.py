@@ -115,13 +115,38 @@ def _zero_pivot(info: int) -> str:
     )
 
 
-@compose("torch Tensor")
+_lu = function_for("internal.lu")
+_lu_unpack = function_for("internal.lu_unpack")
+
+
+@compose("linalg", name="lu")
+def linalg_lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:  # noqa: N803
+    """``A = P L U``: a permutation (which has no gradient), a lower triangle with ones on its diagonal, an upper triangle."""
+    p, lower, upper = _lu(A, pivot)
+    return result_of("lu", return_type("linalg_lu", ("P", "L", "U"))(p.detach(), lower, upper), out)
+
+
+@compose("torch")
+def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True, *, out: Any = None) -> Any:  # noqa: N803
+    """P, L and U from ``lu_factor``'s results; empty ones for what is not asked for."""
+    p, lower, upper = _lu_unpack(LU_data, LU_pivots, unpack_data, unpack_pivots)
+    return result_of("lu_unpack", return_type("lu_unpack", ("P", "L", "U"))(p.detach(), lower, upper), out)
+
+
+@compose("torch")
 def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:  # noqa: N803
     """The older form of ``linalg.lu_factor``."""
     packed, pivots, info = linalg.lu_factor_ex(A, pivot=pivot)
-    if get_infos:
-        return result_of("lu", return_type("_lu_with_info", ("LU", "pivots", "info"))(packed, pivots, info), out)
-    return result_of("lu", (packed, pivots), out)
+    found = (packed, pivots, info) if get_infos else (packed, pivots)
+    if out is not None or not get_infos:
+        return result_of("lu", found, out)
+    return return_type("_lu_with_info", ("LU", "pivots", "info"))(*found)
+
+
+@compose("Tensor", name="lu")
+def lu_method(self: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
+    """See :func:`torch.lu`."""
+    return tuple(lu(self, pivot, get_infos))
 
 
 @compose("torch Tensor", name="lu_solve")

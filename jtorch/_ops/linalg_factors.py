@@ -102,7 +102,7 @@ def _permutation(perm: Any, dtype: Any) -> Any:
     return (perm[..., None, :] == lax.broadcasted_iota(perm.dtype, (m, m), 0)).astype(dtype)
 
 
-@op("lu(Tensor A, *, bool pivot=True) -> (P, L, U)", where="linalg", grad_name="LinalgLuBackward0", residuals="save")
+@op("lu(Tensor A, bool pivot)", where="internal", grad_name="LinalgLuBackward0", residuals="save")
 def lu(A: Any, pivot: bool) -> tuple[Any, Any, Any]:  # noqa: N803 - torch's name
     """``A = P L U``: a permutation, a lower triangle with ones on its diagonal, an upper triangle."""
     _check_lu(A, "linalg.lu")
@@ -157,7 +157,7 @@ def lu_solve(LU: Any, pivots: Any, B: Any, left: bool, adjoint: bool) -> Any:  #
     return mT(lu_solve_raw(packed, perm, mT(b), transpose=True))
 
 
-@op("lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data=True, bool unpack_pivots=True) -> (P, L, U)", where="torch")
+@op("lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data, bool unpack_pivots)", where="internal")
 def lu_unpack(LU_data: Any, LU_pivots: Any, unpack_data: bool, unpack_pivots: bool) -> tuple[Any, Any, Any]:  # noqa: N803
     """P, L and U from ``lu_factor``'s results; empty ones for what is not asked for."""
     if unpack_pivots and scalar_name(LU_pivots) != "Int":
@@ -279,8 +279,6 @@ def ormqr(input: Any, input2: Any = None, input3: Any = None, left: bool = True,
         raise RuntimeError(f"{name}: other.shape[{side}] must be greater than or equal to tau.shape[-1]")
     if other.shape[side] != input.shape[-2]:
         raise RuntimeError(f"{name}: other.shape[{side}] must be equal to input.shape[-2]")
-    if tau.shape[-1] > input.shape[-1]:
-        raise RuntimeError(f"{name}: input.shape[-1] must be greater than or equal to tau.shape[-1]")
     if tau.shape[-1] != min(other.shape[side], input.shape[-1]):
         raise RuntimeError(f"{name}: tau.shape[-1] must be equal to min(other.shape[{side}], input.shape[-1])")
     return _apply_reflectors(input, tau, other, transpose, not left) if other.size else other
@@ -306,10 +304,14 @@ def geqrf(input: Any) -> tuple[Any, Any]:
 # SVD --------------------------------------------------------------------------------------------------------------------------
 
 
-def _gaps(x: Any) -> Any:
-    """``1 / (x_j - x_i)``, 0 where they are equal."""
+def _gaps(x: Any, sums: Any = None) -> Any:
+    """``1 / (x_j - x_i)``, 0 on the diagonal and where they are equal; ``sums`` multiplies the difference."""
     gap = x[..., None, :] - x[..., :, None]
-    return jnp.where(gap == 0, jnp.zeros((), x.dtype), 1 / jnp.where(gap == 0, jnp.ones((), x.dtype), gap))
+    zero = (gap == 0) | jnp.eye(x.shape[-1], dtype=bool)
+    if sums is not None:
+        # x_j**2 - x_i**2 as a product: a fused multiply-add would leave rounding where the squares are equal.
+        gap = gap * sums
+    return jnp.where(zero, jnp.zeros((), x.dtype), 1 / jnp.where(zero, jnp.ones((), x.dtype), gap))
 
 
 @cache
@@ -329,7 +331,7 @@ def _svd(full: bool) -> Any:
         v = mH(vh)
         dp = mH(u) @ da @ v
         row, column = s[..., None, :].astype(a.dtype), s[..., :, None].astype(a.dtype)
-        f = _gaps(jnp.square(s)).astype(a.dtype)
+        f = _gaps(s, s[..., None, :] + s[..., :, None]).astype(a.dtype)
         safe = jnp.where(row == 0, jnp.ones((), a.dtype), row)
         du = f * (dp * row + column * mH(dp))
         dv = f * (column * dp + mH(dp) * row)
@@ -424,12 +426,12 @@ def _eigh_of(lower: bool) -> Any:
         vectors, values = lax.linalg.eigh(x if lower else mH(x), symmetrize_input=False)
         return values, vectors
 
-    # One triangle is read, but the rule uses the whole tangent, as torch's does: its gradient fills both.
+    # One triangle is read, but the gradient is that of the symmetric part, as torch's.
     @eigh.defjvp
     def _rule(primals: Any, tangents: Any) -> Any:
         (x,), (dx,) = primals, tangents
         w, v = eigh(x)
-        inner = mH(v) @ dx @ v
+        inner = mH(v) @ ((dx + mH(dx)) / 2) @ v
         return (w, v), (jnp.diagonal(inner, axis1=-2, axis2=-1).real, v @ (_gaps(w).astype(inner.dtype) * inner))
 
     return eigh
