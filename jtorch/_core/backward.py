@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from jtorch._engine.call import T, call_of
+from jtorch._engine.sparse import SparseMet
 from jtorch._engine.state import ANOMALY, GRAD, state
 from jtorch._engine.trace import record_multi
 from jtorch._engine.values import Value
 from jtorch._engine.vjp import recomputing_plan
 from jtorch._registry import lookup
 
-from . import cutting
+from . import cutting, sparse
 from .node import AccumulateGrad, Node, OpNode
 from .tensor import Tensor, new_tensor
 from .views import aval_of, read
@@ -28,7 +29,10 @@ def _add(a: Value, b: Value) -> Value:
     global _ADD
     if _ADD is None:
         _ADD = call_of(lookup("internal.accumulate"), (T, T))
-    return record_multi(_ADD, (a, b))[0]
+    try:
+        return record_multi(_ADD, (a, b))[0]
+    except SparseMet:
+        return sparse.add_gradients(a, b)
 
 
 def ones(a: Any) -> Value:
@@ -43,20 +47,28 @@ def ones(a: Any) -> Value:
     return found
 
 
-def dependencies(roots: Sequence[Any]) -> dict[Any, int]:
-    """How many edges lead to each node that the roots reach."""
-    count: dict[Any, int] = {}
+def _reachable(roots: Sequence[Any]) -> tuple[list[Any], dict[Any, int]]:
+    """The nodes that the roots reach, newest first (an order in which each comes after all that lead to it), and how many edges lead to each leaf."""
+    order: list[Any] = []
+    left: dict[Any, int] = {}
     stack = list(dict.fromkeys(roots))
-    seen = set(map(id, stack))
+    seen = set(stack)
     while stack:
-        edges = stack.pop().edges
-        for i in range(0, len(edges), 2):
-            node = edges[i]
-            count[node] = count.get(node, 0) + 1
-            if id(node) not in seen:
-                seen.add(id(node))
-                stack.append(node)
-    return count
+        node = stack.pop()
+        if node.__class__ is AccumulateGrad:
+            continue
+        order.append(node)
+        for target in node.edges[::2]:
+            if target.__class__ is AccumulateGrad:
+                left[target] = left.get(target, 0) + 1
+            elif target not in seen:
+                seen.add(target)
+                stack.append(target)
+    order.sort(key=_SEQ, reverse=True)
+    return order, left
+
+
+_SEQ = attrgetter("seq")
 
 
 def _relevant(roots: Sequence[Any], targets: set[Any]) -> set[Any]:
@@ -79,17 +91,20 @@ def _relevant(roots: Sequence[Any], targets: set[Any]) -> set[Any]:
 
 
 class _Pass:
-    """One run. Gradients are values, or tensors when their own graph is wanted."""
+    """One run. Gradients are values, or tensors when their own graph is wanted.
+
+    ``buffers``: what has arrived at each node: the gradient of its first output alone, or a dict by output number.
+    """
 
     def __init__(self, retain: bool, create: bool) -> None:
         self.retain, self.create = retain, create
-        self.buffers: dict[Any, dict[int, Any]] = {}
+        self.buffers: dict[Any, Any] = {}
 
     def add(self, a: Any, b: Any) -> Any:
         if self.create:
             from jtorch._namespace import torch
 
-            return torch.add(a, b)
+            return torch.add(a, b) if a.layout is b.layout or not a.is_sparse else torch.add(b, a)
         return _add(a, b)
 
     def wrap(self, g: Any) -> Tensor:
@@ -101,8 +116,13 @@ class _Pass:
     def deliver(self, node: Any, nr: int, g: Any) -> None:
         buffer = self.buffers.get(node)
         if buffer is None:
-            buffer = self.buffers[node] = {}
-        buffer[nr] = g if nr not in buffer else self.add(buffer[nr], g)
+            self.buffers[node] = g if nr == 0 else {nr: g}
+        elif buffer.__class__ is dict:
+            buffer[nr] = g if nr not in buffer else self.add(buffer[nr], g)
+        elif nr == 0:
+            self.buffers[node] = self.add(buffer, g)
+        else:
+            self.buffers[node] = {0: buffer, nr: g}
 
 
 def run_backward(
@@ -110,52 +130,70 @@ def run_backward(
 ) -> list[Any]:
     """Send ``grads`` into ``roots``. With ``inputs``: collect what arrives at those (node, output number) and, if ``accumulate``, into their leaves only."""
     run = _Pass(retain, create)
-    first = [r[0] for r in roots]
-    count = dependencies(first)
+    order, left = _reachable([r[0] for r in roots])
     wanted: dict[Any, dict[int, Any]] = {}
     allowed: set[Any] | None = None
     if inputs is not None:
         for node, nr in inputs:
             wanted.setdefault(node, {})[nr] = None
-        allowed = _relevant(first, set(wanted))
+        allowed = _relevant([r[0] for r in roots], set(wanted))
     for (node, nr), g in zip(roots, grads, strict=True):
         run.deliver(node, nr, g)
-    ready: list[tuple[int, int, Any]] = []
-    queued = set()
-    for node in first:
-        if count.get(node, 0) == 0 and id(node) not in queued:
-            queued.add(id(node))
-            heapq.heappush(ready, (-node.seq, id(node), node))
     previous = state.mode
     state.mode = (previous | GRAD) if create else (previous & ~GRAD)
-    try:
-        while ready:
-            node = heapq.heappop(ready)[2]
-            buffer = run.buffers.pop(node, None)
-            if node.__class__ is AccumulateGrad:
-                if buffer is not None and (allowed is None or node in wanted):
-                    g = _tensor_hooks(run, node, buffer, wanted)
-                    if accumulate:
-                        _accumulate(node, g, run)
-                continue
-            if buffer is not None and (allowed is None or node in allowed):
-                if node.hooks is not None or node in wanted:
-                    _before(run, node, buffer, wanted)
-                only_wanted = allowed is not None and not any(e in allowed for e in node.edges[::2])
-                results: Any = () if only_wanted else _run(run, node, buffer, previous)
+    plain = state.mode == 0 and not create and inputs is None
+    buffers = run.buffers
+
+    def arrived(leaf: AccumulateGrad) -> None:
+        """All that flows to a leaf is there."""
+        g = buffers.pop(leaf, None)
+        if g is None:
+            return
+        if plain and leaf.hooks is None:
+            t = leaf.ref()
+            if t is not None and t._grad is None:
+                t._grad = new_tensor(g)
             else:
-                results = ()
+                _accumulate(leaf, g, run)
+        elif allowed is None or leaf in wanted:
+            g = _tensor_hooks(run, leaf, {0: g}, wanted)
+            if accumulate:
+                _accumulate(leaf, g, run)
+
+    try:
+        for node, _ in roots:
+            if node.__class__ is AccumulateGrad and node not in left:
+                arrived(node)
+        for node in order:
+            buffer = buffers.pop(node, None)
+            results: Any = ()
+            if buffer is not None and (allowed is None or node in allowed):
+                if plain and node.hooks is None and buffer.__class__ is Value and isinstance(node, OpNode) and node.entry.out is not None:
+                    results = node.pull(buffer)
+                    if not retain:
+                        node.release()
+                else:
+                    if buffer.__class__ is not dict:
+                        buffer = {0: buffer}
+                    if node.hooks is not None or node in wanted:
+                        _before(run, node, buffer, wanted)
+                    if allowed is None or any(e in allowed for e in node.edges[::2]):
+                        results = _run(run, node, buffer, previous)
             edges = node.edges
             for i in range(0, len(edges), 2):
                 target = edges[i]
                 if results:
                     g = results[i >> 1]
                     if g is not None and (allowed is None or target in allowed):
-                        run.deliver(target, edges[i + 1], g)
-                left = count[target] - 1
-                count[target] = left
-                if left == 0:
-                    heapq.heappush(ready, (-target.seq, id(target), target))
+                        if edges[i + 1] == 0 and target not in buffers:
+                            buffers[target] = g
+                        else:
+                            run.deliver(target, edges[i + 1], g)
+                if target.__class__ is AccumulateGrad:
+                    count = left[target] - 1
+                    left[target] = count
+                    if count == 0:
+                        arrived(target)
     finally:
         state.mode = previous
     if inputs is None:
@@ -168,7 +206,11 @@ def _run(run: _Pass, node: Any, buffer: dict[int, Any], mode: int) -> Any:
     try:
         if isinstance(node, OpNode):
             cts = [buffer.get(i) for i in range(len(node.entry.outs))] if len(node.entry.outs) > 1 else [buffer[0]]
-            results: Any = _apply_with_graph(node, cts) if run.create else node.apply(cts)
+            try:
+                results: Any = _apply_with_graph(node, cts) if run.create else node.apply(cts)
+            except SparseMet:  # a dense operator between a sparse gradient and its leaf
+                cts = [sparse.dense_gradient(c) for c in cts]
+                results = _apply_with_graph(node, cts) if run.create else node.apply(cts)
             if not run.retain:
                 node.release()
         else:

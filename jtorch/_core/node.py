@@ -9,7 +9,8 @@ from collections import OrderedDict
 from typing import Any
 
 from jtorch._engine.entry import Entry
-from jtorch._engine.trace import record_multi
+from jtorch._engine.state import state
+from jtorch._engine.trace import SCALAR, add_input, record, record_multi
 from jtorch._engine.values import Value
 from jtorch._engine.vjp import Plan
 
@@ -147,6 +148,50 @@ class OpNode(Node):
             for i in range(0, len(v), 2):
                 if v[i].version != v[i + 1]:
                     raise RuntimeError(_modified(self, v[i], v[i + 1]))  # noqa: B904
+
+    def pull(self, ct: Value) -> list[Value]:
+        """As :meth:`apply`, for a node of one output: written straight down for ordinary passes."""
+        if self.saved.__class__ is not tuple:
+            self.check((ct,))
+        v = self.versions
+        for i in range(0, len(v), 2):
+            if v[i].version != v[i + 1]:
+                raise RuntimeError(_modified(self, v[i], v[i + 1]))
+        plan = self.plan
+        entry = plan.direct
+        tr = state.trace
+        if entry is None or ct.aval is not self.entry.out or entry.device is not tr.device:
+            entry, outs = record(plan.backward((True,)), [*self.saved, ct])
+            if ct.aval is self.entry.out and not entry.moves:
+                plan.direct = entry
+            return outs
+        refs: list[Any] = [entry]
+        known = tr.input_pos
+        for x in (*self.saved, ct):
+            if x.__class__ is not Value:
+                refs.append(SCALAR - len(tr.scalars))
+                tr.scalars.append(x)
+            elif x.trace is tr:
+                refs.append(x.pos)
+            else:
+                pos = known.get(id(x))
+                if pos is None:
+                    pos = add_input(tr, x)
+                    if pos is None or state.trace is not tr:
+                        return record(plan.backward((True,)), [*self.saved, ct])[1]
+                refs.append(pos)
+        outputs = tr.outputs
+        outs = []
+        for a in entry.outs:
+            out = Value()
+            out.aval = a
+            out.array = None
+            out.trace = tr
+            out.pos = len(outputs)
+            outputs.append(out)
+            outs.append(out)
+        tr.nodes.append(tuple(refs))
+        return outs
 
     def apply(self, cts: list[Value | None]) -> list[Value]:
         """Gradients of the inputs that need one, from those of the outputs."""

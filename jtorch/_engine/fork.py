@@ -36,6 +36,7 @@ def _in_child() -> None:
     global _child
     _child = True
     State.host = State.host_only = True
+    state.host = state.host_only = True  # an attribute of this thread would hide the class's
     for pending in (state.trace, *state.traces.values()):
         pending.host = True
 

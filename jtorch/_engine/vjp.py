@@ -29,7 +29,7 @@ class Plan:
     cotangents that are there) to the gradients of the chosen inputs.
     """
 
-    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple")
+    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "direct")
     saved_in: tuple[int, ...]
     saved_out: tuple[int, ...]
     forward: Call | None
@@ -41,6 +41,10 @@ class Plan:
     _pull: Any
     _backward: dict[Any, Call]
     _name: str
+    direct: Any  # the backward's entry when it is given the one output's cotangent, or None as long as it was not recorded
+
+    def __init__(self) -> None:
+        self.direct = None
 
     def backward(self, given: tuple[bool, ...]) -> Call:
         found = self._backward.get(given)
