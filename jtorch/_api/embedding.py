@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jtorch._api.sparse_embedding import sparse_bag_rows, sparse_rows
 from jtorch._core.attach import function_for
 from jtorch._core.compose import compose
 from jtorch._core.tensor import Tensor
@@ -44,6 +45,8 @@ def embedding(
     at = _row(padding_idx, weight, "Padding_idx")
     if max_norm is not None:
         _renorm_rows(weight, input, max_norm, norm_type)
+    if sparse and weight.requires_grad:  # type: ignore[attr-defined]
+        return sparse_rows(weight, input, at, scale_grad_by_freq)
     return torch.embedding(weight, input, -1 if at is None else at, scale_grad_by_freq, sparse)  # type: ignore[no-any-return]
 
 
@@ -95,24 +98,26 @@ def embedding_bag(
     if max_norm is not None:
         _renorm_rows(weight, input, max_norm, norm_type)
     at = _row(padding_idx, weight, "padding_idx")
+    if sparse and weight.requires_grad:  # type: ignore[attr-defined]
+        rows, input, at = sparse_bag_rows(weight, input, at, scale_grad_by_freq)
+        return _bag(rows, input, offsets, False, kinds[mode], False, per_sample_weights, include_last_offset, at)  # type: ignore[no-any-return]
     return _bag(weight, input, offsets, scale_grad_by_freq, kinds[mode], sparse, per_sample_weights, include_last_offset, at)  # type: ignore[no-any-return]
 
 
 @compose("nn.functional")
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """int64 zeros with a one at each element's class, in a new last dim. Looks at the values (to check them, and to count the classes)."""
+    """int64 zeros with a one at each element's class, in a new last dim. Without ``num_classes`` it looks at the values, to count the classes."""
     if tensor.dtype is not torch.int64:
         raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.")
     if tensor.numel() == 0:
         if num_classes <= 0:
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
         return _one_hot(tensor, num_classes)  # type: ignore[no-any-return]
-    if int(tensor.min()) < 0:
-        raise RuntimeError("Class values must be non-negative.")
-    largest = int(tensor.max())
     if num_classes == -1:
-        num_classes = largest + 1
-    elif num_classes <= largest:
+        if int(tensor.min()) < 0:
+            raise RuntimeError("Class values must be non-negative.")
+        num_classes = int(tensor.max()) + 1
+    elif num_classes < 1:
         raise RuntimeError("Class values must be smaller than num_classes.")
     return _one_hot(tensor, num_classes)  # type: ignore[no-any-return]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._engine import executor as _executor  # noqa: F401
+from jtorch._engine import guards
 from jtorch._engine.call import Call
 from jtorch._engine.entry import Entry, make_entry
 from jtorch._engine.state import GRAD, state
@@ -31,7 +32,7 @@ _T, _TT, _TF, _FT = (True,), (True, True), (True, False), (False, True)
 class _NoEntry:
     """What is known of a call that was never made: nothing, so the general way is taken."""
 
-    simple_on = None
+    simple_on = guarded_on = None
 
 
 _NO_ENTRY: Any = _NoEntry()
@@ -272,7 +273,9 @@ def calln(call: Call, args: Any) -> Any:
     entry = call.entries.get(tuple([v.aval if v.__class__ is Value else v.__class__ for v in vals]), _NO_ENTRY)
     tr = state.trace
     if entry.simple_on is not tr.device:
-        return apply(call, args)
+        if entry.guarded_on is not tr.device:
+            return apply(call, args)
+        guards.watch(entry, vals)
     plan = None
     if mode and entry.differentiable[0]:
         mask = tuple([a.__class__ not in _NUMBERS and a._edge is not None for a in args])
@@ -373,6 +376,8 @@ def apply_multi(call: Call, args: Any) -> Any:
     plan = None
     if mode & GRAD:
         mask = tuple([isinstance(a, Tensor) and a._edge is not None and v.aval.dtype.category >= 2 for a, v in zip(args, vals, strict=True)])
+    if entry.guard is not None:
+        guards.watch(entry, vals)
         if True in mask and True in entry.differentiable:
             plan = plan_of(entry, mask)
     if plan is None or plan.forward is None:

@@ -13,7 +13,7 @@ from jtorch._registry import lookup
 
 from .bind import number_of
 from .create import from_array, tensor
-from .dispatch import apply_multi
+from .dispatch import apply_multi, calln
 from .inplace import assign, check_writable
 from .overrides import has_override, override
 from .storage import numpy_of
@@ -184,26 +184,10 @@ def getitem(self: Tensor, index: Any) -> Any:
     return t
 
 
-def _check_range(t: Tensor, indices: list[Any]) -> None:
-    """IndexError for positions outside, where the indices are still on the host (looking at others would stop the trace)."""
-    shape = aval_of(t).shape
-    for d, i in enumerate(indices):
-        if i is None:
-            continue
-        v = i._s.value if i._view is None and i._s.host is None else None
-        a = v.array if v is not None else (i._s.host if i._view is None else None)
-        if isinstance(a, np.ndarray) and a.size:
-            low, high = int(a.min()), int(a.max())
-            if low < -shape[d] or high >= shape[d]:
-                bad = low if low < -shape[d] else high
-                raise IndexError(f"index {bad} is out of bounds for dimension {d} with size {shape[d]}")
-
-
 def _gather(t: Tensor, indices: list[Any]) -> Tensor:
-    _check_range(t, indices)
     op = lookup("internal.index")
     key = (T, tensor_list([i is not None for i in indices]))
-    out: Tensor = apply_multi(call_of(op, key), (t, *[i for i in indices if i is not None]))
+    out: Tensor = calln(call_of(op, key), (t, *[i for i in indices if i is not None]))
     return out
 
 
@@ -229,7 +213,6 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
         t.copy_(new)  # type: ignore[attr-defined]
         return
     check_writable(t)
-    _check_range(t, advanced)
     from .convert import cast, to_device
 
     new = to_device(cast(new, a.dtype), a.device)

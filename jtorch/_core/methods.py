@@ -24,7 +24,7 @@ from .inplace import assign, check_writable
 from .handles import RemovableHandle
 from .node import AccumulateGrad, hooks_of
 from .overrides import _DEFAULT, DisableTorchFunctionSubclass, has_override, override
-from .storage import data_ptr, host_view, numpy_of, share_with_host
+from .storage import data_ptr, host_view, looked_at, numpy_of, share_with_host
 from .tensor import PLAIN, Tensor, alias_of, meta_of
 from .viewing import take_view
 from .views import aval_of, is_contiguous, layout, read, strides_of
@@ -62,7 +62,7 @@ def device(self: Tensor) -> _device.device:
 
 @_property
 def layout_(self: Tensor) -> Any:
-    return _types.CONSTANTS["strided"]
+    return aval_of(self).layout
 
 
 Tensor.layout = Tensor.layout_  # type: ignore[attr-defined]
@@ -432,7 +432,7 @@ def item(self: Tensor) -> Any:
         raise RuntimeError("the value of this tensor is not known while jax traces the function: .item(), bool() and print need a value")
     if v.aval.device.type == "meta":
         raise RuntimeError("Tensor.item() cannot be called on meta tensors")
-    found = np.asarray(array).reshape(-1)[0]
+    found = looked_at(array).reshape(-1)[0]
     return found.item() if found.dtype.kind in "biufc" and found.dtype.itemsize != 2 or found.dtype.kind in "iub" else _half(found)
 
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from jtorch import _device
+from jtorch._engine import guards
 from jtorch._engine.trace import flush, force
 from jtorch._engine.values import Value, aval, jax_device, value_of
 
@@ -60,7 +61,7 @@ def share_with_host(s: Storage) -> np.ndarray:
             raise TypeError(
                 f"can't convert {v.aval.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
             )
-        array = np.array(force(v))
+        array = np.array(looked_at(force(v)))
         if s.strides is not None:
             array = _with_strides(array, s.strides)
         s.host = array
@@ -134,7 +135,15 @@ def numpy_of(v: Value) -> np.ndarray:
     """The elements as a numpy array that must not be written."""
     if v.aval.device.type == "meta":
         raise NotImplementedError("Cannot copy out of meta tensor; no data!")
-    return np.asarray(force(v))
+    return looked_at(force(v))
+
+
+def looked_at(array: Any) -> np.ndarray:
+    """An array's elements, once they are there; raises what the guards have found by then."""
+    found = np.asarray(array)
+    if guards.pending:
+        guards.look()
+    return found
 
 
 def fresh(array: Any) -> Value:

@@ -16,7 +16,7 @@ from jax import lax
 from jtorch import _dtypes
 from jtorch._registry import Op
 
-__all__ = ["Call", "T", "slot", "tensor_list", "value", "call_of"]
+__all__ = ["Call", "T", "slot", "tensor_list", "value", "call_of", "arguments"]
 
 # Descriptors of a parameter: where its value comes from when the function runs.
 T = ("T",)
@@ -41,7 +41,7 @@ def value(v: Any) -> tuple[Any, ...]:
 class Call:
     """``apply(*arrays)``: the pure function. ``entries`` caches what is known of it by input avals (see ``entry.py``)."""
 
-    __slots__ = ("op", "key", "apply", "name", "entries", "residuals", "elementwise", "grad_name", "fields")
+    __slots__ = ("op", "key", "apply", "name", "entries", "residuals", "elementwise", "grad_name", "fields", "guard")
 
     def __init__(self, op: Any, key: Any, apply: Callable[..., Any], name: str, **options: Any) -> None:
         self.op, self.key, self.apply, self.name = op, key, apply, name
@@ -50,6 +50,7 @@ class Call:
         self.elementwise: bool = options.get("elementwise", False)
         self.grad_name: str = options.get("grad_name", name)
         self.fields: tuple[str, ...] = options.get("fields", ())
+        self.guard: Any = None if op is None else op.guard
 
     def __repr__(self) -> str:
         shown = ", ".join(str(d[-1]) if d[0] == "V" else d[0] for d in self.key) if isinstance(self.key, tuple) else ""
@@ -67,6 +68,20 @@ def call_of(op: Op, key: tuple[Any, ...]) -> Call:
     return found
 
 
+def arguments(key: tuple[Any, ...], arrays: Sequence[Any]) -> list[Any]:
+    """What an operator's function is given: the arrays where the descriptors say so, between its structure."""
+    rest = iter(arrays)
+    args: list[Any] = []
+    for d in key:
+        if d[0] == "T" or d[0] == "S":
+            args.append(next(rest))
+        elif d[0] == "L":
+            args.append([next(rest) if there else None for there in d[1]])
+        else:
+            args.append(d[2])
+    return args
+
+
 def _application(op: Op, key: tuple[Any, ...]) -> Callable[..., Any]:
     fn, promote = op.fn, op.promote
     names = [p.name for p in op.fn_params]
@@ -74,15 +89,7 @@ def _application(op: Op, key: tuple[Any, ...]) -> Callable[..., Any]:
     broadcasts = op.elementwise and sum(key[i][0] == "T" for i in taking_part) > 1
 
     def apply(*arrays: Any) -> Any:
-        rest = iter(arrays)
-        args: list[Any] = []
-        for d in key:
-            if d[0] == "T" or d[0] == "S":
-                args.append(next(rest))
-            elif d[0] == "L":
-                args.append([next(rest) if there else None for there in d[1]])
-            else:
-                args.append(d[2])
+        args = arguments(key, arrays)
         if promote is not None:
             _promote(args, key, taking_part, promote)
             if broadcasts:

@@ -24,7 +24,7 @@ _NUMBERS = {
 class Entry:
     """``inputs`` are avals, or Python's number classes for runtime scalars. ``outs`` are avals; ``out`` is the only one, or None."""
 
-    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "differentiable", "simple_on", "layouts")
+    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "differentiable", "simple_on", "guarded_on", "layouts", "guard")
 
     def __init__(self, call: Call, inputs: tuple[Any, ...], outs: tuple[Aval, ...], single: bool, device: _device.device) -> None:
         self.call, self.inputs, self.outs, self.device = call, inputs, outs, device
@@ -35,8 +35,10 @@ class Entry:
         self._run: Any = None
         # Positions of 0-dim cpu inputs that join tensors of another device.
         self.moves = tuple(i for i, a in enumerate(inputs) if isinstance(a, Aval) and a.device is not device)
-        # Where dispatch takes its short way: one output, nothing to move. Else None.
-        self.simple_on = device if single and not self.moves else None
+        self.guard: Any = call.guard  # what the values must satisfy; guards.py replaces it by what it has made of it
+        # Where dispatch takes its short way: one output, nothing to move. Else None. What has a guard has a short way of its own.
+        simple = device if single and not self.moves else None
+        self.simple_on, self.guarded_on = (simple, None) if self.guard is None else (None, simple)
         self.layouts: dict[Any, Any] = {}  # strides of the result by those of the inputs
 
     def structs(self) -> list[jax.ShapeDtypeStruct]:

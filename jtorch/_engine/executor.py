@@ -7,6 +7,7 @@ segments (``segments.py``), and equal segments share one executable. Values nobo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from operator import itemgetter
 from sys import getrefcount
@@ -17,9 +18,10 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
-from . import log, trace
+from . import guards, log, trace
 from .bundle import Bundle, expanded
 from .entry import Entry
+from .guards import Checks, Found
 from .program import Program, program_for
 from .segments import cut
 from .state import state
@@ -64,9 +66,10 @@ class Recipe:
 class Plan:
     """Programs in order. ``steps``: (program, gather, inputs, outputs, scalar slots, dead after)."""
 
-    __slots__ = ("steps", "size")
+    __slots__ = ("steps", "size", "checks")
     steps: list[Any]
     size: int
+    checks: list[Any]  # (slot, what it is of) of what guards find
 
 
 _recipes: dict[Any, Recipe] = {}
@@ -82,15 +85,16 @@ def execute(tr: Trace, why: str) -> None:
         except NotOnHost:
             if state.host_only:
                 raise
+    checks = guards.taken(tr) if tr.guards else ()
     live, held = held_outputs(tr)
     stats.executions += 1
     log.trace(tr, why, len(live))
-    if not live:
+    if not live and not checks:
         return
     inputs = tr.inputs
     # Held by the list alone; and nobody but the value holds the array.
-    donated = [i for i, n in enumerate(map(getrefcount, inputs)) if n <= _LISTED and getrefcount(inputs[i].array) <= 2]
-    key = (tuple(tr.nodes), tuple(live), tuple(donated))
+    donated = [i for i, n in enumerate(map(getrefcount, inputs)) if n <= LISTED and getrefcount(inputs[i].array) <= 2]
+    key = (tuple(tr.nodes), tuple(live), tuple(donated), checks)
     recipe = _recipes.get(key)
     if recipe is None:
         recipe = _recipes[key] = Recipe()
@@ -99,10 +103,10 @@ def execute(tr: Trace, why: str) -> None:
     try:
         with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
             if (why in _HOT or recipe.seen > 1) and (len(tr.nodes) > _ALONE or tr.nodes[-1][0].__class__ is Bundle):
-                results = _run_compiled(tr, recipe, arrays, live, donated, why)
+                results, found = run_compiled(tr, recipe, checks, arrays, live, donated, why)
             else:
                 tr.nodes = expanded(tr.nodes)
-                results = _run_alone(tr, recipe, arrays, live)
+                results, found = _run_alone(tr, recipe, checks, arrays, live)
     except BaseException:
         # The trace is lost: what hung on it cannot be computed. Say so when it is asked for.
         for v in held:
@@ -114,18 +118,20 @@ def execute(tr: Trace, why: str) -> None:
     for v, array in zip(held, results, strict=True):
         v.array = array
         v.trace = None
+    if found:
+        guards.ran(found, why)
 
 
 trace.executor = execute
 
 # What getrefcount says of an object that one list holds and nobody else.
-_LISTED = list(map(getrefcount, [object()]))[0]
+LISTED = list(map(getrefcount, [object()]))[0]
 
 
 def held_outputs(tr: Trace) -> tuple[list[int], list[Any]]:
     """The outputs of a trace that somebody holds beside it: their positions, and the values."""
     outputs = tr.outputs
-    live = [i for i, n in enumerate(map(getrefcount, outputs)) if n > _LISTED]
+    live = [i for i, n in enumerate(map(getrefcount, outputs)) if n > LISTED]
     held = [outputs[i] for i in live]
     if None in held:
         live = [i for i, v in zip(live, held, strict=True) if v is not None]
@@ -133,7 +139,7 @@ def held_outputs(tr: Trace) -> tuple[list[int], list[Any]]:
     return live, held
 
 
-def _needed(nodes: list[tuple[Any, ...]], live: list[int]) -> list[int]:
+def _needed(nodes: list[tuple[Any, ...]], live: Sequence[int]) -> list[int]:
     """Indices of the nodes that the live outputs need, in order."""
     first: list[int] = []
     count = 0
@@ -155,10 +161,10 @@ def _needed(nodes: list[tuple[Any, ...]], live: list[int]) -> list[int]:
     return needed
 
 
-def _run_alone(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int]) -> list[Any]:
+def _run_alone(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: list[int]) -> tuple[list[Any], list[Found]]:
     nodes = tr.nodes
     if recipe.needed is None:
-        recipe.needed = _needed(nodes, live)
+        recipe.needed = _needed(nodes, _wanted(live, checks))
     needed = set(recipe.needed) if len(recipe.needed) < len(nodes) else None
     scalars = recipe.scalars = tr.scalars
     vals: list[Any] = []
@@ -172,7 +178,16 @@ def _run_alone(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int]) ->
             vals.append(out)
         else:
             vals.extend(out)
-    return [vals[i] for i in live]
+    found = []
+    if checks:
+        indices = [vals[p] if p >= 0 else arrays[-1 - p] for p, _, _ in checks]
+        entry, every = guards.node_for([what for _, what, _ in checks])
+        found.append((entry.run(*indices), every))
+    return [vals[i] for i in live], found
+
+
+def _wanted(live: Sequence[int], checks: Checks) -> Sequence[int]:
+    return [*live, *[p for p, _, _ in checks if p >= 0]] if checks else live
 
 
 def _array_of(number: Any) -> Any:
@@ -180,7 +195,10 @@ def _array_of(number: Any) -> Any:
     return np.asarray(number)
 
 
-def _run_compiled(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int], donated: list[int], why: str) -> list[Any]:
+def run_compiled(
+    tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str
+) -> tuple[list[Any], list[Found]]:
+    """Run a trace by its recipe's plan, which is made if there is none or numbers that were constants in it have changed. ``arrays`` is used up."""
     scalars = tr.scalars
     plan = recipe.plan
     if plan is None:
@@ -199,7 +217,7 @@ def _run_compiled(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int],
             plan = None
         recipe.scalars = list(scalars)
     if plan is None:
-        plan = recipe.plan = _make_plan(tr, recipe, live, donated, why)
+        plan = recipe.plan = _make_plan(tr, recipe, checks, live, donated, why)
     vals: list[Any] = arrays
     vals.extend([None] * (plan.size - len(arrays)))
     del arrays
@@ -215,7 +233,7 @@ def _run_compiled(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int],
         for i, r in zip(outs, results, strict=True):
             vals[i] = r
     n_in = len(tr.inputs)
-    return [vals[n_in + i] for i in live]
+    return [vals[n_in + i] for i in live], [(vals[slot], every) for slot, every in plan.checks]
 
 
 def _changed(now: list[Any], before: list[Any]) -> set[int]:
@@ -241,7 +259,7 @@ def _always_dynamic(nodes: list[tuple[Any, ...]]) -> set[int]:
     return found
 
 
-def _make_plan(tr: Trace, recipe: Recipe, live: list[int], donated: list[int], why: str) -> Plan:
+def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], donated: list[int], why: str) -> Plan:
     """Cut the trace into segments and find (or compile) the program of each."""
     nodes = tr.nodes
     n_in = len(tr.inputs)
@@ -250,7 +268,7 @@ def _make_plan(tr: Trace, recipe: Recipe, live: list[int], donated: list[int], w
     for k, node in enumerate(nodes):
         first.append(len(owner))
         owner.extend([k] * len(node[0].outs))
-    needed = _needed(nodes, live)
+    needed = _needed(nodes, _wanted(live, checks))
     place = {k: i for i, k in enumerate(needed)}
     tokens = [id(nodes[k][0]) for k in needed]
     reads = [[place[owner[p]] for p in nodes[k][1:] if p >= 0] for k in needed]
@@ -267,18 +285,27 @@ def _make_plan(tr: Trace, recipe: Recipe, live: list[int], donated: list[int], w
         for p in nodes[k][1:]:
             if p > SCALAR:
                 last_read[n_in + p if p >= 0 else -1 - p] = segment_of[k]
+    # An index is checked in the segment that uses it: its program has one more output, however many there are.
+    checked: dict[int, list[tuple[int, Any]]] = {}
+    for p, what, user in checks:
+        s = segment_of.get(owner[user]) if user < len(owner) else None
+        if s is None:  # what it was for is not computed
+            s = segment_of[owner[p]] if p >= 0 else 0
+        slot = n_in + p if p >= 0 else -1 - p
+        checked.setdefault(s, []).append((slot, what))
+        last_read[slot] = max(s, last_read.get(slot, s))
     live_slots = {n_in + i for i in live}
     gone = set(donated)
 
     plan = Plan()
-    plan.size = n_in + len(owner)
+    plan.size, plan.checks = n_in + len(owner), []
     steps = []
     fresh: list[Program] = []
     # Compiled ahead, several at a time, if all inputs are on one device; a sharded program is compiled when it runs.
     here = SingleDeviceSharding(jax_device(tr.device)) if all(len(v.array.devices()) == 1 for v in tr.inputs) else None
     for s in range(len(bounds) - 1):
         part = needed[bounds[s] : bounds[s + 1]]
-        if not part:
+        if not part and s not in checked:
             continue
         inside: dict[int, int] = {}  # slot -> number inside the program
         ins: list[int] = []
@@ -286,6 +313,16 @@ def _make_plan(tr: Trace, recipe: Recipe, live: list[int], donated: list[int], w
         groups: dict[type, dict[int, int]] = {}
         body: list[tuple[Any, ...]] = []
         made: list[int] = []
+
+        def ref(slot: int, inside: Any = inside, ins: Any = ins, in_number: Any = in_number) -> int:
+            if slot in inside:
+                return inside[slot]  # type: ignore[no-any-return]
+            j = in_number.get(slot)
+            if j is None:
+                j = in_number[slot] = len(ins)
+                ins.append(slot)
+            return -1 - j  # type: ignore[no-any-return]
+
         for k in part:
             entry: Entry = nodes[k][0]
             refs: list[Any] = []
@@ -299,15 +336,7 @@ def _make_plan(tr: Trace, recipe: Recipe, live: list[int], donated: list[int], w
                     else:
                         refs.append(("c", tr.scalars[i].__class__, tr.scalars[i]))
                     continue
-                slot = n_in + p if p >= 0 else -1 - p
-                if slot in inside:
-                    refs.append(inside[slot])
-                else:
-                    j = in_number.get(slot)
-                    if j is None:
-                        j = in_number[slot] = len(ins)
-                        ins.append(slot)
-                    refs.append(-1 - j)
+                refs.append(ref(n_in + p if p >= 0 else -1 - p))
             body.append((entry, *refs))
             for q in range(len(entry.outs)):
                 slot = n_in + first[k] + q
@@ -315,7 +344,15 @@ def _make_plan(tr: Trace, recipe: Recipe, live: list[int], donated: list[int], w
                 made.append(slot)
         outs = [slot for slot in made if slot in live_slots or last_read.get(slot, -1) > s]
         dead = [slot for slot in ins if last_read.get(slot) == s and slot not in live_slots and (slot >= n_in or slot in gone)]
-        key = Program.key(body, [inside[slot] for slot in outs], _donatable(ins, dead, outs, nodes, owner, first, tr, n_in))
+        spare = _donatable(ins, dead, outs, nodes, owner, first, tr, n_in)
+        if s in checked:
+            check, every = guards.node_for([what for _, what in checked[s]])
+            body.append((check, *[ref(slot) for slot, _ in checked[s]]))
+            inside[plan.size] = len(made)
+            outs.append(plan.size)
+            plan.checks.append((plan.size, every))
+            plan.size += 1
+        key = Program.key(body, [inside[slot] for slot in outs], spare)
         program, new = program_for(key, why)
         slots = tuple((kind, tuple(groups[kind])) for kind in groups) or None
         if new:

@@ -30,7 +30,7 @@ class Trace:
     ``outputs`` may hold None for a value that nobody ever held.
     """
 
-    __slots__ = ("nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "root", "host")
+    __slots__ = ("nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "root", "host", "guards")
 
     def __init__(self, device: _device.device) -> None:
         self.nodes: list[tuple[Any, ...]] = []
@@ -42,6 +42,7 @@ class Trace:
         self.input_bytes = 0
         self.backwards = 0  # backward passes that it holds
         self.root = 0  # id of the module whose call began it
+        self.guards: dict[Any, int] = {}  # (index that is to be in range, its bounds): first output of what uses it (guards.py)
         self.host = state.host and device is _device.CPU  # run by numpy instead of XLA (host.py)
 
 
@@ -87,6 +88,12 @@ def run_prefix(k: int, why: str) -> None:
     first.nodes, first.inputs, first.scalars = tr.nodes[:k], tr.inputs, tr.scalars
     first.outputs, rest.outputs = tr.outputs[:c], tr.outputs[c:]
     tr.outputs = []
+    for g, user in tr.guards.items():
+        if user < c:
+            first.guards[g] = user
+        else:
+            rest.guards[g] = user - c
+    tr.guards, g = {}, None
     for v in first.outputs:
         if v is not None:
             v.trace = first

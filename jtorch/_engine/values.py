@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jtorch import _device, _dtypes
+from jtorch import _device, _dtypes, _types
 
 __all__ = ["Aval", "Value", "aval", "value_of", "jax_device", "device_of"]
 
@@ -25,6 +25,7 @@ class Aval:
     dtype: _dtypes.dtype
     device: _device.device
     nbytes: int
+    layout = _types.CONSTANTS["strided"]
 
     def __repr__(self) -> str:
         return f"{self.dtype.name}{list(self.shape)}" + ("" if self.device is _device.CPU else f"@{self.device}")
@@ -50,13 +51,14 @@ def aval(shape: tuple[int, ...], dtype: _dtypes.dtype, device: _device.device) -
 
 
 class Value:
-    """``array`` is a numpy array (host), a jax.Array, a JAX tracer, or None while ``trace`` is pending."""
+    """``array`` is a numpy array (host), a jax.Array, a JAX tracer, or None while ``trace`` is pending. ``largest`` is there if guards.py has looked."""
 
-    __slots__ = ("aval", "array", "trace", "pos", "__weakref__")
+    __slots__ = ("aval", "array", "trace", "pos", "largest", "__weakref__")
     aval: Aval
     array: Any
     trace: Any
     pos: int
+    largest: int
 
 
 def value_of(array: Any, device: _device.device = _device.CPU) -> Value:

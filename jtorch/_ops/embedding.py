@@ -10,6 +10,7 @@ import numpy as np
 
 from jtorch._registry import op
 
+from . import _guards
 from ._lib import is_float
 from ._linalg_lib import scalar_name
 from .indexing import _MODE, add_at, narrow
@@ -43,12 +44,17 @@ def _counts(indices: Any, n: int) -> Any:
     return add_at(jnp.zeros(n, np.int32), jnp.ones((), np.int32), (indices.reshape(-1),))
 
 
-@op("embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False)", where="torch", out=False)
+@op(
+    "embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False)",
+    where="torch", out=False, guard=_guards.rows,
+)  # fmt: skip
 def embedding(weight: Any, indices: Any, padding_idx: int, scale_grad_by_freq: bool, sparse: bool) -> Any:
     """``weight[indices]``. The row ``padding_idx`` gets no gradient; with ``scale_grad_by_freq`` a row's gradient is divided by its uses."""
     if weight.ndim != 2:
         raise RuntimeError("'weight' must be 2-D")
     _check(indices, "embedding")
+    if indices.size and not weight.shape[0]:
+        raise RuntimeError("index_select(): self indexing axis dim should be positive")
     out = _rows(weight, indices)
     if not is_float(weight) and not jnp.iscomplexobj(weight):
         return out
@@ -72,6 +78,7 @@ def _segments(offsets: Any, n: int, bags: int) -> Any:
     "Tensor? per_sample_weights=None, bool include_last_offset=False, int? padding_idx=None)",
     where="internal",
     out=False,
+    guard=_guards.bag_rows,
 )
 def embedding_bag(
     weight: Any, indices: Any, offsets: Any, scale_grad_by_freq: bool, mode: int, sparse: bool, per_sample_weights: Any = None,
@@ -117,7 +124,7 @@ def _max_of_bags(rows: Any, bag: Any, skip: Any, bags: int) -> Any:
     return jnp.where(where < n, picked, jnp.zeros((), rows.dtype))
 
 
-@op("one_hot(Tensor input, int num_classes)", where="internal", out=False)
+@op("one_hot(Tensor input, int num_classes)", where="internal", out=False, guard=_guards.classes)
 def one_hot(input: Any, num_classes: int) -> Any:
     """int64 zeros with a one at each class in a new last dim."""
     classes = jax.lax.broadcasted_iota(input.dtype, (*input.shape, num_classes), input.ndim)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtorch import _dtypes
+from jtorch._ops import _guards
 from jtorch._ops._lib import dtype_of
 from jtorch._ops._pointwise import is_half, refuse
 from jtorch._registry import op
@@ -127,14 +128,14 @@ def _check_search(sequence: Any, values: Any, right: bool, side: str | None, sor
 _OPTIONS = "*, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None)"
 
 
-@op("searchsorted(Tensor sorted_sequence, Tensor input, " + _OPTIONS, where="torch")
+@op("searchsorted(Tensor sorted_sequence, Tensor input, " + _OPTIONS, where="torch", guard=_guards.sorters)
 def searchsorted(sorted_sequence: Any, input: Any, out_int32: bool, right: bool, side: str | None, sorter: Any) -> Any:
     """Where each value would be inserted to keep the innermost dim sorted: before equal ones, or after with ``right``."""
     right = _check_search(sorted_sequence, input, right, side, sorter)
     return _find(sorted_sequence, input, out_int32, right, sorter)
 
 
-@op("searchsorted(Tensor sorted_sequence, Scalar self, " + _OPTIONS, where="torch")
+@op("searchsorted(Tensor sorted_sequence, Scalar self, " + _OPTIONS, where="torch", guard=_guards.sorters)
 def searchsorted_number(sorted_sequence: Any, self: Any, out_int32: bool, right: bool, side: str | None, sorter: Any) -> Any:
     """Where a number would be inserted."""
     value = _as_array(self)

@@ -1,7 +1,7 @@
 """Reading and writing by integer index: gather, scatter, index_*, take, put, embedding's row lookup.
 
-Indices are taken to be in range, as XLA has no errors on values: reads clamp and writes drop what is out of range. ``_engine`` may check the values of
-host indices first; ``INDEX_CHECKS`` says what to check and how torch words it.
+The functions take indices to be in range, as XLA has no errors on values: reads clamp and writes drop what is out of range. That they are is what
+each operator's guard says, and the engine checks (``_engine/guards.py``).
 """
 
 from __future__ import annotations
@@ -16,27 +16,11 @@ import numpy as np
 
 from jtorch._registry import op
 
+from . import _guards
 from ._lib import dim_of, num
 from ._linalg_lib import broadcast_shape, scalar_name, times
 
 _MODE = "promise_in_bounds"
-
-# operator -> (name of the index parameter, exception, its text); {index}, {dim}, {size}. A leading "-": negative indices wrap.
-INDEX_CHECKS: dict[str, tuple[str, type[Exception], str]] = {
-    "gather": ("index", RuntimeError, "index {index} is out of bounds for dimension {dim} with size {size}"),
-    "scatter": ("index", RuntimeError, "index {index} is out of bounds for dimension {dim} with size {size}"),
-    "scatter_add": ("index", RuntimeError, "index {index} is out of bounds for dimension {dim} with size {size}"),
-    "scatter_reduce": ("index", RuntimeError, "index {index} is out of bounds for dimension {dim} with size {size}"),
-    "index_select": ("index", IndexError, "index out of range in self"),
-    "index_add": ("index", IndexError, "index out of range in self"),
-    "index_copy": ("index", IndexError, "index_copy_(): index {index} is out of bounds for dimension {dim} with size {size}"),
-    "index_fill": ("-index", IndexError, "index {index} is out of bounds for dimension {dim} with size {size}"),
-    "index": ("-indices", IndexError, "index {index} is out of bounds for dimension {dim} with size {size}"),
-    "index_put": ("-indices", IndexError, "index {index} is out of bounds for dimension {dim} with size {size}"),
-    "take": ("-index", IndexError, "out of range: tried to access index {index} on a tensor of {size} elements."),
-    "put": ("-index", IndexError, "out of range: tried to access index {index} on a tensor of {size} elements."),
-    "embedding": ("indices", IndexError, "index out of range in self"),
-}
 
 
 def narrow(index: Any, *sizes: int) -> Any:
@@ -113,13 +97,15 @@ def _row_index(index: Any, name: str, kinds: tuple[str, ...]) -> None:
         raise IndexError(f"{name}: Index is supposed to be a vector")
 
 
-@op("index_select(Tensor input, int dim, Tensor index)")
+@op("index_select(Tensor input, int dim, Tensor index)", apart=True, guard=_guards.selected)
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """The slices of ``input`` along ``dim`` that the index vector names. Indices in range, not negative."""
     dim = dim_of(dim, input.ndim)
     _row_index(index, "index_select()", ("Int", "Long"))
     if input.ndim == 0:
         return input
+    if index.size and not input.shape[dim]:
+        raise RuntimeError("index_select(): self indexing axis dim should be positive")
     return jnp.take(input, narrow(_as_1d(index), input.shape[dim]), dim, mode="clip" if input.shape[dim] else "fill")
 
 
@@ -127,7 +113,7 @@ def _at_dim(dim: int, ndim: int, index: Any) -> tuple[Any, ...]:
     return tuple(index if d == dim else None for d in range(ndim))
 
 
-@op("index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1)", inplace=True)
+@op("index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1)", inplace=True, guard=_guards.added)
 def index_add(input: Any, dim: int, index: Any, source: Any, alpha: Any) -> Any:
     """``input`` with ``alpha * source``'s slices added at the indices along ``dim``; the same index may come more than once."""
     dim = dim_of(dim, input.ndim)
@@ -153,7 +139,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, alpha: Any) -> Any:
     return add_at(x, s, _at_dim(dim, x.ndim, narrow(_as_1d(index), x.shape[dim]))).reshape(input.shape)
 
 
-@op("index_copy(Tensor input, int dim, Tensor index, Tensor source)", inplace=True)
+@op("index_copy(Tensor input, int dim, Tensor index, Tensor source)", inplace=True, guard=_guards.copied)
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """``input`` with ``source``'s slices written at the indices along ``dim``."""
     dim = dim_of(dim, input.ndim)
@@ -188,7 +174,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
 
 @op(
     "index_fill(Tensor input, int dim, Tensor index, Tensor|Scalar value)",
-    inplace=True, out=False,
+    inplace=True, out=False, guard=_guards.filled,
 )  # fmt: skip
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """``input`` with one value in all slices that the index vector names along ``dim``; negative indices wrap."""
@@ -235,7 +221,7 @@ def take_along(input: Any, index: Any, dim: int) -> Any:
     return jnp.take_along_axis(input, narrow(index, input.shape[dim]), dim, mode=_MODE)
 
 
-@op("gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False)")
+@op("gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False)", out="exact", apart=True, guard=_guards.elements)
 def gather(input: Any, dim: int, index: Any, sparse_grad: bool) -> Any:
     """``out[i][j] = input[index[i][j]][j]`` for dim 0, and so on. ``index`` has input's number of dims and no negative entries."""
     dim = dim_of(dim, input.ndim)
@@ -255,8 +241,8 @@ def gather(input: Any, dim: int, index: Any, sparse_grad: bool) -> Any:
 
 @op("take_along(Tensor input, Tensor index, int dim)", where="internal", grad_name="GatherBackward0")
 def take_along_wrapped(input: Any, index: Any, dim: int) -> Any:
-    """``gather`` whose negative indices count from the end."""
-    return take_along(input, wrap(index, input.shape[dim]), dim)
+    """``gather`` whose indices are taken modulo the size: torch's ``take_along_dim`` knows none that is out of range."""
+    return take_along(input, jnp.remainder(narrow(index, input.shape[dim]), max(input.shape[dim], 1)), dim)
 
 
 def _scatter_shapes(input: Any, dim: int, index: Any, src: Any) -> None:
@@ -296,7 +282,7 @@ def scatter_parts(input: Any, dim: int, index: Any, src: Any, name: str) -> tupl
     return x, _element_index(i, dim, x.shape), s
 
 
-@op("scatter(Tensor input, int dim, Tensor index, Tensor src)", inplace=True)
+@op("scatter(Tensor input, int dim, Tensor index, Tensor src)", inplace=True, guard=_guards.elements)
 def scatter(input: Any, dim: int, index: Any, src: Any) -> Any:
     """``input`` with ``input[index[i][j]][j] = src[i][j]`` for dim 0, and so on."""
     parts = scatter_parts(input, dim, index, src, "scatter")
@@ -306,7 +292,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any) -> Any:
     return overwrite(x, s, at).reshape(input.shape)
 
 
-@op("scatter(Tensor input, int dim, Tensor index, Scalar value)", inplace=True, grad_name="ScatterBackward1")
+@op("scatter(Tensor input, int dim, Tensor index, Scalar value)", inplace=True, grad_name="ScatterBackward1", guard=_guards.elements)
 def scatter_value(input: Any, dim: int, index: Any, value: Any) -> Any:
     """As above with one value everywhere."""
     parts = scatter_parts(input, dim, index, None, "scatter")
@@ -317,7 +303,7 @@ def scatter_value(input: Any, dim: int, index: Any, value: Any) -> Any:
     return jnp.where(hit, num(value, x), x).reshape(input.shape)
 
 
-@op("scatter(Tensor input, int dim, Tensor index, Tensor src, *, str reduce)", inplace=True, grad_name="NotImplemented")
+@op("scatter(Tensor input, int dim, Tensor index, Tensor src, *, str reduce)", inplace=True, grad_name="NotImplemented", guard=_guards.elements)
 def scatter_with(input: Any, dim: int, index: Any, src: Any, reduce: str) -> Any:
     """``reduce``: ``"add"`` or ``"multiply"`` into what is there."""
     _check_reduce(reduce)
@@ -328,7 +314,7 @@ def scatter_with(input: Any, dim: int, index: Any, src: Any, reduce: str) -> Any
     return _reduce_at(x, at, s, reduce).reshape(input.shape)
 
 
-@op("scatter(Tensor input, int dim, Tensor index, Scalar value, *, str reduce)", inplace=True, grad_name="NotImplemented")
+@op("scatter(Tensor input, int dim, Tensor index, Scalar value, *, str reduce)", inplace=True, grad_name="NotImplemented", guard=_guards.elements)
 def scatter_value_with(input: Any, dim: int, index: Any, value: Any, reduce: str) -> Any:
     """As above with one value everywhere."""
     _check_reduce(reduce)
@@ -348,7 +334,7 @@ def _reduce_at(x: Any, at: tuple[Any, ...], s: Any, reduce: str) -> Any:
     return add_at(x, s, at) if reduce == "add" else x.at[at].multiply(s, mode=_MODE, wrap_negative_indices=False)
 
 
-@op("scatter_add(Tensor input, int dim, Tensor index, Tensor src)", inplace=True)
+@op("scatter_add(Tensor input, int dim, Tensor index, Tensor src)", inplace=True, guard=_guards.elements)
 def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
     """``input`` with ``src`` added at the indices along ``dim``; an index may come more than once."""
     parts = scatter_parts(input, dim, index, src, "scatter_add")
@@ -361,7 +347,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
 # Flat positions and lists of indices ------------------------------------------------------------------------------------------
 
 
-@op("take(Tensor input, Tensor index)")
+@op("take(Tensor input, Tensor index)", apart=True, guard=_guards.positions)
 def take(input: Any, index: Any) -> Any:
     """Elements of the flattened input; the result has index' shape. Negative positions wrap."""
     if scalar_name(index) != "Long":
@@ -373,7 +359,7 @@ def take(input: Any, index: Any) -> Any:
     return input.reshape(-1).at[wrap(index, input.size)].get(mode=_MODE, wrap_negative_indices=False)
 
 
-@op("put(Tensor input, Tensor index, Tensor source, bool accumulate=False)", inplace=True, out=False)
+@op("put(Tensor input, Tensor index, Tensor source, bool accumulate=False)", inplace=True, out=False, guard=_guards.positions)
 def put(input: Any, index: Any, source: Any, accumulate: bool) -> Any:
     """``input`` with ``source`` written (or added) at positions of the flattened tensor."""
     if scalar_name(index) != "Long":
@@ -415,7 +401,7 @@ def _list_of(input: Any, indices: Any) -> list[Any]:
     return [None if i is None else wrap(i, n) for i, n in zip(indices, input.shape)]  # noqa: B905 - input may have more dims
 
 
-@op("index(Tensor input, Tensor?[] indices)", where="internal", out=False)
+@op("index(Tensor input, Tensor?[] indices)", where="internal", out=False, guard=_guards.listed)
 def index(input: Any, indices: Any) -> Any:
     """Advanced indexing: one integer tensor (or None, for the whole dim) per leading dim, broadcast together; negative indices wrap."""
     wrapped = _list_of(input, indices)
@@ -423,7 +409,7 @@ def index(input: Any, indices: Any) -> Any:
     return input.at[at].get(mode=_MODE, wrap_negative_indices=False)
 
 
-@op("index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False)", where="internal", inplace=True, out=False)
+@op("index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False)", where="internal", inplace=True, out=False, guard=_guards.listed)
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool) -> Any:
     """``input`` with ``values`` (broadcast) written, or added, where advanced indexing reads."""
     if input.dtype != values.dtype:

@@ -11,6 +11,7 @@ from jax import lax
 
 from jtorch._registry import op
 
+from . import _guards
 from ._lib import accumulate_in, dtype_of, num
 from ._nn import MEAN, NONE, back, const, expand_together, floats_only, reduced, shape_text
 
@@ -115,7 +116,7 @@ def _check_same_type(input: Any, weight: Any) -> None:
         raise RuntimeError(f"expected scalar type {dtype_of(input).legacy} but found {dtype_of(weight).legacy}")
 
 
-@op("nll_loss(Tensor input, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100)", where="_nn")
+@op("nll_loss(Tensor input, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100)", where="_nn", guard=_guards.targets)
 def nll_loss(input, target, weight, reduction, ignore_index):
     """``-input[i, target[i]] * weight[target[i]]`` over (N, C) or (C,); the mean divides by the weights' sum."""
     if input.ndim == 0 or input.ndim > 2:
@@ -144,6 +145,7 @@ def nll_loss(input, target, weight, reduction, ignore_index):
     "nll_loss2d(Tensor input, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100)",
     where="_nn",
     grad_name="NllLoss2DBackward0",
+    guard=_guards.targets,
 )
 def nll_loss2d(input, target, weight, reduction, ignore_index):
     """:func:`nll_loss` over (N, C, d1, ...) with targets (N, d1, ...)."""
@@ -215,7 +217,7 @@ def soft_margin_loss(input, target, reduction):
     return back(reduced(jnp.log1p(jnp.exp(-back(target, x) * x)), reduction), input)
 
 
-@op("multilabel_margin_loss(Tensor input, Tensor target, int reduction=1)", where="_nn")
+@op("multilabel_margin_loss(Tensor input, Tensor target, int reduction=1)", where="_nn", guard=_guards.margin_targets)
 def multilabel_margin_loss(input, target, reduction):
     """Hinge between every listed class and every other: targets list classes and end at the first -1."""
     if input.ndim > 2 or (input.ndim and input.shape[-1] == 0):
@@ -241,7 +243,8 @@ def multilabel_margin_loss(input, target, reduction):
 
 
 @op(
-    "multi_margin_loss(Tensor input, Tensor target, Number p=1, Scalar margin=1, Tensor? weight=None, int reduction=1)", where="_nn"
+    "multi_margin_loss(Tensor input, Tensor target, Number p=1, Scalar margin=1, Tensor? weight=None, int reduction=1)",
+    where="_nn", guard=_guards.margin_target,
 )  # fmt: skip
 def multi_margin_loss(input, target, p, margin, weight, reduction):
     """``sum_j max(0, margin - input[target] + input[j]) ** p / C`` over the other classes."""

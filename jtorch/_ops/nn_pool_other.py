@@ -12,6 +12,7 @@ from jax import lax
 
 from jtorch._registry import op
 
+from . import _guards
 from ._lib import dtype_of
 from ._nn import floats_only, shape_text
 from .nn_pool_avg import adaptive_bounds
@@ -185,7 +186,7 @@ def _unpool(n: int, input: Any, indices: Any, output_size: Any) -> Any:
     return out.reshape(*lead, *output_size)
 
 
-@op("max_unpool2d(Tensor input, Tensor indices, int[2] output_size)", where="_nn", grad_name="MaxUnpool2DBackward0")
+@op("max_unpool2d(Tensor input, Tensor indices, int[2] output_size)", where="_nn", grad_name="MaxUnpool2DBackward0", guard=_guards.planes)
 def max_unpool2d(input, indices, output_size):
     """Zeros of the given size with ``input`` at ``indices`` of the flattened plane."""
     return _unpool(2, input, indices, output_size)
@@ -193,7 +194,7 @@ def max_unpool2d(input, indices, output_size):
 
 @op(
     "max_unpool3d(Tensor input, Tensor indices, int[3] output_size, int[3] stride, int[3] padding)",
-    where="_nn", grad_name="MaxUnpool3DBackward0",
+    where="_nn", grad_name="MaxUnpool3DBackward0", guard=_guards.planes,
 )  # fmt: skip
 def max_unpool3d(input, indices, output_size, stride, padding):
     """Zeros of the given size with ``input`` at ``indices`` of the flattened volume."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from jtorch._registry import op
 
+from . import _guards
 from ._lib import dim_of, is_float, is_inexact
 from ._linalg_lib import scalar_name
 from .indexing import _MODE, _as_1d, add_at, narrow, scatter_parts
@@ -113,7 +114,7 @@ def _reduce(x: Any, at: tuple[Any, ...], values: Any, reduce: str, include_self:
     return _combiner(present, reduce)(start, values, *[i for i in at if i is not None]).astype(dtype)
 
 
-@op("scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True)", inplace=True)
+@op("scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True)", inplace=True, guard=_guards.elements)
 def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool) -> Any:
     """``src`` reduced by ``"sum" "prod" "mean" "amax" "amin"`` into ``input`` at the indices along ``dim``."""
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
@@ -125,7 +126,7 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, incl
     return _reduce(x, at, s, reduce, include_self).reshape(input.shape)
 
 
-@op("index_reduce(Tensor input, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True)", inplace=True)
+@op("index_reduce(Tensor input, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True)", inplace=True, guard=_guards.reduced)
 def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, include_self: bool) -> Any:
     """``source``'s slices reduced by ``"prod" "mean" "amax" "amin"`` into ``input`` at the indices along ``dim``."""
     if reduce not in ("prod", "mean", "amax", "amin"):

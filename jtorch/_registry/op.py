@@ -12,9 +12,10 @@ values for structure, positionally in the order of its own parameters (which are
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from .guard import Range
 from .signature import Signature, parse
 
 __all__ = ["Op", "op", "OPS", "lookup"]
@@ -29,7 +30,7 @@ class Op:
 
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
-        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars",
+        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard",
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], signatures: tuple[str, ...], **options: Any) -> None:
@@ -52,6 +53,8 @@ class Op:
         self.view: bool = options.pop("view", False)
         self.strides: Callable[..., Any] | None = options.pop("strides", None)
         self.runtime_scalars: bool = options.pop("runtime_scalars", False)
+        self.apart: bool = options.pop("apart", False)
+        self.guard: Callable[..., Sequence[Range]] | None = options.pop("guard", None)
         if options:
             raise TypeError(f"{self.name}: unknown options {sorted(options)}")
         self.fields = self.signatures[0].fields
@@ -93,6 +96,9 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
                 keeps jax.vjp's residuals as hidden outputs: scans, decompositions, expensive transcendental functions).
     host:       a numpy function with the same parameters, used when all inputs are still host arrays (data loading).
     runtime_scalars: the scalars are expected to change from call to call (an optimizer's step count): never constants.
+    guard:      the ranges that values must be in (``guard.py``), as a function of the same parameters. It sees shapes and structure alone, once
+                for each; the values are checked where they are on the host, and by a node of the trace where they are not.
+    apart:      ``out=`` must share no memory with the inputs (elementwise operators may write into the very tensor that they read).
     data_dependent: the result's shape depends on values: the inputs are computed first and the function, given numpy
                 arrays, returns numpy arrays; never recorded, never differentiated.
     """
