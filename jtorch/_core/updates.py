@@ -13,6 +13,7 @@ import numpy as np
 
 from jtorch import _config, _device
 from jtorch._engine.bundle import Bundle, bundle_of
+from jtorch._engine.direct import run_bundle
 from jtorch._engine.call import T, call_of, slot, tensor_list, value
 from jtorch._engine.state import state
 from jtorch._engine.trace import SCALAR, add_input, are_arrays, force, record_multi
@@ -20,7 +21,7 @@ from jtorch._engine.values import Value
 from jtorch._registry import lookup
 
 from .dispatch import apply_multi
-from .tensor import Tensor, new_tensor
+from .tensor import Storage, Tensor, new_tensor
 from .views import aval_of, read, read_view, write
 
 __all__ = ["Update", "prepare", "update", "update_rows", "call", "number", "put_number", "add_number"]
@@ -137,6 +138,8 @@ def update_rows(u: Update, rows: list[tuple[Tensor, ...]], targets: list[tuple[T
     bundle = None
     if u.plain and len(rows) > 1 and not _config.EAGER:
         bundle = bundle_of(u.call, tuple([v.aval for v in vals]), u.classes, len(rows))
+    if bundle is not None and _at_once(u, bundle, vals, rows[0], targets):
+        return
     refs = _inputs_of(tr, vals, bundle) if bundle is not None and bundle.device is tr.device else None
     if bundle is None or refs is None:
         for row, row_targets in zip(rows, targets, strict=True):
@@ -159,6 +162,32 @@ def update_rows(u: Update, rows: list[tuple[Tensor, ...]], targets: list[tuple[T
                 s.version += 1
             else:
                 write(t, v)
+
+
+def _at_once(u: Update, bundle: Bundle, vals: list[Value], first: tuple[Tensor, ...], targets: list[tuple[Tensor | None, ...]]) -> bool:
+    """Run the update now, if all that it reads is there and each result replaces one of its own tensors. Whether it was done."""
+    places = tuple([next((i for i, x in enumerate(first) if x is t), -1) for t in targets[0]])
+    width = bundle.width
+    storages: list[Any] = [t._s if t is not None and t._view is None else None for row in targets for t in row]
+    if -1 in places or not bundle.replaces(places) or set(map(type, storages)) != _ORDINARY:
+        return False
+    replaced = [i + p for i in range(0, len(vals), width) for p in places]
+    done = run_bundle(bundle, vals, list(u.rest), replaced)
+    if done is None:
+        return False
+    results, gone = done
+    for i, s, array in zip(replaced, storages, results, strict=True):
+        if i in gone:  # nobody else holds the value: it becomes the new one
+            vals[i].array = array
+        else:
+            v = Value()
+            v.aval, v.array, v.trace, v.pos = vals[i].aval, array, None, -1
+            s.value = v
+        s.version += 1
+    return True
+
+
+_ORDINARY = {Storage}
 
 
 def _inputs_of(tr: Any, vals: list[Value], bundle: Bundle) -> Any:

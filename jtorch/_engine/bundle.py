@@ -17,7 +17,7 @@ __all__ = ["Bundle", "bundle_of", "expanded"]
 class Bundle:
     """Entries of one call. A node of it has ``width`` inputs for each entry, then the scalars that all share; ``outs`` are those of all entries in order."""
 
-    __slots__ = ("call", "parts", "outs", "out", "width", "device", "nbytes")
+    __slots__ = ("call", "parts", "outs", "out", "width", "device", "nbytes", "_fits")
 
     def __init__(self, call: Call, parts: tuple[Entry, ...], width: int) -> None:
         self.call, self.parts, self.width = call, parts, width
@@ -25,6 +25,16 @@ class Bundle:
         self.out = None
         self.device = parts[0].device
         self.nbytes = sum(a.nbytes for p in parts for a in p.inputs[:width])
+        self._fits: dict[tuple[int, ...], bool] = {}
+
+    def replaces(self, places: tuple[int, ...]) -> bool:
+        """Whether the i-th output of each entry is like its input number ``places[i]``."""
+        found = self._fits.get(places)
+        if found is None:
+            found = self._fits[places] = all(
+                len(p.outs) == len(places) and all(o is p.inputs[i] for o, i in zip(p.outs, places, strict=True)) for p in self.parts
+            )
+        return found
 
 
 _bundles: dict[Any, Bundle | None] = {}

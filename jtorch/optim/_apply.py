@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from jtorch._core import cutting
+from jtorch._core.tensor import PLAIN
 from jtorch._core.updates import add_number, call, number, prepare, put_number, update, update_rows
 from jtorch._namespace import torch
 from jtorch._registry import lookup
@@ -61,6 +62,20 @@ def step_done() -> None:
 def zeros_like(p: Any) -> Any:
     """A state buffer like ``p``."""
     return torch.zeros_like(p, memory_format=torch.preserve_format)
+
+
+def drop_gradients(params: list[Any]) -> None:
+    """``p.grad = None`` for each."""
+    for p in params:
+        if p.__class__ in PLAIN:
+            p._grad = None
+        else:
+            p.grad = None
+
+
+def gradients(params: list[Any]) -> list[Any]:
+    """``p.grad`` of each."""
+    return [p._grad if p.__class__ in PLAIN and p._grad is not None else p.grad for p in params]
 
 
 class Updates:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from jtorch._namespace import torch
+from jtorch.optim import _apply
 from jtorch.optim.optimizer import Closure, Optimizer, _get_scalar_dtype, _use_grad_for_differentiable
 
 __all__ = ["PerParameterOptimizer", "check_lr", "check_betas", "check_steps", "decay_scalars", "there"]
@@ -55,12 +56,12 @@ class PerParameterOptimizer(Optimizer):
         """Parameters with gradients, the gradients, and the states."""
         params, grads, states = [], [], []
         all_states = self.state
-        for p in group["params"]:
-            grad = p.grad
+        check = self._sparse_error
+        for p, grad in zip(group["params"], _apply.gradients(group["params"]), strict=True):
             if grad is None:
                 continue
-            if grad.is_sparse and self._sparse_error:
-                raise RuntimeError(self._sparse_error)
+            if check and grad.is_sparse:
+                raise RuntimeError(check)
             state = all_states[p]
             if not state:
                 state.update(self._new_state(p, grad, group))

@@ -262,8 +262,7 @@ class Optimizer:
         with _apply.record_function(self._zero_grad_profile_name):
             for group in self.param_groups:
                 if set_to_none:
-                    for p in group["params"]:
-                        p.grad = None
+                    _apply.drop_gradients(group["params"])
                     continue
                 for p in group["params"]:
                     if p.grad is not None:

@@ -52,6 +52,9 @@ class Linear(Module):
 
     def forward(self, input: Any) -> Any:
         """The affine map over the last dimension."""
+        own = self.__dict__["_parameters"]  # a third of the time of two attributes
+        if "weight" in own and "bias" in own:
+            return F.linear(input, own["weight"], own["bias"])
         return F.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:

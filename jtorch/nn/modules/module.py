@@ -279,26 +279,28 @@ class Module(HooksMixin, StateMixin, TraverseMixin, ConvertMixin):
     # ---- the call
 
     def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
-        if not (
-            self._forward_hooks
-            or self._forward_pre_hooks
-            or self._backward_hooks
-            or self._backward_pre_hooks
+        return self._call_with_hooks(args, kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        own = self.__dict__  # looked up once: an attribute of a class with __getattr__ costs several times a dict's
+        if "_compiled_call_impl" in own:
+            compiled = own["_compiled_call_impl"]
+            if compiled is not None:
+                return compiled(*args, **kwargs)
+        if not state.mode & GRAD:
+            module_called(self)
+        if (
+            own["_forward_hooks"]
+            or own["_forward_pre_hooks"]
+            or own["_backward_hooks"]
+            or own["_backward_pre_hooks"]
             or _g_forward
             or _g_forward_pre
             or _g_backward
             or _g_backward_pre
         ):
-            return self.forward(*args, **kwargs)
-        return self._call_with_hooks(args, kwargs)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        compiled = self._compiled_call_impl
-        if compiled is not None:
-            return compiled(*args, **kwargs)
-        if not state.mode & GRAD:
-            module_called(self)
-        return self._call_impl(*args, **kwargs)
+            return self._call_with_hooks(args, kwargs)
+        return self.forward(*args, **kwargs)
 
     _wrapped_call_impl = __call__
 
