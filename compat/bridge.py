@@ -227,9 +227,14 @@ def tensor(t: torch.Tensor, grad: bool = True) -> Any:
     """A real torch tensor as a jtorch one: own memory, same strides (expanded and offset ones included), dtype and requires_grad."""
     j = jtorch()
     if t.layout != torch.strided:
-        if t.layout != torch.sparse_coo:
-            raise Missing(f"layout {t.layout}")
-        made = j.sparse_coo_tensor(tensor(t._indices(), False), tensor(t._values(), False), tuple(t.shape))
+        if t.layout == torch.sparse_coo:
+            parts = (tensor(t._indices(), False), tensor(t._values(), False))
+            made = j.sparse_coo_tensor(*parts, tuple(t.shape), is_coalesced=t.is_coalesced())
+        else:
+            by_row = t.layout in (torch.sparse_csr, torch.sparse_bsr)
+            indices = (t.crow_indices(), t.col_indices()) if by_row else (t.ccol_indices(), t.row_indices())
+            layout = getattr(j, str(t.layout).removeprefix("torch."))
+            made = j.sparse_compressed_tensor(*[tensor(i, False) for i in indices], tensor(t.values(), False), tuple(t.shape), layout=layout)
         return made.requires_grad_() if grad and t.requires_grad else made
     if t.dtype == torch.complex32:
         return tensor(t.detach().to(torch.complex64)).to(j.complex32).requires_grad_(grad and t.requires_grad)
@@ -262,7 +267,7 @@ def _from_array(a: np.ndarray) -> Any:
 def back(t: Any) -> np.ndarray:
     """A jtorch tensor as an array (bfloat16 and float8 widened to float32, which is exact)."""
     t = t.detach()
-    if getattr(t, "is_sparse", False):
+    if str(t.layout) != "torch.strided":
         t = t.to_dense()
     if str(t.dtype).removeprefix("torch.").startswith(("bfloat16", "float8")):
         t = t.to(jtorch().float32)

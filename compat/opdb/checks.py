@@ -153,9 +153,6 @@ class OpChecks:
                 record.skip("values", f"torch makes no samples of {dtype}: {first_line(e)}")
                 continue
             for i, sample in enumerate(samples):
-                if any(t.layout not in (torch.strided, torch.sparse_coo) for t in leaves((sample.input, sample.args, sample.kwargs))):
-                    record.skip("values", "compressed sparse layouts")
-                    continue
                 self.here = f"{str(dtype)[6:]} ({describe(sample)})"
                 self._guard("values", self._function, op.op, function, sample)
                 if i < self.options.variants:

@@ -87,7 +87,7 @@ def describe(sample: Any) -> str:
     def show(v: Any) -> str:
         if isinstance(v, torch.Tensor):
             shape = "x".join(map(str, v.shape)) or "0-dim"
-            extra = "" if v.is_contiguous() else f" strides {tuple(v.stride())}"
+            extra = f" {v.layout}" if v.layout is not torch.strided else "" if v.is_contiguous() else f" strides {tuple(v.stride())}"
             values = f"={v.tolist()}" if v.layout is torch.strided and v.numel() <= 4 and not v.is_meta else ""
             return f"<{str(v.dtype)[6:]} {shape}{extra}{' grad' if v.requires_grad else ''}{values}>"
         if isinstance(v, (list, tuple)):

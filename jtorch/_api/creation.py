@@ -16,6 +16,7 @@ from jtorch._core.create import from_array, full_value, place, require_grad
 from jtorch._core.storage import contiguous_strides
 from jtorch._core.tensor import Tensor, new_tensor
 from jtorch._core.views import aval_of, is_contiguous, strides_of
+from jtorch._engine.sparse import SparseAval
 from jtorch._namespace import torch
 
 
@@ -69,6 +70,8 @@ def _factory(name: str, number: Any) -> None:
            requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None, names: Any = None) -> Tensor:  # fmt: skip
         if out is not None and dtype is None:
             dtype = aval_of(out).dtype
+        if layout is not None and layout.name != "strided":
+            return _sparse(name, _size(args, size, name), number, layout, _kind(dtype), place(device), requires_grad)
         return _into(out, make(_size(args, size, name), number, dtype, device, requires_grad, memory_format))
 
     @compose("torch", name=f"{name}_like")
@@ -87,12 +90,25 @@ def full_like_impl(input: Tensor, number: Any, dtype: Any, device: Any, requires
     if not isinstance(input, Tensor):
         raise TypeError(f"full_like(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
     a = aval_of(input)
+    if a.__class__ is SparseAval:
+        return _sparse("fill_", a.shape, number, a.layout, dtype or a.dtype, a.device if device is None else place(device), requires_grad, input)
     t = make(a.shape, number, dtype or a.dtype, a.device if device is None else device, requires_grad, memory_format)
     if memory_format is None or memory_format.name == "preserve_format":
         strides = strides_of(input)
         if not is_contiguous(a.shape, strides):
             with_strides(t, _dense_like(a.shape, strides))
     return t
+
+
+def _sparse(name: str, shape: Any, number: Any, layout: Any, dtype: Any, device: Any, requires_grad: bool, like: Any = None) -> Tensor:
+    """Nothing specified in a sparse layout: zeros. Other numbers have no sparse form."""
+    from jtorch._api.sparse_convert import empty
+    from jtorch._core.sparse import could_not_run, value_of
+
+    t = empty(shape, layout.name, dtype, device, None if like is None else value_of(like))
+    if number:
+        raise could_not_run("fill_", (t,))
+    return require_grad(t) if requires_grad else t
 
 
 def _dense_like(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:

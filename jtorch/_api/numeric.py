@@ -41,6 +41,9 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e
 
 
 def _norm(input: Tensor, p: Any, dim: Any, keepdim: bool, dtype: Any) -> Tensor:
+    if input.is_sparse and not dim and not keepdim:  # type: ignore[attr-defined]
+        input = input.coalesce().values()  # type: ignore[attr-defined]
+        dim, p = None, 2 if p in ("fro", None) else p
     if isinstance(dim, int):
         dim = (dim,)
     if p in ("fro", None):

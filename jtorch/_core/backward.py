@@ -105,7 +105,7 @@ class _Pass:
             from jtorch._namespace import torch
 
             return torch.add(a, b) if a.layout is b.layout or not a.is_sparse else torch.add(b, a)
-        return _add(a, b)
+        return _add(b, a)  # of sparse gradients the newer one comes first
 
     def wrap(self, g: Any) -> Tensor:
         return g if isinstance(g, Tensor) else new_tensor(g)

@@ -6,10 +6,12 @@ from typing import Any
 
 from jtorch import _device, _dtypes
 from jtorch._engine.call import T, call_of, value
+from jtorch._engine.sparse import SparseAval
 from jtorch._engine.trace import record_multi
 from jtorch._engine.values import canonical
 from jtorch._registry import lookup
 
+from . import sparse
 from .dispatch import apply_multi, edge_of
 from .node import Node, next_seq
 from .storage import contiguous_strides, put_on
@@ -71,6 +73,8 @@ def to_device(t: Tensor, where: Any) -> Tensor:
     where = canonical(_device.device(where))
     if aval_of(t).device is where:
         return t
+    if aval_of(t).__class__ is SparseAval:
+        return sparse.map_parts(t, lambda part: to_device(part, where))
     out = new_tensor(put_on(read(t), where), t._s.strides if t._view is None else None)
     to_device_node(t, out)
     return out

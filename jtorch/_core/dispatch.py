@@ -12,12 +12,13 @@ from jtorch._engine import executor as _executor  # noqa: F401
 from jtorch._engine import guards
 from jtorch._engine.call import Call
 from jtorch._engine.entry import Entry, make_entry
+from jtorch._engine.sparse import SparseValue
 from jtorch._engine.state import GRAD, state
 from jtorch._engine.trace import SCALAR, add_input, key_of, moved, record
 from jtorch._engine.values import Value
 from jtorch._engine.vjp import Plan, plan_of
 
-from . import cutting
+from . import cutting, sparse
 from .node import AccumulateGrad, OpNode, next_seq, node_class
 from .tensor import Storage, Tensor, new_tensor
 from .views import read, read_view
@@ -367,6 +368,8 @@ def apply_multi(call: Call, args: Any) -> Any:
     key = key_of(vals)
     entry = call.entries.get(key)
     if entry is None:
+        if SparseValue in [v.__class__ for v in vals]:
+            return sparse.divert(call, args)
         entry = make_entry(call, key)
     if entry.moves:
         args = list(args)

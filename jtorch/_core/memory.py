@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jtorch import _device, _dtypes
+from jtorch._engine.sparse import SparseAval
 from jtorch._engine.values import value_of
 
 from .storage import contiguous_strides, data_ptr, share_with_host
@@ -166,10 +167,17 @@ def tensor_on(s: Storage, kind: _dtypes.dtype, offset: int, size: Any, stride: A
 
 
 def untyped_storage(self: Tensor) -> UntypedStorage:
+    _has_storage(self)
     return UntypedStorage(self._s)
 
 
+def _has_storage(t: Tensor) -> None:
+    if aval_of(t).__class__ is SparseAval:
+        raise NotImplementedError("Cannot access storage of SparseTensorImpl")
+
+
 def storage(self: Tensor) -> TypedStorage:
+    _has_storage(self)
     return TypedStorage(UntypedStorage(self._s), aval_of(self).dtype)
 
 

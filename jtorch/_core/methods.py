@@ -11,11 +11,13 @@ import numpy as np
 
 from jtorch import _device, _dtypes, _types
 from jtorch._engine.call import T, call_of, value
+from jtorch._engine.sparse import SparseAval
 from jtorch._engine.state import GRAD, state
 from jtorch._engine.trace import force
 from jtorch._registry import lookup
 
 from . import backward as _backward
+from . import sparse
 from .bind import _all_ints
 from .convert import cast, format_strides, resize, to, with_strides
 from .create import require_grad
@@ -123,7 +125,7 @@ def element_size(self: Tensor) -> int:
 
 @_method
 def stride(self: Tensor, dim: int | None = None) -> Any:
-    s = strides_of(self)
+    s = strides_of(self) if aval_of(self).__class__ is not SparseAval else sparse.strides(self)
     if dim is None:
         return s
     n = max(len(s), 1)
@@ -139,6 +141,8 @@ def storage_offset(self: Tensor) -> int:
 
 @_method
 def is_contiguous_(self: Tensor, memory_format: Any = None) -> bool:
+    if aval_of(self).__class__ is SparseAval:
+        return sparse.is_contiguous(self)
     sh, st, _ = layout(self)
     if memory_format is None or memory_format.name in ("contiguous_format", "preserve_format"):
         return is_contiguous(sh, st)
@@ -155,6 +159,8 @@ del Tensor.is_contiguous_  # type: ignore[attr-defined]
 
 @_method
 def data_ptr_(self: Tensor) -> int:
+    if aval_of(self).__class__ is SparseAval:
+        raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage")
     n = numel(self)
     return data_ptr(self._s) + layout(self)[2] * aval_of(self).dtype.itemsize if n else 0
 
@@ -181,8 +187,10 @@ for _name, _test in {
 
 for _kind in ("cuda", "xla", "mps", "meta", "cpu", "xpu", "ipu", "hpu", "mtia", "maia", "vulkan"):
     setattr(Tensor, f"is_{_kind}", property(lambda self, k=_kind: aval_of(self).device.type == k))
-for _flag in ("is_sparse", "is_sparse_csr", "is_quantized", "is_mkldnn", "is_nested"):
+for _flag in ("is_quantized", "is_mkldnn", "is_nested"):
     setattr(Tensor, _flag, property(lambda self: False))
+for _flag, _named in (("is_sparse", "sparse_coo"), ("is_sparse_csr", "sparse_csr")):
+    setattr(Tensor, _flag, property(lambda self, _wanted=_types.CONSTANTS[_named]: aval_of(self).layout is _wanted))
 
 
 @_method
@@ -442,6 +450,8 @@ def _half(x: Any) -> Any:
 
 @_method
 def tolist(self: Tensor) -> Any:
+    if aval_of(self).__class__ is SparseAval:
+        raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage")
     a = numpy_of(read(self))
     if a.dtype.kind not in "biufc":
         a = a.astype(np.float32)
@@ -460,6 +470,8 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if a.dtype.np.kind not in "biufc":
         raise TypeError(f"Got unsupported ScalarType {a.dtype.legacy}")
+    if a.__class__ is SparseAval:
+        raise TypeError(f"can't convert {sparse.SHORT[a.layout.name]} layout tensor to numpy. Use Tensor.to_dense() first.")
     memory = share_with_host(self._s)
     if self._view is None:
         return memory
@@ -677,7 +689,8 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs:
     """The legacy type name ("torch.FloatTensor"), or this tensor in another type."""
     if dtype is None:
         a = aval_of(self)
-        return f"torch.{'cuda.' if a.device.type == 'cuda' else ''}{a.dtype.legacy}Tensor"
+        kind = f"{'cuda.' if a.device.type == 'cuda' else ''}{'' if a.__class__ is not SparseAval else 'sparse' + sparse.SUFFIX[a.layout.name] + '.'}"
+        return f"torch.{kind}{a.dtype.legacy}Tensor"
     if isinstance(dtype, str):
         name = dtype.rpartition(".")[2].removesuffix("Tensor")
         for kind in _dtypes.ALL.values():
@@ -800,6 +813,8 @@ def reshape(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return override(Tensor.reshape, (input, *args), kwargs)  # type: ignore[no-any-return,attr-defined]
     from jtorch._ops.views import infer_size, view_strides
 
+    if aval_of(input).__class__ is SparseAval:
+        raise RuntimeError("reshape is not implemented for sparse tensors")
     size = infer_size(_sizes(args, kwargs, "reshape"), numel(input), aval_of(input).shape)
     sh, st, _ = layout(input)
     if view_strides(sh, st, size) is not None:

@@ -6,7 +6,9 @@ from typing import Any
 
 from jtorch import _device, _dtypes
 
-from . import printing
+from jtorch._engine.sparse import SparseAval
+
+from . import printing, sparse
 from .dispatch import edge_of
 from .node import AccumulateGrad
 from .storage import numpy_of
@@ -23,6 +25,8 @@ def show(t: Tensor) -> str:
     a = aval_of(t)
     edge: Any = edge_of(t) if t._edge is not None else None
     grad_fn = None if edge is None or edge.__class__ is AccumulateGrad else edge.name()
+    if a.__class__ is SparseAval:
+        return _show_sparse(t, a, None if grad_fn == "torch::autograd::AccumulateGrad" else grad_fn, edge is not None and grad_fn is None)
     v = read(t) if a.device.type != "meta" else None
     if v is not None and v.trace is None and isinstance(v.array, jax.core.Tracer):
         return f"tensor(<traced by jax>, shape={list(a.shape)}, dtype={a.dtype})"
@@ -35,4 +39,20 @@ def show(t: Tensor) -> str:
         _dtypes.default,
         shape=a.shape,
         class_name="tensor" if t.__class__.__name__ in ("Tensor", "Parameter", "Buffer") else t.__class__.__name__,
+    )
+
+
+def _show_sparse(t: Tensor, a: Any, grad_fn: str | None, requires_grad: bool) -> str:
+    v: Any = read(t)
+    names = sparse.PART_NAMES[a.layout.name]
+    return printing.sparse_repr(
+        [(name, numpy_of(read(part))) for name, part in zip(names, v.parts, strict=True)],
+        a.shape,
+        sparse.nnz(v),
+        a.dtype,
+        None if a.device is _device.CPU else str(a.device),
+        grad_fn,
+        requires_grad,
+        _dtypes.default,
+        layout=str(a.layout),
     )

@@ -6,10 +6,12 @@ from typing import Any
 
 from jtorch._engine.call import Call
 from jtorch._engine.entry import entry_of
+from jtorch._engine.sparse import SparseMet
 from jtorch._engine.state import GRAD, state
 from jtorch._engine.vjp import plan_of
 from jtorch._registry import Op
 
+from . import sparse
 from .dispatch import _class_of, edge_of
 from .node import OpNode, next_seq
 from .tensor import Tensor, alias_of, meta_of
@@ -22,7 +24,10 @@ _new = object.__new__
 
 def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tuple[Any, ...], multi: bool = False) -> Tensor:
     """The view of ``t``; ``args`` are all of the operator's arguments after the tensor, ``numbers`` those of them that are runtime scalars."""
-    view = make_view(t, op, call, args, numbers)
+    try:
+        view = make_view(t, op, call, args, numbers)
+    except SparseMet:
+        return sparse.divert(call, (t, *numbers))
     out = alias_of(t._s, view)
     if state.mode & GRAD:
         m = meta_of(out)

@@ -8,6 +8,7 @@ import numpy as np
 
 from jtorch._engine.call import Call
 from jtorch._engine.host import memory_of
+from jtorch._engine.sparse import SparseAval, SparseMet
 from jtorch._engine.state import state
 from jtorch._engine.trace import record_multi
 from jtorch._engine.values import Aval, Value, aval, value_of
@@ -78,6 +79,8 @@ def make_view(t: Tensor, op: Op, call: Call, args: tuple[Any, ...], numbers: tup
     key = (op, args, a, strides)
     found = _layouts.get(key)
     if found is None:
+        if a.__class__ is SparseAval:
+            raise SparseMet(op.name)
         assert op.strides is not None
         shape, out, moved = op.strides(a.shape, strides or contiguous_strides(a.shape), 0, *args)
         shape, out = tuple(shape), tuple(out)

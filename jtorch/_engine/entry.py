@@ -11,6 +11,7 @@ import numpy as np
 from jtorch import _config, _device, _dtypes
 
 from .call import Call
+from .sparse import SparseMet, SparseValue
 from .values import Aval, aval
 
 __all__ = ["Entry", "make_entry", "entry_of"]
@@ -67,6 +68,8 @@ def make_entry(call: Call, key: Any) -> Entry:
     What the operator's function raises about shapes and types comes out here, at the line that recorded it.
     """
     inputs = key if isinstance(key, tuple) else (key,)
+    if SparseValue in inputs:
+        raise SparseMet(f"{call.name} is not recorded for sparse values")
     where = _common_device(inputs)
     try:
         shapes = jax.eval_shape(call.apply, *[_NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])
