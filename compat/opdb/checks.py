@@ -61,7 +61,7 @@ class _Fresh:
     def __call__(self, v: Any) -> Any:
         if isinstance(v, torch.Tensor):
             if id(v) not in self.memo:
-                new = v.detach().clone(memory_format=torch.preserve_format)
+                new = v.detach().clone(memory_format=torch.preserve_format if v.layout is torch.strided else None)
                 if v.layout is torch.strided and v.numel() and new.stride() != v.stride():
                     span = 1 + sum((n - 1) * s for n, s in zip(v.shape, v.stride(), strict=True))
                     flat = torch.as_strided(v.detach(), (span,), (1,)).clone()
@@ -157,12 +157,19 @@ class OpChecks:
                 self._guard("values", self._function, op.op, function, sample)
                 if i < self.options.variants:
                     self._variants(function, sample)
-                if grad and i < self.options.gradients and self.options.wants("gradient"):
+                if grad and i < self.options.gradients and self.options.wants("gradient") and self._compared("gradient"):
                     self._guard("gradient", self._gradient, op.op, function, sample, "gradient")
-                if grad and i < self.options.second and op.supports_gradgrad and self.options.wants("second"):
+                if grad and i < self.options.second and op.supports_gradgrad and self.options.wants("second") and self._compared("second"):
                     self._guard("second", self._gradient, op.op, function, sample, "second")
         if self.options.wants("errors"):
             self._errors(function)
+
+    def _compared(self, order: str) -> bool:
+        """Whether derivatives of this order are comparable (exceptions.toml)."""
+        if getattr(self.lenient, order):
+            return True
+        self.record.skip(order, self.lenient.reason)
+        return False
 
     def _guard(self, check: str, run: Callable[..., None], *args: Any) -> None:
         try:
@@ -214,7 +221,8 @@ class OpChecks:
     def _variants(self, function: Any, sample: Any) -> None:
         op, record, wants = self.op, self.record, self.options.wants
         method, inplace = op.method_variant, op.inplace_variant
-        if wants("noncontiguous") and any(t.numel() > 1 and t.layout is torch.strided for t in leaves((sample.input, sample.args, sample.kwargs))):
+        tensors = list(leaves((sample.input, sample.args, sample.kwargs)))
+        if wants("noncontiguous") and any(t.numel() > 1 for t in tensors) and all(t.layout is torch.strided for t in tensors):
             self._guard("noncontiguous", self._noncontiguous, function, sample)
         if not isinstance(sample.input, torch.Tensor):
             return

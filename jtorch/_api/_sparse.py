@@ -110,10 +110,11 @@ def _expanded(v: SparseValue) -> np.ndarray:
     name = v.aval.layout.name  # type: ignore[attr-defined]
     compressed, plain = host(v.parts[0]), host(v.parts[1])
     batch, n = plain.shape[:-1], plain.shape[-1]
-    lead = np.indices(batch).reshape(len(batch), -1) if batch else np.zeros((0, 1), np.int64)
-    counts = np.diff(compressed.reshape(-1, compressed.shape[-1]), axis=1)
-    outer = np.stack([np.repeat(np.arange(c.size), c) for c in counts]) if len(counts) else np.zeros((0, n), np.int64)
-    inner = plain.reshape(-1, n)
+    lots = int(np.prod(batch, dtype=np.int64))
+    lead = np.indices(batch).reshape(len(batch), lots) if batch else np.zeros((0, 1), np.int64)
+    counts = np.diff(compressed.reshape(lots, compressed.shape[-1]), axis=1)
+    outer = np.stack([np.repeat(np.arange(c.size), c) for c in counts]) if lots else np.zeros((0, n), np.int64)
+    inner = plain.reshape(lots, n)
     if name in ("sparse_csc", "sparse_bsc"):
         outer, inner = inner, outer
     rows = [np.repeat(lead[d], n) for d in range(len(batch))]

@@ -196,8 +196,10 @@ def sampled_addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1.0,
     where = coordinates(v)
     rows, cols = [*where[:-2], where[-2]], [*where[:-2], where[-1]]
     x, y = gather(mat1, torch.stack(rows)), gather(mat2.mT, torch.stack(cols))  # type: ignore[attr-defined]
-    values = values_of(input) * beta + alpha * (x * y).sum(-1).reshape(v.parts[2].shape)  # type: ignore[operator]
-    result = with_values(v, values, "SparseSampledAddmmBackward0")
+    own: Any = v.parts[2].detach()
+    part = with_values(v, own * beta + alpha * (x * y).sum(-1).reshape(own.shape), "SparseSampledAddmmBackward0")
+    both = make("sparse_csr", value_of(part).parts, s)  # type: ignore[union-attr]
+    result = link("SparseSampledAddmmBackward0", both, (part, lambda g: g), (input, lambda g: g * beta))
     return result if out is None else out.copy_(result)  # type: ignore[no-any-return]
 
 
