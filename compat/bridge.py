@@ -260,7 +260,7 @@ def _from_array(a: np.ndarray) -> Any:
         if a.dtype == kind:
             name = {v[1]: str(k) for k, v in _EXTENDED.items()}[kind].removeprefix("torch.")
             bits = j.from_numpy(a.view(str(carrier).removeprefix("torch.")))
-            return bits.view(getattr(j, name))
+            return bits.view(getattr(j, name)).clone()  # memory of its own type, so that it can be strided
     return j.from_numpy(a)
 
 

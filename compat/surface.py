@@ -2,7 +2,7 @@
 
 ``python -m compat.surface [--write]`` prints the report, or writes docs/surface.md. What torch publishes about itself is the
 measure: ``__all__``, ``torch.overrides.get_testing_overrides()`` (a stand-in with the signature of each overridable function)
-and ``inspect.signature`` of what is written in Python.
+and ``inspect.signature`` of what is written in Python. :func:`public` holds the rule; ``RULE`` is its text in the report.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import functools
 import inspect
+import re
 import sys
 import types
 import warnings
@@ -26,6 +27,12 @@ SPACES = (
     "torch", "torch.Tensor", "torch.nn.functional", "torch.linalg", "torch.fft", "torch.special", "torch.nn", "torch.nn.init", "torch.nn.utils",
     "torch.nn.utils.rnn", "torch.optim", "torch.optim.lr_scheduler", "torch.autograd", "torch.utils.data", "torch.random", "torch.distributions", "torch.func", "torch.amp",
 )  # fmt: skip
+RULE = (
+    "A name is public if it has no leading underscore and its namespace lists it in `__all__`, or `torch.overrides` lists it as overridable, or, where a namespace has "
+    "no `__all__`, it is defined there and has a docstring. torch's `__all__` is filled with whatever its C++ library binds; what pybind11 made there and nobody "
+    "documented (the classes, enumerations and functions of the JIT's internals: no docstring, or only the signature that pybind11 writes) is not counted. "
+    "`torch.Tensor` is what a tensor answers to: overridable methods and properties, and public names of the class."
+)
 GOAL = ("torch", "torch.Tensor", "torch.nn.functional", "torch.linalg", "torch.fft", "torch.special")
 # Defaults of arguments that say where and how, not what: torch's stand-ins word them loosely.
 _LOOSE = {"out", "memory_format", "layout", "device", "dtype", "generator", "requires_grad", "pin_memory", "_stacklevel"}
@@ -44,7 +51,7 @@ class Report:
 
 
 def public(space: str) -> Iterator[str]:
-    """The public names of a namespace: ``__all__`` where there is one, else what its module defines and torch documents."""
+    """The public names of a namespace, by ``RULE``."""
     owner = functools.reduce(getattr, space.split(".")[1:], torch)
     listed = getattr(owner, "__all__", None)
     overridable = {id(f) for f in _overrides()}
@@ -54,13 +61,30 @@ def public(space: str) -> Iterator[str]:
             continue
         if value is None or isinstance(value, types.ModuleType):
             continue
-        if not listed and space != "torch.Tensor":
-            home = getattr(value, "__module__", None) or ""
-            if home.split(".")[0] in ("typing", "collections", "enum", "warnings", "math", "functools", "importlib", "typing_extensions", "__future__"):
-                continue
-            if not callable(value) or (home.startswith("torch") and not home.startswith((space, "torch._C", "torch.functional", "torch._jit_internal")) and isinstance(value, type)):
-                continue
+        if id(value) not in overridable and (_leaked(value) if listed else space != "torch.Tensor" and not _documented(value, space)):
+            continue
         yield name
+
+
+def _leaked(value: Any) -> bool:
+    """Whether pybind11 made this and nobody wrote a word about it."""
+    kind = value if isinstance(value, type) else type(value)
+    doc = inspect.getdoc(value) or "" if isinstance(getattr(value, "__doc__", None), (str, type(None))) else "?"
+    if isinstance(kind, _PYBIND):
+        own = vars(kind).get("__doc__")
+        return not isinstance(own, str) or not own.strip()
+    return isinstance(value, types.BuiltinFunctionType) and re.fullmatch(r"\w+\(.*\) -> \S.*|\w+\(\*args, \*\*kwargs\)\nOverloaded function\.(.|\n)*", doc.strip()) is not None
+
+
+_PYBIND = type(torch._C.Graph)  # the metaclass of what pybind11 binds
+
+
+def _documented(value: Any, space: str) -> bool:
+    """Whether a namespace without ``__all__`` defines this itself, with words of its own."""
+    home = getattr(value, "__module__", None) or ""
+    if not callable(value) or not (inspect.getdoc(value) or "").strip():
+        return False
+    return home.startswith(space)
 
 
 def _get(owner: Any, name: str) -> Any:

@@ -18,7 +18,7 @@ _EAGER = (
 # Imported when first used.
 _LAZY = frozenset((
     "distributions", "distributed", "func", "masked", "signal", "return_types", "types", "testing", "compiler", "export", "jit", "hub",
-    "multiprocessing", "profiler", "onnx", "sparse", "fx", "quantization", "ao", "library", "storage", "futures", "accelerator", "cpu", "mps", "xpu",
+    "multiprocessing", "profiler", "onnx", "sparse", "fx", "quantization", "ao", "library", "storage", "futures", "accelerator", "cpu", "mps", "xpu", "ops",
 ))  # fmt: skip
 
 for _name in _EAGER:

@@ -14,6 +14,7 @@ F: Any = ModuleType("torch.nn.functional")
 linalg: Any = ModuleType("torch.linalg")
 fft: Any = ModuleType("torch.fft")
 special: Any = ModuleType("torch.special")
+aten: Any = ModuleType("torch.ops.aten")  # operators that torch publishes nowhere else
 C_nn: Any = ModuleType("torch._C._nn")  # the operators under torch.nn.functional's Python functions, as torch has them
 
-BY_NAME: dict[str, Any] = {"torch": torch, "nn.functional": F, "linalg": linalg, "fft": fft, "special": special, "_nn": C_nn}
+BY_NAME: dict[str, Any] = {"torch": torch, "nn.functional": F, "linalg": linalg, "fft": fft, "special": special, "_nn": C_nn, "aten": aten}
