@@ -99,6 +99,14 @@ class _Pass:
     def __init__(self, retain: bool, create: bool) -> None:
         self.retain, self.create = retain, create
         self.buffers: dict[Any, Any] = {}
+        self.order: list[Any] = []
+        self.left: dict[Any, int] = {}
+        self.allowed: set[Any] | None = None
+
+    def will_visit(self, node: Any) -> bool:
+        """Whether the pass comes to a node."""
+        there = node in self.left if node.__class__ is AccumulateGrad else node in self.order
+        return there and (self.allowed is None or node in self.allowed)
 
     def add(self, a: Any, b: Any) -> Any:
         if self.create:
@@ -139,6 +147,8 @@ def run_backward(
         allowed = _relevant([r[0] for r in roots], set(wanted))
     for (node, nr), g in zip(roots, grads, strict=True):
         run.deliver(node, nr, g)
+    run.order, run.left, run.allowed = order, left, allowed
+    outer, state.backward = state.backward, run
     previous = state.mode
     state.mode = (previous | GRAD) if create else (previous & ~GRAD)
     plain = state.mode == 0 and not create and inputs is None
@@ -172,6 +182,8 @@ def run_backward(
                     results = node.pull(buffer)
                     if not retain:
                         node.release()
+                    elif node.extra is not None:
+                        node.repack()
                 else:
                     if buffer.__class__ is not dict:
                         buffer = {0: buffer}
@@ -195,7 +207,7 @@ def run_backward(
                     if count == 0:
                         arrived(target)
     finally:
-        state.mode = previous
+        state.mode, state.backward = previous, outer
     if inputs is None:
         return []
     return [wanted[node][nr] for node, nr in inputs]
@@ -213,6 +225,8 @@ def _run(run: _Pass, node: Any, buffer: dict[int, Any], mode: int) -> Any:
                 results = _apply_with_graph(node, cts) if run.create else node.apply(cts)
             if not run.retain:
                 node.release()
+            elif node.extra is not None:
+                node.repack()
         else:
             results = node.run(run, buffer)
     except Exception:

@@ -13,7 +13,7 @@ from jtorch._engine import guards
 from jtorch._engine.call import Call
 from jtorch._engine.entry import Entry, make_entry
 from jtorch._engine.sparse import SparseValue
-from jtorch._engine.state import GRAD, state
+from jtorch._engine.state import GRAD, SAVED_HOOKS, state
 from jtorch._engine.trace import SCALAR, add_input, key_of, moved, record
 from jtorch._engine.values import Value
 from jtorch._engine.vjp import Plan, plan_of
@@ -376,11 +376,11 @@ def apply_multi(call: Call, args: Any) -> Any:
         for i in entry.moves:
             args[i] = _moved_tensor(args[i], entry.device)
         return apply_multi(call, args)
+    if entry.guard is not None:
+        guards.watch(entry, vals)
     plan = None
     if mode & GRAD:
         mask = tuple([isinstance(a, Tensor) and a._edge is not None and v.aval.dtype.category >= 2 for a, v in zip(args, vals, strict=True)])
-    if entry.guard is not None:
-        guards.watch(entry, vals)
         if True in mask and True in entry.differentiable:
             plan = plan_of(entry, mask)
     if plan is None or plan.forward is None:
@@ -397,7 +397,11 @@ def apply_multi(call: Call, args: Any) -> Any:
     if strides is not None:
         tensors[0]._s.strides = strides
     if plan is not None:
-        link(entry, plan, mask, args, vals, outs, hidden, tensors)
+        node = link(entry, plan, mask, args, vals, outs, hidden, tensors)
+        if mode & SAVED_HOOKS:
+            from . import saving
+
+            saving.pack_node(node, args, tensors)
     if mode > GRAD:
         from . import modes
 

@@ -132,6 +132,13 @@ class OpNode(Node):
         self.saved = self.versions = None
         if self.extra is not None:
             self.extra.pop("inputs", None)
+            self.extra.pop("packed", None)
+
+    def repack(self) -> None:
+        """Backward is done and the graph stays: what hooks unpacked goes, and is unpacked again next time."""
+        found = self.extra.pop("packed", None)
+        if found is not None:
+            self.saved = found
 
     def check(self, cts: Any = ()) -> None:
         """RuntimeError if what backward needs was freed or written in place since. What a checkpoint forgot is computed again."""

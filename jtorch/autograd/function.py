@@ -8,6 +8,7 @@ from typing import Any
 from jtorch._core.dispatch import edge_of
 from jtorch._core.modes import no_grad
 from jtorch._core.node import Node, next_seq
+from jtorch._core.saving import packed, settings, unpacked
 from jtorch._core.tensor import Tensor, meta_of
 from jtorch._core.views import aval_of
 from jtorch._engine.state import GRAD, state
@@ -38,6 +39,15 @@ class FunctionCtx:
         self.__dict__["_materialize"] = value
 
 
+class _Hooked:
+    """A saved tensor as a pack hook left it."""
+
+    __slots__ = ("packed", "unpack")
+
+    def __init__(self, packed: Any, unpack: Any) -> None:
+        self.packed, self.unpack = packed, unpack
+
+
 class _FunctionNode(Node, FunctionCtx):
     """The node of one application; it is also the ctx."""
 
@@ -66,6 +76,14 @@ class _FunctionNode(Node, FunctionCtx):
         for t, version, is_output in self.__dict__.get("_saved", ()):
             if t is None:
                 out.append(None)
+                continue
+            if t.__class__ is _Hooked:
+                t = unpacked(t.packed, t.unpack)
+                if is_output is not None or t._edge is not None:
+                    t = t.detach()
+                edge, nr = (self, is_output) if is_output is not None else version
+                t._edge, t._nr = edge, nr
+                out.append(t)
                 continue
             if t._s.version != version:
                 a = aval_of(t)
@@ -230,12 +248,16 @@ class Function(metaclass=_FunctionMeta):
                 if id(original) not in inputs:
                     o._edge = None
             result.append(o)
-        saved = []
+        saved: list[Any] = []
+        hooks = settings.stack[-1] if settings.stack else None
         for t in ctx.__dict__.pop("_to_save", ()):
             if t is None:
                 saved.append((None, 0, None))
             elif not isinstance(t, Tensor):
                 raise TypeError(f"save_for_backward can only save variables, but argument {len(saved)} is of type {type(t).__name__}")
+            elif hooks is not None and record:
+                kept = _Hooked(packed(t, hooks[0]), hooks[1])
+                saved.append((kept, (t._edge, t._nr), saved_ids[id(t)] if id(t) in saved_ids and id(t) not in inputs else None))
             elif id(t) in saved_ids and id(t) not in inputs:
                 keep = t.detach()  # type: ignore[attr-defined]  # the output itself would be a cycle
                 saved.append((keep, t._s.version, saved_ids[id(t)]))

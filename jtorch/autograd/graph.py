@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from jtorch._core import saving
 from jtorch._core.dispatch import edge_of
+from jtorch._core.modes import _Context
 from jtorch._core.node import Node
-from jtorch._core.tensor import Tensor
+from jtorch._core.tensor import Tensor, new_tensor
+from jtorch._core.views import read
+from jtorch._engine.state import state
 from jtorch._errors import not_implemented
 
-__all__ = ["Node", "GradientEdge", "get_gradient_edge", "saved_tensors_hooks", "save_on_cpu", "disable_saved_tensors_hooks", "register_multi_grad_hook", "allow_mutation_on_saved_tensors", "increment_version"]
+__all__ = [
+    "Node", "GradientEdge", "get_gradient_edge", "saved_tensors_hooks", "save_on_cpu", "disable_saved_tensors_hooks", "register_multi_grad_hook",
+    "allow_mutation_on_saved_tensors", "increment_version", "region_activation_memory_budget", "set_override_stale_capture_stream",
+    "set_warn_on_accumulate_grad_stream_mismatch",
+]  # fmt: skip
 
 
 class GradientEdge(NamedTuple):
@@ -28,70 +36,112 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
 
 
 class saved_tensors_hooks:
-    """Pack and unpack hooks for saved tensors. Values are immutable here and XLA decides what is kept, so operators have nothing to pack."""
+    """While it is on, tensors that the graph saves go through ``pack_hook``, and through ``unpack_hook`` when backward needs them.
+
+    Asked for the inputs and outputs that this engine's backward reads, and for what a custom ``Function`` saves. Those are often fewer than PyTorch's, as an
+    operator's derivative comes from its definition; and what XLA keeps within one program between forward and backward never becomes a tensor: no hook sees it.
+    """
 
     def __init__(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
         self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
 
     def __enter__(self) -> None:
-        not_implemented("torch.autograd.graph.saved_tensors_hooks", "use torch.utils.checkpoint to trade memory for time")
+        saving.push(self.pack_hook, self.unpack_hook)
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def __exit__(self, *args: object) -> None:
+        saving.pop()
 
 
 class save_on_cpu(saved_tensors_hooks):
-    """Keep saved tensors in host memory."""
+    """Saved tensors wait in the cpu's memory and are moved back when backward needs them."""
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
-        super().__init__(lambda x: x, lambda x: x)
+        def pack(x: Any) -> Any:
+            return x.device, x.detach().cpu()
+
+        def unpack(kept: Any) -> Any:
+            where, x = kept
+            return x.to(where, non_blocking=pin_memory)
+
+        super().__init__(pack, unpack)
 
 
-class disable_saved_tensors_hooks:
-    """Forbid saved-tensor hooks inside; there are none."""
+class disable_saved_tensors_hooks(_Context):
+    """Inside, switching on saved-tensor hooks raises a RuntimeError with this message."""
 
     def __init__(self, error_message: str) -> None:
         self.error_message = error_message
 
+    def clone(self) -> Any:
+        return self.__class__(self.error_message)
+
     def __enter__(self) -> None:
-        pass
+        if saving.settings.stack:
+            raise RuntimeError(self.error_message)
+        self.before, saving.settings.disabled = saving.settings.disabled, self.error_message
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def __exit__(self, *args: object) -> None:
+        saving.settings.disabled = self.before
 
 
-class allow_mutation_on_saved_tensors:
-    """Writing in place to a saved tensor is harmless here (values are immutable); the version check is what stops it."""
+class _AllowMutation:
+    """What ``allow_mutation_on_saved_tensors`` gives: the saved values of its graphs, until it ends or they are cleared."""
 
-    def __enter__(self) -> Any:
-        not_implemented("torch.autograd.graph.allow_mutation_on_saved_tensors", "clone the tensor before writing to it")
+    def __init__(self) -> None:
+        self.alive = True
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def clear(self) -> None:
+        """Forget them."""
+        self.alive = False
+
+
+_mutation: list[_AllowMutation] = []
+
+
+class allow_mutation_on_saved_tensors(_Context):
+    """Inside, tensors that backward needs may be written in place: it sees them as they were. (Values are immutable here, so that costs nothing.)"""
+
+    def __enter__(self) -> _AllowMutation:
+        if _mutation:
+            raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
+        ctx = _AllowMutation()
+
+        def unpack(v: Any) -> Any:
+            if not ctx.alive:
+                raise AssertionError(
+                    "Trying to backward outside of the 'allow_mutation_on_saved_tensors' contextin which the graph was originally recorded."
+                )
+            return new_tensor(v)
+
+        saving.push(read, unpack)
+        _mutation.append(ctx)
+        return ctx
+
+    def __exit__(self, *args: object) -> None:
+        saving.pop()
+        _mutation.pop().clear()
 
 
 def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Any, *, mode: str = "all") -> Any:
     """Call ``fn(grads)`` when the gradients of all of ``tensors`` are there, or with ``mode="any"`` ``fn(grad)`` at the first."""
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
-    found: list[Any] = [None] * len(tensors)
-    state = {"count": 0}
+    edges = [get_gradient_edge(t).node for t in tensors]
+    found: list[Any] = []
+    missing = 0
+    seen: Any = None  # the pass that they belong to
 
     def hook(i: int) -> Any:
         def run(g: Any) -> None:
-            state["count"] += 1
-            if mode == "any":
-                if state["count"] == 1:
-                    fn(g)
-                if state["count"] == len(tensors):
-                    state["count"] = 0
-                return
+            nonlocal found, missing, seen
+            if state.backward is not seen:
+                seen = state.backward
+                found = [None] * len(edges)
+                missing = 1 if mode == "any" else sum(seen.will_visit(e) for e in edges)
             found[i] = g
-            if state["count"] == len(tensors):
-                state["count"] = 0
-                grads = list(found)
-                found[:] = [None] * len(tensors)
-                fn(grads)
+            missing -= 1
+            if missing == 0:
+                fn(g if mode == "any" else found)
 
         return run
 
@@ -115,3 +165,17 @@ def increment_version(tensor: Any) -> None:
     """Say that a tensor was written in place."""
     for t in [tensor] if isinstance(tensor, Tensor) else tensor:
         t._s.version += 1
+
+
+def region_activation_memory_budget(budget: float) -> Any:
+    """Not there: it steers a partitioner of torch.compile."""
+    not_implemented("torch.autograd.graph.region_activation_memory_budget", "use torch.utils.checkpoint to trade time for memory")
+
+
+def set_override_stale_capture_stream(enabled: bool) -> None:
+    """Not there: it is about CUDA graphs that are being captured."""
+    not_implemented("torch.autograd.graph.set_override_stale_capture_stream", "XLA orders its work itself; there is nothing to override")
+
+
+def set_warn_on_accumulate_grad_stream_mismatch(enabled: bool) -> None:
+    """Nothing to warn of: XLA orders its work itself, and there are no streams that could differ."""
