@@ -40,6 +40,8 @@ class Leniency:
     scale: float = 1.0
     reason: str = ""
     gauge: str = ""
+    gradient: bool = True
+    second: bool = True
 
 
 STRICT = Leniency()

@@ -26,6 +26,15 @@ print(w); print(s)
 y = torch.arange(6.).reshape(2, 3).t()
 print(y.as_strided((2, 2), (1, 2)), y.storage_offset())
 """,
+    "as_strided of a leaf that is a view": """
+x = torch.arange(12.).reshape(3, 4)[:, ::2].detach().requires_grad_()
+y = torch.as_strided(x, (2, 2), (1, 2)); print(y)
+(y[1:] ** 2).sum().backward(); print(x.grad)
+z = torch.arange(6., requires_grad=True) * 2
+w = z.as_strided_((2, 2), (1, 2)); print(z is w, z._version, z.detach()); z.sum().backward()
+try: x.as_strided_((2,), (1,))
+except Exception as e: print(type(e).__name__, e)
+""",
     "data pointers": """
 x = torch.zeros(3, 4)
 print(x.data_ptr() == x.t().data_ptr(), x.data_ptr() == x[1:].data_ptr(), x[1:].data_ptr() - x.data_ptr(), x.storage().data_ptr() == x[1:].storage().data_ptr())

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from jtorch._core.attach import function_for, write_out
 from jtorch._core.compose import compose
 from jtorch._namespace import C_nn, torch
 
 Tensor = Any
+_layer_norm = function_for("internal.native_layer_norm")
+_group_norm = function_for("internal.native_group_norm")
+_FORMATS = {4: (torch.contiguous_format, torch.channels_last), 5: (torch.contiguous_format, torch.channels_last_3d)}
 
 
 def _run(input, weight, bias, running_mean, running_var, training, momentum, eps):
@@ -18,7 +22,7 @@ def _run(input, weight, bias, running_mean, running_var, training, momentum, eps
                 running_mean.copy_(new_mean)
             if running_var is not None:
                 running_var.copy_(new_var)
-    return out, mean, rstd
+    return out, mean.detach(), rstd.detach()
 
 
 @compose("torch")
@@ -47,9 +51,31 @@ def native_batch_norm(
     training: bool,
     momentum: float,
     eps: float,
+    *,
+    out: Any = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``(output, batch mean, 1 / batch std)``; the statistics are empty in evaluation."""
-    return _run(input, weight, bias, running_mean, running_var, training, momentum, eps)
+    """``(output, batch mean, 1 / batch std)``; the statistics are empty in evaluation, and have no gradient."""
+    found = _run(input, weight, bias, running_mean, running_var, training, momentum, eps)
+    return found if out is None else write_out("native_batch_norm", found, out)  # type: ignore[no-any-return]
+
+
+@compose("torch")
+def native_layer_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """``(layer_norm, mean, 1 / standard deviation)``; the statistics keep the reduced dims with size 1, and have no gradient."""
+    out, mean, rstd = _layer_norm(input, normalized_shape, weight, bias, eps)
+    return out, mean.detach(), rstd.detach()
+
+
+@compose("torch")
+def native_group_norm(
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, N: int, C: int, HxW: int, group: int, eps: float  # noqa: N803 - torch's names
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``(group_norm, mean, 1 / std)`` with statistics of shape ``(N, group)``. The input is contiguous, or in channels-last order."""
+    if not any(input.is_contiguous(memory_format=f) for f in _FORMATS.get(input.dim(), (torch.contiguous_format,))):
+        raise RuntimeError(
+            "Expected X.is_contiguous(memory_format) to be true, but got false.  (Could this error message be improved?  If so, please report an enhancement request to PyTorch.)"
+        )
+    return _group_norm(input, weight, bias, N, C, HxW, group, eps)  # type: ignore[no-any-return]
 
 
 @compose("torch")

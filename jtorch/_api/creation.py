@@ -195,13 +195,22 @@ def new_empty_strided(self: Tensor, size: Any, stride: Any, dtype: Any = None, l
 @compose("torch")
 def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
                    pin_memory: bool = False) -> Tensor:  # fmt: skip
+    size, physical_layout = ((v,) if isinstance(v, int) else tuple(v) for v in (size, physical_layout))
     n = len(size)
-    if sorted(physical_layout) != list(range(n)):
+    if len(physical_layout) != n:
         raise RuntimeError(
-            f"Number of dimensions in size does not match the length of the physical_layout; i.e. len(size) = {n} is not equal to len(physical_layout) = {len(physical_layout)}"
-            if len(physical_layout) != n
-            else "Duplicate dim not allowed"
+            "Number of dimensions in size does not match the length of the physical_layout; "
+            f"i.e. len(size) = {n} is not equal to len(physical_layout) = {len(physical_layout)}"
         )
+    for i, d in enumerate(physical_layout):
+        if not 0 <= d < n:
+            raise RuntimeError(
+                f"Dimension out of range (expected to be between 0 and {n - 1}, but got {d} at index {i}).  "
+                "NB: negative dims not currently supported; file an issue if you want it."
+            )
+    if len(set(physical_layout)) != n:
+        raise RuntimeError("Duplicate dim not allowed")
+    size = _size((), size, "empty_permuted")
     strides, step = [0] * n, 1
     for d in reversed(physical_layout):
         strides[d] = step
@@ -292,7 +301,10 @@ def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out
     if dtype is None:
         dtype = aval_of(out).dtype if out is not None else _dtypes.default if any(isinstance(x, float) for x in (start, end, step)) else _dtypes.int64
     if dtype.category == 1:
-        start, end, step = int(start), int(end), int(step)
+        cut = int(step)
+        if cut == 0 and step != 0:
+            raise ValueError("step must be nonzero")
+        start, end, step = int(start), int(end), cut
     n = _count(start, end, step)
     if dtype.category < 2:
         values = (start + np.arange(n, dtype=np.int64) * step).astype(dtype.np)
@@ -345,15 +357,23 @@ def _ends(start: Any, end: Any) -> tuple[Any, Any]:
     return tuple(x.item() if isinstance(x, Tensor) else number_of(x) for x in (start, end))  # type: ignore[attr-defined,return-value]
 
 
+def _steps(name: str, start: Any, end: Any, steps: Any) -> int:
+    if isinstance(steps, Tensor) and not aval_of(steps).shape and aval_of(steps).dtype.category == 1:
+        return int(steps.item())  # type: ignore[attr-defined]
+    if isinstance(steps, bool) or not hasattr(steps, "__index__") or isinstance(steps, Tensor):
+        got = ", ".join("Tensor" if isinstance(x, Tensor) else type(x).__name__ for x in (start, end, steps) if x is not None)
+        raise TypeError(f"{name}() received an invalid combination of arguments - got ({got}), but expected one of:\n * (Number start, Number end, int steps, ...)")
+    return int(steps)
+
+
 @compose("torch")
-def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+def linspace(start: Any, end: Any, steps: Any = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
              requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """``steps`` numbers from start to end, both included."""
+    steps = _steps("linspace", start, end, steps)
     if isinstance(start, Tensor) and aval_of(start).shape or isinstance(end, Tensor) and aval_of(end).shape:
         raise RuntimeError("linspace only supports 0-dimensional start and end tensors")
     start, end = _ends(start, end)
-    if isinstance(steps, bool) or not hasattr(steps, "__index__"):
-        raise TypeError(f"linspace(): argument 'steps' must be int, not {type(steps).__name__}")
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else _dtypes.default)
@@ -363,9 +383,10 @@ def linspace(start: Any, end: Any, steps: int, *, out: Any = None, dtype: Any = 
 
 
 @compose("torch")
-def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+def logspace(start: Any, end: Any, steps: Any = None, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
              requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """``base`` to the powers of a linspace."""
+    steps = _steps("logspace", start, end, steps)
     if isinstance(start, Tensor) and aval_of(start).shape or isinstance(end, Tensor) and aval_of(end).shape:
         raise RuntimeError("logspace only supports 0-dimensional start and end tensors")
     start, end = _ends(start, end)

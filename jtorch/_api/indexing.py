@@ -22,8 +22,9 @@ _repeat = function_for("internal.repeat_interleave")
 _repeat_index = function_for("internal.repeat_index")
 
 
-def _out(name: str, result: Any, out: Any) -> Any:
-    return result if out is None else write_out(name, result, out)
+def _out(name: str, result: Any, out: Any, *apart: Tensor) -> Any:
+    """``apart``: what ``out`` must share no memory with."""
+    return result if out is None else write_out(name, result, out, True, apart, True)
 
 
 @compose("torch Tensor")
@@ -39,10 +40,10 @@ def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> 
     """The elements where the mask is True, as a vector; both are broadcast. Runs what is pending."""
     if mask.dtype is not torch.bool:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
-    mask, wide = torch.broadcast_tensors(mask, input)
+    where, wide = torch.broadcast_tensors(mask, input)
     if not wide.dim():
-        mask, wide = mask.reshape(1), wide.reshape(1)
-    return _out("masked_select", _masked_select(wide, torch.unbind(_nonzero(mask.contiguous()), 1)), out)  # type: ignore[no-any-return]
+        where, wide = where.reshape(1), wide.reshape(1)
+    return _out("masked_select", _masked_select(wide, torch.unbind(_nonzero(where.contiguous()), 1)), out, input, mask)  # type: ignore[no-any-return]
 
 
 def _chosen(values: Tensor, inverse: Tensor, counts: Tensor, return_inverse: bool, return_counts: bool) -> Any:

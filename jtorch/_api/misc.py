@@ -176,3 +176,4 @@ for _fn in (
     set_flush_denormal, set_warn_always, is_warn_always_enabled, compiled_with_cxx11_abi,
 ):  # fmt: skip
     setattr(torch, _fn.__name__, _fn)
+torch.zero_ = Tensor.zero_  # type: ignore[attr-defined]

@@ -47,6 +47,8 @@ def normal(mean: Any = None, std: Any = 1.0, size: Any = None, *, generator: Any
     """Normal numbers: mean and deviation as tensors (broadcast), or as numbers with a ``size``."""
     if mean is None:
         mean = 0.0
+    if out is not None:
+        needs_float("normal_kernel_cpu", aval_of(out).dtype, complex_too=True)
     if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         if size is None:
             raise TypeError(f"normal(): argument 'mean' (position 1) must be Tensor, not {type(mean).__name__}")
@@ -182,12 +184,16 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     a = aval_of(_tensor("multinomial", "input", 1, input))
     if len(a.shape) not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
+    if out is not None and aval_of(out).dtype is not _dtypes.int64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {aval_of(out).dtype.legacy}")
     if a.dtype not in _IS_FLOAT:
         raise RuntimeError(f"multinomial only supports floating-point dtypes for input, got: {a.dtype.legacy}")
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > a.shape[-1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+    if a.shape[-1] > 1 << 24:
+        raise RuntimeError("number of categories cannot exceed 2^24")
     if a.device.type == "meta":
         return make((*a.shape[:-1], num_samples), 0, _dtypes.int64, a.device)
     if 0 in a.shape:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch import _dtypes
-from jtorch._core import methods
+from jtorch._core import methods, strided
 from jtorch._core.compose import compose
 from jtorch._core.getitem import take_slice
 from jtorch._core.tensor import Tensor
@@ -96,6 +96,8 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
+    if isinstance(start, Tensor) and (aval_of(start).shape or aval_of(start).dtype.category != 1):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
     d = dim_of(dim, len(s))
     at = int(start)
     if not -s[d] <= at <= s[d]:
@@ -389,7 +391,7 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
 
 @compose("torch", name="as_strided")
 def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
-    return methods.as_strided(input, size, stride, storage_offset)
+    return strided.as_strided(input, size, stride, storage_offset)
 
 
 def _each(name: str, fn: Any) -> None:

@@ -26,10 +26,27 @@ def _copied(name: str, take: Any) -> None:
 
 
 for _name in (
-    "as_strided", "diagonal", "expand", "narrow", "permute", "select", "squeeze", "t", "transpose", "unsqueeze", "unfold", "view", "view_as_real",
+    "as_strided", "diagonal", "expand", "permute", "select", "squeeze", "t", "transpose", "unsqueeze", "unfold", "view", "view_as_real",
     "view_as_complex", "detach",
 ):  # fmt: skip
     _copied(f"{_name}_copy", lambda x, *args, _name=_name, **kwargs: getattr(x, _name)(*args, **kwargs) if hasattr(x, _name) else getattr(torch, _name)(x, *args, **kwargs))
+
+
+def _narrow(x: Tensor, dim: int, start: int, length: int) -> Tensor:
+    """As ``narrow``, whose other checks come first here."""
+    s = x.shape
+    if s and dim >= len(s):
+        raise RuntimeError(
+            "Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.  "
+            "(Could this error message be improved?  If so, please report an enhancement request to PyTorch.)"
+        )
+    if s and -len(s) <= dim and length < 0:
+        n = s[dim]
+        raise RuntimeError(f"start ({start + n if -n <= start < 0 else start}) + length ({length}) exceeds dimension size ({n}).")
+    return torch.narrow(x, dim, start, length)  # type: ignore[no-any-return]
+
+
+_copied("narrow_copy", _narrow)
 _copied("alias_copy", lambda x: x)
 _copied("unbind_copy", lambda x, dim=0: x.unbind(dim))
 _copied("split_copy", lambda x, split_size, dim=0: x.split(split_size, dim))
@@ -82,7 +99,7 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
 
 
 @compose("torch")
-def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False, out: Any = None) -> Tensor:
     """For each element, whether it is among ``test_elements``. Tensors or (one of them) a number."""
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
         raise TypeError("isin(): at least one of elements and test_elements must be a Tensor")
@@ -93,6 +110,7 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
         found = torch.zeros(a.shape, dtype=torch.bool, device=a.device)
     else:
         found = (a.unsqueeze(-1) == b.reshape(-1)).any(-1)
-    return ~found if invert else found
+    found = ~found if invert else found
+    return found if out is None else write_out("isin", found, out, "exact")  # type: ignore[no-any-return]
 
 

@@ -17,6 +17,7 @@ from .bind import Mismatch, _match, bind, no_match
 from .bound import Bound, Slots, pattern, remember, sources
 from .dispatch import apply_multi, call1, call2, calln
 from .inplace import assign, check_writable
+from .overlap import check_out
 from .overrides import MODES, has_override, override
 from .tensor import PLAIN, Tensor, new_tensor
 from .viewing import take_view
@@ -134,7 +135,7 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
         if out_arg is not None:
             if not op.out:
                 raise TypeError(f"{name}() got an unexpected keyword argument 'out'")
-            return write_out(name, result, out_arg, op.out)
+            return write_out(name, result, out_arg, op.out, flat, op.apart)
         return result
 
     call.__name__ = call.__qualname__ = name
@@ -269,20 +270,20 @@ def check_cast(source: Any, target: Any) -> None:
         raise RuntimeError(f"result type {source.legacy} can't be cast to the desired output type {target.legacy}")
 
 
-def write_out(name: str, result: Any, out: Any, rule: Any = True) -> Any:
-    """Put results into the tensors given as ``out=``, resizing them as torch does. ``rule``: the operator's ``out`` option."""
+def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = (), apart: bool = False) -> Any:
+    """Put results into the tensors given as ``out=``, resizing them as torch does. ``rule``, ``apart``: the operator's options; ``inputs``: what it read."""
     if isinstance(result, tuple):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):
             raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
         for r, o in zip(result, out, strict=True):
-            _write_one(name, r, o, rule)
+            _write_one(name, r, o, rule, inputs, apart)
         kind = type(result)
         return returns.return_type(f"{kind.__name__}_out", kind._fields)(*out) if hasattr(kind, "_fields") else tuple(out)
     if isinstance(out, (tuple, list)) and len(out) == 1:
         out = out[0]
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
-    return _write_one(name, result, out, rule)
+    return _write_one(name, result, out, rule, inputs, apart)
 
 
 def _wrong_out(rule: str, wanted: Any, got: Any) -> str:
@@ -292,7 +293,7 @@ def _wrong_out(rule: str, wanted: Any, got: Any) -> str:
     return f"Expected out tensor to have dtype {a}, but got {b} instead"
 
 
-def _write_one(name: str, result: Tensor, out: Tensor, rule: Any) -> Tensor:
+def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, apart: bool) -> Tensor:
     if state.mode & GRAD and (result._edge is not None or out._edge is not None):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
@@ -307,5 +308,9 @@ def _write_one(name: str, result: Tensor, out: Tensor, rule: Any) -> Tensor:
     from .convert import cast, resize_for_out
 
     if a.shape != b.shape:
+        if apart:
+            check_out(out, inputs, apart)
         resize_for_out(out, a.shape)
+    else:
+        check_out(out, inputs, apart)
     return assign(out, cast(result, b.dtype))

@@ -198,8 +198,6 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
                 if not isinstance(x, Tensor) and not (x is None and kind == "Tensor?[]"):
                     raise Mismatch(f"expected Tensor as element {k} in argument {i}, but got {type(x).__name__}")
             return tuple(v)
-        if isinstance(v, Tensor) and aval_shape(v):
-            return tuple(v)  # type: ignore[arg-type]
     elif kind == "dtype":
         if isinstance(v, _dtypes.dtype):
             return v

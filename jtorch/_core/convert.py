@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from jtorch import _device, _dtypes
@@ -131,9 +132,11 @@ def resize(t: Tensor, shape: tuple[int, ...]) -> None:
     a = aval_of(t)
     if a.shape == shape:
         return
+    s = t._s
+    if s.host is not None and math.prod(shape) > s.host.size:
+        raise RuntimeError("Trying to resize storage that is not resizable")  # numpy's memory
     v = record_multi(call_of(lookup("internal.resize"), (T, value(shape))), (read(t),))[0]
     fresh = new_tensor(v)
-    s = t._s
     if t._view is None and s.host is None:
         s.value, s.strides = v, None
         s.version += 1

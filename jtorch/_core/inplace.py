@@ -78,6 +78,8 @@ def _rename(node: OpNode, old: Any, new: Any) -> None:
 def _assign_view(t: Tensor, base: Tensor, new: Tensor, v: Value) -> None:
     """A write through a differentiable view: the base's history becomes "base with this part replaced", and views are derived from it anew."""
     steps = chain(t._view, base._view)
+    if base._view is not None and steps[0].parent is None:
+        raise NotImplementedError("writing into as_strided of a tensor that is a view itself, where gradients are recorded; clone() the tensor first")
     before = read(base)
     node = CopySlices.__new__(CopySlices)
     node.steps, node.before, node.seq, node.hooks, node.extra = steps, before.aval, next_seq(), None, None

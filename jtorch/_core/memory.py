@@ -148,7 +148,7 @@ def tensor_on(s: Storage, kind: _dtypes.dtype, offset: int, size: Any, stride: A
     from jtorch._engine.call import T, call_of, value
     from jtorch._registry import lookup
 
-    from .methods import as_strided
+    from .strided import as_strided
     from .viewing import take_view
 
     base = alias_of(s, None)

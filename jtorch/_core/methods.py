@@ -826,43 +826,6 @@ def reshape(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 Tensor.reshape = reshape  # type: ignore[attr-defined]
 
 
-def as_strided_args(t: Tensor, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-    """Arguments and call of ``as_strided`` for the memory of ``t``."""
-    size, step, offset = args[0], args[1], args[2]
-    base = alias_of(t._s, None)
-    sh, st, _ = layout(base)
-    order = tuple(sorted(range(len(sh)), key=lambda d: (-st[d], d)))
-    full = (tuple(size), tuple(step), offset, st, order if order != tuple(range(len(sh))) else ())
-    return full, call_of(lookup("internal.as_strided"), (T, *[value(a) for a in full]))
-
-
-def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
-    """A view of the memory by strides, whatever view ``input`` is."""
-    if len(size) != len(stride):
-        raise RuntimeError(f"mismatch in length of strides and shape: {len(size)} vs {len(stride)}")
-    offset = layout(input)[2] if storage_offset is None else storage_offset
-    base = input if input._view is None else _whole(input)
-    full, call = as_strided_args(base, (tuple(size), tuple(stride), offset))
-    return take_view(lookup("internal.as_strided"), call, base, full, ())
-
-
-def _whole(t: Tensor) -> Tensor:
-    """The tensor that ``t`` is a view of, in the graph if ``t`` is."""
-    if t._meta is not None and t._meta.base is not None and t._meta.base._view is None:
-        return t._meta.base  # type: ignore[no-any-return]
-    return alias_of(t._s, None)
-
-
-Tensor.as_strided = as_strided  # type: ignore[attr-defined]
-
-
-@_method
-def as_strided_(self: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
-    t = as_strided(self, size, stride, storage_offset)
-    self._s, self._view = t._s, t._view
-    return self
-
-
 @_method
 def unsafe_view(self: Tensor, *size: Any) -> Tensor:
     return view(self, *size)

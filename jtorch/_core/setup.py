@@ -79,6 +79,7 @@ attach.attach_all()
 from . import methods  # noqa: E402, F401
 from . import getitem  # noqa: E402, F401
 from . import memory  # noqa: E402
+from . import strided  # noqa: E402, F401
 from .dunder import attach_operators  # noqa: E402
 
 attach_operators()

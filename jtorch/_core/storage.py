@@ -81,6 +81,8 @@ def _with_strides(array: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
 def host_view(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, kind: np.dtype | None = None) -> np.ndarray:
     """Elements of the same memory by strides and offset in elements of ``kind`` (default: the array's own)."""
     kind = kind or array.dtype
+    if 0 in shape:  # an offset may lie behind the end
+        return np.empty(shape, kind)
     if array.flags.c_contiguous:
         return np.ndarray(shape, kind, array, offset * kind.itemsize, tuple(s * kind.itemsize for s in strides))
     if kind == array.dtype:

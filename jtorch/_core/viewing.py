@@ -43,7 +43,14 @@ def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tup
 
 def view_edge(view: View, parent: View | None, owner: Tensor, edge: Any, nr: int) -> Any:
     """The node of one view step over (edge, nr)."""
-    a = aval_of(owner) if parent is None and owner._view is None else (parent.aval if parent is not None else _root_aval(owner))
+    if parent is None:
+        a = aval_of(owner) if owner._view is None else _root_aval(owner)
+    elif view.parent is None:
+        from .strided import outside_edge
+
+        return outside_edge(view, owner, edge, nr)
+    else:
+        a = parent.aval
     key: Any = a if not view.numbers else (a, *[n.__class__ for n in view.numbers])
     entry = entry_of(view.call, key)
     mask = (True,) + (False,) * len(view.numbers)
@@ -73,7 +80,7 @@ def replay(t: Tensor, steps: list[View]) -> Tensor:
         rest = iter(step.numbers)
         args = tuple(next(rest) if d[0] == "S" else d[2] for d in step.call.key[1:])
         if op.name == "as_strided":
-            from .methods import as_strided_args
+            from .strided import as_strided_args
 
             args, call = as_strided_args(t, args)
             t = take_view(op, call, t, args, ())

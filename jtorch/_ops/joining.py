@@ -15,7 +15,7 @@ from ._lib import dim_of, dims_of
 from ._linalg_lib import scalar_name
 
 
-@op("cat(Tensor[] tensors, int dim=0)", where="torch", aliases="concat concatenate", promote="default", elementwise=False)
+@op("cat(Tensor[] tensors, int dim=0)", where="torch", aliases="concat concatenate", promote="default", elementwise=False, apart=True)
 def cat(tensors: Any, dim: int) -> Any:
     """The tensors one after another along ``dim``; all other sizes agree. Empty 1-d tensors are skipped, as torch does."""
     if not tensors:

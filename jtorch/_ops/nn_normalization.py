@@ -80,7 +80,7 @@ def layer_norm(input, normalized_shape, weight, bias, eps, cudnn_enable):
     return _layer_norm(input, normalized_shape, weight, bias, eps)[0]
 
 
-@op("native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps)", where="torch", out=False)
+@op("native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps)", where="internal", out=False)
 def native_layer_norm(input, normalized_shape, weight, bias, eps):
     """``(layer_norm, mean, 1 / standard deviation)``; the statistics keep the reduced dims with size 1."""
     y, mean, rstd = _layer_norm(input, normalized_shape, weight, bias, eps)
@@ -208,7 +208,7 @@ def group_norm(input, num_groups, weight, bias, eps, cudnn_enabled):
     return _group_norm(input, num_groups, weight, bias, eps)[0]
 
 
-@op("native_group_norm(Tensor input, Tensor? weight, Tensor? bias, int N, int C, int HxW, int group, float eps)", where="torch", out=False)
+@op("native_group_norm(Tensor input, Tensor? weight, Tensor? bias, int N, int C, int HxW, int group, float eps)", where="internal", out=False)
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
     """``(group_norm, mean, 1 / std)`` with statistics of shape ``(N, group)``."""
     y, mean, rstd = _group_norm(input.reshape(N, C, -1) if input.size else input, group, weight, bias, eps)

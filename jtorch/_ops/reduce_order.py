@@ -66,7 +66,7 @@ def median(input: Any) -> Any:
     return _median_of_all(input, False)
 
 
-@op("median(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="MedianBackward1", residuals="save")
+@op("median(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="MedianBackward1", residuals="save", apart=True)
 def median_dim(input: Any, dim: int, keepdim: bool) -> Any:
     """The lower median along a dim and its position."""
     return _median_along(input, dim, keepdim, False, "median")
@@ -78,13 +78,13 @@ def nanmedian(input: Any) -> Any:
     return _median_of_all(input, True)
 
 
-@op("nanmedian(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="NanmedianBackward1", residuals="save")
+@op("nanmedian(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="NanmedianBackward1", residuals="save", apart=True)
 def nanmedian_dim(input: Any, dim: int, keepdim: bool) -> Any:
     """The lower median along a dim, nan left out, and its position."""
     return _median_along(input, dim, keepdim, True, "nanmedian")
 
 
-@op("kthvalue(Tensor input, int k, int dim=-1, bool keepdim=False) -> (values, indices)", residuals="save")
+@op("kthvalue(Tensor input, int k, int dim=-1, bool keepdim=False) -> (values, indices)", residuals="save", apart=True)
 def kthvalue(input: Any, k: int, dim: int, keepdim: bool) -> Any:
     """The k-th smallest along a dim (k from 1) and its position. RuntimeError when there are fewer."""
     dim = dim_of(dim, input.ndim)
@@ -98,7 +98,7 @@ def kthvalue(input: Any, k: int, dim: int, keepdim: bool) -> Any:
     return _answer(input, _at(places, k - 1, dim), _at(rows, k - 1, dim), dim, keepdim)
 
 
-@op("mode(Tensor input, int dim=-1, bool keepdim=False) -> (values, indices)", residuals="save")
+@op("mode(Tensor input, int dim=-1, bool keepdim=False) -> (values, indices)", residuals="save", apart=True)
 def mode(input: Any, dim: int, keepdim: bool) -> Any:
     """The most frequent value along a dim (the smallest of several) and a position of it."""
     refuse("mode_cpu", input, "c")

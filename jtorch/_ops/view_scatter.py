@@ -46,9 +46,8 @@ def slice_scatter(input: Any, src: Any, dim: int, start: int | None, end: int | 
 @op("as_strided_scatter(Tensor input, Tensor src, int[] size, int[] stride, int? storage_offset=None)")
 def as_strided_scatter(input: Any, src: Any, size: Any, stride: Any, storage_offset: int | None) -> Any:
     """The input with ``src`` at the places of its memory (taken as contiguous) that size and stride lead to."""
-    where = np.full(size, storage_offset or 0, np.int64)
-    for d, (n, s) in enumerate(zip(size, stride, strict=True)):
-        where += (np.arange(n) * s).reshape([-1 if i == d else 1 for i in range(len(size))])
+    flat = input.reshape(-1)
+    where = views.places_within(flat, size, stride, storage_offset or 0)
     _fits("as_strided_scatter", src, tuple(size))
-    flat = input.reshape(-1).at[jnp.asarray(where.reshape(-1).astype(np.int32))].set(src.reshape(-1).astype(input.dtype))
+    flat = flat.at[jnp.asarray(where.reshape(-1).astype(np.int32))].set(src.reshape(-1).astype(input.dtype))
     return flat.reshape(input.shape)

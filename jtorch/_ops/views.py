@@ -431,15 +431,31 @@ def put_unfold(whole: Any, part: Any, dimension: int, size: int, step: int) -> A
     strides=lambda sh, st, o, size, stride, offset, layout, order: (size, stride, offset))  # fmt: skip
 def as_strided(input: Any, size: Any, stride: Any, offset: int, layout: Any, order: Any) -> Any:
     flat = lax.transpose(input, order).reshape(-1) if order else input.reshape(-1)
+    return flat[places_within(flat, size, stride, offset).astype(np.int32)]
+
+
+def places(size: Any, stride: Any, offset: int) -> np.ndarray:
+    """The position in memory of each element of a view by strides."""
     where = np.full(size, offset, np.int64)
     for d, (n, s) in enumerate(zip(size, stride, strict=True)):
         where += (np.arange(n) * s).reshape([-1 if i == d else 1 for i in range(len(size))])
-    if where.size and (where.max() >= flat.size):
+    return where
+
+
+def places_within(flat: Any, size: Any, stride: Any, offset: int) -> np.ndarray:
+    """As :func:`places`; RuntimeError where the memory ends before."""
+    check_within(flat.size, flat.dtype.itemsize, size, stride, offset)
+    return places(size, stride, offset)
+
+
+def check_within(have: int, itemsize: int, size: Any, stride: Any, offset: int) -> None:
+    """RuntimeError if a view by strides leaves memory of ``have`` elements."""
+    need = offset + 1 + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+    if need > have and 0 not in size:
         raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {input.dtype.itemsize} requiring a storage size of "
-            f"{(int(where.max()) + 1) * input.dtype.itemsize} are out of bounds for storage of size {flat.size * input.dtype.itemsize}"
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {itemsize} requiring a storage size of "
+            f"{need * itemsize} are out of bounds for storage of size {have * itemsize}"
         )
-    return flat[where.astype(np.int32)]
 
 
 # --- other types over the same memory ---------------------------------------------------------------------------
