@@ -157,7 +157,7 @@ def _scaled_mm(
         raise RuntimeError("mat1 and mat2 must be matrices" if input.dim() != 2 else "mat2 must be a matrix")
     if input.size(1) != mat2.size(0):
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({input.size(0)}x{input.size(1)} and {mat2.size(0)}x{mat2.size(1)})")
-    made = torch.mm(input.float(), mat2.float()) * scale_a.float() * scale_b.float()
+    made = torch.mm(input.float(), mat2.float()) * (scale_a.float() * scale_b.float())
     if bias is not None:
         made = made + bias.float()
     kind = out.dtype if out is not None else input.dtype if out_dtype is None else out_dtype
@@ -179,6 +179,8 @@ def _scaled_mm_v2(
     wide = (ScalingType.TensorWise, ScalingType.RowWise)
     if [*recipe_a, *recipe_b] not in ([wide[0]] * 2, [wide[1]] * 2):
         not_implemented("scaled_mm with scales of blocks", "multiply by the scales, as float32 or bfloat16, and use torch.mm")
+    if out is not None and out_dtype is not None and out.dtype is not out_dtype:
+        raise ValueError("out_dtype must match output matrix type")
     if recipe_a[0] == ScalingType.RowWise:
         for name, scale in (("scale_a", scale_a[0]), ("scale_b", scale_b[0])):
             if scale.stride(1) != 1:
