@@ -19,7 +19,7 @@ from jtorch._engine.sparse import SparseValue
 from jtorch._namespace import torch
 
 __all__ = [
-    "at_places", "coalesced", "coordinates", "entries", "flat_keys", "host", "layout_of", "like", "masked", "merged", "on_device", "segment_max",
+    "at_places", "coalesced", "coordinates", "entries", "flat_keys", "host", "is_known", "layout_of", "like", "masked", "merged", "on_device", "segment_max",
     "segment_sum", "sparse_dims", "transform", "values_of", "with_values",
 ]  # fmt: skip
 
@@ -32,6 +32,11 @@ segment_max = function_for("internal.segment_max")
 def host(t: Tensor) -> np.ndarray:
     """The elements of an index tensor."""
     return numpy_of(read(t))
+
+
+def is_known(t: Tensor) -> bool:
+    """Whether the elements of an index tensor are on the host, so that looking at them waits for nothing."""
+    return aval_of(t).device.type == "cpu" and (t._s.host is not None or t._s.value.trace is None)
 
 
 def on_device(array: np.ndarray, v: SparseValue) -> Tensor:

@@ -154,6 +154,8 @@ def to_dense(self: Tensor, dtype: Any = None, *, masked_grad: bool | None = None
     v: Any = value_of(self)
     out: Tensor = self
     if v is not None:
+        if dtype is not None:
+            raise RuntimeError("dtype argument is not supported by sparse_to_dense")
         with torch.no_grad():
             out = _dense(coordinates(v), entries(v, v.parts[-1]), v.aval.shape)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jtorch._api._sparse import built, host
+from jtorch._api._sparse import built, host, is_known
 from jtorch._core.create import from_array
 from jtorch._core.sparse import link
 from jtorch._core.tensor import Tensor
@@ -26,13 +26,16 @@ def sparse_rows(weight: Any, input: Any, padding_idx: int | None, by_freq: bool 
     def back(g: Any) -> Tensor:
         if by_freq:
             raise RuntimeError("embedding_backward: scale_grad_by_freq not supported with sparse gradients")
-        at, values = rows.reshape(-1), g.reshape(-1, size[1])
-        if padding_idx is not None:
-            kept = np.nonzero(host(at) != padding_idx)[0]
-            if len(kept) < at.shape[0]:
-                where = from_array(kept, device=values.device)
-                at, values = at.index_select(0, where), values.index_select(0, where)
-        return built("EmbeddingSparseBackward0", "sparse_coo", (at.reshape(1, -1).to(torch.int64), values), size)
+        values = g.reshape(-1, size[1])
+        if padding_idx is None and not is_known(rows):
+            at = rows.reshape(1, -1).to(torch.int64)
+        else:
+            found = host(rows).reshape(-1).astype(np.int64)
+            kept = np.nonzero(found != padding_idx)[0] if padding_idx is not None else np.arange(len(found))
+            if len(kept) < len(found):
+                found, values = found[kept], values.index_select(0, from_array(kept, device=values.device))
+            at = from_array(found[None], device=values.device)
+        return built("EmbeddingSparseBackward0", "sparse_coo", (at, values), size)
 
     return link("EmbeddingBackward0", out, (weight, back))
 

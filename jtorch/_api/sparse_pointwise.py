@@ -13,6 +13,7 @@ from jtorch._api._sparse import (
     flat_keys,
     gather,
     host,
+    is_known,
     layout_of,
     like,
     on_device,
@@ -133,7 +134,7 @@ def _sum_of_coo(a: Any, b: Any, alpha: Any, wait: bool) -> Tensor:
     both = a.coalesced and b.coalesced
     if a.parts[0]._s is b.parts[0]._s:
         return make("sparse_coo", (a.parts[0], va + vb), a.aval.shape, both)
-    if not wait and (_pending(a.parts[0]) or _pending(b.parts[0])):  # side by side is a sum as well
+    if not wait and not (is_known(a.parts[0]) and is_known(b.parts[0])):  # side by side is a sum as well
         return make("sparse_coo", (torch.cat([a.parts[0], b.parts[0]], 1), torch.cat([va, vb])), a.aval.shape)
     ka, kb = flat_keys(host(a.parts[0]), size), flat_keys(host(b.parts[0]), size)
     if len(ka) == len(kb) and (ka == kb).all():
@@ -142,10 +143,6 @@ def _sum_of_coo(a: Any, b: Any, alpha: Any, wait: bool) -> Tensor:
     position = on_device(np.concatenate([at_a, at_b]), a)
     out = segment_sum(torch.cat([va, vb]), position, len(keys))
     return make("sparse_coo", (on_device(unflatten(keys, size), a), out), a.aval.shape, both)
-
-
-def _pending(t: Tensor) -> bool:
-    return t._view is not None or t._s.host is None and t._s.value.trace is not None
 
 
 def _zipped(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -65,6 +65,8 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     n = len(aval_of(input).shape)
     order = list(range(n))
     a, b = _dim(dim0, n), _dim(dim1, n)
+    if layout_of(input) == _COO and a != b and max(a, b) >= (dims := sparse_dims(value_of(input))):  # type: ignore[arg-type]
+        raise RuntimeError(f"sparse transpose: transposed dimensions must be sparse Got sparse_dim: {dims}, d0: {a}, d1: {b}")
     order[a], order[b] = order[b], order[a]
     out = _permuted(input, tuple(order), "transpose")
     return _forget_order(out, input, a != b)
@@ -162,7 +164,8 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 def cat(tensors: Any, dim: int = 0) -> Tensor:
     values = [value_of(x) for x in tensors]
     if any(v is None or v.aval.layout.name != _COO for v in values):
-        raise RuntimeError("Concatenating sparse tensors, but a dense tensor was found")
+        at = next(k for k, v in enumerate(values) if v is None or v.aval.layout.name != _COO)
+        raise RuntimeError(f"Concatenating sparse tensors, but a dense tensor was found at position {at}.")
     first: Any = values[0]
     d, dims = _dim(dim, len(first.aval.shape)), sparse_dims(first)
     for k, v in enumerate(values):

@@ -689,8 +689,9 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs:
     """The legacy type name ("torch.FloatTensor"), or this tensor in another type."""
     if dtype is None:
         a = aval_of(self)
-        kind = f"{'cuda.' if a.device.type == 'cuda' else ''}{'' if a.__class__ is not SparseAval else 'sparse' + sparse.SUFFIX[a.layout.name] + '.'}"
-        return f"torch.{kind}{a.dtype.legacy}Tensor"
+        if a.__class__ is SparseAval:
+            return sparse.type_name(a)
+        return f"torch.{'cuda.' if a.device.type == 'cuda' else ''}{a.dtype.legacy}Tensor"
     if isinstance(dtype, str):
         name = dtype.rpartition(".")[2].removesuffix("Tensor")
         for kind in _dtypes.ALL.values():

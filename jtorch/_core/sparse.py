@@ -29,7 +29,6 @@ PART_NAMES = {
 }
 # What torch's messages and type names call the layouts.
 SHORT = {"strided": "Strided", "sparse_coo": "Sparse", "sparse_csr": "SparseCsr", "sparse_csc": "SparseCsc", "sparse_bsr": "SparseBsr", "sparse_bsc": "SparseBsc"}
-SUFFIX = {"sparse_coo": "", "sparse_csr": "_csr", "sparse_csc": "_csc", "sparse_bsr": "_bsr", "sparse_bsc": "_bsc"}
 
 
 # --- values and their parts -------------------------------------------------------------------------------------
@@ -72,6 +71,13 @@ def map_parts(t: Tensor, fn: Callable[[Tensor], Tensor]) -> Tensor:
     v: Any = value_of(t)
     out = make(v.aval.layout.name, [fn(p) for p in v.parts], v.aval.shape, v.coalesced)
     return link("ToCopyBackward0", out, (t, lambda g: g.to(v.aval.device)))
+
+
+def type_name(a: Any) -> str:
+    """What ``Tensor.type()`` says of a sparse aval."""
+    if a.layout.name != "sparse_coo":
+        raise RuntimeError(f"Unimplemented backend {SHORT[a.layout.name]}{'CUDA' if a.device.type == 'cuda' else 'CPU'}")
+    return f"torch.{'cuda.' if a.device.type == 'cuda' else ''}sparse.{a.dtype.legacy}Tensor"
 
 
 def strides(t: Tensor) -> tuple[int, ...]:
