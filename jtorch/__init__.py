@@ -13,12 +13,12 @@ globals().update({k: v for k, v in vars(_torch).items() if not k.startswith("__"
 # Modules that torch imports with itself; order matters only from the bottom up.
 _EAGER = (
     "autograd", "random", "linalg", "fft", "special", "nn", "optim",
-    "serialization", "utils", "overrides", "version", "backends", "cuda", "amp",
+    "serialization", "utils", "overrides", "version", "backends", "cpu", "cuda", "amp", "storage",
 )  # fmt: skip
 # Imported when first used.
 _LAZY = frozenset((
     "distributions", "distributed", "func", "masked", "signal", "return_types", "types", "testing", "compiler", "export", "jit", "hub",
-    "multiprocessing", "profiler", "onnx", "sparse", "fx", "quantization", "ao", "library", "storage", "futures", "accelerator", "cpu", "mps", "xpu", "ops",
+    "multiprocessing", "profiler", "onnx", "sparse", "fx", "quantization", "ao", "library", "futures", "accelerator", "mps", "xpu", "ops",
 ))  # fmt: skip
 
 for _name in _EAGER:

@@ -47,6 +47,7 @@ def _module(kind: str) -> ModuleType:
         cls.__name__ = cls.__qualname__ = name
         cls.__module__ = module.__name__
         setattr(module, name, cls)
+    module.__path__ = []  # torch.cuda.amp is a package
     module.__all__ = ["GradScaler", "autocast"]
     if kind == "cuda":
 

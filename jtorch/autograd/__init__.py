@@ -16,30 +16,17 @@ from jtorch._core.node import Node
 from jtorch._core.tensor import Tensor
 from jtorch._core.views import aval_of
 
-from . import forward_ad, functional, graph, profiler
+from . import forward_ad, functional, grad_mode, graph, profiler, variable
 from .anomaly import detect_anomaly, set_detect_anomaly
 from .function import Function
+from .grad_mode import set_multithreading_enabled
 from .gradcheck import gradcheck, gradgradcheck
+from .variable import Variable
 
 __all__ = [
     "Function", "backward", "grad", "Variable", "no_grad", "enable_grad", "set_grad_enabled", "inference_mode", "detect_anomaly",
-    "set_detect_anomaly", "gradcheck", "gradgradcheck", "functional", "graph", "forward_ad", "profiler",
+    "set_detect_anomaly", "gradcheck", "gradgradcheck", "functional", "grad_mode", "graph", "forward_ad", "profiler", "set_multithreading_enabled", "variable",
 ]  # fmt: skip
-
-
-class _VariableMeta(type):
-    def __instancecheck__(cls, other: Any) -> bool:
-        return isinstance(other, Tensor)
-
-
-class Variable(metaclass=_VariableMeta):
-    """torch's old name for a tensor: ``Variable(t, requires_grad=True)`` gives a tensor."""
-
-    def __new__(cls, data: Any = None, requires_grad: bool = False, volatile: bool | None = None) -> Any:
-        from jtorch._core.create import require_grad, tensor
-
-        t = data.detach() if isinstance(data, Tensor) else tensor(data)  # type: ignore[attr-defined]
-        return require_grad(t) if requires_grad else t
 
 
 def _sequence(x: Any) -> list[Any]:

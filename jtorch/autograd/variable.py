@@ -1,0 +1,26 @@
+"""``torch.autograd.variable``: torch's old name for a tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jtorch._core.tensor import Tensor
+
+__all__ = ["Variable", "VariableMeta"]
+
+
+class VariableMeta(type):
+    """Every tensor is an instance."""
+
+    def __instancecheck__(cls, other: Any) -> bool:
+        return isinstance(other, Tensor)
+
+
+class Variable(metaclass=VariableMeta):
+    """``Variable(t, requires_grad=True)`` gives a tensor."""
+
+    def __new__(cls, data: Any = None, requires_grad: bool = False, volatile: bool | None = None) -> Any:
+        from jtorch._core.create import require_grad, tensor
+
+        t = data.detach() if isinstance(data, Tensor) else tensor(data)  # type: ignore[attr-defined]
+        return require_grad(t) if requires_grad else t

@@ -1,0 +1,106 @@
+"""``torch.cpu``: what device-agnostic code asks of every device, for the cpu. Source: https://docs.pytorch.org/docs/stable/cpu.html"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from jtorch._engine.trace import flush
+
+__all__ = [
+    "is_available", "is_initialized", "synchronize", "current_device", "current_stream", "stream", "set_device", "device_count", "Stream",
+    "StreamContext", "Event",
+]  # fmt: skip
+
+
+def is_available() -> bool:
+    """True."""
+    return True
+
+
+def is_initialized() -> bool:
+    """True."""
+    return True
+
+
+def synchronize(device: Any = None) -> None:
+    """Send off what is pending."""
+    flush("synchronize")
+
+
+def current_device() -> str:
+    """``"cpu"``."""
+    return "cpu"
+
+
+def set_device(device: Any) -> None:
+    """There is one cpu: nothing to choose."""
+
+
+def device_count() -> int:
+    """1."""
+    return 1
+
+
+class Stream:
+    """An order of work. The cpu has one."""
+
+    def __init__(self, priority: int = -1) -> None:
+        self.priority = priority
+
+    def wait_stream(self, stream: Any) -> None:
+        """Nothing to wait for."""
+
+    def record_event(self, event: Any = None) -> Any:
+        """An event: what comes before it is done when it is asked."""
+        return event or Event()
+
+    def wait_event(self, event: Any) -> None:
+        """Nothing to wait for."""
+
+
+class Event:
+    """A mark in a stream."""
+
+    def query(self) -> bool:
+        """Whether what came before it is done."""
+        return True
+
+    def record(self, stream: Any = None) -> None:
+        """Nothing to note."""
+
+    def synchronize(self) -> None:
+        """Nothing to wait for."""
+
+    def wait(self, stream: Any = None) -> None:
+        """Nothing to wait for."""
+
+
+_stream = Stream()
+
+
+def current_stream(device: Any = None) -> Stream:
+    """The cpu's stream."""
+    return _stream
+
+
+class StreamContext(contextlib.AbstractContextManager[None]):
+    """Inside, a stream is the current one."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.before = stream, _stream
+
+    def __enter__(self) -> None:
+        global _stream
+        if self.stream is not None:
+            self.before, _stream = _stream, self.stream
+
+    def __exit__(self, *args: object) -> None:
+        global _stream
+        if self.stream is not None:
+            _stream = self.before
+
+
+def stream(stream: Any) -> StreamContext:
+    """Inside, ``stream`` is the current one."""
+    return StreamContext(stream)
