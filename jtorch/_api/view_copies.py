@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._core.attach import write_out
+from jtorch._core.attach import function_for, write_out
 from jtorch._core.compose import compose
 from jtorch._core.tensor import Tensor
+from jtorch._core.views import layout
 from jtorch._namespace import torch
 
 
@@ -53,6 +54,32 @@ _copied("split_copy", lambda x, split_size, dim=0: x.split(split_size, dim))
 _copied("split_with_sizes_copy", lambda x, split_sizes, dim=0: torch.split_with_sizes(x, split_sizes, dim))
 _copied("slice_copy", lambda x, dim=0, start=None, end=None, step=1: x[(slice(None),) * (dim % max(x.dim(), 1)) + (slice(start, end, step),)])
 Tensor.narrow_copy = torch.narrow_copy
+
+
+_as_strided_scatter = function_for("internal.as_strided_scatter")
+
+
+@compose("torch Tensor")
+def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
+    """A copy of the input, of its memory as it lies there, with ``src`` in the places that size and stride lead to."""
+    shape, strides, start = layout(input)
+    offset = start if storage_offset is None else storage_offset
+    plain = input.is_contiguous()
+    if input.requires_grad and not plain:
+        raise RuntimeError(
+            "!self.requires_grad() || self.is_contiguous() INTERNAL ASSERT FAILED, please report a bug to PyTorch. "
+            "as_strided_scatter is currently only supported for contiguous inputs"
+        )
+    if plain and offset >= start:
+        return _as_strided_scatter(input, src, size, stride, offset - start)  # type: ignore[no-any-return]
+    if input.requires_grad or src.requires_grad:
+        raise NotImplementedError("as_strided_scatter with gradients, of an input that is not contiguous or into memory before it")
+    if tuple(src.shape) != tuple(size):
+        raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = {list(size)}")
+    need = start + 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+    memory = torch.as_strided(input, (need,), (1,), 0).clone()
+    torch.as_strided(memory, size, stride, offset).copy_(src)
+    return torch.as_strided(memory, shape, strides, start)  # type: ignore[no-any-return]
 
 
 @compose("linalg")

@@ -43,11 +43,11 @@ def slice_scatter(input: Any, src: Any, dim: int, start: int | None, end: int | 
     return views.PUT["slice"](input, src.astype(input.dtype), d, first, length, step)
 
 
-@op("as_strided_scatter(Tensor input, Tensor src, int[] size, int[] stride, int? storage_offset=None)")
-def as_strided_scatter(input: Any, src: Any, size: Any, stride: Any, storage_offset: int | None) -> Any:
+@op("as_strided_scatter(Tensor input, Tensor src, int[] size, int[] stride, int offset)", where="internal")
+def as_strided_scatter(input: Any, src: Any, size: Any, stride: Any, offset: int) -> Any:
     """The input with ``src`` at the places of its memory (taken as contiguous) that size and stride lead to."""
     flat = input.reshape(-1)
-    where = views.places_within(flat, size, stride, storage_offset or 0)
+    where = views.places_within(flat, size, stride, offset)
     _fits("as_strided_scatter", src, tuple(size))
     flat = flat.at[jnp.asarray(where.reshape(-1).astype(np.int32))].set(src.reshape(-1).astype(input.dtype))
     return flat.reshape(input.shape)
