@@ -19,7 +19,7 @@ from jtorch._engine.sparse import SparseValue
 from jtorch._namespace import torch
 
 __all__ = [
-    "at_places", "coalesced", "coordinates", "entries", "flat_keys", "host", "is_known", "layout_of", "like", "masked", "merged", "on_device", "segment_max",
+    "at_places", "coalesced", "coordinates", "entries", "flat_keys", "host", "is_known", "layout_of", "like", "masked", "merged", "on_device", "padded", "segment_max",
     "segment_sum", "sparse_dims", "transform", "values_of", "with_values",
 ]  # fmt: skip
 
@@ -27,6 +27,7 @@ gather = function_for("internal.coo_gather")
 to_dense = function_for("internal.coo_to_dense")
 segment_sum = function_for("internal.segment_sum")
 segment_max = function_for("internal.segment_max")
+_padded = function_for("internal.coalesce_padded")
 
 
 def host(t: Tensor) -> np.ndarray:
@@ -189,6 +190,14 @@ def coalesced(t: Tensor, name: str = "CoalesceBackward0") -> Tensor:
         indices, values = merged(host(v.parts[0]), v.parts[1], v.aval.shape[:dims], v)
     out = make("sparse_coo", (indices, values), v.aval.shape, True)
     return link(name, out, (t, lambda g: g))
+
+
+def padded(t: Tensor) -> tuple[Tensor, Tensor]:
+    """(indices, values) of a COO tensor with each place once, for updates that drop indices out of range: how many places there are need not be known."""
+    v: Any = value_of(t)
+    if v.coalesced:
+        return v.parts  # type: ignore[return-value]
+    return _padded(*v.parts, v.aval.shape[: sparse_dims(v)])  # type: ignore[no-any-return]
 
 
 def transform(t: Tensor, fn: Any, name: str, is_coalesced: bool | None = None) -> Tensor:

@@ -77,3 +77,24 @@ def segment_sum(values: Any, positions: Any, n: int) -> Any:
 def segment_max(values: Any, positions: Any, n: int) -> Any:
     """The largest of the rows of each position."""
     return jax.ops.segment_max(values, narrow(positions, n), n, mode=_MODE)
+
+
+@op("coalesce_padded(Tensor indices, Tensor values, int[] size)", where="internal", out=False)
+def coalesce_padded(indices: Any, values: Any, size: tuple[int, ...]) -> Any:
+    """Each place once, in as many columns as came: those left over are out of range, each another, and writes to them are dropped."""
+    n = indices.shape[1]
+    keys = jnp.zeros(n, np.int64)
+    for row, length in zip(indices, size):
+        keys = keys * length + row
+    order = jnp.argsort(keys, stable=True)
+    keys = keys[order]
+    position = jnp.cumsum(jnp.concatenate([jnp.zeros(min(n, 1), np.int64), (keys[1:] != keys[:-1]).astype(np.int64)]))
+    summed = segment_sum.fn(values[order], position, n)
+    spare = jnp.arange(n) > (position[-1] if n else 0)
+    places = jnp.zeros(n, np.int64).at[position].set(keys)
+    rows: list[Any] = []
+    for length in reversed(size):
+        rows.append(places % length)
+        places = places // length
+    rows[-1] = jnp.where(spare, size[0] + jnp.arange(n), rows[-1])
+    return jnp.stack(rows[::-1]), summed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from jtorch._api._sparse import padded
 from jtorch._namespace import torch
 from jtorch.optim import _apply
 from jtorch.optim._per_parameter import PerParameterOptimizer, check_lr, check_steps, decay_scalars, there
@@ -102,8 +103,7 @@ def adagrad(
         if grad.is_sparse:
             if weight_decay != 0:
                 raise RuntimeError("weight_decay option is not compatible with sparse gradients")
-            grad = grad.coalesce()
-            _apply.update(update, (param, grad._indices(), grad._values(), total), (param, total), differentiable)
+            _apply.update(update, (param, *padded(grad), total), (param, total), differentiable)
             continue
         targets = (param, total, grad) if unscaled else (param, total)
         recorded.add(update, (param, grad, total, *amp), targets)

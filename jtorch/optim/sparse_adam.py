@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from jtorch._api._sparse import padded
 from jtorch._namespace import torch
 from jtorch.optim import _apply
 from jtorch.optim.optimizer import Closure, Optimizer, ParamsT, _to_scalar
@@ -57,13 +58,13 @@ class SparseAdam(Optimizer):
             if not state:
                 state.update(step=0, exp_avg=_apply.zeros_like(p), exp_avg_sq=_apply.zeros_like(p))
             state["step"] += 1
-            todo.append((p, p.grad.coalesce(), state))
+            todo.append((p, p.grad, state))
         for p, grad, state in todo:
-            values = grad._values()
+            indices, values = padded(grad)
             if values.numel() == 0:
                 continue
             step, moments = state["step"], (state["exp_avg"], state["exp_avg_sq"])
             alpha = -(lr * math.sqrt(1 - beta2**step) / (1 - beta1**step))
             scalars = (alpha, beta1, beta2, group["eps"], group.get("maximize", False))
             update = _apply.prepare("sparse_adam_update", (True,) * 5, scalars)
-            _apply.update(update, (p, grad._indices(), values, *moments), (p, *moments))
+            _apply.update(update, (p, indices, values, *moments), (p, *moments))
