@@ -16,7 +16,7 @@ from jtorch._engine.bundle import Bundle, bundle_of
 from jtorch._engine.direct import run_bundle
 from jtorch._engine.call import T, call_of, slot, tensor_list, value
 from jtorch._engine.state import state
-from jtorch._engine.trace import SCALAR, add_input, are_arrays, force, record_multi
+from jtorch._engine.trace import SCALAR, add_input, force, record_multi
 from jtorch._engine.values import Value
 from jtorch._registry import lookup
 
@@ -24,7 +24,7 @@ from .dispatch import apply_multi
 from .tensor import Storage, Tensor, new_tensor
 from .views import aval_of, read, read_view, write
 
-__all__ = ["Update", "prepare", "update", "update_rows", "call", "number", "put_number", "add_number"]
+__all__ = ["Update", "prepare", "update", "update_columns", "call", "number", "put_number", "add_number"]
 
 _new = object.__new__
 _NONE = value(None)
@@ -131,73 +131,77 @@ def update(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None,
     return made
 
 
-def update_rows(u: Update, rows: list[tuple[Tensor, ...]], targets: list[tuple[Tensor | None, ...]]) -> None:
-    """:func:`update` for many groups of tensors at once, outside of any graph: one node. No target stands in two rows."""
+def update_columns(u: Update, columns: list[Any], places: tuple[int, ...]) -> None:
+    """:func:`update` for many groups of tensors at once, outside of any graph. Column i holds the groups' i-th tensors; the operator's j-th result
+    goes to the tensors of column ``places[j]``. No tensor of those columns stands in them twice."""
+    tensors = [t for column in columns for t in column]
+    n = len(columns[0])
+    if n > 1 and u.plain and not _config.EAGER:
+        plain = {t._view for t in tensors} == _NOTHING
+        if plain:
+            storages = [t._s for t in tensors]
+            vals = [s.value for s in storages]
+        else:
+            vals = [t._s.value if t._view is None else read_view(t._view, t._s) for t in tensors]
+        bundle = bundle_of(u.call, tuple([v.aval for v in vals]), u.classes, n)
+        if bundle is not None and bundle.replaces(places):
+            if plain and _at_once(u, bundle, vals, storages, places):
+                return
+            if _recorded(u, bundle, vals, tensors, places):
+                return
+    for row in zip(*columns, strict=True):
+        update(u, row, tuple([row[c] for c in places]))
+
+
+def _at_once(u: Update, bundle: Bundle, vals: list[Value], storages: list[Any], places: tuple[int, ...]) -> bool:
+    """Run the update now, if all that it reads is there. Whether it was done."""
+    n = bundle.count
+    for c in places:
+        if set(map(type, storages[c * n : c * n + n])) != _ORDINARY:
+            return False
+    done = run_bundle(bundle, vals, list(u.rest), places)
+    if done is None:
+        return False
+    results, shared = done
+    for j, c in enumerate(places):
+        first = c * n
+        if shared is None:  # nobody else holds the values: they become the new ones
+            for v, array in zip(vals[first : first + n], results[j :: len(places)], strict=True):
+                v.array = array
+        else:
+            for i, array in zip(range(first, first + n), results[j :: len(places)], strict=True):
+                if i not in shared:
+                    vals[i].array = array
+                else:
+                    v = Value()
+                    v.aval, v.array, v.trace, v.pos = vals[i].aval, array, None, -1
+                    storages[i].value = v
+        for s in storages[first : first + n]:
+            s.version += 1
+    return True
+
+
+def _recorded(u: Update, bundle: Bundle, vals: list[Value], tensors: list[Any], places: tuple[int, ...]) -> bool:
+    """Record the update as one node, if all its inputs can stand in the trace. Whether it was done."""
     tr = state.trace
-    vals = [t._s.value if t._view is None else read_view(t._view, t._s) for row in rows for t in row]  # type: ignore[attr-defined]
-    bundle = None
-    if u.plain and len(rows) > 1 and not _config.EAGER:
-        bundle = bundle_of(u.call, tuple([v.aval for v in vals]), u.classes, len(rows))
-    if bundle is not None and _at_once(u, bundle, vals, rows[0], targets):
-        return
-    refs = _inputs_of(tr, vals, bundle) if bundle is not None and bundle.device is tr.device else None
-    if bundle is None or refs is None:
-        for row, row_targets in zip(rows, targets, strict=True):
-            update(u, row, row_targets)
-        return
+    refs = _inputs_of(tr, vals) if bundle.device is tr.device else None
+    if refs is None:
+        return False
     if u.trace is not tr:
         first = len(tr.scalars)
         tr.scalars.extend(u.rest)
         u.trace, u.slots = tr, tuple([SCALAR - i for i in range(first, first + len(u.rest))])
-    outs = iter(_reserve(tr, bundle.outs))
+    outs = _reserve(tr, bundle.outs)
     tr.nodes.append((bundle, *refs, *u.slots))
-    for row_targets in targets:
-        for t in row_targets:
-            v = next(outs)
-            if t is None:
-                continue
-            s: Any = t._s
-            if t._view is None and s.value.aval is v.aval:
-                s.value = v
-                s.version += 1
-            else:
-                write(t, v)
-
-
-def _at_once(u: Update, bundle: Bundle, vals: list[Value], first: tuple[Tensor, ...], targets: list[tuple[Tensor | None, ...]]) -> bool:
-    """Run the update now, if all that it reads is there and each result replaces one of its own tensors. Whether it was done."""
-    places = tuple([next((i for i, x in enumerate(first) if x is t), -1) for t in targets[0]])
-    width = bundle.width
-    storages: list[Any] = [t._s if t is not None and t._view is None else None for row in targets for t in row]
-    if -1 in places or not bundle.replaces(places) or set(map(type, storages)) != _ORDINARY:
-        return False
-    replaced = [i + p for i in range(0, len(vals), width) for p in places]
-    done = run_bundle(bundle, vals, list(u.rest), replaced)
-    if done is None:
-        return False
-    results, gone = done
-    for i, s, array in zip(replaced, storages, results, strict=True):
-        if i in gone:  # nobody else holds the value: it becomes the new one
-            vals[i].array = array
-        else:
-            v = Value()
-            v.aval, v.array, v.trace, v.pos = vals[i].aval, array, None, -1
-            s.value = v
-        s.version += 1
+    n = bundle.count
+    for j, c in enumerate(places):
+        for t, v in zip(tensors[c * n : c * n + n], outs[j :: len(places)], strict=True):
+            write(t, v)
     return True
 
 
-_ORDINARY = {Storage}
-
-
-def _inputs_of(tr: Any, vals: list[Value], bundle: Bundle) -> Any:
+def _inputs_of(tr: Any, vals: list[Value]) -> list[int] | None:
     """Their positions in the trace. None if one of them must be applied at once, or adding it ran the trace."""
-    n = len(vals)
-    if not tr.nodes and not tr.inputs and {v.trace for v in vals} == _PENDING and are_arrays([v.array for v in vals]):
-        places = dict(zip(map(id, vals), range(-1, -n - 1, -1), strict=True))
-        if len(places) == n:
-            tr.inputs, tr.input_pos, tr.input_bytes = vals, places, bundle.nbytes
-            return range(-1, -n - 1, -1)
     refs: list[int] = []
     known = tr.input_pos
     for v in vals:
@@ -213,7 +217,8 @@ def _inputs_of(tr: Any, vals: list[Value], bundle: Bundle) -> Any:
     return refs
 
 
-_PENDING = {None}
+_NOTHING = {None}
+_ORDINARY = {Storage}
 
 
 def _reserve(tr: Any, avals: Any) -> list[Value]:

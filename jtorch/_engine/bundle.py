@@ -15,12 +15,13 @@ __all__ = ["Bundle", "bundle_of", "expanded"]
 
 
 class Bundle:
-    """Entries of one call. A node of it has ``width`` inputs for each entry, then the scalars that all share; ``outs`` are those of all entries in order."""
+    """``count`` entries of one call. A node of it has the first inputs of all entries, then the second ones, ... (``width`` columns), then the scalars that
+    all share; ``outs`` are those of all entries in order."""
 
-    __slots__ = ("call", "parts", "outs", "out", "width", "device", "nbytes", "_fits")
+    __slots__ = ("call", "parts", "outs", "out", "width", "count", "device", "nbytes", "_fits")
 
     def __init__(self, call: Call, parts: tuple[Entry, ...], width: int) -> None:
-        self.call, self.parts, self.width = call, parts, width
+        self.call, self.parts, self.width, self.count = call, parts, width, len(parts)
         self.outs = tuple([a for p in parts for a in p.outs])
         self.out = None
         self.device = parts[0].device
@@ -41,15 +42,15 @@ _bundles: dict[Any, Bundle | None] = {}
 
 
 def bundle_of(call: Call, avals: tuple[Any, ...], classes: tuple[type, ...], count: int) -> Bundle | None:
-    """The bundle of ``call`` on ``count`` groups of inputs (``avals``, group after group), each followed by scalars of these classes.
+    """The bundle of ``call`` on ``count`` groups of inputs (``avals``, column after column), each followed by scalars of these classes.
 
     None if something would have to move between devices first.
     """
-    key = (call, avals, classes)
+    key = (call, avals, classes, count)
     found = _bundles.get(key, _bundles)
     if found is _bundles:
         width = len(avals) // count
-        parts = tuple([entry_of(call, (*avals[i : i + width], *classes)) for i in range(0, len(avals), width)])
+        parts = tuple([entry_of(call, (*avals[i::count], *classes)) for i in range(count)])
         same = all(not p.moves and p.device is parts[0].device for p in parts)
         found = _bundles[key] = Bundle(call, parts, width) if same else None
     return found  # type: ignore[return-value]
@@ -65,6 +66,6 @@ def expanded(nodes: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         if b.__class__ is not Bundle:
             out.append(node)
             continue
-        shared = node[1 + len(b.parts) * b.width :]
-        out += [(p, *node[1 + i * b.width : 1 + (i + 1) * b.width], *shared) for i, p in enumerate(b.parts)]
+        end = 1 + b.count * b.width
+        out += [(p, *node[1 + i : end : b.count], *node[end:]) for i, p in enumerate(b.parts)]
     return out

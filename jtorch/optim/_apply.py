@@ -11,7 +11,7 @@ from typing import Any
 
 from jtorch._core import cutting
 from jtorch._core.tensor import PLAIN
-from jtorch._core.updates import add_number, call, number, prepare, put_number, update, update_rows
+from jtorch._core.updates import add_number, call, number, prepare, put_number, update, update_columns
 from jtorch._namespace import torch
 from jtorch._registry import lookup
 
@@ -21,6 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 
+_DENSE = {torch.strided}
 _pure: dict[str, Callable[..., Any]] = {}
 
 
@@ -75,7 +76,24 @@ def drop_gradients(params: list[Any]) -> None:
 
 def gradients(params: list[Any]) -> list[Any]:
     """``p.grad`` of each."""
-    return [p._grad if p.__class__ in PLAIN and p._grad is not None else p.grad for p in params]
+    if set(map(type, params)) <= PLAIN:
+        return [p._grad for p in params]
+    return [p.grad for p in params]
+
+
+def any_sparse(tensors: list[Any]) -> bool:
+    """Whether one of them is a sparse COO tensor."""
+    return len({t._s.value.aval.layout for t in tensors} - _DENSE) > 0 and any(t.is_sparse for t in tensors)
+
+
+def alike(counts: list[Any]) -> list[tuple[Any, list[int] | None]]:
+    """Each count with the places where it stands (None: everywhere). Tensors are alike only to themselves."""
+    if counts and counts[0].__class__ is float and counts.count(counts[0]) == len(counts):
+        return [(counts[0], None)]
+    found: dict[Any, list[int]] = {}
+    for i, x in enumerate(counts):
+        found.setdefault(x, []).append(i)
+    return list(found.items())
 
 
 class Updates:
@@ -85,25 +103,33 @@ class Updates:
 
     def __init__(self, differentiable: bool = False, at_once: bool = False) -> None:
         """``at_once``: record each as it comes, where what it reads is written before the end of the step."""
-        self.rows: dict[Any, tuple[list[Any], list[Any]]] = {}
+        self.rows: dict[Any, tuple[list[Any], tuple[int, ...]]] = {}
         self.differentiable, self.at_once = differentiable, differentiable or at_once
 
     def add(self, update_: Any, tensors: tuple[Any, ...], targets: tuple[Any, ...]) -> None:
-        """As :func:`update`, later: its results go to ``targets`` in place."""
+        """As :func:`update`, later: its results go to ``targets`` in place, which are some of the tensors."""
         if self.at_once:
             update(update_, tensors, targets, self.differentiable)
             return
         found = self.rows.get(update_)
         if found is None:
-            found = self.rows[update_] = ([], [])
+            places = tuple([next(i for i, x in enumerate(tensors) if x is t) for t in targets])
+            found = self.rows[update_] = ([], places)
         found[0].append(tensors)
-        found[1].append(targets)
 
     def done(self) -> None:
         """Record what was gathered."""
-        for update_, (rows, targets) in self.rows.items():
-            update_rows(update_, rows, targets)
+        for update_, (rows, places) in self.rows.items():
+            update_columns(update_, list(zip(*rows, strict=True)), places)
         self.rows.clear()
+
+    def add_all(self, update_: Any, columns: list[Any], places: tuple[int, ...]) -> None:
+        """:meth:`add` for many parameters, given column by column; the results go to the columns ``places``. At once."""
+        if self.at_once:
+            for row in zip(*columns, strict=True):
+                update(update_, row, tuple([row[c] for c in places]), self.differentiable)
+        else:
+            update_columns(update_, columns, places)
 
 
 _recorder: Any = None

@@ -54,20 +54,19 @@ class PerParameterOptimizer(Optimizer):
 
     def _gather(self, group: dict[str, Any]) -> tuple[list[Any], list[Any], list[dict[str, Any]]]:
         """Parameters with gradients, the gradients, and the states."""
-        params, grads, states = [], [], []
+        params = group["params"]
+        grads = _apply.gradients(params)
+        if any([g is None for g in grads]):
+            params = [p for p, g in zip(params, grads, strict=True) if g is not None]
+            grads = [g for g in grads if g is not None]
+        if self._sparse_error and _apply.any_sparse(grads):
+            raise RuntimeError(self._sparse_error)
         all_states = self.state
-        check = self._sparse_error
-        for p, grad in zip(group["params"], _apply.gradients(group["params"]), strict=True):
-            if grad is None:
-                continue
-            if check and grad.is_sparse:
-                raise RuntimeError(check)
-            state = all_states[p]
-            if not state:
-                state.update(self._new_state(p, grad, group))
-            params.append(p)
-            grads.append(grad)
-            states.append(state)
+        states = [all_states[p] for p in params]
+        if not all(states):
+            for p, grad, state in zip(params, grads, states, strict=True):
+                if not state:
+                    state.update(self._new_state(p, grad, group))
         return params, grads, states
 
 
@@ -93,7 +92,7 @@ def check_betas(betas: Any, eps: float, weight_decay: float | None) -> None:
 
 def check_steps(state_steps: list[Any], name: str = "state_steps") -> None:
     """The functional forms take step counts as tensors."""
-    if not all(isinstance(t, torch.Tensor) for t in state_steps):
+    if not all(issubclass(kind, torch.Tensor) for kind in set(map(type, state_steps))):
         raise RuntimeError(f"API has changed, `{name}` argument must contain a list of singleton tensors")
 
 

@@ -100,14 +100,12 @@ def adam(
     steps = _apply.advance(state_steps, _apply.graph_mode(capturable, found_inf), found_inf)
     rest = (beta1, beta2, eps, *decay_scalars(weight_decay, lr, decoupled_weight_decay), maximize)
     amp, unscaled = there(grad_scale, found_inf), grad_scale is not None
-    updates: dict[Any, Any] = {}
+    present = (True, True, True, True, amsgrad, unscaled, found_inf is not None)
+    columns = [params, grads, exp_avgs, exp_avg_sqs, *([max_exp_avg_sqs] if amsgrad else [])]
+    places = (0, *range(2, len(columns)), *([1] if unscaled else []))
+    columns += [[t] * len(params) for t in amp]
     recorded = _apply.Updates(differentiable)
-    for i, (param, grad, exp_avg, exp_avg_sq, step) in enumerate(zip(params, grads, exp_avgs, exp_avg_sqs, steps, strict=True)):
-        update = updates.get(step)
-        if update is None:
-            scalars = (*_apply.factors("adam_factors", step, lr, beta1, beta2), *rest)
-            present = (True, True, True, True, amsgrad, unscaled, found_inf is not None)
-            update = updates[step] = _apply.prepare("adam_update", present, scalars)
-        targets = (param, exp_avg, exp_avg_sq, max_exp_avg_sqs[i]) if amsgrad else (param, exp_avg, exp_avg_sq)
-        recorded.add(update, (param, grad, *targets[1:], *amp), (*targets, grad) if unscaled else targets)
-    recorded.done()
+    for step, which in _apply.alike(steps):
+        scalars = (*_apply.factors("adam_factors", step, lr, beta1, beta2), *rest)
+        update = _apply.prepare("adam_update", present, scalars)
+        recorded.add_all(update, columns if which is None else [[c[i] for i in which] for c in columns], places)
