@@ -196,8 +196,9 @@ def padded(t: Tensor) -> tuple[Tensor, Tensor]:
     """(indices, values) of a COO tensor with each place once, for updates that drop indices out of range: how many places there are need not be known."""
     v: Any = value_of(t)
     if v.coalesced:
-        return v.parts  # type: ignore[return-value]
-    return _padded(*v.parts, v.aval.shape[: sparse_dims(v)])  # type: ignore[no-any-return]
+        return v.parts  # type: ignore[no-any-return]
+    i, values = v.loose or v.parts
+    return _padded(i, values, v.aval.shape[: i.shape[0]])  # type: ignore[no-any-return]
 
 
 def transform(t: Tensor, fn: Any, name: str, is_coalesced: bool | None = None) -> Tensor:

@@ -8,7 +8,7 @@ import numpy as np
 
 from jtorch._api._sparse import built, host, is_known
 from jtorch._core.create import from_array
-from jtorch._core.sparse import link
+from jtorch._core.sparse import link, make_loose
 from jtorch._core.tensor import Tensor
 from jtorch._core.views import aval_of
 from jtorch._namespace import torch
@@ -17,7 +17,7 @@ __all__ = ["sparse_bag_rows", "sparse_rows"]
 
 
 def sparse_rows(weight: Any, input: Any, padding_idx: int | None, by_freq: bool = False) -> Tensor:
-    """``weight[input]``. In the gradient the rows are not added up; those of ``padding_idx`` are left out, for which the indices are looked at."""
+    """``weight[input]``. In the gradient the rows are not added up; those of ``padding_idx`` are left out once somebody looks at it."""
     with torch.no_grad():
         out = torch.embedding(weight.detach(), input, -1, False)
     size = aval_of(weight).shape
@@ -27,15 +27,18 @@ def sparse_rows(weight: Any, input: Any, padding_idx: int | None, by_freq: bool 
         if by_freq:
             raise RuntimeError("embedding_backward: scale_grad_by_freq not supported with sparse gradients")
         values = g.reshape(-1, size[1])
-        if padding_idx is None and not is_known(rows):
-            at = rows.reshape(1, -1).to(torch.int64)
-        else:
-            found = host(rows).reshape(-1).astype(np.int64)
-            kept = np.nonzero(found != padding_idx)[0] if padding_idx is not None else np.arange(len(found))
-            if len(kept) < len(found):
-                found, values = found[kept], values.index_select(0, from_array(kept, device=values.device))
-            at = from_array(found[None], device=values.device)
-        return built("EmbeddingSparseBackward0", "sparse_coo", (at, values), size)
+        at = from_array(host(rows).reshape(1, -1).astype(np.int64)) if is_known(rows) else rows.reshape(1, -1).to(torch.int64)
+        if padding_idx is None:
+            return built("EmbeddingSparseBackward0", "sparse_coo", (at, values), size)
+
+        def exact() -> tuple[Any, Any]:
+            found = host(at)
+            kept = np.nonzero(found[0] != padding_idx)[0]
+            return from_array(found[:, kept], device=values.device), values.index_select(0, from_array(kept, device=values.device))
+
+        if g.requires_grad:
+            return built("EmbeddingSparseBackward0", "sparse_coo", exact(), size)
+        return make_loose((at, torch.where((at[0] == padding_idx).unsqueeze(1), 0, values)), size, exact)
 
     return link("EmbeddingBackward0", out, (weight, back))
 

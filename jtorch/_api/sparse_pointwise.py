@@ -118,9 +118,10 @@ def _add_to_dense(dense: Any, sparse: Tensor, alpha: Any) -> Tensor:
             f"add: expected 'self' and 'other' to have same size, but self has size {size} while other has size {list(v.aval.shape)} "
             "(FYI: dense-sparse addition does not currently support broadcasting)"
         )
-    kind = torch.result_type(dense, v.parts[-1])
+    i, values = v.loose or (coordinates(v), entries(v, v.parts[-1]))
+    kind = torch.result_type(dense, values)
     with torch.no_grad():
-        out = _coo_add(dense.detach().to(kind), coordinates(v), entries(v, _scaled(v.parts[-1], alpha)).to(kind))
+        out = _coo_add(dense.detach().to(kind), i, _scaled(values, alpha).to(kind))
     return link("AddBackward0", out, (dense, lambda g: g), (sparse, lambda g: _scaled(g, alpha)))
 
 

@@ -50,6 +50,13 @@ def make(layout: str, parts: Sequence[Tensor], size: Sequence[int], coalesced: b
     return new_tensor(SparseValue(found, tuple(_bare(p) for p in parts), coalesced))
 
 
+def make_loose(loose: tuple[Tensor, Tensor], size: Sequence[int], exact: Callable[[], tuple[Tensor, Tensor]]) -> Tensor:
+    """A COO tensor outside of any graph whose parts are computed when somebody looks at them (see :class:`SparseValue`)."""
+    a = loose[1]._s.value.aval if loose[1]._view is None else loose[1]._view.aval
+    found = sparse_aval(tuple(size), a.dtype, a.device, _types.CONSTANTS["sparse_coo"])
+    return new_tensor(SparseValue(found, exact, False, loose))
+
+
 def _bare(t: Tensor) -> Tensor:
     return t if t._edge is None else t.detach()
 

@@ -54,16 +54,27 @@ class SparseMet(NotImplementedError):
 
 
 class SparseValue(Value):
-    """``parts``: (indices, values) of a COO value, (compressed, plain, values) of the others; ``memo``: what was derived from the indices."""
+    """``parts``: (indices, values) of a COO value, (compressed, plain, values) of the others; ``memo``: what was derived from the indices.
 
-    __slots__ = ("parts", "coalesced", "memo")
-    parts: tuple[Any, ...]
+    ``loose``: None, or (indices, values) of the same sum with zeros in between, whose number is known before it is known which are zero. Who only
+    adds the value to something takes these; ``parts`` is then a function, called when somebody looks.
+    """
+
+    __slots__ = ("_parts", "coalesced", "memo", "loose")
     coalesced: bool
     memo: dict[str, Any]
+    loose: Any
 
-    def __init__(self, aval: SparseAval, parts: tuple[Any, ...], coalesced: bool = False) -> None:
-        self.aval, self.parts, self.coalesced = aval, parts, coalesced
+    def __init__(self, aval: SparseAval, parts: Any, coalesced: bool = False, loose: Any = None) -> None:
+        self.aval, self._parts, self.coalesced, self.loose = aval, parts, coalesced, loose
         self.trace, self.pos, self.memo = None, -1, {}
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        if self._parts.__class__ is not tuple:
+            self._parts = self._parts()
+            self.loose = None  # the parts can be written from here on
+        return self._parts  # type: ignore[no-any-return]
 
     @property
     def array(self) -> Any:  # type: ignore[override]

@@ -12,9 +12,12 @@ computed by numpy on the host. Hence
 - what keeps the places (arithmetic with numbers and dense tensors, pointwise functions of a coalesced tensor, products with dense matrices,
   ``to_dense``, ``sparse_mask``, ``softmax``) looks at no value and compiles once;
 - what finds new places (``to_sparse`` of a dense tensor, ``coalesce``, sparse + sparse, sparse @ sparse, ``sum`` over dims, ``index_select``) looks at the
-  indices, and another number of places is another program. ``nn.Embedding(sparse=True)`` gives its gradient one place for each index looked up, so
-  batches of one size share a program; with ``padding_idx`` the padding is left out, as in torch, and each count of it compiles anew; so do
-  ``SparseAdam`` and ``Adagrad``, which coalesce.
+  indices, and another number of places is another program.
+
+``nn.Embedding(sparse=True)`` gives its gradient one place for each index looked up, so batches of one size share a program, whichever rows they read:
+``SGD``, ``SparseAdam`` and ``Adagrad`` add up the rows that are there several times inside the program, and the rows of ``padding_idx`` are left out of the
+gradient when somebody looks at it. (``SGD`` with momentum keeps a sparse buffer that grows with the rows it has seen, as torch's does: each new size
+compiles.)
 
 Gradients. They are sparse where torch's are: of ``to_dense``, ``values``, ``torch.sparse.mm``, ``torch.sparse.sum``, the pointwise functions and
 ``embedding(sparse=True)``; dense where a sparse leaf meets ``torch.mm``, ``sum`` or an addition to a dense tensor. A dense operator between a sparse gradient
