@@ -118,11 +118,10 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
         raise RuntimeError(
             f"movedim: Invalid source or destination dims: source ({list(src)} dims) should contain the same number of dims as destination ({list(dst)} dims)"
         )
+    for word, given in (("source", src), ("destination", dst)):
+        if len({dim_of(d, n) for d in given}) != len(given):
+            raise RuntimeError(f"movedim: repeated dim in `{word}` ({list(given)})")
     src, dst = tuple(dim_of(d, n) for d in src), tuple(dim_of(d, n) for d in dst)
-    if len(set(src)) != len(src):
-        raise RuntimeError(f"movedim: repeated dim in `source` ({list(src)})")
-    if len(set(dst)) != len(dst):
-        raise RuntimeError(f"movedim: repeated dim in `destination` ({list(dst)})")
     order = [-1] * n
     for a, b in zip(src, dst, strict=True):
         order[b] = a
@@ -209,6 +208,8 @@ def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     d = dim_of(dim, len(s))
     if isinstance(split_size, (tuple, list)):
         return torch.split_with_sizes(self, split_size, dim)  # type: ignore[no-any-return]
+    if not hasattr(split_size, "__index__"):
+        raise TypeError(f"split_with_sizes(): argument 'split_sizes' (position 2) must be tuple of ints, not {type(split_size).__name__}")
     size = int(split_size)
     if size < 0:
         raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
@@ -265,6 +266,15 @@ def unsafe_split(tensor: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor,
     return tensor.split(split_size, dim)  # type: ignore[attr-defined,no-any-return]
 
 
+def _cut(name: str, where: Any) -> None:
+    """TypeError unless this says where to cut: a number of pieces or positions."""
+    if not isinstance(where, (int, tuple, list, Tensor)):
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments - got (Tensor, {type(where).__name__}), but expected one of:\n"
+            " * (Tensor input, tuple of ints indices, ...)\n * (Tensor input, int sections, ...)\n"
+        )
+
+
 @compose("torch Tensor")
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces as equal as possible, or cut at the given positions."""
@@ -273,6 +283,7 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
         raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
     d = dim_of(dim, len(s))
     where = indices_or_sections
+    _cut("tensor_split", where)
     if isinstance(where, Tensor):
         a = aval_of(where)
         if a.dtype is not _dtypes.int64:
@@ -303,8 +314,9 @@ def _directional(name: str, dim_for: Any, least: int) -> None:
     def fn(input: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None) -> tuple[Tensor, ...]:
         n = len(aval_of(input).shape)
         if n < least:
-            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, but got a tensor with {n} dimensions!")
-        where = next(w for w in (indices_or_sections, indices, sections) if w is not None)
+            raise RuntimeError(f"torch.{name} requires a tensor with at least {least} dimension, but got a tensor with {n} dimensions!")
+        where = next((w for w in (indices_or_sections, indices, sections) if w is not None), None)
+        _cut(name, where)
         d = dim_for(n)
         if isinstance(where, int) and (where <= 0 or aval_of(input).shape[d] % where):
             raise RuntimeError(
