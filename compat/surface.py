@@ -8,6 +8,7 @@ and ``inspect.signature`` of what is written in Python. :func:`public` holds the
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import functools
 import inspect
 import re
@@ -137,13 +138,18 @@ def accepted(fn: Any) -> tuple[dict[str, Any], bool] | None:
     return {n: p.default for n, p in s.parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}, loose
 
 
-def schema_names(fn: Any) -> set[str] | None:
-    """Parameter names by torch's operator schemas, where the function is written in C++: its stand-in's are approximate."""
+def schema_names(fn: Any) -> dict[str, Any] | None:
+    """Parameter names with defaults by torch's operator schemas, where the function is written in C++: its stand-in's are approximate."""
     name = getattr(fn, "__name__", "")
     if isinstance(fn, (types.FunctionType, type)):
         return None
     schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name}")
-    return {a.name for s in schemas for a in s.arguments if "Dimname" not in str(a.type)} if schemas else None
+    found: dict[str, Any] = {}
+    for s in schemas:
+        for a in s.arguments:
+            if "Dimname" not in str(a.type):
+                found.setdefault(a.name, a.default_value if a.has_default_value() else inspect.Parameter.empty)
+    return found or None
 
 
 def compare_parameters(theirs: Any, ours: Any) -> str | None:
@@ -156,9 +162,10 @@ def compare_parameters(theirs: Any, ours: Any) -> str | None:
     names, loose = have
     problems = []
     published = schema_names(theirs)
+    wanted = dict(want.parameters)
     if published is not None:
-        want = want.replace(parameters=[p for p in want.parameters.values() if p.name in published])
-    for name, p in want.parameters.items():
+        wanted = {n: p if p.default is p.empty else p.replace(default=published[n]) for n, p in wanted.items() if n in published}
+    for name, p in wanted.items():
         if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) or name in _LOOSE or name in ("self", "input", "tensor", "a", "x") or name.startswith("_"):
             continue
         if name not in names:
@@ -180,18 +187,16 @@ def report(space: str) -> Report:
         made.missing = list(public(space))
         made.names = len(made.missing)
         return made
-    gaps = harness.gaps("surface")
     for name in public(space):
         made.names += 1
         theirs = _get(owner, name)
         try:
             ours = inspect.getattr_static(ours_owner, name) if isinstance(ours_owner, type) else getattr(ours_owner, name)
         except Exception:
-            if f"{space}.{name}" in gaps:
-                made.declined.append(name)
-            else:
-                made.missing.append(name)
+            made.missing.append(name)
             continue
+        if hasattr(ours, "jtorch_declined"):
+            made.declined.append(name)
         if callable(theirs) and callable(ours):
             made.compared += 1
             if (problem := compare_parameters(theirs, ours)) is not None:
@@ -199,21 +204,32 @@ def report(space: str) -> Report:
     return made
 
 
+def undeclared(reports: list[Report]) -> list[str]:
+    """Where the list of gaps (``[surface]``: patterns of names) and the declined names disagree, in sentences."""
+    gaps = harness.gaps("surface")
+    names = [f"{r.space}.{n}" for r in reports for n in r.declined]
+    wrong = [f"{n} raises NotImplementedError and is not on the list of gaps" for n in names if not any(fnmatch.fnmatchcase(n, g) for g in gaps)]
+    return wrong + [f"{g} is on the list of gaps, and no declined name fits it" for g in gaps if not any(fnmatch.fnmatchcase(n, g) for n in names)]
+
+
 def document(reports: list[Report]) -> str:
     """The report as a page."""
     lines = ["# Surface", "", "Written by `make scoreboard`; do not edit by hand. Public names of torch 2.13.0 and whether jtorch has them, with the same parameter names.", ""]
-    lines += ["| namespace | names | there | share | parameters compared | that differ |", "|---|---|---|---|---|---|"]
+    lines += [RULE, "", "*Declined* names exist with torch's parameters and raise NotImplementedError that says what to use instead; the list of gaps has the reasons.", ""]
+    lines += ["| namespace | names | work | share | declined | exist | share | parameters compared | that differ |", "|---|---|---|---|---|---|---|---|---|"]
     for r in reports:
         there = r.names - len(r.missing)
-        lines.append(f"| {r.space} | {r.names} | {there} | {there / max(1, r.names):.1%} | {r.compared} | {len(r.parameters)} |")
+        works = there - len(r.declined)
+        n = max(1, r.names)
+        lines.append(f"| {r.space} | {r.names} | {works} | {works / n:.1%} | {len(r.declined)} | {there} | {there / n:.1%} | {r.compared} | {len(r.parameters)} |")
     core = [r for r in reports if r.space in GOAL]
-    all_names, missing = sum(r.names for r in core), sum(len(r.missing) for r in core)
-    lines += ["", f"The six namespaces of operators together: {all_names - missing} of {all_names}, {(all_names - missing) / max(1, all_names):.1%}.", ""]
+    total, missing, declined = (sum(x) for x in zip(*[(r.names, len(r.missing), len(r.declined)) for r in core], strict=True))
+    lines += ["", f"The six namespaces of operators together: {total - missing} of {total} exist, {(total - missing) / total:.1%}; {total - missing - declined} work, {(total - missing - declined) / total:.1%}.", ""]
     for r in reports:
         if r.missing:
             lines += [f"## Missing in {r.space}", "", ", ".join(f"`{n}`" for n in r.missing), ""]
         if r.declined:
-            lines += [f"## Not meant for XLA in {r.space} (list of gaps)", "", ", ".join(f"`{n}`" for n in r.declined), ""]
+            lines += [f"## Declined in {r.space} (list of gaps)", "", ", ".join(f"`{n}`" for n in r.declined), ""]
         if r.parameters:
             lines += [f"## Parameters that differ in {r.space}", "", *[f"- `{n}`: {harness.cell(t)}" for n, t in sorted(r.parameters.items())], ""]
     return "\n".join(lines)
@@ -229,13 +245,16 @@ def main() -> int:
     if args.write and not args.space:
         harness.DOCS.mkdir(exist_ok=True)
         (harness.DOCS / "surface.md").write_text(document(reports))
+    wrong = [] if args.space else undeclared(reports)
+    print("".join(f"{line}\n" for line in wrong), end="")
     for r in reports:
         there = r.names - len(r.missing)
-        print(f"{r.space:28s} {there:5d} of {r.names:5d}  {there / max(1, r.names):6.1%}   parameters differ: {len(r.parameters)} of {r.compared}")
+        print(f"{r.space:28s} {there:5d} of {r.names:5d}  {there / max(1, r.names):6.1%}   {len(r.declined):3d} of them declined   parameters differ: {len(r.parameters)} of {r.compared}")
         if args.space:
             print("  missing:", ", ".join(r.missing))
+            print("  declined:", ", ".join(r.declined))
             print("".join(f"  {n}: {t}\n" for n, t in r.parameters.items()))
-    return 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ globals().update({k: v for k, v in vars(_torch).items() if not k.startswith("__"
 # Modules that torch imports with itself; order matters only from the bottom up.
 _EAGER = (
     "autograd", "random", "linalg", "fft", "special", "nn", "optim",
-    "serialization", "utils", "overrides", "version", "backends", "cpu", "cuda", "amp", "storage",
+    "serialization", "utils", "overrides", "version", "backends", "cpu", "cuda", "amp", "storage", "compiler",
 )  # fmt: skip
 # Imported when first used.
 _LAZY = frozenset((
-    "distributions", "distributed", "func", "masked", "signal", "return_types", "types", "testing", "compiler", "export", "jit", "hub",
+    "distributions", "distributed", "func", "masked", "signal", "return_types", "types", "testing", "export", "jit", "hub",
     "multiprocessing", "profiler", "onnx", "sparse", "fx", "quantization", "ao", "library", "futures", "accelerator", "mps", "xpu", "ops",
 ))  # fmt: skip
 

@@ -12,7 +12,6 @@ from jtorch._core.compose import compose
 from jtorch._errors import not_implemented
 from jtorch._namespace import C_nn, F, torch
 
-
 Tensor = Any
 _segments = function_for("internal.segment_reduce")
 

@@ -104,6 +104,29 @@ def embedding_bag(
     return _bag(weight, input, offsets, scale_grad_by_freq, kinds[mode], sparse, per_sample_weights, include_last_offset, at)  # type: ignore[no-any-return]
 
 
+@compose("torch", name="embedding_bag")
+def bags(
+    weight: Tensor, indices: Tensor, offsets: Tensor, scale_grad_by_freq: bool = False, mode: int = 0, sparse: bool = False,
+    per_sample_weights: Tensor | None = None, include_last_offset: bool = False, padding_idx: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """``(output, the bag of each index, sizes of the bags, which row gave the maximum)``; the last three are torch's notes for its backward.
+
+    ``mode`` is 0 for sums, 1 for means, 2 for maxima. The rows of maxima are not noted here (the backward finds them anew): an empty tensor.
+    """
+    out = _bag(weight, indices, offsets, scale_grad_by_freq, mode, sparse, per_sample_weights, include_last_offset, padding_idx)
+    n, ends = indices.numel(), offsets if include_last_offset else torch.cat([offsets, offsets.new_full((1,), indices.numel())])
+    bag = torch.bucketize(torch.arange(n, dtype=ends.dtype), ends[1:].contiguous(), right=True)
+    sizes = torch.diff(ends)
+    return out, bag.to(indices.dtype), sizes, offsets.new_zeros(0)
+
+
+@compose("torch")
+def embedding_renorm_(input: Tensor, indices: Tensor, max_norm: float, norm_type: float) -> Tensor:
+    """Scale the named rows down to ``max_norm``, in place and outside of the graph."""
+    _renorm_rows(input, indices, max_norm, norm_type)
+    return input
+
+
 @compose("nn.functional")
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """int64 zeros with a one at each element's class, in a new last dim. Without ``num_classes`` it looks at the values, to count the classes."""

@@ -215,9 +215,10 @@ def _(upper: bool, primals: Any, tangents: Any) -> Any:
     return x, _solve_by_factor(db - jnp.matmul(half + mH(half), x), factor, upper)
 
 
-@op("cholesky_solve(Tensor input, Tensor L, bool upper=False)")
-def cholesky_solve(input: Any, L: Any, upper: bool) -> Any:  # noqa: N803 - torch's name
+@op("cholesky_solve(Tensor input, Tensor input2, bool upper=False)")
+def cholesky_solve(input: Any, input2: Any, upper: bool) -> Any:
     """``A X = input`` from A's Cholesky factor."""
+    L = input2  # noqa: N806
     if input.ndim < 2:
         raise RuntimeError(f"b should have at least 2 dimensions, but has {input.ndim} dimensions instead")
     if L.ndim < 2:

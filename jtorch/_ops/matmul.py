@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from jtorch._registry import op
 
@@ -90,6 +91,31 @@ def bmm(input: Any, mat2: Any) -> Any:
         raise RuntimeError("batch2 must be a 3D tensor")
     _check_bmm(input, mat2)
     return contract(input, mat2, ((2,), (1,)), ((0,), (0,)))
+
+
+@op("mm(Tensor input, Tensor mat2, dtype out_dtype)", grad_name="MmBackward1")
+def mm_as(input: Any, mat2: Any, out_dtype: Any) -> Any:
+    """As ``mm``, the sums kept in ``out_dtype`` (float32 of half operands) instead of being rounded to the operands' type."""
+    if input.ndim != 2 or mat2.ndim != 2:
+        raise RuntimeError("self must be a matrix" if input.ndim != 2 else "mat2 must be a matrix")
+    _check_mm(input, mat2)
+    _check_wider(input, out_dtype)
+    return contract(input.astype(out_dtype.np), mat2.astype(out_dtype.np), ((1,), (0,)))
+
+
+@op("bmm(Tensor input, Tensor mat2, dtype out_dtype)", grad_name="BmmBackward1")
+def bmm_as(input: Any, mat2: Any, out_dtype: Any) -> Any:
+    """As ``bmm``, the sums kept in ``out_dtype``."""
+    if input.ndim != 3 or mat2.ndim != 3:
+        raise RuntimeError("batch1 must be a 3D tensor" if input.ndim != 3 else "batch2 must be a 3D tensor")
+    _check_bmm(input, mat2)
+    _check_wider(input, out_dtype)
+    return contract(input.astype(out_dtype.np), mat2.astype(out_dtype.np), ((2,), (1,)), ((0,), (0,)))
+
+
+def _check_wider(x: Any, out_dtype: Any) -> None:
+    if out_dtype.np != x.dtype and not (out_dtype.np == np.float32 and is_float(x) and x.dtype.itemsize == 2):
+        raise RuntimeError("out_dtype must be the same as input dtype or fp32 for fp16/bf16 inputs")
 
 
 @op("dot(Tensor input, Tensor tensor)")

@@ -17,7 +17,7 @@ _also = (_enter_autocast, _exit_autocast)
 
 _lists.fill()
 _casting.install()
-_torch.autocast = autocast
+_torch.autocast, _torch.GradScaler = autocast, GradScaler
 for _name in _state.__all__:
     setattr(_torch, _name, getattr(_state, _name))
 for _name, _function in _state.OLD.items():

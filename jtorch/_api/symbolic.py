@@ -1,0 +1,105 @@
+"""``torch.sym_*``: arithmetic on sizes. Sizes are Python numbers here, so these are Python's own; and control flow on a tensor's truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from jtorch._core.tensor import Tensor
+from jtorch._errors import not_implemented
+from jtorch._namespace import torch
+
+_MOST = 2**63 - 1
+
+
+class _Symbol:
+    """No size is ever symbolic, so there are no instances: ``isinstance(n, torch.SymInt)`` is False."""
+
+    def __init__(self, node: Any) -> None:
+        not_implemented(f"torch.{type(self).__name__}", "sizes are numbers here, never symbols")
+
+
+class SymInt(_Symbol):
+    pass
+
+
+class SymFloat(_Symbol):
+    pass
+
+
+class SymBool(_Symbol):
+    pass
+
+
+def sym_int(a: Any) -> Any:
+    """The number without its fraction."""
+    return math.floor(a) if a >= 0 else math.ceil(a)
+
+
+def sym_float(a: Any) -> float:
+    return float(a)
+
+
+def sym_max(a: Any, b: Any) -> Any:
+    """The larger; a float if one of them is."""
+    return float(max(a, b)) if isinstance(a, float) or isinstance(b, float) else max(a, b)
+
+
+def sym_min(a: Any, b: Any) -> Any:
+    """The smaller; a float if one of them is."""
+    return float(min(a, b)) if isinstance(a, float) or isinstance(b, float) else min(a, b)
+
+
+def sym_not(a: Any) -> bool:
+    return not a
+
+
+def sym_ite(b: Any, t: Any, f: Any) -> Any:
+    """``t if b else f``, of one type."""
+    if not isinstance(b, bool) or type(t) is not type(f):
+        raise AssertionError(f"expected a bool and two values of one type, got {type(b)}, {type(t)}, {type(f)}")
+    return t if b else f
+
+
+def sym_sum(args: Any) -> Any:
+    return sum(args)
+
+
+def sym_sqrt(a: Any) -> float:
+    return math.sqrt(a)
+
+
+def sym_constrain_range(size: Any, *, min: int | None = None, max: int | None = None) -> None:
+    """RuntimeError if ``size`` is not between the two."""
+    low, high = -_MOST - 1 if min is None else min, _MOST if max is None else max
+    if high < low:
+        raise RuntimeError(f"Max must be greater than or equal to min. Got min={low} max={high}")
+    if not low <= size <= high:
+        raise RuntimeError(f"Invalid value range for {size} between [{low}, {high}].")
+
+
+def sym_constrain_range_for_size(size: Any, *, min: int | None = None, max: int | None = None) -> None:
+    """As ``sym_constrain_range``, of a size: not negative."""
+    if max is not None and max <= 2:
+        raise RuntimeError(f"Max value to constrain_range_for_size must be greater than 2. got: {max}")
+    sym_constrain_range(size, min=0 if min is None else min, max=max)
+
+
+def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], operands: tuple[Any, ...] | list[Any] = ()) -> Any:
+    """``true_fn(*operands)`` or ``false_fn(*operands)``. The truth of a tensor is looked at, as ``if`` does."""
+    if not isinstance(pred, (bool, int, float, Tensor)):
+        raise RuntimeError(f"Expected pred to be bool or tensor, but got {pred}.")
+    if isinstance(pred, Tensor) and pred.numel() != 1:  # type: ignore[attr-defined]
+        raise RuntimeError(f"Expected pred to be bool or single-element tensor, but got {pred}.")
+    if not callable(true_fn) or not callable(false_fn):
+        raise RuntimeError("Expect both branches to be callable.")
+    if not isinstance(operands, (tuple, list)):
+        raise RuntimeError(f"Expect operands to be a tuple of possibly nested dict/list/tuple that only consists of tensor leaves, but got {operands}.")
+    return true_fn(*operands) if bool(pred) else false_fn(*operands)
+
+
+for _fn in (
+    sym_int, sym_float, sym_max, sym_min, sym_not, sym_ite, sym_sum, sym_sqrt, sym_constrain_range, sym_constrain_range_for_size, cond, SymInt, SymFloat, SymBool,
+):  # fmt: skip
+    setattr(torch, _fn.__name__, _fn)
