@@ -85,9 +85,9 @@ def function_for(public: str) -> Callable[..., Any]:
 
 def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
     first = overloads[0]
-    unary = _default_call(first, 1)
-    binary = _default_call(first, 2) if first.signatures[0].params[1:2] and first.signatures[0].params[1].kind in ("Tensor", "Tensor|Scalar") else None
-    many = {n: c for n in (3, 4) if len(overloads) == 1 and (c := _default_call(first, n)) is not None}
+    unary = default_call(first, 1)
+    binary = default_call(first, 2) if first.signatures[0].params[1:2] and first.signatures[0].params[1].kind in ("Tensor", "Tensor|Scalar") else None
+    many = {n: c for n in (3, 4) if len(overloads) == 1 and (c := default_call(first, n)) is not None}
     known: dict[Any, Bound] = {}
     slots = Slots([s for o in overloads for s in o.signatures])
 
@@ -144,7 +144,7 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
     return call
 
 
-def _default_call(op: Op, tensors: int) -> Any:
+def default_call(op: Op, tensors: int) -> Any:
     """The interned call with ``tensors`` tensors and every other parameter at its default; None if that is no call."""
     sig = op.signatures[0]
     if op.view or op.data_dependent or op.fields or len(sig.params) < tensors:
@@ -248,10 +248,21 @@ def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]
 def run_inplace(name: str, call: Any, flat: list[Any]) -> Tensor:
     """Compute ``call`` and write its result into the first argument."""
     target = flat[0]
-    check_writable(target)
-    before = aval_of(target)
-    new = calln(call, flat)
-    after = new._s.value.aval
+    s = target._s
+    if target._view is None and target._meta is None and target._edge is None and s.host is None:
+        # Nobody sees this tensor through another, and no graph holds it.
+        new = calln(call, flat)
+        v = new._s.value
+        before, after = s.value.aval, v.aval
+        if after is before and new._edge is None:
+            s.value = v
+            s.version += 1
+            return target
+    else:
+        check_writable(target)
+        before = aval_of(target)
+        new = calln(call, flat)
+        after = new._s.value.aval
     if after is before:
         return assign(target, new)
     if after.shape != before.shape:

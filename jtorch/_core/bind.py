@@ -20,6 +20,18 @@ class Mismatch(Exception):
     """This signature does not take these arguments; the text is torch's for the case of a single signature."""
 
 
+class Omitted:
+    """The default of a runtime scalar that a call did not give: it will not change, so it is part of the structure."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, number: Any) -> None:
+        self.value = number
+
+
+SLOT_KINDS = frozenset(("Scalar", "Tensor|Scalar", "index"))
+
+
 def bind(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], method: bool = False) -> tuple[tuple[Any, ...], list[Any], Signature]:
     """(descriptors, tensors and numbers in order, signature). TypeError as torch words it."""
     if len(op.signatures) == 1:
@@ -59,10 +71,12 @@ def _describe(op: Op, sig: Signature, values: list[Any]) -> tuple[tuple[Any, ...
         v, kind = by_name[fp.name], p.kind
         if v is None:
             key.append(_NONE)
+        elif v.__class__ is Omitted:
+            key.append(value(v.value))
         elif kind == "Tensor" or (kind == "Tensor|Scalar" and isinstance(v, Tensor)):
             key.append(T)
             flat.append(v)
-        elif kind in ("Scalar", "Tensor|Scalar", "index"):
+        elif kind in SLOT_KINDS:
             if isinstance(v, Tensor):
                 v = v.item()  # type: ignore[attr-defined]
             key.append(slot(v.__class__))
@@ -107,7 +121,7 @@ def _match(sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], method
                 missing.append(p.name)
                 continue
         else:
-            out.append(p.default)
+            out.append(Omitted(p.default) if p.kind in SLOT_KINDS and p.default is not None else p.default)
             continue
         out.append(_convert(sig, p, v, i, method))
     if missing:
@@ -115,14 +129,14 @@ def _match(sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], method
         raise Mismatch(f"{sig.name}() missing {len(missing)} required positional arguments: {quoted}")
     if used < len(kwargs):
         for k in kwargs:
-            if k not in sig.by_name and k not in _FROM_NUMPY:
+            if k not in sig.by_name and k not in FROM_NUMPY:
                 raise Mismatch(f"{sig.name}() got an unexpected keyword argument '{k}'")
     return out
 
 
 # numpy's names for the same arguments, which torch also takes.
 _SYNONYMS = {"dim": "axis", "keepdim": "keepdims", "input": "x", "other": "x2"}
-_FROM_NUMPY = frozenset(_SYNONYMS.values())
+FROM_NUMPY = frozenset(_SYNONYMS.values())
 
 
 def _too_many(sig: Signature, args: tuple[Any, ...], method: bool) -> str:

@@ -13,11 +13,11 @@ from jtorch import _device, _dtypes, _types
 from jtorch._engine.call import Call
 from jtorch._registry import Op, Signature
 
+from .bind import FROM_NUMPY, SLOT_KINDS
 from .tensor import PLAIN, Tensor
 
 __all__ = ["Bound", "pattern", "remember"]
 
-_SLOT_KINDS = frozenset(("Scalar", "Tensor|Scalar", "index"))
 _CONSTANTS = frozenset((int, float, bool, complex, str, type(None), _dtypes.dtype, _device.device))
 _NUMBERS = frozenset((int, float, bool, complex))
 _SEQUENCES = frozenset((tuple, list, _types.Size))
@@ -31,7 +31,7 @@ class Slots:
 
     def __init__(self, signatures: list[Signature]) -> None:
         def everywhere(kinds: list[str]) -> bool:
-            return all(k in _SLOT_KINDS for k in kinds)
+            return all(k in SLOT_KINDS for k in kinds)
 
         most = max(len(s.positional) for s in signatures)
         at = [[s.positional[i].kind for s in signatures if i < len(s.positional)] for i in range(most)]
@@ -111,6 +111,8 @@ def remember(cache: dict[Any, Bound], key: Any, bound: Bound) -> None:
 
 def sources(op: Op, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[Any, Any], Any] | None:
     """How to take the tensors and runtime scalars of a call from its arguments, in the operator's order; None where that is not by place."""
+    if not FROM_NUMPY.isdisjoint(kwargs):
+        return None
     places: list[tuple[str, Any]] = []
     for fp in op.fn_params:
         p = sig.by_name.get(fp.name)
@@ -129,10 +131,12 @@ def sources(op: Op, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any
             continue
         tensor = isinstance(v, Tensor)
         if p.kind == "Tensor" or (p.kind == "Tensor|Scalar" and tensor):
-            if not tensor or kind == "default":
+            if not tensor:
                 return None
             places.append((kind, where))
-        elif p.kind in _SLOT_KINDS:
+        elif p.kind in SLOT_KINDS:
+            if kind == "default":
+                continue
             if v.__class__ not in _NUMBERS:
                 return None
             places.append((kind, where))
@@ -166,8 +170,6 @@ def _taker(places: list[tuple[str, Any]]) -> Callable[[Any, Any], Any]:
                 flat.append(args[where])
             elif kind == "name":
                 flat.append(kwargs[where])
-            elif kind == "default":
-                flat.append(where)
             else:
                 flat += args[where] if kind == "args" else kwargs[where]
         return flat

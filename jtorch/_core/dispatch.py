@@ -13,7 +13,7 @@ from jtorch._engine import guards
 from jtorch._engine.call import Call
 from jtorch._engine.entry import Entry, make_entry
 from jtorch._engine.sparse import SparseValue
-from jtorch._engine.state import GRAD, SAVED_HOOKS, state
+from jtorch._engine.state import GRAD, SAVED_HOOKS, SELECTIVE, state
 from jtorch._engine.trace import SCALAR, add_input, key_of, moved, record
 from jtorch._engine.values import Value
 from jtorch._engine.vjp import Plan, plan_of
@@ -268,8 +268,11 @@ def calln(call: Call, args: Any) -> Any:
     mode = state.mode
     if mode > GRAD:
         return apply(call, args)
-    if len(args) == 1:
+    n = len(args)
+    if n == 1:
         return call1(call, args[0])
+    if n == 2 and args[0].__class__ not in _NUMBERS:
+        return call2s(call, args[0], args[1]) if args[1].__class__ in _NUMBERS else call2(call, args[0], args[1])
     vals = [(a if a.__class__ in _NUMBERS else a._s.value if a._view is None else read_view(a._view, a._s)) for a in args]
     entry = call.entries.get(tuple([v.aval if v.__class__ is Value else v.__class__ for v in vals]), _NO_ENTRY)
     tr = state.trace
@@ -390,6 +393,11 @@ def apply_multi(call: Call, args: Any) -> Any:
         _, every = record(plan.forward, vals)
         n = len(entry.outs)
         outs, hidden = every[:n], every[n:]
+    if mode & SELECTIVE:
+        from . import selective
+
+        every = selective.exchange(call, args, [*outs, *hidden])
+        outs, hidden = every[: len(outs)], every[len(outs) :]
     strides = None
     if call.elementwise:
         strides = _layout_like(args, entry)

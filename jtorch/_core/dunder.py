@@ -12,7 +12,7 @@ from jtorch._engine.call import T, Call, call_of, slot, value
 from jtorch._namespace import torch
 from jtorch._registry import OPS, Op
 
-from .attach import run_inplace
+from .attach import default_call, run_inplace
 from .dispatch import apply_multi, call2, call2s
 from .overrides import MODES, has_override, override
 from .tensor import PLAIN, Tensor
@@ -78,6 +78,8 @@ def _binary(name: str, op: Op, symbol: str) -> Callable[..., Any]:
 
 def _reflected(name: str, fn: Callable[[Tensor, Any], Any]) -> Callable[..., Any]:
     def operate(a: Tensor, b: Any) -> Any:
+        if a.__class__ in PLAIN and b.__class__ in _NUMBERS and not MODES:
+            return fn(a, b)
         if has_override((a, b), {}):
             return override(getattr(Tensor, name), (a, b), {})
         if not isinstance(b, (Tensor, *_NUMBERS)):
@@ -94,13 +96,18 @@ def _inplace(name: str, op: Op) -> Callable[..., Any]:
     tensors, numbers = _calls(op, _extra(op))
 
     def operate(a: Tensor, b: Any) -> Any:
+        if a.__class__ in PLAIN and not MODES:
+            if b.__class__ in PLAIN:
+                return run_inplace(op.name, tensors, (a, b))
+            if b.__class__ in numbers:
+                return run_inplace(op.name, numbers[b.__class__], (a, b))
         if has_override((a, b), {}):
             return override(getattr(Tensor, name), (a, b), {})
         if not isinstance(b, (Tensor, *_NUMBERS)) or (b.__class__ not in numbers and not isinstance(b, Tensor)):
             b = _other(b)
             if b is None:
                 return NotImplemented
-        return run_inplace(op.name + "_", tensors if isinstance(b, Tensor) else numbers[b.__class__], [a, b])
+        return run_inplace(op.name, tensors if isinstance(b, Tensor) else numbers[b.__class__], [a, b])
 
     operate.__name__ = operate.__qualname__ = name
     return operate
@@ -122,8 +129,8 @@ _TABLE = {
 }  # fmt: skip
 _COMPARE = frozenset(("eq", "ne", "lt", "le", "gt", "ge"))
 _REFLECT: dict[str, Callable[[Tensor, Any], Any]] = {
-    "add": lambda a, b: torch.add(a, b),
-    "mul": lambda a, b: torch.mul(a, b),
+    "add": lambda a, b: a + b,
+    "mul": lambda a, b: a * b,
     "sub": lambda a, b: torch.rsub(a, b),
     "truediv": lambda a, b: torch.div(b, a) if isinstance(a, Tensor) and isinstance(b, Tensor) else a.reciprocal() * b,  # type: ignore[attr-defined]
     "floordiv": lambda a, b: torch.floor_divide(b, a) if isinstance(b, Tensor) else torch.floor_divide(torch.tensor(b, device=a.device), a),  # type: ignore[attr-defined]
@@ -140,8 +147,11 @@ _REFLECT: dict[str, Callable[[Tensor, Any], Any]] = {
 
 def _function_operator(name: str, public: str) -> Callable[..., Any]:
     fn = getattr(torch, public.rpartition(".")[2])
+    tensors = default_call(OPS[public][0], 2)
 
     def operate(a: Tensor, b: Any) -> Any:
+        if tensors is not None and a.__class__ in PLAIN and b.__class__ in PLAIN and not MODES:
+            return call2(tensors, a, b)
         if has_override((a, b), {}):
             return override(getattr(Tensor, name), (a, b), {})
         if not isinstance(b, (Tensor, *_NUMBERS)):
@@ -188,6 +198,8 @@ def attach_operators() -> None:
 
 
 def _pow(a: Tensor, b: Any) -> Any:
+    if a.__class__ in PLAIN and (b.__class__ in _NUMBERS or b.__class__ in PLAIN) and not MODES:
+        return torch.pow(a, b)
     if has_override((a, b), {}):
         return override(Tensor.__pow__, (a, b), {})  # type: ignore[attr-defined]
     if not isinstance(b, (Tensor, *_NUMBERS)):
