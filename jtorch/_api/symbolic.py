@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from jtorch._core.compose import compose
 from jtorch._core.tensor import Tensor
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
@@ -32,29 +33,35 @@ class SymBool(_Symbol):
     pass
 
 
+@compose("torch")
 def sym_int(a: Any) -> Any:
     """The number without its fraction."""
     return math.floor(a) if a >= 0 else math.ceil(a)
 
 
+@compose("torch")
 def sym_float(a: Any) -> float:
     return float(a)
 
 
+@compose("torch")
 def sym_max(a: Any, b: Any) -> Any:
     """The larger; a float if one of them is."""
     return float(max(a, b)) if isinstance(a, float) or isinstance(b, float) else max(a, b)
 
 
+@compose("torch")
 def sym_min(a: Any, b: Any) -> Any:
     """The smaller; a float if one of them is."""
     return float(min(a, b)) if isinstance(a, float) or isinstance(b, float) else min(a, b)
 
 
+@compose("torch")
 def sym_not(a: Any) -> bool:
     return not a
 
 
+@compose("torch")
 def sym_ite(b: Any, t: Any, f: Any) -> Any:
     """``t if b else f``, of one type."""
     if not isinstance(b, bool) or type(t) is not type(f):
@@ -62,10 +69,12 @@ def sym_ite(b: Any, t: Any, f: Any) -> Any:
     return t if b else f
 
 
+@compose("torch")
 def sym_sum(args: Any) -> Any:
     return sum(args)
 
 
+@compose("torch")
 def sym_sqrt(a: Any) -> float:
     return math.sqrt(a)
 
@@ -99,7 +108,5 @@ def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], o
     return true_fn(*operands) if bool(pred) else false_fn(*operands)
 
 
-for _fn in (
-    sym_int, sym_float, sym_max, sym_min, sym_not, sym_ite, sym_sum, sym_sqrt, sym_constrain_range, sym_constrain_range_for_size, cond, SymInt, SymFloat, SymBool,
-):  # fmt: skip
+for _fn in (sym_constrain_range, sym_constrain_range_for_size, cond, SymInt, SymFloat, SymBool):
     setattr(torch, _fn.__name__, _fn)

@@ -11,9 +11,22 @@ from jtorch import _namespace
 from .overrides import has_override, override
 from .tensor import Tensor
 
-__all__ = ["compose", "COMPOSITES"]
+__all__ = ["compose", "offered", "COMPOSITES"]
 
 COMPOSITES: dict[str, Callable[..., Any]] = {}
+
+
+def offered(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """``fn``, offered first to arguments (and modes) that have a ``__torch_function__`` of their own."""
+
+    @functools.wraps(fn)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if has_override(args, kwargs):
+            return override(call.jtorch_public, args, kwargs)  # type: ignore[attr-defined]
+        return fn(*args, **kwargs)
+
+    call.jtorch_public = call  # type: ignore[attr-defined]  # what the namespaces show, should somebody wrap it once more
+    return call
 
 
 def compose(where: str = "torch Tensor", name: str | None = None, aliases: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -24,13 +37,7 @@ def compose(where: str = "torch Tensor", name: str | None = None, aliases: str =
 
     def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
         public = name or fn.__name__
-
-        @functools.wraps(fn)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if has_override(args, kwargs):
-                return override(call, args, kwargs)
-            return fn(*args, **kwargs)
-
+        call = offered(fn)
         for n in (public, *aliases.split()):
             for space in ("",) if "." in n else where.split():
                 full = n if not space else f"{space}.{n}"

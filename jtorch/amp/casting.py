@@ -124,6 +124,8 @@ def _around(name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
                 state.mode |= AUTOCAST
 
     call._autocast_name = name  # type: ignore[attr-defined]
+    if hasattr(fn, "jtorch_public"):
+        fn.jtorch_public = call
     return call
 
 
@@ -139,7 +141,7 @@ def install() -> None:
     operators = {_bare(public) for public in OPS}
     spaces: list[tuple[str, Any]] = [("", torch), ("", _namespace.F), ("", Tensor)]
     spaces += [("linalg.", _namespace.linalg), ("fft.", _namespace.fft)]
-    copies = [vars(m) for m in map(sys.modules.get, ("jtorch.nn.functional", "jtorch.linalg", "jtorch.fft")) if m is not None]
+    copies = [vars(m) for m in map(sys.modules.get, ("jtorch", "jtorch.nn.functional", "jtorch.linalg", "jtorch.fft")) if m is not None]
     wrapped: dict[int, Any] = {}
     for name in listed - operators:
         for prefix, space in spaces:

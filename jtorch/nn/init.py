@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from jtorch._core.compose import offered
 from jtorch._namespace import torch
 
 __all__ = [
@@ -59,12 +60,14 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
 
 
+@offered
 def uniform_(tensor: Any, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Any:
     """Fill from U(a, b)."""
     with torch.no_grad():
         return tensor.uniform_(a, b, generator=generator)
 
 
+@offered
 def normal_(tensor: Any, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Any:
     """Fill from N(mean, std^2)."""
     with torch.no_grad():
@@ -117,6 +120,7 @@ def _by_uniform_proposals(tensor: Any, mean: float, std: float, a: float, b: flo
     return values
 
 
+@offered
 def constant_(tensor: Any, val: float) -> Any:
     """Fill with ``val``."""
     with torch.no_grad():
@@ -201,6 +205,7 @@ def _kaiming_std(tensor: Any, a: float, mode: str, nonlinearity: str) -> float |
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
+@offered
 def kaiming_uniform_(
     tensor: Any, a: float = 0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
 ) -> Any:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from importlib import import_module
 from pkgutil import iter_modules
+from types import FunctionType as _FunctionType
 
 import jtorch._api  # noqa: F401
+from jtorch._core.compose import offered as _offered
 from jtorch._namespace import F as _namespace
 
 for _found in iter_modules(__path__):
     if not _found.name.startswith("_"):
         _module = import_module(f"{__name__}.{_found.name}")
         for _name in _module.__all__:
-            setattr(_namespace, _name, getattr(_module, _name))
+            _value = getattr(_module, _name)
+            # An operator or a composite asks its arguments itself.
+            _asks = hasattr(_value, "jtorch_ops") or hasattr(_value, "jtorch_public") or not isinstance(_value, _FunctionType)
+            setattr(_namespace, _name, _value if _asks else _offered(_value))
 
 globals().update({k: v for k, v in vars(_namespace).items() if not k.startswith("__")})
