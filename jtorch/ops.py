@@ -10,6 +10,7 @@ from typing import Any
 
 from jtorch import _namespace
 from jtorch._core.tensor import Tensor
+from jtorch._errors import not_implemented
 
 __all__ = ["aten", "OpOverload", "OpOverloadPacket"]
 
@@ -36,6 +37,21 @@ def _find(name: str) -> Callable[..., Any] | None:
             return found  # type: ignore[no-any-return]
     write = getattr(Tensor, f"{name}_", None)
     return None if write is None else _in_place(write)
+
+
+# What torch's functions are made of in its library: names for the policies of selective checkpoints. Here the function itself is the operator.
+_PART_OF = {
+    "_softmax": "torch.softmax", "_log_softmax": "torch.log_softmax", "native_batch_norm": "F.batch_norm", "convolution": "F.conv2d",
+    "nll_loss_forward": "F.nll_loss", "nll_loss2d_forward": "F.nll_loss",
+    **{
+        f"_scaled_dot_product_{kind}": "F.scaled_dot_product_attention"
+        for kind in ("flash_attention_for_cpu", "flash_attention", "efficient_attention", "cudnn_attention")
+    },
+}  # fmt: skip
+
+
+def _refusing(name: str) -> Callable[..., Any]:
+    return lambda *args, **kwargs: not_implemented(f"torch.ops.aten.{name}", f"use {_PART_OF[name]}")
 
 
 class OpOverload:
@@ -88,6 +104,8 @@ class _Aten:
 
     def __getattr__(self, name: str) -> OpOverloadPacket:
         fn = None if name.startswith("__") else _find(name)
+        if fn is None and name in _PART_OF:
+            fn = _refusing(name)
         if fn is None:
             raise AttributeError(f"'_OpNamespace' 'aten' object has no attribute '{name}'")
         packet = OpOverloadPacket(name, fn)

@@ -273,7 +273,9 @@ def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], d
     tokens = [id(nodes[k][0]) for k in needed]
     reads = [[place[owner[p]] for p in nodes[k][1:] if p >= 0] for k in needed]
     updates = [_is_update(nodes[k]) for k in needed]
-    bounds = [0, *cut(tokens, reads, updates), len(needed)]
+    # A checkpoint's second run begins a program: only so is what it computes again not there before, on every backend.
+    walls = [i for i, k in enumerate(needed) if nodes[k][0].call.name == "barrier"]
+    bounds = sorted({0, *cut(tokens, reads, updates), *walls, len(needed)})
 
     # When each slot (inputs first, then outputs) is read for the last time, by segment.
     segment_of: dict[int, int] = {}

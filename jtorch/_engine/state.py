@@ -7,6 +7,7 @@ from typing import Any
 
 # Bits of ``state.mode``. Dispatch takes its short way for 0 and GRAD alone.
 GRAD, INFERENCE, AUTOCAST, FUNCTION_MODE, ANOMALY, SAVED_HOOKS = 1, 2, 4, 8, 16, 32
+SELECTIVE = 128  # a selective checkpoint wants to know of each operator
 
 
 class State(threading.local):
@@ -19,6 +20,7 @@ class State(threading.local):
     def __init__(self) -> None:
         self.trace: Any = None  # set by trace.py, which knows how to make one
         self.mode: int = GRAD
+        self.selective: Any = None  # the run of a selective checkpoint
         self.backward: Any = None  # the backward pass that is running
         self.traces: dict[Any, Any] = {}  # pending traces of other devices
 

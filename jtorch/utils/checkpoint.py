@@ -10,16 +10,16 @@ import enum
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, NoReturn
+from typing import Any
 
 from jtorch import _autocast
 from jtorch._core.backward import root_of, run_backward
 from jtorch._core.generator import default_for
 from jtorch._core.recompute import Region, after_barrier
+from jtorch._core.selective import Kept, Run
 from jtorch._core.tensor import Tensor, new_tensor
 from jtorch._core.views import aval_of, read
 from jtorch._engine.values import jax_devices
-from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 
 __all__ = [
@@ -297,9 +297,53 @@ class SelectiveCheckpointContext:
         self.op_output = op_output
 
 
-def create_selective_checkpoint_contexts(policy_fn_or_list: Any, allow_cache_entry_mutation: bool = False) -> NoReturn:
-    """Not there: policies are asked about ATen operators, which jtorch does not have."""
-    not_implemented("torch.utils.checkpoint.create_selective_checkpoint_contexts", "checkpoint smaller functions instead")
+def _policy_of(policy_fn_or_list: Any) -> Callable[..., Any]:
+    """A policy as a function; a list names what must be kept."""
+    from jtorch.ops import OpOverload, OpOverloadPacket
+
+    if not isinstance(policy_fn_or_list, list):
+        if not callable(policy_fn_or_list):
+            raise TypeError("policy_fn_or_list must be either a function or a list of ops.")
+        return policy_fn_or_list  # type: ignore[no-any-return]
+    for op in policy_fn_or_list:
+        if not isinstance(op, OpOverload):
+            hint = ""
+            if isinstance(op, OpOverloadPacket):
+                hint = f"Please update the OpOverloadPacket to a specific OpOverload.For example, if you have `torch.ops.{op}`, change it to `torch.ops.{op}.default`."
+            raise ValueError(f"Expected op in `op_list` to be an OpOverload but got: {op} of type {type(op)}. {hint}")
+
+    def policy(ctx: Any, op: Any, *args: Any, **kwargs: Any) -> CheckpointPolicy:
+        return CheckpointPolicy.MUST_SAVE if op in policy_fn_or_list else CheckpointPolicy.PREFER_RECOMPUTE
+
+    return policy
+
+
+def create_selective_checkpoint_contexts(policy_fn_or_list: Any, allow_cache_entry_mutation: bool = False) -> tuple[Any, Any]:
+    """Two contexts for ``checkpoint(..., use_reentrant=False, context_fn=...)``, between which the results of some operators are kept.
+
+    The policy is asked as ``policy_fn(ctx, torch.ops.aten.mm.default, *args)``: a :class:`CheckpointPolicy`, or True to keep. The operators are jtorch's, by the name
+    of the torch operator nearest to each (``linear`` is ``addmm`` or ``mm``); views are not asked about. Offloading to the cpu is not there: such results are kept
+    where they are. Values cannot be changed in place, so ``allow_cache_entry_mutation`` has nothing to allow.
+    """
+    from jtorch.ops import aten
+
+    policy = _policy_of(policy_fn_or_list)
+
+    def decide(name: str, args: Any, values: list[Any]) -> bool:
+        packet, _, overload = name.partition(".")
+        op = getattr(aten, packet, None)
+        if op is None:  # a building block that torch's library does not have
+            return False
+        made = [new_tensor(v) for v in values]
+        ctx = SelectiveCheckpointContext(is_recompute=False, op_output=made[0] if len(made) == 1 else tuple(made))
+        answer = policy(ctx, getattr(op, overload), *args)
+        return answer if isinstance(answer, bool) else answer in _KEPT
+
+    kept: Kept = {}
+    return Run(kept, decide), Run(kept, None)
+
+
+_KEPT = (CheckpointPolicy.MUST_SAVE, CheckpointPolicy.PREFER_SAVE, CheckpointPolicy.MUST_CPU_OFFLOAD, CheckpointPolicy.PREFER_CPU_OFFLOAD)
 
 
 class GraphExecGroup:

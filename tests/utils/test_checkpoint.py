@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import math
+
 import pytest
 
 import jtorch as torch
 from jtorch import nn as nn
-from jtorch.utils.checkpoint import CheckpointError, checkpoint, checkpoint_sequential
+from jtorch._engine import executor, trace
+from jtorch.utils.checkpoint import (
+    CheckpointError,
+    CheckpointPolicy,
+    checkpoint,
+    checkpoint_sequential,
+    create_selective_checkpoint_contexts,
+)
 
 
 def model():
@@ -98,3 +108,68 @@ def test_without_gradients_and_wrong_arguments():
         checkpoint(lambda x: x, x, use_reentrant=True, foo=1)
     with pytest.raises(ValueError, match="determinism_check"):
         checkpoint(lambda x: x, x, use_reentrant=False, determinism_check="maybe")
+
+
+# Memory, as XLA's own analysis of the programs has it ------------------------------------------------------------------------
+
+
+def peak(plan):
+    """The most bytes beyond the inputs: what waits between programs, and what each needs while it runs."""
+    size, waiting, most = {}, set(), 0
+    for program, _, outs, _, dead in plan.steps:
+        for slot, info in zip(outs, program.run.out_info, strict=True):
+            size[slot] = math.prod(info.shape) * info.dtype.itemsize
+        waiting |= set(outs)
+        most = max(most, sum(size[s] for s in waiting) + program.run.memory_analysis().temp_size_in_bytes)
+        waiting -= set(dead)
+    return most
+
+
+def step_memory(wrap):
+    """Of forward and backward through four blocks, and the gradients."""
+    executor._recipes.clear()
+    torch.manual_seed(0)
+    blocks = [nn.Sequential(nn.Linear(8, 32), nn.GELU(), nn.Linear(32, 8), nn.Tanh()) for _ in range(4)]
+    x = torch.randn(256, 8, requires_grad=True)
+    y = x
+    for b in blocks:
+        y = wrap(b, y)
+    y.square().mean().backward()
+    trace.flush("step")
+    grads = [x.grad, *[p.grad for b in blocks for p in b.parameters()]]
+    return max(peak(r.plan) for r in executor._recipes.values() if r.plan is not None), [g.tolist() for g in grads]
+
+
+def test_less_memory():
+    plain, expected = step_memory(lambda b, y: b(y))
+    for reentrant in (False, True):
+        used, grads = step_memory(lambda b, y: checkpoint(b, y, use_reentrant=reentrant))
+        assert used < plain / 2
+        assert close(grads, expected)
+    contexts = functools.partial(create_selective_checkpoint_contexts, [torch.ops.aten.addmm.default])
+    used, grads = step_memory(lambda b, y: checkpoint(b, y, use_reentrant=False, context_fn=contexts))
+    assert used < plain
+    assert close(grads, expected)
+
+
+def test_what_a_policy_keeps_is_not_computed_again():
+    asked = []
+
+    def policy(ctx, op, *args, **kwargs):
+        asked.append(str(op))
+        assert not ctx.is_recompute
+        return CheckpointPolicy.MUST_SAVE if op is torch.ops.aten.addmm.default else CheckpointPolicy.PREFER_RECOMPUTE
+
+    def f(m, x):
+        return checkpoint(m, x, use_reentrant=False, context_fn=lambda: create_selective_checkpoint_contexts(policy))
+
+    assert close(run(f), run(lambda m, x: m(x)))
+    assert asked.count("aten.addmm.default") == 2
+    assert "aten.gelu.default" in asked
+
+
+def test_wrong_policies():
+    with pytest.raises(TypeError, match="either a function or a list of ops"):
+        create_selective_checkpoint_contexts(5)
+    with pytest.raises(ValueError, match="change it to `torch.ops.aten.mm.default`"):
+        create_selective_checkpoint_contexts([torch.ops.aten.mm])
