@@ -3,7 +3,7 @@
 ``show`` prints each result, or the exception's type and text (of "Could not run 'aten::...'" the part up to the operator's name, without the overload's).
 """
 
-PRELUDE = '''
+PRELUDE = """
 import copy, io, re
 F, nn = torch.nn.functional, torch.nn
 torch.set_printoptions(precision=3)
@@ -16,7 +16,7 @@ def S(**k): return torch.sparse_coo_tensor(torch.tensor(I), torch.tensor(V), (2,
 def C(**k): return torch.sparse_csr_tensor(torch.tensor([0, 1, 3]), torch.tensor([2, 0, 2]), torch.tensor(V), (2, 3), **k)
 U = torch.sparse_coo_tensor([[0, 0, 1], [1, 1, 2]], [1., 2., 3.], (2, 3))
 D = torch.arange(12.).reshape(3, 4)
-'''
+"""
 
 SNIPPETS: dict[str, str] = {
     "what it prints and says of itself": """
@@ -91,6 +91,17 @@ show(lambda: torch.sparse.softmax(S(), 1), lambda: torch.sparse.softmax(S(), 0),
 show(lambda: S() @ D, lambda: torch.mm(S(), D), lambda: torch.sparse.mm(S(), D), lambda: torch.sparse.mm(S(), S().t()), lambda: S() @ S().t(), lambda: torch.ones(5, 2) @ S(), lambda: S() @ torch.ones(3), lambda: torch.addmm(torch.ones(2, 4), S(), D), lambda: torch.sparse.addmm(torch.ones(2, 4), S(), D, beta=2., alpha=3.))
 show(lambda: torch.hspmm(S(), D), lambda: torch.smm(S(), D), lambda: torch.sspaddmm(torch.eye(2, 4).to_sparse(), S(), D), lambda: torch.bmm(torch.stack([S(), U]), torch.ones(2, 3, 2)), lambda: S() @ torch.ones(2, 3, 4), lambda: S() @ torch.ones(4, 4), lambda: torch.sparse.mm(D, D.t()), lambda: F.linear(torch.ones(2, 3), S()))
 show(*[lambda r=r: torch.sparse.mm(C(), D, r) for r in ("sum", "mean", "amax", "amin")], lambda: torch.sparse.sampled_addmm(C(), torch.ones(2, 4), torch.ones(4, 3), beta=.5))
+""",
+    "empty ones, other types, modules": """
+E = torch.sparse_coo_tensor((2, 3)); i = torch.tensor(I)
+show(lambda: E @ torch.ones(3, 2), lambda: E.coalesce(), lambda: torch.sparse.sum(E, 0), lambda: E + S(), lambda: S() @ torch.ones(3, 2, dtype=torch.float64))
+show(lambda: (S() * (1 + 2j)).conj(), lambda: torch.sparse_coo_tensor(i, torch.tensor([True, True, False]), (2, 3)).to_dense(), lambda: torch.sparse_coo_tensor(i, torch.tensor([1, 2, 3], dtype=torch.int32), (2, 3)).sum(), lambda: torch.sparse_coo_tensor([[0, 0]], torch.tensor([1, 2], dtype=torch.int8), (2,)).coalesce())
+show(lambda: torch.ones(2, 3).mul_(S()), lambda: S().expand(2, 2, 3), lambda: S().__setitem__(0, 1.), lambda: torch.ones(2, 2).addmm_(S(), torch.ones(3, 2)), lambda: torch.mm(S(), torch.ones(3, 2), out=torch.empty(2, 2)))
+m = nn.Linear(3, 2, bias=False); m.register_buffer("A", S()); b = io.BytesIO(); torch.save(m.state_dict(), b); b.seek(0)
+n = nn.Linear(3, 2, bias=False); n.register_buffer("A", S() * 0); n.load_state_dict(torch.load(b)); print(n.A, n.double().A)
+p = nn.Parameter(S().coalesce()); o = torch.optim.SGD([p], .1); torch.sparse.mm(p, torch.ones(3, 2)).sum().backward(); print(p.grad); o.step(); print(p)
+s = S(requires_grad=True); t = s * 2; t.retain_grad(); t.to_dense().sum().backward(); print(t.grad); s.grad = None; (s * 2).backward(S()); print(s.grad)
+with torch.inference_mode(): print(S() @ torch.ones(3, 2))
 """,
     "gradients": """
 def grad(f, leaf):

@@ -23,9 +23,11 @@ from jtorch._api._sparse import (
     on_device,
     segment_sum,
     sparse_dims,
-    to_dense as _dense,
     unflatten,
     values_of,
+)
+from jtorch._api._sparse import (
+    to_dense as _dense,
 )
 from jtorch._core.compose import compose
 from jtorch._core.create import from_array
@@ -175,7 +177,9 @@ def _back_to(t: Tensor) -> Any:
 
 
 @compose("Tensor", aliases="_to_sparse")
-def to_sparse(self: Tensor, *args: Any, sparse_dim: int | None = None, layout: Any = None, blocksize: Any = None, dense_dim: int | None = None) -> Tensor:
+def to_sparse(
+    self: Tensor, *args: Any, sparse_dim: int | None = None, layout: Any = None, blocksize: Any = None, dense_dim: int | None = None
+) -> Tensor:
     """In a sparse layout (COO unless ``layout`` names another). Of a dense tensor the elements that are not zero, for which it is looked at."""
     if args:
         sparse_dim = args[0]
@@ -231,7 +235,9 @@ def _conversion(kind: str) -> None:
         if args:
             dense_dim = args[0]
         if dense_dim:
-            raise NotImplementedError(f"jtorch does not implement {name}(dense_dim={dense_dim}): compressed layouts here have no dense dims")
+            raise NotImplementedError(
+                f"jtorch does not implement {name}(dense_dim={dense_dim}): compressed layouts here have no dense dims"
+            )
         if layout_of(self) == f"sparse_{kind}" and not blocked:
             return self
         return _to_compressed(self, f"sparse_{kind}", blocksize)
@@ -247,7 +253,9 @@ def _to_compressed(t: Tensor, layout: str, blocksize: Any) -> Tensor:
         raise RuntimeError(f"{'to_sparse_' + layout[-3:]}: expected self to be at least 2 dimensional, but got {n}-dimensional tensor")
     blocked = layout in ("sparse_bsr", "sparse_bsc")
     if blocked and (blocksize is None or len(blocksize) != 2):
-        raise RuntimeError(f"to_sparse_{layout[-3:]}: blocksize needs to be a tuple of size 2, but got {0 if blocksize is None else len(blocksize)}")
+        raise RuntimeError(
+            f"to_sparse_{layout[-3:]}: blocksize needs to be a tuple of size 2, but got {0 if blocksize is None else len(blocksize)}"
+        )
     size = aval_of(t).shape
     with torch.no_grad():
         coo = coalesced(t.detach().to_sparse())  # type: ignore[attr-defined]
@@ -308,7 +316,9 @@ def sparse_mask(self: Tensor, mask: Tensor) -> Tensor:
     if v is None:
         raise RuntimeError("sparse_mask(): expected mask to be sparse")
     if aval_of(self).shape != aval_of(mask).shape:
-        raise RuntimeError(f"sparse_mask(): operands have incompatible sizes; self has size {list(aval_of(self).shape)} but mask has size {list(aval_of(mask).shape)}")
+        raise RuntimeError(
+            f"sparse_mask(): operands have incompatible sizes; self has size {list(aval_of(self).shape)} but mask has size {list(aval_of(mask).shape)}"
+        )
     if layout_of(mask) == _COO and value_of(self) is None and sparse_dims(v):
         for d, (row, n) in enumerate(zip(host(v.parts[0]), v.aval.shape)):
             if row.size and not (-n <= row.min() and row.max() < n):
@@ -325,7 +335,9 @@ def _resized(self: Tensor, size: Any, sparse_dim: int, dense_dim: int, keep: boo
         raise could_not_run("sparse_resize_", (self,))
     size = tuple(int(n) for n in size)
     if len(size) != sparse_dim + dense_dim:
-        raise RuntimeError(f"'len(size) == sparse_dim + dense_dim' is not satisfied: len(size) = {len(size)}, sparse_dim = {sparse_dim}, dense_dim = {dense_dim}")
+        raise RuntimeError(
+            f"'len(size) == sparse_dim + dense_dim' is not satisfied: len(size) = {len(size)}, sparse_dim = {sparse_dim}, dense_dim = {dense_dim}"
+        )
     i, vals = v.parts
     if not keep or not nnz(v):
         i = on_device(np.zeros((sparse_dim, 0), np.int64), v)
@@ -333,11 +345,15 @@ def _resized(self: Tensor, size: Any, sparse_dim: int, dense_dim: int, keep: boo
     elif sparse_dims(v) != sparse_dim or vals.dim() - 1 != dense_dim:
         what = "sparse" if sparse_dims(v) != sparse_dim else "dense"
         old = sparse_dims(v) if what == "sparse" else vals.dim() - 1
-        raise RuntimeError(f"changing the number of {what} dimensions (from {old} to {sparse_dim if what == 'sparse' else dense_dim}) on a non-empty sparse tensor is not supported.{_OPTIONS}")
+        raise RuntimeError(
+            f"changing the number of {what} dimensions (from {old} to {sparse_dim if what == 'sparse' else dense_dim}) on a non-empty sparse tensor is not supported.{_OPTIONS}"
+        )
     else:
         old, new = v.aval.shape[:sparse_dim], size[:sparse_dim]
         if any(b < a for a, b in zip(old, new)):
-            raise RuntimeError(f"shrinking the size of sparse dimensions (from {list(old)} to {list(new)}) on a non-empty sparse tensor is not supported.{_OPTIONS}")
+            raise RuntimeError(
+                f"shrinking the size of sparse dimensions (from {list(old)} to {list(new)}) on a non-empty sparse tensor is not supported.{_OPTIONS}"
+            )
         if size[sparse_dim:] != v.aval.shape[sparse_dim:]:
             raise NotImplementedError("jtorch does not implement sparse_resize_ of the dense dims of a tensor that is not empty")
     write(self, read(make(_COO, (i, vals), size, v.coalesced and keep)))

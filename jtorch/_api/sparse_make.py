@@ -41,7 +41,9 @@ class check_sparse_tensor_invariants:
 
     def __enter__(self) -> None:
         if self.saved is not None:
-            raise RuntimeError("This context manager instance is already activated. Use a different context manager instance for context nesting.")
+            raise RuntimeError(
+                "This context manager instance is already activated. Use a different context manager instance for context nesting."
+            )
         self.saved, _checking[0] = _checking[0], self.state
 
     def __exit__(self, *_: object) -> None:
@@ -205,9 +207,13 @@ def _check_compressed(layout: str, c: Any, p: Any, v: Any, size: tuple[int, ...]
     n_outer, n_inner = (size[batch] // block[0], size[batch + 1] // block[1])[:: 1 if row else -1]
     nnz = v.shape[batch]
     if p.shape[-1] != nnz:
-        raise RuntimeError(f"{second}_indices.shape[-1] must be equal to nnz (={nnz}) as defined by values.shape[{batch}], but got {p.shape[-1]}")
+        raise RuntimeError(
+            f"{second}_indices.shape[-1] must be equal to nnz (={nnz}) as defined by values.shape[{batch}], but got {p.shape[-1]}"
+        )
     if c.shape[-1] != n_outer + 1:
-        raise RuntimeError(f"{first}_indices.shape[-1] must be equal to the number of {'rows' if row else 'columns'} + 1 (={n_outer + 1}), but got {c.shape[-1]}")
+        raise RuntimeError(
+            f"{first}_indices.shape[-1] must be equal to the number of {'rows' if row else 'columns'} + 1 (={n_outer + 1}), but got {c.shape[-1]}"
+        )
     starts, at = host(c).reshape(-1, n_outer + 1), host(p).reshape(-1, nnz)
 
     def require(true: Any, text: str) -> None:
@@ -254,5 +260,3 @@ def spdiags(diagonals: Tensor, offsets: Tensor, shape: Any, layout: Any = None) 
     at = from_array(np.stack([np.concatenate(lines), np.concatenate(cols)]))
     out = torch.sparse_coo_tensor(from_array(indices), d[at[0], at[1]], shape)
     return out if layout is None or layout.name == "sparse_coo" else out.to_sparse(layout=layout)  # type: ignore[no-any-return]
-
-

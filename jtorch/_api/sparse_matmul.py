@@ -29,7 +29,9 @@ def _is_sparse(t: Any) -> bool:
 
 def _conj_t(t: Tensor) -> Tensor:
     flipped: Any = t.t()  # type: ignore[attr-defined]
-    return flipped.conj() if flipped.is_complex() and not _is_sparse(t) else torch.conj_physical(flipped) if flipped.is_complex() else flipped  # type: ignore[no-any-return]
+    return (
+        flipped.conj() if flipped.is_complex() and not _is_sparse(t) else torch.conj_physical(flipped) if flipped.is_complex() else flipped
+    )  # type: ignore[no-any-return]
 
 
 def _check(a: Tensor, b: Tensor) -> None:
@@ -40,6 +42,8 @@ def _check(a: Tensor, b: Tensor) -> None:
         if layout_of(a) == "sparse_coo" and not _is_sparse(b):
             raise RuntimeError(f"addmm: Argument #3 (dense): Expected dim 0 size {sa[1]}, got {sb[0]}")
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({sa[0]}x{sa[1]} and {sb[0]}x{sb[1]})")
+    if aval_of(a).dtype is not aval_of(b).dtype:
+        raise RuntimeError(f"expected scalar type {aval_of(a).dtype.legacy} but found {aval_of(b).dtype.legacy}")
 
 
 def product(v: Any, values: Tensor, dense: Tensor) -> Tensor:
@@ -119,7 +123,10 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     with torch.no_grad():
         out = product(value_of(where), v.parts[1], mat2.detach().reshape(b * k, m)).reshape(b, n, m)  # type: ignore[attr-defined]
     return link(
-        "BmmBackward0", out, (input, lambda g: torch.bmm(g, mat2.transpose(1, 2))), (mat2, lambda g: torch.bmm(input.transpose(1, 2), g))  # type: ignore[attr-defined]
+        "BmmBackward0",
+        out,
+        (input, lambda g: torch.bmm(g, mat2.transpose(1, 2))),
+        (mat2, lambda g: torch.bmm(input.transpose(1, 2), g)),  # type: ignore[attr-defined]
     )
 
 
@@ -182,7 +189,9 @@ def _mm_reduce(mat1: Tensor, mat2: Tensor, reduce: str) -> Tensor:
 def sampled_addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1.0, alpha: Any = 1.0, out: Any = None) -> Tensor:
     """``beta * input + alpha * (mat1 @ mat2)`` at the places of the CSR matrix ``input`` only, where alone the product is computed."""
     if layout_of(input) != "sparse_csr":
-        raise RuntimeError(f"sampled_addmm: Expected self to be sparse CSR, but got layout {'Strided' if not _is_sparse(input) else layout_of(input)}")
+        raise RuntimeError(
+            f"sampled_addmm: Expected self to be sparse CSR, but got layout {'Strided' if not _is_sparse(input) else layout_of(input)}"
+        )
     s, a, b = (aval_of(t).shape for t in (input, mat1, mat2))
     if len(a) < 2 or len(b) < 2:
         raise RuntimeError(f"sampled_addmm: Expected mat1 and mat2 to be matrices, got {len(a)}D and {len(b)}D")

@@ -128,7 +128,9 @@ def _add_to_dense(dense: Any, sparse: Tensor, alpha: Any) -> Tensor:
 def _sum_of_coo(a: Any, b: Any, alpha: Any, wait: bool) -> Tensor:
     dims = sparse_dims(a)
     if sparse_dims(b) != dims:
-        raise RuntimeError(f"add: expected 'self' and 'other' to have same number of sparse dimensions, but 'self' has {dims} sparse dimensions while 'other' has {sparse_dims(b)} sparse dimensions")
+        raise RuntimeError(
+            f"add: expected 'self' and 'other' to have same number of sparse dimensions, but 'self' has {dims} sparse dimensions while 'other' has {sparse_dims(b)} sparse dimensions"
+        )
     size = a.aval.shape[:dims]
     kind = torch.promote_types(a.aval.dtype, b.aval.dtype)
     va, vb = a.parts[1].to(kind), _scaled(b.parts[1], alpha).to(kind)  # type: ignore[attr-defined]
@@ -203,13 +205,17 @@ def mul(input: Any, other: Any) -> Tensor:
         spread = other if aval_of(other).shape == size else torch.broadcast_to(other, size)
         return transform(input, lambda x: x * gather(spread, coordinates(v)).reshape(v.parts[-1].shape), "MulBackward0")
     if aval_of(other).shape != size:
-        raise RuntimeError(f"mul: expected 'self' and 'other' to have same sizes when sparse, but {list(size)} != {list(aval_of(other).shape)}")
+        raise RuntimeError(
+            f"mul: expected 'self' and 'other' to have same sizes when sparse, but {list(size)} != {list(aval_of(other).shape)}"
+        )
     name = layout_of(input)
     a, b = coalesced(torch.Tensor.to_sparse(input)), coalesced(torch.Tensor.to_sparse(other))
     va: Any = value_of(a)
     vb: Any = value_of(b)
     dims = sparse_dims(va)
-    keys, at_a, at_b = np.intersect1d(flat_keys(host(va.parts[0]), size[:dims]), flat_keys(host(vb.parts[0]), size[:dims]), True, return_indices=True)
+    keys, at_a, at_b = np.intersect1d(
+        flat_keys(host(va.parts[0]), size[:dims]), flat_keys(host(vb.parts[0]), size[:dims]), True, return_indices=True
+    )
     values = values_of(a).index_select(0, on_device(at_a, va)) * values_of(b).index_select(0, on_device(at_b, vb))  # type: ignore[operator]
     where = make("sparse_coo", (on_device(unflatten(keys, size[:dims]), va), values), size, True)
     out = with_values(value_of(where), values, "MulBackward0")  # type: ignore[arg-type]
@@ -220,7 +226,9 @@ def _divided(name: str, input: Any, other: Any, **rest: Any) -> Tensor:
     if not isinstance(input, Tensor) or value_of(input) is None:
         raise could_not_run(name, [a for a in (input, other) if isinstance(a, Tensor)])
     if isinstance(other, Tensor) and (value_of(other) is not None or aval_of(other).shape):
-        raise RuntimeError(f"Sparse division requires a scalar or zero-dim dense tensor divisor (got shape {list(aval_of(other).shape)} for divisor)")
+        raise RuntimeError(
+            f"Sparse division requires a scalar or zero-dim dense tensor divisor (got shape {list(aval_of(other).shape)} for divisor)"
+        )
     if layout_of(input) != "sparse_coo":
         raise RuntimeError("unsupported tensor layout: SparseCsr")
     rounded = name == "floor_divide" or rest.get("rounding_mode") is not None
@@ -236,5 +244,3 @@ def div(input: Any, other: Any, **rest: Any) -> Tensor:
 @handles("floor_divide")
 def floor_divide(input: Any, other: Any) -> Tensor:
     return _divided("floor_divide", input, other)
-
-

@@ -6,7 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from jtorch._api._sparse import built, coalesced, host, layout_of, merged, on_device, segment_max, segment_sum, sparse_dims, values_of, with_values
+from jtorch._api._sparse import (
+    built,
+    coalesced,
+    host,
+    layout_of,
+    merged,
+    on_device,
+    segment_max,
+    segment_sum,
+    sparse_dims,
+    values_of,
+    with_values,
+)
 from jtorch._core.attach import function_for
 from jtorch._core.sparse import could_not_run, handles, link, value_of
 from jtorch._core.tensor import Tensor

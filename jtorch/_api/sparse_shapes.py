@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jtorch._api._sparse import built, host, layout_of, on_device, sparse_dims, values_of
+from jtorch._api._sparse import built, host, is_known, layout_of, on_device, sparse_dims, values_of
 from jtorch._core.sparse import could_not_run, handles, link, make, value_of
 from jtorch._core.tensor import Tensor
 from jtorch._core.views import aval_of
@@ -26,6 +26,17 @@ def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argsort(order))
 
 
+def _rows(v: Any, order: tuple[int, ...]) -> Tensor:
+    """The rows of the indices in another order; kept, because a backward pass turns the same matrix in every step."""
+    if order == tuple(range(len(order))):
+        return v.parts[0]  # type: ignore[no-any-return]
+    found = v.memo.get(order)
+    if found is None:
+        known = is_known(v.parts[0])
+        found = v.memo[order] = on_device(host(v.parts[0])[list(order)], v) if known else v.parts[0][list(order)]
+    return found  # type: ignore[no-any-return]
+
+
 def _permuted(t: Tensor, order: tuple[int, ...], name: str) -> Tensor:
     v: Any = value_of(t)
     size = tuple(v.aval.shape[d] for d in order)
@@ -34,7 +45,7 @@ def _permuted(t: Tensor, order: tuple[int, ...], name: str) -> Tensor:
             dims = sparse_dims(v)
             if any(d >= dims for d in order[:dims]):
                 raise RuntimeError("transpose: transposing a sparse with a dense dim is not supported; sparse tensors keep them apart")
-            i = v.parts[0][list(order[:dims])] if order[:dims] != tuple(range(dims)) else v.parts[0]
+            i = _rows(v, order[:dims])
             vals = v.parts[1].permute(0, *[d - dims + 1 for d in order[dims:]])
             out = make(_COO, (i, vals), size, v.coalesced and order[:dims] == tuple(range(dims)))
         else:
@@ -53,7 +64,9 @@ def _permuted(t: Tensor, order: tuple[int, ...], name: str) -> Tensor:
 def permute(input: Tensor, dims: Any) -> Tensor:
     n = len(aval_of(input).shape)
     if len(dims) != n:
-        raise RuntimeError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions i.e. input.dim() = {n} is not equal to len(dims) = {len(dims)}")
+        raise RuntimeError(
+            f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of dimensions i.e. input.dim() = {n} is not equal to len(dims) = {len(dims)}"
+        )
     order = tuple(_dim(d, n) for d in dims)
     if len(set(order)) != n:
         raise RuntimeError("permute(): duplicate dims are not allowed.")
@@ -89,6 +102,11 @@ def _forget_order(out: Tensor, input: Tensor, moved: bool) -> Tensor:
     if moved and layout_of(out) == _COO:
         value_of(out).coalesced = False  # type: ignore[union-attr]
     return out
+
+
+@handles("expand")
+def expand(input: Tensor, **rest: Any) -> Tensor:
+    raise RuntimeError("expand is unsupported for Sparse tensors")
 
 
 @handles("alias")
@@ -148,7 +166,9 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     length = v.aval.shape[d]
     if ((wanted < -length) | (wanted >= length)).any():
         bad = wanted[(wanted < -length) | (wanted >= length)][0]
-        raise IndexError(f"index_select(): index contains {bad} that is out of range for tensor of size {list(v.aval.shape)} at dimension {d}")
+        raise IndexError(
+            f"index_select(): index contains {bad} that is out of range for tensor of size {list(v.aval.shape)} at dimension {d}"
+        )
     wanted = wanted % max(length, 1)
     size = (*v.aval.shape[:d], len(wanted), *v.aval.shape[d + 1 :])
     if d >= dims:
@@ -169,8 +189,12 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
     first: Any = values[0]
     d, dims = _dim(dim, len(first.aval.shape)), sparse_dims(first)
     for k, v in enumerate(values):
-        if len(v.aval.shape) != len(first.aval.shape) or any(a != b for e, (a, b) in enumerate(zip(v.aval.shape, first.aval.shape)) if e != d):
-            raise RuntimeError(f"All tensors must have the same shape: {list(first.aval.shape)} (except in the concatenating dimension), but found shape: {list(v.aval.shape)} at position {k}")
+        if len(v.aval.shape) != len(first.aval.shape) or any(
+            a != b for e, (a, b) in enumerate(zip(v.aval.shape, first.aval.shape)) if e != d
+        ):
+            raise RuntimeError(
+                f"All tensors must have the same shape: {list(first.aval.shape)} (except in the concatenating dimension), but found shape: {list(v.aval.shape)} at position {k}"
+            )
     if d >= dims:
         raise NotImplementedError("jtorch does not implement cat of sparse tensors along a dense dim")
     shifts = np.cumsum([0, *[v.aval.shape[d] for v in values]])
@@ -186,5 +210,3 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
 @handles("stack")
 def stack(tensors: Any, dim: int = 0) -> Tensor:
     return cat([unsqueeze(x, dim) for x in tensors], _dim(dim, len(aval_of(tensors[0]).shape) + 1))
-
-

@@ -7,6 +7,7 @@ from typing import Any
 
 from jtorch import _namespace
 from jtorch._engine.call import Call, T, call_of
+from jtorch._engine.sparse import SparseAval
 from jtorch._engine.state import GRAD, state
 from jtorch._engine.values import Value, value_of
 from jtorch._ops._pointwise import C_NAMES
@@ -265,6 +266,9 @@ def run_inplace(name: str, call: Any, flat: list[Any]) -> Tensor:
         after = new._s.value.aval
     if after is before:
         return assign(target, new)
+    if after.__class__ is SparseAval and before.__class__ is not SparseAval:
+        new = new.to_dense()
+        after = aval_of(new)
     if after.shape != before.shape:
         raise RuntimeError(f"output with shape {list(before.shape)} doesn't match the broadcast shape {list(after.shape)}")
     if after.dtype is not before.dtype:
@@ -310,6 +314,8 @@ def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, a
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
         )
     a, b = aval_of(result), aval_of(out)
+    if a.layout is not b.layout:
+        raise RuntimeError(f"Expected out tensor to have layout {a.layout}, but got {b.layout} instead")
     if a.dtype is not b.dtype:
         if rule.__class__ is str and rule != "typed":
             raise RuntimeError(_wrong_out(rule, a.dtype, b.dtype))

@@ -8,6 +8,7 @@ import numpy as np
 
 from jtorch import _dtypes
 from jtorch._engine.call import T, call_of, slot, tensor_list, value
+from jtorch._engine.sparse import SparseAval
 from jtorch._ops.views import slice_bounds
 from jtorch._registry import lookup
 
@@ -195,6 +196,8 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
     """``self[index] = new``: written through to every tensor that shares the memory."""
     if has_override((self, index, new), {}):
         return override(Tensor.__setitem__, (self, index, new), {})  # type: ignore[no-any-return,attr-defined]
+    if aval_of(self).__class__ is SparseAval:
+        raise TypeError("Cannot assign to a sparse tensor")
     if isinstance(index, Tensor) and aval_of(index).dtype is _dtypes.bool_ and aval_of(index).shape == aval_of(self).shape and aval_of(index).shape:
         if number_of(new) is not None or (isinstance(new, Tensor) and not aval_of(new).shape and new._edge is None):
             # One value under a mask needs no positions: nothing has to be computed now.

@@ -28,7 +28,14 @@ PART_NAMES = {
     "sparse_bsc": ("ccol_indices", "row_indices", "values"),
 }
 # What torch's messages and type names call the layouts.
-SHORT = {"strided": "Strided", "sparse_coo": "Sparse", "sparse_csr": "SparseCsr", "sparse_csc": "SparseCsc", "sparse_bsr": "SparseBsr", "sparse_bsc": "SparseBsc"}
+SHORT = {
+    "strided": "Strided",
+    "sparse_coo": "Sparse",
+    "sparse_csr": "SparseCsr",
+    "sparse_csc": "SparseCsc",
+    "sparse_bsr": "SparseBsr",
+    "sparse_bsc": "SparseBsc",
+}
 
 
 # --- values and their parts -------------------------------------------------------------------------------------
