@@ -43,16 +43,17 @@ def has_override(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         return True
     if _disabled[0]:
         return False
-    for v in args:
-        if v.__class__ in PLAIN:
+    for v in args if not kwargs else (*args, *kwargs.values()):
+        cls = v.__class__
+        if cls in PLAIN or cls in _INERT:
             continue
-        if isinstance(v, (tuple, list)):
+        if cls is tuple or cls is list or isinstance(v, (tuple, list)):
             for x in v:
                 if _overrides(x) or _other_subclass(x):
                     return True
-        elif _overrides(v) or _other_subclass(v):
+        if _overrides(v) or _other_subclass(v):
             return True
-    return any(_overrides(v) or _other_subclass(v) for v in kwargs.values())
+    return False
 
 
 def _other_subclass(v: Any) -> bool:
