@@ -16,7 +16,7 @@ _FORMATS = {4: (torch.contiguous_format, torch.channels_last), 5: (torch.contigu
 
 def _run(input, weight, bias, running_mean, running_var, training, momentum, eps):
     out, mean, rstd, new_mean, new_var = C_nn._batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
-    if training and input.numel():  # an empty batch tells nothing, and torch leaves the statistics alone
+    if training:
         with torch.no_grad():
             if running_mean is not None:
                 running_mean.copy_(new_mean)
@@ -38,6 +38,10 @@ def batch_norm(
     cudnn_enabled: bool,
 ) -> Tensor:
     """Standardise each channel (dim 1), by the batch's statistics in training and by the running ones else."""
+    if not input.numel():  # nothing is looked at, not even the number of dims
+        out = input.clone()
+        out = out if weight is None else out * weight[0]
+        return out if bias is None else out + bias[0]
     return _run(input, weight, bias, running_mean, running_var, training, momentum, eps)[0]
 
 
@@ -55,6 +59,8 @@ def native_batch_norm(
     out: Any = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """``(output, batch mean, 1 / batch std)``; the statistics are empty in evaluation, and have no gradient."""
+    if training and not input.numel():
+        raise RuntimeError(f"input tensor must have at least one element, but got input_sizes = {list(input.shape)}")
     found = _run(input, weight, bias, running_mean, running_var, training, momentum, eps)
     return found if out is None else write_out("native_batch_norm", found, out)  # type: ignore[no-any-return]
 

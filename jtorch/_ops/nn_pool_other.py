@@ -127,6 +127,8 @@ def _fractional(n: int, input: Any, kernel: Any, output_size: Any, samples: Any)
         raise RuntimeError("Expect _random_samples to have the same dtype as input")
     floats_only(f"{name}_out_frame", input)
     lead = input.shape[:-n]
+    if input.size == 0:
+        return jnp.zeros((*lead, *output_size), input.dtype), jnp.zeros((*lead, *output_size), np.int64)
     u = samples.reshape(*(lead if len(lead) == 2 else (1, *lead)), n)[(slice(None),) * 2]
     rows, inside = [], []
     for d, (size, k, out) in enumerate(zip(spatial, kernel, output_size, strict=True)):
@@ -135,8 +137,8 @@ def _fractional(n: int, input: Any, kernel: Any, output_size: Any, samples: Any)
         if out > 1:
             alpha = np.asarray((size - k) / (out - 1)).astype(input.dtype)[()]
             i = np.arange(out).astype(input.dtype)
-            shift = jnp.floor(sample * alpha).astype(np.int32)[..., None]
-            start = jnp.floor((i + sample[..., None]) * alpha).astype(np.int32) - shift
+            shift = (sample * alpha).astype(np.int32)[..., None]  # towards zero, as C does
+            start = ((i + sample[..., None]) * alpha).astype(np.int32) - shift
             start = jnp.where(np.arange(out) == out - 1, np.int32(size - k), start)
         else:
             start = jnp.full((*sample.shape, 1), size - k, np.int32)
