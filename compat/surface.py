@@ -26,7 +26,7 @@ from compat import bridge, harness
 
 SPACES = (
     "torch", "torch.Tensor", "torch.nn.functional", "torch.linalg", "torch.fft", "torch.special", "torch.nn", "torch.nn.init", "torch.nn.utils",
-    "torch.nn.utils.rnn", "torch.optim", "torch.optim.lr_scheduler", "torch.autograd", "torch.utils.data", "torch.random", "torch.distributions", "torch.func", "torch.amp",
+    "torch.nn.utils.rnn", "torch.optim", "torch.optim.lr_scheduler", "torch.autograd", "torch.utils.data", "torch.random", "torch.distributions", "torch.func", "torch.amp", "torch.sparse",
 )  # fmt: skip
 RULE = (
     "A name is public if it has no leading underscore and its namespace lists it in `__all__`, or `torch.overrides` lists it as overridable, or, where a namespace has "

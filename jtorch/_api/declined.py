@@ -13,7 +13,7 @@ from jtorch._core.tensor import Tensor
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 
-__all__ = ["DECLINED"]
+__all__ = ["DECLINED", "declined"]
 
 _KERNEL = "XLA chooses its kernels itself; use "
 _QUANTIZED = "quantised tensors are not carried; simulate them with torch.fake_quantize_per_tensor_affine, or keep integers and scales of your own"
@@ -87,15 +87,16 @@ DECLINED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def _declined(name: str, signature: str, instead: str) -> Callable[..., Any]:
+def declined(name: str, signature: str, instead: str, space: str = "torch") -> Callable[..., Any]:
+    """A function of these parameters that raises NotImplementedError naming itself and what to use instead."""
     scope: dict[str, Any] = {}
     exec(f"def {name}{signature}: ...", scope)
     made = scope[name]
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        not_implemented(f"torch.{name}", instead)
+        not_implemented(f"{space}.{name}", instead)
 
-    call.__name__, call.__qualname__, call.__module__ = name, name, "torch"
+    call.__name__, call.__qualname__, call.__module__ = name, name, space
     call.__doc__ = f"Not there: {instead}."
     call.__signature__ = inspect.signature(made)  # type: ignore[attr-defined]
     call.jtorch_declined = instead  # type: ignore[attr-defined]
@@ -106,7 +107,7 @@ for _instead, _signatures in DECLINED.items():
     for _text in _signatures:
         _both, _method = _text.startswith("both "), _text.startswith("Tensor.")
         _name, _, _rest = _text.removeprefix("both ").removeprefix("Tensor.").partition("(")
-        _fn = _declined(_name, f"({_rest}", _instead)
+        _fn = declined(_name, f"({_rest}", _instead)
         for _owner in (torch, Tensor) if _both else (Tensor,) if _method else (torch,):
             if hasattr(_owner, _name):
                 raise RuntimeError(f"{_name} is there, and declined as well")

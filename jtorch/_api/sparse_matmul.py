@@ -258,7 +258,7 @@ def sspaddmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha:
 
 
 @compose("torch Tensor")
-def smm(input: Tensor, mat: Tensor) -> Tensor:
+def smm(input: Tensor, mat2: Tensor) -> Tensor:
     """A sparse matrix times a dense one as a sparse tensor."""
-    size = (aval_of(input).shape[0], aval_of(mat).shape[1])
-    return torch.sspaddmm(torch.sparse_coo_tensor(size, dtype=input.dtype, device=input.device), input, mat)  # type: ignore[attr-defined,no-any-return]
+    size = (aval_of(input).shape[0], aval_of(mat2).shape[1])
+    return torch.sspaddmm(torch.sparse_coo_tensor(size, dtype=input.dtype, device=input.device), input, mat2)  # type: ignore[attr-defined,no-any-return]

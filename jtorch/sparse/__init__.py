@@ -24,33 +24,33 @@ Gradients. They are sparse where torch's are: of ``to_dense``, ``values``, ``tor
 and its leaf gets it dense, where torch would have to have a sparse kernel. Second derivatives work through all of them.
 
 What raises. Operators without a sparse form raise ``NotImplementedError("Could not run 'aten::...' with arguments from the 'SparseCPU' backend")``, as torch does;
-``to_dense()`` is the way on. Not here (compat/gaps.toml has the list): semi-structured tensors, ``solve``, products of two BSR matrices.
+``to_dense()`` is the way on. Not here (compat/gaps.toml has the list): semi-structured tensors, compressed tensors with dense dims.
 Indices are not checked unless ``check_invariants=True`` or :class:`check_sparse_tensor_invariants` says so, as in torch; an index out of range is then
 dropped or clamped where torch would read foreign memory or raise.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
-
+from jtorch._api.declined import declined
 from jtorch._api.sparse_make import check_sparse_tensor_invariants, spdiags
 from jtorch._api.sparse_matmul import sampled_addmm, sparse_addmm as addmm, sparse_mm as mm
 from jtorch._api.sparse_reduce import sparse_log_softmax as log_softmax, sparse_softmax as softmax, sparse_sum as sum
-from jtorch._errors import not_implemented
 
 __all__ = [
-    "addmm", "as_sparse_gradcheck", "check_sparse_tensor_invariants", "log_softmax", "mm", "sampled_addmm", "softmax", "solve", "spdiags", "sum",
+    "addmm", "as_sparse_gradcheck", "check_sparse_tensor_invariants", "log_softmax", "mm", "sampled_addmm", "softmax", "spdiags", "sum",
+    "SparseSemiStructuredTensor", "SparseSemiStructuredTensorCUSPARSELT", "SparseSemiStructuredTensorCUTLASS", "to_sparse_semi_structured",
 ]  # fmt: skip
 
 for _fn, _public in ((addmm, "addmm"), (mm, "mm"), (log_softmax, "log_softmax"), (softmax, "softmax"), (sum, "sum")):
     _fn.__name__ = _fn.__qualname__ = _public
 
 
-def solve(*args: Any, **kwargs: Any) -> NoReturn:
-    """Not implemented: torch itself has it on accelerators only."""
-    not_implemented("torch.sparse.solve", "use torch.linalg.solve on to_dense(), or jax.experimental.sparse.linalg.spsolve")
+def _decline(name: str, parameters: str, instead: str) -> None:
+    globals()[name] = declined(name, parameters, instead, "torch.sparse")
 
 
-def as_sparse_gradcheck(gradcheck: Any) -> Any:
-    """Not implemented: gradcheck compares dense gradients here."""
-    not_implemented("torch.sparse.as_sparse_gradcheck", "check a function of the values")
+_decline("as_sparse_gradcheck", "(gradcheck)", "check a function of the values: gradcheck compares dense gradients")
+_HALVES = "2:4 sparsity names a layout of NVIDIA's kernels that XLA does not emit; multiply by a mask, or use to_sparse_bsr"
+_decline("to_sparse_semi_structured", "(original_tensor, transposed=False, alg_id=0)", _HALVES)
+for _kind in ("", "CUTLASS", "CUSPARSELT"):
+    _decline(f"SparseSemiStructuredTensor{_kind}", "(*args, **kwargs)", _HALVES)
