@@ -42,6 +42,7 @@ class Leniency:
     gauge: str = ""
     gradient: bool = True
     second: bool = True
+    out: bool = True
 
 
 STRICT = Leniency()
