@@ -78,7 +78,7 @@ class UninitializedTensorMixin:
 
     # The operations that need no shape: everything else tells the user to run a forward first.
     _allowed_names = frozenset(
-        "__hash__ size copy_ is_complex is_floating_point half float double bfloat16 char short int long cuda cpu to get_device "
+        "__hash__ size copy_ is_complex is_floating_point half float double bfloat16 char short int long cuda cpu to to_ get_device "
         "__get__ __set__ __deepcopy__ __reduce_ex__ requires_grad_ detach data_ptr".split()
     )
 
@@ -114,11 +114,28 @@ class UninitializedTensorMixin:
         name = getattr(func, "__name__", "")
         if name in cls._allowed_names or type(func).__name__ == "method-wrapper":
             return super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[misc]
-        raise ValueError(
-            f"Attempted to use an uninitialized parameter in {func}. This error happens when you are using a `LazyModule` or "
-            f"explicitly manipulating `torch.nn.parameter.{cls.__name__}` objects. When using LazyModules Call `forward` with a "
-            "dummy batch to initialize the parameters before calling torch functions"
-        )
+        raise ValueError(_too_early(func, cls))
+
+
+def _too_early(func: Any, cls: type) -> str:
+    return (
+        f"Attempted to use an uninitialized parameter in {func}. This error happens when you are using a `LazyModule` or "
+        f"explicitly manipulating `torch.nn.parameter.{cls.__name__}` objects. When using LazyModules Call `forward` with a "
+        "dummy batch to initialize the parameters before calling torch functions"
+    )
+
+
+def _refusing(name: str) -> Any:
+    def refuse(self: Any, *args: Any, **kwargs: Any) -> Any:
+        raise ValueError(_too_early(f"<method '{name}' of 'torch._C.TensorBase' objects>", type(self)))
+
+    refuse.__name__ = name
+    return refuse
+
+
+# Questions about the shape and the elements that are answered without asking __torch_function__.
+for _name in ("numel", "nelement", "dim", "stride", "element_size", "item", "tolist", "__len__", "__getitem__", "__bool__"):
+    setattr(UninitializedTensorMixin, _name, _refusing("numel" if _name == "nelement" else _name))
 
 
 def is_lazy(param: Any) -> bool:
