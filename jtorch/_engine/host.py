@@ -213,7 +213,9 @@ def _cond(*, branches: Any, **params: Any) -> Any:
     return lambda args: functions[min(max(int(args[0]), 0), len(functions) - 1)](*args[1:])
 
 
-def _scan(*, jaxpr: Any, length: int, reverse: bool, num_consts: int, num_carry: int, **params: Any) -> Any:
+def _scan(*, jaxpr: Any, length: int, reverse: bool, num_consts: int = -1, num_carry: int = -1, **params: Any) -> Any:
+    if num_consts < 0:  # jax 0.11 says it by three trees: constants, carry, what is scanned
+        num_consts, num_carry = (len(list(tree)) for tree in params["ft_in"].unpack()[:2])
     step, shapes = compiled(jaxpr), [v.aval for v in jaxpr.jaxpr.outvars[num_carry:]]
 
     def run(args: list[Any]) -> list[Any]:

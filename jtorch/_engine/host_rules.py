@@ -85,7 +85,7 @@ _UNARY: dict[str, Callable[..., Any]] = {
     "cbrt": np.cbrt, "ceil": np.ceil, "conj": np.conj, "cos": np.cos, "cosh": np.cosh, "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1,
     "floor": np.floor, "imag": np.imag, "is_finite": np.isfinite, "log": np.log, "log1p": np.log1p, "neg": np.negative, "not": np.invert,
     "real": np.real, "sign": np.sign, "sin": np.sin, "sinh": np.sinh, "sqrt": np.sqrt, "square": np.square, "tan": np.tan, "tanh": np.tanh,
-    "rsqrt": lambda x: 1 / np.sqrt(x), "copy": lambda x: x, "copy_p": lambda x: x, "population_count": np.bitwise_count,
+    "rsqrt": lambda x: 1 / np.sqrt(x), "one_minus_square": lambda x: 1 - x * x, "copy": lambda x: x, "copy_p": lambda x: x, "population_count": np.bitwise_count,
     "stop_gradient": lambda x: x, "optimization_barrier": lambda *xs: xs, "reduce_precision": lambda x: x,
 }  # fmt: skip
 _BINARY: dict[str, Callable[..., Any]] = {
