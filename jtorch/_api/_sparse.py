@@ -11,7 +11,7 @@ import numpy as np
 
 from jtorch._core.attach import function_for
 from jtorch._core.create import from_array
-from jtorch._core.sparse import SHORT, link, make, value_of
+from jtorch._core.sparse import SHORT, could_not_run, link, make, value_of
 from jtorch._core.storage import numpy_of
 from jtorch._core.tensor import Tensor
 from jtorch._core.views import aval_of, read
@@ -190,6 +190,14 @@ def coalesced(t: Tensor, name: str = "CoalesceBackward0") -> Tensor:
         indices, values = merged(host(v.parts[0]), v.parts[1], v.aval.shape[:dims], v)
     out = make("sparse_coo", (indices, values), v.aval.shape, True)
     return link(name, out, (t, lambda g: g))
+
+
+def new_values(name: str, t: Tensor, fn: Any) -> Tensor:
+    """Other values at the places of a compressed tensor; of a COO tensor torch makes none."""
+    v: Any = value_of(t)
+    if v.aval.layout.name == "sparse_coo":
+        raise could_not_run(name, (t,))
+    return like(v, fn(v.parts[-1]))
 
 
 def padded(t: Tensor) -> tuple[Tensor, Tensor]:

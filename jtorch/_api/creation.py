@@ -77,6 +77,12 @@ def _factory(name: str, number: Any) -> None:
     @compose("torch", name=f"{name}_like")
     def like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
              memory_format: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+        if layout is not None and isinstance(input, Tensor) and layout is not aval_of(input).layout:
+            a = aval_of(input)
+            kind, where = dtype or a.dtype, a.device if device is None else place(device)
+            if layout.name == "strided":
+                return make(a.shape, number, kind, where, requires_grad, memory_format)
+            return _sparse(name, a.shape, number, layout, kind, where, requires_grad)
         return full_like_impl(input, number, dtype, device, requires_grad, memory_format)
 
     @compose("Tensor", name=f"new_{name}")

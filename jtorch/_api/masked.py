@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 from jtorch._core.tensor import Tensor
+from jtorch._errors import not_implemented
 from jtorch._namespace import F, linalg, torch
 
 __all__ = [
@@ -43,6 +44,8 @@ def _spread(input: Tensor, mask: Tensor) -> Tensor:
 
 def _filled(input: Tensor, mask: Tensor | None, neutral: Any) -> Tensor:
     """The input with ``neutral`` where the mask is False."""
+    if input.layout is not torch.strided or (mask is not None and mask.layout is not torch.strided):
+        not_implemented("torch.masked on sparse tensors", "use to_dense()")
     if mask is None:
         return input
     return torch.where(_spread(input, mask), input, torch.full((), neutral, dtype=input.dtype, device=input.device))  # type: ignore[no-any-return]

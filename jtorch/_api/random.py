@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from jtorch import _dtypes
+from jtorch._api._sparse import new_values as sparse_like
 from jtorch._core.compose import compose
 from jtorch._core.create import place, require_grad
 from jtorch._core.generator import Generator, default_generator, manual_seed
 from jtorch._core.tensor import Tensor
 from jtorch._core.views import aval_of
+from jtorch._engine.sparse import SparseAval
 from jtorch._namespace import torch
 from jtorch._random import samplers as S
 
@@ -165,6 +167,8 @@ def _plain(name: str, draw: Any, doc: str) -> None:
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}_like(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
         a = aval_of(input)
+        if a.__class__ is SparseAval:
+            return sparse_like(f"{name}_like", input, lambda values: like(values, generator=generator, dtype=dtype))
         shape, strides = like_layout(input, memory_format)
         t = draw(shape, a.dtype if dtype is None else _kind(dtype), a.device if device is None else place(device), generator, strides)
         return require_grad(t) if requires_grad else t

@@ -57,6 +57,20 @@ def _unary(name: str, coalesces: bool) -> None:
         return transform(input, lambda v: fn(v, **rest), _node_name(name))
 
 
+@handles("angle")
+def angle(input: Tensor) -> Tensor:
+    if layout_of(input) == "sparse_coo":
+        raise could_not_run("angle", (input,))
+    return transform(input, torch.angle, "AngleBackward0")
+
+
+for _part in ("real", "imag"):
+
+    @handles(f"{_part}_part")
+    def part(input: Tensor, _fn: Any = getattr(torch, _part), _name: str = _part) -> Tensor:
+        return transform(input, lambda v: _fn(v).clone(), _node_name(_name))
+
+
 for _name in _UNARY:
     _unary(_name, True)
 for _name in _AS_IT_IS:

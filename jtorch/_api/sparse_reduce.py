@@ -90,7 +90,7 @@ def _over(input: Tensor, dims: tuple[int, ...], keepdim: bool, dtype: Any) -> Te
         at = np.delete(at, gone, axis=0)
     left = size[: len(at)]
     i, vals = merged(at, values, left, v)
-    return built("SparseSumBackward0", "sparse_coo", (i, vals), size, True)
+    return built("SparseSumBackward0", "sparse_coo", (i, vals), size, not keepdim)
 
 
 def _softmax(input: Tensor, dim: int, dtype: Any, log: bool) -> Tensor:
