@@ -72,12 +72,6 @@ def embedding_bag(
                 "if input is 2D, then offsets has to be None, as input is treated is a mini-batch of fixed length sequences. "
                 f"However, found offsets of type {type(offsets)}"
             )
-        offsets = torch.arange(0, input.numel(), max(input.size(1), 1), dtype=input.dtype, device=input.device)
-        if input.size(1) == 0:
-            offsets = torch.zeros(input.size(0), dtype=input.dtype, device=input.device)
-        input = input.reshape(-1)
-        if per_sample_weights is not None:
-            per_sample_weights = per_sample_weights.reshape(-1)
     elif input.dim() == 1:
         if offsets is None:
             raise ValueError("offsets has to be a 1D Tensor but got None")
@@ -99,8 +93,8 @@ def embedding_bag(
         _renorm_rows(weight, input, max_norm, norm_type)
     at = _row(padding_idx, weight, "padding_idx")
     if sparse and weight.requires_grad:  # type: ignore[attr-defined]
-        rows, input, at = sparse_bag_rows(weight, input, at, scale_grad_by_freq)
-        return _bag(rows, input, offsets, False, kinds[mode], False, per_sample_weights, include_last_offset, at)  # type: ignore[no-any-return]
+        rows, order, at = sparse_bag_rows(weight, input.reshape(-1), at, scale_grad_by_freq)  # type: ignore[attr-defined]
+        return _bag(rows, order.view(input.shape), offsets, False, kinds[mode], False, per_sample_weights, include_last_offset, at)  # type: ignore[no-any-return]
     return _bag(weight, input, offsets, scale_grad_by_freq, kinds[mode], sparse, per_sample_weights, include_last_offset, at)  # type: ignore[no-any-return]
 
 

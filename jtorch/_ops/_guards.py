@@ -90,6 +90,8 @@ def bag_rows(weight: Any, indices: Any, offsets: Any, scale_grad_by_freq: bool, 
     text = "Index {at} of input takes value {index} which is not in the valid range [0, {size})"
     if mode == 2:
         text = "embedding_bag: Expected idx >= 0 && idx < num_embeddings but found idx to be {index}"
+    if offsets is None:
+        return (Range(indices, 0, n, said(RuntimeError, text, size=n)),)
     length = indices.shape[0]
     past = "offsets[-1] can not be greater than input's length {size} but got offsets[-1] of {index}"
     return (Range(indices, 0, n, said(RuntimeError, text, size=n)), Range(offsets, 0, length + 1, said(RuntimeError, past, size=length)))

@@ -11,7 +11,7 @@ import numpy as np
 from jtorch._registry import op
 
 from . import _guards
-from ._lib import is_float
+from ._lib import accumulate_in, is_float
 from ._linalg_lib import scalar_name
 from .indexing import _MODE, add_at, narrow
 
@@ -74,7 +74,7 @@ def _segments(offsets: Any, n: int, bags: int) -> Any:
 
 
 @op(
-    "embedding_bag(Tensor weight, Tensor indices, Tensor offsets, bool scale_grad_by_freq=False, int mode=0, bool sparse=False, "
+    "embedding_bag(Tensor weight, Tensor indices, Tensor? offsets, bool scale_grad_by_freq=False, int mode=0, bool sparse=False, "
     "Tensor? per_sample_weights=None, bool include_last_offset=False, int? padding_idx=None)",
     where="internal",
     out=False,
@@ -84,30 +84,54 @@ def embedding_bag(
     weight: Any, indices: Any, offsets: Any, scale_grad_by_freq: bool, mode: int, sparse: bool, per_sample_weights: Any = None,
     include_last_offset: bool = False, padding_idx: int | None = None,
 ) -> Any:  # fmt: skip
-    """Rows summed (mode 0), averaged (1) or their maximum (2) over bags of indices that start at ``offsets``. Empty bags give zeros."""
+    """Rows summed (mode 0), averaged (1) or their maximum (2) over bags of indices that start at ``offsets``. Empty bags give zeros.
+
+    Without ``offsets`` the bags are the rows of 2-d indices: plain reductions, where ragged bags are scattered together.
+    """
     _check(indices, "embedding_bag")
+    if offsets is None:
+        return _even_bags(weight, indices, scale_grad_by_freq, mode, per_sample_weights, padding_idx)
     bags = offsets.shape[0] - 1 if include_last_offset else offsets.shape[0]
-    n, (size, width) = indices.shape[0], weight.shape
+    n, width = indices.shape[0], weight.shape[1]
     if n == 0 or bags == 0:
         return jnp.zeros((bags, width), weight.dtype)
     bag = _segments(offsets[:bags], n, bags)
-    rows = _rows(weight, indices)
-    half = is_float(rows) and rows.dtype.itemsize <= 2
-    if scale_grad_by_freq and mode != 2:
-        uses = _counts(indices, size)[narrow(indices, size)]
-        rows = _scale_gradient(rows, 1 / uses[:, None].astype(rows.dtype))
-    if per_sample_weights is not None:
-        rows = rows * per_sample_weights[:, None]
+    rows = _bag_rows(weight, indices, scale_grad_by_freq and mode != 2, per_sample_weights)
     skip = jnp.zeros(n, bool) if padding_idx is None else indices == padding_idx
     if mode == 2:
         return _max_of_bags(rows, bag, skip, bags)
-    if half:
-        rows = rows.astype(np.float32)
+    rows = accumulate_in(rows)
     kept = jnp.where(skip[:, None], jnp.zeros((), rows.dtype), rows) if padding_idx is not None else rows
-    out = jax.ops.segment_sum(kept, bag, bags)
+    out = jax.ops.segment_sum(kept, bag, bags, indices_are_sorted=True, mode=_MODE)
     if mode == 1:
-        count = jax.ops.segment_sum((~skip).astype(np.int32), bag, bags)
+        count = jax.ops.segment_sum((~skip).astype(np.int32), bag, bags, indices_are_sorted=True, mode=_MODE)
         out = out / jnp.maximum(count, 1)[:, None].astype(out.dtype)
+    return out.astype(weight.dtype)
+
+
+def _bag_rows(weight: Any, indices: Any, by_freq: bool, per_sample_weights: Any) -> Any:
+    rows = _rows(weight, indices)
+    if by_freq:
+        uses = _counts(indices, weight.shape[0])[narrow(indices, weight.shape[0])]
+        rows = _scale_gradient(rows, 1 / uses[..., None].astype(rows.dtype))
+    return rows if per_sample_weights is None else rows * per_sample_weights[..., None]
+
+
+def _even_bags(weight: Any, indices: Any, scale_grad_by_freq: bool, mode: int, per_sample_weights: Any, padding_idx: int | None) -> Any:
+    bags, n = indices.shape
+    if indices.size == 0:
+        return jnp.zeros((bags, weight.shape[1]), weight.dtype)
+    rows = _bag_rows(weight, indices, scale_grad_by_freq and mode != 2, per_sample_weights)
+    skip = None if padding_idx is None else (indices == padding_idx)[..., None]
+    if mode == 2:
+        seen = jax.lax.stop_gradient(rows if skip is None else jnp.where(skip, jnp.array(-np.inf, rows.dtype), rows))
+        # The first row that holds the maximum gets the gradient.
+        picked = jnp.take_along_axis(rows, jax.lax.argmax(seen, 1, np.int32)[:, None], 1, mode=_MODE)[:, 0]
+        return picked if skip is None else jnp.where(skip.all(1), jnp.zeros((), rows.dtype), picked)
+    rows = accumulate_in(rows)
+    out = jnp.sum(rows if skip is None else jnp.where(skip, jnp.zeros((), rows.dtype), rows), 1)
+    if mode == 1:
+        out = out / (np.asarray(n) if skip is None else jnp.maximum(jnp.sum(~skip, 1), 1)).astype(out.dtype)
     return out.astype(weight.dtype)
 
 
