@@ -224,7 +224,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         from .convert import to
 
         where = aval_of(data).device if device is None else place(device)
-        from .methods import detach
+        from .graph_methods import detach
 
         return require_grad(to(detach(data), dtype, where, copy=True), requires_grad)
     if isinstance(data, jax.Array):

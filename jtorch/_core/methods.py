@@ -1,618 +1,40 @@
-"""What a Tensor has besides operators: its properties, conversions, graph and memory."""
+"""Methods that copy, convert, view and subclass tensors; what is not an operator of its own."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from collections import OrderedDict
-
-import jax
 import numpy as np
 
 from jtorch import _device, _dtypes, _types
 from jtorch._engine.call import T, call_of, value
 from jtorch._engine.sparse import SparseAval
 from jtorch._engine.state import GRAD, state
-from jtorch._engine.trace import force
 from jtorch._registry import lookup
 
-from . import backward as _backward
 from . import sparse
 from .bind import _all_ints
 from .convert import cast, format_strides, resize, to, with_strides
 from .create import require_grad
-from .dispatch import apply_multi, edge_of
+from .describing import is_contiguous_, numel
+from .dispatch import apply_multi
+from .graph_methods import detach, set_requires_grad
 from .inplace import assign, check_writable
-from .handles import RemovableHandle
-from .node import AccumulateGrad, hooks_of
+from .members import method
+from .node import AccumulateGrad
 from .overrides import _DEFAULT, DisableTorchFunctionSubclass, has_override, override
-from .storage import data_ptr, host_view, looked_at, numpy_of, share_with_host
-from .tensor import PLAIN, Tensor, alias_of, meta_of
+from .tensor import PLAIN, Tensor, alias_of
 from .viewing import take_view
-from .views import aval_of, is_contiguous, layout, read, strides_of
+from .views import aval_of, layout
+
 
 _clone = call_of(lookup("torch.clone"), (T, value(None)))
-
-
-def _method(fn: Any) -> Any:
-    setattr(Tensor, fn.__name__, fn)
-    return fn
-
-
-def _property(fn: Any) -> Any:
-    setattr(Tensor, fn.__name__, property(fn))
-    return fn
-
-
-# --- shape, type, place -----------------------------------------------------------------------------------------
-
-
-@_property
-def shape(self: Tensor) -> _types.Size:
-    return tuple.__new__(_types.Size, aval_of(self).shape)
-
-
-@_property
-def dtype(self: Tensor) -> _dtypes.dtype:
-    return aval_of(self).dtype
-
-
-@_property
-def device(self: Tensor) -> _device.device:
-    return aval_of(self).device
-
-
-@_property
-def layout_(self: Tensor) -> Any:
-    return aval_of(self).layout
-
-
-Tensor.layout = Tensor.layout_  # type: ignore[attr-defined]
-del Tensor.layout_  # type: ignore[attr-defined]
-
-
-@_property
-def ndim(self: Tensor) -> int:
-    return len(aval_of(self).shape)
-
-
-@_property
-def itemsize(self: Tensor) -> int:
-    return aval_of(self).dtype.itemsize
-
-
-@_property
-def nbytes(self: Tensor) -> int:
-    return numel(self) * aval_of(self).dtype.itemsize
-
-
-@_method
-def size(self: Tensor, dim: int | None = None) -> Any:
-    s = aval_of(self).shape
-    if dim is None:
-        return tuple.__new__(_types.Size, s)
-    n = max(len(s), 1)
-    if not s or not -n <= dim < n:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})" if s else f"Dimension specified as {dim} but tensor has no dimensions"
-        )
-    return s[dim]
-
-
-@_method
-def dim(self: Tensor) -> int:
-    return len(aval_of(self).shape)
-
-
-Tensor.ndimension = Tensor.dim  # type: ignore[attr-defined]
-
-
-@_method
-def numel(self: Tensor) -> int:
-    n = 1
-    for d in aval_of(self).shape:
-        n *= d
-    return n
-
-
-Tensor.nelement = Tensor.numel  # type: ignore[attr-defined]
-
-
-@_method
-def element_size(self: Tensor) -> int:
-    return aval_of(self).dtype.itemsize
-
-
-@_method
-def stride(self: Tensor, dim: int | None = None) -> Any:
-    s = strides_of(self) if aval_of(self).__class__ is not SparseAval else sparse.strides(self)
-    if dim is None:
-        return s
-    n = max(len(s), 1)
-    if not -n <= dim < n:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
-    return s[dim]
-
-
-@_method
-def storage_offset(self: Tensor) -> int:
-    return layout(self)[2]
-
-
-@_method
-def is_contiguous_(self: Tensor, memory_format: Any = None) -> bool:
-    if aval_of(self).__class__ is SparseAval:
-        return sparse.is_contiguous(self)
-    sh, st, _ = layout(self)
-    if memory_format is None or memory_format.name in ("contiguous_format", "preserve_format"):
-        return is_contiguous(sh, st)
-    n = 4 if memory_format.name == "channels_last" else 5
-    if len(sh) != n:
-        return False
-    want = format_strides(sh, memory_format)
-    return all(a == b or d == 1 for a, b, d in zip(st, want, sh, strict=True))
-
-
-Tensor.is_contiguous = is_contiguous_  # type: ignore[attr-defined]
-del Tensor.is_contiguous_  # type: ignore[attr-defined]
-
-
-@_method
-def data_ptr_(self: Tensor) -> int:
-    if aval_of(self).__class__ is SparseAval:
-        raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage")
-    n = numel(self)
-    return data_ptr(self._s) + layout(self)[2] * aval_of(self).dtype.itemsize if n else 0
-
-
-Tensor.data_ptr = data_ptr_  # type: ignore[attr-defined]
-del Tensor.data_ptr_  # type: ignore[attr-defined]
-
-
-@_method
-def get_device(self: Tensor) -> int:
-    where = aval_of(self).device
-    return -1 if where.index is None else where.index
-
-
-for _name, _test in {
-    "is_floating_point": lambda d: d.is_floating_point, "is_complex": lambda d: d.is_complex, "is_signed": lambda d: d.is_signed,
-}.items():  # fmt: skip
-
-    def _of_dtype(self: Tensor, _test: Any = _test) -> bool:
-        return bool(_test(aval_of(self).dtype))
-
-    _of_dtype.__name__ = _name
-    setattr(Tensor, _name, _of_dtype)
-
-for _kind in ("cuda", "xla", "mps", "meta", "cpu", "xpu", "ipu", "hpu", "mtia", "maia", "vulkan"):
-    setattr(Tensor, f"is_{_kind}", property(lambda self, k=_kind: aval_of(self).device.type == k))
-for _flag in ("is_quantized", "is_mkldnn", "is_nested"):
-    setattr(Tensor, _flag, property(lambda self: False))
-for _flag, _named in (("is_sparse", "sparse_coo"), ("is_sparse_csr", "sparse_csr")):
-    setattr(Tensor, _flag, property(lambda self, _wanted=_types.CONSTANTS[_named]: aval_of(self).layout is _wanted))
-
-
-@_method
-def is_same_size(self: Tensor, other: Tensor) -> bool:
-    return aval_of(self).shape == aval_of(other).shape
-
-
-@_method
-def is_set_to(self: Tensor, tensor: Tensor) -> bool:
-    return self._s is tensor._s and layout(self) == layout(tensor)
-
-
-# --- the graph --------------------------------------------------------------------------------------------------
-
-
-def _get_requires_grad(self: Tensor) -> bool:
-    return self._edge is not None
-
-
-def _set_requires_grad(self: Tensor, yes: bool) -> None:
-    if self._edge is not None and self._edge.__class__ is not AccumulateGrad:
-        if not yes:
-            raise RuntimeError(
-                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
-            )
-        return
-    if yes:
-        if aval_of(self).dtype.category < 2:
-            raise RuntimeError("only Tensors of floating point dtype can require gradients")
-        if self._meta is not None and self._meta.inference and not state.mode & 2:
-            raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
-        require_grad(self)
-    else:
-        self._edge = None
-
-
-Tensor.requires_grad = property(_get_requires_grad, _set_requires_grad)  # type: ignore[attr-defined]
-
-
-@_method
-def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
-    """Change whether this leaf requires grad, in place."""
-    if bool(requires_grad) == (self._edge is not None):
-        return self
-    _set_requires_grad(self, requires_grad)
-    return self
-
-
-@_property
-def is_leaf(self: Tensor) -> bool:
-    return self._edge is None or edge_of(self).__class__ is AccumulateGrad
-
-
-@_property
-def grad_fn(self: Tensor) -> Any:
-    if self._edge is None and (self._meta is None or self._meta.base is None):
-        return None
-    edge = edge_of(self)
-    return None if edge.__class__ is AccumulateGrad else edge
-
-
-def _get_grad(self: Tensor) -> Any:
-    if self._grad is None and self._edge is not None and not self.is_leaf and not (self._meta is not None and self._meta.retains):  # type: ignore[attr-defined]
-        import warnings
-
-        warnings.warn(
-            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during autograd.backward(). "
-            "If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. "
-            "If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more informations.",
-            stacklevel=2,
-        )
-    return self._grad
-
-
-def _set_grad(self: Tensor, g: Any) -> None:
-    if g is None:
-        self._grad = None
-        return
-    if not isinstance(g, Tensor):
-        raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(g).__name__}")
-    if g is self:
-        raise RuntimeError("can't assign Variable as its own grad")
-    a, b = aval_of(self), aval_of(g)
-    if a.dtype is not b.dtype:
-        raise RuntimeError(
-            f"attempting to assign a gradient with dtype '{_ctype(b.dtype)}' to a tensor with grad_dtype '{_ctype(a.dtype)}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). "
-            "You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient may break downstream systems that assume they match."
-        )
-    if a.device is not b.device:
-        raise RuntimeError(f"attempting to assign a gradient with device type '{b.device}' to a tensor with device type '{a.device}'. Please ensure that the gradient and the tensor are on the same device")
-    if a.shape != b.shape:
-        raise RuntimeError(
-            f"attempting to assign a gradient of size '{list(b.shape)}' to a tensor of size '{list(a.shape)}'. Please ensure that the gradient and the tensor are the same size"
-        )
-    self._grad = g
-
-
-def _ctype(kind: _dtypes.dtype) -> str:
-    return {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16"}.get(kind.name, kind.name)
-
-
-def _del_grad(self: Tensor) -> None:
-    self._grad = None
-
-
-Tensor.grad = property(_get_grad, _set_grad, _del_grad)  # type: ignore[attr-defined]
-
-
-@_property
-def output_nr(self: Tensor) -> int:
-    return self._nr
-
-
-@_property
-def _version(self: Tensor) -> int:
-    return self._s.version
-
-
-@_property
-def retains_grad(self: Tensor) -> bool:
-    return bool(self._meta is not None and self._meta.retains)
-
-
-@_method
-def is_inference(self: Tensor) -> bool:
-    return bool(self._meta is not None and self._meta.inference)
-
-
-@_property
-def _base(self: Tensor) -> Any:
-    return self._meta.base if self._meta is not None and self._view is not None else None
-
-
-@_method
-def _is_view(self: Tensor) -> bool:
-    return self._meta is not None and self._meta.base is not None
-
-
-@_method
-def retain_grad(self: Tensor) -> None:
-    """Keep the gradient of this non-leaf in ``.grad`` too."""
-    if self._edge is None:
-        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    if self.is_leaf:  # type: ignore[attr-defined]
-        return
-    import weakref
-
-    meta_of(self).retains = True
-    hooks_of(edge_of(self)).retain[self._nr] = weakref.ref(self)
-
-
-@_method
-def register_hook(self: Tensor, hook: Any) -> Any:
-    """Call ``hook(grad)`` when the gradient of this tensor is there; what it returns goes on instead."""
-    if self._edge is None:
-        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    table = hooks_of(edge_of(self)).tensor.setdefault(self._nr, OrderedDict())
-    handle = RemovableHandle(table)
-    table[handle.id] = hook
-    return handle
-
-
-@_method
-def register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> Any:
-    """Call ``hook(leaf)`` after its gradient was accumulated."""
-    if self._edge is None:
-        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-    if self._edge.__class__ is not AccumulateGrad:
-        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
-    table = hooks_of(self._edge).acc
-    handle = RemovableHandle(table)
-    table[handle.id] = hook
-    return handle
-
-
-@_method
-def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
-    """Accumulate the gradients of this tensor into the leaves of its graph. Source: torch.Tensor.backward."""
-    if has_override((self,), {}):
-        return override(Tensor.backward, (self,), {"gradient": gradient, "retain_graph": retain_graph, "create_graph": create_graph, "inputs": inputs})  # type: ignore[no-any-return,attr-defined]
-    if inputs is not None:
-        inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-        if not inputs:
-            raise RuntimeError("'inputs' argument to backward() cannot be empty.")
-    _backward.backward([self], [gradient], retain_graph, create_graph, inputs)
-    return None
-
-
-@_method
-def detach(self: Tensor) -> Tensor:
-    """The same memory outside of the graph."""
-    t = alias_of(self._s, self._view)
-    if self._meta is not None and self._meta.inference:
-        meta_of(t).inference = True
-    return t
-
-
-@_method
-def detach_(self: Tensor) -> Tensor:
-    if self._meta is not None and self._meta.base is not None and self._edge is not None:
-        raise RuntimeError(
-            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. "
-            "To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution."
-        )
-    self._edge, self._nr = None, 0
-    return self
-
-
-def _set_data(self: Tensor, new: Tensor) -> None:
-    if not isinstance(new, Tensor):
-        raise TypeError(f"Variable data has to be a tensor, but got {type(new).__name__}")
-    self._s, self._view = new._s, new._view
-
-
-Tensor.data = property(detach, _set_data)  # type: ignore[attr-defined]
-
-
-def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
-    """Make this tensor use the memory of ``source``."""
-    from .memory import UntypedStorage, tensor_on
-
-    if isinstance(source, Tensor) and size is None:
-        self._s, self._view = source._s, source._view
-        return self
-    s = source._s if isinstance(source, Tensor) else source._untyped_storage._s if hasattr(source, "_untyped_storage") else source._s if isinstance(source, UntypedStorage) else None
-    if s is None:
-        raise TypeError("set_(): argument 'source' must be a Tensor or a storage")
-    other = tensor_on(s, aval_of(self).dtype, storage_offset, size, stride)
-    self._s, self._view = other._s, other._view
-    return self
-
-
-Tensor.set_ = set_  # type: ignore[attr-defined]
-
-
-# --- to Python and numpy ----------------------------------------------------------------------------------------
-
-
-@_method
-def item(self: Tensor) -> Any:
-    """The only element as a Python number."""
-    if numel(self) != 1:
-        raise RuntimeError(f"a Tensor with {numel(self)} elements cannot be converted to Scalar")
-    v = read(self)
-    array = force(v)
-    if isinstance(array, jax.core.Tracer):
-        raise RuntimeError("the value of this tensor is not known while jax traces the function: .item(), bool() and print need a value")
-    if v.aval.device.type == "meta":
-        raise RuntimeError("Tensor.item() cannot be called on meta tensors")
-    found = looked_at(array).reshape(-1)[0]
-    return found.item() if found.dtype.kind in "biufc" and found.dtype.itemsize != 2 or found.dtype.kind in "iub" else _half(found)
-
-
-def _half(x: Any) -> Any:
-    return float(x)
-
-
-@_method
-def tolist(self: Tensor) -> Any:
-    if aval_of(self).__class__ is SparseAval:
-        raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage")
-    a = numpy_of(read(self))
-    if a.dtype.kind not in "biufc":
-        a = a.astype(np.float32)
-    return a.tolist()
-
-
-@_method
-def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
-    """A numpy array on the same memory (cpu tensors outside of a graph). TypeError/RuntimeError as torch's."""
-    if force:
-        return self.detach().cpu().resolve_conj().resolve_neg().numpy()  # type: ignore[attr-defined,no-any-return]
-    a = aval_of(self)
-    if a.device.type != "cpu":
-        raise TypeError(f"can't convert {a.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
-    if self._edge is not None:
-        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-    if a.dtype.np.kind not in "biufc":
-        raise TypeError(f"Got unsupported ScalarType {a.dtype.legacy}")
-    if a.__class__ is SparseAval:
-        raise TypeError(f"can't convert {sparse.SHORT[a.layout.name]} layout tensor to numpy. Use Tensor.to_dense() first.")
-    memory = share_with_host(self._s)
-    if self._view is None:
-        return memory
-    sh, st, offset = layout(self)
-    return host_view(memory, sh, st, offset, a.dtype.np)
-
-
-@_method
-def __array__(self: Tensor, dtype: Any = None, copy: Any = None) -> np.ndarray:
-    if has_override((self,), {}):
-        return override(Tensor.__array__, (self,), {"dtype": dtype})  # type: ignore[no-any-return]
-    if self._edge is not None:
-        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
-    a = numpy(self)
-    return a if dtype is None else a.astype(dtype, copy=False)
-
-
-def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
-    from .create import from_numpy
-
-    if array.dtype == bool:
-        array = array.astype("uint8")
-    return from_numpy(np.ascontiguousarray(array))
-
-
-Tensor.__array_wrap__ = __array_wrap__  # type: ignore[attr-defined]
-Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]
-
-
-@_method
-def __jax_array__(self: Tensor) -> Any:
-    """The jax.Array of this tensor, so that jax functions take it as it is."""
-    return to_jax(self)
-
-
-def to_jax(t: Tensor) -> Any:
-    """The jax.Array (or tracer) behind a tensor; numpy data goes to the device first."""
-    v = read(t)
-    array = force(v)
-    if isinstance(array, np.ndarray):
-        from jtorch._engine.values import jax_device
-
-        array = v.array = jax.device_put(array, jax_device(v.aval.device), may_alias=False)
-    return array
-
-
-def _scalar_guard(self: Tensor, what: str) -> Any:
-    n = numel(self)
-    if n != 1:
-        raise ValueError("only one element tensors can be converted to Python scalars")
-    if self._edge is not None:
-        import warnings
-
-        warnings.warn(
-            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\nConsider using tensor.detach() first.", stacklevel=3
-        ) if what == "float" else None
-    return item(self)
-
-
-@_method
-def __bool__(self: Tensor) -> bool:
-    n = numel(self)
-    if n == 0:
-        raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
-    if n > 1:
-        raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
-    return bool(item(self))
-
-
-@_method
-def __float__(self: Tensor) -> float:
-    return float(_scalar_guard(self, "float"))
-
-
-@_method
-def __int__(self: Tensor) -> int:
-    return int(_scalar_guard(self, "int"))
-
-
-@_method
-def __complex__(self: Tensor) -> complex:
-    return complex(_scalar_guard(self, "complex"))
-
-
-@_method
-def __index__(self: Tensor) -> int:
-    if aval_of(self).dtype.category > 1 or numel(self) != 1:
-        raise TypeError("only integer tensors of a single element can be converted to an index")
-    return int(item(self))
-
-
-@_method
-def __len__(self: Tensor) -> int:
-    s = aval_of(self).shape
-    if not s:
-        raise TypeError("len() of a 0-d tensor")
-    return s[0]
-
-
-@_method
-def __iter__(self: Tensor) -> Any:
-    if not aval_of(self).shape:
-        raise TypeError("iteration over a 0-d tensor")
-    return iter(self.unbind(0))  # type: ignore[attr-defined]
-
-
-@_method
-def __reversed__(self: Tensor) -> Tensor:
-    return self if not aval_of(self).shape else self.flip(0)  # type: ignore[attr-defined,no-any-return]
-
-
-@_method
-def __contains__(self: Tensor, element: Any) -> bool:
-    if isinstance(element, (Tensor, int, float, complex, bool, np.generic)):
-        return bool((self == element).any())  # type: ignore[attr-defined]
-    raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
-
-
-@_method
-def __hash__(self: Tensor) -> int:
-    return id(self)
-
-
-@_method
-def __format__(self: Tensor, spec: str) -> str:
-    if has_override((self,), {}):
-        return override(Tensor.__format__, (self, spec), {})  # type: ignore[no-any-return]
-    if not aval_of(self).shape and type(self) is Tensor:
-        return format(item(self), spec)
-    return object.__format__(self, spec)
-
-
-@_method
-def __dir__(self: Tensor) -> list[str]:
-    return sorted(n for n in {*dir(type(self)), *self.__dict__} if not n[0].isdigit())
 
 
 # --- copies and conversions -------------------------------------------------------------------------------------
 
 
-@_method
+@method
 def clone(self: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy, in the graph; the layout is kept unless ``memory_format`` says otherwise."""
     if has_override((self,), {}):
@@ -623,7 +45,7 @@ def clone(self: Tensor, *, memory_format: Any = None) -> Tensor:
     return out
 
 
-@_method
+@method
 def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     """This tensor if it is laid out so, else a copy that is."""
     if is_contiguous_(self, memory_format):
@@ -631,7 +53,7 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     return clone(self, memory_format=memory_format or _types.CONSTANTS["contiguous_format"])
 
 
-@_method
+@method
 def to_(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Another element type, device or layout: ``to(dtype)``, ``to(device, dtype)``, ``to(other)``."""
     if has_override((self,), kwargs):
@@ -670,17 +92,17 @@ Tensor.to = to_  # type: ignore[attr-defined]
 del Tensor.to_  # type: ignore[attr-defined]
 
 
-@_method
+@method
 def type_as(self: Tensor, other: Tensor) -> Tensor:
     return to(self, aval_of(other).dtype, aval_of(other).device)
 
 
-@_method
+@method
 def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
     return to(self, None, _device.CPU, memory_format=memory_format)
 
 
-@_method
+@method
 def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
     return to(self, None, _device.device("cuda", device) if isinstance(device, int) else device or _device.device("cuda", 0), memory_format=memory_format)
 
@@ -716,7 +138,7 @@ for _name, _to in {
     setattr(Tensor, _name, _cast_method)
 
 
-@_method
+@method
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Write the elements of ``src`` (broadcast, cast, moved) into this tensor."""
     from .convert import to_device
@@ -735,7 +157,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     return assign(self, apply_multi(call_of(lookup("internal.copy"), (T, T)), (detach(self), src)))
 
 
-@_method
+@method
 def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
     """Change the size; the memory keeps its elements in order."""
     shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else tuple(sizes)
@@ -745,27 +167,27 @@ def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
     return self
 
 
-@_method
+@method
 def resize_as_(self: Tensor, other: Tensor, memory_format: Any = None) -> Tensor:
     return resize_(self, aval_of(other).shape)
 
 
-@_method
+@method
 def is_shared(self: Tensor) -> bool:
     return False
 
 
-@_method
+@method
 def share_memory_(self: Tensor) -> Tensor:
     return self
 
 
-@_method
+@method
 def pin_memory(self: Tensor, device: Any = None) -> Tensor:
     return self
 
 
-@_method
+@method
 def is_pinned(self: Tensor, device: Any = None) -> bool:
     return False
 
@@ -790,7 +212,7 @@ def _sizes(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[in
 _view_op = lookup("internal.view")
 
 
-@_method
+@method
 def view(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """The same memory in another shape (``view(2, 3)``) or element type (``view(torch.int32)``)."""
     if has_override((self,), {}):
@@ -827,7 +249,7 @@ def reshape(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 Tensor.reshape = reshape  # type: ignore[attr-defined]
 
 
-@_method
+@method
 def unsafe_view(self: Tensor, *size: Any) -> Tensor:
     return view(self, *size)
 
@@ -881,7 +303,7 @@ Tensor.__torch_function__ = __torch_function__  # type: ignore[attr-defined]
 _DEFAULT[0] = __torch_function__.__func__  # type: ignore[attr-defined]
 
 
-@_method
+@method
 def as_subclass(self: Tensor, cls: Any) -> Any:
     """The same tensor as an instance of a subclass."""
     t = cls.__new__(cls) if cls.__new__ is object.__new__ else object.__new__(cls)
@@ -893,14 +315,14 @@ def as_subclass(self: Tensor, cls: Any) -> Any:
 def _make_subclass(cls: Any, data: Tensor, require_grad: bool = False, **_: Any) -> Any:
     t = alias_of(data._s, data._view, cls)
     if require_grad:
-        _set_requires_grad(t, True)
+        set_requires_grad(t, True)
     return t
 
 
 Tensor._make_subclass = _make_subclass  # type: ignore[attr-defined]
 
 
-@_method
+@method
 def __deepcopy__(self: Tensor, memo: Any) -> Any:
     if id(self) in memo:
         return memo[id(self)]
@@ -931,39 +353,3 @@ def _no_grad() -> Any:
     from .modes import no_grad
 
     return no_grad()
-
-
-@_method
-def __repr__(self: Tensor, *, tensor_contents: Any = None) -> str:
-    if has_override((self,), {}):
-        return override(Tensor.__repr__, (self,), {})  # type: ignore[no-any-return]
-    from .show import show
-
-    return show(self)
-
-
-@_method
-def __cuda_array_interface__(self: Tensor) -> Any:
-    raise AttributeError(
-        "Can't get __cuda_array_interface__ on non-CUDA tensor type: exchange arrays with torch.utils.dlpack, which JAX supports on every device"
-    )
-
-
-Tensor.__cuda_array_interface__ = property(Tensor.__cuda_array_interface__)  # type: ignore[attr-defined]
-
-
-@_method
-def __dlpack__(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
-    """The DLPack capsule of this tensor's array."""
-    if self._edge is not None:
-        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-    return to_jax(contiguous(self)).__dlpack__(stream=stream) if stream is not None else to_jax(contiguous(self)).__dlpack__()
-
-
-@_method
-def __dlpack_device__(self: Tensor) -> Any:
-    return to_jax(self).__dlpack_device__()
-
-
-Tensor.__hash__ = __hash__  # type: ignore[method-assign,assignment]
-Tensor.jax = lambda self: to_jax(self)  # type: ignore[attr-defined]

@@ -76,7 +76,7 @@ torch.get_float32_matmul_precision = lambda: _config.float32_matmul_precision
 torch.is_tensor = lambda obj: isinstance(obj, Tensor)
 
 attach.attach_all()
-from . import methods  # noqa: E402, F401
+from . import describing, graph_methods, methods  # noqa: E402, F401
 from . import getitem  # noqa: E402, F401
 from . import memory  # noqa: E402
 from . import strided  # noqa: E402, F401

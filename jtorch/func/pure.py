@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from jtorch._core.create import as_tensor, from_jax
-from jtorch._core.methods import to_jax as _array
+from jtorch._core.describing import to_jax as _array
 from jtorch._core.tensor import Tensor
 
 from .functional_call import functional_call
