@@ -52,7 +52,7 @@ def layout_of(t: Tensor) -> str:
 
 def sparse_dims(v: SparseValue) -> int:
     """The number of dims that the indices of a COO value speak of."""
-    return int(v.parts[0].shape[0])
+    return int((v.loose or v.parts)[0].shape[0])
 
 
 def like(v: SparseValue, values: Tensor, is_coalesced: bool | None = None) -> Tensor:

@@ -13,7 +13,6 @@ from jtorch._api._sparse import (
     flat_keys,
     gather,
     host,
-    is_known,
     layout_of,
     like,
     on_device,
@@ -25,7 +24,7 @@ from jtorch._api._sparse import (
     with_values,
 )
 from jtorch._core.attach import function_for
-from jtorch._core.sparse import could_not_run, handles, link, make, renamed, value_of
+from jtorch._core.sparse import could_not_run, handles, link, make, make_loose, renamed, value_of
 from jtorch._core.tensor import Tensor
 from jtorch._core.views import aval_of
 from jtorch._namespace import torch
@@ -98,7 +97,7 @@ def _scaled(g: Tensor, alpha: Any) -> Tensor:
 
 @handles("accumulate")
 def accumulate(a: Tensor, b: Tensor) -> Tensor:
-    """The sum of two gradients: as :func:`add`, but indices that are not there yet are not waited for."""
+    """The sum of two gradients: as :func:`add`, but places that both have are joined once somebody looks, so that sizes stay what they are."""
     return add(a, b, wait=False)
 
 
@@ -147,12 +146,19 @@ def _sum_of_coo(a: Any, b: Any, alpha: Any, wait: bool) -> Tensor:
         )
     size = a.aval.shape[:dims]
     kind = torch.promote_types(a.aval.dtype, b.aval.dtype)
-    va, vb = a.parts[1].to(kind), _scaled(b.parts[1], alpha).to(kind)  # type: ignore[attr-defined]
     both = a.coalesced and b.coalesced
+    if not wait and not both and (a.loose or b.loose or a.parts[0]._s is not b.parts[0]._s):
+        (ia, xa), (ib, xb) = a.loose or a.parts, b.loose or b.parts
+        side_by_side = torch.cat([ia, ib], 1), torch.cat([xa.to(kind), _scaled(xb, alpha).to(kind)])
+
+        def exact() -> Any:
+            with torch.no_grad():
+                return value_of(_sum_of_coo(a, b, alpha, True)).parts  # type: ignore[union-attr]
+
+        return make_loose(side_by_side, a.aval.shape, exact)
+    va, vb = a.parts[1].to(kind), _scaled(b.parts[1], alpha).to(kind)  # type: ignore[attr-defined]
     if a.parts[0]._s is b.parts[0]._s:
         return make("sparse_coo", (a.parts[0], va + vb), a.aval.shape, both)
-    if not wait and not (is_known(a.parts[0]) and is_known(b.parts[0])):  # side by side is a sum as well
-        return make("sparse_coo", (torch.cat([a.parts[0], b.parts[0]], 1), torch.cat([va, vb])), a.aval.shape)
     ka, kb = flat_keys(host(a.parts[0]), size), flat_keys(host(b.parts[0]), size)
     if len(ka) == len(kb) and (ka == kb).all():
         return make("sparse_coo", (a.parts[0], va + vb), a.aval.shape, both)

@@ -56,7 +56,7 @@ class SparseMet(NotImplementedError):
 class SparseValue(Value):
     """``parts``: (indices, values) of a COO value, (compressed, plain, values) of the others; ``memo``: what was derived from the indices.
 
-    ``loose``: None, or (indices, values) of the same sum with zeros in between, whose number is known before it is known which are zero. Who only
+    ``loose``: None, or (indices, values) of the same sum in a number of places that is known without a look at the indices. Who only
     adds the value to something takes these; ``parts`` is then a function, called when somebody looks.
     """
 
