@@ -1,6 +1,7 @@
 """What the functions of sparse tensors share: their places as arrays of the host, their values as tensors of the graph.
 
-How many places a result has depends on the indices, so indices are computed by numpy, which looks at them; values are recorded as everything else is.
+How many places a result has depends on the indices, so indices are computed by numpy, which looks at them; values are recorded as
+everything else is.
 """
 
 from __future__ import annotations
@@ -201,7 +202,9 @@ def new_values(name: str, t: Tensor, fn: Any) -> Tensor:
 
 
 def padded(t: Tensor) -> tuple[Tensor, Tensor]:
-    """(indices, values) of a COO tensor with each place once, for updates that drop indices out of range: how many places there are need not be known."""
+    """(indices, values) of a COO tensor with each place once, for updates that drop indices out of range: how many places there are need
+    not be known.
+    """
     v: Any = value_of(t)
     if v.coalesced:
         return v.parts  # type: ignore[no-any-return]

@@ -1,4 +1,6 @@
-"""From one layout to another, and what a sparse tensor says of itself: ``to_sparse``, ``to_dense``, ``coalesce``, ``indices``, ``values``, ..."""
+"""From one layout to another, and what a sparse tensor says of itself: ``to_sparse``, ``to_dense``, ``coalesce``, ``indices``, ``values``,
+...
+"""
 
 from __future__ import annotations
 
@@ -180,7 +182,9 @@ def _back_to(t: Tensor) -> Any:
 def to_sparse(
     self: Tensor, *args: Any, sparse_dim: int | None = None, layout: Any = None, blocksize: Any = None, dense_dim: int | None = None
 ) -> Tensor:
-    """In a sparse layout (COO unless ``layout`` names another). Of a dense tensor the elements that are not zero, for which it is looked at."""
+    """In a sparse layout (COO unless ``layout`` names another). Of a dense tensor the elements that are not zero, for which it is looked
+    at.
+    """
     if args:
         sparse_dim = args[0]
     name = _COO if layout is None else layout.name

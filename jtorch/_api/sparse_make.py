@@ -18,7 +18,9 @@ _checking = [False]
 
 
 class check_sparse_tensor_invariants:
-    """Whether new sparse tensors are checked: a switch (``enable``, ``disable``, ``is_enabled``), and a context or decorator that sets it for a while."""
+    """Whether new sparse tensors are checked: a switch (``enable``, ``disable``, ``is_enabled``), and a context or decorator that sets it
+    for a while.
+    """
 
     def __init__(self, enable: bool = True) -> None:
         self.state = enable
@@ -87,7 +89,8 @@ def sparse_coo_tensor(
     *args: Any, indices: Any = None, values: Any = None, size: Any = None, dtype: Any = None, device: Any = None, pin_memory: bool = False,
     requires_grad: bool = False, check_invariants: bool | None = None, is_coalesced: bool | None = None,
 ) -> Tensor:  # fmt: skip
-    """A COO tensor from ``indices`` (sparse dims, n) and ``values`` (n, dense dims); an empty one from a size alone. Values of one place count together.
+    """A COO tensor from ``indices`` (sparse dims, n) and ``values`` (n, dense dims); an empty one from a size alone. Values of one place
+    count together.
 
     Without ``size`` the smallest that holds the indices is taken, for which they are looked at.
     """
@@ -154,7 +157,9 @@ def _compressed(name: str, layout: str) -> None:
         compressed: Any = None, plain: Any = None, values: Any = None, size: Any = None, *, dtype: Any = None, device: Any = None,
         pin_memory: bool = False, requires_grad: bool = False, check_invariants: bool | None = None, **named: Any,
     ) -> Tensor:  # fmt: skip
-        """A sparse tensor of this layout from where each row (column) begins, the other index, and the values. ``size`` is inferred if not given."""
+        """A sparse tensor of this layout from where each row (column) begins, the other index, and the values. ``size`` is inferred if not
+        given.
+        """
         first, second = ("crow_indices", "col_indices") if layout in ("sparse_csr", "sparse_bsr") else ("ccol_indices", "row_indices")
         compressed, plain = named.pop(first, compressed), named.pop(second, plain)
         if named:

@@ -155,7 +155,9 @@ def linear(input: Tensor, weight: Tensor, bias: Any = None) -> Tensor:
 
 
 def sparse_mm(mat1: Tensor, mat2: Tensor, reduce: str | None = None) -> Tensor:
-    """``mat1 @ mat2``; the gradient of a sparse ``mat1`` has its places. ``reduce`` ("sum", "mean", "amax", "amin"): of a CSR matrix's products in a row."""
+    """``mat1 @ mat2``; the gradient of a sparse ``mat1`` has its places. ``reduce`` ("sum", "mean", "amax", "amin"): of a CSR matrix's
+    products in a row.
+    """
     if reduce is not None:
         return _mm_reduce(mat1, mat2, reduce)
     if not _is_sparse(mat1) or _is_sparse(mat2):

@@ -169,7 +169,9 @@ def _sum_of_coo(a: Any, b: Any, alpha: Any, wait: bool) -> Tensor:
 
 
 def _zipped(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(keys of the sum, where each of ``a`` and of ``b`` went): one pass over both, equal heads joined, as torch does whether or not they are in order."""
+    """(keys of the sum, where each of ``a`` and of ``b`` went): one pass over both, equal heads joined, as torch does whether or not they
+    are in order.
+    """
     if (np.diff(a) > 0).all() and (np.diff(b) > 0).all():
         keys = np.union1d(a, b)
         return keys, np.searchsorted(keys, a), np.searchsorted(keys, b)

@@ -1,7 +1,7 @@
 """Tensors of the sparse layouts: an ordinary ``Tensor`` on a storage whose value is a :class:`SparseValue`.
 
-The parts of a sparse value are ordinary tensors outside of any graph. An operator that meets a sparse value finds no entry for it and comes here
-(``divert``), where the functions of ``_api/sparse_*.py`` are found by the operator's name.
+The parts of a sparse value are ordinary tensors outside of any graph. An operator that meets a sparse value finds no entry for it and comes
+here (``divert``), where the functions of ``_api/sparse_*.py`` are found by the operator's name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Values of the sparse layouts: known to the engine only as something that no operator records.
 
-A sparse value holds its parts (indices and values) as whatever the layer above makes of them. Its aval is never a key of a call's entries, so
-dispatch finds out about it where it misses anyway, and dense tensors pay nothing.
+A sparse value holds its parts (indices and values) as whatever the layer above makes of them. Its aval is never a key of a call's entries,
+so dispatch finds out about it where it misses anyway, and dense tensors pay nothing.
 """
 
 from __future__ import annotations
