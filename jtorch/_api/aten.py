@@ -14,6 +14,7 @@ from jtorch._namespace import C_nn, F, torch
 
 Tensor = Any
 _segments = function_for("internal.segment_reduce")
+_grouped = function_for("internal.grouped_mm")
 
 
 @compose("aten", name="slice")
@@ -185,6 +186,25 @@ def _scaled_mm_v2(
             if scale.stride(1) != 1:
                 raise ValueError(f"expected {name}.stride(1) to be 1, but got {scale.stride(1)}")
     return torch._scaled_mm(input, mat2, scale_a[0], scale_b[0], bias, None, out_dtype, use_fast_accum, out=out)
+
+
+@compose("nn.functional")
+def grouped_mm(mat_a: Tensor, mat_b: Tensor, *, offs: Tensor | None = None, bias: Tensor | None = None, out_dtype: Any = None) -> Tensor:
+    """Products of groups: of batches of matrices, or of groups of rows, columns or inner parts that end at ``offs``."""
+    if bias is not None:
+        raise RuntimeError("Bias not supported yet")
+    return _grouped(mat_a, mat_b, offs, out_dtype)
+
+
+torch._grouped_mm = F.grouped_mm
+
+
+@compose("torch")
+def mkldnn_convolution(
+    input: Tensor, weight: Tensor, bias: Tensor | None, padding: Any, stride: Any, dilation: Any, groups: int
+) -> Tensor:
+    """A convolution; which library computes it is XLA's choice."""
+    return torch.convolution(input, weight, bias, stride, padding, dilation, False, (0,) * (input.dim() - 2), groups)
 
 
 class ScalingType(enum.IntEnum):

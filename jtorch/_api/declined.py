@@ -11,7 +11,7 @@ from typing import Any
 
 from jtorch._core.tensor import Tensor
 from jtorch._errors import not_implemented
-from jtorch._namespace import torch
+from jtorch._namespace import F, torch
 
 __all__ = ["DECLINED", "declined"]
 
@@ -25,7 +25,7 @@ _CELL = (
 _POOL = "input, kernel_size, stride=(), padding=0, dilation=1, ceil_mode=False"
 _PLACE = "memory_format=None"
 
-# {what to use instead: signatures}; a signature that begins with "Tensor." is a method, one with "both " is a function and a method.
+# {what to use instead: signatures}; one that begins with "Tensor." is a method, with "both " a function and a method, with "F." in nn.functional.
 DECLINED: dict[str, tuple[str, ...]] = {
     _KERNEL + "torch.nn.functional.conv1d, conv2d or conv3d": (
         "cudnn_convolution(input, weight, padding, stride, dilation, groups, benchmark, deterministic, allow_tf32)",
@@ -74,6 +74,10 @@ DECLINED: dict[str, tuple[str, ...]] = {
         f"quantized_max_pool1d({_POOL})", f"quantized_max_pool2d({_POOL})", f"quantized_max_pool3d({_POOL})",
         f"quantized_lstm_cell({_CELL})", f"quantized_gru_cell({_CELL})", f"quantized_rnn_relu_cell({_CELL})", f"quantized_rnn_tanh_cell({_CELL})",
     ),
+    "multiply by the scales, as float32 or bfloat16, and use torch.nn.functional.grouped_mm": (
+        "F.scaled_grouped_mm(mat_a, mat_b, scale_a, scale_recipe_a, scale_b, scale_recipe_b, swizzle_a=None, swizzle_b=None, bias=None, offs=None, "
+        "output_dtype=None, contraction_dim=(), use_fast_accum=False)",
+    ),
     "dimensions as objects are not carried; use torch.einsum or indexing": ("Tensor.index(self, positions, dims)",),
     "programs are compiled as they run, from Python itself; there is no TorchScript": ("ScriptFunction(*args, **kwargs)",),
     "jagged tensors are not carried; use torch.nn.utils.rnn.pad_sequence": ("Tensor.to_padded_tensor(self, padding, output_size=None)",),
@@ -103,12 +107,13 @@ def declined(name: str, signature: str, instead: str, space: str = "torch") -> C
     return call
 
 
+_OWNERS = {"": (torch,), "Tensor.": (Tensor,), "both ": (torch, Tensor), "F.": (F,)}
 for _instead, _signatures in DECLINED.items():
     for _text in _signatures:
-        _both, _method = _text.startswith("both "), _text.startswith("Tensor.")
-        _name, _, _rest = _text.removeprefix("both ").removeprefix("Tensor.").partition("(")
+        _where = next((w for w in ("Tensor.", "both ", "F.") if _text.startswith(w)), "")
+        _name, _, _rest = _text.removeprefix(_where).partition("(")
         _fn = declined(_name, f"({_rest}", _instead)
-        for _owner in (torch, Tensor) if _both else (Tensor,) if _method else (torch,):
+        for _owner in _OWNERS[_where]:
             if hasattr(_owner, _name):
                 raise RuntimeError(f"{_name} is there, and declined as well")
             setattr(_owner, _name, _fn)
