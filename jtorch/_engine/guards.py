@@ -7,7 +7,9 @@ torch's exception is raised. (After an ``optimizer.step()`` nobody waits: it is 
 
 from __future__ import annotations
 
+import atexit
 import math
+import os
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -54,7 +56,8 @@ class _Bounds:
 
 Checks = tuple[tuple[int, tuple[Aval, _Bounds], int], ...]  # (position of an index, what it is, first output of what uses it)
 Every = tuple[tuple[int, _Bounds], ...]  # (elements, bounds) of indices that are checked together
-Found = tuple[Any, Every]  # (value, place) of the first element outside among them, one index after the other; the place is -1 if there is none
+# (value, place) of the first element outside among them, one index after the other; the place is -1 if there is none.
+Found = tuple[Any, Every]
 
 pending: deque[tuple[Any, Every, bool]] = deque()  # what was found and not looked at yet; whether somebody waited for that run
 _calls: dict[Any, Call] = {}
@@ -77,7 +80,7 @@ def watch(entry: Entry, vals: Any) -> None:
                 if isinstance(array, jax.core.Tracer) and v.trace is None:
                     continue
                 if not tr.host:
-                    # A device's array may be there already, but that is a question of time: the trace must not depend on it, or it would be compiled both ways.
+                    # A device's array may be there already, but that is a question of time: the trace must not depend on it.
                     tr.guards[v, bounds] = len(tr.outputs)
                     continue
                 array = np.asarray(force(v))
@@ -131,7 +134,8 @@ def node_for(every: list[tuple[Aval, _Bounds]]) -> tuple[Entry, Every]:
 
 def _outside(ranges: tuple[tuple[int, int, int | None], ...]) -> Callable[..., Any]:
     def outside(*indices: Any) -> Any:
-        flat = [i.reshape(-1) for i in indices]
+        large = any(high >= 2**31 for _, high, _ in ranges)
+        flat = [i.astype(np.int64 if large else np.int32 if i.dtype.itemsize < 4 else i.dtype).reshape(-1) for i in indices]
         bad = []
         for i, (low, high, also) in zip(flat, ranges, strict=True):
             out = (i < low) | (i >= high)
@@ -148,7 +152,7 @@ def _outside(ranges: tuple[tuple[int, int, int | None], ...]) -> Callable[..., A
 def ran(found: list[Found], why: str) -> None:
     """A trace has been sent off. If somebody waits for it, what its guards find is looked at then; otherwise as soon as it is there."""
     for array, every in found:
-        pending.append((array, every, why == "look"))
+        pending.append((array, every, why == "look" or _config.EAGER))
     if _config.EAGER:
         look()
     while len(pending) > MOST:
@@ -166,6 +170,13 @@ def look() -> None:
             _raise(array, every)
         else:
             pending.append((array, every, waited))
+
+
+@atexit.register
+def _at_exit(owner: int = os.getpid()) -> None:
+    """A program that never looked hears of it when it ends (but not from a fork of it, where XLA does not run)."""
+    while pending and os.getpid() == owner:
+        _raise(*pending.popleft()[:2])
 
 
 def _raise(array: Any, every: Every) -> None:

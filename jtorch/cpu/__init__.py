@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from jtorch._engine import guards
 from jtorch._engine.trace import flush
 
 __all__ = [
@@ -24,8 +25,9 @@ def is_initialized() -> bool:
 
 
 def synchronize(device: Any = None) -> None:
-    """Send off what is pending."""
-    flush("synchronize")
+    """Run what is recorded."""
+    flush("look")
+    guards.look()
 
 
 def current_device() -> str:

@@ -9,6 +9,7 @@ import jax
 from jtorch import _device
 from jtorch._core.construct import cuda_classes
 from jtorch._core.generator import default_for, seed_accelerators
+from jtorch._engine import guards
 from jtorch._engine.trace import flush
 from jtorch._engine.values import canonical, jax_device, jax_devices
 
@@ -72,6 +73,7 @@ def synchronize(device: Any = None) -> None:
     flush("synchronize")
     for d in jax_devices("cuda"):
         jax.device_put(0, d).block_until_ready()
+    guards.look()
 
 
 def empty_cache() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 import jtorch as torch
@@ -105,6 +109,26 @@ def test_many_unlooked_at():
     for _ in range(guards.MOST + 5):
         (x[computed([0])] + 1).sum().item()
     assert len(guards.pending) <= guards.MOST
+
+
+def test_small_integers():
+    wide = torch.zeros(200, 1)
+    for kind in (torch.int8, torch.int16):
+        assert wide[torch.tensor([-128, 3]).to(kind) + 0].shape == (2, 1)
+        with pytest.raises(IndexError):
+            x[computed([-4]).to(kind)].sum().item()
+
+
+def test_synchronize_looks():
+    x[computed([5])]
+    with pytest.raises(IndexError):
+        torch.cpu.synchronize()
+
+
+def test_at_the_line_when_eager():
+    code = "import jtorch as torch\ntry: torch.ones(3)[torch.tensor([3]) + 0]\nexcept IndexError: print('here')"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "JTORCH_EAGER": "1"}, check=True)
+    assert run.stdout == "here\n"
 
 
 def test_inside_jax():
