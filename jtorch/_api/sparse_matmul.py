@@ -234,7 +234,7 @@ def _without_derivative(name: str, out: Tensor, *inputs: Tensor) -> Tensor:
     return link("NotImplemented", out, *[(t, back) for t in inputs])
 
 
-@compose("torch")
+@compose("torch", aliases="torch.hsmm")
 def hspmm(mat1: Tensor, mat2: Tensor) -> Tensor:
     """A sparse matrix times a dense one as a tensor with sparse rows and dense columns."""
     _check(mat1, mat2)
@@ -243,7 +243,7 @@ def hspmm(mat1: Tensor, mat2: Tensor) -> Tensor:
     return _without_derivative("hspmm", out, mat1, mat2)
 
 
-@compose("torch Tensor")
+@compose("torch Tensor", aliases="torch.saddmm")
 def sspaddmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """``beta * input + alpha * (mat1 @ mat2)`` with sparse ``input`` and ``mat1``, as a sparse tensor."""
     if not _is_sparse(input) or not _is_sparse(mat1):

@@ -28,7 +28,7 @@ def _copied(name: str, take: Any) -> None:
 
 for _name in (
     "as_strided", "diagonal", "expand", "permute", "select", "squeeze", "t", "transpose", "unsqueeze", "unfold", "view", "view_as_real",
-    "view_as_complex", "detach",
+    "view_as_complex", "detach", "indices", "values", "crow_indices", "col_indices", "ccol_indices", "row_indices",
 ):  # fmt: skip
     _copied(f"{_name}_copy", lambda x, *args, _name=_name, **kwargs: getattr(x, _name)(*args, **kwargs) if hasattr(x, _name) else getattr(torch, _name)(x, *args, **kwargs))
 

@@ -71,7 +71,7 @@ def _check_mv(mat: Any, vec: Any, size: int | None = None, dims: int = 1) -> Non
         raise RuntimeError(f"size mismatch, got input ({size}), mat ({mat.shape[0]}x{mat.shape[1]}), vec ({vec.shape[0]})")
 
 
-@op("mm(Tensor input, Tensor mat2)", aliases="torch.dsmm torch.hsmm torch.spmm")
+@op("mm(Tensor input, Tensor mat2)", aliases="torch.dsmm torch.spmm")
 def mm(input: Any, mat2: Any) -> Any:
     """(n, m) by (m, p) gives (n, p). Both of one type; RuntimeError where shapes do not fit."""
     if input.ndim != 2:
@@ -93,7 +93,7 @@ def bmm(input: Any, mat2: Any) -> Any:
     return contract(input, mat2, ((2,), (1,)), ((0,), (0,)))
 
 
-@op("mm(Tensor input, Tensor mat2, dtype out_dtype)", grad_name="MmBackward1")
+@op("mm(Tensor input, Tensor mat2, dtype out_dtype)", aliases="torch.dsmm torch.spmm", grad_name="MmBackward1")
 def mm_as(input: Any, mat2: Any, out_dtype: Any) -> Any:
     """As ``mm``, the sums kept in ``out_dtype`` (float32 of half operands) instead of being rounded to the operands' type."""
     if input.ndim != 2 or mat2.ndim != 2:
