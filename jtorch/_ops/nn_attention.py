@@ -82,12 +82,12 @@ def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) ->
                 f"Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: {_word(attn_mask)} "
                 f"and  query.dtype: {_word(query)} instead."
             )
-    if not is_float(query):
-        unsupported("softmax_lastdim_kernel_impl", query)
         if attn_mask.ndim == 1:
             raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got -2)")
         if attn_mask.ndim == 0:
             raise IndexError("Dimension specified as -2 but tensor has no dimensions")
+    if not is_float(query):
+        unsupported("softmax_lastdim_kernel_impl", query)
 
 
 def _word(x: Any) -> str:
