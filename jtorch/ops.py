@@ -61,7 +61,7 @@ class OpOverload:
         self.overloadpacket, self._overloadname = packet, name
         self.__name__ = f"{packet.__name__}.{name}"
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self.overloadpacket(*args, **kwargs)
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ class OpOverloadPacket:
     def __init__(self, name: str, fn: Callable[..., Any]) -> None:
         self.__name__, self._fn = name, fn
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         if "self" in kwargs:  # the library's name of what Python calls input
             args = (kwargs.pop("self"), *args)
         try:

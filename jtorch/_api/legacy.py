@@ -88,18 +88,16 @@ def unsafe_split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int 
 
 
 @compose("Tensor")
-def dim_order(self: Tensor, ambiguity_check: bool | list[Any] = False) -> tuple[int, ...]:
+def dim_order(self: Tensor, *, ambiguity_check: bool | list[Any] = False) -> tuple[int, ...]:
     """The dims from the slowest to the fastest in memory."""
     if not isinstance(ambiguity_check, bool) and not (isinstance(ambiguity_check, list) and all(isinstance(f, torch.memory_format) for f in ambiguity_check)):
         raise TypeError("The ambiguity_check argument must be a bool or a list of memory formats.")
     if self.is_sparse:
         raise AttributeError(f"Can't get dim order on sparse type: {self.type()} Use Tensor.to_dense() first.")
-    stride, shape = self.stride(), self.shape
+    stride = self.stride()
     order = tuple(sorted(range(self.dim()), key=lambda d: (-stride[d], d)))
-    steps = [stride[d] for d in order if shape[d] != 1]
-    if ambiguity_check and (len(set(steps)) < len(steps) or any(n == 1 for n in shape) or self.numel() == 0):
-        formats = ambiguity_check if isinstance(ambiguity_check, list) else [torch.contiguous_format, torch.channels_last, torch.channels_last_3d]
-        fits = [f for f in formats if _fits(self, f)]
+    if ambiguity_check and len(set(stride)) < len(stride):
+        fits = [f for f in ambiguity_check if _fits(self, f)] if isinstance(ambiguity_check, list) else []
         if len(fits) != 1:
             raise RuntimeError("The tensor does not have unique dim order, or cannot map to exact one of the given memory formats.")
     return order

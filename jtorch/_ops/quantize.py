@@ -34,7 +34,7 @@ def _run(input: Any, scale: Any, zero: Any, low: int, high: int) -> Any:
 
 def _check(low: int, high: int, zero: Any = None) -> None:
     if low > high:
-        raise RuntimeError("`quant_min` should be less than or equal to `quant_max`.")
+        raise RuntimeError("`quant_min` should be less than or         equal to `quant_max`.")
     if isinstance(zero, int) and not low <= zero <= high:
         raise RuntimeError("`zero_point` must be between `quant_min` and `quant_max`.")
 

@@ -156,8 +156,8 @@ def _compare(actual: Any, expected: Any, rules: _Rules) -> None:
         if actual != expected:
             raise _Different(f"Booleans mismatch: {actual} is not {expected}")
     elif _is_number(actual) and _is_number(expected):
-        plain = [x.item() if isinstance(x, np.generic) else x for x in (actual, expected)]
-        _numbers(*plain, rules)
+        a, b = (x.item() if isinstance(x, np.generic) else x for x in (actual, expected))
+        _numbers(a, b, rules)
     elif isinstance(actual, (tensor, np.ndarray)) and isinstance(expected, (tensor, np.ndarray)) and _related(actual, expected, rules):
         _tensors(torch.as_tensor(actual), torch.as_tensor(expected), rules)
     elif _sequence(actual) and _sequence(expected):
