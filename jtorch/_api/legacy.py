@@ -96,7 +96,7 @@ def dim_order(self: Tensor, *, ambiguity_check: bool | list[Any] = False) -> tup
         raise AttributeError(f"Can't get dim order on sparse type: {self.type()} Use Tensor.to_dense() first.")
     stride = self.stride()
     order = tuple(sorted(range(self.dim()), key=lambda d: (-stride[d], d)))
-    if ambiguity_check and len(set(stride)) < len(stride):
+    if ambiguity_check and (len(set(stride)) < len(stride) or 1 in self.shape):
         fits = [f for f in ambiguity_check if _fits(self, f)] if isinstance(ambiguity_check, list) else []
         if len(fits) != 1:
             raise RuntimeError("The tensor does not have unique dim order, or cannot map to exact one of the given memory formats.")
