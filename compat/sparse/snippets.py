@@ -73,6 +73,24 @@ show(lambda: S() / 2, lambda: S() / torch.ones(2, 3), lambda: S() / S(), lambda:
 show(*[lambda f=f: (f(U), f(U).is_coalesced()) for f in (torch.abs, torch.sqrt, torch.sin, torch.relu, torch.isnan, torch.sign, torch.floor, torch.log1p, torch.neg, torch.square, torch.tanh, torch.expm1)])
 show(lambda: torch.sparse_coo_tensor([[0]], [4], (2,)).sqrt(), lambda: S().norm(), lambda: S().any())
 """,
+    "sums that grow": """
+def some(k, n=60):
+    i = (torch.arange(n) * (7 + 2 * k) + k) % 97
+    return torch.sparse_coo_tensor(torch.stack([i, i % 5]), torch.arange(1., n + 1) + k, (97, 5))
+x = some(0)
+for k in range(1, 5):
+    x = x * 0.5 + some(k); print(x._nnz(), x.is_coalesced(), x._indices()[0, -9:], x._values()[:7], x.to_dense().sum(0))
+print((x + x)._nnz(), (x + x).to_dense().sum(0), (x * 2 + x)._values()[-5:], x.coalesce()._nnz(), (x - x).coalesce().values().abs().sum())
+y = some(0).coalesce()
+for k in range(1, 4):
+    y = torch.add(y * 2, some(k).coalesce(), alpha=0.5); print(y._nnz(), y.is_coalesced(), y.values()[:7])
+z = some(0)
+for k in range(1, 4):
+    z.mul_(2).add_(some(k)); d = torch.zeros(97, 5).add_(z, alpha=-1); print(d.sum(0), z._nnz())
+b = io.BytesIO(); torch.save(z, b); b.seek(0); print(torch.load(b)._nnz(), copy.deepcopy(z)._nnz(), z.clone()._values()[:3], z.t()._nnz(), (-z)._nnz(), z.double().sum())
+v = torch.arange(1., 61).requires_grad_(); i = (torch.arange(60) * 7) % 97
+s = torch.sparse_coo_tensor(torch.stack([i, i % 5]), v, (97, 5)); ((s + some(1)) * 2 + some(2)).to_dense().pow(2).sum().backward(); print(v.grad)
+""",
     "which results are coalesced": """
 for n, f in dict(neg=lambda x: -x, pow=lambda x: x ** 2, mul=lambda x: x * 2, div=lambda x: x / 2, fdiv=lambda x: x // 2, clone=lambda x: x.clone(), to=lambda x: x.double(), t=lambda x: x.t(), unsq=lambda x: x.unsqueeze(0), cat=lambda x: torch.cat([x, x]), isel=lambda x: x.index_select(1, torch.tensor([1, 2])), sel=lambda x: x[0], muld=lambda x: x * torch.ones(2, 3), mm=lambda x: x @ x.t(), permute=lambda x: x.permute(0, 1), zl=torch.zeros_like, sm=lambda x: torch.sparse.softmax(x, 1), stack=lambda x: torch.stack([x, x]), sum0=lambda x: x.sum(0), iadd=lambda x: x.clone().add_(x)).items():
     print(n, [(f(x).is_coalesced(), f(x)._nnz()) for x in (U, U.coalesce())])
@@ -91,6 +109,14 @@ show(lambda: torch.sparse.softmax(S(), 1), lambda: torch.sparse.softmax(S(), 0),
 show(lambda: S() @ D, lambda: torch.mm(S(), D), lambda: torch.sparse.mm(S(), D), lambda: torch.sparse.mm(S(), S().t()), lambda: S() @ S().t(), lambda: torch.ones(5, 2) @ S(), lambda: S() @ torch.ones(3), lambda: torch.addmm(torch.ones(2, 4), S(), D), lambda: torch.sparse.addmm(torch.ones(2, 4), S(), D, beta=2., alpha=3.))
 show(lambda: torch.hspmm(S(), D), lambda: torch.smm(S(), D), lambda: torch.sspaddmm(torch.eye(2, 4).to_sparse(), S(), D), lambda: torch.bmm(torch.stack([S(), U]), torch.ones(2, 3, 2)), lambda: S() @ torch.ones(2, 3, 4), lambda: S() @ torch.ones(4, 4), lambda: torch.sparse.mm(D, D.t()), lambda: F.linear(torch.ones(2, 3), S()))
 show(*[lambda r=r: torch.sparse.mm(C(), D, r) for r in ("sum", "mean", "amax", "amin")], lambda: torch.sparse.sampled_addmm(C(), torch.ones(2, 4), torch.ones(4, 3), beta=.5))
+""",
+    "gradients of places that are there twice": """
+def leaf(): return torch.tensor([1., 2., 3.], requires_grad=True)
+def made(v): return torch.sparse_coo_tensor([[0, 0, 1], [1, 1, 2]], v, (2, 3))
+for f in (lambda u: u.to_dense(), lambda u: (u + U).to_dense(), lambda u: (u * 2).to_dense(), lambda u: (u.coalesce() * 2).to_dense(), lambda u: torch.sparse.sum(u.t()), lambda u: torch.sparse.mm(u, torch.ones(3, 2)), lambda u: (u * torch.arange(6.).reshape(2, 3)).to_dense(), lambda u: u.coalesce().values() ** 2, lambda u: (u ** 2).to_dense()):
+    v = leaf(); f(made(v)).sum().backward(); print(v.grad)
+u = made(leaf().detach()).requires_grad_(); u.to_dense().sum().backward(); print(u.grad)
+u = made(leaf().detach()).requires_grad_(); (u + u).to_dense().sum().backward(); print(u.grad.coalesce())
 """,
     "empty ones, other types, modules": """
 E = torch.sparse_coo_tensor((2, 3)); i = torch.tensor(I)

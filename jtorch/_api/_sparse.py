@@ -64,7 +64,29 @@ def like(v: SparseValue, values: Tensor, is_coalesced: bool | None = None) -> Te
 def values_of(t: Tensor) -> Tensor:
     """The values, in the graph; they share memory with the tensor."""
     v: Any = value_of(t)
-    return link("ValuesBackward0", v.parts[-1].detach(), (t, lambda g: with_values(v, g, "ValuesBackward0")))
+
+    def back(g: Tensor) -> Tensor:
+        if v.coalesced or len(v.parts) == 3:
+            return with_values(v, g, "ValuesBackward0")
+        i, first = _distinct(v)
+        return built("ValuesBackward0", "sparse_coo", (i, g if first is None else g.index_select(0, first)), v.aval.shape, True)  # type: ignore[attr-defined]
+
+    return link("ValuesBackward0", v.parts[-1].detach(), (t, back))
+
+
+def _distinct(v: SparseValue) -> tuple[Tensor, Tensor | None]:
+    """(the places of a COO value, each once and in order; where each stands first, None where all do in this order).
+
+    A gradient is an element for each place. With a place that is there twice it would count twice, because sparse tensors are sums.
+    """
+    found = v.memo.get("distinct")
+    if found is None:
+        size = v.aval.shape[: sparse_dims(v)]
+        keys = flat_keys(host(v.parts[0]), size)
+        places, first = np.unique(keys, return_index=True)
+        same = len(places) == len(keys) and (places == keys).all()
+        found = v.memo["distinct"] = (v.parts[0], None) if same else (on_device(unflatten(places, size), v), on_device(first, v))
+    return found  # type: ignore[no-any-return]
 
 
 def with_values(v: SparseValue, values: Tensor, name: str, is_coalesced: bool | None = None) -> Tensor:
@@ -73,7 +95,14 @@ def with_values(v: SparseValue, values: Tensor, name: str, is_coalesced: bool | 
 
 
 def masked(v: SparseValue, g: Tensor) -> Tensor:
-    """A gradient at the places of ``v``, in its layout."""
+    """A gradient at the places of ``v``, each once, in its layout."""
+    if not v.coalesced and len(v.parts) == 2:
+        i, _ = _distinct(v)
+        n, old = i.shape[1], v.parts[1]  # type: ignore[attr-defined]
+        where: Any = value_of(
+            make("sparse_coo", (i, torch.zeros((n, *old.shape[1:]), dtype=old.dtype, device=old.device)), v.aval.shape, True)
+        )
+        return with_values(where, at_places(where, g), "SparseMaskBackward0")
     return with_values(v, at_places(v, g), "SparseMaskBackward0")
 
 
@@ -150,7 +179,11 @@ def at_places(v: SparseValue, g: Tensor) -> Tensor:
     gv = value_of(g)
     if gv is None:
         return gather(g, coordinates(v)).reshape(v.parts[-1].shape)  # type: ignore[no-any-return]
-    if len(gv.parts) == len(v.parts) and all(a is b or a._s is b._s for a, b in zip(gv.parts[:-1], v.parts[:-1])):
+    if (
+        len(gv.parts) == len(v.parts)
+        and (v.coalesced or len(v.parts) == 3)
+        and all(a is b or a._s is b._s for a, b in zip(gv.parts[:-1], v.parts[:-1]))
+    ):
         return values_of(g)
     g = coalesced(torch.Tensor.to_sparse(g))
     gv = value_of(g)

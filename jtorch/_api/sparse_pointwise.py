@@ -156,16 +156,34 @@ def _sum_of_coo(a: Any, b: Any, alpha: Any, wait: bool) -> Tensor:
                 return value_of(_sum_of_coo(a, b, alpha, True)).parts  # type: ignore[union-attr]
 
         return make_loose(side_by_side, a.aval.shape, exact)
-    va, vb = a.parts[1].to(kind), _scaled(b.parts[1], alpha).to(kind)  # type: ignore[attr-defined]
-    if a.parts[0]._s is b.parts[0]._s:
-        return make("sparse_coo", (a.parts[0], va + vb), a.aval.shape, both)
-    ka, kb = flat_keys(host(a.parts[0]), size), flat_keys(host(b.parts[0]), size)
-    if len(ka) == len(kb) and (ka == kb).all():
+    (ka, va), (kb, vb) = _keyed(a, size), _keyed(b, size)
+    va, vb = va.to(kind), _scaled(vb, alpha).to(kind)
+    if len(ka) == len(kb) == va.shape[0] == vb.shape[0] and (ka == kb).all():
         return make("sparse_coo", (a.parts[0], va + vb), a.aval.shape, both)
     keys, at_a, at_b = _zipped(ka, kb)
-    position = on_device(np.concatenate([at_a, at_b]), a)
-    out = segment_sum(torch.cat([va, vb]), position, len(keys))
-    return make("sparse_coo", (on_device(unflatten(keys, size), a), out), a.aval.shape, both)
+    n = len(keys)
+    spare = [np.zeros(x.shape[0] - len(k), np.int64) for x, k in ((va, ka), (vb, kb))]  # zeros, which may go anywhere
+    position = on_device(np.concatenate([at_a, spare[0], at_b, spare[1]]), a)
+    if both or n <= _FEW:
+        out = segment_sum(torch.cat([va, vb]), position, n)
+        return make("sparse_coo", (on_device(unflatten(keys, size), a), out), a.aval.shape, both)
+    room = 1 << (n - 1).bit_length()
+    out = segment_sum(torch.cat([va, vb]), position, room)
+    indices = unflatten(np.pad(keys, (0, room - n)), size)
+    t = make_loose((on_device(indices, a), out), a.aval.shape, lambda: (on_device(indices[:, :n], a), out[:n]))
+    value_of(t).memo["keys"] = keys  # type: ignore[union-attr]
+    return t
+
+
+_FEW = 64  # sums of more places than this have room for a power of two, so that one that grows in every step does not compile in every step
+
+
+def _keyed(v: Any, size: Any) -> tuple[np.ndarray, Any]:
+    """(a number for each place, values): more values than numbers where there is room, zeros in it."""
+    keys = v.memo.get("keys")
+    if keys is not None and v.loose is not None:
+        return keys, v.loose[1]
+    return flat_keys(host(v.parts[0]), size), v.parts[1]
 
 
 def _zipped(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -213,12 +231,25 @@ def rsub(input: Any, other: Any, alpha: Any = 1) -> Tensor:
     return add(other if isinstance(other, Tensor) else torch.tensor(other), input, -alpha)
 
 
+def _scaled_loose(t: Tensor, number: Any) -> Tensor | None:
+    """A sum that has room, times a number, with the same room."""
+    v: Any = value_of(t)
+    if v.loose is None or "keys" not in v.memo:
+        return None
+    i, values = v.loose
+    out = make_loose((i, values * number), v.aval.shape, lambda: (v.parts[0], v.parts[1] * number))
+    value_of(out).memo["keys"] = v.memo["keys"]  # type: ignore[union-attr]
+    return out
+
+
 @handles("mul")
 def mul(input: Any, other: Any) -> Tensor:
     """By a number or a 0-dim tensor, by a dense tensor (its elements at these places), or by a sparse one (the places that both have)."""
     if not isinstance(input, Tensor) or value_of(input) is None:
         input, other = other, input
     if not isinstance(other, Tensor) or (value_of(other) is None and not aval_of(other).shape):
+        if not isinstance(other, Tensor) and not input.requires_grad and (loose := _scaled_loose(input, other)) is not None:  # type: ignore[attr-defined]
+            return loose
         return transform(input, lambda v: v * other, "MulBackward0")
     v = value_of(input)
     assert v is not None
