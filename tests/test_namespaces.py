@@ -45,3 +45,16 @@ def test_cpu_answers_as_a_device():
     with torch.cpu.stream(other):
         assert torch.cpu.current_stream() is other
     assert torch.cpu.current_stream() is not other
+
+
+def test_conversion_may_give_new_parameters():
+    from jtorch import __future__ as future
+
+    m = torch.nn.Linear(2, 2)
+    w = m.weight
+    assert m.double().weight is w and w.dtype is torch.float64
+    future.set_overwrite_module_params_on_conversion(True)
+    try:
+        assert m.float().weight is not w and w.dtype is torch.float64
+    finally:
+        future.set_overwrite_module_params_on_conversion(False)

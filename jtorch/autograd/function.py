@@ -13,7 +13,7 @@ from jtorch._core.tensor import Tensor, meta_of
 from jtorch._core.views import aval_of
 from jtorch._engine.state import GRAD, state
 
-__all__ = ["Function", "FunctionCtx", "once_differentiable", "NestedIOFunction", "BackwardCFunction"]
+__all__ = ["Function", "FunctionCtx", "once_differentiable", "NestedIOFunction", "BackwardCFunction", "FunctionMeta", "InplaceFunction"]
 
 
 class FunctionCtx:
@@ -303,5 +303,13 @@ class _DelayedError(Function):
         raise RuntimeError("trying to differentiate twice a function that was marked with @once_differentiable")
 
 
+class InplaceFunction(Function):
+    """torch's older base of functions that may write to their input."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        self.inplace = inplace
+
+
+FunctionMeta = _FunctionMeta
 BackwardCFunction = _FunctionNode
 NestedIOFunction = Function

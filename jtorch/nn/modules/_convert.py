@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from jtorch.__future__ import get_overwrite_module_params_on_conversion
 from jtorch._namespace import torch
 
 from ..parameter import Parameter
@@ -57,6 +58,7 @@ class ConvertMixin:
         if recurse:
             for module in self.children():
                 module._apply(fn)
+        overwrite = get_overwrite_module_params_on_conversion()
         for name, param in self._parameters.items():
             if param is None:
                 continue
@@ -64,7 +66,7 @@ class ConvertMixin:
                 applied = fn(param)
             grad = param.grad
             # A parameter without data cannot be filled in place: it leaves "meta" as a new one.
-            if param.is_meta and not applied.is_meta:
+            if overwrite or (param.is_meta and not applied.is_meta):
                 self._parameters[name] = kept = Parameter(applied, param.requires_grad)
             else:
                 param.data = applied

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from jtorch._core.cutting import module_called
 from jtorch._engine.state import GRAD, state
@@ -79,6 +79,7 @@ def _forget(module: dict[str, Any], name: str, *kinds: str) -> None:
 class Module(HooksMixin, StateMixin, TraverseMixin, ConvertMixin):
     """Base class of all networks: assigned parameters, buffers and modules are registered; calling it runs ``forward``."""
 
+    T_destination: Any = TypeVar("T_destination", bound=dict[str, Any])  # torch's annotations name it
     dump_patches: bool = False
     _version: int = 1
     training: bool
