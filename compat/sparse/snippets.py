@@ -129,6 +129,11 @@ p = nn.Parameter(S().coalesce()); o = torch.optim.SGD([p], .1); torch.sparse.mm(
 s = S(requires_grad=True); t = s * 2; t.retain_grad(); t.to_dense().sum().backward(); print(t.grad); s.grad = None; (s * 2).backward(S()); print(s.grad)
 with torch.inference_mode(): print(S() @ torch.ones(3, 2))
 """,
+    "indices out of range": """
+def B(i=[[0, 2], [0, 1]]): return torch.sparse_coo_tensor(i, [1., 2.], (2, 3))
+show(lambda: B().to_dense(), lambda: B() @ torch.ones(3, 2), lambda: B([[0, 1], [0, 5]]) @ torch.ones(3, 2), lambda: B([[0, -1], [0, 1]]) @ torch.ones(3, 2), lambda: torch.sparse.mm(B(), torch.ones(3, 2)), lambda: torch.ones(2, 3) + B(), lambda: B().coalesce())
+show(lambda: F.embedding(torch.tensor([7]), torch.ones(3, 2, requires_grad=True), sparse=True))
+""",
     "gradients": """
 def grad(f, leaf):
     def go():

@@ -9,7 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from jtorch._api._sparse import built, coalesced, coordinates, entries, gather, host, layout_of, merged, on_device, values_of, with_values
+from jtorch._api._sparse import (
+    built,
+    coalesced,
+    coordinates,
+    entries,
+    gather,
+    host,
+    is_known,
+    layout_of,
+    merged,
+    on_device,
+    values_of,
+    with_values,
+)
 from jtorch._core.attach import function_for
 from jtorch._core.compose import compose
 from jtorch._core.sparse import could_not_run, handles, link, make, renamed, value_of
@@ -46,10 +59,23 @@ def _check(a: Tensor, b: Tensor) -> None:
         raise RuntimeError(f"expected scalar type {aval_of(a).dtype.legacy} but found {aval_of(b).dtype.legacy}")
 
 
+def _check_places(v: Any) -> None:
+    """RuntimeError for an index out of range, once for a value, where the indices are on the host; on an accelerator nothing waits for them."""
+    where = coordinates(v)
+    if "checked" in v.memo or not is_known(where):
+        return
+    for name, row, n in zip(("row", "column"), host(where), v.aval.shape):
+        bad = row[(row < 0) | (row >= n)]
+        if bad.size:
+            raise RuntimeError(f"addmm: index out of {name} bound: {bad[0]} not between 1 and {n}")
+    v.memo["checked"] = True
+
+
 def product(v: Any, values: Tensor, dense: Tensor) -> Tensor:
     """A sparse matrix times a dense one, differentiable in its values and in the dense matrix."""
     if v.aval.layout.name == "sparse_csr" and values.dim() == 1:  # type: ignore[attr-defined]
         return _csr_matmul(*v.parts[:2], values, dense, v.aval.shape)  # type: ignore[no-any-return]
+    _check_places(v)
     return _coo_matmul(coordinates(v), entries(v, values), dense, v.aval.shape)  # type: ignore[no-any-return]
 
 

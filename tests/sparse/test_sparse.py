@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import jtorch as torch
+from jtorch._engine.executor import stats
 from jtorch.nn import functional as F
 
 INDICES, VALUES, SIZE = [[0, 1, 1, 1], [2, 0, 2, 2]], [3.0, 4.0, 5.0, -1.0], (2, 3)
@@ -81,6 +82,27 @@ def test_a_dense_operator_before_a_sparse_gradient() -> None:
     table = torch.ones(4, 3, requires_grad=True)
     F.embedding(torch.tensor([1, 1]), table * 2, sparse=True).sum().backward()
     assert torch.equal(table.grad, torch.tensor([0.0, 4.0, 0.0, 0.0])[:, None].expand(4, 3))
+
+
+@pytest.mark.parametrize("name", ["SGD", "SparseAdam", "Adagrad"])
+def test_batches_of_one_size_share_a_program(name: str) -> None:
+    torch.manual_seed(0)
+    table = torch.nn.Embedding(20, 3, sparse=True, padding_idx=0)
+    optimizer = getattr(torch.optim, name)(table.parameters(), lr=0.1)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        for _ in range(2):
+            (table(torch.randint(0, 20, (4, 3))) ** 2).sum().backward()
+        optimizer.step()
+        table.weight.sum().item()
+
+    for _ in range(4):
+        step()
+    before = stats.compilations
+    for _ in range(6):
+        step()
+    assert stats.compilations == before
 
 
 def test_operators_without_a_sparse_form_say_so() -> None:
