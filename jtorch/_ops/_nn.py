@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._lib import accumulate_in, dtype_of, is_complex, is_float
+from ._lib import accumulate_in, dtype_of, is_complex, is_float, quotient
 
 NONE, MEAN, SUM = 0, 1, 2  # torch's numbers for the reductions of a loss
 
@@ -52,7 +52,7 @@ def reduced(loss: Any, reduction: int) -> Any:
         return loss
     total = jnp.sum(accumulate_in(loss))
     if reduction == MEAN:
-        total = total / np.asarray(loss.size, total.dtype)
+        total = quotient(total, np.asarray(loss.size, total.dtype))
     return back(total, loss)
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jtorch import _dtypes
-from jtorch._ops._lib import dtype_of, is_complex, is_float, num
+from jtorch._ops._lib import dtype_of, is_complex, is_float, num, quotient
 from jtorch._ops._pointwise import C_NAMES, default_float, flat, is_bool, is_half, is_int, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
 
@@ -93,7 +93,7 @@ def lax_mul(a: Any, b: Any) -> Any:
 @op("div(Tensor input, Tensor|Scalar other)", promote="int_to_float", inplace=True, aliases="divide true_divide")
 def div(input: Any, other: Any) -> Any:
     """``input / other``; integers divide in the default float."""
-    return jnp.divide(input, other)
+    return quotient(input, other)
 
 
 @flat

@@ -12,14 +12,14 @@ from jax import lax
 from jtorch._registry import op
 
 from . import _guards
-from ._lib import accumulate_in, dtype_of, num
+from ._lib import accumulate_in, dtype_of, num, quotient
 from ._nn import MEAN, NONE, back, const, expand_together, floats_only, reduced, shape_text
 
 
 @op("div_by_count(Tensor input, Scalar other)", where="_nn", out=False, grad_name="DivBackward1")
 def div_by_count(input, other):
     """A float tensor over a number: torch's own losses divide so, and its graph shows it."""
-    return input / num(other, input)
+    return quotient(input, num(other, input))
 
 
 @op("mse_loss(Tensor input, Tensor target, int reduction=1)", where="_nn", promote="default", elementwise=False)

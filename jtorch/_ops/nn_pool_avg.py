@@ -10,7 +10,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, dtype_of, is_complex
+from ._lib import accumulate_in, dtype_of, is_complex, quotient
 from ._nn import back, const, floats_only, shape_text
 from .nn_pool_max import Ints, Windows, check_padding, complain_of_shape, fit
 
@@ -83,7 +83,7 @@ def _avg_pool(
         counts = counts.reshape(-1)[0]
     if jnp.issubdtype(x.dtype, jnp.integer):
         return lax.div(sums, jnp.broadcast_to(jnp.asarray(counts.astype(x.dtype)), sums.shape))
-    return back(sums / counts.astype(x.dtype), input)
+    return back(quotient(sums, counts.astype(x.dtype)), input)
 
 
 @op(

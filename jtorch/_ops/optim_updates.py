@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._ops._lib import accumulate_in, is_complex, num
+from jtorch._ops._lib import accumulate_in, is_complex, num, quotient
 from jtorch._registry import op
 
 
@@ -45,7 +45,7 @@ def _mul(x: Any, s: Any) -> Any:
 
 def _div(x: Any, s: Any) -> Any:
     wide = _wide(x)
-    return (wide / num(s, wide)).astype(x.dtype)
+    return quotient(wide, num(s, wide)).astype(x.dtype)
 
 
 def _addcmul(x: Any, a: Any, b: Any, value: Any) -> Any:
@@ -110,7 +110,7 @@ def _finish(results: list[Any], likes: list[Any], found_inf: Any = None) -> Any:
 
 def _gradient(grad: Any, maximize: bool, grad_scale: Any = None) -> Any:
     if grad_scale is not None:
-        grad = (_wide(grad) / num(grad_scale.reshape(()), _wide(grad))).astype(grad.dtype)
+        grad = quotient(_wide(grad), num(grad_scale.reshape(()), _wide(grad))).astype(grad.dtype)
     return -grad if maximize else grad
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
-from jtorch._ops._lib import accumulate_in, dtype_of, is_complex, is_inexact
+from jtorch._ops._lib import accumulate_in, dtype_of, is_complex, is_inexact, quotient
 from jtorch._ops._pointwise import constant, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims, count_of
 from jtorch._ops.extrema import clamp_between
@@ -41,10 +41,10 @@ def _moments(name: str, x: Any, dim: Any, correction: Any, keepdim: bool) -> tup
     axes = axes_of(dim, x)
     high = accumulate_in(x)
     n = count_of(x, axes)
-    mean = jnp.sum(high, axes, keepdims=True) / constant(n, high)
+    mean = quotient(jnp.sum(high, axes, keepdims=True), constant(n, high))
     spread = jnp.sum(_square(high - mean), axes, keepdims=keepdim)
     freedom = n - (1 if correction is None else correction)
-    var = spread / constant(freedom if freedom > 0 else 0.0, spread)
+    var = quotient(spread, constant(freedom if freedom > 0 else 0.0, spread))
     return var, mean if keepdim else jnp.squeeze(mean, axes)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
-from jtorch._ops._lib import accumulate_in, cast, dim_of, dtype_of, is_float, is_inexact
+from jtorch._ops._lib import accumulate_in, cast, dim_of, dtype_of, is_float, is_inexact, quotient
 from jtorch._ops._pointwise import refuse_with
 from jtorch._ops._reduce import axes_of, check_dims, count_of
 from jtorch._registry import op
@@ -71,7 +71,7 @@ def _averaged(x: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     high = accumulate_in(x)
     n = count_of(x, axes)
     total = jnp.sum(high, axes, keepdims=keepdim)
-    return (total / np.asarray(n, high.dtype)).astype(x.dtype)
+    return quotient(total, np.asarray(n, high.dtype)).astype(x.dtype)
 
 
 @op("mean(Tensor input, *, dtype? dtype=None)")
