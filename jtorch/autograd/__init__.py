@@ -18,14 +18,15 @@ from jtorch._core.views import aval_of
 
 from . import forward_ad, functional, grad_mode, graph, profiler, variable
 from .anomaly import detect_anomaly, set_detect_anomaly
-from .function import Function
-from .grad_mode import set_multithreading_enabled
+from .function import Function, NestedIOFunction
+from .grad_mode import enforce_grad_layout_policy, set_multithreading_enabled
 from .gradcheck import gradcheck, gradgradcheck
 from .variable import Variable
 
 __all__ = [
     "Function", "backward", "grad", "Variable", "no_grad", "enable_grad", "set_grad_enabled", "inference_mode", "detect_anomaly",
     "set_detect_anomaly", "gradcheck", "gradgradcheck", "functional", "grad_mode", "graph", "forward_ad", "profiler", "set_multithreading_enabled", "variable",
+    "NestedIOFunction", "enforce_grad_layout_policy",
 ]  # fmt: skip
 
 
