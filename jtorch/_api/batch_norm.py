@@ -22,7 +22,7 @@ def _run(input, weight, bias, running_mean, running_var, training, momentum, eps
                 running_mean.copy_(new_mean)
             if running_var is not None:
                 running_var.copy_(new_var)
-    return out, mean.detach(), rstd.detach()
+    return out, mean, rstd
 
 
 @compose("torch")
@@ -61,7 +61,10 @@ def native_batch_norm(
     """``(output, batch mean, 1 / batch std)``; the statistics are empty in evaluation, and have no gradient."""
     if training and not input.numel():
         raise RuntimeError(f"input tensor must have at least one element, but got input_sizes = {list(input.shape)}")
-    found = _run(input, weight, bias, running_mean, running_var, training, momentum, eps)
+    y, mean, rstd = _run(input, weight, bias, running_mean, running_var, training, momentum, eps)
+    if all(p is None or p.dtype is input.dtype for p in (weight, bias, running_mean, running_var)):  # else: half among float32 parameters
+        mean, rstd = mean.to(input.dtype), rstd.to(input.dtype)
+    found = (y, mean.detach(), rstd.detach())
     return found if out is None else write_out("native_batch_norm", found, out)  # type: ignore[no-any-return]
 
 

@@ -91,7 +91,10 @@ def sum_to_shape(input: Any, size: Any) -> Any:
     if lead < 0 or any(s != 1 and s != d for s, d in zip(size, input.shape[lead:], strict=True)):
         raise RuntimeError(f"size {{{list(size)}}} is not expandable to size {{{list(input.shape)}}}.")
     axes = tuple(range(lead)) + tuple(lead + i for i, s in enumerate(size) if s == 1 and input.shape[lead + i] != 1)
-    return jnp.sum(input, axes, keepdims=False, dtype=input.dtype).reshape(size) if axes else input
+    if not axes and size:
+        return input
+    wide = input.dtype if jnp.issubdtype(input.dtype, jnp.inexact) else np.int64
+    return jnp.sum(input, axes, keepdims=False, dtype=wide).reshape(size)
 
 
 @op("resize(Tensor input, int[] size)", where="internal", out=False)

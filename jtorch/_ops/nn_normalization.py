@@ -11,7 +11,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, num
+from ._lib import accumulate_in, dtype_of, num
 from ._nn import back, const, floats_only, shape_text
 
 
@@ -117,6 +117,20 @@ def _over_channels(p: Any, ndim: int, like: Any) -> Any:
     return back(p, like).reshape((1, -1) + (1,) * (ndim - 2))
 
 
+def _check_types(input: Any, parameters: Any) -> None:
+    """Parameters have the input's type, or all are float32 beside a half input."""
+    given = [p.dtype for p in parameters if p is not None]
+    if not given or all(d == input.dtype for d in given):
+        return
+    if given[0] == input.dtype:
+        other = next(p for p in parameters if p is not None and p.dtype != input.dtype)
+        raise RuntimeError(f"expected scalar type {dtype_of(input).legacy} but found {dtype_of(other).legacy}")
+    if any(d != jnp.float32 for d in given):
+        raise RuntimeError("mixed dtype (CPU): expect parameter to have scalar type of Float")
+    if input.dtype.itemsize != 2:
+        raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
+
+
 def batch_norm_core(input, weight, bias, running_mean, running_var, training, eps):
     """``(output, mean used, 1 / std used, biased variance of the batch)``."""
     if input.ndim < 2:
@@ -126,6 +140,7 @@ def batch_norm_core(input, weight, bias, running_mean, running_var, training, ep
     for name, p in (("running_mean", running_mean), ("running_var", running_var), ("weight", weight), ("bias", bias)):
         if p is not None and p.size != channels:
             raise RuntimeError(f"{name} should contain {channels} elements not {p.size}")
+    _check_types(input, (weight, bias, running_mean, running_var))
     x = accumulate_in(input)
     axes = (0, *range(2, input.ndim))
     if training:

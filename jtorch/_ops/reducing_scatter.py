@@ -14,6 +14,7 @@ from jtorch._registry import op
 from . import _guards
 from ._lib import dim_of, is_float, is_inexact
 from ._linalg_lib import scalar_name
+from ._pointwise import refuse
 from .indexing import _MODE, _as_1d, add_at, narrow, scatter_parts
 
 _START = {"sum": 0, "prod": 1, "mean": 0}
@@ -100,13 +101,15 @@ def _combiner(present: tuple[bool, ...], reduce: str) -> Any:
 def _reduce(x: Any, at: tuple[Any, ...], values: Any, reduce: str, include_self: bool) -> Any:
     dtype = x.dtype
     start = x if include_self else _reset(x, at, reduce)
+    if dtype == np.bool_ and reduce == "prod":
+        reduce = "amin"
     if reduce == "sum":
         return add_at(start, values, at)
     if reduce == "mean":
         total, n = add_at(start, values, at), _counts(x, at, include_self)
         if is_inexact(x):
             return total / n.astype(dtype)
-        return jnp.floor_divide(total, n.astype(dtype)) if dtype != np.bool_ else total
+        return jnp.floor_divide(total, n.astype(dtype))
     half = is_float(x) and dtype.itemsize <= 2
     if half:
         start, values = start.astype(np.float32), values.astype(np.float32)
@@ -119,6 +122,8 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, incl
     """``src`` reduced by ``"sum" "prod" "mean" "amax" "amin"`` into ``input`` at the indices along ``dim``."""
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
+    if reduce == "mean":
+        refuse("scatter_gather_tensor_cpu_reduce_mean", input, "b")
     parts = scatter_parts(input, dim, index, src, "scatter_reduce")
     if parts is None:
         return input
@@ -131,6 +136,7 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, inc
     """``source``'s slices reduced by ``"prod" "mean" "amax" "amin"`` into ``input`` at the indices along ``dim``."""
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
+    refuse("index_func_" if include_self else "index_reduce_func_exclude_input_init", input, "b")
     dim = dim_of(dim, input.ndim)
     if scalar_name(index) not in ("Int", "Long"):
         raise RuntimeError("index_reduce_(): Expected dtype int32/int64 for index")

@@ -38,6 +38,16 @@ def test_lu_s_permutation_has_no_gradient():
     assert [t.requires_grad for t in (p, lower, upper)] == [False, True, True]
 
 
+def test_bool_reduces_as_logic_and_sums_as_numbers():
+    x, i, src = torch.tensor([True, True, True]), torch.tensor([0, 0, 2]), torch.tensor([True, False, True])
+    assert torch.scatter_reduce(x, 0, i, src, "prod").tolist() == [False, True, True]
+    assert (
+        x.sum_to_size(1).tolist() == [3]
+        and x.sum_to_size(3).dtype is torch.bool
+        and torch.tensor(True).sum_to_size(()).dtype is torch.int64
+    )
+
+
 CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: torch.arange(0, 64, 0.5, dtype=torch.int64), ValueError, "step must be nonzero"),
     (lambda: torch.arange(0, 64, 0), RuntimeError, "step must be nonzero"),
@@ -51,6 +61,8 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: torch.multinomial(torch.ones(3), 2, out=torch.zeros(2)), RuntimeError, "expects Long tensor out"),
     (lambda: F.gaussian_nll_loss(torch.zeros(4, 3), torch.zeros(4, 3), torch.ones(4, 2)), ValueError, "var is of incorrect size"),
     (lambda: torch.native_group_norm(torch.ones(3, 2).T, None, None, 2, 3, 1, 3, 1e-5), RuntimeError, "is_contiguous"),
+    (lambda: F.batch_norm(torch.ones(2, 3), None, None, torch.ones(3).bfloat16(), training=True), RuntimeError, "scalar type of Float"),
+    (lambda: torch.zeros(3).bool().index_reduce(0, torch.tensor([0]), torch.ones(1).bool(), "prod"), NotImplementedError, "for 'Bool'"),
     (lambda: torch.Tensor.__rand__(2, torch.tensor([1])), TypeError, "doesn't apply to a 'int' object"),
     (lambda: torch.Tensor.__rdiv__(2, torch.tensor([1])), AttributeError, "'int' object has no attribute 'reciprocal'"),
     (lambda: torch.tensor_split(torch.zeros(3), "abc"), TypeError, "invalid combination of arguments"),
