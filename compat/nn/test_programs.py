@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from compat import bridge
-from compat.nn.programs_utils import PROGRAMS
+from compat.nn.programs_training import PROGRAMS
 
 CLOSE = 2e-3
 
