@@ -32,7 +32,7 @@ t(lambda: torch.as_strided_(torch.arange(6.), (2, 2), (1, 2))); t(lambda: torch.
 """,
     "dim_order": """
 t(lambda: x.dim_order()); t(lambda: x.t().dim_order()); y = torch.zeros(2, 3, 4, 5).to(memory_format=torch.channels_last)
-t(lambda: y.dim_order()); t(lambda: y.dim_order(ambiguity_check=True)); t(lambda: torch.zeros(1, 3, 1).dim_order(ambiguity_check=True)); t(lambda: x.dim_order(ambiguity_check=3)); 
+t(lambda: y.dim_order()); t(lambda: y.dim_order(ambiguity_check=True)); t(lambda: torch.zeros(1, 3, 1).dim_order(ambiguity_check=True)); t(lambda: x.dim_order(ambiguity_check=3));
 """,
     "small questions": """
 print(x.name, x.volatile, x.grad_dtype, x.is_distributed(), torch.is_distributed(x), x.storage_type(), torch.is_vulkan_available(), torch.cudnn_is_acceptable(x))

@@ -67,8 +67,9 @@ def zeros_like(p: Any) -> Any:
 
 def drop_gradients(params: list[Any]) -> None:
     """``p.grad = None`` for each."""
+    plain = set(map(type, params)) <= PLAIN
     for p in params:
-        if p.__class__ in PLAIN:
+        if plain:
             p._grad = None
         else:
             p.grad = None
