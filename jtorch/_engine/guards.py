@@ -72,18 +72,20 @@ def watch(entry: Entry, vals: Any) -> None:
     tr = state.trace
     for bounds in every:
         v = vals[bounds.at]
-        try:
-            largest = v.largest
-        except AttributeError:
-            array = v.array
-            if array.__class__ is not np.ndarray or v.trace is not None:
-                if isinstance(array, jax.core.Tracer) and v.trace is None:
+        if v.trace is not None and not tr.host:
+            tr.guards.append((v, bounds, len(tr.outputs)))
+            continue
+        largest = getattr(v, "largest", None)
+        if largest is None:
+            array = force(v)
+            if array.__class__ is not np.ndarray:
+                if isinstance(array, jax.core.Tracer):
                     continue
                 if not tr.host:
                     # A device's array may be there already, but that is a question of time: the trace must not depend on it.
-                    tr.guards[v, bounds] = len(tr.outputs)
+                    tr.guards.append((v, bounds, len(tr.outputs)))
                     continue
-                array = np.asarray(force(v))
+                array = np.asarray(array)
             largest = v.largest = _bound(array)
         if largest >= bounds.high and v not in bounds.passed:
             bounds.check(np.asarray(v.array))
@@ -115,9 +117,9 @@ def _bounds_of(entry: Entry) -> tuple[_Bounds, ...]:
 
 def taken(tr: Trace) -> Checks:
     """The checks of a trace that is about to run, which forgets them."""
-    watched, tr.guards = tr.guards, {}
+    watched, tr.guards = tr.guards, []
     out = []
-    for (v, bounds), user in watched.items():
+    for v, bounds, user in watched:
         at = v.pos if v.trace is tr else tr.input_pos.get(id(v))
         out.append((add_input(tr, v) if at is None else at, (v.aval, bounds), user))
     return tuple(out)  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ class Trace:
         self.input_bytes = 0
         self.backwards = 0  # backward passes that it holds
         self.root = 0  # id of the module whose call began it
-        self.guards: dict[Any, int] = {}  # (index that is to be in range, its bounds): first output of what uses it (guards.py)
+        self.guards: list[Any] = []  # (index that is to be in range, its bounds, first output of what uses it): see guards.py
         self.host = state.host and device is _device.CPU  # run by numpy instead of XLA (host.py)
 
 
@@ -88,12 +88,9 @@ def run_prefix(k: int, why: str) -> None:
     first.nodes, first.inputs, first.scalars = tr.nodes[:k], tr.inputs, tr.scalars
     first.outputs, rest.outputs = tr.outputs[:c], tr.outputs[c:]
     tr.outputs = []
-    for g, user in tr.guards.items():
-        if user < c:
-            first.guards[g] = user
-        else:
-            rest.guards[g] = user - c
-    tr.guards, g = {}, None
+    first.guards = [g for g in tr.guards if g[2] < c]
+    rest.guards = [(v, bounds, user - c) for v, bounds, user in tr.guards if user >= c]
+    tr.guards = []
     for v in first.outputs:
         if v is not None:
             v.trace = first
