@@ -77,11 +77,15 @@ def _binary(name: str, op: Op, symbol: str) -> Callable[..., Any]:
 
 
 def _reflected(name: str, fn: Callable[[Tensor, Any], Any]) -> Callable[..., Any]:
+    of_class = name in ("__radd__", "__rmul__", "__rand__", "__ror__", "__rxor__")
+
     def operate(a: Tensor, b: Any) -> Any:
         if a.__class__ in PLAIN and b.__class__ in _NUMBERS and not MODES:
             return fn(a, b)
         if has_override((a, b), {}):
             return override(getattr(Tensor, name), (a, b), {})
+        if of_class and not isinstance(a, Tensor):  # Tensor.__radd__(2, t): torch's is a slot of its C class
+            raise TypeError(f"descriptor '{name}' for 'torch._C.TensorBase' objects doesn't apply to a '{type(a).__name__}' object")
         if not isinstance(b, (Tensor, *_NUMBERS)):
             b = _other(b)
             if b is None:
@@ -113,13 +117,6 @@ def _inplace(name: str, op: Op) -> Callable[..., Any]:
     return operate
 
 
-def _own(stem: str, a: Any) -> Tensor:
-    """``Tensor.__rand__(2, t)``: torch's are slots of its C class, which take nothing else as self."""
-    if not isinstance(a, Tensor):
-        raise TypeError(f"descriptor '__r{stem}__' for 'torch._C.TensorBase' objects doesn't apply to a '{type(a).__name__}' object")
-    return a
-
-
 # dunder stem -> public operator; those in _INPLACE also have __i...__.
 _TABLE = {
     "add": "torch.add", "sub": "torch.sub", "mul": "torch.mul", "truediv": "torch.div", "floordiv": "torch.floor_divide", "mod": "torch.remainder",
@@ -135,9 +132,9 @@ _REFLECT: dict[str, Callable[[Tensor, Any], Any]] = {
     "truediv": lambda a, b: torch.div(b, a) if isinstance(a, Tensor) and isinstance(b, Tensor) else a.reciprocal() * b,  # type: ignore[attr-defined]
     "floordiv": lambda a, b: torch.floor_divide(b, a) if isinstance(b, Tensor) else torch.floor_divide(torch.tensor(b, device=a.device), a),  # type: ignore[attr-defined]
     "mod": lambda a, b: torch.remainder(b, a),
-    "and": lambda a, b: torch.bitwise_and(_own("and", a), b),
-    "or": lambda a, b: torch.bitwise_or(_own("or", a), b),
-    "xor": lambda a, b: torch.bitwise_xor(_own("xor", a), b),
+    "and": lambda a, b: torch.bitwise_and(a, b),
+    "or": lambda a, b: torch.bitwise_or(a, b),
+    "xor": lambda a, b: torch.bitwise_xor(a, b),
     "lshift": lambda a, b: torch.bitwise_left_shift(b, a),
     "rshift": lambda a, b: torch.bitwise_right_shift(b, a),
     "matmul": lambda a, b: torch.matmul(b, a),
