@@ -129,14 +129,14 @@ def _match(sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], method
         raise Mismatch(f"{sig.name}() missing {len(missing)} required positional arguments: {quoted}")
     if used < len(kwargs):
         for k in kwargs:
-            if k not in sig.by_name and k not in FROM_NUMPY:
+            if k not in sig.by_name and FROM_NUMPY.get(k) not in sig.by_name:
                 raise Mismatch(f"{sig.name}() got an unexpected keyword argument '{k}'")
     return out
 
 
 # numpy's names for the same arguments, which torch also takes.
 _SYNONYMS = {"dim": "axis", "keepdim": "keepdims", "input": "x", "other": "x2"}
-FROM_NUMPY = frozenset(_SYNONYMS.values())
+FROM_NUMPY = {theirs: ours for ours, theirs in _SYNONYMS.items()}
 
 
 def _too_many(sig: Signature, args: tuple[Any, ...], method: bool) -> str:

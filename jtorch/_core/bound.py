@@ -111,7 +111,7 @@ def remember(cache: dict[Any, Bound], key: Any, bound: Bound) -> None:
 
 def sources(op: Op, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[Any, Any], Any] | None:
     """How to take the tensors and runtime scalars of a call from its arguments, in the operator's order; None where that is not by place."""
-    if not FROM_NUMPY.isdisjoint(kwargs):
+    if not FROM_NUMPY.keys().isdisjoint(kwargs):
         return None
     places: list[tuple[str, Any]] = []
     for fp in op.fn_params:
