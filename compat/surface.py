@@ -85,7 +85,8 @@ def _documented(value: Any, space: str) -> bool:
     home = getattr(value, "__module__", None) or ""
     if not callable(value) or not (inspect.getdoc(value) or "").strip():
         return False
-    return home.startswith(space)
+    bound = isinstance(value, types.BuiltinFunctionType) and home in ("torch", "torch._C._nn") or isinstance(value, type) and home == "torch._C"
+    return home.startswith(space) or bound
 
 
 def _get(owner: Any, name: str) -> Any:
