@@ -130,6 +130,8 @@ def _match(sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], method
     if used < len(kwargs):
         for k in kwargs:
             if k not in sig.by_name and FROM_NUMPY.get(k) not in sig.by_name:
+                if method and len(sig.params) == 1:
+                    raise Mismatch(f"TensorBase.{sig.name}() takes no keyword arguments")
                 raise Mismatch(f"{sig.name}() got an unexpected keyword argument '{k}'")
     return out
 
