@@ -26,7 +26,7 @@ for _name in _EAGER:
     setattr(_torch, _name, globals()[_name])
 
 __version__ = "2.13.0"
-from jtorch._install import install as install, installed as installed, uninstall as uninstall  # noqa: E402
+from jtorch._install import install as install, installed as installed, loaded_late as _loaded_late, uninstall as uninstall  # noqa: E402
 from jtorch.autograd import Variable as _Variable  # noqa: E402, F401
 from jtorch.version import jtorch_version as _jtorch_version  # noqa: E402, F401
 
@@ -43,6 +43,7 @@ def __getattr__(name: str) -> Any:
                 raise
             raise AttributeError(f"module 'torch' has no attribute '{name}' (jtorch does not implement torch.{name})") from None
         globals()[name] = found
+        _loaded_late()
         return found
     found = getattr(_torch, name, None)
     if found is None:

@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-__all__ = ["TORCH_VERSION", "install", "installed", "uninstall"]
+__all__ = ["TORCH_VERSION", "install", "installed", "loaded_late", "uninstall"]
 
 TORCH_VERSION = "2.13.0"
 """The release of PyTorch whose behaviour jtorch follows, as ``importlib.metadata.version("torch")`` tells it."""
@@ -33,15 +33,52 @@ def _find(name: str) -> ModuleType | None:
     if known is not None:
         return known
     try:
-        return importlib.import_module(target)
+        found = importlib.import_module(target)
+        _name_classes()
+        return found
     except ModuleNotFoundError as error:
         # Only when the module itself (or a package above it) is what is missing; a failing import inside it must be seen.
         if error.name is None or not (target == error.name or target.startswith(error.name + ".")):
             raise
     parent, _, leaf = name.rpartition(".")
     owner = _find(parent) if parent else None
-    found = getattr(owner, leaf, None)
-    return found if isinstance(found, ModuleType) else None
+    member = getattr(owner, leaf, None)
+    return member if isinstance(member, ModuleType) else None
+
+
+_named: dict[type, str] = {}  # classes that go by torch's name now, and the module that they had
+
+
+def _name_classes() -> None:
+    """Give jtorch's public classes the module that torch's have, so that ``type(x)`` prints as there and pickles name what torch can import.
+
+    A class of a private module is at home in the deepest public one whose ``__all__`` has it.
+    """
+    fresh = [(path, m) for path, m in list(sys.modules.items()) if path.startswith("jtorch") and m is not None and path not in _looked_at]
+    homes: dict[type, str] = {}
+    for path, module in fresh:
+        _looked_at.add(path)
+        if any(part.startswith("_") for part in path.split(".")):
+            continue
+        offered = getattr(module, "__all__", ())
+        for name, cls in list(vars(module).items()):
+            if isinstance(cls, type) and cls.__module__.startswith("jtorch.") and cls.__name__ == name:
+                known = homes.get(cls, "")
+                deeper = known != cls.__module__ and path.count(".") >= known.count(".") and (name in offered or path == "jtorch")
+                if cls.__module__ == path or deeper:
+                    homes[cls] = path
+    for cls, home in homes.items():
+        _named.setdefault(cls, cls.__module__)
+        cls.__module__ = home[1:]
+
+
+_looked_at: set[str] = set()
+
+
+def loaded_late() -> None:
+    """To be called when a part of jtorch was imported by being asked for."""
+    if installed():
+        _name_classes()
 
 
 class _Loader:
@@ -83,6 +120,8 @@ class _Finder(importlib.metadata.DistributionFinder):
         if name != "torch" and not name.startswith("torch."):
             return None
         module = _find(name)
+        if name == "torch":
+            _name_classes()
         if module is None:
             if sys._getframe(2).f_code.co_name != "_find_and_load_unlocked":
                 return None  # importlib.util.find_spec only asks
@@ -131,6 +170,10 @@ def uninstall() -> None:
     if not installed():
         return
     sys.meta_path.remove(_finder)
+    for cls, path in _named.items():
+        cls.__module__ = path
+    _named.clear()
+    _looked_at.clear()
     for name in [name for name in sys.modules if name == "torch" or name.startswith("torch.")]:
         del sys.modules[name]
     _forget_multiprocessing()

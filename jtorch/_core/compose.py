@@ -48,7 +48,10 @@ def compose(where: str = "torch Tensor", name: str | None = None, aliases: str =
                 if spaced == "Tensor":
                     setattr(Tensor, short, call)
                 else:
-                    setattr(_namespace.BY_NAME[spaced], short, call)
+                    module = _namespace.BY_NAME[spaced]
+                    setattr(module, short, call)
+                    if short == public and call.__module__ == fn.__module__:
+                        call.__module__, call.__name__, call.__qualname__ = module.__name__, short, short  # where pickle finds it
         return call
 
     return declare

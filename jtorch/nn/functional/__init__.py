@@ -17,6 +17,9 @@ for _found in iter_modules(__path__):
             _value = getattr(_module, _name)
             # An operator or a composite asks its arguments itself.
             _asks = hasattr(_value, "jtorch_ops") or hasattr(_value, "jtorch_public") or not isinstance(_value, _FunctionType)
-            setattr(_namespace, _name, _value if _asks else _offered(_value))
+            if not _asks:
+                _value = _offered(_value)
+                _value.__module__ = __name__  # where pickle finds it
+            setattr(_namespace, _name, _value)
 
 globals().update({k: v for k, v in vars(_namespace).items() if not k.startswith("__")})

@@ -9,8 +9,8 @@ from jtorch._namespace import F, torch
 
 from .. import init as _init
 from ..parameter import Parameter
+from ._multihead import MultiheadAttention
 from .module import Module
-from .multihead import MultiheadAttention
 
 __all__ = [
     "CELU",

@@ -9,8 +9,8 @@ from typing import Any
 from jtorch._namespace import F
 
 from ._loss_base import _Loss, _WeightedLoss
+from ._loss_linear import LinearCrossEntropyLoss
 from .distance import PairwiseDistance
-from .loss_linear import LinearCrossEntropyLoss
 
 __all__ = [
     "BCELoss",

@@ -10,12 +10,12 @@ from typing import Any
 from jtorch._namespace import F, torch
 
 from .. import init
+from ._multihead import MultiheadAttention
 from .activation import GELU, ReLU
 from .container import ModuleList
 from .dropout import Dropout
 from .linear import Linear
 from .module import Module
-from .multihead import MultiheadAttention
 from .normalization import LayerNorm
 
 __all__ = [
