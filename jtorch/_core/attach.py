@@ -16,7 +16,7 @@ from jtorch._registry import OPS, Op, Signature
 from . import returns
 from .bind import Mismatch, _match, bind, no_match
 from .bound import Bound, Slots, pattern, remember, sources
-from .dispatch import apply_multi, call1, call2, calln
+from .dispatch import apply_multi, call1, call2, call3, calln
 from .inplace import assign, check_writable
 from .overlap import check_out
 from .overrides import MODES, has_override, override
@@ -88,7 +88,7 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
     first = overloads[0]
     unary = default_call(first, 1)
     binary = default_call(first, 2) if first.signatures[0].params[1:2] and first.signatures[0].params[1].kind in ("Tensor", "Tensor|Scalar") else None
-    many = {n: c for n in (3, 4) if len(overloads) == 1 and (c := default_call(first, n)) is not None}
+    ternary = default_call(first, 3) if len(overloads) == 1 else None
     known: dict[Any, Bound] = {}
     slots = Slots([s for o in overloads for s in o.signatures])
 
@@ -103,8 +103,9 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
                 elif n == 2:
                     if binary is not None and args[1].__class__ in PLAIN:
                         return call2(binary, args[0], args[1])
-                elif n in many and all([a.__class__ in PLAIN for a in args]):
-                    return calln(many[n], args)
+                elif n == 3:
+                    if ternary is not None and args[1].__class__ in PLAIN and args[2].__class__ in PLAIN:
+                        return call3(ternary, args[0], args[1], args[2])
             key = pattern(args, kwargs, slots)
             found = known.get(key)
             if found is not None:

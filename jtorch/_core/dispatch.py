@@ -1,7 +1,7 @@
 """From tensors to the trace and back: read the inputs, record the operator, wrap the outputs, extend the graph.
 
-``call1`` and ``call2`` are the short way for one or two contiguous plain tensors, written straight down because every operator of a training loop pays for
-them. ``apply`` is the general way; what the short one does not know it hands over.
+``call1``, ``call2``, ``call3`` and ``call2s`` are the short way for a few plain tensors (``shortway.py``), ``calln`` that for several tensors and numbers: every operator
+of a training loop pays for them. ``apply`` is the general way; what the short one does not know it hands over.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from jtorch._engine.vjp import Plan, plan_of
 
 from . import cutting, sparse
 from .node import AccumulateGrad, OpNode, next_seq, node_class
+from .shortway import short_way
 from .tensor import Storage, Tensor, new_tensor
 from .views import read, read_view
 
-__all__ = ["call1", "call2", "call2s", "calln", "apply", "apply_multi", "link"]
+__all__ = ["call1", "call2", "call2s", "call3", "calln", "apply", "apply_multi", "link"]
 
 _new = object.__new__
 _LIMIT = cutting.LIMIT
-_T, _TT, _TF, _FT = (True,), (True, True), (True, False), (False, True)
 
 
 class _NoEntry:
@@ -40,229 +40,6 @@ _NO_ENTRY: Any = _NoEntry()
 _NUMBERS = frozenset((float, int, bool, complex))
 
 
-def call1(call: Call, a: Tensor) -> Tensor:
-    """One tensor in, one out."""
-    mode = state.mode
-    if mode > GRAD:
-        return apply(call, (a,))
-    sa = a._s
-    if a._view is None:
-        va, layout = sa.value, sa.strides
-    else:
-        va, layout = read_view(a._view, sa), a._view.strides
-    entry = call.entries.get(va.aval, _NO_ENTRY)
-    tr = state.trace
-    if entry.simple_on is not tr.device:
-        return apply(call, (a,))
-    if va.trace is tr:
-        pa = va.pos
-    else:
-        pa = tr.input_pos.get(id(va))
-        if pa is None:
-            pa = add_input(tr, va)
-            if pa is None or state.trace is not tr:
-                return apply(call, (a,))
-    plan = None
-    if mode and a._edge is not None and entry.differentiable[0]:
-        plan = entry.plans.get(_T) or plan_of(entry, _T)
-        if plan.forward is not None:
-            return apply(call, (a,))
-    outputs = tr.outputs
-    v = Value()
-    v.aval = entry.out
-    v.array = None
-    v.trace = tr
-    v.pos = n = len(outputs)
-    outputs.append(v)
-    tr.nodes.append((entry, pa))
-    s = Storage()
-    s.value = v
-    s.version = s.ptr = 0
-    s.strides = s.host = s.extra = None
-    if layout is not None and call.elementwise:
-        s.strides = _layout(entry, (layout,))
-    t = _new(Tensor)
-    t._s = s
-    t._nr = 0
-    t._view = t._grad = t._meta = t._edge = None
-    if plan is not None:
-        node = (entry.node_class or _class_of(entry))()
-        node.entry = entry
-        node.plan = plan
-        node.mask = _T
-        if plan.saved_out:
-            if plan.saved_in:
-                node.saved, node.versions = (va, v), (sa, sa.version, s, 0)
-            else:
-                node.saved, node.versions = (v,), (s, 0)
-        elif plan.saved_in:
-            node.saved, node.versions = (va,), (sa, sa.version)
-        else:
-            node.saved = node.versions = ()
-        node.edges = (a._edge if a._view is None else edge_of(a), a._nr)
-        node.seq = next_seq()
-        node.hooks = node.extra = None
-        t._edge = node
-    if n > _LIMIT:
-        cutting.at_limit()
-    return t
-
-
-def call2(call: Call, a: Tensor, b: Tensor) -> Tensor:
-    """Two tensors in, one out."""
-    mode = state.mode
-    if mode > GRAD:
-        return apply(call, (a, b))
-    sa = a._s
-    if a._view is None:
-        va, la = sa.value, sa.strides
-    else:
-        va, la = read_view(a._view, sa), a._view.strides
-    sb = b._s
-    if b._view is None:
-        vb, lb = sb.value, sb.strides
-    else:
-        vb, lb = read_view(b._view, sb), b._view.strides
-    entry = call.entries.get((va.aval, vb.aval), _NO_ENTRY)
-    tr = state.trace
-    if entry.simple_on is not tr.device:
-        return apply(call, (a, b))
-    if va.trace is tr:
-        pa = va.pos
-    else:
-        pa = tr.input_pos.get(id(va))
-        if pa is None:
-            pa = add_input(tr, va)
-            if pa is None or state.trace is not tr:
-                return apply(call, (a, b))
-    if vb.trace is tr:
-        pb = vb.pos
-    else:
-        pb = tr.input_pos.get(id(vb))
-        if pb is None:
-            pb = add_input(tr, vb)
-            if pb is None or state.trace is not tr:
-                return apply(call, (a, b))
-    plan = None
-    if mode and entry.differentiable[0]:
-        if a._edge is not None:
-            mask = _TF if b._edge is None else _TT
-            plan = entry.plans.get(mask) or plan_of(entry, _only_inexact(entry, mask))
-        elif b._edge is not None:
-            mask = _FT
-            plan = entry.plans.get(mask) or plan_of(entry, _only_inexact(entry, mask))
-        if plan is not None and plan.forward is not None:
-            return apply(call, (a, b))
-    outputs = tr.outputs
-    v = Value()
-    v.aval = entry.out
-    v.array = None
-    v.trace = tr
-    v.pos = n = len(outputs)
-    outputs.append(v)
-    tr.nodes.append((entry, pa, pb))
-    s = Storage()
-    s.value = v
-    s.version = s.ptr = 0
-    s.strides = s.host = s.extra = None
-    if call.elementwise and (la is not None or lb is not None):
-        s.strides = _layout(entry, (la, lb))
-    t = _new(Tensor)
-    t._s = s
-    t._nr = 0
-    t._view = t._grad = t._meta = t._edge = None
-    if plan is not None:
-        node = (entry.node_class or _class_of(entry))()
-        node.entry = entry
-        node.plan = plan
-        node.mask = mask
-        if plan.saved_out:
-            node.saved, node.versions = _saved(plan, (va, vb), (v,), (sa, sb), (s,))
-        elif not plan.saved_in:
-            node.saved = node.versions = ()
-        elif len(plan.saved_in) == 2:
-            node.saved, node.versions = (va, vb), (sa, sa.version, sb, sb.version)
-        elif plan.saved_in[0] == 0:
-            node.saved, node.versions = (va,), (sa, sa.version)
-        else:
-            node.saved, node.versions = (vb,), (sb, sb.version)
-        if mask is _TF:
-            node.edges = (a._edge if a._view is None else edge_of(a), a._nr)
-        elif mask is _TT:
-            node.edges = (a._edge if a._view is None else edge_of(a), a._nr, b._edge if b._view is None else edge_of(b), b._nr)
-        else:
-            node.edges = (b._edge if b._view is None else edge_of(b), b._nr)
-        node.seq = next_seq()
-        node.hooks = node.extra = None
-        t._edge = node
-    if n > _LIMIT:
-        cutting.at_limit()
-    return t
-
-
-def call2s(call: Call, a: Tensor, x: Any) -> Tensor:
-    """A tensor and a Python number in, one tensor out; ``call`` has a slot of the number's class."""
-    mode = state.mode
-    if mode > GRAD:
-        return apply(call, (a, x))
-    sa = a._s
-    if a._view is None:
-        va, layout = sa.value, sa.strides
-    else:
-        va, layout = read_view(a._view, sa), a._view.strides
-    entry = call.entries.get((va.aval, x.__class__), _NO_ENTRY)
-    tr = state.trace
-    if entry.simple_on is not tr.device:
-        return apply(call, (a, x))
-    if va.trace is tr:
-        pa = va.pos
-    else:
-        pa = tr.input_pos.get(id(va))
-        if pa is None:
-            pa = add_input(tr, va)
-            if pa is None or state.trace is not tr:
-                return apply(call, (a, x))
-    plan = None
-    if mode and a._edge is not None and entry.differentiable[0]:
-        plan = entry.plans.get(_TF) or plan_of(entry, _TF)
-        if plan.forward is not None:
-            return apply(call, (a, x))
-    scalars = tr.scalars
-    ps = SCALAR - len(scalars)
-    scalars.append(x)
-    outputs = tr.outputs
-    v = Value()
-    v.aval = entry.out
-    v.array = None
-    v.trace = tr
-    v.pos = n = len(outputs)
-    outputs.append(v)
-    tr.nodes.append((entry, pa, ps))
-    s = Storage()
-    s.value = v
-    s.version = s.ptr = 0
-    s.strides = s.host = s.extra = None
-    if layout is not None and call.elementwise:
-        s.strides = _layout(entry, (layout,))
-    t = _new(Tensor)
-    t._s = s
-    t._nr = 0
-    t._view = t._grad = t._meta = t._edge = None
-    if plan is not None:
-        node = (entry.node_class or _class_of(entry))()
-        node.entry = entry
-        node.plan = plan
-        node.mask = _TF
-        node.saved, node.versions = _saved(plan, (va, x), (v,), (sa, None), (s,))
-        node.edges = (a._edge if a._view is None else edge_of(a), a._nr)
-        node.seq = next_seq()
-        node.hooks = node.extra = None
-        t._edge = node
-    if n > _LIMIT:
-        cutting.at_limit()
-    return t
-
-
 def calln(call: Call, args: Any) -> Any:
     """Several plain tensors and Python numbers in, one tensor out."""
     mode = state.mode
@@ -273,6 +50,8 @@ def calln(call: Call, args: Any) -> Any:
         return call1(call, args[0])
     if n == 2 and args[0].__class__ not in _NUMBERS:
         return call2s(call, args[0], args[1]) if args[1].__class__ in _NUMBERS else call2(call, args[0], args[1])
+    if n == 3 and _NUMBERS.isdisjoint([a.__class__ for a in args]):
+        return call3(call, args[0], args[1], args[2])
     vals = [(a if a.__class__ in _NUMBERS else a._s.value if a._view is None else read_view(a._view, a._s)) for a in args]
     entry = call.entries.get(tuple([v.aval if v.__class__ is Value else v.__class__ for v in vals]), _NO_ENTRY)
     tr = state.trace
@@ -484,3 +263,11 @@ def _layout_like(args: Any, entry: Entry) -> tuple[int, ...] | None:
 
 def is_leaf_edge(edge: Any) -> bool:
     return edge is None or edge.__class__ is AccumulateGrad
+
+
+_PARTS = {
+    "state": state, "GRAD": GRAD, "SCALAR": SCALAR, "LIMIT": _LIMIT, "NO_ENTRY": _NO_ENTRY, "Value": Value, "Storage": Storage, "Tensor": Tensor,
+    "new": _new, "read_view": read_view, "add_input": add_input, "plan_of": plan_of, "only_inexact": _only_inexact, "layout_of": _layout,
+    "class_of": _class_of, "saved_of": _saved, "edge_of": edge_of, "next_seq": next_seq, "at_limit": cutting.at_limit, "apply": apply,
+}  # fmt: skip
+call1, call2, call3, call2s = (short_way(kinds, _PARTS) for kinds in ("t", "tt", "ttt", "ts"))
