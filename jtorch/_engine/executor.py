@@ -34,6 +34,7 @@ __all__ = ["execute", "stats"]
 _NOTHING = nullcontext()
 _HOT = frozenset(("step", "backward", "module"))
 _KINDS = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
+_LOOPS = frozenset(("RnnBackward0", "CtcLossBackward0"))
 _ALONE = 2  # nodes up to which a program of its own is not worth it
 
 
@@ -275,6 +276,8 @@ def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], d
     updates = [_is_update(nodes[k]) for k in needed]
     # A checkpoint's second run begins a program: only so is what it computes again not there before, on every backend.
     walls = [i for i, k in enumerate(needed) if nodes[k][0].call.name == "barrier"]
+    # XLA's CPU compiler copies what a loop leaves behind for another loop of the same program: the first loop backward begins one too.
+    walls += [i for i, k in enumerate(needed) if nodes[k][0].call.name in _LOOPS][:1]
     bounds = sorted({0, *cut(tokens, reads, updates), *walls, len(needed)})
 
     # When each slot (inputs first, then outputs) is read for the last time, by segment.
