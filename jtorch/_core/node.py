@@ -188,15 +188,17 @@ class OpNode(Node):
                         return record(plan.backward((True,)), [*self.saved, ct])[1]
                 refs.append(pos)
         outputs = tr.outputs
+        n = len(outputs)
         outs = []
         for a in entry.outs:
             out = Value()
             out.aval = a
             out.array = None
             out.trace = tr
-            out.pos = len(outputs)
-            outputs.append(out)
+            out.pos = n
+            n += 1
             outs.append(out)
+        outputs += outs
         tr.nodes.append(tuple(refs))
         return outs
 
