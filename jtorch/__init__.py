@@ -28,6 +28,7 @@ for _name in _EAGER:
 __version__ = "2.13.0"
 from jtorch._install import install as install, installed as installed, loaded_late as _loaded_late, uninstall as uninstall  # noqa: E402
 from jtorch.autograd import Variable as _Variable  # noqa: E402, F401
+from jtorch.utils.dlpack import from_dlpack as from_dlpack, to_dlpack as to_dlpack  # noqa: E402
 from jtorch.version import jtorch_version as _jtorch_version  # noqa: E402, F401
 
 # What submodules added to the namespace while they were imported (Parameter's home, save and load, the generators).

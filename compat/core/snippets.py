@@ -310,4 +310,30 @@ with warnings.catch_warnings():
         try: torch.sqrt(x * -1 - 1).sum().backward()
         except RuntimeError as e: print(e)
 """,
+    "memory exchanged by DLPack": """
+import numpy as np
+t = torch.arange(6.).view(2, 3)
+d = torch.from_dlpack(t); e = torch.utils.dlpack.from_dlpack(torch.utils.dlpack.to_dlpack(t)); n = np.from_dlpack(t)
+n[0, 0] = 9; d[0, 1] = 8; e[1] += 1
+print(t, d, e, n, t.__dlpack_device__()); print(torch.from_dlpack(np.arange(3)), torch.from_dlpack(t.t()).stride(), torch.from_dlpack(t, copy=True).add_(1).sum() != t.sum())
+try: torch.ones(1, requires_grad=True).__dlpack__()
+except Exception as x: print(type(x).__name__, x)
+""",
+    "the language's protocols": """
+import numpy as np
+t = torch.arange(6.).view(2, 3)
+print([x.sum().item() for x in t], len(t), 5. in t, 100. in t, f"{t[0, 1]:.2f}", f"{torch.tensor(3)}", '%d' % torch.tensor(4), [10, 20, 30][torch.tensor(1)], int(torch.tensor(2.7)), bool(torch.tensor([0.])))
+for f in (lambda: bool(t), lambda: 1 < t < 3, lambda: int(t), lambda: len(torch.tensor(1)), lambda: [1, 2][torch.tensor(1.)], lambda: "a" in t, lambda: iter(torch.tensor(1)), lambda: f"{t:.2f}", lambda: t + "a", lambda: t @ None, lambda: t.clone().requires_grad_().numpy()):
+    try: print(f())
+    except Exception as e: print(type(e).__name__, str(e)[:110])
+a, b = t; x, *y = t.unbind(1); print(a, b, x, len(y), sum(t), max(t[0]), dict(zip("ab", t))['a'])
+print(np.float32(2) * t, (t * np.float64(2)).dtype, (t + np.ones((2, 3))).dtype, (t * np.array([1, 2, 3])).dtype, (np.int64(3) * t[0]).dtype, np.asarray(t).dtype)
+""",
+    "numpy's names of arguments": """
+x = torch.arange(6.).view(2, 3)
+print(x.sum(axis=0), x.mean(axis=1), x.max(axis=1), x.sum(axis=1, keepdims=True), x.any(axis=0), torch.sum(x, axis=(0, 1)), x.argmax(axis=1), torch.cumsum(x, axis=1), torch.cat([x, x], axis=1).shape)
+for f in (lambda: x.exp(axis=0), lambda: torch.squeeze(x, axis=0)):
+    try: print(f().shape)
+    except TypeError as e: print(e)
+""",
 }

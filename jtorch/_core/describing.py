@@ -388,9 +388,13 @@ Tensor.__cuda_array_interface__ = property(Tensor.__cuda_array_interface__)  # t
 
 @method
 def __dlpack__(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
-    """The DLPack capsule of this tensor's array."""
+    """The DLPack capsule of this tensor's memory, which it shares on the cpu where numpy has the element type."""
     if self._edge is not None:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    a = aval_of(self)
+    if a.device is _device.CPU and a.dtype.np.kind in "biufc":
+        asked = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
+        return self.numpy().__dlpack__(**{k: v for k, v in asked.items() if v is not None})  # type: ignore[attr-defined]
     found = to_jax(self.contiguous())  # type: ignore[attr-defined]
     return found.__dlpack__(stream=stream) if stream is not None else found.__dlpack__()
 

@@ -16,6 +16,7 @@ from .attach import default_call, run_inplace
 from .dispatch import apply_multi, call2, call2s
 from .overrides import MODES, has_override, override
 from .tensor import PLAIN, Tensor
+from .views import aval_of
 
 __all__ = ["attach_operators"]
 
@@ -33,13 +34,19 @@ def _extra(op: Op) -> tuple[Any, ...]:
     return tuple(value(sig.by_name[p.name].default if p.name in sig.by_name else p.default) for p in op.fn_params[2:])
 
 
-def _other(x: Any) -> Any:
-    """What numpy and JAX give as an operand, as a tensor or number; None if it is nothing of the kind."""
+def _other(x: Any, beside: Tensor) -> Any:
+    """What numpy and JAX give as an operand, as a tensor or number; None if it is nothing of the kind.
+
+    torch leaves arithmetic with an array to numpy, whose type of the result it is: float64 for float32 beside int64.
+    """
     if isinstance(x, np.generic):
         return x.item() if x.dtype.kind in "biufc" else None
     if isinstance(x, (np.ndarray, jax.Array)):
         from .create import as_tensor
 
+        kind = aval_of(beside).dtype.np
+        if isinstance(x, np.ndarray) and x.dtype.kind in "iu" and kind.kind == "f" and kind.itemsize >= 2:
+            x = x.astype(np.result_type(x.dtype, kind))
         return as_tensor(x)
     if isinstance(x, _NUMBERS):
         for kind in (bool, int, float, complex):
@@ -67,7 +74,7 @@ def _binary(name: str, op: Op, symbol: str) -> Callable[..., Any]:
             return override(getattr(Tensor, name), (a, b), {})
         if isinstance(b, Tensor):
             return apply_multi(tensors, (a, b))
-        other = _other(b)
+        other = _other(b, a)
         if other is None:
             return NotImplemented
         return apply_multi(numbers[other.__class__] if not isinstance(other, Tensor) else tensors, (a, other))
@@ -87,7 +94,7 @@ def _reflected(name: str, fn: Callable[[Tensor, Any], Any]) -> Callable[..., Any
         if of_class and not isinstance(a, Tensor):  # Tensor.__radd__(2, t): torch's is a slot of its C class
             raise TypeError(f"descriptor '{name}' for 'torch._C.TensorBase' objects doesn't apply to a '{type(a).__name__}' object")
         if not isinstance(b, (Tensor, *_NUMBERS)):
-            b = _other(b)
+            b = _other(b, a)
             if b is None:
                 return NotImplemented
         return fn(a, b)
@@ -108,7 +115,7 @@ def _inplace(name: str, op: Op) -> Callable[..., Any]:
         if has_override((a, b), {}):
             return override(getattr(Tensor, name), (a, b), {})
         if not isinstance(b, (Tensor, *_NUMBERS)) or (b.__class__ not in numbers and not isinstance(b, Tensor)):
-            b = _other(b)
+            b = _other(b, a)
             if b is None:
                 return NotImplemented
         return run_inplace(op.name, tensors if isinstance(b, Tensor) else numbers[b.__class__], [a, b])
@@ -152,7 +159,7 @@ def _function_operator(name: str, public: str) -> Callable[..., Any]:
         if has_override((a, b), {}):
             return override(getattr(Tensor, name), (a, b), {})
         if not isinstance(b, (Tensor, *_NUMBERS)):
-            b = _other(b)
+            b = _other(b, a)
             if b is None:
                 return NotImplemented
         return fn(a, b)
@@ -200,7 +207,7 @@ def _pow(a: Tensor, b: Any) -> Any:
     if has_override((a, b), {}):
         return override(Tensor.__pow__, (a, b), {})  # type: ignore[attr-defined]
     if not isinstance(b, (Tensor, *_NUMBERS)):
-        b = _other(b)
+        b = _other(b, a)
         if b is None:
             return NotImplemented
     return torch.pow(a, b)
