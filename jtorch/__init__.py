@@ -17,7 +17,7 @@ _EAGER = (
 )  # fmt: skip
 # Imported when first used.
 _LAZY = frozenset((
-    "__future__", "distributions", "distributed", "func", "masked", "signal", "return_types", "types", "testing", "export", "jit", "hub",
+    "__future__", "distributions", "distributed", "func", "functional", "masked", "signal", "return_types", "types", "testing", "export", "jit", "hub",
     "multiprocessing", "profiler", "onnx", "sparse", "fx", "quantization", "ao", "library", "futures", "accelerator", "mps", "xpu", "ops",
 ))  # fmt: skip
 
