@@ -76,4 +76,13 @@ def _outcome(t: Any, case: Callable[[Any, Any, Any], Any], computed: bool) -> An
 @pytest.mark.parametrize("computed", [False, True], ids=["known", "computed"])
 @pytest.mark.parametrize("name", CASES)
 def test_as_torch(name: str, computed: bool) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # with several, torch's embedding_bag loses the words of its error on the way
+    try:
+        _compare(name, computed)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _compare(name: str, computed: bool) -> None:
     assert _outcome(bridge.jtorch(), CASES[name], computed) == _outcome(torch, CASES[name], computed)

@@ -94,6 +94,25 @@ def quotient(a: Any, b: Any) -> Any:
     return jnp.divide(a, b)
 
 
+def total(x: Any, axes: tuple[int, ...], keepdims: bool = False) -> Any:
+    """The sum over axes; few numbers that lie side by side are added in torch's order.
+
+    torch adds 5 to 7 neighbours in four running sums, the rest going to the first (from 8 on its order depends on the width of the cpu's vectors).
+    """
+    lead = x.ndim - len(axes)
+    n = 1
+    for i in axes:
+        n *= x.shape[i]
+    if 5 <= n <= 7 and x.size <= 1024 and is_inexact(x) and sorted(axes) == list(range(lead, x.ndim)):
+        flat = x.reshape((*x.shape[:lead], n))
+        parts = [lax.index_in_dim(flat, i, lead, keepdims=False) for i in range(n)]
+        out = parts[0]
+        for i in (*range(4, n), 1, 2, 3):
+            out = out + parts[i]
+        return out.reshape((*x.shape[:lead], *[1] * len(axes))) if keepdims else out
+    return jnp.sum(x, axes, keepdims=keepdims)
+
+
 def matmul_precision() -> Any:
     """The ``precision`` for dots and convolutions: None, so that JAX's ``default_matmul_precision`` (which the device set-up and
     ``set_float32_matmul_precision`` write, and which is part of every compilation's key) decides."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._lib import accumulate_in, dtype_of, is_complex, is_float, quotient
+from ._lib import accumulate_in, dtype_of, is_complex, is_float, quotient, total
 
 NONE, MEAN, SUM = 0, 1, 2  # torch's numbers for the reductions of a loss
 
@@ -50,10 +50,10 @@ def reduced(loss: Any, reduction: int) -> Any:
     """A loss per element, its mean or its sum; half types are summed in float32."""
     if reduction == NONE:
         return loss
-    total = jnp.sum(accumulate_in(loss))
+    whole = total(accumulate_in(loss), tuple(range(loss.ndim)))
     if reduction == MEAN:
-        total = quotient(total, np.asarray(loss.size, total.dtype))
-    return back(total, loss)
+        whole = quotient(whole, np.asarray(loss.size, whole.dtype))
+    return back(whole, loss)
 
 
 def const(value: float, like: Any) -> Any:

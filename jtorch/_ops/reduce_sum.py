@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
-from jtorch._ops._lib import accumulate_in, cast, dim_of, dtype_of, is_float, is_inexact, quotient
+from jtorch._ops._lib import accumulate_in, cast, dim_of, dtype_of, is_float, is_inexact, quotient, total
 from jtorch._ops._pointwise import refuse_with
 from jtorch._ops._reduce import axes_of, check_dims, count_of
 from jtorch._registry import op
@@ -27,8 +27,7 @@ def _summed(x: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     x = cast(x, dtype)
     if x.dtype == np.bool_:
         return jnp.any(x, axes, keepdims=keepdim)
-    out = jnp.sum(accumulate_in(x), axes, keepdims=keepdim)
-    return out.astype(x.dtype)
+    return total(accumulate_in(x), axes, keepdim).astype(x.dtype)
 
 
 @op("sum(Tensor input, *, dtype? dtype=None)", out="typed")
@@ -70,8 +69,7 @@ def _averaged(x: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     x = cast(x, dtype)
     high = accumulate_in(x)
     n = count_of(x, axes)
-    total = jnp.sum(high, axes, keepdims=keepdim)
-    return quotient(total, np.asarray(n, high.dtype)).astype(x.dtype)
+    return quotient(total(high, axes, keepdim), np.asarray(n, high.dtype)).astype(x.dtype)
 
 
 @op("mean(Tensor input, *, dtype? dtype=None)")
@@ -94,8 +92,8 @@ def nanmean(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
             f"nanmean(): expected input to have floating point or complex dtype but got {dtype_of(input).legacy}"
         )
     count = jnp.sum(~jnp.isnan(input), axes_of(dim, input), keepdims=keepdim)
-    total = nansum.fn(input, dim, keepdim, dtype)
-    return (total / count.astype(total.dtype)).astype(total.dtype)
+    whole = nansum.fn(input, dim, keepdim, dtype)
+    return (whole / count.astype(whole.dtype)).astype(whole.dtype)
 
 
 def _prod_all_but(x: Any, axes: tuple[int, ...]) -> Any:
