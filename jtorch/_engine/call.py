@@ -91,9 +91,11 @@ def _application(op: Op, key: tuple[Any, ...]) -> Callable[..., Any]:
     def apply(*arrays: Any) -> Any:
         args = arguments(key, arrays)
         if promote is not None:
-            _promote(args, key, taking_part, promote)
+            rounded = _promote(args, key, taking_part, promote, op.opmath)
             if broadcasts:
                 _check_broadcast([args[i] for i in taking_part if key[i][0] == "T"])
+            if rounded is not None:
+                return fn(*args).astype(rounded.np)
         return fn(*args)
 
     return apply
@@ -106,8 +108,11 @@ def _promoted(op: Op, names: list[str]) -> list[int]:
     return [i for i, n in enumerate(names) if kinds.get(n) in ("Tensor", "Tensor|Scalar", "Tensor[]")]
 
 
-def _promote(args: list[Any], key: tuple[Any, ...], taking_part: list[int], kind: str) -> None:
-    """Bring the operands among ``args`` to torch's common type, in place."""
+def _promote(args: list[Any], key: tuple[Any, ...], taking_part: list[int], kind: str, opmath: bool) -> _dtypes.dtype | None:
+    """Bring the operands among ``args`` to torch's common type, in place.
+
+    With ``opmath``, where that is a half type and the last operand a scalar: to float32, and the half type is returned.
+    """
     operands: list[tuple[_dtypes.dtype, int]] = []
     for i in taking_part:
         d, a = key[i], args[i]
@@ -120,16 +125,23 @@ def _promote(args: list[Any], key: tuple[Any, ...], taking_part: list[int], kind
         elif d[2] is not None:
             operands.append((_dtypes.of_python(d[1]), _dtypes.NUMBER))
     if not operands:
-        return  # an empty list of tensors: the operator words its own error
+        return None  # an empty list of tensors: the operator words its own error
     common = _dtypes.result_type(operands)
     if kind == "int_to_float" and common.category < 2:
         common = _dtypes.default
+    rounded = None
+    if opmath and common in _HALF and operands[0][1] == _dtypes.DIMENSIONED != operands[-1][1]:
+        rounded, common = common, _dtypes.float32
     for i in taking_part:
         d, a = key[i], args[i]
         if d[0] == "L":
             args[i] = [None if x is None else _to(x, common) for x in a]
         elif a is not None:
             args[i] = _to(a, common)
+    return rounded
+
+
+_HALF = frozenset((_dtypes.float16, _dtypes.bfloat16))
 
 
 def _to(x: Any, kind: _dtypes.dtype) -> Any:

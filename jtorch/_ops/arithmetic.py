@@ -35,6 +35,12 @@ def _check_alpha(alpha: Any, common: Any) -> None:
         raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
 
 
+def _alpha(alpha: Any, like: Any) -> Any:
+    """torch rounds alpha to the half type before it computes in float32."""
+    _check_alpha(alpha, like)
+    return num(alpha, like) if is_half(like) else alpha
+
+
 def _scaled(other: Any, alpha: Any) -> Any:
     _check_alpha(alpha, other)
     return other & num(alpha, other) if is_bool(other) else other * num(alpha, other)
@@ -45,7 +51,7 @@ def add(input: Any, other: Any, alpha: Any) -> Any:
     """``input + alpha * other``; logical or for bools."""
     if _is_one(alpha):
         return jnp.add(input, other)
-    return _add_scaled(input, other, alpha)
+    return _add_scaled(input, other, _alpha(alpha, other))
 
 
 @wide
@@ -63,14 +69,14 @@ def _sub_scaled(input: Any, other: Any, alpha: Any) -> Any:
 def sub(input: Any, other: Any, alpha: Any) -> Any:
     """``input - alpha * other``. RuntimeError for bools."""
     refuse_with(_TWO_BOOLS, input, "b")
-    return input - other if _is_one(alpha) else _sub_scaled(input, other, alpha)
+    return input - other if _is_one(alpha) else _sub_scaled(input, other, _alpha(alpha, other))
 
 
 @op("rsub(Tensor input, Tensor other, *, Scalar alpha=1)", promote="default", promoted=("input", "other"), out=False, where="torch")
 def rsub(input: Any, other: Any, alpha: Any) -> Any:
     """``other - alpha * input``."""
     refuse_with(_TWO_BOOLS, input, "b")
-    return other - input if _is_one(alpha) else _sub_scaled(other, input, alpha)
+    return other - input if _is_one(alpha) else _sub_scaled(other, input, _alpha(alpha, input))
 
 
 @op("rsub(Tensor input, Tensor|Scalar other, Scalar alpha=1)", promote="default", promoted=("input", "other"), out=False,
@@ -80,7 +86,7 @@ def rsub_scalar(input: Any, other: Any, alpha: Any) -> Any:
     return rsub.fn(input, other, alpha)
 
 
-@op("mul(Tensor input, Tensor|Scalar other)", promote="default", inplace=True, aliases="multiply")
+@op("mul(Tensor input, Tensor|Scalar other)", promote="default", opmath=True, inplace=True, aliases="multiply")
 def mul(input: Any, other: Any) -> Any:
     """``input * other``; logical and for bools."""
     return jnp.logical_and(input, other) if is_bool(input) else lax_mul(input, other)
@@ -90,7 +96,7 @@ def lax_mul(a: Any, b: Any) -> Any:
     return jnp.multiply(a, b)
 
 
-@op("div(Tensor input, Tensor|Scalar other)", promote="int_to_float", inplace=True, aliases="divide true_divide")
+@op("div(Tensor input, Tensor|Scalar other)", promote="int_to_float", opmath=True, inplace=True, aliases="divide true_divide")
 def div(input: Any, other: Any) -> Any:
     """``input / other``; integers divide in the default float."""
     return quotient(input, other)
@@ -128,7 +134,7 @@ def _divide_rounded(input: Any, other: Any, mode: str) -> Any:
     return quotient - inexact.astype(a.dtype)
 
 
-@op("div(Tensor input, Tensor|Scalar other, *, str? rounding_mode)", promote="default", inplace=True, aliases="divide",
+@op("div(Tensor input, Tensor|Scalar other, *, str? rounding_mode)", promote="default", opmath=True, inplace=True, aliases="divide",
     grad_name="DivBackward2")  # fmt: skip
 def div_mode(input: Any, other: Any, rounding_mode: str | None) -> Any:
     """Division rounded towards zero ("trunc"), down ("floor") or not at all (None)."""
@@ -139,7 +145,7 @@ def div_mode(input: Any, other: Any, rounding_mode: str | None) -> Any:
     return _divide_rounded(input, other, rounding_mode)
 
 
-@op("floor_divide(Tensor input, Tensor|Scalar other)", promote="default", inplace=True, grad_name="torch::autograd::NotImplemented")
+@op("floor_divide(Tensor input, Tensor|Scalar other)", promote="default", opmath=True, inplace=True, grad_name="torch::autograd::NotImplemented")
 def floor_divide(input: Any, other: Any) -> Any:
     """Division rounded down, in the inputs' common type."""
     return _divide_rounded(input, other, "floor")

@@ -30,7 +30,7 @@ class Op:
 
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
-        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard",
+        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath",
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], signatures: tuple[str, ...], **options: Any) -> None:
@@ -54,6 +54,7 @@ class Op:
         self.strides: Callable[..., Any] | None = options.pop("strides", None)
         self.runtime_scalars: bool = options.pop("runtime_scalars", False)
         self.apart: bool = options.pop("apart", False)
+        self.opmath: bool = options.pop("opmath", False)
         self.guard: Callable[..., Sequence[Range]] | None = options.pop("guard", None)
         if options:
             raise TypeError(f"{self.name}: unknown options {sorted(options)}")
@@ -98,6 +99,7 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     runtime_scalars: the scalars are expected to change from call to call (an optimizer's step count): never constants.
     guard:      the ranges that values must be in (``guard.py``), as a function of the same parameters. It sees shapes and structure alone, once
                 for each; the values are checked where they are on the host, and by a node of the trace where they are not.
+    opmath:     beside a half tensor, a number or 0-dim tensor on the right is not rounded to half first: the function sees float32, its result is rounded.
     apart:      ``out=`` must share no memory with the inputs (elementwise operators may write into the very tensor that they read).
     data_dependent: the result's shape depends on values: the inputs are computed first and the function, given numpy
                 arrays, returns numpy arrays; never recorded, never differentiated.
