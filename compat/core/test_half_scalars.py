@@ -17,7 +17,6 @@ CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "rmul": lambda t, x, s: s * x,
     "div": lambda t, x, s: x / s,
     "floor_divide": lambda t, x, s: x // s,
-    "trunc": lambda t, x, s: t.div(x, s, rounding_mode="trunc"),
 }
 
 
