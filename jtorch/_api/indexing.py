@@ -147,4 +147,4 @@ def index_put(input: Tensor, indices: Any, values: Tensor, accumulate: bool = Fa
 @compose("torch Tensor")
 def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Tensor:
     """In-place version of :func:`index_put`."""
-    return run_inplace("index_put_", *_put_call(input, indices, values, accumulate))
+    return run_inplace(*_put_call(input, indices, values, accumulate))

@@ -229,7 +229,7 @@ def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]
             key = pattern(args, kwargs, slots)
             found = known.get(key)
             if found is not None:
-                return run_inplace(name, found.call, found.take(args, kwargs))
+                return run_inplace(found.call, found.take(args, kwargs))
         if has_override(args, kwargs):
             return override(call, args, kwargs)
         op, descriptors, flat, sig = select(name, overloads, args, kwargs, method)
@@ -239,7 +239,7 @@ def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]
                 raise RuntimeError(op.inplace)
         elif key is not None and (take := sources(op, sig, args, kwargs)) is not None:
             remember(known, key, Bound(op, c, descriptors, take, None))
-        return run_inplace(name, c, flat)
+        return run_inplace(c, flat)
 
     call.__name__ = call.__qualname__ = name + "_"
     call.__doc__ = f"In-place version of :func:`{name}`."
@@ -247,7 +247,7 @@ def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]
     return call
 
 
-def run_inplace(name: str, call: Any, flat: list[Any]) -> Tensor:
+def run_inplace(call: Any, flat: Any) -> Tensor:
     """Compute ``call`` and write its result into the first argument."""
     target = flat[0]
     s = target._s

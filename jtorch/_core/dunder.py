@@ -109,16 +109,16 @@ def _inplace(name: str, op: Op) -> Callable[..., Any]:
     def operate(a: Tensor, b: Any) -> Any:
         if a.__class__ in PLAIN and not MODES:
             if b.__class__ in PLAIN:
-                return run_inplace(op.name, tensors, (a, b))
+                return run_inplace(tensors, (a, b))
             if b.__class__ in numbers:
-                return run_inplace(op.name, numbers[b.__class__], (a, b))
+                return run_inplace(numbers[b.__class__], (a, b))
         if has_override((a, b), {}):
             return override(getattr(Tensor, name), (a, b), {})
         if not isinstance(b, (Tensor, *_NUMBERS)) or (b.__class__ not in numbers and not isinstance(b, Tensor)):
             b = _other(b, a)
             if b is None:
                 return NotImplemented
-        return run_inplace(op.name, tensors if isinstance(b, Tensor) else numbers[b.__class__], [a, b])
+        return run_inplace(tensors if isinstance(b, Tensor) else numbers[b.__class__], [a, b])
 
     operate.__name__ = operate.__qualname__ = name
     return operate

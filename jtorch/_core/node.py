@@ -10,7 +10,7 @@ from typing import Any
 
 from jtorch._engine.entry import Entry
 from jtorch._engine.state import state
-from jtorch._engine.trace import SCALAR, add_input, record, record_multi
+from jtorch._engine.trace import SCALAR, add_input, record, record_multi, reserve
 from jtorch._engine.values import Value
 from jtorch._engine.vjp import Plan
 
@@ -187,18 +187,7 @@ class OpNode(Node):
                     if pos is None or state.trace is not tr:
                         return record(plan.backward((True,)), [*self.saved, ct])[1]
                 refs.append(pos)
-        outputs = tr.outputs
-        n = len(outputs)
-        outs = []
-        for a in entry.outs:
-            out = Value()
-            out.aval = a
-            out.array = None
-            out.trace = tr
-            out.pos = n
-            n += 1
-            outs.append(out)
-        outputs += outs
+        outs = reserve(tr, entry.outs)
         tr.nodes.append(tuple(refs))
         return outs
 

@@ -16,7 +16,7 @@ from jtorch._engine.bundle import Bundle, bundle_of
 from jtorch._engine.direct import run_bundle
 from jtorch._engine.call import T, call_of, slot, tensor_list, value
 from jtorch._engine.state import state
-from jtorch._engine.trace import SCALAR, add_input, force, record_multi
+from jtorch._engine.trace import SCALAR, add_input, force, record_multi, reserve
 from jtorch._engine.values import Value
 from jtorch._registry import lookup
 
@@ -93,28 +93,12 @@ def update(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None,
     entry = c.entries.get((*[v.aval for v in vals], *u.classes)) if u.plain else None
     if entry is None or entry.moves or entry.device is not tr.device or _config.EAGER:
         outs = record_multi(c, [*vals, *[read(x) if isinstance(x, Tensor) else x for x in u.rest]])
+    elif (refs := _inputs_of(tr, vals)) is None:
+        outs = record_multi(c, [*vals, *u.rest])
     else:
-        node: list[Any] = [entry]
-        known = tr.input_pos
-        for v in vals:
-            if v.trace is tr:
-                node.append(v.pos)
-            else:
-                pos = known.get(id(v))
-                if pos is None:
-                    pos = add_input(tr, v)
-                    if pos is None or tr is not state.trace:  # a tracer; or adding the input ran the trace
-                        outs = record_multi(c, [*vals, *u.rest])
-                        break
-                node.append(pos)
-        else:
-            if u.trace is not tr:
-                first = len(tr.scalars)
-                tr.scalars.extend(u.rest)
-                u.trace, u.slots = tr, tuple([SCALAR - i for i in range(first, first + len(u.rest))])
-            node += u.slots
-            outs = _reserve(tr, entry.outs)
-            tr.nodes.append(tuple(node))
+        slots = _slots(u, tr)
+        outs = reserve(tr, entry.outs)
+        tr.nodes.append((entry, *refs, *slots))
     made: Any = None
     for i, (t, v) in enumerate(zip(targets, outs, strict=True)):
         if t is None:
@@ -187,17 +171,23 @@ def _recorded(u: Update, bundle: Bundle, vals: list[Value], tensors: list[Any], 
     refs = _inputs_of(tr, vals) if bundle.device is tr.device else None
     if refs is None:
         return False
-    if u.trace is not tr:
-        first = len(tr.scalars)
-        tr.scalars.extend(u.rest)
-        u.trace, u.slots = tr, tuple([SCALAR - i for i in range(first, first + len(u.rest))])
-    outs = _reserve(tr, bundle.outs)
-    tr.nodes.append((bundle, *refs, *u.slots))
+    slots = _slots(u, tr)
+    outs = reserve(tr, bundle.outs)
+    tr.nodes.append((bundle, *refs, *slots))
     n = bundle.count
     for j, c in enumerate(places):
         for t, v in zip(tensors[c * n : c * n + n], outs[j :: len(places)], strict=True):
             write(t, v)
     return True
+
+
+def _slots(u: Update, tr: Any) -> Any:
+    """The places of the scalars in the trace; entered once for each trace."""
+    if u.trace is not tr:
+        first = len(tr.scalars)
+        tr.scalars.extend(u.rest)
+        u.trace, u.slots = tr, tuple([SCALAR - i for i in range(first, first + len(u.rest))])
+    return u.slots
 
 
 def _inputs_of(tr: Any, vals: list[Value]) -> list[int] | None:
@@ -219,20 +209,6 @@ def _inputs_of(tr: Any, vals: list[Value]) -> list[int] | None:
 
 _NOTHING = {None}
 _ORDINARY = {Storage}
-
-
-def _reserve(tr: Any, avals: Any) -> list[Value]:
-    """Pending values for the outputs of the node that is appended next."""
-    outputs, outs = tr.outputs, []
-    for a in avals:
-        v = Value()
-        v.aval = a
-        v.array = None
-        v.trace = tr
-        v.pos = len(outputs)
-        outputs.append(v)
-        outs.append(v)
-    return outs
 
 
 def _in_graph(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None, ...]) -> list[Tensor]:

@@ -192,6 +192,22 @@ def add_input(tr: Trace, v: Value) -> int | None:
     return pos
 
 
+def reserve(tr: Trace, avals: Any) -> list[Value]:
+    """Pending values for the outputs of the node that is appended next."""
+    n = len(tr.outputs)
+    outs: list[Value] = []
+    for a in avals:
+        v = Value()
+        v.aval = a
+        v.array = None
+        v.trace = tr
+        v.pos = n
+        n += 1
+        outs.append(v)
+    tr.outputs += outs
+    return outs
+
+
 def has_tracer(args: Any) -> bool:
     for a in args:
         if isinstance(a, Value) and a.trace is None and isinstance(a.array, jax.core.Tracer):
@@ -239,16 +255,7 @@ def record(call: Call, args: Any) -> tuple[Entry, list[Value]]:
         else:
             node.append(SCALAR - len(tr.scalars))
             tr.scalars.append(a)
-    result = []
-    outputs = tr.outputs
-    for q in entry.outs:
-        v = Value()
-        v.aval = q
-        v.array = None
-        v.trace = tr
-        v.pos = len(outputs)
-        outputs.append(v)
-        result.append(v)
+    result = reserve(tr, entry.outs)
     tr.nodes.append(tuple(node))
     if _config.EAGER:
         flush("eager")

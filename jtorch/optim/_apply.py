@@ -67,11 +67,11 @@ def zeros_like(p: Any) -> Any:
 
 def drop_gradients(params: list[Any]) -> None:
     """``p.grad = None`` for each."""
-    plain = set(map(type, params)) <= PLAIN
-    for p in params:
-        if plain:
+    if set(map(type, params)) <= PLAIN:
+        for p in params:
             p._grad = None
-        else:
+    else:
+        for p in params:
             p.grad = None
 
 
