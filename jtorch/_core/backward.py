@@ -197,11 +197,6 @@ def run_backward(
                 if results:
                     g = results[i >> 1]
                     if g is not None and (allowed is None or target in allowed):
-                        if plain and target.__class__ is AccumulateGrad and target.hooks is None and left[target] == 1 and target not in buffers:
-                            t = target.ref()  # all that this leaf gets, and nobody listens
-                            if t is not None and t._grad is None:
-                                t._grad = new_tensor(g)
-                                continue
                         if edges[i + 1] == 0 and target not in buffers:
                             buffers[target] = g
                         else:
