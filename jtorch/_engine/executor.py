@@ -65,11 +65,15 @@ class Recipe:
 
 
 class Plan:
-    """Programs in order. ``steps``: (program, gather, inputs, outputs, scalar slots, dead after)."""
+    """Programs in order. ``steps``: (program, gather, outputs, scalar slots, dead after).
 
-    __slots__ = ("steps", "size", "checks")
+    ``ahead``: they were compiled ahead, several at a time, for inputs on one device; a sharded program is compiled when it runs.
+    """
+
+    __slots__ = ("steps", "size", "checks", "ahead")
     steps: list[Any]
     size: int
+    ahead: bool
     checks: list[Any]  # (slot, what it is of) of what guards find
 
 
@@ -93,8 +97,10 @@ def execute(tr: Trace, why: str) -> None:
     if not live and not checks:
         return
     inputs = tr.inputs
-    # Held by the list alone; and nobody but the value holds the array.
-    donated = [i for i, n in enumerate(map(getrefcount, inputs)) if n <= LISTED and getrefcount(inputs[i].array) <= 2]
+    # Held by the list alone; and nobody but the value holds the array. (Of one on the host the program has a copy.)
+    donated = [
+        i for i, n in enumerate(map(getrefcount, inputs)) if n <= LISTED and (getrefcount(inputs[i].array) <= 2 or inputs[i].array.__class__ is np.ndarray)
+    ]
     key = (tuple(tr.nodes), tuple(live), tuple(donated), checks)
     recipe = _recipes.get(key)
     if recipe is None:
@@ -162,7 +168,15 @@ def _needed(nodes: list[tuple[Any, ...]], live: Sequence[int]) -> list[int]:
     return needed
 
 
+def _on_device(arrays: list[Any], tr: Trace) -> None:
+    """Put what numpy holds on the trace's device, for the programs that are compiled when they are called: those look at where their inputs are."""
+    for i, a in enumerate(arrays):
+        if a.__class__ is np.ndarray:
+            arrays[i] = jax.device_put(a, jax_device(tr.inputs[i].aval.device), may_alias=False)
+
+
 def _run_alone(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: list[int]) -> tuple[list[Any], list[Found]]:
+    _on_device(arrays, tr)
     nodes = tr.nodes
     if recipe.needed is None:
         recipe.needed = _needed(nodes, _wanted(live, checks))
@@ -218,7 +232,9 @@ def run_compiled(
             plan = None
         recipe.scalars = list(scalars)
     if plan is None:
-        plan = recipe.plan = _make_plan(tr, recipe, checks, live, donated, why)
+        plan = recipe.plan = _make_plan(tr, recipe, checks, live, donated, why, _on_one_device(arrays))
+    if not plan.ahead:
+        _on_device(arrays, tr)
     vals: list[Any] = arrays
     vals.extend([None] * (plan.size - len(arrays)))
     del arrays
@@ -260,8 +276,12 @@ def _always_dynamic(nodes: list[tuple[Any, ...]]) -> set[int]:
     return found
 
 
-def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], donated: list[int], why: str) -> Plan:
-    """Cut the trace into segments and find (or compile) the program of each."""
+def _on_one_device(arrays: list[Any]) -> bool:
+    return all(a.__class__ is np.ndarray or len(a.devices()) == 1 for a in arrays)
+
+
+def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], donated: list[int], why: str, ahead: bool) -> Plan:
+    """Cut the trace into segments and find (or compile) the program of each. ``ahead``: compile it now, for inputs on the trace's device."""
     nodes = tr.nodes
     n_in = len(tr.inputs)
     first: list[int] = []
@@ -303,11 +323,10 @@ def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], d
     gone = set(donated)
 
     plan = Plan()
-    plan.size, plan.checks = n_in + len(owner), []
+    plan.size, plan.checks, plan.ahead = n_in + len(owner), [], ahead
     steps = []
     fresh: list[Program] = []
-    # Compiled ahead, several at a time, if all inputs are on one device; a sharded program is compiled when it runs.
-    here = SingleDeviceSharding(jax_device(tr.device)) if all(len(v.array.devices()) == 1 for v in tr.inputs) else None
+    here = SingleDeviceSharding(jax_device(tr.device)) if ahead else None
     for s in range(len(bounds) - 1):
         part = needed[bounds[s] : bounds[s + 1]]
         if not part and s not in checked:

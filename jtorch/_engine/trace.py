@@ -164,11 +164,18 @@ def _force_foreign(v: Value, tr: Trace) -> None:
 
 
 _ARRAYS: set[type] = set()  # classes of concrete jax arrays that were seen
+_GIVEN = -2  # ``pos`` of a value on the host that was an input
+SMALL = 1 << 16  # bytes; what is larger is not given twice
 
 
 def are_arrays(arrays: list[Any]) -> bool:
     """Whether all are arrays on a device, ready to be inputs."""
     return set(map(type, arrays)) <= _ARRAYS
+
+
+def put(v: Value) -> None:
+    """A numpy array to the device, into memory of its own: it may be shared, and a copy costs less before than after."""
+    v.array = jax.device_put(v.array, jax_device(v.aval.device), may_alias=False)
 
 
 def add_input(tr: Trace, v: Value) -> int | None:
@@ -178,9 +185,10 @@ def add_input(tr: Trace, v: Value) -> int | None:
             force(v, "thread")
         array = v.array
         if array.__class__ is np.ndarray:
-            if not tr.host:
-                # To the device now, into memory of its own: the numpy array may be shared, and a copy costs less before than after.
-                v.array = jax.device_put(array, jax_device(v.aval.device), may_alias=False)
+            if v.pos != _GIVEN and array.nbytes <= SMALL:
+                v.pos = _GIVEN  # in its first trace it stays where it is: a program takes it from there for less than put costs
+            elif not tr.host:
+                put(v)
         elif isinstance(array, jax.core.Tracer):
             return None
         elif isinstance(array, jax.Array):

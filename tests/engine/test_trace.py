@@ -167,3 +167,31 @@ def test_operators_work_inside_jax_transforms():
     assert np.allclose(jax.jit(f)(x), np.tanh(2 * np.arange(3.0)).sum(), rtol=1e-6)
     assert np.allclose(jax.grad(f)(x), 2 / np.cosh(2 * np.arange(3.0)) ** 2, atol=1e-6)
     assert jax.vmap(f)(jnp.ones((4, 3), jnp.float32)).shape == (4,)
+
+
+def test_what_is_small_and_on_the_host_goes_to_a_device_the_second_time():
+    def run():
+        x = torch.full((3,), 2.0)
+        y = x * 3 + x + x
+        first = y.tolist()
+        assert isinstance(x._s.value.array, np.ndarray)
+        assert (x * 3 + x + x).tolist() == first == [10.0] * 3
+        assert not isinstance(x._s.value.array, np.ndarray)
+
+    run()
+    run()
+    assert compiled(run) == 0
+
+
+def test_what_a_program_may_overwrite_is_a_copy_of_what_numpy_holds():
+    shared = np.full((64, 64), 2.0, np.float32)
+
+    def run():
+        x = torch.from_numpy(shared).clone()
+        for _ in range(4):
+            x = x * 2 + 1
+        return x
+
+    for _ in range(3):
+        assert run()[0, 0].item() == 47.0
+        assert (shared == 2).all()
