@@ -1,10 +1,12 @@
 """What every runner of compat/ shares: a record per case, isolated workers, the lists of gaps, and the scoreboard's files.
 
-A case (an operator, a module) is run in a worker process, so that a crash or a hang costs that case and nothing else.
+A case (an operator, a module, or one dtype of it: ``add@bfloat16``) is run in a worker process, so that a crash or a hang costs
+that case and nothing else.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -13,6 +15,7 @@ import sys
 import threading
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -83,27 +86,41 @@ class Record:
     def failures(self) -> list[str]:
         return [n for n, c in self.checks.items() if c.failed and n not in REPORTED_ONLY]
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, brief: bool = False) -> dict[str, Any]:
+        """``brief``: the checks only where one fails."""
         data: dict[str, Any] = {"name": self.name, "status": self.status, "seconds": round(self.seconds, 2)}
         if self.note:
             data["note"] = self.note
+        if brief and not self.failures():
+            return data
         data["checks"] = {n: {k: v for k, v in asdict(c).items() if v} for n, c in self.checks.items()}
         return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Record:
-        made = cls(data["name"], {n: Check(**c) for n, c in data["checks"].items()}, data["seconds"], data.get("note", ""))
-        if data["status"] in ("crash", "timeout"):
+        made = cls(data["name"], {n: Check(**c) for n, c in data.get("checks", {}).items()}, data["seconds"], data.get("note", ""))
+        if data["status"] in ("crash", "timeout") or "checks" not in data:
             made.state = data["status"]
         return made
 
 
 REPORTED_ONLY = frozenset({"error_text"})  # counted in the report, no condition of passing
+FULL = "_full"  # ends the section of a run with all samples, whose cases are single dtypes
 
 
 def gaps(section: str) -> dict[str, str]:
     """Known gaps of a runner, ``{case: reason}``; a gap that passes has to be struck off the list."""
-    return dict(tomllib.loads(GAPS.read_text()).get(section, {})) if GAPS.exists() else {}
+    return dict(tomllib.loads(GAPS.read_text()).get(section.removesuffix(FULL), {})) if GAPS.exists() else {}
+
+
+def listed(case: str, known: dict[str, str]) -> str | None:
+    """The reason on the list of gaps for a case, or for the entry of which it is one dtype."""
+    return known.get(case) or known.get(case.partition("@")[0])
+
+
+def shown_status(record: Record, known: dict[str, str]) -> str:
+    """The status as people see it: what fails and is on the list of gaps is a ``gap``."""
+    return "gap" if record.status not in ("pass", "skip") and listed(record.name, known) else record.status
 
 
 def first_line(e: BaseException) -> str:
@@ -231,50 +248,75 @@ def load(section: str) -> dict[str, Record]:
 def write(section: str, records: dict[str, Record], known: Iterable[str], settings: str) -> None:
     """Write ``scoreboard/<section>.json`` and the list of passing cases. ``known``: every case there is."""
     BOARD.mkdir(parents=True, exist_ok=True)
-    names = sorted(set(known))
-    cases = [json.dumps(records[n].as_json()) for n in names if n in records]
+    names, full = sorted(set(known)), section.endswith(FULL)
+    cases = [json.dumps(records[n].as_json(brief=full)) for n in names if n in records]
     (BOARD / f"{section}.json").write_text('{"settings": ' + json.dumps(settings) + ', "cases": [\n' + ",\n".join(cases) + "\n]}\n")
-    passing = [n for n in names if n in records and records[n].status == "pass"]
-    (BOARD / f"{section}_passing.txt").write_text("\n".join(passing) + "\n" if passing else "")
+    if not full:
+        passing = [n for n in names if n in records and records[n].status == "pass"]
+        (BOARD / f"{section}_passing.txt").write_text("\n".join(passing) + "\n" if passing else "")
     document()
 
 
-def totals(records: Iterable[Record]) -> dict[str, int]:
-    count: dict[str, int] = {}
+def totals(statuses: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(statuses).most_common())
+
+
+def in_words(count: dict[str, int]) -> str:
+    return ", ".join(f"{n} {s}" for s, n in count.items())
+
+
+def by_check(records: Iterable[Record], known: dict[str, str]) -> dict[str, list[int]]:
+    """How many cases pass and fail each check; gaps are not counted."""
+    per: dict[str, list[int]] = {}
     for r in records:
-        count[r.status] = count.get(r.status, 0) + 1
-    return dict(sorted(count.items(), key=lambda kv: -kv[1]))
+        for n, c in r.checks.items():
+            if c.mark != "skip" and shown_status(r, known) != "gap":
+                per.setdefault(n, [0, 0])[c.mark == "fail"] += 1
+    return dict(sorted(per.items()))
 
 
 def document() -> None:
     """Write docs/scoreboard.md from what the scoreboard's files hold."""
     lines = ["# Scoreboard", "", "Written by `make scoreboard` from real torch's own databases; do not edit by hand.", ""]
     for section, title in (("op_db", "Operators (op_db)"), ("module_db", "Modules (module_db)"), ("optim_db", "Optimizers (optim_db)")):
-        records = load(section)
-        if not records:
-            continue
-        known = gaps(section)
-        lines += [f"## {title}", "", f"{len(records)} entries: " + ", ".join(f"{n} {s}" for s, n in totals(records.values()).items()) + ".", ""]
-        per: dict[str, list[int]] = {}
-        for r in records.values():
-            for n, c in r.checks.items():
-                if c.mark != "skip":
-                    per.setdefault(n, [0, 0])[c.mark == "fail"] += 1
-        if per:
-            lines += ["| check | entries that pass | entries that fail |", "|---|---|---|"]
-            lines += [f"| {n} | {a} | {b} |" for n, (a, b) in sorted(per.items())] + [""]
-        bad = [r for r in records.values() if r.status not in ("pass", "skip")]
-        if bad:
-            lines += ["| entry | status | checks that fail | first failure, or the reason on the list of gaps |", "|---|---|---|---|"]
-            for r in sorted(bad, key=lambda r: r.name):
-                what = known.get(r.name) or next((r.checks[n].first for n in r.failures()), r.note)
-                lines.append(f"| {r.name} | {r.status} | {', '.join(r.failures())} | {cell(what)} |")
-            lines.append("")
-        skipped = [r.name for r in records.values() if r.status == "skip"]
-        if skipped:
-            lines += ["Nothing to run on a CPU with the default dtypes: " + ", ".join(sorted(skipped)) + ".", ""]
+        lines += _part(section, title, "entries")
+    lines += _part("op_db" + FULL, "Operators with all samples, by dtype (`make compat-full`)", "entries and dtypes")
     DOCS.mkdir(exist_ok=True)
     (DOCS / "scoreboard.md").write_text("\n".join(lines))
+
+
+def _part(section: str, title: str, what: str) -> list[str]:
+    """The document's part about one section."""
+    records, known = list(load(section).values()), gaps(section)
+    if not records:
+        return []
+    lines = [f"## {title}", "", f"{len(records)} {what}: {in_words(totals(shown_status(r, known) for r in records))}.", ""]
+    if section.endswith(FULL):
+        lines += _by_dtype(records, known)
+    elif per := by_check(records, known):
+        lines += ["| check | entries that pass | entries that fail |", "|---|---|---|"]
+        lines += [f"| {n} | {a} | {b} |" for n, (a, b) in per.items()] + [""]
+    bad = [r for r in records if r.status not in ("pass", "skip")]
+    if bad:
+        lines += ["| entry | status | checks that fail | first failure, or the reason on the list of gaps |", "|---|---|---|---|"]
+        for r in sorted(bad, key=lambda r: r.name):
+            why = listed(r.name, known) or next((r.checks[n].first for n in r.failures()), r.note)
+            lines.append(f"| {r.name} | {shown_status(r, known)} | {', '.join(r.failures())} | {cell(why)} |")
+        lines.append("")
+    skipped = [r.name for r in records if r.status == "skip"]
+    if skipped and not section.endswith(FULL):
+        lines += ["Nothing to run on a CPU with the default dtypes: " + ", ".join(sorted(skipped)) + ".", ""]
+    return lines
+
+
+def _by_dtype(records: Iterable[Record], known: dict[str, str]) -> list[str]:
+    """A table of statuses by dtype, the part of a case's name after the ``@``."""
+    per: dict[str, Counter[str]] = {}
+    for r in records:
+        per.setdefault(r.name.partition("@")[2], Counter())[shown_status(r, known)] += 1
+    kinds = [k for k in ("pass", "fail", "missing", "crash", "timeout", "gap", "skip") if any(c[k] for c in per.values())]
+    head = ["| dtype | " + " | ".join(kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
+    return head + [f"| {d} | " + " | ".join(str(c[k]) for k in kinds) + " |" for d, c in sorted(per.items())] + [""]
 
 
 def cell(text: str, width: int = 160) -> str:
@@ -283,34 +325,67 @@ def cell(text: str, width: int = 160) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def arguments(parser: argparse.ArgumentParser, timeout: float) -> None:
+    """The options that every runner has."""
+    parser.add_argument("-v", "--verbose", action="store_true", help="print every failure with its sample")
+    parser.add_argument("--max-details", type=int, default=8)
+    parser.add_argument("-j", "--jobs", type=int, default=1, help="worker processes")
+    parser.add_argument("--timeout", type=float, default=timeout, help="seconds for one case")
+    parser.add_argument("--write", action="store_true", help="write compat/scoreboard/ and docs/scoreboard.md")
+    parser.add_argument("--slice", type=_slice, default=(1, 1), metavar="I/N", help="every Nth case from the Ith on: with --write, N such runs fill the scoreboard")
+    parser.add_argument("--resume", type=Path, metavar="FILE", help="keep every record in FILE as it comes, and do not run again what it holds")
+    parser.add_argument("--here", action="store_true", help="run in this process: for a debugger, no isolation")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+
+
+def _slice(text: str) -> tuple[int, int]:
+    i, n = (int(part) for part in text.split("/"))
+    if not 1 <= i <= n:
+        raise ValueError(text)
+    return i, n
+
+
+def run_here(names: Iterable[str], run: Callable[[str], Record], args: Any) -> int:
+    """Run cases in this process and print what fails."""
+    for n in names:
+        r = run(n)
+        print(r.name, r.status, ", ".join(r.failures()))
+        print("\n".join("    " + d for d in r.details[: args.max_details]))
+    return 0
+
+
 def main_loop(section: str, names: list[str], every: list[str], command: list[str], args: Any) -> int:
     """Run cases, print one line each and the totals, write the scoreboard if asked; the exit code says whether all is as listed."""
     begin, known = time.perf_counter(), gaps(section)
     shown = 0
-
-    merged = load(section) if args.write else {}
+    names = names[args.slice[0] - 1 :: args.slice[1]]
+    before: dict[str, Record] = {}
+    if args.resume is not None and args.resume.exists():
+        lines = args.resume.read_text().splitlines()
+        before = {d["name"]: Record.from_json(d) for d in map(json.loads, lines) if d["name"] in set(names)}
+        names = [n for n in names if n not in before]
+        print(f"{len(before)} taken from {args.resume.name}, {len(names)} to run", flush=True)
+    merged = {**load(section), **before} if args.write else {}
 
     def seen(r: Record) -> None:
         nonlocal shown
         shown += 1
         merged[r.name] = r
+        if args.resume is not None:
+            with args.resume.open("a") as log:
+                log.write(json.dumps(r.as_json()) + "\n")
         if args.write and shown % 25 == 0:  # a long run that is cut off keeps what it had
             write(section, merged, every, args.settings)
         if args.verbose or r.status != "pass" or len(names) <= 40:
-            print(f"[{shown}/{len(names)}] {r.name:48s} {r.status:8s} {r.seconds:6.1f}s  {', '.join(r.failures())}", flush=True)
+            print(f"[{shown}/{len(names)}] {r.name:48s} {shown_status(r, known):8s} {r.seconds:6.1f}s  {', '.join(r.failures())}", flush=True)
         if args.verbose:
             for d in r.details[: args.max_details]:
                 print("   ", d)
             print("      " + "; ".join(f"{n} {c.passed}/{c.passed + c.failed}" if c.passed or c.failed else f"{n}: {c.skip}" for n, c in r.checks.items()))
 
-    records = run_all(names, command, args.jobs, args.timeout, seen)
-    print(f"\n{section}: {len(records)} run in {time.perf_counter() - begin:.0f} s: " + ", ".join(f"{n} {s}" for s, n in totals(records).items()))
-    per: dict[str, list[int]] = {}
-    for r in records:
-        for n, c in r.checks.items():
-            if c.mark != "skip":
-                per.setdefault(n, [0, 0])[c.mark == "fail"] += 1
-    for n, (a, b) in sorted(per.items()):
+    records = [*before.values(), *run_all(names, command, args.jobs, args.timeout, seen)]
+    print(f"\n{section}: {len(names)} run in {time.perf_counter() - begin:.0f} s: {in_words(totals(shown_status(r, known) for r in records))}")
+    for n, (a, b) in by_check(records, known).items():
         print(f"  {n:14s} {a:4d} pass {b:4d} fail")
     stale = [r.name for r in records if r.name in known and r.status == "pass"]
     if stale:
@@ -318,5 +393,5 @@ def main_loop(section: str, names: list[str], every: list[str], command: list[st
     if args.write:
         write(section, merged, every, args.settings)
         print(f"wrote {BOARD.relative_to(ROOT)}/{section}.json and docs/scoreboard.md")
-    bad = [r for r in records if r.status not in ("pass", "skip") and r.name not in known]
+    bad = [r for r in records if shown_status(r, known) not in ("pass", "skip", "gap")]
     return 1 if bad or stale else 0

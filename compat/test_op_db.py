@@ -34,13 +34,3 @@ def test_gaps_are_still_gaps() -> None:
     records = harness.run_all(names, command, 1, 120.0, lambda r: None)
     assert not [r.name for r in records if r.status == "pass"]
     assert not set(harness.gaps("op_db")) & set(PASSING)
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("name", list(database()))
-def test_operator_with_all_samples(name: str) -> None:
-    if name in harness.gaps("op_db"):
-        pytest.skip("on the list of gaps")
-    many = 100_000
-    record = OpChecks(name, Options(many, many, many, many, many, full=True)).run()
-    assert not record.failures(), "\n".join(record.details[:20])

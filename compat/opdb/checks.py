@@ -16,7 +16,7 @@ from compat import bridge
 from compat.compare import STRICT, Leniency, compare
 from compat.harness import Record, first_line
 from compat.opdb.gauge import GAUGES
-from compat.opdb.samples import database, describe, dtypes_for, exceptions, leaves, pick
+from compat.opdb.samples import cases, database, describe, dtypes_for, exceptions, leaves, pick
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ class Options:
     second: int = 2
     variants: int = 3
     errors: int = 40
-    full: bool = False
     only: tuple[str, ...] = ()
 
     def wants(self, check: str) -> bool:
@@ -118,9 +117,11 @@ def seeded(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Outcome:
 class OpChecks:
     """Runs one entry of op_db and fills its record."""
 
-    def __init__(self, name: str, options: Options) -> None:
-        self.op, self.options, self.record = database()[name], options, Record(name)
-        self.name = name
+    def __init__(self, case: str, options: Options) -> None:
+        name, _, dtype = case.partition("@")
+        self.op, self.options, self.record = database()[name], options, Record(case)
+        self.dtypes = [getattr(torch, dtype)] if dtype else dtypes_for(self.op)
+        self.errors = not dtype or case == cases(name, True)[0]  # they have no dtype: the first of the cases takes them
         self.lenient = exceptions().get(name) or exceptions().get(self.op.name) or STRICT
         self.here = ""
 
@@ -144,7 +145,7 @@ class OpChecks:
             return
         function = bridge.Translator()(op.op)
         record.ok("exists")
-        for dtype in dtypes_for(op, self.options.full):
+        for dtype in self.dtypes:
             self.dtype = dtype
             grad = op.supports_autograd and (dtype.is_floating_point or dtype.is_complex) and dtype in op.supported_backward_dtypes("cpu")
             try:
@@ -161,7 +162,7 @@ class OpChecks:
                     self._guard("gradient", self._gradient, op.op, function, sample, "gradient")
                 if grad and i < self.options.second and op.supports_gradgrad and self.options.wants("second") and self._compared("second"):
                     self._guard("second", self._gradient, op.op, function, sample, "second")
-        if self.options.wants("errors"):
+        if self.errors and self.options.wants("errors"):
             self._errors(function)
 
     def _compared(self, check: str) -> bool:

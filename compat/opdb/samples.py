@@ -61,6 +61,11 @@ def dtypes_for(op: Any, full: bool = False) -> list[torch.dtype]:
     return wanted
 
 
+def cases(entry: str, full: bool) -> list[str]:
+    """What is run of an entry: itself, or with ``full`` each of its dtypes as a case of its own (``add@bfloat16``)."""
+    return [f"{entry}@{str(d)[6:]}" for d in dtypes_for(database()[entry], full)] or [entry] if full else [entry]
+
+
 def pick(op: Any, dtype: torch.dtype, grad: bool, count: int) -> list[Any]:
     """``count`` samples: one of every kind (ranks, keyword arguments, types of arguments) first, then the next of each."""
     torch.manual_seed(0)
