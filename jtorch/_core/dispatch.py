@@ -10,7 +10,7 @@ from typing import Any
 
 from jtorch._engine import executor as _executor  # noqa: F401
 from jtorch._engine import guards
-from jtorch._engine.call import Call
+from jtorch._engine.call import NO_ENTRY, Call
 from jtorch._engine.entry import Entry, make_entry
 from jtorch._engine.sparse import SparseValue
 from jtorch._engine.state import GRAD, SAVED_HOOKS, SELECTIVE, state
@@ -21,22 +21,15 @@ from jtorch._engine.vjp import Plan, plan_of
 from . import cutting, sparse
 from .node import AccumulateGrad, OpNode, next_seq, node_class
 from .shortway import short_way
-from .tensor import Storage, Tensor, new_tensor
+from .tensor import PLAIN, Storage, Tensor, new_tensor
 from .views import read, read_view
 
-__all__ = ["call1", "call2", "call2s", "call3", "calln", "apply", "apply_multi", "link"]
+__all__ = ["call1", "call2", "call2s", "call3", "calln", "apply", "apply_multi", "link", "PARTS"]
 
 _new = object.__new__
 _LIMIT = cutting.LIMIT
 
 
-class _NoEntry:
-    """What is known of a call that was never made: nothing, so the general way is taken."""
-
-    simple_on = guarded_on = None
-
-
-_NO_ENTRY: Any = _NoEntry()
 _NUMBERS = frozenset((float, int, bool, complex))
 
 
@@ -53,7 +46,7 @@ def calln(call: Call, args: Any) -> Any:
     if n == 3 and _NUMBERS.isdisjoint([a.__class__ for a in args]):
         return call3(call, args[0], args[1], args[2])
     vals = [(a if a.__class__ in _NUMBERS else a._s.value if a._view is None else read_view(a._view, a._s)) for a in args]
-    entry = call.entries.get(tuple([v.aval if v.__class__ is Value else v.__class__ for v in vals]), _NO_ENTRY)
+    entry = call.entries.get(tuple([v.aval if v.__class__ is Value else v.__class__ for v in vals]), NO_ENTRY)
     tr = state.trace
     if entry.simple_on is not tr.device:
         if entry.guarded_on is not tr.device:
@@ -75,7 +68,7 @@ def calln(call: Call, args: Any) -> Any:
         elif v.trace is tr:
             node.append(v.pos)
         else:
-            pos = known.get(id(v))
+            pos = known.get(v)
             if pos is None:
                 pos = add_input(tr, v)
                 if pos is None or state.trace is not tr:
@@ -265,9 +258,10 @@ def is_leaf_edge(edge: Any) -> bool:
     return edge is None or edge.__class__ is AccumulateGrad
 
 
-_PARTS = {
-    "state": state, "GRAD": GRAD, "SCALAR": SCALAR, "LIMIT": _LIMIT, "NO_ENTRY": _NO_ENTRY, "Value": Value, "Storage": Storage, "Tensor": Tensor,
+PARTS = {
+    "state": state, "GRAD": GRAD, "SCALAR": SCALAR, "LIMIT": _LIMIT, "NO_ENTRY": NO_ENTRY, "Value": Value, "Storage": Storage, "Tensor": Tensor,
     "new": _new, "read_view": read_view, "add_input": add_input, "plan_of": plan_of, "only_inexact": _only_inexact, "layout_of": _layout,
     "class_of": _class_of, "saved_of": _saved, "edge_of": edge_of, "next_seq": next_seq, "at_limit": cutting.at_limit, "apply": apply,
+    "PLAIN": PLAIN,
 }  # fmt: skip
-call1, call2, call3, call2s = (short_way(kinds, _PARTS) for kinds in ("t", "tt", "ttt", "ts"))
+call1, call2, call3, call2s = (short_way(kinds, PARTS) for kinds in ("t", "tt", "ttt", "ts"))

@@ -13,8 +13,9 @@ from jtorch._namespace import torch
 from jtorch._registry import OPS, Op
 
 from .attach import default_call, run_inplace
-from .dispatch import apply_multi, call2, call2s
+from .dispatch import PARTS, apply_multi, call2, call2s
 from .overrides import MODES, has_override, override
+from .shortway import short_operator
 from .tensor import PLAIN, Tensor
 from .views import aval_of
 
@@ -186,7 +187,8 @@ def attach_operators() -> None:
 
             compare.__name__ = compare.__qualname__ = name
             operate = compare if stem in ("eq", "ne") else plain
-        setattr(Tensor, name, operate)
+        call = _calls(first, _extra(first))[0] if simple else default_call(first, 2)
+        setattr(Tensor, name, operate if call is None else short_operator(name, call, operate, PARTS))
         if stem in _REFLECT:
             setattr(Tensor, f"__r{stem}__", _reflected(f"__r{stem}__", _REFLECT[stem]))
         if stem not in _COMPARE and stem != "matmul":

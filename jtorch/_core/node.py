@@ -181,7 +181,7 @@ class OpNode(Node):
             elif x.trace is tr:
                 refs.append(x.pos)
             else:
-                pos = known.get(id(x))
+                pos = known.get(x)
                 if pos is None:
                     pos = add_input(tr, x)
                     if pos is None or state.trace is not tr:

@@ -1,16 +1,18 @@
 """The short way through dispatch, for a few plain tensors (and a number) in and one tensor out, as source text written from one template.
 
 What a small operator costs is what Python does for it, so nothing here loops, packs or calls what it need not: the text for one tensor, two, three, and a
-tensor with a number, differs only in what is said once for each operand. ``inspect.getsource`` and tracebacks show the text as usual.
+tensor with a number, differs only in what is said once for each operand; that of an operator of the language and of writing in place, in how it begins and
+ends. ``inspect.getsource`` and tracebacks show the text as usual.
 """
 
 from __future__ import annotations
 
 import linecache
 from collections.abc import Callable
+from types import CodeType, FunctionType
 from typing import Any
 
-__all__ = ["short_way"]
+__all__ = ["short_way", "short_operator", "short_inplace"]
 
 _OPERAND = """
     s{x} = {x}._s
@@ -23,7 +25,7 @@ _PLACE = """
     if v{x}.trace is tr:
         p{x} = v{x}.pos
     else:
-        p{x} = tr.input_pos.get(id(v{x}))
+        p{x} = tr.input_pos.get(v{x})
         if p{x} is None:
             p{x} = add_input(tr, v{x})
             if p{x} is None or state.trace is not tr:
@@ -33,21 +35,14 @@ _NUMBER = """
     p{x} = SCALAR - len(tr.scalars)
     tr.scalars.append({x})"""
 
-_WHOLE = '''def {name}(call, {operands}):
-    """{doc}"""
-    mode = state.mode
-    if mode > GRAD:
-        return {general}{read}
-    entry = call.entries.get({key}, NO_ENTRY)
-    tr = state.trace
-    if entry.simple_on is not tr.device:
-        return {general}{places}
-    plan = None
-    if mode and ({any_edge}) and entry.differentiable[0]:
-        mask = {mask}
-        plan = entry.plans.get(mask) or plan_of(entry, only_inexact(entry, mask))
-        if plan.forward is not None:
-            return {general}{numbers}
+# The thread's own attributes are asked for once, and the entry of the last call is the next one's more often than not.
+_ENTRY = """
+    entry = call.last
+    if {other_inputs}:
+        entry = call.last = call.entries.get({key}, NO_ENTRY)
+    tr = mine["trace"]"""
+
+_PENDING = """
     outputs = tr.outputs
     v = Value()
     v.aval = entry.out
@@ -55,12 +50,27 @@ _WHOLE = '''def {name}(call, {operands}):
     v.trace = tr
     v.pos = n = len(outputs)
     outputs.append(v)
-    tr.nodes.append((entry, {refs}))
+    tr.nodes.append((entry, {refs}))"""
+
+_WHOLE = '''def {name}({given}{operands}):
+    """{doc}"""{begin}
+    mine = state.__dict__
+    mode = mine["mode"]
+    if mode > GRAD:
+        return {general}{read}{entry}
+    if entry.simple_on is not tr.device:
+        return {general}{places}
+    plan = None
+    if mode and ({any_edge}) and entry.differentiable[0]:
+        mask = {mask}
+        plan = entry.plans.get(mask) or plan_of(entry, only_inexact(entry, mask))
+        if plan.forward is not None:
+            return {general}{numbers}{pending}
     s = Storage()
     s.value = v
     s.version = s.ptr = 0
     s.strides = s.host = s.extra = None
-    if call.elementwise and ({any_layout}):
+    if ({any_layout}) and call.elementwise:
         s.strides = layout_of(entry, ({layouts}))
     t = new(Tensor)
     t._s = s
@@ -72,7 +82,10 @@ _WHOLE = '''def {name}(call, {operands}):
         node.plan = plan
         node.mask = mask
         if plan.saved_out:
-            node.saved, node.versions = saved_of(plan, ({vals}), (v,), ({storages}), (s,))
+            if plan.saved_in:
+                node.saved, node.versions = saved_of(plan, ({vals}), (v,), ({storages}), (s,))
+            else:
+                node.saved, node.versions = (v,), (s, 0)
         elif plan.saved_in:{saved}
         else:
             node.saved = node.versions = ()
@@ -85,6 +98,27 @@ _WHOLE = '''def {name}(call, {operands}):
     return t
 '''
 
+_PLAIN_OPERANDS = """
+    if {tests}:
+        return {general}"""
+
+_INPLACE = '''def {name}({given}{operands}):
+    """{doc}"""
+    sa = a._s
+    if a._view is not None or a._meta is not None or a._edge is not None or sa.host is not None:
+        return {general}
+    mine = state.__dict__
+    mode = mine["mode"]
+    if mode > GRAD:
+        return {general}{read}{entry}
+    if entry.simple_on is not tr.device or entry.out is not va.aval{other_edge}:
+        return {general}{places}{numbers}{pending}
+    sa.value = v
+    sa.version += 1
+    if n > LIMIT:
+        at_limit()
+    return a
+'''
 
 _SAVED_OF_TWO = """
             if len(plan.saved_in) == 2:
@@ -105,12 +139,21 @@ _MASKS = {"t": "ONLY", "ts": "FIRST", "tt": "FIRST if b._edge is None else SECON
 _CONSTANTS = {"ONLY": (True,), "FIRST": (True, False), "SECOND": (False, True), "BOTH": (True, True)}
 
 
-def _text(name: str, kinds: str) -> str:
+_BEGIN = {  # form: (parameters before the operands, where else to go, text)
+    "call": ("call, ", "apply(call, ({operands},))", _WHOLE),
+    "operator": ("", "other({operands})", _WHOLE),
+    "inplace": ("call, ", "other(call, ({operands},))", _INPLACE),
+}
+
+
+def _text(name: str, kinds: str, form: str) -> str:
     """``kinds``: a letter for each operand, t(ensor) or s(calar)."""
     names = "abc"[: len(kinds)]
-    tensors = [x for x, k in zip(names, kinds, strict=True) if k == "t"]
     every = list(zip(names, kinds, strict=True))
-    general = f"apply(call, ({', '.join(names)},))"
+    tensors = [x for x, k in every if k == "t"]
+    given, elsewhere, text = _BEGIN[form]
+    operands = ", ".join(names)
+    general = elsewhere.format(operands=operands)
     key = [f"v{x}.aval" if k == "t" else f"{x}.__class__" for x, k in every]
     one = len(tensors) == 1
     if one:
@@ -132,24 +175,49 @@ def _text(name: str, kinds: str) -> str:
         edges += "\n        node.edges = tuple(edges)"
     vals = "".join(f"v{x}, " if k == "t" else f"{x}, " for x, k in every)
     storages = "".join(f"s{x}, " if k == "t" else "None, " for x, k in every)
-    return _WHOLE.format(
-        name=name, operands=", ".join(names), general=general, key=key[0] if len(key) == 1 else f"({', '.join(key)})",
-        doc=f"{len(tensors)} tensor{'s' * (len(tensors) > 1)}{' and a Python number' * ('s' in kinds)} in, one tensor out.",
+    refs = ", ".join(f"p{x}" for x in names)
+    other_inputs = " or ".join(f"entry.{at} is not {k}" for at, k in zip(("first", "second", "third"), key, strict=False))
+    tests = " or ".join(f"({x}.__class__ is not Tensor and {x}.__class__ not in PLAIN)" for x in reversed(tensors))
+    others = " or ".join(f"{x}._edge is not None" for x in tensors[1:])
+    return text.format(
+        name=name, given=given, operands=operands, general=general, begin=_PLAIN_OPERANDS.format(tests=tests, general=general) if form == "operator" else "",
+        doc=f"{len(tensors)} tensor{'s' * (len(tensors) > 1)}{' and a Python number' * ('s' in kinds)} in, {'written to the first' if form == 'inplace' else 'one tensor out'}.",
+        entry=_ENTRY.format(other_inputs=other_inputs, key=key[0] if len(key) == 1 else f"({', '.join(key)})"),
         read="".join(_OPERAND.format(x=x) for x in tensors), places="".join(_PLACE.format(x=x, general=general) for x in tensors),
-        numbers="".join(_NUMBER.format(x=x) for x, k in every if k == "s"), refs=", ".join(f"p{x}" for x in names),
+        numbers="".join(_NUMBER.format(x=x) for x, k in every if k == "s"), pending=_PENDING.format(refs=refs),
         any_edge=" or ".join(f"{x}._edge is not None" for x in tensors), any_layout=" or ".join(f"l{x} is not None" for x in tensors),
-        mask=_MASKS.get(kinds) or "(" + "".join(f"{x}._edge is not None, " for x in names) + ")",
+        mask=_MASKS.get(kinds) or "(" + "".join(f"{x}._edge is not None, " for x in names) + ")", other_edge=f" or (mode and ({others}))" if others else "",
         layouts="".join(f"l{x}, " for x in tensors), vals=vals, storages=storages,
         saved=saved.format(vals=vals, storages=storages) if one else saved, edges=edges,
     )  # fmt: skip
 
 
+_codes: dict[tuple[str, str], CodeType] = {}
+
+
+def _function(kinds: str, form: str, name: str, namespace: dict[str, Any]) -> Callable[..., Any]:
+    code = _codes.get((kinds, form))
+    if code is None:
+        plain = f"{form}_{kinds}"
+        text = _text(plain, kinds, form)
+        file = f"<jtorch short way {plain}>"
+        linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+        made: dict[str, Any] = {}
+        exec(compile(text, file, "exec"), made)  # noqa: S102 - our own text
+        code = _codes[kinds, form] = made[plain].__code__
+    return FunctionType(code.replace(co_name=name, co_qualname=name), {**namespace, **_CONSTANTS}, name)
+
+
 def short_way(kinds: str, namespace: dict[str, Any]) -> Callable[..., Any]:
     """``call_<kinds>(call, a, ...)``: record ``call`` on operands of these kinds, or leave it to ``apply``. ``namespace`` has what the text uses."""
-    name = f"call_{kinds}"
-    text = _text(name, kinds)
-    file = f"<jtorch short way {kinds}>"
-    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    made: dict[str, Any] = {}
-    exec(compile(text, file, "exec"), {**namespace, **_CONSTANTS}, made)  # noqa: S102 - our own text
-    return made[name]  # type: ignore[no-any-return]
+    return _function(kinds, "call", f"call_{kinds}", namespace)
+
+
+def short_operator(name: str, call: Any, other: Callable[..., Any], namespace: dict[str, Any]) -> Callable[..., Any]:
+    """``name(a, b)``: record ``call`` if both are plain tensors, or leave them to ``other``."""
+    return _function("tt", "operator", name, {**namespace, "call": call, "other": other})
+
+
+def short_inplace(kinds: str, other: Callable[..., Any], namespace: dict[str, Any]) -> Callable[..., Any]:
+    """``inplace_<kinds>(call, a, ...)``: write the result of ``call`` to ``a``, a tensor of its own and outside of any graph, or leave it to ``other(call, operands)``."""
+    return _function(kinds, "inplace", f"inplace_{kinds}", {**namespace, "other": other})

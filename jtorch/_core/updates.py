@@ -198,7 +198,7 @@ def _inputs_of(tr: Any, vals: list[Value]) -> list[int] | None:
         if v.trace is tr:
             refs.append(v.pos)
             continue
-        pos = known.get(id(v))
+        pos = known.get(v)
         if pos is None:
             pos = add_input(tr, v)
             if pos is None or tr is not state.trace:

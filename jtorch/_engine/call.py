@@ -16,7 +16,7 @@ from jax import lax
 from jtorch import _dtypes
 from jtorch._registry import Op
 
-__all__ = ["Call", "T", "slot", "tensor_list", "value", "call_of", "arguments"]
+__all__ = ["Call", "NO_ENTRY", "T", "slot", "tensor_list", "value", "call_of", "arguments"]
 
 # Descriptors of a parameter: where its value comes from when the function runs.
 T = ("T",)
@@ -38,14 +38,24 @@ def value(v: Any) -> tuple[Any, ...]:
     return ("V", v.__class__, v)
 
 
-class Call:
-    """``apply(*arrays)``: the pure function. ``entries`` caches what is known of it by input avals (see ``entry.py``)."""
+class _NoEntry:
+    """What is known of a call that was never made: nothing, so the general way is taken."""
 
-    __slots__ = ("op", "key", "apply", "name", "entries", "residuals", "elementwise", "grad_name", "fields", "guard")
+    simple_on = guarded_on = first = second = third = None
+
+
+NO_ENTRY: Any = _NoEntry()
+
+
+class Call:
+    """``apply(*arrays)``: the pure function. ``entries`` caches what is known of it by input avals (see ``entry.py``); ``last`` is the one met last."""
+
+    __slots__ = ("op", "key", "apply", "name", "entries", "last", "residuals", "elementwise", "grad_name", "fields", "guard")
 
     def __init__(self, op: Any, key: Any, apply: Callable[..., Any], name: str, **options: Any) -> None:
         self.op, self.key, self.apply, self.name = op, key, apply, name
         self.entries: dict[Any, Any] = {}
+        self.last: Any = NO_ENTRY
         self.residuals: str = options.get("residuals", "recompute")
         self.elementwise: bool = options.get("elementwise", False)
         self.grad_name: str = options.get("grad_name", name)

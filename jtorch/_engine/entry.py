@@ -25,7 +25,7 @@ _NUMBERS = {
 class Entry:
     """``inputs`` are avals, or Python's number classes for runtime scalars. ``outs`` are avals; ``out`` is the only one, or None."""
 
-    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "differentiable", "simple_on", "guarded_on", "layouts", "guard")
+    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "differentiable", "simple_on", "guarded_on", "layouts", "guard", "first", "second", "third")
 
     def __init__(self, call: Call, inputs: tuple[Any, ...], outs: tuple[Aval, ...], single: bool, device: _device.device) -> None:
         self.call, self.inputs, self.outs, self.device = call, inputs, outs, device
@@ -41,6 +41,7 @@ class Entry:
         simple = device if single and not self.moves else None
         self.simple_on, self.guarded_on = (simple, None) if self.guard is None else (None, simple)
         self.layouts: dict[Any, Any] = {}  # strides of the result by those of the inputs
+        self.first, self.second, self.third = (*inputs, None, None, None)[:3]  # the inputs once more, for dispatch to compare
 
     def structs(self) -> list[jax.ShapeDtypeStruct]:
         return [_NUMBERS[a] if isinstance(a, type) else a.struct for a in self.inputs]

@@ -91,6 +91,7 @@ def execute(tr: Trace, why: str) -> None:
             if state.host_only:
                 raise
     checks = guards.taken(tr) if tr.guards else ()
+    tr.input_pos = {}  # so that the list alone holds what nobody else does
     live, held = held_outputs(tr)
     stats.executions += 1
     log.trace(tr, why, len(live))

@@ -120,7 +120,7 @@ def taken(tr: Trace) -> Checks:
     watched, tr.guards = tr.guards, []
     out = []
     for v, bounds, user in watched:
-        at = v.pos if v.trace is tr else tr.input_pos.get(id(v))
+        at = v.pos if v.trace is tr else tr.input_pos.get(v)
         out.append((add_input(tr, v) if at is None else at, (v.aval, bounds), user))
     return tuple(out)  # type: ignore[arg-type]
 

@@ -35,7 +35,7 @@ class Trace:
     def __init__(self, device: _device.device) -> None:
         self.nodes: list[tuple[Any, ...]] = []
         self.inputs: list[Value] = []
-        self.input_pos: dict[int, int] = {}
+        self.input_pos: dict[Value, int] = {}
         self.outputs: list[Value | None] = []
         self.scalars: list[Any] = []
         self.device = device
@@ -106,9 +106,9 @@ def run_prefix(k: int, why: str) -> None:
                 v = tr.inputs[-1 - p] if p < 0 else first.outputs[p]
                 if v is None:
                     v = _pending(first, p)
-                at = rest.input_pos.get(id(v))
+                at = rest.input_pos.get(v)
                 if at is None:
-                    at = rest.input_pos[id(v)] = -1 - len(rest.inputs)
+                    at = rest.input_pos[v] = -1 - len(rest.inputs)
                     rest.inputs.append(v)
                 refs.append(at)
         rest.nodes.append(tuple(refs))
@@ -195,7 +195,7 @@ def add_input(tr: Trace, v: Value) -> int | None:
             _ARRAYS.add(array.__class__)
     inputs = tr.inputs
     inputs.append(v)
-    tr.input_pos[id(v)] = pos = -len(inputs)
+    tr.input_pos[v] = pos = -len(inputs)
     tr.input_bytes += v.aval.nbytes
     return pos
 
@@ -252,7 +252,7 @@ def record(call: Call, args: Any) -> tuple[Entry, list[Value]]:
             if a.trace is tr:
                 node.append(a.pos)
             else:
-                pos = tr.input_pos.get(id(a))
+                pos = tr.input_pos.get(a)
                 if pos is None:
                     pos = add_input(tr, a)
                     if pos is None:
