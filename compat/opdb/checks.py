@@ -13,10 +13,12 @@ import numpy as np
 import torch
 
 from compat import bridge
-from compat.compare import STRICT, Leniency, compare
+from compat.compare import STRICT, Difference, compare
 from compat.harness import Record, first_line
 from compat.opdb.gauge import GAUGES
 from compat.opdb.samples import cases, database, describe, dtypes_for, exceptions, leaves, pick
+
+HALF = frozenset((torch.float16, torch.bfloat16))
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,11 @@ class Options:
 
 
 class Call:
-    """One sample, fresh for both libraries: ``theirs`` and ``ours`` hold (input, args, kwargs)."""
+    """One sample, fresh for both libraries: ``theirs`` and ``ours`` hold (input, args, kwargs). ``wide``: half types as float32."""
 
-    def __init__(self, sample: Any) -> None:
+    def __init__(self, sample: Any, wide: bool = False) -> None:
         self.translate = bridge.Translator()
-        copy = _Fresh()
+        copy = _Fresh(wide)
         self.theirs = (copy(sample.input), copy(sample.args), copy(sample.kwargs))
         self.ours = self.translate(self.theirs)
         self.process = sample.output_process_fn_grad
@@ -54,19 +56,25 @@ class Call:
 class _Fresh:
     """Copies tensors (strides, sharing and leaf-ness kept), so that an in-place call does not spoil the sample."""
 
-    def __init__(self) -> None:
+    def __init__(self, wide: bool = False) -> None:
         self.memo: dict[int, torch.Tensor] = {}
+        self.wide = wide
 
     def __call__(self, v: Any) -> Any:
+        if self.wide and isinstance(v, torch.dtype):
+            return torch.float32 if v in HALF else v
         if isinstance(v, torch.Tensor):
             if id(v) not in self.memo:
+                given = v
+                v = v.detach().float() if self.wide and v.dtype in HALF else v
                 new = v.detach().clone(memory_format=torch.preserve_format if v.layout is torch.strided else None)
                 if v.layout is torch.strided and v.numel() and new.stride() != v.stride():
                     span = 1 + sum((n - 1) * s for n, s in zip(v.shape, v.stride(), strict=True))
                     flat = torch.as_strided(v.detach(), (span,), (1,)).clone()
                     new = torch.as_strided(flat, v.shape, v.stride()).detach()
-                new = torch.nn.Parameter(new) if isinstance(v, torch.nn.Parameter) else new
-                self.memo[id(v)] = new.requires_grad_(v.requires_grad)
+                new = torch.nn.Parameter(new) if isinstance(given, torch.nn.Parameter) else new
+                self.memo[id(given)] = new.requires_grad_(given.requires_grad)
+                v = given
             return self.memo[id(v)]
         if isinstance(v, tuple):
             items = [self(x) for x in v]
@@ -182,8 +190,8 @@ class OpChecks:
         except Exception as e:  # the harness's own mishap, or an error where torch has none
             self.record.fail(check, first_line(e), self.here)
 
-    def _same(self, check: str, theirs: Outcome, ours: Outcome, *, gradient: bool = False, by_kind: bool = False) -> bool:
-        """Compare two outcomes; where torch raises, the type of the error is what counts."""
+    def _same(self, check: str, theirs: Outcome, ours: Outcome, *, gradient: bool = False, by_kind: bool = False, exact: Any = None) -> bool:
+        """Compare two outcomes; where torch raises, the type of the error is what counts. ``exact`` computes torch's answer in float32."""
         if ours.error is None:
             ours = attempt(settle, ours.value)
         if theirs.error is not None:
@@ -192,7 +200,7 @@ class OpChecks:
             return self.record.expect("raises", None if good else f"{got}; torch raises {first_line(theirs.error)}", self.here)
         if ours.error is not None:
             return self.record.expect(check, first_line(ours.error), self.here)
-        found = compare(theirs.value, ours.value, self._lenient(), gradient=gradient)
+        found = self._difference(theirs.value, ours.value, exact, gradient=gradient)
         if found is None:
             for kind in ("values", "dtype", "shape", "structure", "requires_grad") if by_kind else (check,):
                 self.record.ok(kind)
@@ -200,16 +208,35 @@ class OpChecks:
         self.record.fail(found.kind if by_kind else check, found.text if by_kind or found.kind == "values" else f"{found.kind} {found.text}", self.here)
         return False
 
-    def _lenient(self) -> Leniency:
-        return self.lenient
+    def _difference(self, theirs: Any, ours: Any, exact: Callable[[], Any] | None, *, gradient: bool = False) -> Difference | None:
+        """As ``compare``. A half type's number may also be that of torch's own float32: where torch rounds between the steps of a
+        chain, cancellation leaves it few correct digits, and who computes the chain in float32 differs for being right."""
+        found = compare(theirs, ours, self.lenient, gradient=gradient)
+        if found is None or found.kind != "values" or exact is None or self.dtype not in HALF:
+            return found
+        better = attempt(exact)
+        return found if better.error is not None else compare(theirs, ours, self.lenient, gradient=gradient, exact=better.value)
+
+    def _exactly(self, fn: Any, sample: Any) -> Callable[[], Any] | None:
+        """A function that computes torch's answer in float32."""
+        if self.lenient.gauge:
+            return None
+
+        def run() -> Any:
+            x, a, k = Call(sample, wide=True).theirs
+            return seeded_value(fn, x, *a, **k)
+
+        return run
 
     def _function(self, fn: Any, ours: Any, sample: Any) -> None:
+        self._call_both("values", fn, ours, sample, by_kind=True)
+
+    def _call_both(self, check: str, fn: Any, ours: Any, sample: Any, by_kind: bool = False) -> None:
         call = Call(sample)
         (x, a, k), (y, b, m) = call.theirs, call.ours
-        theirs = seeded(fn, x, *a, **k)
-        got = seeded(ours, y, *b, **m)
+        theirs, got = seeded(fn, x, *a, **k), seeded(ours, y, *b, **m)
         self._gauge(theirs, got, call)
-        self._same("values", theirs, got, by_kind=True)
+        self._same(check, theirs, got, by_kind=by_kind, exact=self._exactly(fn, sample))
 
     def _gauge(self, theirs: Outcome, got: Outcome, call: Call) -> None:
         """Keep of both results what is unique (see gauge.py)."""
@@ -241,20 +268,10 @@ class OpChecks:
             self._guard("out", self._out, function, sample)
 
     def _noncontiguous(self, function: Any, sample: Any) -> None:
-        apart = sample.noncontiguous()
-        call = Call(apart)
-        (x, a, k), (y, b, m) = call.theirs, call.ours
-        theirs, got = seeded(self.op.op, x, *a, **k), seeded(function, y, *b, **m)
-        self._gauge(theirs, got, call)
-        self._same("noncontiguous", theirs, got)
+        self._call_both("noncontiguous", self.op.op, function, sample.noncontiguous())
 
     def _method(self, method: Any, sample: Any) -> None:
-        call = Call(sample)
-        ours = bridge.Translator()(method)
-        (x, a, k), (y, b, m) = call.theirs, call.ours
-        theirs, got = seeded(method, x, *a, **k), seeded(ours, y, *b, **m)
-        self._gauge(theirs, got, call)
-        self._same("method", theirs, got)
+        self._call_both("method", method, bridge.Translator()(method), sample)
 
     def _inplace(self, inplace: Any, sample: Any) -> None:
         call = Call(sample)
@@ -265,16 +282,17 @@ class OpChecks:
             x2, y2 = (x.clone(), y.clone()) if grad else (x.detach().clone(), y.detach().clone())
             before, ours_before = x2._version, y2._version
             theirs, got = seeded(inplace, x2, *a, **k), seeded(ours_fn, y2, *b, **m)
-        if not self._same("inplace", theirs, got) or theirs.error is not None:
+        exact = self._exactly(self.op.op, sample)
+        if not self._same("inplace", theirs, got, exact=exact) or theirs.error is not None:
             return
         if got.value is not y2 and theirs.value is x2:
             self.record.fail("inplace", "the result is not the input itself", self.here)
-        found = compare(x2.detach(), y2.detach(), self.lenient)
+        found = self._difference(x2.detach(), y2.detach(), exact)
         self.record.expect("inplace", None if found is None else f"the input afterwards: {found.text}", self.here)
         if (x2._version > before) != (y2._version > ours_before):
             self.record.fail("inplace", f"_version went {ours_before} -> {y2._version}, torch's {before} -> {x2._version}", self.here)
         if grad and theirs.value.requires_grad:
-            self._compare_gradients("inplace", call, theirs.value, got.value)
+            self._compare_gradients("inplace", call, theirs.value, got.value, sample)
 
     def _out(self, function: Any, sample: Any) -> None:
         call = Call(sample)
@@ -290,7 +308,8 @@ class OpChecks:
             single = isinstance(tree, torch.Tensor)
             theirs = seeded(self.op.op, x, *a, **k, out=outs[0] if single else tuple(outs))
             got = seeded(function, y, *b, **m, out=mine[0] if single else tuple(mine))
-        if self.lenient.gauge or not self._same("out", theirs, got) or theirs.error is not None:
+        exact = self._exactly(self.op.op, sample)
+        if self.lenient.gauge or not self._same("out", theirs, got, exact=exact) or theirs.error is not None:
             return
         results = _flat_any(got.value) if got.value is not None else mine
         for given, mine_given, result in zip(outs, mine, results, strict=True):
@@ -312,9 +331,9 @@ class OpChecks:
         if theirs.error is not None:
             return
         process = bridge.Translator()(call.process)
-        self._compare_gradients(check, call, call.process(theirs.value), process(seeded_value(ours, y, *b, **m)), second=check == "second")
+        self._compare_gradients(check, call, call.process(theirs.value), process(seeded_value(ours, y, *b, **m)), sample, second=check == "second")
 
-    def _compare_gradients(self, check: str, call: Call, theirs: Any, ours: Any, second: bool = False) -> None:
+    def _compare_gradients(self, check: str, call: Call, theirs: Any, ours: Any, sample: Any, second: bool = False) -> None:
         j = bridge.jtorch()
         leaves_t, leaves_j = call.leaves()
         outs_t, outs_j = _flat(theirs), _flat_any(ours)
@@ -333,7 +352,7 @@ class OpChecks:
             return
         g_j = attempt(j.autograd.grad, outs_j, leaves_j, cts_j, allow_unused=True, create_graph=second)
         if not second:
-            self._same_gradients(check, g_t, g_j, leaves_t)
+            self._same_gradients(check, g_t, g_j, leaves_t, lambda: _gradients_in_float32(self.op.op, sample, cts_t, None))
             return
         if g_j.error is not None:
             self.record.fail(check, first_line(g_j.error), self.here)
@@ -352,9 +371,9 @@ class OpChecks:
             self.record.skip(check, f"torch: {first_line(gg_t.error)}")
             return
         gg_j = attempt(j.autograd.grad, first_j, leaves_j + cts_j, cts2_j, allow_unused=True)
-        self._same_gradients(check, gg_t, gg_j, leaves_t + cts_t)
+        self._same_gradients(check, gg_t, gg_j, leaves_t + cts_t, lambda: _gradients_in_float32(self.op.op, sample, cts_t, cts2_t))
 
-    def _same_gradients(self, check: str, theirs: Outcome, ours: Outcome, inputs: list[torch.Tensor]) -> None:
+    def _same_gradients(self, check: str, theirs: Outcome, ours: Outcome, inputs: list[torch.Tensor], exact: Callable[[], Any]) -> None:
         """None and zeros are the same gradient: torch itself gives either, by operator."""
         if ours.error is None:
             ours = attempt(settle, ours.value)
@@ -366,7 +385,7 @@ class OpChecks:
                 continue
             p = torch.zeros_like(leaf) if p is None else p
             q = bridge.tensor(torch.zeros_like(leaf)) if q is None else q
-            found = compare(p, q, self.lenient, gradient=True)
+            found = self._difference(p, q, lambda i=i: exact()[i], gradient=True)
             if found is not None:
                 self.record.fail(check, f"of tensor {i}: {found.text}" if found.kind == "values" else f"of tensor {i}: {found.kind} {found.text}", self.here)
                 return
@@ -423,6 +442,21 @@ def _flat(value: Any) -> list[torch.Tensor]:
 
 def _flat_any(value: Any) -> list[Any]:
     return _ours(value)
+
+
+def _gradients_in_float32(fn: Any, sample: Any, cotangents: list[torch.Tensor], seconds: list[torch.Tensor] | None) -> list[torch.Tensor | None]:
+    """torch's gradients, or second ones, where half types are float32 throughout; the cotangents are the half type's own."""
+    call = Call(sample, wide=True)
+    x, a, k = call.theirs
+    outs = [t for t in _flat(call.process(seeded_value(fn, x, *a, **k))) if t.requires_grad]
+    inputs = call.leaves()[0]
+    cts = [c.detach().to(t.dtype).requires_grad_(seconds is not None) for c, t in zip(cotangents, outs, strict=True)]
+    grads = torch.autograd.grad(outs, inputs, cts, allow_unused=True, create_graph=seconds is not None)
+    if seconds is None:
+        return list(grads)
+    first = [g for g in grads if g is not None and g.requires_grad]
+    cts2 = [c.to(g.dtype) for c, g in zip(seconds, first, strict=True)]
+    return list(torch.autograd.grad(first, inputs + cts, cts2, allow_unused=True))
 
 
 def _cotangent(t: torch.Tensor, seed: int) -> torch.Tensor:
