@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
-__all__ = ["not_implemented"]
+__all__ = ["not_implemented", "no_such_type"]
 
 
 def not_implemented(name: str, instead: str = "") -> NoReturn:
     """Raise ``NotImplementedError`` naming what is missing and, if there is one, what to use instead."""
     raise NotImplementedError(f"jtorch does not implement {name}" + (f": {instead}" if instead else ""))
+
+
+def no_such_type(kind: Any) -> NoReturn:
+    """Raise NotImplementedError for an element type that has a name and nothing to keep its elements in."""
+    not_implemented(f"tensors of type {kind}", "XLA has no such element type")

@@ -173,7 +173,7 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
     elif kind == "Tensor|Scalar":
         if isinstance(v, Tensor):
             return v
-        if (x := number_of(v)) is not None:
+        if not (method and i == 0) and (x := number_of(v)) is not None:
             return x
     elif kind in ("Scalar", "Number"):
         if (x := number_of(v)) is not None:
@@ -262,7 +262,7 @@ def number_of(v: Any) -> Any:
     if isinstance(v, (bool, int, float, complex)):
         return v if v.__class__ in _NUMBERS else _plain(v)
     if isinstance(v, np.generic) and isinstance(v, (numbers.Number, np.bool_, np.number)):
-        return v.item()
+        return int(v) if isinstance(v, np.integer) else float(v)  # numpy.bool_ and complex64 too: what is no number of Python is read as float
     return None
 
 

@@ -10,6 +10,7 @@ from jtorch._engine.call import T, call_of, value
 from jtorch._engine.sparse import SparseAval
 from jtorch._engine.trace import record_multi
 from jtorch._engine.values import canonical
+from jtorch._errors import no_such_type
 from jtorch._registry import lookup
 
 from . import sparse
@@ -27,7 +28,7 @@ def cast(t: Tensor, kind: _dtypes.dtype) -> Tensor:
     if aval_of(t).dtype is kind:
         return t
     if kind.np is None:
-        raise NotImplementedError(f"jtorch does not implement tensors of type {kind}: XLA has no such element type")
+        no_such_type(kind)
     out: Tensor = apply_multi(call_of(lookup("internal.to_copy"), (T, value(kind))), (t,))
     return out
 

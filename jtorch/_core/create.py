@@ -9,6 +9,7 @@ import numpy as np
 
 from jtorch import _device, _dtypes
 from jtorch._engine.values import Value, aval, canonical, device_of, value_of
+from jtorch._errors import no_such_type
 
 from .bind import number_of
 from .node import leaf_edge
@@ -235,7 +236,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     kind = _dtype_arg(dtype)
     array = _infer(data, kind)
     if kind is not None and kind.np is None:
-        raise NotImplementedError(f"jtorch does not implement tensors of type {kind}: XLA has no such element type")
+        no_such_type(kind)
     if kind is not None and array.dtype != kind.np:
         array = convert_host(array, kind)
     else:
@@ -286,7 +287,7 @@ def full_value(shape: tuple[int, ...], number: Any, kind: _dtypes.dtype, where: 
         if d < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {d}: {list(shape)}")
     if kind.np is None:
-        raise NotImplementedError(f"jtorch does not implement tensors of type {kind}: XLA has no such element type")
+        no_such_type(kind)
     array = np.zeros(shape, kind.np) if number == 0 else np.full(shape, number, kind.np)
     v = value_of(array)
     return v if where is _device.CPU else put_on(v, where)

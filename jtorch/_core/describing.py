@@ -249,7 +249,7 @@ def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar:
 
     if array.dtype == bool:
         array = array.astype("uint8")
-    return from_numpy(np.ascontiguousarray(array))
+    return from_numpy(array)
 
 
 Tensor.__array_wrap__ = __array_wrap__  # type: ignore[attr-defined]

@@ -13,11 +13,11 @@ from jtorch._namespace import torch
 from jtorch._registry import OPS, Op
 
 from .attach import default_call, run_inplace
+from .bind import number_of
 from .dispatch import PARTS, apply_multi, call2, call2s
 from .overrides import MODES, has_override, override
 from .shortway import short_operator
 from .tensor import PLAIN, Tensor
-from .views import aval_of
 
 __all__ = ["attach_operators"]
 
@@ -35,25 +35,16 @@ def _extra(op: Op) -> tuple[Any, ...]:
     return tuple(value(sig.by_name[p.name].default if p.name in sig.by_name else p.default) for p in op.fn_params[2:])
 
 
-def _other(x: Any, beside: Tensor) -> Any:
+def _other(x: Any) -> Any:
     """What numpy and JAX give as an operand, as a tensor or number; None if it is nothing of the kind.
 
-    torch leaves arithmetic with an array to numpy, whose type of the result it is: float64 for float32 beside int64.
+    torch leaves arithmetic with an array to numpy, whose type the result has: float64 for float32 beside int64. With the array on the left there is none.
     """
-    if isinstance(x, np.generic):
-        return x.item() if x.dtype.kind in "biufc" else None
-    if isinstance(x, (np.ndarray, jax.Array)):
+    if isinstance(x, jax.Array):
         from .create import as_tensor
 
-        kind = aval_of(beside).dtype.np
-        if isinstance(x, np.ndarray) and x.dtype.kind in "iu" and kind.kind == "f" and kind.itemsize >= 2:
-            x = x.astype(np.result_type(x.dtype, kind))
         return as_tensor(x)
-    if isinstance(x, _NUMBERS):
-        for kind in (bool, int, float, complex):
-            if isinstance(x, kind):
-                return kind(x)
-    return None
+    return number_of(x)
 
 
 def _binary(name: str, op: Op, symbol: str) -> Callable[..., Any]:
@@ -75,7 +66,7 @@ def _binary(name: str, op: Op, symbol: str) -> Callable[..., Any]:
             return override(getattr(Tensor, name), (a, b), {})
         if isinstance(b, Tensor):
             return apply_multi(tensors, (a, b))
-        other = _other(b, a)
+        other = _other(b)
         if other is None:
             return NotImplemented
         return apply_multi(numbers[other.__class__] if not isinstance(other, Tensor) else tensors, (a, other))
@@ -85,6 +76,7 @@ def _binary(name: str, op: Op, symbol: str) -> Callable[..., Any]:
 
 
 def _reflected(name: str, fn: Callable[[Tensor, Any], Any]) -> Callable[..., Any]:
+    of_quotient = name == "__rtruediv__"  # a product with the reciprocal, which leaves an array to numpy
     of_class = name in ("__radd__", "__rmul__", "__rand__", "__ror__", "__rxor__")
 
     def operate(a: Tensor, b: Any) -> Any:
@@ -94,8 +86,8 @@ def _reflected(name: str, fn: Callable[[Tensor, Any], Any]) -> Callable[..., Any
             return override(getattr(Tensor, name), (a, b), {})
         if of_class and not isinstance(a, Tensor):  # Tensor.__radd__(2, t): torch's is a slot of its C class
             raise TypeError(f"descriptor '{name}' for 'torch._C.TensorBase' objects doesn't apply to a '{type(a).__name__}' object")
-        if not isinstance(b, (Tensor, *_NUMBERS)):
-            b = _other(b, a)
+        if not isinstance(b, (Tensor, *_NUMBERS)) and not (of_quotient and isinstance(b, np.ndarray)):
+            b = _other(b)
             if b is None:
                 return NotImplemented
         return fn(a, b)
@@ -116,7 +108,7 @@ def _inplace(name: str, op: Op) -> Callable[..., Any]:
         if has_override((a, b), {}):
             return override(getattr(Tensor, name), (a, b), {})
         if not isinstance(b, (Tensor, *_NUMBERS)) or (b.__class__ not in numbers and not isinstance(b, Tensor)):
-            b = _other(b, a)
+            b = _other(b)
             if b is None:
                 return NotImplemented
         return run_inplace(tensors if isinstance(b, Tensor) else numbers[b.__class__], [a, b])
@@ -138,7 +130,7 @@ _REFLECT: dict[str, Callable[[Tensor, Any], Any]] = {
     "mul": lambda a, b: a * b,
     "sub": lambda a, b: torch.rsub(a, b),
     "truediv": lambda a, b: torch.div(b, a) if isinstance(a, Tensor) and isinstance(b, Tensor) else a.reciprocal() * b,  # type: ignore[attr-defined]
-    "floordiv": lambda a, b: torch.floor_divide(b, a) if isinstance(b, Tensor) else torch.floor_divide(torch.tensor(b, device=a.device), a),  # type: ignore[attr-defined]
+    "floordiv": lambda a, b: torch.floor_divide(b, a),
     "mod": lambda a, b: torch.remainder(b, a),
     "and": lambda a, b: torch.bitwise_and(a, b),
     "or": lambda a, b: torch.bitwise_or(a, b),
@@ -160,7 +152,7 @@ def _function_operator(name: str, public: str) -> Callable[..., Any]:
         if has_override((a, b), {}):
             return override(getattr(Tensor, name), (a, b), {})
         if not isinstance(b, (Tensor, *_NUMBERS)):
-            b = _other(b, a)
+            b = _other(b)
             if b is None:
                 return NotImplemented
         return fn(a, b)
@@ -183,6 +175,8 @@ def attach_operators() -> None:
             plain = operate
 
             def compare(a: Tensor, b: Any, plain: Any = plain, stem: str = stem) -> Any:
+                if b.__class__ is np.ndarray and stem == "eq":  # the one operator that takes an array in torch too
+                    b = torch.as_tensor(b, device=a.device)  # type: ignore[attr-defined]
                 return plain(a, b) if b is not None else (NotImplemented if stem not in ("eq", "ne") else stem == "ne")
 
             compare.__name__ = compare.__qualname__ = name
@@ -195,7 +189,7 @@ def attach_operators() -> None:
             setattr(Tensor, f"__i{stem}__", _inplace(f"__i{stem}__", first) if simple else _inplace_method(f"__i{stem}__", public))
     Tensor.__pow__ = _pow  # type: ignore[attr-defined]
     Tensor.__rpow__ = _reflected("__rpow__", _REFLECT["pow"])  # type: ignore[attr-defined]
-    Tensor.__ipow__ = lambda a, b: a.pow_(b)  # type: ignore[attr-defined]
+    Tensor.__ipow__ = _inplace_method("__ipow__", "torch.pow")  # type: ignore[attr-defined]
     Tensor.__imatmul__ = lambda a, b: NotImplemented  # type: ignore[attr-defined]
     for dunder, fn in {"neg": "neg", "pos": "positive", "abs": "abs", "invert": "bitwise_not"}.items():
         setattr(Tensor, f"__{dunder}__", _unary(f"__{dunder}__", fn))
@@ -209,7 +203,7 @@ def _pow(a: Tensor, b: Any) -> Any:
     if has_override((a, b), {}):
         return override(Tensor.__pow__, (a, b), {})  # type: ignore[attr-defined]
     if not isinstance(b, (Tensor, *_NUMBERS)):
-        b = _other(b, a)
+        b = _other(b)
         if b is None:
             return NotImplemented
     return torch.pow(a, b)
@@ -219,7 +213,7 @@ def _inplace_method(name: str, public: str) -> Callable[..., Any]:
     method = public.rpartition(".")[2] + "_"
 
     def operate(a: Tensor, b: Any) -> Any:
-        return getattr(a, method)(b)
+        return NotImplemented if isinstance(b, np.ndarray) else getattr(a, method)(b)
 
     operate.__name__ = operate.__qualname__ = name
     return operate

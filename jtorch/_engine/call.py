@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
+from jtorch._errors import no_such_type
 from jtorch._registry import Op
 
 __all__ = ["Call", "NO_ENTRY", "T", "slot", "tensor_list", "value", "call_of", "arguments"]
@@ -101,7 +102,7 @@ def _application(op: Op, key: tuple[Any, ...]) -> Callable[..., Any]:
     def apply(*arrays: Any) -> Any:
         args = arguments(key, arrays)
         if promote is not None:
-            rounded = _promote(args, key, taking_part, promote, op.opmath)
+            rounded = _promote(args, key, taking_part, op)
             if broadcasts:
                 _check_broadcast([args[i] for i in taking_part if key[i][0] == "T"])
             if rounded is not None:
@@ -118,10 +119,10 @@ def _promoted(op: Op, names: list[str]) -> list[int]:
     return [i for i, n in enumerate(names) if kinds.get(n) in ("Tensor", "Tensor|Scalar", "Tensor[]")]
 
 
-def _promote(args: list[Any], key: tuple[Any, ...], taking_part: list[int], kind: str, opmath: bool) -> _dtypes.dtype | None:
+def _promote(args: list[Any], key: tuple[Any, ...], taking_part: list[int], op: Op) -> _dtypes.dtype | None:
     """Bring the operands among ``args`` to torch's common type, in place.
 
-    With ``opmath``, where that is a half type and the last operand a scalar: to float32, and the half type is returned.
+    With ``op.opmath``, where that is a half type and the last operand a scalar: to float32, and the half type is returned.
     """
     operands: list[tuple[_dtypes.dtype, int]] = []
     for i in taking_part:
@@ -136,11 +137,15 @@ def _promote(args: list[Any], key: tuple[Any, ...], taking_part: list[int], kind
             operands.append((_dtypes.of_python(d[1]), _dtypes.NUMBER))
     if not operands:
         return None  # an empty list of tensors: the operator words its own error
+    if op.types is not None:
+        op.types(*(kind for kind, _ in operands))
     common = _dtypes.result_type(operands)
-    if kind == "int_to_float" and common.category < 2:
+    if common.np is None:
+        no_such_type(common)
+    if op.promote == "int_to_float" and common.category < 2:
         common = _dtypes.default
     rounded = None
-    if opmath and common in _HALF and operands[0][1] == _dtypes.DIMENSIONED != operands[-1][1]:
+    if op.opmath and common in _HALF and operands[0][1] == _dtypes.DIMENSIONED != operands[-1][1]:
         rounded, common = common, _dtypes.float32
     for i in taking_part:
         d, a = key[i], args[i]

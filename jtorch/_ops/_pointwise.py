@@ -12,6 +12,7 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 
 from jtorch import _dtypes
+from jtorch._errors import no_such_type
 from jtorch._ops._lib import dtype_of, is_complex, is_float
 
 # Letters for groups of element types in `refuse`.
@@ -106,6 +107,8 @@ def flat(forward: Callable[..., Any]) -> Callable[..., Any]:
 def promote_number(x: Any, number: Any) -> Any:
     """``x`` in the common type of itself and a structural Python number."""
     kind = _dtypes.result_type([(dtype_of(x), _dtypes.DIMENSIONED), (_dtypes.of_python(type(number)), _dtypes.NUMBER)])
+    if kind.np is None:
+        no_such_type(kind)
     return x if x.dtype == kind.np else x.astype(kind.np)
 
 

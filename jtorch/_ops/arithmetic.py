@@ -16,9 +16,16 @@ from jtorch._ops._lib import dtype_of, is_complex, is_float, num, quotient
 from jtorch._ops._pointwise import C_NAMES, default_float, flat, is_bool, is_half, is_int, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
 
-_TWO_BOOLS = (
-    "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead."
-)
+
+def _no_bools(a: _dtypes.dtype, b: _dtypes.dtype) -> None:
+    """What subtraction asks of its operands."""
+    if a is _dtypes.bool_ and b is _dtypes.bool_:
+        raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.")
+    if a is _dtypes.bool_ or b is _dtypes.bool_:
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. "
+            "If you are trying to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
 
 
 def _is_one(alpha: Any) -> bool:
@@ -46,7 +53,7 @@ def _scaled(other: Any, alpha: Any) -> Any:
     return other & num(alpha, other) if is_bool(other) else other * num(alpha, other)
 
 
-@op("add(Tensor input, Tensor|Scalar other, *, Scalar alpha=1)", promote="default", promoted=("input", "other"), inplace=True)
+@op("add(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1)", promote="default", promoted=("input", "other"), inplace=True)
 def add(input: Any, other: Any, alpha: Any) -> Any:
     """``input + alpha * other``; logical or for bools."""
     if _is_one(alpha):
@@ -64,29 +71,27 @@ def _sub_scaled(input: Any, other: Any, alpha: Any) -> Any:
     return input - _scaled(other, alpha)
 
 
-@op("sub(Tensor input, Tensor|Scalar other, *, Scalar alpha=1)", promote="default", promoted=("input", "other"), inplace=True,
+@op("sub(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1)", promote="default", promoted=("input", "other"), inplace=True, types=_no_bools,
     aliases="subtract")  # fmt: skip
 def sub(input: Any, other: Any, alpha: Any) -> Any:
     """``input - alpha * other``. RuntimeError for bools."""
-    refuse_with(_TWO_BOOLS, input, "b")
     return input - other if _is_one(alpha) else _sub_scaled(input, other, _alpha(alpha, other))
 
 
-@op("rsub(Tensor input, Tensor other, *, Scalar alpha=1)", promote="default", promoted=("input", "other"), out=False, where="torch")
+@op("rsub(Tensor input, Tensor other, *, Scalar alpha=1)", promote="default", promoted=("input", "other"), types=_no_bools, out=False, where="torch")
 def rsub(input: Any, other: Any, alpha: Any) -> Any:
     """``other - alpha * input``."""
-    refuse_with(_TWO_BOOLS, input, "b")
     return other - input if _is_one(alpha) else _sub_scaled(other, input, _alpha(alpha, input))
 
 
-@op("rsub(Tensor input, Tensor|Scalar other, Scalar alpha=1)", promote="default", promoted=("input", "other"), out=False,
+@op("rsub(Tensor input, Tensor|Scalar other, Scalar alpha=1)", promote="default", promoted=("input", "other"), types=_no_bools, out=False,
     grad_name="RsubBackward1", where="torch")  # fmt: skip
 def rsub_scalar(input: Any, other: Any, alpha: Any) -> Any:
     """``other - alpha * input`` for a Python number."""
     return rsub.fn(input, other, alpha)
 
 
-@op("mul(Tensor input, Tensor|Scalar other)", promote="default", opmath=True, inplace=True, aliases="multiply")
+@op("mul(Tensor|Scalar input, Tensor|Scalar other)", promote="default", opmath=True, inplace=True, aliases="multiply")
 def mul(input: Any, other: Any) -> Any:
     """``input * other``; logical and for bools."""
     return jnp.logical_and(input, other) if is_bool(input) else lax_mul(input, other)
@@ -96,7 +101,7 @@ def lax_mul(a: Any, b: Any) -> Any:
     return jnp.multiply(a, b)
 
 
-@op("div(Tensor input, Tensor|Scalar other)", promote="int_to_float", opmath=True, inplace=True, aliases="divide true_divide")
+@op("div(Tensor|Scalar input, Tensor|Scalar other)", promote="int_to_float", opmath=True, inplace=True, aliases="divide true_divide")
 def div(input: Any, other: Any) -> Any:
     """``input / other``; integers divide in the default float."""
     return quotient(input, other)
@@ -134,7 +139,7 @@ def _divide_rounded(input: Any, other: Any, mode: str) -> Any:
     return quotient - inexact.astype(a.dtype)
 
 
-@op("div(Tensor input, Tensor|Scalar other, *, str? rounding_mode)", promote="default", opmath=True, inplace=True, aliases="divide",
+@op("div(Tensor|Scalar input, Tensor|Scalar other, *, str? rounding_mode)", promote="default", opmath=True, inplace=True, aliases="divide",
     grad_name="DivBackward2")  # fmt: skip
 def div_mode(input: Any, other: Any, rounding_mode: str | None) -> Any:
     """Division rounded towards zero ("trunc"), down ("floor") or not at all (None)."""
@@ -145,7 +150,7 @@ def div_mode(input: Any, other: Any, rounding_mode: str | None) -> Any:
     return _divide_rounded(input, other, rounding_mode)
 
 
-@op("floor_divide(Tensor input, Tensor|Scalar other)", promote="default", opmath=True, inplace=True, grad_name="torch::autograd::NotImplemented")
+@op("floor_divide(Tensor|Scalar input, Tensor|Scalar other)", promote="default", opmath=True, inplace=True, grad_name="torch::autograd::NotImplemented")
 def floor_divide(input: Any, other: Any) -> Any:
     """Division rounded down, in the inputs' common type."""
     return _divide_rounded(input, other, "floor")

@@ -105,6 +105,8 @@ def _number_power(x: Any, exponent: Any) -> Any:
             raise RuntimeError("Integers to negative integer powers are not allowed.")
         return lax.integer_pow(x, int(exponent))
     if is_bool(x):
+        if isinstance(exponent, bool):  # nothing is computed for powers 0 and 1
+            return x if exponent else jnp.ones_like(x)
         kernel_error("pow", x)
     return wide(lambda a: _fixed_power(a, exponent))(x)
 
