@@ -16,10 +16,11 @@ from jtorch._registry import OPS, Op, Signature
 from . import returns
 from .bind import Mismatch, _match, bind, no_match
 from .bound import Bound, Slots, pattern, remember, sources
-from .dispatch import apply_multi, call1, call2, call3, calln
+from .dispatch import NUMBERS, PARTS, apply_multi, call1, call2, call3, calln
 from .inplace import assign, check_writable
 from .overlap import check_out
 from .overrides import MODES, has_override, override
+from .shortway import short_inplace
 from .tensor import PLAIN, Tensor, new_tensor
 from .viewing import take_view
 from .views import aval_of, read
@@ -86,8 +87,7 @@ def function_for(public: str) -> Callable[..., Any]:
 
 def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
     first = overloads[0]
-    unary = default_call(first, 1)
-    binary = default_call(first, 2) if first.signatures[0].params[1:2] and first.signatures[0].params[1].kind in ("Tensor", "Tensor|Scalar") else None
+    unary, binary = _plain_calls(first)
     ternary = default_call(first, 3) if len(overloads) == 1 else None
     known: dict[Any, Bound] = {}
     slots = Slots([s for o in overloads for s in o.signatures])
@@ -144,6 +144,12 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
     call.__doc__ = _doc(overloads)
     call.jtorch_ops = tuple(overloads)  # type: ignore[attr-defined]
     return call
+
+
+def _plain_calls(op: Op) -> tuple[Any, Any]:
+    """The calls of ``op`` on one tensor and on two, None where that is none."""
+    params = op.signatures[0].params
+    return default_call(op, 1), default_call(op, 2) if params[1:2] and params[1].kind in ("Tensor", "Tensor|Scalar") else None
 
 
 def default_call(op: Op, tensors: int) -> Any:
@@ -220,12 +226,20 @@ def _from_host(array: Any, where: Any) -> Any:
 
 
 def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
+    unary, binary = _plain_calls(overloads[0]) if overloads[0].inplace.__class__ is not str else (None, None)
     known: dict[Any, Bound] = {}
     slots = Slots([s for o in overloads for s in o.signatures])
 
     def call(*args: Any, **kwargs: Any) -> Tensor:
+        n = len(args)
         key = None
         if not MODES:
+            if not kwargs and n and args[0].__class__ in PLAIN:
+                if n == 1:
+                    if unary is not None:
+                        return inplace1(unary, args[0])  # type: ignore[no-any-return]
+                elif n == 2 and binary is not None and args[1].__class__ in PLAIN:
+                    return inplace2(binary, args[0], args[1])  # type: ignore[no-any-return]
             key = pattern(args, kwargs, slots)
             found = known.get(key)
             if found is not None:
@@ -249,22 +263,18 @@ def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]
 
 def run_inplace(call: Any, flat: Any) -> Tensor:
     """Compute ``call`` and write its result into the first argument."""
+    n = len(flat)
+    if n == 2:
+        return (inplace2s if flat[1].__class__ in NUMBERS else inplace2)(call, flat[0], flat[1])  # type: ignore[no-any-return]
+    return inplace1(call, flat[0]) if n == 1 else _run_inplace(call, flat)  # type: ignore[no-any-return]
+
+
+def _run_inplace(call: Any, flat: Any) -> Tensor:
     target = flat[0]
-    s = target._s
-    if target._view is None and target._meta is None and target._edge is None and s.host is None:
-        # Nobody sees this tensor through another, and no graph holds it.
-        new = calln(call, flat)
-        v = new._s.value
-        before, after = s.value.aval, v.aval
-        if after is before and new._edge is None:
-            s.value = v
-            s.version += 1
-            return target
-    else:
-        check_writable(target)
-        before = aval_of(target)
-        new = calln(call, flat)
-        after = new._s.value.aval
+    check_writable(target)
+    before = aval_of(target)
+    new = calln(call, flat)
+    after = new._s.value.aval
     if after is before:
         return assign(target, new)
     if after.__class__ is SparseAval and before.__class__ is not SparseAval:
@@ -278,6 +288,9 @@ def run_inplace(call: Any, flat: Any) -> Tensor:
 
         new = cast(new, before.dtype)
     return assign(target, new)
+
+
+inplace1, inplace2, inplace2s = (short_inplace(kinds, _run_inplace, PARTS) for kinds in ("t", "tt", "ts"))
 
 
 def check_cast(source: Any, target: Any) -> None:

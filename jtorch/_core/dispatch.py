@@ -24,13 +24,13 @@ from .shortway import short_way
 from .tensor import PLAIN, Storage, Tensor, new_tensor
 from .views import read, read_view
 
-__all__ = ["call1", "call2", "call2s", "call3", "calln", "apply", "apply_multi", "link", "PARTS"]
+__all__ = ["call1", "call2", "call2s", "call3", "calln", "apply", "apply_multi", "link", "NUMBERS", "PARTS"]
 
 _new = object.__new__
 _LIMIT = cutting.LIMIT
 
 
-_NUMBERS = frozenset((float, int, bool, complex))
+NUMBERS = frozenset((float, int, bool, complex))
 
 
 def calln(call: Call, args: Any) -> Any:
@@ -41,11 +41,11 @@ def calln(call: Call, args: Any) -> Any:
     n = len(args)
     if n == 1:
         return call1(call, args[0])
-    if n == 2 and args[0].__class__ not in _NUMBERS:
-        return call2s(call, args[0], args[1]) if args[1].__class__ in _NUMBERS else call2(call, args[0], args[1])
-    if n == 3 and _NUMBERS.isdisjoint([a.__class__ for a in args]):
+    if n == 2 and args[0].__class__ not in NUMBERS:
+        return call2s(call, args[0], args[1]) if args[1].__class__ in NUMBERS else call2(call, args[0], args[1])
+    if n == 3 and NUMBERS.isdisjoint([a.__class__ for a in args]):
         return call3(call, args[0], args[1], args[2])
-    vals = [(a if a.__class__ in _NUMBERS else a._s.value if a._view is None else read_view(a._view, a._s)) for a in args]
+    vals = [(a if a.__class__ in NUMBERS else a._s.value if a._view is None else read_view(a._view, a._s)) for a in args]
     entry = call.entries.get(tuple([v.aval if v.__class__ is Value else v.__class__ for v in vals]), NO_ENTRY)
     tr = state.trace
     if entry.simple_on is not tr.device:
@@ -54,7 +54,7 @@ def calln(call: Call, args: Any) -> Any:
         guards.watch(entry, vals)
     plan = None
     if mode and entry.differentiable[0]:
-        mask = tuple([a.__class__ not in _NUMBERS and a._edge is not None for a in args])
+        mask = tuple([a.__class__ not in NUMBERS and a._edge is not None for a in args])
         if True in mask:
             plan = entry.plans.get(mask)
             if plan is None or plan.forward is not None:
@@ -200,7 +200,7 @@ def link(entry: Entry, plan: Plan, mask: Any, args: Any, vals: Any, outs: Any, h
     for i in plan.saved_in:
         saved.append(vals[i])
         a = args[i]
-        if a.__class__ not in _NUMBERS:
+        if a.__class__ not in NUMBERS:
             versions += (a._s, a._s.version)
     for i in plan.saved_out:
         saved.append(outs[i])
@@ -251,7 +251,7 @@ def _layout(entry: Entry, layouts: tuple[Any, ...]) -> tuple[int, ...] | None:
 
 
 def _layout_like(args: Any, entry: Entry) -> tuple[int, ...] | None:
-    return _layout(entry, tuple([a._s.strides if a._view is None else a._view.strides for a in args if a.__class__ not in _NUMBERS]))
+    return _layout(entry, tuple([a._s.strides if a._view is None else a._view.strides for a in args if a.__class__ not in NUMBERS]))
 
 
 def is_leaf_edge(edge: Any) -> bool:
