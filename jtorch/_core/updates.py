@@ -21,6 +21,7 @@ from jtorch._engine.values import Value
 from jtorch._registry import lookup
 
 from .dispatch import apply_multi
+from .packed import update_packed
 from .tensor import Storage, Tensor, new_tensor
 from .views import aval_of, read, read_view, write
 
@@ -124,6 +125,11 @@ def update_columns(u: Update, columns: list[Any], places: tuple[int, ...]) -> No
         plain = {t._view for t in tensors} == _NOTHING
         if plain:
             storages = [t._s for t in tensors]
+            left = update_packed(u, n, storages, places)
+            if left is not None:
+                if left:
+                    update_columns(u, [[column[i] for i in left] for column in columns], places)
+                return
             vals = [s.value for s in storages]
         else:
             vals = [t._s.value if t._view is None else read_view(t._view, t._s) for t in tensors]

@@ -1,27 +1,45 @@
-"""Running a bundle at once, without a trace around it: an optimizer's step whose gradients are there already.
+"""Running an optimizer's updates at once, without a trace around them: a step whose gradients are there already.
 
-The programs are those that a trace of this one node would run. What is spared is looking for what is pending, held and dead: all inputs are there,
+The programs of a bundle are those that a trace of this one node would run. What is spared is looking for what is pending, held and dead: all inputs are there,
 all outputs are wanted, and the inputs that the outputs replace are dead if nobody else holds them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from sys import getrefcount
 from typing import Any
 
+import numpy as np
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
 from . import log
 from .bundle import Bundle
 from .executor import LISTED, Recipe, _changed, run_compiled, slots_of, stats
+from .pack import PackedUpdate
 from .state import state
-from .trace import SCALAR, Trace, are_arrays
+from .trace import SCALAR, Trace, are_arrays, put
 from .values import Value
 
-__all__ = ["run_bundle"]
+__all__ = ["ready", "run_bundle", "run_packed"]
 
 _recipes: dict[Any, Recipe] = {}
 _HELD = LISTED + 1  # by the list, and by its storage or its value
+
+
+def ready(vals: list[Value]) -> list[Any] | None:
+    """The values' arrays on the device. None if one is not there yet or never will be, or nothing can be run at once."""
+    if state.host or _being_traced():
+        return None
+    arrays = [v.array for v in vals]
+    if not are_arrays(arrays):
+        for v in vals:
+            if v.array.__class__ is np.ndarray:
+                put(v)
+        arrays = [v.array for v in vals]
+        if not are_arrays(arrays):  # a pending value has no array
+            return None
+    return arrays
 
 
 def run_bundle(bundle: Bundle, vals: list[Value], scalars: list[Any], places: tuple[int, ...]) -> tuple[list[Any], set[int] | None] | None:
@@ -30,8 +48,8 @@ def run_bundle(bundle: Bundle, vals: list[Value], scalars: list[Any], places: tu
     The second result are the inputs among them that somebody else holds too (None: there are none); the arrays of the others are gone.
     The whole is None if a value is not there, or if numpy would have to do it.
     """
-    arrays = [v.array for v in vals]
-    if state.host or not are_arrays(arrays) or _being_traced():  # a pending value has no array
+    arrays = ready(vals)
+    if arrays is None:
         return None
     n = bundle.count
     counts, array_counts = list(map(getrefcount, vals)), list(map(getrefcount, arrays))
@@ -56,3 +74,22 @@ def run_bundle(bundle: Bundle, vals: list[Value], scalars: list[Any], places: tu
     log.trace(tr, "update", len(bundle.outs))
     donated = [i for c in places for i in range(c * n, c * n + n) if shared is None or i not in shared]
     return run_compiled(tr, recipe, (), arrays, range(len(bundle.outs)), donated, "step")[0], shared
+
+
+def run_packed(
+    update: PackedUpdate, params: list[Value], arrays: list[Any], grads: list[Any], flats: list[Any], scalars: Sequence[Any]
+) -> tuple[list[Any], list[Any], set[int] | None]:
+    """An update of parameters (a storage and this list hold each; ``arrays`` are theirs) whose state is packed into ``flats``, which are gone afterwards: the
+    parameters' new arrays, the new state, and which of the old arrays somebody else holds too, as :func:`run_bundle`."""
+    if not update.compiled:
+        update.compiled = True
+        stats.compilations += 1
+        log.packing(update.name, len(params))
+    stats.executions += 1
+    counts, array_counts = list(map(getrefcount, params)), list(map(getrefcount, arrays))
+    shared: set[int] | None = None
+    if max(counts) > _HELD or max(array_counts) > _HELD:
+        shared = {i for i, n in enumerate(counts) if n > _HELD or array_counts[i] > _HELD}
+    run = update.run if shared is None else update.keeping
+    results, flats = run(slots_of(update.slots, scalars), arrays, grads, flats, update.offsets)
+    return results, flats, shared

@@ -7,7 +7,7 @@ from typing import Any
 
 from jtorch import _config
 
-__all__ = ["trace", "compiling", "scalars_changed"]
+__all__ = ["trace", "compiling", "packing", "scalars_changed"]
 
 _seen: dict[Any, Any] = {}
 
@@ -25,6 +25,11 @@ def scalars_changed(tr: Any, fresh: set[int], before: list[Any]) -> None:
     if "recompiles" in _config.LOG:
         for i in sorted(fresh):
             _say(f"recompile: number {before[i]!r} became {tr.scalars[i]!r}; it is a runtime input from now on")
+
+
+def packing(name: str, count: int) -> None:
+    if "recompiles" in _config.LOG:
+        _say(f"compile (update): {name} of {count} small parameters with their state in one piece")
 
 
 def compiling(key: Any, why: str) -> None:
