@@ -17,6 +17,7 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from .call import Call
 from .entry import Entry
+from .halves import wide_sums
 
 __all__ = ["Plan", "plan_of", "recomputing_plan"]
 
@@ -57,6 +58,9 @@ class Plan:
         n_saved = len(self.saved_in) + len(self.saved_out) + self.hidden
 
         def backward(*arrays: Any) -> Any:
+            return wide_sums(apply, arrays)
+
+        def apply(*arrays: Any) -> Any:
             rest = iter(arrays[n_saved:])
             cts = [next(rest) if there else jnp.zeros(o.shape, o.dtype.np) for there, o in zip(given, outs, strict=True)]
             return pull(arrays[:n_saved], cts)
