@@ -111,7 +111,7 @@ class finfo:
         self.bits = info.bits
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
         self.tiny = self.smallest_normal = float(info.tiny if hasattr(info, "tiny") else info.smallest_normal)
-        self.resolution = float(info.resolution)
+        self.resolution = 1.0 if info.bits == 8 else float(info.resolution)  # no decimal digit is exact in 8 bits
         self.dtype = kind.to_real().name
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from jtorch import _device, _dtypes
 from jtorch._engine.values import Value, aval, canonical, device_of, value_of
 from jtorch._errors import no_such_type
+from jtorch._ops._float8 import fitted
 
 from .bind import number_of
 from .node import leaf_edge
@@ -249,7 +250,7 @@ def convert_host(array: np.ndarray, kind: _dtypes.dtype) -> np.ndarray:
     if array.dtype.kind == "c" and not kind.is_complex:
         array = array.real
     with np.errstate(all="ignore"):
-        return array.astype(kind.np)
+        return fitted(array, kind).astype(kind.np)
 
 
 def _dtype_arg(dtype: Any) -> Any:
@@ -288,6 +289,6 @@ def full_value(shape: tuple[int, ...], number: Any, kind: _dtypes.dtype, where: 
             raise RuntimeError(f"Trying to create tensor with negative dimension {d}: {list(shape)}")
     if kind.np is None:
         no_such_type(kind)
-    array = np.zeros(shape, kind.np) if number == 0 else np.full(shape, number, kind.np)
+    array = np.zeros(shape, kind.np) if number == 0 else np.full(shape, number if kind not in _dtypes.FLOAT8 else fitted(np.asarray(number), kind), kind.np)
     v = value_of(array)
     return v if where is _device.CPU else put_on(v, where)

@@ -15,6 +15,7 @@ from jax import lax
 
 from jtorch import _dtypes
 from jtorch._errors import no_such_type
+from jtorch._ops._float8 import refuse_float8
 from jtorch._registry import Op
 
 __all__ = ["Call", "NO_ENTRY", "T", "slot", "tensor_list", "value", "call_of", "arguments"]
@@ -51,12 +52,13 @@ NO_ENTRY: Any = _NoEntry()
 class Call:
     """``apply(*arrays)``: the pure function. ``entries`` caches what is known of it by input avals (see ``entry.py``); ``last`` is the one met last."""
 
-    __slots__ = ("op", "key", "apply", "name", "entries", "last", "residuals", "elementwise", "grad_name", "fields", "guard")
+    __slots__ = ("op", "key", "apply", "name", "entries", "last", "laid", "residuals", "elementwise", "grad_name", "fields", "guard")
 
     def __init__(self, op: Any, key: Any, apply: Callable[..., Any], name: str, **options: Any) -> None:
         self.op, self.key, self.apply, self.name = op, key, apply, name
         self.entries: dict[Any, Any] = {}
         self.last: Any = NO_ENTRY
+        self.laid: Any = (None, None, None, None)  # the same for the layouts of views (views.py)
         self.residuals: str = options.get("residuals", "recompute")
         self.elementwise: bool = options.get("elementwise", False)
         self.grad_name: str = options.get("grad_name", name)
@@ -101,13 +103,11 @@ def _application(op: Op, key: tuple[Any, ...]) -> Callable[..., Any]:
 
     def apply(*arrays: Any) -> Any:
         args = arguments(key, arrays)
-        if promote is not None:
-            rounded = _promote(args, key, taking_part, op)
-            if broadcasts:
-                _check_broadcast([args[i] for i in taking_part if key[i][0] == "T"])
-            if rounded is not None:
-                return fn(*args).astype(rounded.np)
-        return fn(*args)
+        rounded = None if promote is None else _promote(args, key, taking_part, op)
+        refuse_float8(op, arrays)
+        if promote is not None and broadcasts:
+            _check_broadcast([args[i] for i in taking_part if key[i][0] == "T"])
+        return fn(*args) if rounded is None else fn(*args).astype(rounded.np)
 
     return apply
 

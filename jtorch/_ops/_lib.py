@@ -11,6 +11,7 @@ from jax import lax
 
 from jtorch import _dtypes
 from jtorch._dtypes import dtype as Dtype
+from jtorch._ops._float8 import fitted, to_float8
 
 
 def dim_of(dim: int, ndim: int) -> int:
@@ -48,13 +49,13 @@ def cast(x: Any, kind: Dtype | None) -> Any:
     if jnp.issubdtype(x.dtype, jnp.floating) and kind.category == 1:
         # XLA saturates where C wraps: go through int64, whose low bits are what torch keeps.
         return lax.convert_element_type(lax.convert_element_type(x, np.int64), kind.np)
-    return lax.convert_element_type(x, kind.np)
+    return to_float8(x, kind) if kind in _dtypes.FLOAT8 else lax.convert_element_type(x, kind.np)
 
 
 def num(value: Any, like: Any) -> Any:
     """A runtime scalar (Python number or 0-dim array) as a 0-dim array in the type of ``like``."""
     if isinstance(value, (bool, int, float, complex)):
-        return jnp.asarray(np.asarray(value).astype(like.dtype))
+        return jnp.asarray(fitted(np.asarray(value), dtype_of(like)).astype(like.dtype))
     return lax.convert_element_type(value, like.dtype)
 
 
