@@ -312,9 +312,9 @@ class OpChecks:
         if self.lenient.gauge or not self._same("out", theirs, got, exact=exact) or theirs.error is not None:
             return
         results = _flat_any(got.value) if got.value is not None else mine
-        for given, mine_given, result in zip(outs, mine, results, strict=True):
-            found = compare(given, mine_given, self.lenient)
-            self.record.expect("out", None if found is None else f"the tensor given as out: {found.text}", self.here)
+        found = self._difference(tuple(outs), tuple(mine), None if exact is None else lambda: tuple(_flat(exact())))
+        self.record.expect("out", None if found is None else f"the tensor given as out: {found.text}", self.here)
+        for mine_given, result in zip(mine, results, strict=True):
             if result is not mine_given and result.data_ptr() != mine_given.data_ptr():
                 self.record.fail("out", "the result is not the tensor given as out", self.here)
         if single and plain.value.dtype.is_floating_point and plain.value.numel():
