@@ -23,7 +23,7 @@ _HALF = frozenset(d.np for d in (_dtypes.float16, _dtypes.bfloat16))
 
 def wide_sums(fn: Callable[..., Any], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     """``tuple(fn(*arrays))`` for a function of and to arrays, with its sums over half types taken in float32."""
-    if not any(a.dtype in _HALF for a in arrays):
+    if not any(getattr(a, "dtype", None) in _HALF for a in arrays):  # a constant is a Python number
         return tuple(fn(*arrays))
     return tuple(jaxpr_as_fun(_rewritten(jax.make_jaxpr(fn)(*arrays)))(*arrays))
 
