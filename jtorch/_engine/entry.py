@@ -10,7 +10,7 @@ import numpy as np
 
 from jtorch import _config, _device, _dtypes
 
-from .call import Call
+from .call import NO_ENTRY, Call
 from .sparse import SparseMet, SparseValue
 from .values import Aval, aval
 
@@ -73,7 +73,8 @@ def make_entry(call: Call, key: Any) -> Entry:
         raise SparseMet(f"{call.name} is not recorded for sparse values")
     where = _common_device(inputs)
     try:
-        shapes = jax.eval_shape(call.apply, *[_NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])
+        # A function of its own each time: JAX remembers what it has traced, and a setting may have changed since.
+        shapes = jax.eval_shape(_named(call.apply, call.name), *[_NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])
     except (TypeError, ValueError, ZeroDivisionError, AssertionError) as error:
         if _raised_by_jax(error):
             raise RuntimeError(f"{call.name}: {error}") from error
@@ -119,6 +120,7 @@ def _forget() -> None:
         for record in overloads:
             for call in record.calls.values():
                 call.entries.clear()
+                call.last = NO_ENTRY
 
 
 _config.on_change(_forget)

@@ -195,3 +195,14 @@ def test_what_a_program_may_overwrite_is_a_copy_of_what_numpy_holds():
     for _ in range(3):
         assert run()[0, 0].item() == 47.0
         assert (shared == 2).all()
+
+
+def test_the_default_type_is_asked_for_again_when_it_changes():
+    whole = torch.tensor([1, 2])
+    assert (whole / whole).dtype is whole.sqrt().dtype is torch.float32
+    try:
+        torch.set_default_dtype(torch.float64)
+        assert (whole / whole).dtype is whole.sqrt().dtype is torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert (whole / whole).dtype is whole.sqrt().dtype is torch.float32
