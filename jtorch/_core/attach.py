@@ -88,6 +88,8 @@ def function_for(public: str) -> Callable[..., Any]:
 def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
     first = overloads[0]
     unary, binary = _plain_calls(first)
+    taken = default_call(first, 1, view=True) if first.view else None
+    rest = tuple([d[2] for d in taken.key[1:]]) if taken is not None else ()
     ternary = default_call(first, 3) if len(overloads) == 1 else None
     known: dict[Any, Bound] = {}
     slots = Slots([s for o in overloads for s in o.signatures])
@@ -100,6 +102,8 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
                 if n == 1:
                     if unary is not None:
                         return call1(unary, args[0])
+                    if taken is not None:
+                        return take_view(first, taken, args[0], rest, ())
                 elif n == 2:
                     if binary is not None and args[1].__class__ in PLAIN:
                         return call2(binary, args[0], args[1])
@@ -111,6 +115,8 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
             if found is not None:
                 flat = found.take(args, kwargs)
                 if found.op.view:
+                    if found.rest is not None:
+                        return take_view(found.op, found.call, flat[0], found.rest, ())
                     return _view(found.op, found.call, found.descriptors, flat)
                 out = calln(found.call, flat)
                 return out if found.wrap is None else found.wrap(*out)
@@ -152,10 +158,10 @@ def _plain_calls(op: Op) -> tuple[Any, Any]:
     return default_call(op, 1), default_call(op, 2) if params[1:2] and params[1].kind in ("Tensor", "Tensor|Scalar") else None
 
 
-def default_call(op: Op, tensors: int) -> Any:
+def default_call(op: Op, tensors: int, view: bool = False) -> Any:
     """The interned call with ``tensors`` tensors and every other parameter at its default; None if that is no call."""
     sig = op.signatures[0]
-    if op.view or op.data_dependent or op.fields or len(sig.params) < tensors:
+    if op.view is not view or op.data_dependent or op.fields or len(sig.params) < tensors:
         return None
     from jtorch._engine.call import value
 

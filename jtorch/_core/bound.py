@@ -41,12 +41,16 @@ class Slots:
 
 
 class Bound:
-    """An operator's call, and where its tensors and runtime scalars come from: ``take(args, kwargs)`` is the list of them."""
+    """An operator's call, and where its tensors and runtime scalars come from: ``take(args, kwargs)`` is the list of them.
 
-    __slots__ = ("op", "call", "descriptors", "take", "wrap")
+    ``rest`` is the structure after the tensor if nothing else changes from call to call, else None.
+    """
+
+    __slots__ = ("op", "call", "descriptors", "take", "wrap", "rest")
 
     def __init__(self, op: Op, call: Call, descriptors: Any, take: Callable[[Any, Any], Any], wrap: Any) -> None:
         self.op, self.call, self.descriptors, self.take, self.wrap = op, call, descriptors, take, wrap
+        self.rest = tuple([d[2] for d in descriptors[1:]]) if all(d[0] == "V" for d in descriptors[1:]) else None
 
 
 def pattern(args: tuple[Any, ...], kwargs: dict[str, Any], slots: Slots) -> Any:

@@ -16,9 +16,9 @@ from .bind import number_of
 from .create import from_array, tensor
 from .dispatch import apply_multi, calln
 from .inplace import assign, check_writable
-from .overrides import has_override, override
+from .overrides import MODES, has_override, override
 from .storage import numpy_of
-from .tensor import Tensor
+from .tensor import PLAIN, Tensor
 from .viewing import take_view
 from .views import aval_of, read
 
@@ -30,13 +30,19 @@ _unsqueeze = lookup("torch.unsqueeze")
 _I = slot(int)
 
 
+_first = call_of(_select, (T, value(0), _I))
+_slices: dict[tuple[int, int, int], Any] = {}
+
+
 def take_slice(t: Tensor, dim: int, start: int, length: int, step: int) -> Tensor:
-    call = call_of(_slice, (T, value(dim), _I, value(length), value(step)))
+    call = _slices.get((dim, length, step))
+    if call is None:
+        call = _slices[dim, length, step] = call_of(_slice, (T, value(dim), _I, value(length), value(step)))
     return take_view(_slice, call, t, (dim, start, length, step), (start,))
 
 
 def take_select(t: Tensor, dim: int, index: int) -> Tensor:
-    return take_view(_select, call_of(_select, (T, value(dim), _I)), t, (dim, index), (index,))
+    return take_view(_select, call_of(_select, (T, value(dim), _I)) if dim else _first, t, (dim, index), (index,))
 
 
 def _is_advanced(i: Any) -> bool:
@@ -172,8 +178,16 @@ def getitem(self: Tensor, index: Any) -> Any:
             )
         if not -s[0] <= index < s[0]:
             raise IndexError(f"index {index} is out of bounds for dimension 0 with size {s[0]}")
-        if not has_override((self,), {}):
-            return take_select(self, 0, index)
+        if (self.__class__ in PLAIN and not MODES) or not has_override((self,), {}):
+            return take_view(_select, _first, self, (0, index), (index,))
+    elif index.__class__ is slice and self.__class__ in PLAIN and not MODES and index.step is None:
+        # rows of a batch: what the general way comes to
+        start, stop = index.start, index.stop
+        s = aval_of(self).shape
+        if s and (start is None or start.__class__ is int) and (stop is None or stop.__class__ is int):
+            first, length = slice_bounds(s[0], start, stop, 1)
+            if first or length != s[0]:
+                return take_slice(self, 0, first if length else min(first, s[0]), length, 1)
     if has_override((self, index), {}):
         return override(Tensor.__getitem__, (self, index), {})  # type: ignore[attr-defined]
     t, advanced = _parse(self, index)

@@ -22,12 +22,13 @@ from .graph_methods import detach, set_requires_grad
 from .inplace import assign, check_writable
 from .members import method
 from .node import AccumulateGrad
-from .overrides import _DEFAULT, DisableTorchFunctionSubclass, has_override, override
+from .overrides import _DEFAULT, MODES, DisableTorchFunctionSubclass, has_override, override
 from .tensor import PLAIN, Tensor, alias_of
 from .viewing import take_view
 from .views import aval_of, layout
 
 
+_SIZES = frozenset((tuple, _types.Size))
 _clone = call_of(lookup("torch.clone"), (T, value(None)))
 
 
@@ -210,11 +211,43 @@ def _sizes(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[in
 
 
 _view_op = lookup("internal.view")
+_calls_by_sizes: dict[Any, tuple[Any, tuple[Any, ...]]] = {}
+
+
+def _known_sizes(t: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
+    """The call of the view operator, and its arguments, that ``t.view(*args)`` or ``t.reshape(*args)`` came to the last time.
+
+    If they are not known, the list of what they can be remembered under; None if it is more than plain sizes of a plain tensor.
+    """
+    if kwargs or t.__class__ not in PLAIN or MODES:
+        return None
+    given = args[0] if len(args) == 1 and args[0].__class__ in _SIZES else args
+    for n in given:
+        if n.__class__ is not int:  # 2.0 and True are found under 2 and 1
+            return None
+    view, s = t._view, t._s
+    if view is not None:
+        key = (name, given, view.aval, view.strides)
+    elif s.host is None:
+        key = (name, given, s.value.aval, s.strides)
+    else:
+        return None
+    return _calls_by_sizes.get(key) or [key]
+
+
+def _remember_sizes(found: Any, known: tuple[Any, tuple[Any, ...]]) -> None:
+    if found is not None:
+        if len(_calls_by_sizes) > 20000:
+            _calls_by_sizes.clear()
+        _calls_by_sizes[found[0]] = known
 
 
 @method
 def view(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """The same memory in another shape (``view(2, 3)``) or element type (``view(torch.int32)``)."""
+    found = _known_sizes(self, args, kwargs, "view")
+    if found.__class__ is tuple:
+        return take_view(_view_op, found[0], self, found[1], ())
     if has_override((self,), {}):
         return override(Tensor.view, (self, *args), kwargs)  # type: ignore[no-any-return,attr-defined]
     kind = kwargs.get("dtype", args[0] if args else None)
@@ -227,11 +260,17 @@ def view(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if not args and not kwargs:
         raise TypeError("view() received an invalid combination of arguments - got (), but expected one of:\n * (torch.dtype dtype)\n * (tuple of ints size)\n")
     size = _sizes(args, kwargs, "view")
-    return take_view(_view_op, call_of(_view_op, (T, value(size))), self, (size,), ())
+    call = call_of(_view_op, (T, value(size)))
+    out = take_view(_view_op, call, self, (size,), ())
+    _remember_sizes(found, (call, (size,)))
+    return out
 
 
 def reshape(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """The same elements in another shape: a view if memory allows, else a copy."""
+    found = _known_sizes(input, args, kwargs, "reshape")
+    if found.__class__ is tuple:
+        return take_view(_view_op, found[0], input, found[1], ())
     if has_override((input,), {}):
         return override(Tensor.reshape, (input, *args), kwargs)  # type: ignore[no-any-return,attr-defined]
     from jtorch._ops.views import infer_size, view_strides
@@ -241,7 +280,9 @@ def reshape(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     size = infer_size(_sizes(args, kwargs, "reshape"), numel(input), aval_of(input).shape)
     sh, st, _ = layout(input)
     if view_strides(sh, st, size) is not None:
-        return take_view(_view_op, call_of(_view_op, (T, value(size))), input, (size,), ())
+        call = call_of(_view_op, (T, value(size)))
+        _remember_sizes(found, (call, (size,)))
+        return take_view(_view_op, call, input, (size,), ())
     out: Tensor = apply_multi(call_of(lookup("internal.reshape_copy"), (T, value(size))), (input,))
     return out
 

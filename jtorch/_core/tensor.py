@@ -116,17 +116,17 @@ class Meta:
     """What few tensors have: a differentiable base, hooks of a leaf, a name, ..."""
 
     __slots__ = ("base", "attr_version", "retains", "creation", "inference")
-
-    def __init__(self) -> None:
-        self.base: Any = None  # the tensor that this is a differentiable view of
-        self.attr_version = -1  # storage version at which a view's edge was made
-        self.retains = False
-        self.creation: str = ""  # "multi": one of several views of a call, which must not be written with grad
-        self.inference = False
+    base: Any  # the tensor that this is a differentiable view of
+    attr_version: int  # storage version at which a view's edge was made
+    retains: bool
+    creation: str  # "multi": one of several views of a call, which must not be written with grad
+    inference: bool
 
 
 def meta_of(t: Tensor) -> Meta:
     m = t._meta
     if m is None:
         m = t._meta = Meta()
+        m.base, m.attr_version, m.creation = None, -1, ""
+        m.retains = m.inference = False
     return m

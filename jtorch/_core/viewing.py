@@ -19,9 +19,6 @@ from .views import View, aval_of, make_view
 
 __all__ = ["take_view", "replay", "view_edge"]
 
-_new = object.__new__
-
-
 def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tuple[Any, ...], multi: bool = False) -> Tensor:
     """The view of ``t``; ``args`` are all of the operator's arguments after the tensor, ``numbers`` those of them that are runtime scalars."""
     try:
@@ -55,7 +52,7 @@ def view_edge(view: View, parent: View | None, owner: Tensor, edge: Any, nr: int
     entry = entry_of(view.call, key)
     mask = (True,) + (False,) * len(view.numbers)
     plan = plan_of(entry, mask)
-    node: OpNode = _new(entry.node_class or _class_of(entry))
+    node: OpNode = (entry.node_class or _class_of(entry))()
     node.entry, node.plan, node.mask = entry, plan, mask
     node.saved = tuple(view.numbers[i - 1] for i in plan.saved_in)
     node.versions = ()

@@ -10,7 +10,7 @@ from jtorch._engine.call import Call
 from jtorch._engine.host import memory_of
 from jtorch._engine.sparse import SparseAval, SparseMet
 from jtorch._engine.state import state
-from jtorch._engine.trace import record_multi
+from jtorch._engine.trace import record_multi, record_one
 from jtorch._engine.values import Aval, Value, aval, value_of
 from jtorch._ops import views as _ops
 from jtorch._registry import Op
@@ -70,12 +70,30 @@ def strides_of(t: Tensor) -> tuple[int, ...]:
 
 def make_view(t: Tensor, op: Op, call: Call, args: tuple[Any, ...], numbers: tuple[Any, ...]) -> View:
     """The view that ``op`` with these arguments takes of ``t``; raises what torch raises if there is none."""
-    a = aval_of(t)
     parent = t._view
     if parent is None:
-        strides, offset = t._s.strides, 0
+        s = t._s
+        a, strides, offset = aval_of(t) if s.host is not None else s.value.aval, s.strides, 0
     else:
-        strides, offset = parent.strides, parent.offset
+        a, strides, offset = parent.aval, parent.strides, parent.offset
+    of, along, by, found = call.laid
+    if of is not a or along is not strides or by is not args:
+        found = _layout_after(op, args, a, strides)
+        call.laid = (a, strides, args, found)
+    view = View()
+    view.parent, view.call, view.numbers = parent, call, numbers
+    view.aval, view.strides, moved = found
+    if moved is not None:
+        view.offset = offset + moved
+    else:  # the unit of the offset changes with the element type, or the offset is absolute
+        assert op.strides is not None
+        view.offset = op.strides(a.shape, strides or contiguous_strides(a.shape), offset, *args)[2]
+    view.version, view.value = -1, None
+    return view
+
+
+def _layout_after(op: Op, args: tuple[Any, ...], a: Aval, strides: tuple[int, ...] | None) -> Any:
+    """(aval, strides, how far the offset moves) of the view that ``op`` takes of a tensor like this; None for the last where that is not so simple."""
     key = (op, args, a, strides)
     found = _layouts.get(key)
     if found is None:
@@ -85,21 +103,12 @@ def make_view(t: Tensor, op: Op, call: Call, args: tuple[Any, ...], numbers: tup
         shape, out, moved = op.strides(a.shape, strides or contiguous_strides(a.shape), 0, *args)
         shape, out = tuple(shape), tuple(out)
         kind = _dtype_after(op, args, a)
-        scaled = moved if kind is a.dtype else None
+        scaled = moved if kind is a.dtype and op.name != "as_strided" else None
         found = (aval(shape, kind, a.device), None if is_contiguous(shape, out) else out, scaled)
         if len(_layouts) > 20000:
             _layouts.clear()
         _layouts[key] = found
-    view = _new(View)
-    view.parent, view.call, view.numbers = parent, call, numbers
-    view.aval, view.strides = found[0], found[1]
-    if found[2] is not None and op.name != "as_strided":
-        view.offset = offset + found[2]
-    else:  # the unit of the offset changes with the element type, or the offset is absolute
-        assert op.strides is not None
-        view.offset = op.strides(a.shape, strides or contiguous_strides(a.shape), offset, *args)[2]
-    view.version, view.value = -1, None
-    return view
+    return found
 
 
 def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
@@ -129,7 +138,7 @@ def copied(view: View | None) -> View | None:
     """The same steps, for another storage."""
     if view is None:
         return None
-    new = _new(View)
+    new = View()
     new.parent, new.call, new.numbers, new.aval = copied(view.parent), view.call, view.numbers, view.aval
     new.strides, new.offset, new.version, new.value = view.strides, view.offset, -1, None
     return new
@@ -149,15 +158,15 @@ def read_view(view: View, s: Storage) -> Value:
         memory = host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
         return value_of(memory.copy())
     base = s.value
-    array = base.array
-    if state.host and base.trace is None:
-        array = memory_of(base)
-    if array.__class__ is np.ndarray and base.trace is None and s.strides is None and array.flags.c_contiguous:
+    array = None
+    if base.trace is None:
+        array = memory_of(base) if state.host else base.array
+    if array.__class__ is np.ndarray and s.strides is None and array.flags.c_contiguous:
         # Still on the host (loaded data): a numpy view costs no program.
         v = value_of(host_view(array, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np))
     else:
         parent = base if view.parent is None else read_view(view.parent, s)
-        v = record_multi(view.call, (parent, *view.numbers))[0]
+        v = record_one(view.call, parent, view.numbers)
     view.version, view.value = s.version, v
     return v
 

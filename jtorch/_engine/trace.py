@@ -14,12 +14,12 @@ import numpy as np
 
 from jtorch import _config, _device
 
-from .call import Call
+from .call import NO_ENTRY, Call
 from .entry import Entry, make_entry
 from .state import State, state
 from .values import Value, jax_device
 
-__all__ = ["Trace", "record", "record_multi", "add_input", "SCALAR", "force", "run_now", "has_tracer"]
+__all__ = ["Trace", "record", "record_multi", "record_one", "add_input", "SCALAR", "force", "run_now", "has_tracer"]
 
 SCALAR = -(1 << 40)
 
@@ -268,6 +268,41 @@ def record(call: Call, args: Any) -> tuple[Entry, list[Value]]:
     if _config.EAGER:
         flush("eager")
     return entry, result
+
+
+def record_one(call: Call, v: Value, numbers: tuple[Any, ...]) -> Value:
+    """As :func:`record`, of one value and at most one number with one output: written straight down for views."""
+    entry = call.last
+    if not numbers:
+        if entry.first is not v.aval:
+            entry = call.last = call.entries.get(v.aval, NO_ENTRY)
+    elif entry.first is not v.aval or entry.second is not numbers[0].__class__:
+        entry = call.last = call.entries.get((v.aval, numbers[0].__class__), NO_ENTRY)
+    tr = state.trace
+    if entry.simple_on is not tr.device or len(numbers) > 1 or _config.EAGER:
+        return record(call, (v, *numbers))[1][0]
+    if v.trace is tr:
+        pos = v.pos
+    else:
+        known = tr.input_pos.get(v)
+        if known is None:
+            known = add_input(tr, v)
+            if known is None or state.trace is not tr:
+                return record(call, (v, *numbers))[1][0]
+        pos = known
+    outputs = tr.outputs
+    out = Value()
+    out.aval = entry.out
+    out.array = None
+    out.trace = tr
+    out.pos = len(outputs)
+    outputs.append(out)
+    if numbers:
+        tr.nodes.append((entry, pos, SCALAR - len(tr.scalars)))
+        tr.scalars.append(numbers[0])
+    else:
+        tr.nodes.append((entry, pos))
+    return out
 
 
 def record_multi(call: Call, args: Any) -> list[Value]:
