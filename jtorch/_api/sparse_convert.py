@@ -37,6 +37,7 @@ from jtorch._core.sparse import could_not_run, handles, link, make, nnz, value_o
 from jtorch._core.storage import numpy_of
 from jtorch._core.tensor import Tensor
 from jtorch._core.views import aval_of, read, write
+from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 
 _COO = "sparse_coo"
@@ -239,9 +240,7 @@ def _conversion(kind: str) -> None:
         if args:
             dense_dim = args[0]
         if dense_dim:
-            raise NotImplementedError(
-                f"jtorch does not implement {name}(dense_dim={dense_dim}): compressed layouts here have no dense dims"
-            )
+            not_implemented("dense dims of compressed sparse layouts", f"use {name} without dense_dim, or to_sparse_coo()")
         if layout_of(self) == f"sparse_{kind}" and not blocked:
             return self
         return _to_compressed(self, f"sparse_{kind}", blocksize)
@@ -265,7 +264,7 @@ def _to_compressed(t: Tensor, layout: str, blocksize: Any) -> Tensor:
         coo = coalesced(t.detach().to_sparse())  # type: ignore[attr-defined]
         v: Any = value_of(coo)
         if sparse_dims(v) != n:
-            raise NotImplementedError(f"jtorch does not convert hybrid tensors to {layout}: compressed layouts here have no dense dims")
+            not_implemented("dense dims of compressed sparse layouts", "keep the tensor as torch.sparse_coo")
         b0, b1 = tuple(blocksize) if blocked else (1, 1)
         if size[-2] % b0 or size[-1] % b1:
             raise RuntimeError(
@@ -359,7 +358,7 @@ def _resized(self: Tensor, size: Any, sparse_dim: int, dense_dim: int, keep: boo
                 f"shrinking the size of sparse dimensions (from {list(old)} to {list(new)}) on a non-empty sparse tensor is not supported.{_OPTIONS}"
             )
         if size[sparse_dim:] != v.aval.shape[sparse_dim:]:
-            raise NotImplementedError("jtorch does not implement sparse_resize_ of the dense dims of a tensor that is not empty")
+            not_implemented("sparse_resize_ of the dense dims of a tensor that is not empty", "make a new tensor")
     write(self, read(make(_COO, (i, vals), size, v.coalesced and keep)))
     return self
 
@@ -431,7 +430,7 @@ def empty(size: Any, layout: str, dtype: Any, device: Any, like: Any = None) -> 
         i = from_array(np.zeros((dims, 0), np.int64), device=device)
         return make(_COO, (i, torch.zeros((0, *size[dims:]), dtype=dtype, device=device)), size, True)
     if layout not in ("sparse_csr", "sparse_csc"):
-        raise NotImplementedError(f"jtorch does not implement empty tensors of the layout {layout}")
+        not_implemented("empty tensors of blocked sparse layouts", "use torch.sparse_bsr_tensor with indices of your own")
     outer = size[-2] if layout == "sparse_csr" else size[-1]
     c, p = (from_array(np.zeros((*size[:-2], n), np.int64), device=device) for n in (outer + 1, 0))
     return built("", layout, (c, p, torch.zeros((*size[:-2], 0), dtype=dtype, device=device)), size)

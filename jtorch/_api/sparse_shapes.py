@@ -10,6 +10,7 @@ from jtorch._api._sparse import built, host, is_known, layout_of, on_device, spa
 from jtorch._core.sparse import could_not_run, handles, link, make, value_of
 from jtorch._core.tensor import Tensor
 from jtorch._core.views import aval_of
+from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 
 _COO = "sparse_coo"
@@ -196,7 +197,7 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
                 f"All tensors must have the same shape: {list(first.aval.shape)} (except in the concatenating dimension), but found shape: {list(v.aval.shape)} at position {k}"
             )
     if d >= dims:
-        raise NotImplementedError("jtorch does not implement cat of sparse tensors along a dense dim")
+        not_implemented("cat of sparse tensors along a dense dim", "use to_dense()")
     shifts = np.cumsum([0, *[v.aval.shape[d] for v in values]])
     parts = []
     for v, shift in zip(values, shifts):

@@ -18,7 +18,7 @@ class _Symbol:
     """No size is ever symbolic, so there are no instances: ``isinstance(n, torch.SymInt)`` is False."""
 
     def __init__(self, node: Any) -> None:
-        not_implemented(f"torch.{type(self).__name__}", "sizes are numbers here, never symbols")
+        not_implemented(f"torch.Sym{type(self).__name__.removeprefix('Sym')}", "sizes are numbers here, never symbols")
 
 
 class SymInt(_Symbol):

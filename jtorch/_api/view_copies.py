@@ -8,6 +8,7 @@ from jtorch._core.attach import function_for, write_out
 from jtorch._core.compose import compose
 from jtorch._core.tensor import Tensor
 from jtorch._core.views import layout
+from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 
 
@@ -73,7 +74,7 @@ def as_strided_scatter(input: Tensor, src: Tensor, size: Any, stride: Any, stora
     if plain and offset >= start:
         return _as_strided_scatter(input, src, size, stride, offset - start)  # type: ignore[no-any-return]
     if input.requires_grad or src.requires_grad:
-        raise NotImplementedError("as_strided_scatter with gradients, of an input that is not contiguous or into memory before it")
+        not_implemented("as_strided_scatter with gradients, of an input that is not contiguous or into memory before it", "use input.contiguous()")
     if tuple(src.shape) != tuple(size):
         raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = {list(size)}")
     need = start + 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))

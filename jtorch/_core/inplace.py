@@ -9,6 +9,7 @@ from jtorch._engine.call import call_of
 from jtorch._engine.state import GRAD, state
 from jtorch._engine.trace import record_multi
 from jtorch._engine.values import Value
+from jtorch._errors import not_implemented
 from jtorch._registry import lookup
 
 from .node import AccumulateGrad, Node, OpNode, next_seq, short_name
@@ -79,7 +80,7 @@ def _assign_view(t: Tensor, base: Tensor, new: Tensor, v: Value) -> None:
     """A write through a differentiable view: the base's history becomes "base with this part replaced", and views are derived from it anew."""
     steps = chain(t._view, base._view)
     if base._view is not None and steps[0].parent is None:
-        raise NotImplementedError("writing into as_strided of a tensor that is a view itself, where gradients are recorded; clone() the tensor first")
+        not_implemented("writing into as_strided of a tensor that is a view itself, where gradients are recorded", "clone() the tensor first")
     before = read(base)
     node = CopySlices.__new__(CopySlices)
     node.steps, node.before, node.seq, node.hooks, node.extra = steps, before.aval, next_seq(), None, None

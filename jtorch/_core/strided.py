@@ -9,6 +9,7 @@ import numpy as np
 
 from jtorch._engine.call import T, call_of, value
 from jtorch._engine.state import GRAD, state
+from jtorch._errors import not_implemented
 from jtorch._ops.views import check_within, places
 from jtorch._registry import lookup
 
@@ -47,9 +48,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     offset = layout(input)[2] if storage_offset is None else storage_offset
     whole = alias_of(input._s, None)
     if aval_of(whole).dtype is not aval_of(input).dtype:
-        raise NotImplementedError(
-            f"as_strided of a view as {aval_of(input).dtype} of {aval_of(whole).dtype} memory: XLA's arrays have one type; clone() it first"
-        )
+        not_implemented("as_strided of a view as another type", f"clone() the view as {aval_of(input).dtype} first")
     check_within(math.prod(aval_of(whole).shape), aval_of(whole).dtype.itemsize, size, stride, offset)
     m = input._meta
     root = m.base if m is not None and m.base is not None and input._edge.__class__ is not AccumulateGrad else input

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 from jtorch._ops.optax_update import OptaxProgram
 from jtorch.optim import _apply
@@ -68,7 +69,7 @@ class Optax(Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Only while the optimizer is made: a transformation's state belongs to one tree of parameters."""
         if _KEY in getattr(self, "state", {}):
-            raise NotImplementedError("Optax: a transformation's state belongs to its parameters; make a new optimizer to add some")
+            not_implemented("Optax.add_param_group", "a transformation's state belongs to its parameters; make a new optimizer")
         super().add_param_group(param_group)
 
     def __getstate__(self) -> dict[str, Any]:
