@@ -93,10 +93,11 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
     ternary = default_call(first, 3) if len(overloads) == 1 else None
     known: dict[Any, Bound] = {}
     slots = Slots([s for o in overloads for s in o.signatures])
+    of_dims = not slots.positions  # ints after the tensor are structure: they are their own pattern
 
     def call(*args: Any, **kwargs: Any) -> Any:
         n = len(args)
-        key = None
+        key: Any = None
         if not MODES:
             if not kwargs and n and args[0].__class__ in PLAIN:
                 if n == 1:
@@ -110,7 +111,14 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
                 elif n == 3:
                     if ternary is not None and args[1].__class__ in PLAIN and args[2].__class__ in PLAIN:
                         return call3(ternary, args[0], args[1], args[2])
-            key = pattern(args, kwargs, slots)
+                if of_dims:
+                    key = args[1:]
+                    for a in key:
+                        if a.__class__ is not int:  # 1.0 and True are found under 1
+                            key = None
+                            break
+            if key is None:
+                key = pattern(args, kwargs, slots)
             found = known.get(key)
             if found is not None:
                 flat = found.take(args, kwargs)

@@ -106,16 +106,14 @@ def _parse(t: Tensor, index: Any) -> tuple[Tensor, list[Any]]:
             advanced.append(from_array(np.zeros(1 if i else 0, np.int64)))
             dim += 1
         elif isinstance(i, slice):
-            n = aval_of(t).shape[dim]
             step = 1 if i.step is None else int(i.step)
             if step <= 0:
                 raise ValueError("step must be greater than zero")
             start = None if i.start is None else int(i.start)
             stop = None if i.stop is None else int(i.stop)
-            first, length = slice_bounds(n, start, stop, step)
-            if not (first == 0 and length == n and step == 1):
-                t = take_slice(t, dim, first if length else min(first, n), length, step)
-            elif len(items) == 1:
+            whole = t
+            t = _range_of(t, dim, start, stop, step)
+            if t is whole and len(items) == 1:
                 t = take_view(lookup("internal.alias"), call_of(lookup("internal.alias"), (T,)), t, (), ())
             dim += 1
             advanced.append(None)
@@ -141,13 +139,45 @@ def _parse(t: Tensor, index: Any) -> tuple[Tensor, list[Any]]:
                 advanced.append(ix)
                 dim += 1
         else:
-            at = _int_of(i)
-            n = aval_of(t).shape[dim]
-            if not -n <= at < n:
-                raise IndexError(f"index {at} is out of bounds for dimension {dim + gone} with size {n}")
-            t = take_select(t, dim, at)
+            t = _one_of(t, dim, _int_of(i), gone)
             gone += 1
     return t, advanced
+
+
+def _one_of(t: Tensor, dim: int, at: int, gone: int) -> Tensor:
+    """``gone``: dims that selection has taken away before."""
+    n = aval_of(t).shape[dim]
+    if not -n <= at < n:
+        raise IndexError(f"index {at} is out of bounds for dimension {dim + gone} with size {n}")
+    return take_select(t, dim, at)
+
+
+def _range_of(t: Tensor, dim: int, start: int | None, stop: int | None, step: int) -> Tensor:
+    """``t`` itself where that is the whole dim."""
+    n = aval_of(t).shape[dim]
+    first, length = slice_bounds(n, start, stop, step)
+    return t if first == 0 and length == n and step == 1 else take_slice(t, dim, first if length else min(first, n), length, step)
+
+
+_BOUNDS = frozenset((int, type(None)))
+
+
+def _plain_parts(t: Tensor, index: tuple[Any, ...]) -> Tensor | None:
+    """What :func:`_parse` comes to where the index is ints and slices without a step; None where it is anything else."""
+    for i in index:
+        if i.__class__ is not int and (i.__class__ is not slice or i.step is not None or i.start.__class__ not in _BOUNDS or i.stop.__class__ not in _BOUNDS):
+            return None
+    if len(index) > len(aval_of(t).shape):
+        return None
+    dim = gone = 0
+    for i in index:
+        if i.__class__ is int:
+            t = _one_of(t, dim, i, gone)
+            gone += 1
+        else:
+            t = _range_of(t, dim, i.start, i.stop, 1)
+            dim += 1
+    return t
 
 
 def _int_of(i: Any) -> int:
@@ -180,14 +210,10 @@ def getitem(self: Tensor, index: Any) -> Any:
             raise IndexError(f"index {index} is out of bounds for dimension 0 with size {s[0]}")
         if (self.__class__ in PLAIN and not MODES) or not has_override((self,), {}):
             return take_view(_select, _first, self, (0, index), (index,))
-    elif index.__class__ is slice and self.__class__ in PLAIN and not MODES and index.step is None:
-        # rows of a batch: what the general way comes to
-        start, stop = index.start, index.stop
-        s = aval_of(self).shape
-        if s and (start is None or start.__class__ is int) and (stop is None or stop.__class__ is int):
-            first, length = slice_bounds(s[0], start, stop, 1)
-            if first or length != s[0]:
-                return take_slice(self, 0, first if length else min(first, s[0]), length, 1)
+    elif (index.__class__ is tuple or index.__class__ is slice) and self.__class__ in PLAIN and not MODES:
+        found = _plain_parts(self, index if index.__class__ is tuple else (index,))
+        if found is not None and found is not self:
+            return found
     if has_override((self, index), {}):
         return override(Tensor.__getitem__, (self, index), {})  # type: ignore[attr-defined]
     t, advanced = _parse(self, index)
