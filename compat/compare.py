@@ -40,6 +40,7 @@ class Leniency:
     scale: float = 1.0
     reason: str = ""
     gauge: str = ""
+    distinct: bool = False
     gradient: bool = True
     second: bool = True
     out: bool = True

@@ -19,6 +19,10 @@ def _eigenvalues(lib: Any, value: Any, call: Any) -> Any:
     return value[0], tuple(value[1].shape)
 
 
+def _phases(lib: Any, value: Any, call: Any) -> Any:
+    return value[0], value[1].abs()
+
+
 def _eig(lib: Any, value: Any, call: Any) -> Any:
     w = value if not isinstance(value, tuple) else value[0]
     power = [w.sum(-1), (w * w).sum(-1)]  # the order of eigenvalues is LAPACK's business
@@ -37,4 +41,4 @@ def _ties(lib: Any, value: Any, call: Any) -> Any:
     return values, indices.dtype, tuple(indices.shape), found if keep or x.dim() == 0 else found.squeeze(dim)
 
 
-GAUGES: dict[str, Callable[[Any, Any, Any], Any]] = {"svd": _svd, "eigh": _eigenvalues, "eig": _eig, "ties": _ties}
+GAUGES: dict[str, Callable[[Any, Any, Any], Any]] = {"svd": _svd, "eigh": _eigenvalues, "eig": _eig, "phases": _phases, "ties": _ties}
