@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from ._lib import dtype_of, matmul_precision, num
+from ._pointwise import is_half
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -54,24 +56,43 @@ def same_type(a: Any, b: Any, text: str) -> None:
         raise RuntimeError(text.format(a=scalar_name(a), b=scalar_name(b)))
 
 
-def contract(a: Any, b: Any, axes: tuple[Any, Any], batch: tuple[Any, Any] = ((), ())) -> Any:
-    """``dot_general``: XLA accumulates 16-bit floats in float32 by itself, so the types stay as they are."""
-    return lax.dot_general(a, b, (axes, batch), precision=matmul_precision())
+def contract(a: Any, b: Any, axes: tuple[Any, Any], batch: tuple[Any, Any] = ((), ()), kind: Any = None) -> Any:
+    """``dot_general``: XLA accumulates 16-bit floats in float32 by itself, so the types stay as they are, unless ``kind`` asks for the sums as they were."""
+    return lax.dot_general(a, b, (axes, batch), precision=matmul_precision(), preferred_element_type=kind)
+
+
+def plus_product(
+    kept: Any, a: Any, b: Any, axes: tuple[Any, Any], batch: tuple[Any, Any] = ((), ()), beta: Any = 1, alpha: Any = 1
+) -> Any:
+    """``beta * kept + alpha * contract(a, b, axes, batch)``. Half types are rounded once, at the end, as BLAS does it."""
+
+    def plain(kept: Any, a: Any, b: Any) -> Any:
+        return scaled(kept, beta) + times(contract(a, b, axes, batch), alpha)
+
+    def rounded_once(kept: Any, a: Any, b: Any) -> Any:
+        out = scaled(kept.astype(np.float32), beta) + times(contract(a, b, axes, batch, np.float32), alpha)
+        return out.astype(a.dtype)
+
+    if not (is_half(a) and kept.dtype == a.dtype == b.dtype):
+        return plain(kept, a, b)
+    f = jax.custom_jvp(rounded_once)
+    # The derivative is the plain one, so that its products too are of half types, not of float32.
+    f.defjvp(lambda primals, tangents: (f(*primals), jax.jvp(plain, primals, tangents)[1]))
+    return f(kept, a, b)
 
 
 def scaled(x: Any, factor: Any) -> Any:
     """``factor * x`` for a runtime scalar; a factor of 0 wipes NaN and infinity, as BLAS does with beta."""
     if isinstance(factor, (bool, int, float, complex)):
-        if factor == 1:
-            return x
-        return jnp.zeros_like(x) if factor == 0 else x * num(factor, x)
-    f = num(factor, x)
-    return jnp.where(f == 0, jnp.zeros_like(x), x * f)
+        return jnp.zeros_like(x) if factor == 0 else times(x, factor)
+    return jnp.where(num(factor, x) == 0, jnp.zeros_like(x), times(x, factor))
 
 
 def times(x: Any, factor: Any) -> Any:
-    """``factor * x`` without the rule for 0."""
-    return x if isinstance(factor, (bool, int, float, complex)) and factor == 1 else x * num(factor, x)
+    """``factor * x`` without the rule for 0. The factor of a half tensor is not rounded to its type."""
+    if isinstance(factor, (bool, int, float, complex)) and factor == 1:
+        return x
+    return (x.astype(np.float32) * num(factor, np.zeros((), np.float32))).astype(x.dtype) if is_half(x) else x * num(factor, x)
 
 
 def expand_to(x: Any, shape: Sequence[int], what: str = "expand") -> Any:

@@ -120,7 +120,7 @@ def vector_norm(x: Any, ord: float, dim: tuple[int, ...] | None, keepdim: bool, 
                 f"because the operation does not have an identity{tail}"
             )
     if x.ndim == 0:
-        return _norm(float(ord), (0,))(x.reshape(1)).reshape(())
+        return p_norm(x.reshape(1), ord, (0,), False)
     return p_norm(x, ord, dims, keepdim)
 
 

@@ -10,7 +10,21 @@ import numpy as np
 from jtorch._registry import op
 
 from ._lib import is_float, num
-from ._linalg_lib import ShapedName, Shapes, broadcast_shape, contract, cpp_name, expand_to, no_bool, same_type, scalar_name, scaled, times
+from ._linalg_lib import (
+    ShapedName,
+    Shapes,
+    broadcast_shape,
+    contract,
+    cpp_name,
+    expand_to,
+    no_bool,
+    plus_product,
+    same_type,
+    scalar_name,
+    scaled,
+    times,
+)
+from ._pointwise import is_half
 
 
 def _by_matmul(shapes: Shapes) -> str:
@@ -234,7 +248,7 @@ def addmm(input: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any) -> Any:
     same_type(input, mat2, "self and mat2 must have the same dtype, but got {a} and {b}")
     input = expand_to(input, (mat1.shape[0], mat2.shape[1]))
     _check_mm(mat1, mat2)
-    return scaled(input, beta) + times(contract(mat1, mat2, ((1,), (0,))), alpha)
+    return plus_product(input, mat1, mat2, ((1,), (0,)), beta=beta, alpha=alpha)
 
 
 @op("addmv(Tensor input, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1)", inplace=True)
@@ -245,7 +259,14 @@ def addmv(input: Any, mat: Any, vec: Any, beta: Any, alpha: Any) -> Any:
         names = f"{scalar_name(input)}, {scalar_name(mat)}, and {scalar_name(vec)}"
         raise RuntimeError(f"addmv input tensors must have the same dtype, but got {names}")
     no_bool(mat, "addmv_impl_cpu")
-    return scaled(expand_to(input, (mat.shape[0],)), beta) + times(contract(mat, vec, ((1,), (0,))), alpha)
+    # unlike in products of matrices, half types round alpha, beta and what beta scales first
+    kept = scaled(expand_to(input, (mat.shape[0],)), _rounded(beta, mat))
+    return plus_product(kept, mat, vec, ((1,), (0,)), alpha=_rounded(alpha, mat))
+
+
+def _rounded(factor: Any, like: Any) -> Any:
+    """A factor as a half type holds it; other types leave it."""
+    return num(factor, like) if is_half(like) and not (isinstance(factor, int) and factor in (0, 1)) else factor
 
 
 @op("addbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1)", inplace=True)
@@ -262,7 +283,7 @@ def addbmm(input: Any, batch1: Any, batch2: Any, beta: Any, alpha: Any) -> Any:
         raise RuntimeError(f"Incompatible matrix sizes for bmm ({r}x{k} and {k2}x{c})")
     same_type(batch1, batch2, "expected scalar type {a} but found {b}")
     no_bool(batch1, "addmm_impl_cpu_")
-    return scaled(input, beta) + times(contract(batch1, batch2, ((0, 2), (0, 1))), alpha)
+    return plus_product(input, batch1, batch2, ((0, 2), (0, 1)), beta=beta, alpha=alpha)
 
 
 @op("baddbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1)", inplace=True)
@@ -274,7 +295,7 @@ def baddbmm(input: Any, batch1: Any, batch2: Any, beta: Any, alpha: Any) -> Any:
     _check_bmm(batch1, batch2)
     input = expand_to(input, (batch1.shape[0], batch1.shape[1], batch2.shape[2]))
     same_type(input, batch1, "Input dtypes must be the same, got: input {a}, batch1: {b}, batch2: {b}")
-    return scaled(input, beta) + times(contract(batch1, batch2, ((2,), (1,)), ((0,), (0,))), alpha)
+    return plus_product(input, batch1, batch2, ((2,), (1,)), ((0,), (0,)), beta, alpha)
 
 
 @op("addr(Tensor input, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1)", inplace=True, promote="default", elementwise=False)
@@ -291,7 +312,7 @@ def addr(input: Any, vec1: Any, vec2: Any, beta: Any, alpha: Any) -> Any:
     if input.dtype == bool:
         on, kept = num(alpha, input), num(beta, input)
         return (input & kept) | (vec1[:, None] & vec2[None] & on)
-    return scaled(input, beta) + times(vec1[:, None] * vec2[None], alpha)
+    return scaled(input, _rounded(beta, input)) + times(vec1, _rounded(alpha, vec1))[:, None] * vec2[None]  # half types round at each step
 
 
 def _by_linear(shapes: Shapes) -> str:
@@ -321,12 +342,12 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
         shapes = f"{rows}x{input.shape[-1]} and {weight.shape[1]}x{weight.shape[0]}"
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({shapes})")
     _check_types(input, weight)
-    out = contract(input, weight, ((input.ndim - 1,), (1,)))
+    axes, shape = ((input.ndim - 1,), (1,)), input.shape[:-1] + weight.shape[:1]
     if bias is None:
-        return out
-    if bias.ndim == 2 and out.ndim != 2 and bias.shape[0] == rows and rows > 1:
-        bias = bias.reshape(out.shape[:-1] + bias.shape[1:])
-    return out + expand_to(bias, out.shape)
+        return contract(input, weight, axes)
+    if bias.ndim == 2 and len(shape) != 2 and bias.shape[0] == rows and rows > 1:
+        bias = bias.reshape(shape[:-1] + bias.shape[1:])
+    return plus_product(expand_to(bias, shape), input, weight, axes)
 
 
 @op("bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=None)", where="torch nn.functional", out=False,

@@ -11,7 +11,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import dtype_of, is_complex, matmul_precision
+from ._lib import accumulate_in, dtype_of, is_complex, matmul_precision
 from ._linalg_lib import ShapedName
 from ._nn import back, shape_text
 
@@ -101,8 +101,13 @@ def _check_shapes(
 
 
 def _convolve(
-    x: Any, w: Any, stride: Ints, pads: list[tuple[int, int]], dilation: Ints, groups: int, lhs_dilation: Ints | None = None
+    x: Any, w: Any, bias: Any, stride: Ints, pads: list[tuple[int, int]], dilation: Ints, groups: int, lhs_dilation: Ints | None = None
 ) -> Any:
+    y = _products(x, w, stride, pads, dilation, groups, lhs_dilation)  # of half types in float32, for the bias to be added before rounding
+    return back(_with_bias(y, bias), x)
+
+
+def _products(x: Any, w: Any, stride: Ints, pads: list[tuple[int, int]], dilation: Ints, groups: int, lhs_dilation: Ints | None) -> Any:
     n = x.ndim - 2
     if jnp.issubdtype(x.dtype, jnp.integer):
         return lax.conv_general_dilated(
@@ -112,21 +117,16 @@ def _convolve(
     if plain and groups == 1 and set(w.shape[2:]) == {1} and set(stride) == {1} and math.prod(x.shape) and math.prod(w.shape):
         # a 1x1 kernel is a matrix product: half the time of XLA's convolution on CPU
         flat = x.reshape(x.shape[0], x.shape[1], -1)
-        y = jnp.einsum("oc,ncp->nop", w.reshape(w.shape[:2]), flat, precision=matmul_precision())
+        y = jnp.einsum("oc,ncp->nop", w.reshape(w.shape[:2]), flat, precision=matmul_precision(), preferred_element_type=accumulate_in(x).dtype)
         return y.reshape(x.shape[0], w.shape[0], *x.shape[2:])
-    accumulate = np.float32 if x.dtype.itemsize <= 2 else None
-    y = lax.conv_general_dilated(
-        x, w, stride, pads, lhs_dilation=lhs_dilation, rhs_dilation=dilation, dimension_numbers=_LAYOUT[n],
+    return lax.conv_general_dilated(
+        accumulate_in(x), accumulate_in(w), stride, pads, lhs_dilation=lhs_dilation, rhs_dilation=dilation, dimension_numbers=_LAYOUT[n],
         feature_group_count=groups, precision=matmul_precision(),
-    ) if accumulate is None else lax.conv_general_dilated(
-        x.astype(accumulate), w.astype(accumulate), stride, pads, lhs_dilation=lhs_dilation, rhs_dilation=dilation,
-        dimension_numbers=_LAYOUT[n], feature_group_count=groups,
     )  # fmt: skip
-    return back(y, x)
 
 
 def _with_bias(y: Any, bias: Any) -> Any:
-    return y if bias is None else y + bias.reshape((1, -1) + (1,) * (y.ndim - 2))
+    return y if bias is None else y + back(bias, y).reshape((1, -1) + (1,) * (y.ndim - 2))
 
 
 def convolution_core(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
@@ -143,7 +143,7 @@ def convolution_core(input, weight, bias, stride, padding, dilation, transposed,
                 for s, p, d, k, st in zip(input.shape[2:], pad, dilation, weight.shape[2:], stride, strict=True)
             )
             return _with_bias(jnp.zeros((input.shape[0], weight.shape[0], *spatial), input.dtype), bias)
-        return _with_bias(_convolve(input, weight, stride, [(p, p) for p in pad], dilation, groups), bias)
+        return _convolve(input, weight, bias, stride, [(p, p) for p in pad], dilation, groups)
     for e, s, d in zip(extra, stride, dilation, strict=True):
         if e >= s and e >= d:
             shown = [f"output_padding_{a}: {v}" for a, v in zip(("depth", "height", "width")[-n:], extra, strict=True)]
@@ -166,7 +166,7 @@ def convolution_core(input, weight, bias, stride, padding, dilation, transposed,
             f"Given input size per channel: ({' x '.join(str(s) for s in input.shape[2:])}). Calculated output size per channel: "
             f"({' x '.join(str(s) for s in sizes)}). Output size is too small"
         )
-    return _with_bias(_convolve(input, w, (1,) * n, pads, dilation, groups, stride), bias)
+    return _convolve(input, w, bias, (1,) * n, pads, dilation, groups, stride)
 
 
 def _batched(name: str, n: int, input: Any, weight: Any) -> bool:
@@ -308,5 +308,5 @@ def conv_tbc(input, weight, bias, pad):
         raise RuntimeError("Weight tensor must have 3 dims: kernel_width, in_channels, out_channels.")
     if bias.ndim != 1:
         raise RuntimeError("Bias must be 1-D")
-    y = _convolve(input.transpose(1, 2, 0), weight.transpose(2, 1, 0), (1,), [(pad, pad)], (1,), 1)
+    y = _convolve(input.transpose(1, 2, 0), weight.transpose(2, 1, 0), None, (1,), [(pad, pad)], (1,), 1)
     return y.transpose(2, 0, 1) + bias

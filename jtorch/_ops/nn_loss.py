@@ -14,6 +14,7 @@ from jtorch._registry import op
 from . import _guards
 from ._lib import accumulate_in, dtype_of, num, quotient
 from ._nn import MEAN, NONE, back, const, expand_together, floats_only, reduced, shape_text
+from ._pointwise import with_slope
 
 
 @op("div_by_count(Tensor input, Scalar other)", where="_nn", out=False, grad_name="DivBackward1")
@@ -209,12 +210,16 @@ def binary_cross_entropy_with_logits(input, target, weight, pos_weight, reductio
     return reduced(loss, reduction).astype(jnp.promote_types(input.dtype, target.dtype) if target.dtype.kind == "f" else input.dtype)
 
 
+# Derived through exp, the second derivative would be 1 instead of 0 where exp(2x) overflows.
+_softplus = with_slope(lambda x: jnp.log1p(jnp.exp(x)), lambda _, x: lax.logistic(x))
+
+
 @op("soft_margin_loss(Tensor input, Tensor target, int reduction=1)", where="_nn")
 def soft_margin_loss(input, target, reduction):
     """``log1p(exp(-target * input))``, reduced."""
     x = accumulate_in(input)
     expand_together(input, target)
-    return back(reduced(jnp.log1p(jnp.exp(-back(target, x) * x)), reduction), input)
+    return back(reduced(_softplus(-back(target, x) * x), reduction), input)
 
 
 @op("multilabel_margin_loss(Tensor input, Tensor target, int reduction=1)", where="_nn", guard=_guards.margin_targets)
