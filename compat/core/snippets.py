@@ -102,6 +102,30 @@ print(torch.autograd.grad((x * 2).sum(), [x, z], allow_unused=True), torch.autog
 print(x.grad, torch.autograd.grad((x * x), x, torch.eye(2), is_grads_batched=True))
 m = x * 2; n = (m * m).sum(); print(torch.autograd.grad(n, m))
 """,
+    "how far backward has come when a hook sees it": """
+layers = [torch.nn.Linear(2, 2) for _ in range(4)]
+for l in layers: torch.nn.init.constant_(l.weight, 0.5); torch.nn.init.constant_(l.bias, 0.25)
+say = lambda name: print(name, [None if p.grad is None else round(p.grad.sum().item(), 4) for l in layers for p in l.parameters()])
+def run(shared=False):
+    x = torch.ones(1, 2)
+    for l in layers: l.zero_grad(); x = torch.tanh(l(x))
+    if shared: x = layers[3](x) + layers[0](x)
+    return x
+out = run(); out.sum().backward(); say('plain'); run(True).sum().backward(); say('shared')
+a = torch.ones(2, requires_grad=True); b = a * 2; c = b * 3; b.register_hook(lambda g: print('b', a.grad, g)); (c * c).sum().backward(); print(a.grad)
+handle = layers[1].register_full_backward_hook(lambda m, i, o: say('module 1')); run().sum().backward(); say('done'); handle.remove()
+class Look(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x): return x * 1
+    @staticmethod
+    def backward(ctx, g): say('function'); return g
+y = torch.ones(1, 2)
+for i, l in enumerate(layers): l.zero_grad(); y = l(Look.apply(y) if i == 2 else y)
+y.sum().backward(); say('done')
+torch.nn.init.constant_(layers[1].weight, 0.5); layers[1].bias.requires_grad_(False); layers[1].zero_grad()
+layers[1].weight.register_post_accumulate_grad_hook(lambda p: say('leaf hook')); run(True).sum().backward(); say('done')
+l = torch.ones((), requires_grad=True); l.backward(); print(l.grad); l.backward(); print(l.grad)
+""",
     "hooks": """
 x = torch.ones(2, requires_grad=True); seen = []
 h = x.register_hook(lambda g: g * 10); y = x * 2; y.retain_grad(); y.register_hook(lambda g: seen.append(g.clone()) or g + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import Any
 
@@ -15,11 +16,12 @@ from jtorch._engine.vjp import recomputing_plan
 from jtorch._registry import lookup
 
 from . import cutting, sparse
+from . import node as node_module
 from .node import AccumulateGrad, Node, OpNode
 from .tensor import Tensor, new_tensor
 from .views import aval_of, read
 
-__all__ = ["run_backward", "call_node", "backward", "root_of", "ones"]
+__all__ = ["run_backward", "put", "call_node", "backward", "root_of", "ones"]
 
 _ADD: Any = None
 _ONES: dict[Any, Value] = {}
@@ -98,15 +100,18 @@ class _Pass:
 
     def __init__(self, retain: bool, create: bool) -> None:
         self.retain, self.create = retain, create
+        self.plain = False  # an ordinary ``loss.backward()``
         self.buffers: dict[Any, Any] = {}
-        self.order: list[Any] = []
-        self.left: dict[Any, int] = {}
+        self.roots: list[Any] = []
+        self.reached: tuple[list[Any], dict[Any, int]] | None = None
         self.allowed: set[Any] | None = None
 
     def will_visit(self, node: Any) -> bool:
         """Whether the pass comes to a node."""
-        there = node in self.left if node.__class__ is AccumulateGrad else node in self.order
-        return there and (self.allowed is None or node in self.allowed)
+        if self.reached is None:
+            self.reached = _reachable(self.roots)
+        order, left = self.reached
+        return node in (left if node.__class__ is AccumulateGrad else order) and (self.allowed is None or node in self.allowed)
 
     def add(self, a: Any, b: Any) -> Any:
         if self.create:
@@ -136,85 +141,126 @@ class _Pass:
 def run_backward(
     roots: list[tuple[Any, int]], grads: list[Any], retain: bool, create: bool, inputs: list[tuple[Any, int]] | None, accumulate: bool
 ) -> list[Any]:
-    """Send ``grads`` into ``roots``. With ``inputs``: collect what arrives at those (node, output number) and, if ``accumulate``, into their leaves only."""
+    """Send ``grads`` into ``roots``. With ``inputs``: collect what arrives at those (node, output number) and, if ``accumulate``, into their leaves only.
+    Without: a list of first gradients, (leaf, value) each, for :func:`put`."""
     run = _Pass(retain, create)
-    order, left = _reachable([r[0] for r in roots])
     wanted: dict[Any, dict[int, Any]] = {}
-    allowed: set[Any] | None = None
     if inputs is not None:
         for node, nr in inputs:
             wanted.setdefault(node, {})[nr] = None
-        allowed = _relevant([r[0] for r in roots], set(wanted))
+        run.allowed = _relevant([r[0] for r in roots], set(wanted))
     for (node, nr), g in zip(roots, grads, strict=True):
         run.deliver(node, nr, g)
-    run.order, run.left, run.allowed = order, left, allowed
+    run.roots = frontier = list(dict.fromkeys(r[0] for r in roots))
     outer, state.backward = state.backward, run
     previous = state.mode
     state.mode = (previous | GRAD) if create else (previous & ~GRAD)
-    plain = state.mode == 0 and not create and inputs is None
-    buffers = run.buffers
+    run.plain = state.mode == 0 and not create and inputs is None
+    try:
+        if run.plain and not node_module.leaves_have_hooks:
+            frontier = _sweep(run, frontier)
+        if frontier:
+            _walk(run, frontier, wanted, accumulate, previous)
+    finally:
+        state.mode, state.backward = previous, outer
+    if inputs is None:
+        return [found for node, g in run.buffers.items() if (found := _accumulate(node, g, run, put_off=True)) is not None]
+    return [wanted[node][nr] for node, nr in inputs]
+
+
+def put(gradients: list[Any]) -> None:
+    """First gradients into their leaves."""
+    for leaf, g in gradients:
+        leaf._grad = new_tensor(g)
+
+
+def _sweep(run: _Pass, roots: list[Any]) -> list[Any]:
+    """An ordinary pass, as far as nothing is in its way: nodes newest first as gradients come to them; what arrives at leaves stays in the buffers.
+
+    Where there is somebody who could see how far it has come (a hook, a function of the user's), it ends: the nodes from which to go on."""
+    buffers, retain = run.buffers, run.retain
+    heap = [(-node.seq, node) for node in roots if node.__class__ is not AccumulateGrad]
+    heapify(heap)
+    while heap:
+        _, node = heap[0]
+        if node.hooks is not None or not isinstance(node, OpNode):
+            return [node for _, node in heap]
+        heappop(heap)
+        buffer = buffers.pop(node)
+        results = _pulled(node, buffer, retain) if buffer.__class__ is Value and node.entry.out is not None else _run(run, node, buffer, 0)
+        edges = node.edges
+        i = 0
+        for g in results:
+            target = edges[i]
+            if g is not None:
+                if target in buffers:
+                    run.deliver(target, edges[i + 1], g)
+                else:
+                    nr = edges[i + 1]
+                    buffers[target] = g if nr == 0 else {nr: g}
+                    if target.__class__ is not AccumulateGrad:
+                        heappush(heap, (-target.seq, target))
+            i += 2
+    return []
+
+
+def _walk(run: _Pass, frontier: list[Any], wanted: dict[Any, dict[int, Any]], accumulate: bool, mode: int) -> None:
+    """The pass from these nodes on, in full: every hook is called, and a leaf gets its gradient as soon as all that flows to it is there."""
+    order, left = _reachable(frontier)
+    buffers, allowed, plain = run.buffers, run.allowed, run.plain
 
     def arrived(leaf: AccumulateGrad) -> None:
-        """All that flows to a leaf is there."""
         g = buffers.pop(leaf, None)
         if g is None:
             return
         if plain and leaf.hooks is None:
-            t = leaf.ref()
-            if t is not None and t._grad is None:
-                t._grad = new_tensor(g)
-            else:
-                _accumulate(leaf, g, run)
+            _accumulate(leaf, g, run)
         elif allowed is None or leaf in wanted:
             g = _tensor_hooks(run, leaf, {0: g}, wanted)
             if accumulate:
                 _accumulate(leaf, g, run)
 
-    try:
-        for node, _ in roots:
-            if node.__class__ is AccumulateGrad and node not in left:
-                arrived(node)
-        for node in order:
-            buffer = buffers.pop(node, None)
-            results: Any = ()
-            if buffer is not None and (allowed is None or node in allowed):
-                if plain and node.hooks is None and buffer.__class__ is Value and isinstance(node, OpNode) and node.entry.out is not None:
-                    results = node.pull(buffer)
-                    if not retain:
-                        node.release()
-                    elif node.extra is not None:
-                        node.repack()
-                else:
+    for node in [n for n in buffers if n.__class__ is AccumulateGrad and n not in left]:
+        arrived(node)
+    for node in order:
+        buffer = buffers.pop(node, None)
+        results: Any = ()
+        if buffer is not None and (allowed is None or node in allowed):
+            if plain and node.hooks is None and buffer.__class__ is Value and isinstance(node, OpNode) and node.entry.out is not None:
+                results = _pulled(node, buffer, run.retain)
+            else:
+                if node.hooks is not None or node in wanted:
                     if buffer.__class__ is not dict:
                         buffer = {0: buffer}
-                    if node.hooks is not None or node in wanted:
-                        _before(run, node, buffer, wanted)
-                    if allowed is None or any(e in allowed for e in node.edges[::2]):
-                        results = _run(run, node, buffer, previous)
-            edges = node.edges
-            for i in range(0, len(edges), 2):
-                target = edges[i]
-                if results:
-                    g = results[i >> 1]
-                    if g is not None and (allowed is None or target in allowed):
-                        if edges[i + 1] == 0 and target not in buffers:
-                            buffers[target] = g
-                        else:
-                            run.deliver(target, edges[i + 1], g)
-                if target.__class__ is AccumulateGrad:
-                    count = left[target] - 1
-                    left[target] = count
-                    if count == 0:
-                        arrived(target)
-    finally:
-        state.mode, state.backward = previous, outer
-    if inputs is None:
-        return []
-    return [wanted[node][nr] for node, nr in inputs]
+                    _before(run, node, buffer, wanted)
+                if allowed is None or any(e in allowed for e in node.edges[::2]):
+                    results = _run(run, node, buffer, mode)
+        edges = node.edges
+        for i in range(0, len(edges), 2):
+            target = edges[i]
+            if results:
+                g = results[i >> 1]
+                if g is not None and (allowed is None or target in allowed):
+                    run.deliver(target, edges[i + 1], g)
+            if target.__class__ is AccumulateGrad:
+                left[target] -= 1
+                if left[target] == 0:
+                    arrived(target)
 
 
-def _run(run: _Pass, node: Any, buffer: dict[int, Any], mode: int) -> Any:
-    """Gradients for the edges of a node, hooks included."""
+def _pulled(node: OpNode, buffer: Value, retain: bool) -> list[Value]:
+    results = node.pull(buffer)
+    if not retain:
+        node.release()
+    elif node.extra is not None:
+        node.repack()
+    return results
+
+
+def _run(run: _Pass, node: Any, buffer: Any, mode: int) -> Any:
+    """Gradients for the edges of a node, hooks included. ``buffer``: as in :class:`_Pass`."""
+    if buffer.__class__ is not dict:
+        buffer = {0: buffer}
     try:
         if isinstance(node, OpNode):
             cts = [buffer.get(i) for i in range(len(node.entry.outs))] if len(node.entry.outs) > 1 else [buffer[0]]
@@ -346,12 +392,15 @@ def _replaced(new: Any, old: Tensor) -> Tensor:
     return new
 
 
-def _accumulate(node: AccumulateGrad, g: Any, run: _Pass) -> None:
+def _accumulate(node: AccumulateGrad, g: Any, run: _Pass, put_off: bool = False) -> Any:
+    """Add a gradient to its leaf's. The leaf and the value if it is the leaf's first and may be ``put_off``."""
     leaf = node.ref()
     if leaf is None:
-        return
+        return None
     old = leaf._grad
     if old is None:
+        if put_off:
+            return leaf, g
         leaf._grad = g if run.create else new_tensor(g)
     elif run.create:
         leaf._grad = run.add(old, g)
@@ -364,6 +413,7 @@ def _accumulate(node: AccumulateGrad, g: Any, run: _Pass) -> None:
             hook(leaf)
         for hook in list(node.hooks.post.values()):
             hook((), (run.wrap(g),))
+    return None
 
 
 def call_node(node: Node, grads: Any) -> Any:
@@ -399,8 +449,12 @@ def backward(tensors: list[Tensor], grads: list[Any], retain: bool | None, creat
         for t, (node, nr) in zip(inputs, where, strict=True):
             if node.__class__ is not AccumulateGrad:
                 _retain_for(t, node, nr)
-    run_backward(roots, seeds, retain, create, where, True)
-    cutting.backward_done()
+    found = run_backward(roots, seeds, retain, create, where, True)
+    try:
+        cutting.backward_done()  # the tensors are made while the program runs
+    finally:
+        if inputs is None:
+            put(found)
 
 
 def _retain_for(t: Tensor, node: Any, nr: int) -> None:

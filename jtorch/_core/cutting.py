@@ -11,12 +11,15 @@ from jtorch._engine import trace as _trace
 from jtorch._engine.segments import repetition
 from jtorch._engine.state import state
 
-__all__ = ["LIMIT", "step_done", "backward_started", "backward_done", "module_called", "at_limit"]
+from .tensor import Storage
+
+__all__ = ["LIMIT", "step_done", "keep_for_now", "backward_started", "backward_done", "module_called", "at_limit"]
 
 LIMIT = 8000  # outputs; no trace grows beyond
 ENOUGH = 400  # nodes that are worth running when the outermost module is called again
 SENT = 16  # nodes that are worth sending off before the update
 BYTES = 1 << 30  # pending inputs that are
+SMALL = 1 << 16  # bytes of a gradient that may be freed later
 
 
 def step_done() -> None:
@@ -24,6 +27,12 @@ def step_done() -> None:
     if state.trace.backwards:
         state.steps = True
     _trace.flush("step")
+    state.dropped = None
+
+
+def keep_for_now(tensors: list[Any]) -> None:
+    """Gradients that were dropped before the next forward. Freeing many small arrays takes a while: it can be done while a program runs."""
+    state.dropped = [t for t in tensors if t is not None and t._s.__class__ is Storage and t._s.value.aval.nbytes <= SMALL] if state.steps else None
 
 
 def backward_done() -> None:
@@ -31,6 +40,7 @@ def backward_done() -> None:
     which would be programs of its own in any case. (Not before its first step: a backward that is looked at once is not worth a program.)"""
     if state.steps and len(state.trace.nodes) > SENT:
         _trace.flush("backward")
+        state.dropped = None
 
 
 def backward_started() -> None:

@@ -83,9 +83,14 @@ class Hooks:
         self.acc: Any = OrderedDict()
 
 
+leaves_have_hooks = False  # whether a hook was ever put on a leaf: only then must its gradient be there as soon as it can be
+
+
 def hooks_of(node: Node) -> Hooks:
+    global leaves_have_hooks
     if node.hooks is None:
         node.hooks = Hooks()
+        leaves_have_hooks |= isinstance(node, AccumulateGrad)
     found: Hooks = node.hooks
     return found
 

@@ -68,6 +68,7 @@ def zeros_like(p: Any) -> Any:
 def drop_gradients(params: list[Any]) -> None:
     """``p.grad = None`` for each."""
     if set(map(type, params)) <= PLAIN:
+        cutting.keep_for_now([p._grad for p in params])
         for p in params:
             p._grad = None
     else:

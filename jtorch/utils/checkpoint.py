@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from jtorch import _autocast
-from jtorch._core.backward import root_of, run_backward
+from jtorch._core.backward import put, root_of, run_backward
 from jtorch._core.generator import default_for
 from jtorch._core.recompute import Region, after_barrier
 from jtorch._core.selective import Kept, Run
@@ -174,7 +174,7 @@ class CheckpointFunction(torch.autograd.Function):  # type: ignore[misc]
         if not pairs:
             raise RuntimeError("none of output has requires_grad=True, this checkpoint() is not necessary")
         roots, seeds = [root_of(o) for o, _ in pairs], [read(g) for _, g in pairs]
-        run_backward(roots, seeds, retain=False, create=False, inputs=None, accumulate=True)
+        put(run_backward(roots, seeds, retain=False, create=False, inputs=None, accumulate=True))
         return (None, None, *[x.grad if isinstance(x, Tensor) else None for x in leaves])  # type: ignore[attr-defined]
 
 
