@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch import _dtypes
+from jtorch._engine.values import jax_devices
 from jtorch._namespace import torch
 
 from .tensor import Tensor
@@ -36,6 +37,8 @@ class _TypedMeta(type):
 
 def _typed(name: str, kind: _dtypes.dtype, where: str = "cpu") -> Any:
     def new(cls: Any, *args: Any, device: Any = None) -> Any:
+        if where == "cuda" and not jax_devices("cuda"):
+            raise TypeError(f"type torch.cuda.{name} not available. Torch not compiled with CUDA enabled.")
         return torch._legacy_tensor(kind, args, device or where)
 
     return _TypedMeta(name, (), {"__new__": new, "dtype": kind, "where": where, "__module__": "torch", "is_cuda": where == "cuda"})

@@ -1,19 +1,37 @@
-"""``torch.cuda``: JAX's GPUs under torch's names. Source: https://docs.pytorch.org/docs/stable/cuda.html"""
+"""``torch.cuda``: JAX's GPUs under torch's names. Source: https://docs.pytorch.org/docs/stable/cuda.html
+
+Without a GPU every name is there and does what it does in torch's build for the cpu: questions are answered, the rest raises torch's exceptions.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 
 from jtorch import _device
 from jtorch._core.construct import cuda_classes
-from jtorch._core.generator import default_for, seed_accelerators
 from jtorch._engine import guards
 from jtorch._engine.trace import flush
-from jtorch._engine.values import canonical, jax_device, jax_devices
+from jtorch._engine.values import jax_device, jax_devices
+from jtorch._errors import not_implemented
+from jtorch._namespace import torch
 
 globals().update(cuda_classes())
+
+has_half = True
+has_magma = False
+default_generators: tuple[Any, ...] = ()
+AcceleratorError, OutOfMemoryError = torch.AcceleratorError, torch.OutOfMemoryError  # type: ignore[attr-defined]
+
+
+class CudaError(RuntimeError):
+    """An error of the driver, by its number."""
+
+
+class DeferredCudaCallError(Exception):
+    """A call that waited for the first use of a GPU, and failed then."""
 
 
 def is_available() -> bool:
@@ -22,20 +40,39 @@ def is_available() -> bool:
 
 
 def device_count() -> int:
+    """How many GPUs JAX found."""
     return len(jax_devices("cuda"))
 
 
 def is_initialized() -> bool:
+    """Whether there is a GPU: JAX starts it when it is first asked."""
     return is_available()
 
 
+def _index(device: Any = None) -> int:
+    """The index that an argument names; the current GPU's where it names none."""
+    if device is None:
+        return _current[-1]
+    found = device if isinstance(device, int) else _device.device(device).index
+    return _current[-1] if found is None else found
+
+
+def _gpu(device: Any = None) -> Any:
+    """JAX's device. AssertionError if there is no GPU, AssertionError if there are not so many."""
+    index = _index(device)
+    if is_available() and not 0 <= index < device_count():
+        raise AssertionError("Invalid device id")
+    return jax_device(_device.device("cuda", index))
+
+
 def init() -> None:
-    """Nothing to do: JAX starts a backend when it is first asked."""
+    """Nothing to do where there is a GPU. AssertionError where there is none."""
+    _gpu(0)
 
 
 def current_device() -> int:
-    """The index of the GPU that ``cuda`` means. RuntimeError if there is none."""
-    jax_device(_device.device("cuda", 0))
+    """The index of the GPU that ``cuda`` means. AssertionError if there is none."""
+    _gpu(0)
     return _current[-1]
 
 
@@ -43,178 +80,132 @@ _current = [0]
 
 
 def set_device(device: Any) -> None:
-    _current[-1] = device if isinstance(device, int) else _device.device(device).index or 0
+    """Make a GPU the current one; a negative index changes nothing."""
+    index = _index(device)
+    if index < 0:
+        return
+    if not is_available():
+        raise AttributeError("module 'torch._C' has no attribute '_cuda_setDevice'")  # as torch's build for the cpu says it
+    _gpu(index)
+    _current[-1] = index
 
 
 class device:  # noqa: N801 - torch's name
-    """Inside, ``cuda`` means this GPU."""
+    """Inside, this GPU is the current one; with a negative index nothing changes."""
 
     def __init__(self, device: Any) -> None:
-        self.index = device if isinstance(device, int) else _device.device(device).index or 0
+        self.index = _index(device)
 
     def __enter__(self) -> None:
-        _current.append(self.index)
+        if self.index >= 0 and not is_available():
+            raise RuntimeError("PyTorch was compiled without CUDA support")
+        _current.append(self.index if self.index >= 0 else _current[-1])
 
     def __exit__(self, *_: object) -> None:
         _current.pop()
 
 
+class device_of(device):  # noqa: N801 - torch's name
+    """Inside, the GPU of a tensor is the current one; a tensor of the cpu changes nothing."""
+
+    def __init__(self, obj: Any) -> None:
+        self.index = obj.get_device() if obj.is_cuda else -1
+
+
+@dataclass(frozen=True)
+class _Properties:
+    """What a GPU is; zeros where JAX does not say."""
+
+    name: str
+    major: int
+    minor: int
+    total_memory: int
+    multi_processor_count: int
+    warp_size: int = 32
+    is_integrated: bool = False
+    is_multi_gpu_board: bool = False
+
+
+def get_device_properties(device: Any = None) -> _Properties:
+    """Name, compute capability, memory and processors of a GPU."""
+    found = _gpu(device)
+    return _Properties(str(found.device_kind), *get_device_capability(device), memory.capacity(device), int(getattr(found, "core_count", 0)))
+
+
 def get_device_name(device: Any = None) -> str:
-    return str(jax_device(_device.device("cuda", 0)).device_kind)
+    """The product's name."""
+    return str(_gpu(device).device_kind)
 
 
 def get_device_capability(device: Any = None) -> tuple[int, int]:
-    major, _, minor = str(jax_device(_device.device("cuda", 0)).compute_capability).partition(".")
+    """NVIDIA's number of the architecture, (major, minor)."""
+    major, _, minor = str(_gpu(device).compute_capability).partition(".")
     return int(major), int(minor or 0)
 
 
+def get_arch_list() -> list[str]:
+    """The architectures that this library carries code for: those of the GPUs that are there, since XLA compiles for them."""
+    return sorted({f"sm_{major}{minor}" for major, minor in (get_device_capability(i) for i in range(device_count()))})
+
+
+def get_gencode_flags() -> str:
+    """What nvcc would be told for these architectures."""
+    return " ".join(f"-gencode compute=compute_{a[3:]},code={a}" for a in get_arch_list())
+
+
+def can_device_access_peer(device: Any, peer_device: Any) -> bool:
+    """Whether one GPU may read another's memory; JAX moves arrays between any two."""
+    return bool(_gpu(device) is not _gpu(peer_device))
+
+
 def synchronize(device: Any = None) -> None:
-    """Run what is recorded and wait for it."""
+    """Run what is recorded and wait for it. AssertionError if there is no GPU."""
+    _gpu(device)
     flush("synchronize")
     for d in jax_devices("cuda"):
         jax.device_put(0, d).block_until_ready()
     guards.look()
 
 
-def empty_cache() -> None:
-    """XLA keeps its own pool; there is nothing to give back."""
-
-
-def _stats(device: Any) -> dict[str, int]:
-    found = jax_device(_device.device("cuda", 0)).memory_stats() if is_available() else None
-    return found or {}
-
-
-def memory_allocated(device: Any = None) -> int:
-    """Bytes that XLA has in use."""
-    return _stats(device).get("bytes_in_use", 0)
-
-
-def max_memory_allocated(device: Any = None) -> int:
-    return _stats(device).get("peak_bytes_in_use", 0)
-
-
-def memory_reserved(device: Any = None) -> int:
-    return _stats(device).get("bytes_reserved", _stats(device).get("bytes_limit", 0))
-
-
-def max_memory_reserved(device: Any = None) -> int:
-    return memory_reserved(device)
-
-
-def reset_peak_memory_stats(device: Any = None) -> None:
-    """XLA does not reset its peak."""
+def ipc_collect() -> None:
+    """Nothing is shared between processes."""
+    _gpu()
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:
-    return is_available()
+    """Whether there is a GPU: XLA emulates what it has no instructions for."""
+    return is_available() and (including_emulation or get_device_capability()[0] >= 8)
 
 
-def _generator(device: Any = None) -> Any:
-    where = _device.device("cuda" if device is None else device)
-    return default_for(canonical(where))
+def is_tf32_supported() -> bool:
+    """Whether the GPU multiplies in TF32."""
+    return is_available() and get_device_capability()[0] >= 8
 
 
-def manual_seed(seed: int) -> None:
-    """Seed the generator of the current GPU; without one it waits for the day there is one, as in torch."""
-    if is_available():
-        _generator().manual_seed(int(seed))
-    else:
-        seed_accelerators(int(seed))
+def get_sync_debug_mode() -> int:
+    """0: nothing warns of synchronisation."""
+    _gpu()
+    return 0
 
 
-def manual_seed_all(seed: int) -> None:
-    """Seed the generators of all GPUs."""
-    seed_accelerators(int(seed))
+def set_sync_debug_mode(debug_mode: int | str) -> None:
+    """Kept for programs that set it; ``JTORCH_LOG=trace`` shows what waits."""
+    _gpu()
 
 
-def seed() -> None:
-    """Seed the current GPU's generator from the operating system's randomness."""
-    if is_available():
-        _generator().seed()
+def cudart() -> Any:
+    """The CUDA runtime. jtorch has no binding of it."""
+    _gpu()
+    not_implemented("torch.cuda.cudart", "XLA drives the GPU; use a binding such as cuda-python")
 
 
-def seed_all() -> None:
-    """Seed all GPUs' generators with one random seed."""
-    if is_available():
-        seed_accelerators(_generator().seed())
+def current_blas_handle() -> int:
+    """A handle of cuBLAS. XLA keeps its own."""
+    _gpu()
+    not_implemented("torch.cuda.current_blas_handle", "XLA keeps its libraries' handles itself")
 
 
-def initial_seed() -> int:
-    """The seed of the current GPU's generator."""
-    return int(_generator().initial_seed())
+from . import graphs, memory, nvtx as nvtx, random, streams, watching  # noqa: E402 - they ask this module for the GPU
 
-
-def get_rng_state(device: Any = "cuda") -> Any:
-    """The state of a GPU's generator: seed and count of draws, 16 bytes."""
-    return _generator(device).get_state()
-
-
-def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
-    """Put a GPU's generator into a state of :func:`get_rng_state`."""
-    _generator(device).set_state(new_state)
-
-
-def get_rng_state_all() -> list[Any]:
-    """The states of all GPUs' generators."""
-    return [get_rng_state(_device.device("cuda", i)) for i in range(device_count())]
-
-
-def set_rng_state_all(new_states: Any) -> None:
-    """Put all GPUs' generators into these states."""
-    for i, state in enumerate(new_states):
-        set_rng_state(state, _device.device("cuda", i))
-
-
-def is_current_stream_capturing() -> bool:
-    return False
-
-
-class Stream:
-    """XLA orders its own work; a stream is a name without effect."""
-
-    def __init__(self, device: Any = None, priority: int = 0) -> None:
-        pass
-
-    def synchronize(self) -> None:
-        synchronize()
-
-    def wait_stream(self, stream: Any) -> None:
-        pass
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-class Event:
-    """A moment on the host, after the work recorded before it was waited for."""
-
-    def __init__(self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False) -> None:
-        self.at = 0.0
-
-    def record(self, stream: Any = None) -> None:
-        import time
-
-        synchronize()
-        self.at = time.perf_counter()
-
-    def synchronize(self) -> None:
-        pass
-
-    def elapsed_time(self, end_event: Event) -> float:
-        """Milliseconds between two events."""
-        return (end_event.at - self.at) * 1e3
-
-
-def current_stream(device: Any = None) -> Stream:
-    return Stream()
-
-
-def stream(stream: Any) -> Any:
-    return stream if stream is not None else Stream()
-
-
-default_stream = current_stream
+for _module in (memory, random, streams, graphs, watching):
+    globals().update({_name: getattr(_module, _name) for _name in _module.__all__})
