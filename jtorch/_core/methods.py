@@ -17,7 +17,7 @@ from .bind import _all_ints
 from .convert import cast, format_strides, resize, to, with_strides
 from .create import require_grad
 from .describing import is_contiguous_, numel
-from .dispatch import apply_multi
+from .dispatch import apply_multi, call1
 from .graph_methods import detach, set_requires_grad
 from .inplace import assign, check_writable
 from .members import method
@@ -38,6 +38,8 @@ _clone = call_of(lookup("torch.clone"), (T, value(None)))
 @method
 def clone(self: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy, in the graph; the layout is kept unless ``memory_format`` says otherwise."""
+    if memory_format is None and self.__class__ in PLAIN and not MODES:
+        return call1(_clone, self)  # type: ignore[no-any-return]
     if has_override((self,), {}):
         return override(Tensor.clone, (self,), {"memory_format": memory_format})  # type: ignore[no-any-return,attr-defined]
     out: Tensor = apply_multi(_clone, (self,))
