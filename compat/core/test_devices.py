@@ -91,4 +91,6 @@ def test_flags_are_kept_for_a_while() -> None:
             noted.append(t.backends.mkldnn.enabled)
         return [*noted, t.backends.mkldnn.enabled]
 
-    assert seen(bridge.jtorch()) == seen(torch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert seen(bridge.jtorch()) == seen(torch)
