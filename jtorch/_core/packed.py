@@ -123,7 +123,10 @@ def update_packed(u: Any, n: int, storages: list[Any], places: tuple[int, ...]) 
 
 
 def _choose(avals: tuple[Any, ...]) -> list[list[int]]:
-    """The small parameters by element type, in portions that are programs."""
+    """The small parameters by element type, in portions that are programs. None where most of the parameters' bytes are in large ones: there a step
+    takes so long that the calls do not matter, and the program would have to be compiled first."""
+    if sum(a.nbytes for a in avals) > SMALL * len(avals):
+        return []
     by_type: dict[Any, list[int]] = {}
     for i, a in enumerate(avals):
         if 0 < a.nbytes <= SMALL and a.dtype.is_floating_point and a.device.type != "meta":

@@ -162,6 +162,11 @@ def _is_elementwise(jaxpr: Any, size: int) -> bool:
 
 
 def _program(avals: tuple[Aval, ...], classes: tuple[type, ...], slots: Any, halves: _Halves) -> Callable[..., Any]:
+    @jax.jit  # traced and lowered once for each size
+    def one(p: Any, g: Any, start: Any, flats: list[Any], numbers: list[Any]) -> Any:
+        _, param = halves.of(p.size)  # type: ignore[misc]
+        return param(p, g, *[lax.dynamic_slice(f, (start,), p.shape) for f in flats], *numbers)[0]
+
     def update(packed: list[Any], params: list[Any], grads: list[Any], flats: list[Any], offsets: list[Any]) -> tuple[list[Any], list[Any]]:
         numbers: list[Any] = [None] * len(classes)
         for (_, at), values in zip(slots, packed, strict=True):
@@ -169,14 +174,11 @@ def _program(avals: tuple[Aval, ...], classes: tuple[type, ...], slots: Any, hal
                 numbers[i] = lax.index_in_dim(values, j, keepdims=False)
         flat_grad = _end_to_end(grads)
         state, _ = halves.of(flat_grad.size)  # type: ignore[misc]
-        flat_param = _end_to_end(params) if halves.from_params else flat_grad
-        flats = state(flat_param, flat_grad, *flats, *numbers)
-        out = []
-        for p, g, a, start in zip(params, grads, avals, offsets, strict=True):
-            size = math.prod(a.shape)
-            _, param = halves.of(size)  # type: ignore[misc]
-            new = [lax.dynamic_slice(f, (start,), (size,)) for f in flats]
-            out.append(param(p.reshape(-1), g.reshape(-1), *new, *numbers)[0].reshape(a.shape))
+        flats = state(_end_to_end(params) if halves.from_params else flat_grad, flat_grad, *flats, *numbers)
+        out = [
+            one(p.reshape(-1), g.reshape(-1), start, flats, numbers).reshape(a.shape)
+            for p, g, a, start in zip(params, grads, avals, offsets, strict=True)
+        ]
         return out, list(flats)
 
     return update
