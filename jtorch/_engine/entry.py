@@ -11,6 +11,7 @@ import numpy as np
 from jtorch import _config, _device, _dtypes
 
 from .call import NO_ENTRY, Call
+from .program import ROUNDING
 from .sparse import SparseMet, SparseValue
 from .values import Aval, aval
 
@@ -51,7 +52,7 @@ class Entry:
         fn = self._run
         if fn is None:
             apply = self.call.apply
-            fn = self._run = jax.jit(_named(apply, self.call.name))
+            fn = self._run = jax.jit(_named(apply, self.call.name), compiler_options=ROUNDING)
         return fn(*arrays)
 
 

@@ -11,7 +11,10 @@ from jax import lax
 
 from . import log
 
-__all__ = ["Program", "program_for"]
+__all__ = ["ROUNDING", "Program", "program_for"]
+
+# A half type's result is rounded to it also where float32 is computed from it at once: XLA would drop the conversion there and back.
+ROUNDING = {"xla_allow_excess_precision": False}
 
 
 class Program:
@@ -32,7 +35,7 @@ class Program:
                     kinds.append(r[1])
         self.kinds = kinds
         shift = len(kinds)
-        self.run: Any = jax.jit(self._function(), donate_argnums=tuple(d + shift for d in donated))
+        self.run: Any = jax.jit(self._function(), donate_argnums=tuple(d + shift for d in donated), compiler_options=ROUNDING)
         self._compiling: Any = None
 
     def compile(self, given: list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Sums that backward makes over half types are taken in float32 and rounded once."""
+"""Half types: sums that backward makes are taken in float32 and rounded once; every result is rounded where it is made."""
 
 from __future__ import annotations
 
@@ -36,3 +36,15 @@ def test_second_derivatives_go_through() -> None:
     (first,) = torch.autograd.grad((x * b * b).sum(), b, create_graph=True)
     (second,) = torch.autograd.grad(first.sum(), b)
     assert second.dtype == torch.bfloat16 and torch.allclose(second.float(), 2 * x.detach().float().sum(0), rtol=2e-2, atol=0.1)
+
+
+@pytest.mark.parametrize("fn", [lambda x: x + x, lambda x: x * 0.7, lambda x: torch.exp(x), lambda x: (x + 0.1) + 0.3])
+def test_results_are_rounded_where_they_are_made(fn: Any) -> None:
+    x = _numbers(1000)
+    x.sum().item()
+    wide = fn(x).float()
+    assert torch.equal(wide, wide.bfloat16().float())
+    for number in (0.3, 0.7, 0.9):  # a number that changes becomes an input
+        wide = (x + number).float()
+        wide.sum().item()
+    assert torch.equal(wide, wide.bfloat16().float())
