@@ -46,7 +46,8 @@ def main() -> int:
     command = [sys.executable, "-m", "compat.opdb", "--worker", *[f"--check={c}" for c in args.check]]
     command += ["--full"] if args.full else []
     command += [f"--samples={args.samples}"] if args.samples else []
-    args.settings = "all samples and dtypes" if args.full else f"{amount} samples of float32 and int64 each"
+    count = "all" if amount == 100_000 else amount
+    args.settings = f"{count} samples of {'every dtype' if args.full else 'float32 and int64 each'}"
     if args.full:
         args.timeout = max(args.timeout, 1800.0)
     return harness.main_loop(section, names, every, command, args)
