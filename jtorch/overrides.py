@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from jtorch._core import overrides as _core
 from jtorch._core.tensor import Tensor
 from jtorch._engine.state import FUNCTION_MODE, state
+from jtorch._namespace import torch
 
-__all__ = ["has_torch_function", "handle_torch_function", "is_tensor_like", "is_tensor_method_or_property", "wrap_torch_function", "TorchFunctionMode", "resolve_name", "get_default_nowrap_functions", "BaseTorchFunctionMode"]
+__all__ = ["has_torch_function", "handle_torch_function", "is_tensor_like", "is_tensor_method_or_property", "wrap_torch_function", "TorchFunctionMode", "resolve_name", "get_default_nowrap_functions", "BaseTorchFunctionMode", "get_ignored_functions", "get_overridable_functions", "get_testing_overrides"]
 
 
 def has_torch_function(relevant_args: Iterable[Any]) -> bool:
@@ -59,14 +62,90 @@ def is_tensor_like(inp: Any) -> bool:
 
 
 def is_tensor_method_or_property(func: Any) -> bool:
-    name = getattr(func, "__name__", "")
-    return name == "__get__" or getattr(Tensor, name, None) is func
+    """Whether a function is one of Tensor's, or the ``__get__`` of one of its properties."""
+    return func in _methods() or getattr(func, "__name__", "") == "__get__"
+
+
+@functools.cache
+def _methods() -> frozenset[Any]:
+    return frozenset(get_overridable_functions()[Tensor])
+
+
+def _asks(fn: Any) -> bool:
+    """Whether a function offers itself to its arguments' ``__torch_function__``."""
+    return hasattr(fn, "jtorch_ops") or hasattr(fn, "jtorch_public")
+
+
+_SPACES = ("", "functional", "nn.functional", "nn.init", "Tensor", "linalg", "fft", "special")
+
+
+def _space(path: str) -> Any:
+    if path == "Tensor":
+        return Tensor
+    return importlib.import_module(f"jtorch.{path}") if path else torch
+
+
+def _functions() -> Iterable[tuple[str, Any, str, Any]]:
+    """(path of the namespace, the namespace, name, function) of what could be overridden."""
+    for path in _SPACES:
+        space = _space(path)
+        for name in sorted(dir(space)):
+            value = inspect.getattr_static(space, name) if space is Tensor else getattr(space, name)
+            if callable(value) and not isinstance(value, type) and (not name.startswith("_") or name.startswith("__") and space is Tensor):
+                yield path, space, name, value
+
+
+@functools.cache
+def get_overridable_functions() -> dict[Any, list[Callable[..., Any]]]:
+    """What takes part in ``__torch_function__``: functions by the namespace that has them."""
+    found: dict[Any, list[Callable[..., Any]]] = {}
+    for _, space, _, value in _functions():
+        if _asks(value):
+            found.setdefault(space, []).append(value)
+    return found
+
+
+@functools.cache
+def get_ignored_functions() -> set[Callable[..., Any]]:
+    """The functions that take no part: they have no tensors to ask."""
+    return {value for _, space, name, value in _functions() if not _asks(value) and not name.startswith("__")}
+
+
+@functools.cache
+def get_testing_overrides() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """For each overridable function one that takes the same arguments and returns -1."""
+    return {f: _stand_in(f) for functions in get_overridable_functions().values() for f in functions}
+
+
+def _stand_in(fn: Callable[..., Any]) -> Callable[..., Any]:
+    def stand_in(*args: Any, **kwargs: Any) -> int:
+        return -1
+
+    try:
+        stand_in.__signature__ = inspect.signature(fn)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        pass
+    return stand_in
+
+
+@functools.cache
+def _names() -> dict[Any, str]:
+    found: dict[Any, str] = {}
+    for path, _, name, value in _functions():
+        if _asks(value):
+            found.setdefault(value, ".".join(filter(None, ("torch", path, name))))
+    return found
 
 
 def resolve_name(f: Any) -> str | None:
-    """The public name of a torch function."""
-    name = getattr(f, "__name__", None)
-    return None if name is None else f"torch.Tensor.{name}" if is_tensor_method_or_property(f) else f"{f.__module__}.{name}"
+    """The public name of an overridable function, None of any other."""
+    owner = getattr(f, "__self__", None)
+    if getattr(f, "__name__", "") == "__get__" and owner is not None:
+        return f"torch.Tensor.{getattr(owner, '__name__', None) or getattr(getattr(owner, 'fget', None), '__name__', '')}.__get__"
+    try:
+        return _names().get(f)
+    except TypeError:
+        return None
 
 
 def get_default_nowrap_functions() -> set[Any]:

@@ -4,9 +4,27 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import weakref
 from types import ModuleType
 
+from jtorch._core.node import AccumulateGrad
+from jtorch._core.tensor import Tensor
 from jtorch._install import loaded_late
+
+
+def swap_tensors(t1: Tensor, t2: Tensor) -> None:
+    """Exchange two tensors: what was seen through one name is seen through the other, class, gradient and attributes included."""
+    for t in (t1, t2):
+        if not isinstance(t, Tensor):
+            raise AttributeError(f"'{type(t).__name__}' object has no attribute '_use_count'")
+    t1.__class__, t2.__class__ = t2.__class__, t1.__class__
+    for name in (n for n in Tensor.__slots__ if n != "__weakref__"):
+        first, second = getattr(t1, name, None), getattr(t2, name, None)
+        setattr(t1, name, second)
+        setattr(t2, name, first)
+    for t in (t1, t2):
+        if isinstance(t._edge, AccumulateGrad):
+            t._edge.ref = weakref.ref(t)  # type: ignore[attr-defined]
 
 
 def __getattr__(name: str) -> ModuleType:
