@@ -119,7 +119,7 @@ def _floor_float(a: Any, b: Any) -> Any:
     return jnp.where(b == 0, a / b, down)
 
 
-_trunc_float = flat(lambda a, b: jnp.trunc(a / b))
+_trunc_float = flat(lambda a, b: jnp.trunc(quotient(a, b)))
 
 
 def _together(a: Any, b: Any) -> tuple[Any, Any]:
@@ -129,14 +129,14 @@ def _together(a: Any, b: Any) -> tuple[Any, Any]:
 
 def _divide_rounded(input: Any, other: Any, mode: str) -> Any:
     refuse("div_floor_cpu" if mode == "floor" else "div_trunc_cpu", input, "bc")
+    if is_float(input):  # half types are rounded at every step
+        return _trunc_float(input, other) if mode == "trunc" else _floor_float(*_together(input, other))
     a, b = _together(input, other)
-    if is_float(a):
-        return wide(_floor_float if mode == "floor" else _trunc_float)(a, b)
-    quotient = lax.div(a, b)
+    whole = lax.div(a, b)
     if mode == "trunc" or jnp.issubdtype(a.dtype, jnp.unsignedinteger):
-        return quotient
+        return whole
     inexact = (lax.rem(a, b) != 0) & ((a < 0) != (b < 0))
-    return quotient - inexact.astype(a.dtype)
+    return whole - inexact.astype(a.dtype)
 
 
 @op("div(Tensor|Scalar input, Tensor|Scalar other, *, str? rounding_mode)", promote="default", opmath=True, inplace=True, aliases="divide",

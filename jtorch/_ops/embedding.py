@@ -11,7 +11,7 @@ import numpy as np
 from jtorch._registry import op
 
 from . import _guards
-from ._lib import accumulate_in, is_float
+from ._lib import accumulate_in, is_float, quotient
 from ._linalg_lib import scalar_name
 from .indexing import _MODE, add_at, narrow
 
@@ -105,8 +105,14 @@ def embedding_bag(
     out = jax.ops.segment_sum(kept, bag, bags, indices_are_sorted=True, mode=_MODE)
     if mode == 1:
         count = jax.ops.segment_sum((~skip).astype(np.int32), bag, bags, indices_are_sorted=True, mode=_MODE)
-        out = out / jnp.maximum(count, 1)[:, None].astype(out.dtype)
+        return _averaged(out, jnp.maximum(count, 1)[:, None], weight)
     return out.astype(weight.dtype)
+
+
+def _averaged(sums: Any, count: Any, weight: Any) -> Any:
+    """Sums over a count; those of half types are rounded before they are divided."""
+    sums = accumulate_in(sums.astype(weight.dtype))
+    return quotient(sums, count.astype(sums.dtype)).astype(weight.dtype)
 
 
 def _bag_rows(weight: Any, indices: Any, by_freq: bool, per_sample_weights: Any) -> Any:
@@ -131,7 +137,7 @@ def _even_bags(weight: Any, indices: Any, scale_grad_by_freq: bool, mode: int, p
     rows = accumulate_in(rows)
     out = jnp.sum(rows if skip is None else jnp.where(skip, jnp.zeros((), rows.dtype), rows), 1)
     if mode == 1:
-        out = out / (np.asarray(n) if skip is None else jnp.maximum(jnp.sum(~skip, 1), 1)).astype(out.dtype)
+        return _averaged(out, np.asarray(n) if skip is None else jnp.maximum(jnp.sum(~skip, 1), 1), weight)
     return out.astype(weight.dtype)
 
 

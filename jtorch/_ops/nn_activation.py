@@ -171,9 +171,10 @@ def softshrink(input, lambd):
     top = float(jnp.finfo(input.dtype).max)
     if not 0 <= lambd <= top:
         raise RuntimeError(f"lambda must be in range [0, {_cpp(top)}] for input dtype {dtype_of(input).legacy}, but found {_cpp(lambd)}")
-    lam = const(lambd, input)
-    inside = jnp.where(jnp.isnan(input), input, const(0, input))
-    return jnp.where(input > lam, input - lam, jnp.where(input < -lam, input + lam, inside))
+    x = accumulate_in(input)
+    lam = const(lambd, x)
+    inside = jnp.where(jnp.isnan(x), x, const(0, x))
+    return back(jnp.where(x > lam, x - lam, jnp.where(x < -lam, x + lam, inside)), input)
 
 
 @op("hardshrink(Tensor input, Scalar lambd=0.5)", where="torch Tensor nn.functional", elementwise=True)
@@ -242,7 +243,8 @@ def _rrelu(input, noise):
 def threshold(input, threshold, value):
     """``input`` where it exceeds ``threshold``, ``value`` elsewhere."""
     floats_only("threshold_cpu", input, ints_too=True)
-    return jnp.where(input <= num(threshold, input), num(value, input), input)
+    x = accumulate_in(input)
+    return jnp.where(x <= num(threshold, x), num(value, input), input)
 
 
 def _cpp(value: float) -> str:

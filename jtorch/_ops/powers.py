@@ -13,7 +13,7 @@ from jax import lax
 
 from jtorch import _dtypes
 from jtorch._ops._lib import is_complex, is_inexact
-from jtorch._ops._pointwise import constant, is_bool, is_int, kernel_error, promote_number, wide, with_slope
+from jtorch._ops._pointwise import constant, is_bool, is_half, is_int, kernel_error, promote_number, wide, with_slope
 from jtorch._registry import op
 
 
@@ -108,6 +108,10 @@ def _number_power(x: Any, exponent: Any) -> Any:
         if isinstance(exponent, bool):  # nothing is computed for powers 0 and 1
             return x if exponent else jnp.ones_like(x)
         kernel_error("pow", x)
+    if is_half(x):
+        if x.dtype == jnp.bfloat16 and exponent in (3, -2):  # rounded at every step, unlike float16
+            return x * x * x if exponent == 3 else 1 / (x * x)
+        exponent = float(np.asarray(exponent).astype(x.dtype))
     return wide(lambda a: _fixed_power(a, exponent))(x)
 
 

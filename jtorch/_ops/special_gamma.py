@@ -250,12 +250,12 @@ _LOG1PY: dict[str, Any] = {"promote": "int_to_float", "where": "special"}
 
 def _xlogy_of(x: Any, y: Any) -> Any:
     refuse("xlogy_cpu", x, "c")
-    return wide(_xlogy)(x, y)
+    return _xlogy(x, y)  # half types are rounded at every step
 
 
 def _xlog1py_of(x: Any, y: Any) -> Any:
     refuse("xlog1py_cpu", x, "c")
-    return wide(_xlog1py)(x, y)
+    return _xlog1py(x, y)
 
 
 @op("xlogy(Tensor input, Tensor other)", inplace=True, aliases="special.xlogy", **_LOGY)

@@ -143,10 +143,8 @@ def sigmoid(input: Any) -> Any:
     return wide(_sigmoid)(input)
 
 
-_logit = with_slope(
-    lambda x: jnp.log(x / (1 - x)),
-    lambda _, x: jnp.where((x < 0) | (x > 1), jnp.full_like(x, math.nan), 1 / (x * (1 - x))),
-)
+_logit_slope = wide(lambda x: jnp.where((x < 0) | (x > 1), jnp.full_like(x, math.nan), 1 / (x * (1 - x))))
+_logit = with_slope(lambda x: jnp.log(x / (1 - x)), lambda _, x: _logit_slope(x))  # half types are rounded at every step
 
 
 @op("logit(Tensor input, float? eps=None)", promote="int_to_float", inplace=True, aliases="special.logit")
@@ -154,15 +152,11 @@ def logit(input: Any, eps: float | None) -> Any:
     """``log(x / (1 - x))``, with x first clamped to [eps, 1 - eps] if eps is given."""
     refuse("logit_cpu", input, "c")
     if eps is None:
-        return wide(_logit)(input)
-
-    def clamped(x: Any) -> Any:
-        low, high = constant(eps, x), constant(1 - eps, x)
-        # Outside [eps, 1 - eps] the result is constant, on the border it has logit's slope.
-        inside = (x >= low) & (x <= high)
-        return _logit(jnp.where(inside, x, lax.stop_gradient(jnp.clip(x, low, high))))
-
-    return wide(clamped)(input)
+        return _logit(input)
+    low, high = constant(eps, input), constant(1 - eps, input)
+    # Outside [eps, 1 - eps] the result is constant, on the border it has logit's slope.
+    inside = (input >= low) & (input <= high)
+    return _logit(jnp.where(inside, input, lax.stop_gradient(jnp.clip(input, low, high))))
 
 
 def _atan2_scale(x: Any, y: Any) -> Any:
