@@ -289,6 +289,6 @@ def full_value(shape: tuple[int, ...], number: Any, kind: _dtypes.dtype, where: 
             raise RuntimeError(f"Trying to create tensor with negative dimension {d}: {list(shape)}")
     if kind.np is None:
         no_such_type(kind)
-    array = np.zeros(shape, kind.np) if number == 0 else np.full(shape, number if kind not in _dtypes.FLOAT8 else fitted(np.asarray(number), kind), kind.np)
+    array = np.zeros(shape, kind.np) if number == 0 and str(number)[0] != "-" else np.full(shape, number if kind not in _dtypes.FLOAT8 else fitted(np.asarray(number), kind), kind.np)
     v = value_of(array)
     return v if where is _device.CPU else put_on(v, where)

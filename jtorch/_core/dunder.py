@@ -57,10 +57,6 @@ def _binary(name: str, op: Op, symbol: str) -> Callable[..., Any]:
                 return call2(tensors, a, b)
             call = numbers.get(cls)
             if call is not None:
-                if b == 0 and cls is float:  # -0.0 and 0.0 are equal, and a program must not take one for the other
-                    b = abs(b) if str(b)[0] != "-" else b
-                    if str(b)[0] == "-":
-                        return apply_multi(tensors, (a, torch.tensor(b)))
                 return call2s(call, a, b)
         if has_override((a, b), {}):
             return override(getattr(Tensor, name), (a, b), {})

@@ -223,7 +223,7 @@ def run_compiled(
         if recipe.seen > 1:  # what changed since it last ran operator by operator will change again
             recipe.dynamic |= _changed(scalars, recipe.scalars)
         recipe.scalars = list(scalars)
-    elif scalars != recipe.scalars:
+    elif scalars != recipe.scalars or 0 in scalars:  # -0.0 equals 0.0
         changed = _changed(scalars, recipe.scalars)
         fresh = changed - recipe.dynamic
         if fresh:
@@ -255,7 +255,7 @@ def run_compiled(
 
 
 def _changed(now: list[Any], before: list[Any]) -> set[int]:
-    return {i for i, (a, b) in enumerate(zip(now, before, strict=False)) if a != b or a.__class__ is not b.__class__}
+    return {i for i, (a, b) in enumerate(zip(now, before, strict=False)) if a != b or a.__class__ is not b.__class__ or (a == 0 and str(a) != str(b))}
 
 
 def slots_of(groups: Any, scalars: list[Any]) -> list[Any]:
@@ -359,7 +359,8 @@ def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], d
                         group = groups.setdefault(kind, {})  # several nodes may read one scalar
                         refs.append(("s", kind, group.setdefault(i, len(group))))
                     else:
-                        refs.append(("c", tr.scalars[i].__class__, tr.scalars[i]))
+                        number = tr.scalars[i]
+                        refs.append(("c", number.__class__, number, str(number) if number == 0 else ""))
                     continue
                 refs.append(ref(n_in + p if p >= 0 else -1 - p))
             body.append((entry, *refs))

@@ -20,7 +20,7 @@ ROUNDING = {"xla_allow_excess_precision": False}
 class Program:
     """``run(*scalar arrays by class, *inputs) -> outputs``. Two segments of equal structure are one program.
 
-    A body is nodes ``(entry, ref, ...)``; a ref is the number of an output made before (>= 0), an input (-1, -2, ...), a constant ``("c", class, value)`` or
+    A body is nodes ``(entry, ref, ...)``; a ref is the number of an output made before (>= 0), an input (-1, -2, ...), a constant ``("c", class, value, sign of a zero)`` or
     a runtime scalar ``("s", class, number)``.
     """
 

@@ -206,3 +206,14 @@ def test_the_default_type_is_asked_for_again_when_it_changes():
     finally:
         torch.set_default_dtype(torch.float32)
     assert (whole / whole).dtype is whole.sqrt().dtype is torch.float32
+
+
+@pytest.mark.parametrize("write", [lambda x, c: x * c, lambda x, c: x.mul(c), lambda x, c: x.mul_(c)])
+def test_a_program_does_not_take_one_zero_for_the_other(write):
+    def run(c):
+        return (torch.ones(2) / write(torch.ones(2) * 1.5, c)).tolist()
+
+    infinity = float("inf")
+    for c in (0.0, 0.0, 0.0, -0.0, -0.0, 0.0):
+        assert run(c) == [infinity if str(c) == "0.0" else -infinity] * 2
+    assert (torch.ones(2) / torch.full((2,), -0.0)).tolist() == [-infinity] * 2
