@@ -156,7 +156,7 @@ def _tensors(theirs: torch.Tensor, ours: Any, lenient: Leniency, gradient: bool,
     if not lenient.values:
         return None
     want, got, within = bridge.forth(theirs), bridge.back(ours), tolerance(dtype_name(theirs), gradient, lenient.scale)
-    if exact is not None and theirs.dtype.is_floating_point:
+    if exact is not None and (theirs.dtype.is_floating_point or theirs.dtype.is_complex):
         want = _settled(want, got, bridge.forth(exact), within)
     text = arrays(want, got, *within)
     return Difference("values", at + text) if text else None

@@ -20,6 +20,8 @@ from compat.opdb.gauge import GAUGES
 from compat.opdb.samples import cases, database, describe, dtypes_for, exceptions, leaves, pick
 
 HALF = frozenset((torch.float16, torch.bfloat16))
+# What settles a difference: the same computation in a type with more digits.
+WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.float32: torch.float64, torch.complex64: torch.complex128}
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Options:
 
 
 class Call:
-    """One sample, fresh for both libraries: ``theirs`` and ``ours`` hold (input, args, kwargs). ``wide``: half types as float32."""
+    """One sample, fresh for both libraries: ``theirs`` and ``ours`` hold (input, args, kwargs). ``wide``: in types with more digits."""
 
     def __init__(self, sample: Any, wide: bool = False) -> None:
         self.translate = bridge.Translator()
@@ -63,11 +65,11 @@ class _Fresh:
 
     def __call__(self, v: Any) -> Any:
         if self.wide and isinstance(v, torch.dtype):
-            return torch.float32 if v in HALF else v
+            return WIDER.get(v, v)
         if isinstance(v, torch.Tensor):
             if id(v) not in self.memo:
                 given = v
-                v = v.detach().float() if self.wide and v.dtype in HALF else v
+                v = v.detach().to(WIDER.get(v.dtype, v.dtype)) if self.wide else v
                 new = v.detach().clone(memory_format=torch.preserve_format if v.layout is torch.strided else None)
                 if v.layout is torch.strided and v.numel() and new.stride() != v.stride():
                     span = 1 + sum((n - 1) * s for n, s in zip(v.shape, v.stride(), strict=True))
@@ -195,7 +197,7 @@ class OpChecks:
             self.record.fail(check, first_line(e), self.here)
 
     def _same(self, check: str, theirs: Outcome, ours: Outcome, *, gradient: bool = False, by_kind: bool = False, exact: Any = None) -> bool:
-        """Compare two outcomes; where torch raises, the type of the error is what counts. ``exact`` computes torch's answer in float32."""
+        """Compare two outcomes; where torch raises, the type of the error is what counts. ``exact`` computes torch's answer in a wider type."""
         if ours.error is None:
             ours = attempt(settle, ours.value)
         if theirs.error is not None:
@@ -213,16 +215,16 @@ class OpChecks:
         return False
 
     def _difference(self, theirs: Any, ours: Any, exact: Callable[[], Any] | None, *, gradient: bool = False) -> Difference | None:
-        """As ``compare``. A half type's number may also be that of torch's own float32: where torch rounds between the steps of a
-        chain, cancellation leaves it few correct digits, and who computes the chain in float32 differs for being right."""
+        """As ``compare``. A number may also be that of torch's own wider type: where torch's roundings leave it few correct digits
+        (half types are rounded between the steps of a chain), who computes more exactly differs for being right."""
         found = compare(theirs, ours, self.lenient, gradient=gradient)
-        if found is None or found.kind != "values" or exact is None or self.dtype not in HALF:
+        if found is None or found.kind != "values" or exact is None or self.dtype not in WIDER:
             return found
         better = attempt(exact)
         return found if better.error is not None else compare(theirs, ours, self.lenient, gradient=gradient, exact=better.value)
 
     def _exactly(self, fn: Any, sample: Any) -> Callable[[], Any] | None:
-        """A function that computes torch's answer in float32."""
+        """A function that computes torch's answer in a wider type."""
         if self.lenient.gauge:
             return None
 
@@ -361,7 +363,7 @@ class OpChecks:
             return
         g_j = attempt(j.autograd.grad, outs_j, leaves_j, cts_j, allow_unused=True, create_graph=second)
         if not second:
-            self._same_gradients(check, g_t, g_j, leaves_t, lambda: _gradients_in_float32(fn, sample, cts_t, None))
+            self._same_gradients(check, g_t, g_j, leaves_t, lambda: _wider_gradients(fn, sample, cts_t, None))
             return
         if g_j.error is not None:
             self.record.fail(check, first_line(g_j.error), self.here)
@@ -380,7 +382,7 @@ class OpChecks:
             self.record.skip(check, f"torch: {first_line(gg_t.error)}")
             return
         gg_j = attempt(j.autograd.grad, first_j, leaves_j + cts_j, cts2_j, allow_unused=True)
-        self._same_gradients(check, gg_t, gg_j, leaves_t + cts_t, lambda: _gradients_in_float32(fn, sample, cts_t, cts2_t))
+        self._same_gradients(check, gg_t, gg_j, leaves_t + cts_t, lambda: _wider_gradients(fn, sample, cts_t, cts2_t))
 
     def _same_gradients(self, check: str, theirs: Outcome, ours: Outcome, inputs: list[torch.Tensor], exact: Callable[[], Any]) -> None:
         """None and zeros are the same gradient: torch itself gives either, by operator."""
@@ -457,8 +459,8 @@ def _flat_any(value: Any) -> list[Any]:
     return _ours(value)
 
 
-def _gradients_in_float32(fn: Any, sample: Any, cotangents: list[torch.Tensor], seconds: list[torch.Tensor] | None) -> list[torch.Tensor | None]:
-    """torch's gradients, or second ones, where half types are float32 throughout; the cotangents are the half type's own."""
+def _wider_gradients(fn: Any, sample: Any, cotangents: list[torch.Tensor], seconds: list[torch.Tensor] | None) -> list[torch.Tensor | None]:
+    """torch's gradients, or second ones, in wider types throughout; the cotangents are those of the narrow ones."""
     call = Call(sample, wide=True)
     x, a, k = call.theirs
     outs = [t for t in _flat(call.process(seeded_value(fn, x, *a, **k))) if t.requires_grad]
