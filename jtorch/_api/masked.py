@@ -57,6 +57,8 @@ def _is_inexact(dtype: Any) -> bool:
 
 def _lowest(name: str, dtype: Any, sign: int) -> Any:
     """The neutral element of max (sign -1) or min (+1) in a type."""
+    if dtype.is_complex and name == "logsumexp":  # the logarithm of 0
+        return -math.inf
     if dtype is torch.bool or dtype.is_complex:
         raise NotImplementedError(f"identity of {name} on {dtype} input")
     if dtype.is_floating_point:

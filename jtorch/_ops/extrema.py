@@ -270,6 +270,15 @@ _logaddexp = _log_add(jnp.exp, jnp.log1p)
 _logaddexp2 = _log_add(lambda x: jnp.exp2(x).astype(x.dtype), lambda x: jnp.log1p(x) * constant(1 / _LOG2, x))
 
 
+def _share_values(d: Any) -> Any:
+    small = jnp.exp(jnp.where(d.real > 0, -d, d))  # never overflows
+    return jnp.where(d.real > 0, 1 / (1 + small), small / (1 + small))
+
+
+# exp(a) / (exp(a) + exp(b)) for d = a - b; its own derivative would divide infinities.
+_share = with_slope(_share_values, lambda ans, d: ans * _share(-d))
+
+
 @jax.custom_jvp
 def logaddexp_complex(a: Any, b: Any) -> Any:
     """``log(exp(a) + exp(b))``, the larger real part taken out first."""
@@ -284,7 +293,7 @@ def logaddexp_complex(a: Any, b: Any) -> Any:
 def logaddexp_complex_rule(primals: Any, tangents: Any) -> Any:
     (a, b), (ta, tb) = primals, tangents
     out = logaddexp_complex(a, b)
-    return out, jnp.broadcast_to(ta / (1 + jnp.exp(b - a)) + tb / (1 + jnp.exp(a - b)), out.shape)
+    return out, jnp.broadcast_to(ta * _share(a - b) + tb * _share(b - a), out.shape)
 
 
 @op("logaddexp(Tensor input, Tensor other)", promote="default")
