@@ -114,8 +114,8 @@ def _infer(data: Any, wanted: Any = None) -> Any:
         return numpy_of(read(data))
     if isinstance(data, (list, tuple)) or (hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, bytes, dict))):
         return _from_sequence(data, wanted)
-    if isinstance(data, str):
-        raise TypeError("new(): invalid data type 'str'")
+    if isinstance(data, (str, bytes)):
+        raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     if hasattr(data, "__array__"):
         return np.asarray(data)
     raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
@@ -128,6 +128,8 @@ def _shape_of(data: Any) -> tuple[int, ...]:
             return (*shape, *aval_of(data).shape)
         if isinstance(data, np.ndarray):
             return (*shape, *data.shape)
+        if isinstance(data, str) and shape:
+            raise ValueError("too many dimensions 'str'")
         if isinstance(data, (str, bytes)) or not hasattr(data, "__len__") or isinstance(data, (dict, np.generic)):
             return tuple(shape)
         shape.append(len(data))
@@ -161,9 +163,10 @@ def _from_sequence(data: Any, wanted: Any = None) -> np.ndarray:
             n = number_of(x)
             if n is None:
                 if isinstance(x, (list, tuple)):
-                    raise ValueError(f"expected sequence of length 0 at dim {depth} (got {len(x)})")
-                if isinstance(x, str):
-                    raise TypeError("new(): invalid data type 'str'")
+                    wanted_number = "must be real number, not {}" if float in classes else "'{}' object cannot be interpreted as an integer"
+                    raise TypeError(wanted_number.format(type(x).__name__))
+                if isinstance(x, (str, bytes)):
+                    raise TypeError(f"new(): invalid data type '{type(x).__name__}'")
                 raise RuntimeError(f"Could not infer dtype of {type(x).__name__}")
             leaves.append(n)
             classes.add(n.__class__)

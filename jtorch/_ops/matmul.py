@@ -51,6 +51,9 @@ def _rows(a: Any) -> int:
     return rows
 
 
+_OF_ADDMM = "mat1 and mat2 must have the same dtype, but got {a} and {b}"
+
+
 def _check_types(a: Any, b: Any) -> None:
     if a.dtype != b.dtype:
         raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {cpp_name(a)} != {cpp_name(b)}")
@@ -247,6 +250,8 @@ def addmm(input: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any) -> Any:
             raise RuntimeError(f"{name} must be a matrix, got {x.ndim}-D tensor")
     same_type(input, mat2, "self and mat2 must have the same dtype, but got {a} and {b}")
     input = expand_to(input, (mat1.shape[0], mat2.shape[1]))
+    if mat1.shape[1] == mat2.shape[0]:
+        same_type(mat1, mat2, _OF_ADDMM)
     _check_mm(mat1, mat2)
     return plus_product(input, mat1, mat2, ((1,), (0,)), beta=beta, alpha=alpha)
 
@@ -341,6 +346,8 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     if input.shape[-1] != weight.shape[1]:
         shapes = f"{rows}x{input.shape[-1]} and {weight.shape[1]}x{weight.shape[0]}"
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({shapes})")
+    if bias is not None:
+        same_type(input, weight, _OF_ADDMM)
     _check_types(input, weight)
     axes, shape = ((input.ndim - 1,), (1,)), input.shape[:-1] + weight.shape[:1]
     if bias is None:
