@@ -59,11 +59,11 @@ def _lowest(name: str, dtype: Any, sign: int) -> Any:
     """The neutral element of max (sign -1) or min (+1) in a type."""
     if dtype.is_complex and name == "logsumexp":  # the logarithm of 0
         return -math.inf
-    if dtype is torch.bool or dtype.is_complex:
+    if dtype is torch.bool:
         raise NotImplementedError(f"identity of {name} on {dtype} input")
     if dtype.is_floating_point:
         return sign * math.inf
-    info = torch.iinfo(dtype)
+    info = torch.iinfo(dtype)  # TypeError for complex numbers, which have no order
     return info.min if sign < 0 else info.max
 
 

@@ -100,7 +100,7 @@ def _triangle(name: str, upper: bool) -> None:
             raise RuntimeError(f"{'row' if row < 0 else 'col'} must be non-negative, got{row if row < 0 else col}")
         kind = torch.int64 if dtype is None else dtype
         if kind not in (torch.int64, torch.int32):
-            raise RuntimeError(f'"{name}" not implemented for \'{kind.legacy}\'')
+            raise NotImplementedError(f'"{name}" not implemented for \'{kind.legacy}\'')
         found = np.triu_indices(row, offset, col) if upper else np.tril_indices(row, offset, col)
         return from_array(np.stack(found).astype(kind.np), None, device)
 

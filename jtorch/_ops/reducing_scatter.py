@@ -117,13 +117,16 @@ def _reduce(x: Any, at: tuple[Any, ...], values: Any, reduce: str, include_self:
     return _combiner(present, reduce)(start, values, *[i for i in at if i is not None]).astype(dtype)
 
 
+_REFUSED = {"mean": "b", "amax": "c", "amin": "c"}  # the groups of types that a reduction has no kernel for
+
+
 @op("scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True)", inplace=True, guard=_guards.elements)
 def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool) -> Any:
     """``src`` reduced by ``"sum" "prod" "mean" "amax" "amin"`` into ``input`` at the indices along ``dim``."""
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
         raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
-    if reduce == "mean":
-        refuse("scatter_gather_tensor_cpu_reduce_mean", input, "b")
+    if reduce in _REFUSED:
+        refuse(f"scatter_gather_tensor_cpu_reduce_{reduce}", input, _REFUSED[reduce])
     parts = scatter_parts(input, dim, index, src, "scatter_reduce")
     if parts is None:
         return input
@@ -136,7 +139,12 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, inc
     """``source``'s slices reduced by ``"prod" "mean" "amax" "amin"`` into ``input`` at the indices along ``dim``."""
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
-    refuse("index_func_" if include_self else "index_reduce_func_exclude_input_init", input, "b")
+    if not include_self:
+        refuse("index_reduce_func_exclude_input_init", input, "bc")
+    elif input.ndim <= 1:
+        refuse("index_func_", input, "bc")
+    if reduce != "prod":
+        refuse(*{"mean": ("div_floor_cpu", input, "b"), "amax": ("maximum_cpu", input, "c"), "amin": ("minimum_cpu", input, "c")}[reduce])
     dim = dim_of(dim, input.ndim)
     if scalar_name(index) not in ("Int", "Long"):
         raise RuntimeError("index_reduce_(): Expected dtype int32/int64 for index")
