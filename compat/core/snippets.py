@@ -102,6 +102,15 @@ print(torch.autograd.grad((x * 2).sum(), [x, z], allow_unused=True), torch.autog
 print(x.grad, torch.autograd.grad((x * x), x, torch.eye(2), is_grads_batched=True))
 m = x * 2; n = (m * m).sum(); print(torch.autograd.grad(n, m))
 """,
+    "looking at single elements": """
+x = (torch.arange(24.).reshape(2, 3, 4) * 1.5).clone(); m = x > 10; c = torch.complex(x[0], x[1]); h = x.to(torch.bfloat16)
+print([int(v) for v in x[1, 2]], bool(m[1][0][0]), x.t if 0 else x.transpose(0, 2)[3, 1].tolist(), x[:, ::2, 1:].tolist(), '%d' % x[1, 1, 1], f'{x[0, 0, 1]:.2f}')
+print(c[1, 2].item(), c.real[2, 3].item(), c.imag.t()[0].tolist(), c.conj()[0, 1].item(), h[1, 2, 3].item(), h[0, :2, 1].tolist(), x.view(torch.int32)[0, 0, 1].item())
+y = x[1]; print(y[0, 0].item()); x.mul_(2); print(y[0, 0].item(), y[1].tolist()); y[0, 0] = -1; print(x[1, 0, 0].item(), y.t()[0, 0].item())
+z = (x * 3)[0, 1]; print(z.tolist(), z[2].item(), z.expand(2, 4)[1, 1].item(), z.unfold(0, 2, 1)[2].tolist(), z[z > 30].tolist()); n = x[0, 0].numpy(); n[0] = 99; print(x[0, 0, 0].item(), x[:, 0].tolist())
+print(torch.tensor([3])[0].item(), torch.zeros(2, 0)[1].tolist(), torch.as_strided(z, (2, 2), (1, 1))[1, 1].item(), x[-1, -1, -1].item(), [v.item() for v in m[0].any(1)])
+s = torch.utils.data.RandomSampler(range(100), replacement=True, num_samples=10 ** 10, generator=torch.Generator().manual_seed(3)); print([next(iter(s)) for _ in range(3)])
+""",
     "how far backward has come when a hook sees it": """
 layers = [torch.nn.Linear(2, 2) for _ in range(4)]
 for l in layers: torch.nn.init.constant_(l.weight, 0.5); torch.nn.init.constant_(l.bias, 0.25)

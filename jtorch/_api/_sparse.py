@@ -13,9 +13,8 @@ import numpy as np
 from jtorch._core.attach import function_for
 from jtorch._core.create import from_array
 from jtorch._core.sparse import SHORT, could_not_run, link, make, value_of
-from jtorch._core.storage import numpy_of
 from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of, read
+from jtorch._core.views import aval_of, elements
 from jtorch._engine.sparse import SparseValue
 from jtorch._namespace import torch
 
@@ -33,7 +32,7 @@ _padded = function_for("internal.coalesce_padded")
 
 def host(t: Tensor) -> np.ndarray:
     """The elements of an index tensor."""
-    return numpy_of(read(t))
+    return elements(t)
 
 
 def is_known(t: Tensor) -> bool:

@@ -34,9 +34,8 @@ from jtorch._api._sparse import (
 from jtorch._core.compose import compose
 from jtorch._core.create import from_array
 from jtorch._core.sparse import could_not_run, handles, link, make, nnz, value_of
-from jtorch._core.storage import numpy_of
 from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of, read, write
+from jtorch._core.views import aval_of, elements, read, write
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 
@@ -204,7 +203,7 @@ def to_sparse(
         if not 0 <= sparse_dim <= n:
             raise RuntimeError(f"dense_to_sparse: sparse_dim argument must be in [0,{n}] range, but {sparse_dim} is given")
     dims = n if sparse_dim is None else sparse_dim
-    array = numpy_of(read(self))
+    array = elements(self)
     there = (array != 0).any(axis=tuple(range(dims, n))) if dims < n else array != 0
     at = np.stack(np.nonzero(there)) if dims else np.zeros((0, int(bool(there))), np.int64)
     i = from_array(at.astype(np.int64), device=self.device)  # type: ignore[attr-defined]

@@ -23,7 +23,7 @@ from .overrides import MODES, has_override, override
 from .shortway import short_inplace
 from .tensor import PLAIN, Tensor, new_tensor
 from .viewing import take_view
-from .views import aval_of, read
+from .views import aval_of, elements
 
 __all__ = ["attach_all", "function_for", "METHODS"]
 
@@ -204,9 +204,8 @@ def _view(op: Op, call: Call, descriptors: Any, flat: Any) -> Tensor:
 
 
 def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
-    from .storage import numpy_of
 
-    arrays = iter([numpy_of(read(a)) if isinstance(a, Tensor) else a for a in flat])
+    arrays = iter([elements(a) if isinstance(a, Tensor) else a for a in flat])
     args: list[Any] = []
     for d in descriptors:
         if d[0] in "TS":

@@ -16,7 +16,7 @@ from .bind import number_of
 from .node import leaf_edge
 from .storage import HostStorage, put_on
 from .tensor import Tensor, new_storage, new_tensor
-from .views import aval_of, read
+from .views import aval_of, elements
 
 __all__ = ["tensor", "from_array", "from_numpy", "full_value", "as_tensor", "require_grad", "from_jax"]
 
@@ -109,9 +109,8 @@ def _infer(data: Any, wanted: Any = None) -> Any:
         kind = _dtypes.of_python(x.__class__)
         return np.asarray(x, (_WIDE.get(x.__class__, kind) if wanted is not None else kind).np)
     if isinstance(data, Tensor):
-        from .storage import numpy_of
 
-        return numpy_of(read(data))
+        return elements(data)
     if isinstance(data, (list, tuple)) or (hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, bytes, dict))):
         return _from_sequence(data, wanted)
     if isinstance(data, (str, bytes)):
@@ -146,9 +145,8 @@ def _from_sequence(data: Any, wanted: Any = None) -> np.ndarray:
 
     def walk(x: Any, depth: int) -> None:
         if isinstance(x, Tensor):
-            from .storage import numpy_of
 
-            x = numpy_of(read(x))
+            x = elements(x)
         if isinstance(x, (np.ndarray, np.generic)):
             if x.shape != shape[depth:]:
                 raise ValueError(

@@ -15,9 +15,9 @@ from . import sparse
 from .convert import format_strides
 from .members import method, prop
 from .overrides import has_override, override
-from .storage import data_ptr, host_view, looked_at, numpy_of, share_with_host
+from .storage import data_ptr, host_view, share_with_host
 from .tensor import Tensor
-from .views import aval_of, is_contiguous, layout, read, strides_of
+from .views import aval_of, elements, is_contiguous, layout, read, strides_of
 
 
 # --- shape, type, place -----------------------------------------------------------------------------------------
@@ -189,13 +189,12 @@ def item(self: Tensor) -> Any:
     """The only element as a Python number."""
     if numel(self) != 1:
         raise RuntimeError(f"a Tensor with {numel(self)} elements cannot be converted to Scalar")
-    v = read(self)
-    array = force(v)
-    if isinstance(array, jax.core.Tracer):
-        raise RuntimeError("the value of this tensor is not known while jax traces the function: .item(), bool() and print need a value")
-    if v.aval.device.type == "meta":
+    if aval_of(self).device.type == "meta":
         raise RuntimeError("Tensor.item() cannot be called on meta tensors")
-    found = looked_at(array).reshape(-1)[0]
+    try:
+        found = elements(self).reshape(-1)[0]
+    except jax.errors.TracerArrayConversionError:
+        raise RuntimeError("the value of this tensor is not known while jax traces the function: .item(), bool() and print need a value") from None
     return found.item() if found.dtype.kind in "biufc" and found.dtype.itemsize != 2 or found.dtype.kind in "iub" else _half(found)
 
 
@@ -207,7 +206,7 @@ def _half(x: Any) -> Any:
 def tolist(self: Tensor) -> Any:
     if aval_of(self).__class__ is SparseAval:
         raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage")
-    a = numpy_of(read(self))
+    a = elements(self)
     if a.dtype.kind not in "biufc":
         a = a.astype(np.float32)
     return a.tolist()

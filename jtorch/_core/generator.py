@@ -14,9 +14,8 @@ from jtorch._random import normal as _normal
 from jtorch._random.engine import DEFAULT_SEED, MT19937, seed_to_uint64
 
 from .create import from_array
-from .storage import numpy_of
 from .tensor import Tensor
-from .views import aval_of, read
+from .views import aval_of, elements, read
 
 __all__ = ["Generator", "default_for", "default_generator", "manual_seed", "observers", "pick", "seed_accelerators"]
 
@@ -79,7 +78,7 @@ class Generator:
         """Take over a state from :meth:`get_state`."""
         if not isinstance(new_state, Tensor):
             raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
-        array = numpy_of(read(new_state))
+        array = elements(new_state)
         if self._engine is not None:
             self._engine.set_state(array)
             return
@@ -191,7 +190,7 @@ _normal.block_filler = _fill
 
 def host_values(t: Tensor) -> np.ndarray:
     """The elements of a cpu tensor, computing them if they are pending."""
-    return numpy_of(read(t))
+    return elements(t)
 
 
 def known(t: Tensor) -> bool:

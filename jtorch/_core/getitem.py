@@ -17,10 +17,9 @@ from .create import from_array, tensor
 from .dispatch import apply_multi, calln
 from .inplace import assign, check_writable
 from .overrides import MODES, has_override, override
-from .storage import numpy_of
 from .tensor import PLAIN, Tensor
 from .viewing import take_view
-from .views import aval_of, read
+from .views import aval_of, elements
 
 __all__ = ["getitem", "setitem"]
 
@@ -130,10 +129,10 @@ def _parse(t: Tensor, index: Any) -> tuple[Tensor, list[Any]]:
                         )
                 if not mask_shape:
                     t = take_view(_unsqueeze, call_of(_unsqueeze, (T, value(dim))), t, (dim,), ())
-                    advanced.append(from_array(np.zeros(int(bool(numpy_of(read(ix)))), np.int64)))
+                    advanced.append(from_array(np.zeros(int(bool(elements(ix))), np.int64)))
                     dim += 1
                 else:
-                    advanced += [from_array(w.astype(np.int64)) for w in np.nonzero(numpy_of(read(ix)))]
+                    advanced += [from_array(w.astype(np.int64)) for w in np.nonzero(elements(ix))]
                     dim += len(mask_shape)
             else:
                 advanced.append(ix)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 
+from jtorch._device import CPU
 from jtorch._engine.call import Call
 from jtorch._engine.host import memory_of
 from jtorch._engine.sparse import SparseAval, SparseMet
 from jtorch._engine.state import state
-from jtorch._engine.trace import record_multi, record_one
+from jtorch._engine.trace import force, record_multi, record_one
 from jtorch._engine.values import Aval, Value, aval, value_of
 from jtorch._ops import views as _ops
 from jtorch._registry import Op
 
-from .storage import contiguous_strides, host_view
+from .storage import contiguous_strides, host_view, looked_at, numpy_of
 from .tensor import Storage, Tensor
 
-__all__ = ["View", "read", "write", "layout", "strides_of", "make_view"]
+__all__ = ["View", "read", "elements", "write", "layout", "strides_of", "make_view"]
 
 _new = object.__new__
 
@@ -171,6 +173,19 @@ def read_view(view: View, s: Storage) -> Value:
     return v
 
 
+def elements(t: Tensor) -> np.ndarray:
+    """The elements as a numpy array that must not be written, whatever has to run for it. NotImplementedError on the meta device."""
+    view, s = t._view, t._s
+    if view is not None and s.host is None and s.strides is None and not state.host and (view.value is None or view.version != s.version):
+        # Where the storage's own value is in this memory, a numpy view costs no program: loops look at element after element.
+        base = s.value
+        array = force(base) if base.aval.device is CPU else None
+        memory = looked_at(array) if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) else array
+        if memory.__class__ is np.ndarray and memory.flags.c_contiguous:
+            return host_view(memory, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
+    return numpy_of(read(t))
+
+
 _puts: dict[Call, Call] = {}
 
 
@@ -224,8 +239,6 @@ def write(t: Tensor, v: Value) -> None:
     if view is None:
         s.value = v
     elif s.host is not None:
-        from jtorch._engine.trace import force
-
         memory = host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
         np.copyto(memory, np.asarray(force(v)))
     else:

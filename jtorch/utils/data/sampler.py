@@ -64,7 +64,7 @@ class RandomSampler(Sampler[int]):
             generator.manual_seed(draw_seed())
         if self.replacement:
             # torch draws in chunks, and a last one even if it is empty.
-            for width in [*[_CHUNK] * (count // _CHUNK), count % _CHUNK]:
+            for width in itertools.chain(itertools.repeat(_CHUNK, count // _CHUNK), (count % _CHUNK,)):
                 yield from torch.randint(high=size, size=(width,), dtype=torch.int64, generator=generator).tolist()
             return
         for _ in range(count // size):
