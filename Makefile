@@ -28,7 +28,7 @@ compat: .stamps/test  ## jtorch beside real torch
 
 # Four hours of one core. What is cut off goes on where it was, at the same commit; SLICE=2/7 is a night's share of a week.
 SLICE = 1/1
-COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null || echo none)
+COMMIT = $(shell git rev-parse --short HEAD 2>/dev/null || echo none)
 
 compat-full: .stamps/test  ## all samples, all dtypes: hours; SLICE=I/N takes a part
 	bad=0; \
