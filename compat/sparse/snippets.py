@@ -161,6 +161,7 @@ opt = {1}
 for k in range(4):
     opt.zero_grad(); loss = ((emb(torch.tensor([[1, 2, 2], [0, 5, k % 6]])) @ lin) ** 2).sum(); loss.backward()
     show(lambda: opt.step())
+torch.set_printoptions(sci_mode=False)  # an element near zero is what rounding left of larger ones
 print(emb.weight.detach(), emb.weight.grad, loss.detach())
 """
 _OPTIMIZERS = {

@@ -48,6 +48,12 @@ def _div(x: Any, s: Any) -> Any:
     return quotient(wide, num(s, wide)).astype(x.dtype)
 
 
+def _axpy(x: Any, alpha: Any, y: Any) -> Any:
+    """``x + alpha * y`` rounded once, as the BLAS does that torch adds rows with (a product of float32 numbers is exact in float64)."""
+    wide = x.astype(np.float64) if x.dtype == np.float32 else x
+    return (wide + num(alpha, x).astype(wide.dtype) * y.astype(wide.dtype)).astype(x.dtype)
+
+
 def _addcmul(x: Any, a: Any, b: Any, value: Any) -> Any:
     wide = _wide(x)
     return (wide + num(value, wide) * _wide(a) * _wide(b)).astype(x.dtype)
@@ -334,7 +340,7 @@ def adagrad_sparse_update(param, indices, values, sum, alpha, eps, maximize):
     at, g = tuple(indices), _gradient(values, maximize)
     s = sum.at[at].add(g * g, unique_indices=True)
     std = _add(_sqrt(s[at]), jnp.ones((), s.dtype), eps)
-    return param.at[at].add(num(alpha, g) * (g / std), unique_indices=True), s
+    return param.at[at].set(_axpy(param[at], alpha, g / std), unique_indices=True), s
 
 
 @_internal(
