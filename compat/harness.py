@@ -239,10 +239,12 @@ def run_all(names: Iterable[str], command: list[str], jobs: int, timeout: float,
 
 def load(section: str) -> dict[str, Record]:
     """The records last written for a runner."""
+    return {d["name"]: Record.from_json(d) for d in _written(section).get("cases", ())}
+
+
+def _written(section: str) -> dict[str, Any]:
     path = BOARD / f"{section}.json"
-    if not path.exists():
-        return {}
-    return {d["name"]: Record.from_json(d) for d in json.loads(path.read_text())["cases"]}
+    return json.loads(path.read_text()) if path.exists() else {}  # type: ignore[no-any-return]
 
 
 def write(section: str, records: dict[str, Record], known: Iterable[str], settings: str) -> None:
@@ -250,7 +252,8 @@ def write(section: str, records: dict[str, Record], known: Iterable[str], settin
     BOARD.mkdir(parents=True, exist_ok=True)
     names, full = sorted(set(known)), section.endswith(FULL)
     cases = [json.dumps(records[n].as_json(brief=full)) for n in names if n in records]
-    (BOARD / f"{section}.json").write_text('{"settings": ' + json.dumps(settings) + ', "cases": [\n' + ",\n".join(cases) + "\n]}\n")
+    head = json.dumps({"settings": settings, "of": len(names)}).removesuffix("}")
+    (BOARD / f"{section}.json").write_text(head + ', "cases": [\n' + ",\n".join(cases) + "\n]}\n")
     if not full:
         passing = [n for n in names if n in records and records[n].status == "pass"]
         (BOARD / f"{section}_passing.txt").write_text("\n".join(passing) + "\n" if passing else "")
@@ -280,7 +283,7 @@ def document() -> None:
     lines = ["# Scoreboard", "", "Written by `make scoreboard` from real torch's own databases; do not edit by hand.", ""]
     for section, title in (("op_db", "Operators (op_db)"), ("module_db", "Modules (module_db)"), ("optim_db", "Optimizers (optim_db)")):
         lines += _part(section, title, "entries")
-    lines += _part("op_db" + FULL, "Operators with all samples, by dtype (`make compat-full`)", "entries and dtypes")
+    lines += _part("op_db" + FULL, "Operators by dtype (`make compat-full`)", "pairs of an entry and a dtype")
     DOCS.mkdir(exist_ok=True)
     (DOCS / "scoreboard.md").write_text("\n".join(lines))
 
@@ -290,7 +293,10 @@ def _part(section: str, title: str, what: str) -> list[str]:
     records, known = list(load(section).values()), gaps(section)
     if not records:
         return []
-    lines = [f"## {title}", "", f"{len(records)} {what}: {in_words(totals(shown_status(r, known) for r in records))}.", ""]
+    written = _written(section)
+    count = f"{len(records)}" if written.get("of", len(records)) == len(records) else f"{len(records)} of {written['of']}"
+    counted = in_words(totals(shown_status(r, known) for r in records))
+    lines = [f"## {title}", "", f"{count} {what}, {written['settings']}: {counted}.", ""]
     if section.endswith(FULL):
         lines += _by_dtype(records, known)
     elif per := by_check(records, known):
@@ -313,7 +319,7 @@ def _by_dtype(records: Iterable[Record], known: dict[str, str]) -> list[str]:
     """A table of statuses by dtype, the part of a case's name after the ``@``."""
     per: dict[str, Counter[str]] = {}
     for r in records:
-        per.setdefault(r.name.partition("@")[2], Counter())[shown_status(r, known)] += 1
+        per.setdefault(r.name.partition("@")[2] or "none", Counter())[shown_status(r, known)] += 1
     kinds = [k for k in ("pass", "fail", "missing", "crash", "timeout", "gap", "skip") if any(c[k] for c in per.values())]
     head = ["| dtype | " + " | ".join(kinds) + " |", "|---" * (len(kinds) + 1) + "|"]
     return head + [f"| {d} | " + " | ".join(str(c[k]) for k in kinds) + " |" for d, c in sorted(per.items())] + [""]
