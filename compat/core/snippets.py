@@ -111,6 +111,25 @@ z = (x * 3)[0, 1]; print(z.tolist(), z[2].item(), z.expand(2, 4)[1, 1].item(), z
 print(torch.tensor([3])[0].item(), torch.zeros(2, 0)[1].tolist(), torch.as_strided(z, (2, 2), (1, 1))[1, 1].item(), x[-1, -1, -1].item(), [v.item() for v in m[0].any(1)])
 s = torch.utils.data.RandomSampler(range(100), replacement=True, num_samples=10 ** 10, generator=torch.Generator().manual_seed(3)); print([next(iter(s)) for _ in range(3)])
 """,
+    "one process that asks about others": """
+d = torch.distributed; t = torch.ones(2)
+print(d.is_initialized(), d.is_torchelastic_launched(), d.is_nccl_available(), d.is_mpi_available())
+def say(f, *a):
+    try: print(f(*a))
+    except Exception as e: print(type(e).__name__, e)
+for name in ('get_rank', 'get_world_size', 'barrier', 'get_backend', 'destroy_process_group', 'new_group'): say(getattr(d, name))
+say(d.all_reduce, t); say(d.broadcast, t, 0); say(d.all_gather, [t], t); say(d.broadcast_object_list, [1], 0); say(torch.nn.parallel.DistributedDataParallel, torch.nn.Linear(1, 1))
+""",
+    "arrays of numpy's subclasses": """
+import numpy as np, tempfile, os
+with tempfile.TemporaryDirectory() as d:
+    np.arange(12, dtype=np.uint16).tofile(os.path.join(d, 'a.bin'))
+    m = np.memmap(os.path.join(d, 'a.bin'), dtype=np.uint16, mode='r+')
+    x = torch.stack([torch.from_numpy(m[i:i + 4].astype(np.int64)) for i in (0, 3, 5)]); print(x, (x * 2).sum().item(), torch.nn.functional.embedding(x, torch.arange(24.).reshape(12, 2)).sum().item())
+    y = torch.from_numpy(m.view(np.int16)); y[0] = 7; print(m[0], type(y.numpy()).__name__, torch.tensor(m[:2].astype(np.int32)), torch.as_tensor(m.astype(np.float32)) + 1)
+    del m, y
+print(torch.from_numpy(np.ma.masked_array([1., 2.], [0, 1])) * 2, torch.as_tensor(np.matrix([[1, 2]])) @ torch.ones(2, 1, dtype=torch.int64))
+""",
     "how far backward has come when a hook sees it": """
 layers = [torch.nn.Linear(2, 2) for _ in range(4)]
 for l in layers: torch.nn.init.constant_(l.weight, 0.5); torch.nn.init.constant_(l.bias, 0.25)

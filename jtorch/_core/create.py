@@ -83,7 +83,7 @@ def from_numpy(array: Any) -> Tensor:
             stacklevel=3,
         )
     s = new_storage(None)
-    s.host = array
+    s.host = array if array.__class__ is np.ndarray else array.view(np.ndarray)  # of a memmap, a masked array, ... its memory
     if not array.flags.c_contiguous and array.size:
         s.strides = tuple(st // array.itemsize for st in array.strides)
     s.__class__ = HostStorage
