@@ -204,7 +204,6 @@ def _view(op: Op, call: Call, descriptors: Any, flat: Any) -> Tensor:
 
 
 def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
-
     arrays = iter([elements(a) if isinstance(a, Tensor) else a for a in flat])
     args: list[Any] = []
     for d in descriptors:

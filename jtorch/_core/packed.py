@@ -16,6 +16,7 @@ from jtorch._engine.direct import ready, run_packed
 from jtorch._engine.pack import SMALL, PackedUpdate, pack, packed_update, piece
 from jtorch._engine.values import Value
 
+from .storage import overwrite
 from .tensor import Storage
 
 __all__ = ["PackedStorage", "update_packed"]
@@ -46,7 +47,7 @@ class PackedStorage(Storage):
     @property
     def value(self) -> Value:  # type: ignore[override]
         _leave(self)
-        return self.value
+        return _value.__get__(self)  # type: ignore[no-any-return]
 
     @value.setter
     def value(self, v: Value) -> None:
@@ -55,7 +56,8 @@ class PackedStorage(Storage):
 
     @property
     def version(self) -> int:  # type: ignore[override]
-        return _version.__get__(self) + _value.__get__(self)[0].steps  # type: ignore[no-any-return]
+        place = _value.__get__(self)
+        return _version.__get__(self) + (place[0].steps if place.__class__ is tuple else 0)  # type: ignore[no-any-return]
 
     @version.setter
     def version(self, n: int) -> None:
@@ -69,8 +71,11 @@ _version: Any = Storage.version  # type: ignore[misc]
 
 def _leave(s: Storage, read: bool = True) -> None:
     """Make it an ordinary storage, with its value unless it will be overwritten at once."""
+    place = _value.__get__(s)
+    if place.__class__ is not tuple:  # another thread is just taking it out, or putting it in
+        return
     home: Pack
-    home, kind, i = _value.__get__(s)
+    home, kind, i = place
     with home.lock:
         if s.__class__ is not PackedStorage:  # another thread was first
             return
@@ -110,20 +115,17 @@ def update_packed(u: Any, n: int, storages: list[Any], places: tuple[int, ...]) 
     choice = _chosen.get(avals)
     if choice is None:
         choice = _chosen[avals] = _choose(avals)
-    left: set[int] | None = None
+    if len(choice) == 1 and len(choice[0]) == n:
+        return [] if _update(u, avals, storages) else None
+    done: set[int] = set()
     for rows in choice:
-        if len(rows) == n:
-            done = _update(u, avals, storages)
-        else:
-            done = _update(u, tuple([avals[i] for i in rows]), [storages[c * n + i] for c in range(width) for i in rows])
-        if done:
-            left = set(range(n)) if left is None else left
-            left.difference_update(rows)
-    return None if left is None else sorted(left)
+        if _update(u, tuple([avals[i] for i in rows]), [storages[c * n + i] for c in range(width) for i in rows]):
+            done.update(rows)
+    return [i for i in range(n) if i not in done] if done else None
 
 
 def _choose(avals: tuple[Any, ...]) -> list[list[int]]:
-    """The small parameters by element type, in portions that are programs. None where most of the parameters' bytes are in large ones: there a step
+    """The small parameters by element type, in portions that are programs. There are none where most of the parameters' bytes are in large ones: there a step
     takes so long that the calls do not matter, and the program would have to be compiled first."""
     if sum(a.nbytes for a in avals) > SMALL * len(avals):
         return []
@@ -160,15 +162,7 @@ def _update(u: Any, avals: tuple[Any, ...], storages: list[Any]) -> bool:
     with home.lock:
         results, home.flats, shared = run_packed(update, params, arrays, grads, home.flats, u.rest)
         home.steps += 1
-    for i, array in enumerate(results):
-        s = storages[i]
-        if shared is None or i not in shared:
-            params[i].array = array
-        else:
-            v = Value()
-            v.aval, v.array, v.trace, v.pos = avals[i], array, None, -1
-            s.value = v
-        s.version += 1
+    overwrite(storages[:n], params, results, shared)
     return True
 
 
@@ -181,6 +175,6 @@ def _begin(update: PackedUpdate, avals: tuple[Any, ...], storages: list[Storage]
         return None
     home = Pack(avals, update.starts, flats)
     for k, s in enumerate(storages):
-        _value.__set__(s, (home, *divmod(k, n)))
         s.__class__ = PackedStorage
+        _value.__set__(s, (home, *divmod(k, n)))
     return home

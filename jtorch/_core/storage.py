@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -146,6 +147,23 @@ def looked_at(array: Any) -> np.ndarray:
     if guards.pending:
         guards.look()
     return found
+
+
+def overwrite(storages: list[Storage], values: list[Value], arrays: Iterable[Any], shared: set[int] | None) -> None:
+    """New arrays for storages with these values, in place: the values themselves get them, but for those that somebody else holds too (``shared``)."""
+    if shared is None:
+        for v, array in zip(values, arrays, strict=True):
+            v.array = array
+    else:
+        for i, array in enumerate(arrays):
+            if i not in shared:
+                values[i].array = array
+            else:
+                new = Value()
+                new.aval, new.array, new.trace, new.pos = values[i].aval, array, None, -1
+                storages[i].value = new
+    for s in storages:
+        s.version += 1
 
 
 def fresh(array: Any) -> Value:

@@ -22,6 +22,7 @@ from jtorch._registry import lookup
 
 from .dispatch import apply_multi
 from .packed import update_packed
+from .storage import overwrite
 from .tensor import Storage, Tensor, new_tensor
 from .views import aval_of, read, read_view, write
 
@@ -155,19 +156,8 @@ def _at_once(u: Update, bundle: Bundle, vals: list[Value], storages: list[Any], 
     results, shared = done
     for j, c in enumerate(places):
         first = c * n
-        if shared is None:  # nobody else holds the values: they become the new ones
-            for v, array in zip(vals[first : first + n], results[j :: len(places)], strict=True):
-                v.array = array
-        else:
-            for i, array in zip(range(first, first + n), results[j :: len(places)], strict=True):
-                if i not in shared:
-                    vals[i].array = array
-                else:
-                    v = Value()
-                    v.aval, v.array, v.trace, v.pos = vals[i].aval, array, None, -1
-                    storages[i].value = v
-        for s in storages[first : first + n]:
-            s.version += 1
+        held = None if shared is None else {i - first for i in shared}
+        overwrite(storages[first : first + n], vals[first : first + n], results[j :: len(places)], held)
     return True
 
 

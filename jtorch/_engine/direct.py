@@ -42,6 +42,16 @@ def ready(vals: list[Value]) -> list[Any] | None:
     return arrays
 
 
+def _shared(vals: list[Value], arrays: list[Any], columns: list[range]) -> set[int] | None:
+    """Which of the values in these columns somebody holds beside a storage and ``vals``, or their arrays beside them and ``arrays``. None: nobody any."""
+    counts, array_counts = list(map(getrefcount, vals)), list(map(getrefcount, arrays))
+    shared: set[int] = set()
+    for at in columns:
+        if max(counts[at.start : at.stop]) > _HELD or max(array_counts[at.start : at.stop]) > _HELD:
+            shared.update(i for i in at if counts[i] > _HELD or array_counts[i] > _HELD)
+    return shared or None
+
+
 def run_bundle(bundle: Bundle, vals: list[Value], scalars: list[Any], places: tuple[int, ...]) -> tuple[list[Any], set[int] | None] | None:
     """The bundle's outputs on ``vals`` (column after column), each of which a storage and this list hold. Those in the columns ``places`` will be overwritten.
 
@@ -52,12 +62,7 @@ def run_bundle(bundle: Bundle, vals: list[Value], scalars: list[Any], places: tu
     if arrays is None:
         return None
     n = bundle.count
-    counts, array_counts = list(map(getrefcount, vals)), list(map(getrefcount, arrays))
-    shared: set[int] | None = None
-    for c in places:
-        if max(counts[c * n : c * n + n]) > _HELD or max(array_counts[c * n : c * n + n]) > _HELD:
-            shared = shared or set()
-            shared.update(i for i in range(c * n, c * n + n) if counts[i] > _HELD or array_counts[i] > _HELD)
+    shared = _shared(vals, arrays, [range(c * n, c * n + n) for c in places])
     key = (bundle, places, None if shared is None else frozenset(shared))
     recipe = _recipes.get(key)
     if recipe is None:
@@ -86,10 +91,7 @@ def run_packed(
         stats.compilations += 1
         log.packing(update.name, len(params))
     stats.executions += 1
-    counts, array_counts = list(map(getrefcount, params)), list(map(getrefcount, arrays))
-    shared: set[int] | None = None
-    if max(counts) > _HELD or max(array_counts) > _HELD:
-        shared = {i for i, n in enumerate(counts) if n > _HELD or array_counts[i] > _HELD}
+    shared = _shared(params, arrays, [range(len(params))])
     run = update.run if shared is None else update.keeping
     results, flats = run(slots_of(update.slots, scalars), arrays, grads, flats, update.offsets)
     return results, flats, shared

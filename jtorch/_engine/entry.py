@@ -15,9 +15,9 @@ from .program import ROUNDING
 from .sparse import SparseMet, SparseValue
 from .values import Aval, aval
 
-__all__ = ["Entry", "make_entry", "entry_of"]
+__all__ = ["Entry", "NUMBERS", "make_entry", "entry_of"]
 
-_NUMBERS = {
+NUMBERS = {
     bool: jax.ShapeDtypeStruct((), np.bool_), int: jax.ShapeDtypeStruct((), np.int64),
     float: jax.ShapeDtypeStruct((), np.float64), complex: jax.ShapeDtypeStruct((), np.complex128),
 }  # fmt: skip
@@ -45,7 +45,7 @@ class Entry:
         self.first, self.second, self.third = (*inputs, None, None, None)[:3]  # the inputs once more, for dispatch to compare
 
     def structs(self) -> list[jax.ShapeDtypeStruct]:
-        return [_NUMBERS[a] if isinstance(a, type) else a.struct for a in self.inputs]
+        return [NUMBERS[a] if isinstance(a, type) else a.struct for a in self.inputs]
 
     def run(self, *arrays: Any) -> Any:
         """Run this operator alone, through an executable of its own."""
@@ -75,7 +75,7 @@ def make_entry(call: Call, key: Any) -> Entry:
     where = _common_device(inputs)
     try:
         # A function of its own each time: JAX remembers what it has traced, and a setting may have changed since.
-        shapes = jax.eval_shape(_named(call.apply, call.name), *[_NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])
+        shapes = jax.eval_shape(_named(call.apply, call.name), *[NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])
     except (TypeError, ValueError, ZeroDivisionError, AssertionError) as error:
         if _raised_by_jax(error):
             raise RuntimeError(f"{call.name}: {error}") from error

@@ -20,7 +20,7 @@ from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
 from . import guards, log, trace
 from .bundle import Bundle, expanded
-from .entry import Entry
+from .entry import NUMBERS, Entry
 from .guards import Checks, Found
 from .program import Program, program_for
 from .segments import cut
@@ -33,7 +33,6 @@ __all__ = ["execute", "stats"]
 # Traces ended by these are expected to come again.
 _NOTHING = nullcontext()
 _HOT = frozenset(("step", "backward", "module"))
-_KINDS = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
 _LOOPS = frozenset(("RnnBackward0", "CtcLossBackward0"))
 _ALONE = 2  # nodes up to which a program of its own is not worth it
 
@@ -384,7 +383,7 @@ def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], d
         if new:
             stats.compilations += 1
             if here is not None:
-                given = [jax.ShapeDtypeStruct((len(of),), _KINDS[kind]) for kind, of in slots or ()]
+                given = [jax.ShapeDtypeStruct((len(of),), NUMBERS[kind].dtype) for kind, of in slots or ()]
                 for slot in ins:
                     a = _aval(slot, nodes, owner, first, tr, n_in)
                     given.append(jax.ShapeDtypeStruct(a.shape, a.dtype.np, sharding=here))

@@ -21,6 +21,7 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr, Var, jaxpr_as_fun
 
 from .call import Call
+from .entry import NUMBERS
 from .values import Aval, Value, jax_device
 
 __all__ = ["PackedUpdate", "packed_update", "pack", "piece", "SMALL"]
@@ -31,7 +32,6 @@ _ELEMENTWISE = frozenset((
     "abs", "add", "and", "convert_element_type", "copy", "div", "eq", "exp", "ge", "gt", "integer_pow", "is_finite", "le", "log", "lt", "max", "min",
     "mul", "ne", "neg", "not", "or", "pow", "rsqrt", "select_n", "sign", "sqrt", "square", "sub",
 ))  # fmt: skip
-_KINDS = {float: np.float64, int: np.int64, bool: np.bool_}
 
 
 def pack(avals: tuple[Aval, ...], values: list[Value]) -> Any:
@@ -62,7 +62,7 @@ class PackedUpdate:
 
     def __init__(self, name: str, avals: tuple[Aval, ...], classes: tuple[type, ...], halves: _Halves) -> None:
         self.name, self.compiled = name, False
-        self.slots = tuple((_KINDS[kind], [i for i, c in enumerate(classes) if c is kind]) for kind in dict.fromkeys(classes))
+        self.slots = tuple((kind, [i for i, c in enumerate(classes) if c is kind]) for kind in dict.fromkeys(classes))
         fn = _program(avals, classes, self.slots, halves)
         self.run = jax.jit(fn, donate_argnums=(1, 3))
         self.keeping = jax.jit(fn, donate_argnums=(3,))  # somebody else holds a parameter's array
@@ -80,7 +80,7 @@ def packed_update(call: Call, avals: tuple[Aval, ...], kinds: int, classes: tupl
     key = (call, avals, kinds, classes)
     found = _updates.get(key, _updates)
     if found is _updates:
-        halves = _Halves(call, kinds, classes, avals[0].dtype.np) if set(classes) <= set(_KINDS) else None
+        halves = _Halves(call, kinds, classes, avals[0].dtype.np) if set(classes) <= set(NUMBERS) else None
         found = PackedUpdate(call.name, avals, classes, halves) if halves is not None and halves.found else None
         _updates[key] = found
     return found  # type: ignore[return-value]
@@ -104,7 +104,7 @@ class _Halves:
 
     def _of(self, size: int) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
         array = jax.ShapeDtypeStruct((size,), self.dtype)
-        numbers = [jax.ShapeDtypeStruct((), _KINDS[c]) for c in self.classes]
+        numbers = [NUMBERS[c] for c in self.classes]
         closed = jax.make_jaxpr(self.call.apply)(*[array] * (2 + self.kinds), *numbers)
         jaxpr = closed.jaxpr
         outs, ins = jaxpr.outvars, jaxpr.invars
