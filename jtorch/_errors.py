@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-__all__ = ["not_implemented", "no_such_type"]
+__all__ = ["LinAlgError", "not_implemented", "no_such_type"]
+
+
+class LinAlgError(RuntimeError):
+    """A decomposition or solver that could not be completed: a singular or not positive-definite matrix."""
+
+
+LinAlgError.__name__ = LinAlgError.__qualname__ = "_LinAlgError"
+LinAlgError.__module__ = "torch._C"
 
 
 def not_implemented(name: str, instead: str = "") -> NoReturn:

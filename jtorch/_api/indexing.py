@@ -117,7 +117,10 @@ def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None
             "repeats must have the same size as input along dim, but got "
             f"repeats.size(0) = {repeats.numel()} and input.size({dim}) = {input.shape[dim]}"
         )
-    return torch.index_select(input, dim, _repeat_index(repeats.contiguous()))  # type: ignore[no-any-return]
+    index = _repeat_index(repeats.contiguous())
+    if output_size is not None and output_size != index.numel():
+        raise RuntimeError("allocated size does not match required size")
+    return torch.index_select(input, dim, index)  # type: ignore[no-any-return]
 
 
 def _positions(indices: Any) -> list[Tensor | None]:

@@ -14,18 +14,14 @@ from jtorch._core.returns import return_type
 from jtorch._core.storage import force, numpy_of
 from jtorch._core.tensor import Tensor
 from jtorch._core.views import read
+from jtorch._errors import LinAlgError
 from jtorch._namespace import linalg, torch
 
 _pinv = function_for("internal.pinv")
 _lstsq = function_for("internal.lstsq")
 
 
-class _LinAlgError(RuntimeError):
-    """A decomposition or solver that could not be completed: a singular or not positive-definite matrix."""
-
-
-_LinAlgError.__module__ = "torch._C"
-linalg.LinAlgError = _LinAlgError
+linalg.LinAlgError = LinAlgError
 
 
 def result_of(name: str, result: Any, out: Any) -> Any:
@@ -33,7 +29,7 @@ def result_of(name: str, result: Any, out: Any) -> Any:
     return result if out is None else write_out(name, result, out)
 
 
-def check_info(info: Tensor, name: str, text: Callable[[int], str], error: type[RuntimeError] = _LinAlgError) -> None:
+def check_info(info: Tensor, name: str, text: Callable[[int], str], error: type[RuntimeError] = LinAlgError) -> None:
     """Raise for the first matrix whose info is not 0. This looks at the values, as torch does; inside jax's transformations nothing is known."""
     v = read(info.detach())
     if v.aval.device.type == "meta" or isinstance(force(v), jax.core.Tracer):
@@ -85,6 +81,43 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True, out: Tensor | None = None)
 
 
 @compose("linalg")
+def tensorinv(input: Tensor, ind: int = 2, *, out: Tensor | None = None) -> Tensor:
+    """The inverse of a tensor as a linear map from its last dims to its first ``ind``."""
+    if ind <= 0:
+        raise RuntimeError(f"Expected a strictly positive integer for 'ind', but got {ind}")
+    first, last = input.shape[:ind], input.shape[ind:]
+    m, n = math.prod(first), math.prod(last)
+    if m != n:
+        raise RuntimeError(f"Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got {n} != {m}")
+    result, info = linalg.inv_ex(input.reshape(n, n))
+    check_info(info, "inv", _singular)
+    return result_of("tensorinv", result.reshape(*last, *first), out)  # type: ignore[no-any-return]
+
+
+@compose("linalg")
+def tensorsolve(input: Tensor, other: Tensor, dims: Any = None, *, out: Tensor | None = None) -> Tensor:
+    """X with ``tensordot(input, X, X.ndim) == other``."""
+    if dims is not None:
+        input = input.movedim(list(dims), list(range(-len(dims), 0)))
+    last = input.shape[other.dim() :]
+    m, n = other.numel(), math.prod(last)
+    if m != n:
+        raise RuntimeError(
+            f"Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), but got {n} != {m}"
+        )
+    return result_of("tensorsolve", solve(input.reshape(n, n), other.flatten()).reshape(last), out)  # type: ignore[no-any-return]
+
+
+_power = function_for("internal.matrix_power")
+
+
+@compose("torch Tensor linalg")
+def matrix_power(input: Tensor, n: int, *, out: Tensor | None = None) -> Tensor:
+    """The n-th power of square matrices by repeated squaring; a negative n inverts first."""
+    return result_of("matrix_power", _power(input, n) if n >= 0 else _power(inv(input), -n), out)  # type: ignore[no-any-return]
+
+
+@compose("linalg")
 def cholesky(input: Tensor, *, upper: bool = False, out: Tensor | None = None) -> Tensor:
     """L with ``A = L L^H``, or U with ``A = U^H U``; LinAlgError if a matrix is not positive definite."""
     result, info = linalg.cholesky_ex(input, upper=upper)
@@ -113,6 +146,46 @@ def _zero_pivot(info: int) -> str:
         f"U[{info},{info}] is zero and using it on lu_solve would result in a division by zero. If you still want to perform the "
         "factorization, consider calling linalg.lu(A, pivot) or linalg.lu_factor_ex(A, pivot)"
     )
+
+
+# ``check_errors``: an operator cannot look at its own results.
+_inv_ex, _solve_ex, _cholesky_ex, _lu_factor_ex = (function_for(f"linalg.{n}_ex") for n in ("inv", "solve", "cholesky", "lu_factor"))
+
+
+@compose("linalg", name="inv_ex")
+def checked_inv_ex(A: Tensor, *, check_errors: bool = False, out: Any = None) -> Any:  # noqa: N803
+    """The inverse of square matrices and, for each, 0 or the place of a zero pivot."""
+    found = _inv_ex(A, out=out)
+    if check_errors:
+        check_info(found[1], "linalg.inv_ex", _singular)
+    return found
+
+
+@compose("linalg", name="solve_ex")
+def checked_solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False, out: Any = None) -> Any:  # noqa: N803
+    """``A X = B`` (or ``X A = B``) for square A; B may hold vectors. With LAPACK's info."""
+    found = _solve_ex(A, B, left=left, out=out)
+    if check_errors:
+        check_info(found[1], "torch.linalg.solve_ex", _no_solution)
+    return found
+
+
+@compose("linalg", name="cholesky_ex")
+def checked_cholesky_ex(input: Tensor, *, upper: bool = False, check_errors: bool = False, out: Any = None) -> Any:
+    """L with ``A = L L^H`` (or U with ``U^H U``), and for each matrix 0 or the order of the first leading minor that is not positive."""
+    found = _cholesky_ex(input, upper=upper, out=out)
+    if check_errors:
+        check_info(found[1], "linalg.cholesky_ex", _not_definite)
+    return found
+
+
+@compose("linalg", name="lu_factor_ex")
+def checked_lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False, out: Any = None) -> Any:  # noqa: N803
+    """L and U in one matrix, LAPACK's pivots (from 1), and 0 or the place of the first zero on U's diagonal."""
+    found = _lu_factor_ex(A, pivot=pivot, out=out)
+    if check_errors:
+        check_info(found[2], "torch.linalg.lu_factor_ex", _zero_pivot, RuntimeError)
+    return found
 
 
 _lu = function_for("internal.lu")

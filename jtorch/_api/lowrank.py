@@ -76,7 +76,7 @@ def lobpcg(
     if X is not None and n is None:
         n = X.shape[-1]
     if m < 3 * (count if n is None else n):
-        raise ValueError(f"LPBPCG algorithm is not applicable when the number of A rows (={m}) is smaller than 3 x the number of requested eigenpairs (={count if n is None else n})")
+        raise ValueError(f"LOBPCG algorithm is not applicable when the number of A rows (={m}) is smaller than 3 x the number of requested eigenpairs (={count if n is None else n})")
     sym = (A + A.mT) / 2  # type: ignore[attr-defined]
     if B is None:
         values, vectors = linalg.eigh(sym)

@@ -11,6 +11,8 @@ from jtorch._core.tensor import Tensor
 from jtorch._core.views import aval_of
 from jtorch._namespace import torch
 
+from ._drawing import internal
+
 torch.set_printoptions = printing.set_printoptions
 for _name, _value in {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e, "newaxis": None}.items():
     setattr(torch, _name, _value)
@@ -177,3 +179,9 @@ for _fn in (
 ):  # fmt: skip
     setattr(torch, _fn.__name__, _fn)
 torch.zero_ = Tensor.zero_  # type: ignore[attr-defined]
+
+
+@compose("torch")
+def _assert_async(input: Tensor, assert_msg: str | None = None) -> None:
+    """RuntimeError, where a value is next waited for, unless the one element of ``input`` is true."""
+    internal("assert_async", input, assert_msg)

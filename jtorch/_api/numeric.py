@@ -82,6 +82,9 @@ def cov(input: Tensor, *, correction: int = 1, fweights: Tensor | None = None, a
     for name, weights in (("fweights", fweights), ("aweights", aweights)):
         if weights is not None and bool((weights.detach() < 0).any()):
             raise RuntimeError(f"cov(): {name} cannot be negative")
+    given = [w.detach() for w in (fweights, aweights) if w is not None]
+    if given and given[0].numel() and not bool((given[0] if len(given) == 1 else given[0] * given[1]).sum()):
+        raise RuntimeError("cov(): weights sum to zero, can't be normalized")
     return result  # type: ignore[no-any-return]
 
 

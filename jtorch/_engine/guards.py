@@ -1,6 +1,6 @@
-"""Guards: indices out of range are errors, though XLA clamps them without a word.
+"""Guards: indices out of range are errors, though XLA clamps them without a word, and so are other values that torch refuses.
 
-An operator declares what its indices must satisfy (``@op(..., guard=...)``). An index that is on the host is checked by the line that uses it. Those that
+An operator declares what its indices (or probabilities, pivots, ...) must satisfy (``@op(..., guard=...)``). An index that is on the host is checked by the line that uses it. Those that
 are still to be computed are checked by the program that uses them, in one more output; what that says is looked at where the program waits for a value in any case, and then
 torch's exception is raised. (After an ``optimizer.step()`` nobody waits: it is raised at the next such place.) ``JTORCH_EAGER=1`` raises it at the line.
 """
@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtorch import _config
+from jtorch._registry import Range, Wrong
 
 from .call import Call, arguments
 from .entry import Entry, entry_of
@@ -35,25 +36,37 @@ MOST = 64  # programs whose guards wait to be looked at; then the oldest are wai
 
 
 class _Bounds:
-    """One index of an entry: input number ``at``, and the range it must be in."""
+    """One input of an entry: number ``at``, and what it must satisfy. ``high`` is None where that is not a range."""
 
-    __slots__ = ("at", "low", "high", "also", "error", "passed")
+    __slots__ = ("at", "rule", "high", "error", "passed")
 
-    def __init__(self, at: int, low: int, high: int, also: int | None, error: Callable[[int, int], Exception]) -> None:
-        self.at, self.low, self.high, self.also, self.error = at, low, high, also, error
+    def __init__(self, at: int, wanted: Range | Wrong) -> None:
+        self.at, self.error = at, wanted.error
+        self.rule: _Rule = wanted.wrong if isinstance(wanted, Wrong) else (wanted.low, wanted.high, wanted.also)
+        self.high = None if isinstance(wanted, Wrong) else wanted.high
         self.passed: weakref.WeakSet[Value] = weakref.WeakSet()  # with elements below zero, or ``also``, and looked at
 
     def check(self, array: np.ndarray) -> None:
         """Raises for the first element outside."""
-        bad = (array < self.low) | (array >= self.high)
-        if self.also is not None:
-            bad &= array != self.also
+        if callable(self.rule):
+            found = np.asarray(self.rule(array))
+            bad = found != 0
+        else:
+            low, high, also = self.rule
+            found, bad = array, (array < low) | (array >= high)
+            if also is not None:
+                bad &= array != also
         flat = bad.reshape(-1)
         if flat.any():
             at = int(flat.argmax())
-            raise self.error(int(array.reshape(-1)[at]), at)
+            raise self.error(int(found.reshape(-1)[at]), at)
+
+    def size(self, a: Aval) -> int:
+        """How many elements are checked of an input of this aval."""
+        return math.prod(jax.eval_shape(self.rule, a.struct).shape if callable(self.rule) else a.shape)
 
 
+_Rule = Callable[[Any], Any] | tuple[int, int, int | None]
 Checks = tuple[tuple[int, tuple[Aval, _Bounds], int], ...]  # (position of an index, what it is, first output of what uses it)
 Every = tuple[tuple[int, _Bounds], ...]  # (elements, bounds) of indices that are checked together
 # (value, place) of the first element outside among them, one index after the other; the place is -1 if there is none.
@@ -69,9 +82,15 @@ def watch(entry: Entry, vals: Any) -> None:
     every = entry.guard
     if every.__class__ is not tuple:
         every = entry.guard = _bounds_of(entry)
+        if not every:  # no guard for inputs of these types: calls may take the short way
+            entry.guard, entry.simple_on, entry.guarded_on = None, entry.guarded_on, None
     tr = state.trace
     for bounds in every:
         v = vals[bounds.at]
+        if v.__class__ is not Value:
+            if not callable(bounds.rule) or bounds.rule(v):
+                bounds.check(np.asarray(v))
+            continue
         if v.trace is not None and not tr.host:
             tr.guards.append((v, bounds, len(tr.outputs)))
             continue
@@ -86,8 +105,8 @@ def watch(entry: Entry, vals: Any) -> None:
                     tr.guards.append((v, bounds, len(tr.outputs)))
                     continue
                 array = np.asarray(array)
-            largest = v.largest = _bound(array)
-        if largest >= bounds.high and v not in bounds.passed:
+            largest = v.largest = math.inf if bounds.high is None else _bound(array)
+        if (bounds.high is None or largest >= bounds.high) and v not in bounds.passed:
             bounds.check(np.asarray(v.array))
             bounds.passed.add(v)
 
@@ -112,7 +131,8 @@ def _bounds_of(entry: Entry) -> tuple[_Bounds, ...]:
     structs = entry.structs()
     ranges = entry.call.op.guard(*arguments(entry.call.key, structs))
     position = {id(s): i for i, s in enumerate(structs)}
-    return tuple([_Bounds(position[id(r.index)], r.low, r.high, r.also, r.error) for r in ranges if 0 not in r.index.shape])
+    here = entry.device.type == "cpu"
+    return tuple([_Bounds(position[id(r.index)], r) for r in ranges if 0 not in r.index.shape and (here or not r.cpu)])
 
 
 def taken(tr: Trace) -> Checks:
@@ -127,21 +147,26 @@ def taken(tr: Trace) -> Checks:
 
 def node_for(every: list[tuple[Aval, _Bounds]]) -> tuple[Entry, Every]:
     """The entry that checks indices of these avals, and what it is of."""
-    ranges = tuple([(b.low, b.high, b.also) for _, b in every])
-    call = _calls.get(ranges)
+    rules = tuple([b.rule for _, b in every])
+    call = _calls.get(rules)
     if call is None:
-        call = _calls[ranges] = Call(None, ("outside", *ranges), _outside(ranges), "outside")
-    return entry_of(call, tuple([a for a, _ in every])), tuple([(math.prod(a.shape), b) for a, b in every])
+        call = _calls[rules] = Call(None, ("outside", *rules), _outside(rules), "outside")
+    return entry_of(call, tuple([a for a, _ in every])), tuple([(b.size(a), b) for a, b in every])
 
 
-def _outside(ranges: tuple[tuple[int, int, int | None], ...]) -> Callable[..., Any]:
+def _outside(rules: tuple[_Rule, ...]) -> Callable[..., Any]:
     def outside(*indices: Any) -> Any:
-        large = any(high >= 2**31 for _, high, _ in ranges)
-        flat = [i.astype(np.int64 if large else np.int32 if i.dtype.itemsize < 4 else i.dtype).reshape(-1) for i in indices]
-        bad = []
-        for i, (low, high, also) in zip(flat, ranges, strict=True):
-            out = (i < low) | (i >= high)
-            bad.append(out if also is None else out & (i != also))
+        large = any(not callable(r) and r[1] >= 2**31 for r in rules)
+        flat, bad = [], []
+        for i, rule in zip(indices, rules, strict=True):
+            if callable(rule):
+                flat.append(jnp.reshape(rule(i), -1))
+                bad.append(flat[-1] != 0)
+                continue
+            low, high, also = rule
+            flat.append(i.astype(np.int64 if large else np.int32 if i.dtype.itemsize < 4 else i.dtype).reshape(-1))
+            out = (flat[-1] < low) | (flat[-1] >= high)
+            bad.append(out if also is None else out & (flat[-1] != also))
         n = sum(i.size for i in flat)
         kind = np.int64 if n >= 2**31 else np.int32
         at = jnp.min(jnp.where(jnp.concatenate(bad), jax.lax.iota(kind, n), n))

@@ -1,6 +1,7 @@
 """The ranges that indices must be in, and torch's words where they are not: what operators declare with ``@op(..., guard=...)``.
 
 A guard has its operator's parameters. It sees shapes and structure; of the indices themselves only that they are there.
+What else torch asks of values (probabilities, divisors) stands in ``_value_guards.py``.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jtorch._registry import Range
+from jtorch._registry import Range, Wrong
 
 from ._lib import dim_of
 
-Guard = Callable[..., Sequence[Range]]
+Guard = Callable[..., Sequence[Range | Wrong]]
 
 
 def said(kind: type[Exception], text: str, **known: Any) -> Callable[[int, int], Exception]:
@@ -50,7 +51,7 @@ def selected(input: Any, dim: int, index: Any) -> Sequence[Range]:
     return (Range(index, 0, n, said(IndexError, "index out of range in self")),)
 
 
-def added(input: Any, dim: int, index: Any, *rest: Any) -> Sequence[Range]:
+def added(input: Any, dim: int, index: Any, *rest: Any) -> Sequence[Range | Wrong]:
     """``index_add``: torch scatters where the dim is the first or the last of several."""
     dims = len(input.shape)
     dim, n = size_at(input, dim)
@@ -84,7 +85,7 @@ def rows(weight: Any, indices: Any, *rest: Any) -> Sequence[Range]:
     return (Range(indices, 0, weight.shape[0], said(IndexError, "index out of range in self")),)
 
 
-def bag_rows(weight: Any, indices: Any, offsets: Any, scale_grad_by_freq: bool, mode: int, *rest: Any) -> Sequence[Range]:
+def bag_rows(weight: Any, indices: Any, offsets: Any, scale_grad_by_freq: bool, mode: int, *rest: Any) -> Sequence[Range | Wrong]:
     """``embedding_bag``: the maximum has its own words."""
     n = weight.shape[0]
     text = "Index {at} of input takes value {index} which is not in the valid range [0, {size})"
@@ -94,7 +95,13 @@ def bag_rows(weight: Any, indices: Any, offsets: Any, scale_grad_by_freq: bool, 
         return (Range(indices, 0, n, said(RuntimeError, text, size=n)),)
     length = indices.shape[0]
     past = "offsets[-1] can not be greater than input's length {size} but got offsets[-1] of {index}"
-    return (Range(indices, 0, n, said(RuntimeError, text, size=n)), Range(offsets, 0, length + 1, said(RuntimeError, past, size=length)))
+    first = "offsets[0] has to be 0, i.e., the first sequence in the mini-batch has to start from position 0. However, got {index}"
+    starts = Wrong(offsets, _starts_late, said(RuntimeError, first))
+    return (starts, Range(indices, 0, n, said(RuntimeError, text, size=n)), Range(offsets, 0, length + 1, said(RuntimeError, past, size=length)))
+
+
+def _starts_late(offsets: Any) -> Any:
+    return offsets[:1]
 
 
 def classes(input: Any, num_classes: int) -> Sequence[Range]:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jtorch import _dtypes
+from jtorch._ops import _value_guards
 from jtorch._ops._lib import dtype_of, is_complex, is_float, num, quotient
 from jtorch._ops._pointwise import C_NAMES, default_float, flat, is_bool, is_half, is_int, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
@@ -140,7 +141,7 @@ def _divide_rounded(input: Any, other: Any, mode: str) -> Any:
 
 
 @op("div(Tensor|Scalar input, Tensor|Scalar other, *, str? rounding_mode)", promote="default", opmath=True, inplace=True, aliases="divide",
-    grad_name="DivBackward2")  # fmt: skip
+    grad_name="DivBackward2", guard=_value_guards.divisors)  # fmt: skip
 def div_mode(input: Any, other: Any, rounding_mode: str | None) -> Any:
     """Division rounded towards zero ("trunc"), down ("floor") or not at all (None)."""
     if rounding_mode is None:
@@ -150,7 +151,8 @@ def div_mode(input: Any, other: Any, rounding_mode: str | None) -> Any:
     return _divide_rounded(input, other, rounding_mode)
 
 
-@op("floor_divide(Tensor|Scalar input, Tensor|Scalar other)", promote="default", opmath=True, inplace=True, grad_name="torch::autograd::NotImplemented")
+@op("floor_divide(Tensor|Scalar input, Tensor|Scalar other)", promote="default", opmath=True, inplace=True, grad_name="torch::autograd::NotImplemented",
+    guard=_value_guards.divisors)  # fmt: skip
 def floor_divide(input: Any, other: Any) -> Any:
     """Division rounded down, in the inputs' common type."""
     return _divide_rounded(input, other, "floor")
@@ -172,32 +174,32 @@ def _modulo(fn: Any, kernel: str, input: Any, other: Any) -> Any:
     return wide(fn)(*_together(input, other)) if is_float(input) else fn(*_together(input, other))
 
 
-@op("remainder(Tensor input, Tensor other)", promote="default", inplace=True, grad_name="RemainderBackward1")
+@op("remainder(Tensor input, Tensor other)", promote="default", inplace=True, grad_name="RemainderBackward1", guard=_value_guards.divisors)
 def remainder(input: Any, other: Any) -> Any:
     """``input - other * floor(input / other)``: the sign follows the divisor."""
     return _modulo(_remainder, "remainder_cpu", input, other)
 
 
 @op("remainder(Scalar self, Tensor other)", promote="default", promoted=("self", "other"), where="torch", out=False,
-    grad_name="torch::autograd::NotImplemented")  # fmt: skip
+    grad_name="torch::autograd::NotImplemented", guard=_value_guards.divisors)  # fmt: skip
 def remainder_of_number(self: Any, other: Any) -> Any:
     """The remainder of a number by each element."""
     return _modulo(_remainder, "remainder_cpu", self, other)
 
 
-@op("remainder(Tensor input, Scalar other)", promote="default", promoted=("input", "other"), inplace=True)
+@op("remainder(Tensor input, Scalar other)", promote="default", promoted=("input", "other"), inplace=True, guard=_value_guards.divisors)
 def remainder_by_number(input: Any, other: Any) -> Any:
     """The remainder by a number."""
     return _modulo(_remainder, "remainder_cpu", input, other)
 
 
-@op("fmod(Tensor input, Tensor other)", promote="default", inplace=True, grad_name="FmodBackward1")
+@op("fmod(Tensor input, Tensor other)", promote="default", inplace=True, grad_name="FmodBackward1", guard=_value_guards.divisors)
 def fmod(input: Any, other: Any) -> Any:
     """C's remainder: the sign follows the dividend."""
     return _modulo(_fmod, "fmod_cpu", input, other)
 
 
-@op("fmod(Tensor input, Scalar other)", promote="default", promoted=("input", "other"), inplace=True)
+@op("fmod(Tensor input, Scalar other)", promote="default", promoted=("input", "other"), inplace=True, guard=_value_guards.divisors)
 def fmod_by_number(input: Any, other: Any) -> Any:
     """C's remainder by a number."""
     return _modulo(_fmod, "fmod_cpu", input, other)

@@ -185,15 +185,12 @@ def _product(a: Any, b: Any) -> Any:
     return contract(a, b, ((a.ndim - 1,), (a.ndim - 2,)), (lead, lead))
 
 
-@op("matrix_power(Tensor input, int n)", aliases="linalg.matrix_power", grad_name=ShapedName("MmBackward0", lambda s: "MmBackward0" if len(s[0]) == 2 else "UnsafeViewBackward0"))  # fmt: skip
+@op("matrix_power(Tensor input, int n)", where="internal", grad_name=ShapedName("MmBackward0", lambda s: "MmBackward0" if len(s[0]) == 2 else "UnsafeViewBackward0"))  # fmt: skip
 def matrix_power(input: Any, n: int) -> Any:
-    """The n-th power of square matrices by repeated squaring; a negative n inverts first."""
+    """The n-th power of square matrices by repeated squaring."""
     check_square(input, "linalg.matrix_power")
     if n == 0:
         return jnp.broadcast_to(jnp.eye(input.shape[-1], dtype=input.dtype), input.shape)
-    if n < 0:
-        check_inexact(input, "linalg.inv")
-        input, n = jnp.linalg.inv(input), -n
     out = None
     while True:
         if n & 1:

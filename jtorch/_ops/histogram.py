@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtorch import _dtypes
-from jtorch._ops import _guards
+from jtorch._ops import _guards, _value_guards
 from jtorch._ops._lib import dtype_of
 from jtorch._ops._pointwise import is_half, refuse
 from jtorch._registry import op
@@ -28,13 +29,15 @@ def _counted(place: Any, weights: Any, bins: int, kind: Any) -> Any:
     return jnp.zeros(bins + 1, kind).at[place].add(add)[:bins]
 
 
-@op("histc(Tensor input, int bins=100, Number min=0, Number max=0)")
+@op("histc(Tensor input, int bins=100, Number min=0, Number max=0)", guard=_value_guards.counted)
 def histc(input: Any, bins: int, min: Any, max: Any) -> Any:
     """Counts in equal bins between min and max (the data's own when both are equal), as the input's type."""
     refuse("linspace_cpu", input, "b")
     refuse("histogram_cpu", input, "ic")
     if bins <= 0:
         raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
+    if not (math.isfinite(min) and math.isfinite(max)):
+        raise RuntimeError(f"torch.histc: range of [{min:g}, {max:g}] is not finite")
     if min > max:
         raise RuntimeError("torch.histc: max must be larger than min")
     x = input.reshape(-1)
@@ -195,7 +198,9 @@ def even_edges(points: Any, bins: tuple[int, ...], range: tuple[float, ...] | No
             raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {n} for dimension {d}")
         if range is not None:
             low, high = range[2 * d], range[2 * d + 1]
-            if not low <= high:
+            if not (math.isfinite(low) and math.isfinite(high)):
+                raise RuntimeError(f"torch.histogramdd: dimension {d}'s range [{low:g}, {high:g}] is not finite")
+            if low > high:
                 raise RuntimeError(f"torch.histogramdd: min should not exceed max, but got min {low:g} max {high:g} for dimension {d}")
             ends = jnp.asarray(np.asarray((low, high), points.dtype))
         elif points.shape[0] == 0:
@@ -225,7 +230,8 @@ def histogram(input: Any, bins: Any, weight: Any, density: bool) -> Any:
     return histogram_grid(input.reshape(-1, 1), [bins], weight, density), bins
 
 
-@op("histogram(Tensor input, int bins=100, *, float[]? range=None, Tensor? weight=None, bool density=False) -> (hist, bin_edges)")
+@op("histogram(Tensor input, int bins=100, *, float[]? range=None, Tensor? weight=None, bool density=False) -> (hist, bin_edges)",
+    guard=_value_guards.binned)  # fmt: skip
 def histogram_even(input: Any, bins: int, range: Any, weight: Any, density: bool) -> Any:
     """Counts in equal bins over a range (by default the data's)."""
     _check_histogram(input)
@@ -234,7 +240,8 @@ def histogram_even(input: Any, bins: int, range: Any, weight: Any, density: bool
     return histogram_grid(points, edges, weight, density), edges[0]
 
 
-@op("_histogramdd_even(Tensor input, int[] bins, float[]? range=None, Tensor? weight=None, bool density=False)", where="internal")
+@op("_histogramdd_even(Tensor input, int[] bins, float[]? range=None, Tensor? weight=None, bool density=False)", where="internal",
+    guard=_value_guards.binned)  # fmt: skip
 def histogramdd_even(input: Any, bins: Any, range: Any, weight: Any, density: bool) -> Any:
     """(histogram, edges of dim 0, edges of dim 1, ...) in equal bins."""
     _check_histogram(input)

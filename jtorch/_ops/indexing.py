@@ -16,7 +16,7 @@ import numpy as np
 
 from jtorch._registry import op
 
-from . import _guards
+from . import _guards, _value_guards
 from ._lib import dim_of, num
 from ._linalg_lib import broadcast_shape, scalar_name, times
 
@@ -440,7 +440,7 @@ def masked_select(input: Any, indices: Any) -> Any:
     return index.fn(input, indices)
 
 
-@op("masked_scatter(Tensor input, Tensor mask, Tensor source)", inplace=True, out=False)
+@op("masked_scatter(Tensor input, Tensor mask, Tensor source)", inplace=True, out=False, guard=_value_guards.scattered)
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """``source``'s elements in their order, written where the mask (broadcast with input) is True."""
     if mask.dtype != np.bool_:

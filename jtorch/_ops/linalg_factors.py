@@ -12,6 +12,7 @@ from jax import lax
 
 from jtorch._registry import op
 
+from . import _value_guards
 from ._lib import is_complex
 from ._linalg_lib import mH, mT, scalar_name
 from .contraction import check_inexact, check_square
@@ -133,7 +134,7 @@ def _check_pivots(pivots: Any, packed: Any, name: str) -> None:
 
 
 @op("lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False)", where="linalg",
-    aliases="internal.lu_solve", grad_name="LinalgLuSolveBackward0")  # fmt: skip
+    aliases="internal.lu_solve", grad_name="LinalgLuSolveBackward0", guard=_value_guards.solver_pivots)  # fmt: skip
 def lu_solve(LU: Any, pivots: Any, B: Any, left: bool, adjoint: bool) -> Any:  # noqa: N803
     """``A X = B``, ``X A = B`` or the same with A's conjugate transpose, from ``lu_factor``'s results."""
     name = "linalg.lu_solve"
@@ -157,7 +158,7 @@ def lu_solve(LU: Any, pivots: Any, B: Any, left: bool, adjoint: bool) -> Any:  #
     return mT(lu_solve_raw(packed, perm, mT(b), transpose=True))
 
 
-@op("lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data, bool unpack_pivots)", where="internal")
+@op("lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data, bool unpack_pivots)", where="internal", guard=_value_guards.unpacked_pivots)
 def lu_unpack(LU_data: Any, LU_pivots: Any, unpack_data: bool, unpack_pivots: bool) -> tuple[Any, Any, Any]:  # noqa: N803
     """P, L and U from ``lu_factor``'s results; empty ones for what is not asked for."""
     if unpack_pivots and scalar_name(LU_pivots) != "Int":
@@ -375,14 +376,14 @@ def _check_svd(x: Any, name: str, driver: str | None) -> None:
         raise RuntimeError(f"{name}: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend.")
 
 
-@op("svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (U, S, Vh)", where="linalg", grad_name="LinalgSvdBackward0", residuals="save")
+@op("svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (U, S, Vh)", where="linalg", grad_name="LinalgSvdBackward0", residuals="save", guard=_value_guards.no_nan)
 def svd(A: Any, full_matrices: bool, driver: str | None) -> tuple[Any, Any, Any]:  # noqa: N803 - torch's name
     """``A = U diag(S) Vh`` with falling singular values."""
     _check_svd(A, "linalg.svd", driver)
     return svd_of(A, full_matrices)
 
 
-@op("svdvals(Tensor A, *, str? driver=None)", where="linalg", grad_name="LinalgSvdBackward0", residuals="save")
+@op("svdvals(Tensor A, *, str? driver=None)", where="linalg", grad_name="LinalgSvdBackward0", residuals="save", guard=_value_guards.no_nan)
 def svdvals(A: Any, driver: str | None) -> Any:  # noqa: N803 - torch's name
     """The singular values, falling."""
     _check_svd(A, "linalg.svdvals", driver)
@@ -391,7 +392,7 @@ def svdvals(A: Any, driver: str | None) -> Any:  # noqa: N803 - torch's name
     return lax.linalg.svd(A, full_matrices=False, compute_uv=False)
 
 
-@op("svd(Tensor input, bool some=True, bool compute_uv=True) -> (U, S, V)", grad_name="LinalgSvdBackward0", residuals="save")
+@op("svd(Tensor input, bool some=True, bool compute_uv=True) -> (U, S, V)", grad_name="LinalgSvdBackward0", residuals="save", guard=_value_guards.no_nan)
 def torch_svd(input: Any, some: bool, compute_uv: bool) -> tuple[Any, Any, Any]:
     """The older form: V in place of its conjugate transpose; zeros for U and V without ``compute_uv``."""
     _check_svd(input, "linalg.svd", None)
@@ -486,7 +487,7 @@ def _check_eig(x: Any, name: str) -> Any:
 
 
 @op("eig(Tensor input) -> (eigenvalues, eigenvectors)", "eig(Tensor A) -> (eigenvalues, eigenvectors)", where="linalg",
-    grad_name="LinalgEigBackward0", residuals="save")  # fmt: skip
+    grad_name="LinalgEigBackward0", residuals="save", guard=_value_guards.finite)  # fmt: skip
 def eig(input: Any = None, A: Any = None) -> tuple[Any, Any]:  # noqa: N803 - torch's name
     """Complex eigenvalues and unit eigenvectors (columns) of square matrices."""
     x = _check_eig(A if input is None else input, "linalg.eig")
@@ -496,7 +497,7 @@ def eig(input: Any = None, A: Any = None) -> tuple[Any, Any]:  # noqa: N803 - to
     return _eig(x)
 
 
-@op("eigvals(Tensor input)", "eigvals(Tensor A)", where="linalg", grad_name="LinalgEigBackward0", residuals="save")
+@op("eigvals(Tensor input)", "eigvals(Tensor A)", where="linalg", grad_name="LinalgEigBackward0", residuals="save", guard=_value_guards.finite)
 def eigvals(input: Any = None, A: Any = None) -> Any:  # noqa: N803 - torch's name
     """The eigenvalues of ``eig``."""
     return eig.fn(A if input is None else input)[0]
@@ -566,6 +567,8 @@ def ldl_solve(LD: Any, pivots: Any, B: Any, hermitian: bool) -> Any:  # noqa: N8
     check_square(LD, "torch.linalg.ldl_solve")
     if B.ndim < 2:
         raise RuntimeError(f"torch.linalg.ldl_solve: Expected B to have at least 2 dimensions, but it has {B.ndim} dimensions instead")
+    if (pivots == 0).any():
+        raise RuntimeError("Pivots given to ldl_solve must all satisfy |pivot| >= 1. Did you properly pass the result of ldl_factor?")
     n = LD.shape[-1]
     batch = np.broadcast_shapes(LD.shape[:-2], B.shape[:-2])
     count = int(np.prod(batch))

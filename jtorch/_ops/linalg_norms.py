@@ -218,7 +218,7 @@ def cdist(x1: Any, x2: Any, p: float, compute_mode: Any) -> Any:
 def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     """Slices along ``dim`` whose p-norm is larger than ``maxnorm`` are scaled down to it."""
     if p <= 0:
-        raise RuntimeError("non-positive-norm not supported")
+        raise RuntimeError("renorm: non-positive-norm not supported")
     if maxnorm < 0:
         raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
     if input.ndim < 2:

@@ -12,6 +12,7 @@ from jax import lax
 
 from jtorch._registry import op
 
+from . import _value_guards
 from ._linalg_lib import broadcast_shape, mH, mT, scalar_name
 from .contraction import check_inexact, check_square
 
@@ -232,7 +233,7 @@ def cholesky_solve(input: Any, input2: Any, upper: bool) -> Any:
     return _solve_by_factor(input, L, upper)
 
 
-@op("cholesky_inverse(Tensor input, bool upper=False)", aliases="internal.cholesky_inverse")
+@op("cholesky_inverse(Tensor input, bool upper=False)", aliases="internal.cholesky_inverse", guard=_value_guards.diagonal)
 def cholesky_inverse(input: Any, upper: bool) -> Any:
     """The inverse of a matrix from its Cholesky factor."""
     check_square(input, "cholesky_inverse")
@@ -271,7 +272,8 @@ def pinv_of(a: Any, s_kept: Any, u: Any, s: Any, vh: Any) -> Any:
     return _pinv_from(a, lax.stop_gradient(p))
 
 
-@op("pinv(Tensor A, Tensor atol, Tensor rtol, bool hermitian)", where="internal", grad_name="LinalgPinvBackward0", residuals="save")
+@op("pinv(Tensor A, Tensor atol, Tensor rtol, bool hermitian)", where="internal", grad_name="LinalgPinvBackward0", residuals="save",
+    guard=_value_guards.no_nan_unless_hermitian)  # fmt: skip
 def pinv(A: Any, atol: Any, rtol: Any, hermitian: bool) -> Any:  # noqa: N803 - torch's name
     """The pseudo-inverse; singular values up to ``max(atol, rtol * largest)`` count as zero."""
     if A.size == 0:
@@ -324,33 +326,6 @@ def lstsq(A: Any, B: Any, rcond: float | None, driver: str) -> tuple[Any, Any, A
         rank = jnp.zeros((0,), np.int64)
     values = s if driver in ("gelsd", "gelss") else jnp.zeros((0,), real)
     return (x[..., 0] if vector else x), residual, rank, lax.stop_gradient(values)
-
-
-@op("tensorinv(Tensor input, int ind=2)", where="linalg", grad_name="ReshapeAliasBackward0")
-def tensorinv(input: Any, ind: int) -> Any:
-    """The inverse of a tensor as a linear map from its last dims to its first ``ind``."""
-    if ind <= 0:
-        raise RuntimeError(f"Expected a strictly positive integer for 'ind', but got {ind}")
-    first, last = input.shape[:ind], input.shape[ind:]
-    m, n = int(np.prod(first)), int(np.prod(last))
-    if m != n:
-        raise RuntimeError(f"Expected self to satisfy the requirement prod(self.shape[ind:]) == prod(self.shape[:ind]), but got {n} != {m}")
-    return inv_ex.fn(input.reshape(n, n), False)[0].reshape(*last, *first)
-
-
-@op("tensorsolve(Tensor input, Tensor other, int[]? dims=None)", where="linalg", grad_name="ViewBackward0")
-def tensorsolve(input: Any, other: Any, dims: tuple[int, ...] | None) -> Any:
-    """X with ``tensordot(input, X, X.ndim) == other``."""
-    if dims is not None:
-        moved = [d % input.ndim for d in dims]
-        input = jnp.transpose(input, [d for d in range(input.ndim) if d not in moved] + moved)
-    last = input.shape[other.ndim :]
-    m, n = other.size, int(np.prod(last))
-    if m != n:
-        raise RuntimeError(
-            f"Expected self to satisfy the requirement prod(self.shape[other.ndim:]) == prod(self.shape[:other.ndim]), but got {n} != {m}"
-        )
-    return solve_ex.fn(input.reshape(n, n), other.reshape(-1), True, False)[0].reshape(last)
 
 
 @op("vecdot(Tensor x, Tensor y, *, int dim=-1)", where="linalg", grad_name="SumBackward1")

@@ -11,7 +11,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from . import _guards
+from . import _guards, _value_guards
 from ._lib import accumulate_in, dtype_of, num, quotient
 from ._nn import MEAN, NONE, back, const, expand_together, floats_only, reduced, shape_text
 from ._pointwise import with_slope
@@ -159,7 +159,7 @@ def nll_loss2d(input, target, weight, reduction, ignore_index):
     return _nll(input, target, weight, reduction, ignore_index, 1)[0]
 
 
-@op("binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, int reduction=1)", where="_nn")
+@op("binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, int reduction=1)", where="_nn", guard=_value_guards.probabilities)
 def binary_cross_entropy(input, target, weight, reduction):
     """``-(target * log(input) + (1 - target) * log(1 - input)) * weight``; logarithms stop at -100."""
     floats_only("binary_cross_entropy", input)

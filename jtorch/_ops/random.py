@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
+from jtorch._ops import _value_guards
 from jtorch._ops._lib import cast, num
 from jtorch._registry import op
 
@@ -33,11 +34,25 @@ for _name in ("Normal", "Uniform", "Exponential", "Geometric", "Cauchy", "LogNor
     op(f"drawn_{_name}(Tensor input, Tensor drawn)", where="internal", grad_name=f"{_name}Backward{_suffix}")(_drawn)
 
 
-@op("bernoulli_compare(Tensor input, Tensor uniform, dtype dtype)", where="internal", grad_name="BernoulliBackward0")
+@op("bernoulli_compare(Tensor input, Tensor uniform, dtype dtype)", where="internal", grad_name="BernoulliBackward0", guard=_value_guards.chances)
 def bernoulli_compare(input, uniform, dtype):
     """One where ``uniform < input``. The 16-bit probabilities are compared in float32."""
     p = input.astype(uniform.dtype)
     return cast(uniform < p, dtype)
+
+
+@op("deviation(Tensor std)", where="internal", guard=_value_guards.deviations)
+def deviation(std):
+    """``std``, which may not be negative."""
+    return std
+
+
+@op("assert_async(Tensor input, str? assert_msg=None)", where="internal", guard=_value_guards.asserted)
+def assert_async(input, assert_msg):
+    """``input``, which must be true."""
+    if input.size != 1:
+        raise RuntimeError(f"Boolean value of Tensor with {'more than one value' if input.size else 'no values'} is ambiguous")
+    return input
 
 
 @op("masked_scale(Tensor input, Tensor mask, Scalar scale)", where="internal", elementwise=True, grad_name="MulBackward0")

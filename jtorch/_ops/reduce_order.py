@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
+from jtorch._ops import _value_guards
 from jtorch._ops._lib import dim_of, is_float
 from jtorch._ops._pointwise import constant, refuse
 from jtorch._ops._reduce import order_key, picked, sort_with_index, whole_or_dim
@@ -186,7 +187,7 @@ def _number_q(x: Any, q: float) -> Any:
     return jnp.asarray(np.asarray(q, kind))
 
 
-@op("quantile" + _TENSOR_Q, grad_name="SqueezeBackward4", residuals="save")
+@op("quantile" + _TENSOR_Q, grad_name="SqueezeBackward4", residuals="save", guard=_value_guards.fractions)
 def quantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str) -> Any:
     """The q-th quantiles over everything or along a dim; several q give a leading dim."""
     return _quantile(input, q, dim, keepdim, interpolation, False)
@@ -198,7 +199,7 @@ def quantile_number(input: Any, q: float, dim: int | None, keepdim: bool, interp
     return _quantile(input, _number_q(input, q), dim, keepdim, interpolation, False)
 
 
-@op("nanquantile" + _TENSOR_Q, grad_name="SqueezeBackward4", residuals="save")
+@op("nanquantile" + _TENSOR_Q, grad_name="SqueezeBackward4", residuals="save", guard=_value_guards.fractions)
 def nanquantile(input: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str) -> Any:
     """Quantiles of what is not nan."""
     return _quantile(input, q, dim, keepdim, interpolation, True)

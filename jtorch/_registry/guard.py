@@ -1,11 +1,11 @@
-"""What an operator requires of the values of its inputs, which no shape tells: indices that must be in range."""
+"""What an operator requires of the values of its inputs, which no shape tells: indices that must be in range, and what else torch refuses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["Range"]
+__all__ = ["Range", "Wrong"]
 
 
 class Range(NamedTuple):
@@ -20,3 +20,16 @@ class Range(NamedTuple):
     high: int
     error: Callable[[int, int], Exception]
     also: int | None = None
+    cpu: bool = False  # torch looks at it on the cpu alone
+
+
+class Wrong(NamedTuple):
+    """No element of ``wrong(index)`` may be True (or another number than 0), for any other requirement than a range. ``error`` is given the first that is.
+
+    ``wrong`` is written for numpy's arrays and jax's alike. The programs that check are found by it, so it must be the same function each time.
+    """
+
+    index: Any
+    wrong: Callable[[Any], Any]
+    error: Callable[[int, int], Exception]
+    cpu: bool = False

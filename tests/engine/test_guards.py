@@ -30,6 +30,9 @@ CASES = {
     "setitem": (lambda i: x.clone().index_put_((i([3]),), torch.tensor(1.0)), IndexError, "index 3 is out of bounds"),
     "embedding": (lambda i: F.embedding(i([3]), x), IndexError, "index out of range in self"),
     "nll_loss": (lambda i: F.nll_loss(x, i([0, 1, 4])), IndexError, "Target 4 is out of bounds."),
+    "probability": (lambda i: F.binary_cross_entropy(i([0.5, 1.5]), torch.ones(2)), RuntimeError, "all elements of input should be between 0 and 1"),
+    "divisor": (lambda i: torch.tensor([4, 2]) // i([2, 0]), RuntimeError, "ZeroDivisionError"),
+    "matrix": (lambda i: torch.linalg.svdvals(i([[[1.0]], [[float("nan")]]])), RuntimeError, "linalg.svd: (Batch element 1): The algorithm failed"),
     "one_hot": (lambda i: F.one_hot(i([3]), 3), RuntimeError, "Class values must be smaller than num_classes."),
 }
 
@@ -51,6 +54,22 @@ def test_computed_at_the_look(name):
     assert text in str(error.value)
     assert not guards.pending
     assert x.sum().item() == 66  # what was right stays
+
+
+def test_a_number_is_looked_at_each_time():
+    for i in (torch.tensor([7]), computed([7])):
+        assert (i % 4).item() == 3
+        with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+            i % 0
+        assert (i // 2).item() == 3
+        assert (i % 0.0).isnan().item()
+
+
+def test_types_without_a_guard_take_the_short_way():
+    a, b = torch.tensor([7.0]), torch.tensor([0.0])
+    assert (a % b).isnan().item() and (a % b).isnan().item() and (a // 0).isinf().item()
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        torch.tensor([7]) % torch.tensor([0])
 
 
 def test_what_wraps_and_what_is_ignored():
