@@ -128,13 +128,18 @@ for _name, _number in (("zeros", 0), ("ones", 1), ("empty", 0)):
     _factory(_name, _number)
 
 
+def _fill_number(name: str, fill_value: Any) -> Any:
+    number = fill_value.item() if isinstance(fill_value, Tensor) else number_of(fill_value)  # type: ignore[attr-defined]
+    if number is None:
+        raise TypeError(f"{name}(): argument 'fill_value' (position 2) must be Number, not {type(fill_value).__name__}")
+    return number
+
+
 @compose("torch")
 def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
          pin_memory: bool = False, names: Any = None) -> Tensor:  # fmt: skip
     """A tensor of one number; its type follows the number's class."""
-    number = fill_value.item() if isinstance(fill_value, Tensor) else number_of(fill_value)  # type: ignore[attr-defined]
-    if number is None:
-        raise TypeError(f"full(): argument 'fill_value' (position 2) must be Number, not {type(fill_value).__name__}")
+    number = _fill_number("full", fill_value)
     if dtype is None:
         dtype = aval_of(out).dtype if out is not None else _dtypes.of_python(number.__class__)
     return _into(out, make(_size((size,) if not isinstance(size, int) else ((size,),), None, "full"), number, dtype, device, requires_grad))
@@ -143,7 +148,7 @@ def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layo
 @compose("torch")
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
               memory_format: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
-    number = fill_value.item() if isinstance(fill_value, Tensor) else number_of(fill_value)  # type: ignore[attr-defined]
+    number = _fill_number("full_like", fill_value)
     return full_like_impl(input, number, dtype, device, requires_grad, memory_format)
 
 
@@ -151,7 +156,7 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any 
 def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
              pin_memory: bool = False) -> Tensor:  # fmt: skip
     a = aval_of(self)
-    number = fill_value.item() if isinstance(fill_value, Tensor) else number_of(fill_value)  # type: ignore[attr-defined]
+    number = _fill_number("new_full", fill_value)
     return make(_size((size,), None, "new_full"), number, dtype or a.dtype, a.device if device is None else device, requires_grad)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jtorch import _device, _dtypes
 from jtorch._engine.values import Value, aval, canonical, device_of, value_of
 from jtorch._errors import no_such_type
+from jtorch._ops._fitting import check_fits, check_long, outside
 from jtorch._ops._float8 import fitted
 
 from .bind import number_of
@@ -106,6 +107,10 @@ def _infer(data: Any, wanted: Any = None) -> Any:
     if isinstance(data, np.generic):
         return np.asarray(data)
     if (x := number_of(data)) is not None:
+        if wanted is None or wanted.category == 1:
+            check_long(x)
+        elif x.__class__ is int:
+            x = float(x)
         kind = _dtypes.of_python(x.__class__)
         return np.asarray(x, (_WIDE.get(x.__class__, kind) if wanted is not None else kind).np)
     if isinstance(data, Tensor):
@@ -117,7 +122,14 @@ def _infer(data: Any, wanted: Any = None) -> Any:
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     if hasattr(data, "__array__"):
         return np.asarray(data)
-    raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
+    raise _no_number(data, wanted)
+
+
+def _no_number(x: Any, wanted: Any) -> Exception:
+    name = type(x).__name__
+    if wanted is None:
+        return RuntimeError(f"Could not infer dtype of {name}")
+    return TypeError(f"'{name}' object cannot be interpreted as an integer" if wanted.category == 1 else f"must be real number, not {name}")
 
 
 def _shape_of(data: Any) -> tuple[int, ...]:
@@ -165,7 +177,7 @@ def _from_sequence(data: Any, wanted: Any = None) -> np.ndarray:
                     raise TypeError(wanted_number.format(type(x).__name__))
                 if isinstance(x, (str, bytes)):
                     raise TypeError(f"new(): invalid data type '{type(x).__name__}'")
-                raise RuntimeError(f"Could not infer dtype of {type(x).__name__}")
+                raise _no_number(x, wanted)
             leaves.append(n)
             classes.add(n.__class__)
             return
@@ -189,7 +201,9 @@ def _from_sequence(data: Any, wanted: Any = None) -> np.ndarray:
     try:
         return np.array(leaves, kind.np).reshape(shape)
     except OverflowError as error:
-        raise RuntimeError("Overflow when unpacking long long") from error
+        if wanted is not None and wanted.category != 1:
+            return np.array([float(n) for n in leaves]).reshape(shape)
+        raise ValueError("Overflow when unpacking long long") from error
 
 
 def _fast(data: Any, shape: tuple[int, ...], wanted: Any = None) -> np.ndarray | None:
@@ -240,10 +254,21 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     if kind is not None and kind.np is None:
         no_such_type(kind)
     if kind is not None and array.dtype != kind.np:
+        if not isinstance(data, (np.ndarray, np.generic)):
+            _check_elements(array, kind)
         array = convert_host(array, kind)
     else:
         array = np.array(array)
     return from_array(array, None, device, requires_grad)
+
+
+def _check_elements(array: np.ndarray, kind: _dtypes.dtype) -> None:
+    """Raises for an element of Python data that a type cannot hold."""
+    if array.dtype.kind == "c" and not kind.is_complex and kind is not _dtypes.bool_:
+        raise TypeError("'complex' object cannot be interpreted as an integer" if kind.category == 1 else "must be real number, not complex")
+    bad = outside(kind, array.dtype.kind) if kind.category == 1 else None
+    if bad is not None and bad(array).any():
+        raise RuntimeError(f"value cannot be converted to type {kind.name} without overflow")
 
 
 def convert_host(array: np.ndarray, kind: _dtypes.dtype) -> np.ndarray:
@@ -290,6 +315,10 @@ def full_value(shape: tuple[int, ...], number: Any, kind: _dtypes.dtype, where: 
             raise RuntimeError(f"Trying to create tensor with negative dimension {d}: {list(shape)}")
     if kind.np is None:
         no_such_type(kind)
-    array = np.zeros(shape, kind.np) if number == 0 and str(number)[0] != "-" else np.full(shape, number if kind not in _dtypes.FLOAT8 else fitted(np.asarray(number), kind), kind.np)
+    if number == 0 and str(number)[0] != "-":
+        array = np.zeros(shape, kind.np)
+    else:
+        check_fits(number, kind)
+        array = np.full(shape, convert_host(np.asarray(number), kind))
     v = value_of(array)
     return v if where is _device.CPU else put_on(v, where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from jtorch import _dtypes
 from jtorch._engine.call import T, call_of, slot, tensor_list, value
 from jtorch._engine.sparse import SparseAval
+from jtorch._ops._fitting import check_fits, check_long
 from jtorch._ops.views import slice_bounds
 from jtorch._registry import lookup
 
@@ -231,22 +233,48 @@ def _gather(t: Tensor, indices: list[Any]) -> Tensor:
     return out
 
 
+_HEAP_TYPE = 1 << 9  # CPython's Py_TPFLAGS_HEAPTYPE: a class made by running Python
+
+
+def _assignable(new: Any, kind: _dtypes.dtype) -> Any:
+    """The number that ``new`` is. Sequences, arrays and those of numpy's scalars that are no number of Python's are refused, as in torch."""
+    number = number_of(new) if isinstance(new, (bool, int, float, complex, np.integer)) else None
+    if number is None:
+        cls = type(new)
+        where = "torch" if cls.__module__.startswith(("jtorch", "torch")) else "" if cls.__flags__ & _HEAP_TYPE else cls.__module__
+        name = cls.__name__ if where in ("", "builtins") else f"{where}.{cls.__name__}"
+        raise TypeError(f"can't assign a {name} to a torch.{kind.legacy}Tensor")
+    check_long(number)
+    check_fits(number, kind)
+    if number.__class__ is complex and not kind.is_complex:
+        return number != 0 if kind is _dtypes.bool_ else number.real
+    return float(kind.np.type(number)) if kind in (_dtypes.float16, _dtypes.bfloat16) else number  # rounded, as what fills a tensor of no dims
+
+
+def _converts(index: Any, new: Tensor) -> bool:
+    """Whether a tensor of another type is written: everywhere (``x[True]``), or one value where the only tensor of the index is a mask, as by ``masked_fill``."""
+    if isinstance(index, bool):
+        return True
+    tensors = [i for i in (index if isinstance(index, tuple) else (index,)) if isinstance(i, Tensor)]
+    return math.prod(aval_of(new).shape) == 1 and len(tensors) == 1 and aval_of(tensors[0]).dtype in (_dtypes.bool_, _dtypes.uint8)
+
+
 def setitem(self: Tensor, index: Any, new: Any) -> None:
     """``self[index] = new``: written through to every tensor that shares the memory."""
     if has_override((self, index, new), {}):
         return override(Tensor.__setitem__, (self, index, new), {})  # type: ignore[no-any-return,attr-defined]
     if aval_of(self).__class__ is SparseAval:
         raise TypeError("Cannot assign to a sparse tensor")
+    if not isinstance(new, Tensor):
+        new = _assignable(new, aval_of(self).dtype)
     if isinstance(index, Tensor) and aval_of(index).dtype is _dtypes.bool_ and aval_of(index).shape == aval_of(self).shape and aval_of(index).shape:
-        if number_of(new) is not None or (isinstance(new, Tensor) and not aval_of(new).shape and new._edge is None):
+        if not isinstance(new, Tensor) or (isinstance(new, Tensor) and not aval_of(new).shape and new._edge is None):
             # One value under a mask needs no positions: nothing has to be computed now.
             self.masked_fill_(index, new)  # type: ignore[attr-defined]
             return
     t, advanced = _parse(self, index)
     if not isinstance(new, Tensor):
-        if number_of(new) is None and not isinstance(new, (list, tuple, np.ndarray)):
-            raise TypeError(f"can't assign a {type(new).__name__} to a torch.{aval_of(self).dtype.legacy}Tensor")
-        new = tensor(new, dtype=aval_of(self).dtype if number_of(new) is not None else None, device=aval_of(self).device)
+        new = tensor(new, dtype=aval_of(self).dtype, device=aval_of(self).device)
     a = aval_of(t)
     if not any(i is not None for i in advanced):
         lead = len(aval_of(new).shape) - len(a.shape)
@@ -257,6 +285,11 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
     check_writable(t)
     from .convert import cast, to_device
 
+    if aval_of(new).dtype is not a.dtype and not _converts(index, new):
+        raise RuntimeError(
+            "Index put requires the source and destination dtypes match, got "
+            f"{a.dtype.legacy} for the destination and {aval_of(new).dtype.legacy} for the source."
+        )
     new = to_device(cast(new, a.dtype), a.device)
     op = lookup("internal.index_put")
     key = (T, tensor_list([i is not None for i in advanced]), T, value(False))

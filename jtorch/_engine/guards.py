@@ -132,7 +132,8 @@ def _bounds_of(entry: Entry) -> tuple[_Bounds, ...]:
     ranges = entry.call.op.guard(*arguments(entry.call.key, structs))
     position = {id(s): i for i, s in enumerate(structs)}
     here = entry.device.type == "cpu"
-    return tuple([_Bounds(position[id(r.index)], r) for r in ranges if 0 not in r.index.shape and (here or not r.cpu)])
+    wanted = [(position[id(r.index)], r) for r in ranges if 0 not in r.index.shape and (here or not r.cpu)]
+    return tuple([_Bounds(at, r) for at, r in wanted if isinstance(r, Range) or not r.number or isinstance(entry.inputs[at], type)])
 
 
 def taken(tr: Trace) -> Checks:

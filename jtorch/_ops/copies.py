@@ -10,6 +10,7 @@ from jax import lax
 
 from jtorch._registry import op
 
+from ._fitting import fill_value
 from ._lib import cast, num
 
 
@@ -28,7 +29,7 @@ def to_copy(input: Any, dtype: Any) -> Any:
     return cast(input, dtype)
 
 
-@op("fill(Tensor input, Tensor|Scalar value)", inplace=True, out=False, elementwise=True)
+@op("fill(Tensor input, Tensor|Scalar value)", inplace=True, out=False, elementwise=True, guard=fill_value)
 def fill(input: Any, value: Any) -> Any:
     if hasattr(value, "ndim") and value.ndim:
         raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
@@ -36,8 +37,6 @@ def fill(input: Any, value: Any) -> Any:
 
 
 def _number_cast(value: Any, like: Any) -> Any:
-    if isinstance(value, complex) and not jnp.iscomplexobj(like):
-        raise RuntimeError("value cannot be converted to type without overflow")
     return num(value, like) if not hasattr(value, "dtype") else cast(value, _torch_dtype(like))
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch import _dtypes
+from jtorch._ops._fitting import real_value, written_value
 from jtorch._ops._lib import dtype_of, is_complex, is_float, num
 from jtorch._ops._pointwise import C_NAMES, constant, is_bool, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
@@ -219,29 +219,18 @@ def _fill(input: Any, mask: Any, value: Any) -> Any:
     return jnp.where(mask, value, input)
 
 
-@op("masked_fill(Tensor input, Tensor mask, Tensor value)", inplace=True, out=False, elementwise=True, grad_name="MaskedFillBackward1")
+@op("masked_fill(Tensor input, Tensor mask, Tensor value)", inplace=True, out=False, elementwise=True, grad_name="MaskedFillBackward1", guard=real_value)
 def masked_fill_tensor(input: Any, mask: Any, value: Any) -> Any:
     """The same with a 0-dim tensor, which gets a gradient. RuntimeError when it has dims."""
     if value.ndim:
         raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
-    if is_complex(value) and not is_complex(input):
-        raise RuntimeError(f"value cannot be converted to type {_cpp(input)} without overflow")
     return _fill(input, mask, value.astype(input.dtype))
 
 
-@op("masked_fill(Tensor input, Tensor mask, Scalar value)", inplace=True, out=False, elementwise=True, grad_name="MaskedFillBackward0")
+@op("masked_fill(Tensor input, Tensor mask, Scalar value)", inplace=True, out=False, elementwise=True, grad_name="MaskedFillBackward0", guard=written_value)
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """``value`` where the bool mask is set, ``input`` elsewhere; the type is the input's."""
-    kind = _dtypes.of_python(type(value)) if isinstance(value, (bool, int, float, complex)) else _dtypes.from_np(value.dtype)
-    if kind.is_complex and not is_complex(input):
-        raise RuntimeError(f"value cannot be converted to type {_cpp(input)} without overflow")
     return _fill(input, mask, num(value, input))
-
-
-def _cpp(x: Any) -> str:
-    return {"float32": "float", "float64": "double", "int64": "int64_t", "int32": "int32_t", "bool": "bool"}.get(
-        dtype_of(x).name, dtype_of(x).name
-    )
 
 
 @op("heaviside(Tensor input, Tensor values)", inplace=True, elementwise=True, grad_name="torch::autograd::NotImplemented")

@@ -17,6 +17,7 @@ import numpy as np
 from jtorch._registry import op
 
 from . import _guards, _value_guards
+from ._fitting import written_at
 from ._lib import dim_of, num
 from ._linalg_lib import broadcast_shape, scalar_name, times
 
@@ -174,7 +175,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
 
 @op(
     "index_fill(Tensor input, int dim, Tensor index, Tensor|Scalar value)",
-    inplace=True, out=False, guard=_guards.filled,
+    inplace=True, out=False, guard=written_at(_guards.filled),
 )  # fmt: skip
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """``input`` with one value in all slices that the index vector names along ``dim``; negative indices wrap."""
@@ -292,7 +293,7 @@ def scatter(input: Any, dim: int, index: Any, src: Any) -> Any:
     return overwrite(x, s, at).reshape(input.shape)
 
 
-@op("scatter(Tensor input, int dim, Tensor index, Scalar value)", inplace=True, grad_name="ScatterBackward1", guard=_guards.elements)
+@op("scatter(Tensor input, int dim, Tensor index, Scalar value)", inplace=True, grad_name="ScatterBackward1", guard=written_at(_guards.elements))
 def scatter_value(input: Any, dim: int, index: Any, value: Any) -> Any:
     """As above with one value everywhere."""
     parts = scatter_parts(input, dim, index, None, "scatter")

@@ -13,6 +13,7 @@ from jax import lax
 
 from jtorch._registry import op
 
+from ._fitting import written_value
 from ._lib import accumulate_in, dim_of, dtype_of, is_complex, num
 from ._nn import back, const, floats_only, wide
 
@@ -239,7 +240,7 @@ def _rrelu(input, noise):
     return jnp.where(input <= 0, input * (noise if getattr(noise, "ndim", 0) else num(noise, input)), input)
 
 
-@op("threshold(Tensor input, Scalar threshold, Scalar value)", where="torch", inplace=True, elementwise=True)
+@op("threshold(Tensor input, Scalar threshold, Scalar value)", where="torch", inplace=True, elementwise=True, guard=written_value)
 def threshold(input, threshold, value):
     """``input`` where it exceeds ``threshold``, ``value`` elsewhere."""
     floats_only("threshold_cpu", input, ints_too=True)

@@ -9,6 +9,7 @@ from jax import lax
 
 from jtorch._registry import op
 
+from ._fitting import written_value
 from ._lib import num
 
 
@@ -21,7 +22,7 @@ def _check(pad: tuple[int, ...], ndim: int) -> None:
         )
 
 
-@op("constant_pad_nd(Tensor input, int[] pad, Scalar value=0)", where="torch", out=False)
+@op("constant_pad_nd(Tensor input, int[] pad, Scalar value=0)", where="torch", out=False, guard=written_value)
 def constant_pad_nd(input: Any, pad: tuple[int, ...], value: Any) -> Any:
     """``pad`` is (left, right) of the last dim, then of the one before, and so on."""
     _check(pad, input.ndim)

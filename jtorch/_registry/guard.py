@@ -33,3 +33,4 @@ class Wrong(NamedTuple):
     wrong: Callable[[Any], Any]
     error: Callable[[int, int], Exception]
     cpu: bool = False
+    number: bool = False  # looked at only where it is a Python number

@@ -1,0 +1,103 @@
+"""Whether a type can hold a number, as torch checks it where a Python number becomes an element; and torch's words where it cannot.
+
+Negative integers wrap in unsigned types down to minus the largest; floats do not. What is filled with a number goes to halves by way of double, so that
+they take every one (as infinity); the kernels that write a number between other elements convert it directly, and refuse it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jtorch import _dtypes
+from jtorch._registry import Range, Wrong
+
+__all__ = ["check_fits", "check_long", "fill_value", "outside", "real_value", "written_at", "written_value"]
+
+_C_NAMES = {"int32": "int", "float32": "float", "complex64": "c10::complex<float>"}
+_DIRECT = {**_C_NAMES, "float16": "c10::Half", "bfloat16": "c10::BFloat16"}
+
+
+@functools.cache
+def outside(kind: _dtypes.dtype, source: str, direct: bool = False) -> Callable[[Any], Any] | None:
+    """What says which numbers (of numpy's kind ``source``) the type cannot hold; None if it holds all."""
+    if kind is _dtypes.bool_ or (kind.category == 1 and source == "b"):
+        return None
+    if source == "c":
+        of_real = outside(kind, "f", direct)
+        if kind.is_complex:
+            return of_real and (lambda x: of_real(x.real) | of_real(x.imag))
+        return lambda x: (x.imag != 0) | of_real(x.real) if of_real else x.imag != 0
+    if kind.category == 1:
+        low, high = int(np.iinfo(kind.np).min), int(np.iinfo(kind.np).max)
+        if source == "f":
+            return lambda x: (x < low) | (x > high) | (x != x)
+        return lambda x: (x < (low or -high)) | (x > high)
+    if kind.name in (_DIRECT if direct else _C_NAMES) and (source == "f" or kind is _dtypes.float16):
+        most = float(jnp.finfo(kind.np).max)
+        return lambda x: (abs(x) > most) & (abs(x) != np.inf)
+    return None
+
+
+def _refused(kind: _dtypes.dtype, direct: bool = False) -> RuntimeError:
+    wide = "double" if kind.category == 2 else f"{kind.name}_t"
+    return RuntimeError(f"value cannot be converted to type {(_DIRECT if direct else _C_NAMES).get(kind.name, wide)} without overflow")
+
+
+_SOURCES = {bool: "b", int: "i", float: "f", complex: "c"}
+
+
+def check_fits(number: Any, kind: _dtypes.dtype) -> None:
+    """RuntimeError for a Python number that the type cannot hold, OverflowError for one that C cannot."""
+    if number.__class__ is int and not -(2**63) <= number < 2**64:
+        raise OverflowError("int too big to convert" if number > 0 else "can't convert negative int to unsigned")
+    bad = outside(kind, _SOURCES[number.__class__])
+    if bad is not None and bad(number):
+        raise _refused(kind)
+
+
+def check_long(number: Any) -> None:
+    """ValueError for an integer beyond int64."""
+    if number.__class__ is int and not -(2**63) <= number < 2**63:
+        raise ValueError("Overflow when unpacking long long")
+
+
+def fill_value(input: Any, *rest: Any) -> Sequence[Wrong]:
+    """A guard: ``input`` is filled with the last argument. (Floats into float32 are not looked at: most calls are such, and would take the long way.)"""
+    if input.dtype == np.float32 and rest[-1].dtype.kind == "f":
+        return ()
+    return _guarded(input, rest[-1], False)
+
+
+def written_value(input: Any, *rest: Any) -> Sequence[Wrong]:
+    """A guard: the last argument is written between elements of ``input``."""
+    return _guarded(input, rest[-1], True)
+
+
+def real_value(input: Any, *rest: Any) -> Sequence[Wrong]:
+    """A guard: the last argument, a tensor, is written between elements of ``input``. Complex ones must be real to become real."""
+    kind, value = _dtypes.from_np(np.dtype(input.dtype)), rest[-1]
+    if value.dtype.kind != "c" or kind.is_complex or kind is _dtypes.bool_:
+        return ()
+    return (Wrong(value, _imaginary, lambda value, at: _refused(kind, True)),)
+
+
+def _imaginary(x: Any) -> Any:
+    return x.imag != 0
+
+
+def _guarded(input: Any, value: Any, direct: bool) -> Sequence[Wrong]:
+    if value.__class__ in _SOURCES:  # the operator's own default
+        return ()
+    kind = _dtypes.from_np(np.dtype(input.dtype))
+    bad = outside(kind, np.dtype(value.dtype).kind, direct)
+    return () if bad is None else (Wrong(value, bad, lambda value, at: _refused(kind, direct), number=True),)
+
+
+def written_at(guard: Callable[..., Sequence[Range | Wrong]]) -> Callable[..., Sequence[Range | Wrong]]:
+    """The guard of an operator that writes a number at indices: of its indices, and of the number."""
+    return lambda input, *rest: [*guard(input, *rest), *written_value(input, *rest)]
