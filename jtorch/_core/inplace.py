@@ -51,16 +51,16 @@ def assign(t: Tensor, new: Tensor) -> Tensor:
     m = t._meta
     base = m.base if m is not None else None
     grad = state.mode & GRAD
+    before = _current(t) if new._edge is not None else None
     if base is not None and grad and (new._edge is not None or base._edge is not None):
-        _assign_view(t, base, new, v)
+        _assign_view(t, base, new, v, before)
         return t
     write(t, v)
     if grad or new._edge is not None:
         if new._edge is not None:
             t._edge, t._nr = new._edge, new._nr
             t._s.extra = (weakref.ref(new._edge), new._nr)
-            if isinstance(t._edge, OpNode) and t._edge.versions:
-                _rename(t._edge, new._s, t._s)
+            _rename(new, t, before)
         elif t._edge is not None and t._edge.__class__ is not AccumulateGrad:
             t._edge, t._nr = None, 0
     if m is not None:
@@ -68,22 +68,40 @@ def assign(t: Tensor, new: Tensor) -> Tensor:
     return t
 
 
-def _rename(node: OpNode, old: Any, new: Any) -> None:
-    """The node saved its result; the result lives in another storage now. What it saved of the target itself is the value
-    from before the write, which nobody else can change any more (torch keeps a clone of it)."""
-    v = node.versions
-    pairs = ((new, new.version) if v[i] is old else (v[i], v[i + 1]) for i in range(0, len(v), 2) if v[i] is not new)
-    node.versions = tuple(x for pair in pairs for x in pair)
+def _current(t: Tensor) -> Value | None:
+    """The value that an operator on ``t`` was given just now; None where that was a copy of memory that numpy shares."""
+    view, s = t._view, t._s
+    if s.host is not None:
+        return None
+    return s.value if view is None else view.value if view.version == s.version else None
 
 
-def _assign_view(t: Tensor, base: Tensor, new: Tensor, v: Value) -> None:
+def _rename(new: Tensor, t: Tensor, before: Value | None) -> None:
+    """The node of ``new`` saved its result, which lives in the memory of ``t`` now. What it saved of ``t`` itself, ``before``, is the value
+    from before the write, which nobody else can change any more (torch keeps a clone of it). Other operands in that memory were written."""
+    node = new._edge
+    if not isinstance(node, OpNode) or not node.versions:
+        return
+    v, s = node.versions, t._s
+    kept: list[Any] = []
+    first = True
+    for i, value in zip(range(0, len(v), 2), [x for x in node.saved if x.__class__ is Value], strict=False):  # hidden outputs come last
+        if v[i] is new._s:
+            kept += (s, s.version)
+        elif first and v[i] is s and (value is before or before is None):
+            first = False
+        else:
+            kept += v[i : i + 2]
+    node.versions = tuple(kept)
+
+
+def _assign_view(t: Tensor, base: Tensor, new: Tensor, v: Value, before: Value | None) -> None:
     """A write through a differentiable view: the base's history becomes "base with this part replaced", and views are derived from it anew."""
     steps = chain(t._view, base._view)
     if base._view is not None and steps[0].parent is None:
         not_implemented("writing into as_strided of a tensor that is a view itself, where gradients are recorded", "clone() the tensor first")
-    before = read(base)
     node = CopySlices.__new__(CopySlices)
-    node.steps, node.before, node.seq, node.hooks, node.extra = steps, before.aval, next_seq(), None, None
+    node.steps, node.before, node.seq, node.hooks, node.extra = steps, aval_of(base), next_seq(), None, None
     edges: list[Any] = []
     node.has_base, node.has_part = base._edge is not None, new._edge is not None
     if base._edge is not None:
@@ -92,6 +110,7 @@ def _assign_view(t: Tensor, base: Tensor, new: Tensor, v: Value) -> None:
         edges += (new._edge, new._nr)
     node.edges = tuple(edges)
     write(t, v)
+    _rename(new, t, before)
     base._edge, base._nr = node, 0
     if base._meta is not None:
         base._meta.attr_version = base._s.version

@@ -82,6 +82,11 @@ def accumulate_in(x: Any) -> Any:
     return x.astype(np.float32) if is_float(x) and x.dtype.itemsize <= 2 else x
 
 
+def apart(y: Any) -> Any:
+    """``y`` as a value that backward does not read, where torch keeps the input: programs write such a result in place."""
+    return y * jnp.ones((), y.dtype) if is_float(y) else y  # XLA leaves the product out
+
+
 def quotient(a: Any, b: Any) -> Any:
     """``a / b``, rounded as a division is.
 

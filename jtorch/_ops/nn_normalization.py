@@ -11,7 +11,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, dtype_of, num
+from ._lib import accumulate_in, apart, dtype_of, num
 from ._nn import back, const, floats_only, shape_text
 
 
@@ -68,7 +68,7 @@ def _layer_norm(input: Any, normalized_shape: tuple[int, ...], weight: Any, bias
         y = y * back(weight, x)
     if bias is not None:
         y = y + back(bias, x)
-    return back(y, input), mean, rstd
+    return back(apart(y), input), mean, rstd
 
 
 @op(
@@ -157,7 +157,7 @@ def batch_norm_core(input, weight, bias, running_mean, running_var, training, ep
         y = y * _over_channels(weight, input.ndim, x)
     if bias is not None:
         y = y + _over_channels(bias, input.ndim, x)
-    return back(y, input), mean.reshape(-1), rstd.reshape(-1)
+    return back(apart(y), input), mean.reshape(-1), rstd.reshape(-1)
 
 
 @op(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._ops._lib import dim_of, is_float
+from jtorch._ops._lib import apart, dim_of, is_float
 from jtorch._ops._pointwise import refuse, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims, keep, order_key, picked, whole_or_dim
 from jtorch._registry import op
@@ -57,7 +57,7 @@ def _along(fn: Any, name: str, x: Any, dim: int, keepdim: bool) -> tuple[Any, An
     key = order_key(lax.stop_gradient(x))
     best = fn(key, dim)
     index = _first_place(key, jnp.expand_dims(best, dim), dim)
-    values = picked(x, index, best.astype(x.dtype), dim)
+    values = apart(picked(x, index, best.astype(x.dtype), dim))
     index = index.astype(np.int64)
     return (jnp.expand_dims(values, dim), jnp.expand_dims(index, dim)) if keepdim else (values, index)
 

@@ -11,6 +11,7 @@ from jax import lax
 from jax.scipy import special as jsp
 
 from jtorch._ops import _cephes as tables
+from jtorch._ops._lib import apart
 from jtorch._ops._pointwise import constant, refuse, wide, with_slope
 from jtorch._ops.special_bessel import ratio
 from jtorch._registry import op
@@ -36,7 +37,7 @@ def erfc(input: Any) -> Any:
 def erfinv(input: Any) -> Any:
     """The inverse of erf on (-1, 1), infinite at the ends."""
     refuse("erfinv_vml_cpu", input, "c")
-    return wide(lax.erf_inv)(input)
+    return apart(wide(lax.erf_inv)(input))
 
 
 def _erfcx_raw(x: Any) -> Any:
