@@ -311,6 +311,7 @@ def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out
         raise TypeError("arange() missing 1 required positional arguments: \"end\"")
     if dtype is None:
         dtype = aval_of(out).dtype if out is not None else _dtypes.default if any(isinstance(x, float) for x in (start, end, step)) else _dtypes.int64
+    _refuse_float8("arange", dtype)
     if dtype.category == 1:
         cut = int(step)
         if cut == 0 and step != 0:
@@ -338,12 +339,20 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dt
     if end is None:
         start, end = 0, start
     kind = dtype or _dtypes.default
+    _refuse_float8("range", kind)
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if (step > 0 and start > end) or (step < 0 and start < end):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     n = int((end - start) / step + 1)
     return _into(out, from_array((start + np.arange(n) * step).astype(kind.np), None, device, requires_grad))
+
+
+def _refuse_float8(name: str, kind: _dtypes.dtype) -> None:
+    from ._drawing import no_kernel
+
+    if kind in _dtypes.FLOAT8:
+        no_kernel(f"{name}_cpu", kind)
 
 
 def _linear(start: Any, end: Any, steps: int, kind: _dtypes.dtype) -> np.ndarray:
@@ -388,6 +397,7 @@ def linspace(start: Any, end: Any, steps: Any = None, *, out: Any = None, dtype:
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else _dtypes.default)
+    _refuse_float8("linspace", kind)
     if not kind.is_complex and (isinstance(start, complex) or isinstance(end, complex)):
         raise RuntimeError(f"torch.linspace(): inferred dtype {_dtypes.default.to_complex()} can't be safely cast to passed dtype {kind}")
     return _into(out, from_array(_linear(start, end, steps, kind), None, device, requires_grad))
@@ -404,6 +414,7 @@ def logspace(start: Any, end: Any, steps: Any = None, base: float = 10.0, *, out
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else _dtypes.default)
+    _refuse_float8("logspace", kind)
     work = _dtypes.float64 if kind.category == 1 else kind
     exponents = _linear(start, end, steps, work)
     with np.errstate(all="ignore"):

@@ -92,13 +92,13 @@ def prod(input: Tensor, dim: Any = None, *, keepdim: bool = False, dtype: Any = 
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
     """Running sums, masked elements counted as 0."""
     (d,) = _dims(dim, input.dim())
-    return torch.cumsum(_filled(input, mask, 0), d, dtype=dtype).to(dtype or input.dtype)  # type: ignore[no-any-return]
+    return torch.cumsum(_filled(input, mask, 0), d, dtype=dtype or input.dtype)  # type: ignore[no-any-return]
 
 
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
     """Running products, masked elements counted as 1."""
     (d,) = _dims(dim, input.dim())
-    return torch.cumprod(_filled(input, mask, 1), d, dtype=dtype).to(dtype or input.dtype)  # type: ignore[no-any-return]
+    return torch.cumprod(_filled(input, mask, 1), d, dtype=dtype or input.dtype)  # type: ignore[no-any-return]
 
 
 def amax(input: Tensor, dim: Any = None, *, keepdim: bool = False, dtype: Any = None, mask: Tensor | None = None) -> Tensor:
@@ -167,6 +167,8 @@ def logaddexp(
     input: Tensor, other: Tensor, *, dtype: Any = None, input_mask: Tensor | None = None, other_mask: Tensor | None = None
 ) -> Tensor:
     """``log(exp(input) + exp(other))``, masked elements counted as -inf."""
+    if not (input.is_floating_point() and other.is_floating_point()):
+        torch.logaddexp(input, other)  # which refuses them; they have no -inf
     a, b = _filled(input, input_mask, -math.inf), _filled(other, other_mask, -math.inf)
     return torch.logaddexp(a, b).to(dtype or input.dtype)  # type: ignore[no-any-return]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jtorch import _namespace
+from jtorch import _dtypes, _namespace
 from jtorch._engine.call import Call, T, call_of
 from jtorch._engine.sparse import SparseAval
 from jtorch._engine.state import GRAD, state
 from jtorch._engine.values import Value, value_of
+from jtorch._ops._float8 import refuse_float8
 from jtorch._ops._pointwise import C_NAMES
 from jtorch._registry import OPS, Op, Signature
 
@@ -204,7 +205,8 @@ def _view(op: Op, call: Call, descriptors: Any, flat: Any) -> Tensor:
 
 
 def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
-    arrays = iter([elements(a) if isinstance(a, Tensor) else a for a in flat])
+    flat_values = [elements(a) if isinstance(a, Tensor) else a for a in flat]
+    arrays = iter(flat_values)
     args: list[Any] = []
     for d in descriptors:
         if d[0] in "TS":
@@ -214,6 +216,7 @@ def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
         else:
             args.append(d[2])
     where = next((aval_of(a).device for a in flat if isinstance(a, Tensor)), None)
+    refuse_float8(op, flat_values)
     result = op.fn(*args)
     if isinstance(result, (tuple, list)):
         out = tuple(_from_host(r, where) for r in result)
@@ -285,7 +288,14 @@ def _run_inplace(call: Any, flat: Any) -> Tensor:
     target = flat[0]
     check_writable(target)
     before = aval_of(target)
-    new = calln(call, flat)
+    try:
+        new = calln(call, flat)
+    except NotImplementedError:
+        # torch looks first whether the result could be stored at all.
+        if len(flat) == 2 and call.op is not None and call.op.promote == "default":
+            kinds = [aval_of(x).dtype if isinstance(x, Tensor) else _dtypes.of_python(x.__class__) for x in flat]
+            check_cast(max(kinds, key=lambda k: k.category), before.dtype)
+        raise
     after = new._s.value.aval
     if after is before:
         return assign(target, new)

@@ -23,15 +23,23 @@ _TAKE = frozenset("""
     float_power hstack index_put index_select isfinite isinf isnan isreal kron masked_select matmul mm ne nonzero_static outer positive repeat roll rot90 select_scatter slice_scatter
     stack svd tile vstack where zero
 """.split())
-_KERNELS = {"add": "add_stub", "sub": "add_stub", "rsub": "add_stub", "mul": "mul_cpu_reduced_float"}
+_KERNELS = {
+    "add": "add_stub", "sub": "add_stub", "rsub": "add_stub", "mul": "mul_cpu_reduced_float", "isclose": "mul_cpu_reduced_float", "pow": "pow",
+    "bitwise_left_shift": "lshift_cpu", "bitwise_right_shift": "rshift_cpu", "masked_fill": "masked_fill", "tril": "tril", "triu": "triu",
+    "clamp": "clamp_scalar_cpu", "gather": "gather_expanded_index", "scatter": "scatter_gather_tensor_cpu", "sort": "sorting_kernel_method_name",
+    "max": "max_all", "min": "min_all", "count_nonzero": "nonzero_count_cpu",
+    "argwhere": "nonzero_count_cpu",
+}
+_INSIDE = {"nonzero": "nonzero_count_cpu", "unique": "unique", "unique_consecutive": "unique", "unique_dim": "unique_dim"}  # refused though internal
 
 
 def refuse_float8(op: Op, arrays: Any) -> None:
     """torch's NotImplementedError for an operator whose kernels leave these types out."""
     kind = next((d for a in arrays if (d := getattr(a, "dtype", None)) in FLOAT8), None)
-    if kind is None or op.view or op.name in _TAKE or op.where == ("internal",):
+    inside = op.where == ("internal",)
+    if kind is None or op.view or (op.name not in _INSIDE if inside else op.name in _TAKE):
         return
-    raise NotImplementedError(f"\"{_KERNELS.get(op.name, op.name + '_cpu')}\" not implemented for '{_dtypes.from_np(np.dtype(kind)).legacy}'")
+    raise NotImplementedError(f"\"{(_INSIDE if inside else _KERNELS).get(op.name, op.name + '_cpu')}\" not implemented for '{_dtypes.from_np(np.dtype(kind)).legacy}'")
 
 
 def fitted(x: Any, kind: _dtypes.dtype) -> Any:

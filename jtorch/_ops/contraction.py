@@ -14,7 +14,7 @@ from jax import lax
 from jtorch._registry import op
 
 from ._lib import accumulate_in, dim_of, is_inexact, matmul_precision
-from ._linalg_lib import ShapedName, broadcast_shape, contract, mT, no_bool, scalar_name
+from ._linalg_lib import ShapedName, broadcast_shape, contract, cpp_name, mT, no_bool, scalar_name
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -291,6 +291,13 @@ def cross(input: Any, other: Any, dim: int | None) -> Any:
     return linalg_cross.fn(input, other, dim)
 
 
+def _one_type(tensors: Any) -> None:
+    for i, x in enumerate(tensors[1:], 1):
+        if x.dtype != tensors[0].dtype:
+            names = f"tensor 0 is {cpp_name(tensors[0])} and tensor {i} {cpp_name(x)}"
+            raise RuntimeError(f"multi_dot(): all tensors must have be the same dtype but {names}")
+
+
 @op("multi_dot(Tensor[] tensors)", where="linalg", grad_name="MmBackward0")
 def multi_dot(tensors: Any) -> Any:
     """The product of a chain of matrices (first and last may be vectors) in the cheapest order of multiplication."""
@@ -304,9 +311,7 @@ def multi_dot(tensors: Any) -> Any:
                 raise RuntimeError(f"multi_dot(): the {which} tensor must be 1D or 2D but got {x.ndim}D")
         elif x.ndim != 2:
             raise RuntimeError(f"multi_dot(): tensor {i} must be 2D but got {x.ndim}D")
-    for i, x in enumerate(tensors[1:], 1):
-        if x.dtype != tensors[0].dtype:
-            raise RuntimeError(f"multi_dot(): all tensors must have be the same dtype but tensor 0 is {scalar_name(tensors[0])} and tensor {i} {scalar_name(x)}")
+    _one_type(tensors)
     wide = [x[None] if i == 0 and x.ndim == 1 else x[:, None] if i == last and x.ndim == 1 else x for i, x in enumerate(tensors)]
     for i in range(last):
         if wide[i].shape[1] != wide[i + 1].shape[0]:
@@ -345,4 +350,5 @@ def chain_matmul(matrices: Any) -> Any:
     for x in matrices:
         if x.ndim != 2:
             raise RuntimeError(f"Tensor dimension is {x.ndim}, expected 2 instead.")
+    _one_type(matrices)
     return matrices[0] if len(matrices) == 1 else reduce(lambda a, b: contract(a, b, ((1,), (0,))), matrices) if len(matrices) == 2 else _chain(matrices)  # noqa: E501

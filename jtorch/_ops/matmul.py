@@ -286,7 +286,8 @@ def addbmm(input: Any, batch1: Any, batch2: Any, beta: Any, alpha: Any) -> Any:
         raise RuntimeError(f"batch1 and batch2 must have same number of batches, got {n} and {n2}")
     if k != k2:
         raise RuntimeError(f"Incompatible matrix sizes for bmm ({r}x{k} and {k2}x{c})")
-    same_type(batch1, batch2, "expected scalar type {a} but found {b}")
+    same_type(input, batch2, "self and mat2 must have the same dtype, but got {a} and {b}")
+    same_type(batch1, batch2, "mat1 and mat2 must have the same dtype, but got {a} and {b}")
     no_bool(batch1, "addmm_impl_cpu_")
     return plus_product(input, batch1, batch2, ((0, 2), (0, 1)), beta=beta, alpha=alpha)
 
@@ -297,9 +298,11 @@ def baddbmm(input: Any, batch1: Any, batch2: Any, beta: Any, alpha: Any) -> Any:
     for x, name in ((batch1, "batch1"), (batch2, "batch2")):
         if x.ndim != 3:
             raise RuntimeError(f"{name} must be a 3D tensor")
+    if input.dtype == batch2.dtype != batch1.dtype or batch1.dtype == batch2.dtype != input.dtype:
+        names = ", ".join(f"{name}: {cpp_name(x)}" for name, x in (("batch1", batch1), ("batch2", batch2)))
+        raise RuntimeError(f"Input dtypes must be the same, got: input {cpp_name(input)}, {names}")
     _check_bmm(batch1, batch2)
     input = expand_to(input, (batch1.shape[0], batch1.shape[1], batch2.shape[2]))
-    same_type(input, batch1, "Input dtypes must be the same, got: input {a}, batch1: {b}, batch2: {b}")
     return plus_product(input, batch1, batch2, ((2,), (1,)), ((0,), (0,)), beta, alpha)
 
 
@@ -372,6 +375,10 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
             raise RuntimeError(f"bilinear(): {name} size does not match weight size: got {x.shape[-1]} but expected {weight.shape[at]}")
     if bias is not None and bias.shape[0] != weight.shape[0]:
         raise RuntimeError(f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {weight.shape[0]}")
+    if not input1.dtype == input2.dtype == weight.dtype:
+        names = ", ".join(f"{name}: {cpp_name(x)}" for name, x in (("input1", input1), ("input2", input2), ("weight", weight)))
+        raise RuntimeError(f"All tensors must have the same dtype, got {names}")
+    no_bool(input1, "bmm")
     left = contract(input1, weight, ((input1.ndim - 1,), (1,)))  # (..., o, m)
     batch = tuple(range(input1.ndim - 1))
     out = contract(left, input2, ((left.ndim - 1,), (input2.ndim - 1,)), (batch, batch))

@@ -11,8 +11,8 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, dtype_of, is_complex, matmul_precision
-from ._linalg_lib import ShapedName
+from ._lib import accumulate_in, is_complex, matmul_precision
+from ._linalg_lib import ShapedName, cpp_name
 from ._nn import back, shape_text
 
 Ints = tuple[int, ...]
@@ -34,15 +34,11 @@ def _each(value: Any, n: int, name: str) -> Ints:
 def _check_types(input: Any, weight: Any, bias: Any, n: int) -> None:
     if input.dtype == np.bool_:
         raise NotImplementedError("\"slow_conv2d_cpu\" not implemented for 'Bool'")
-    for name, p in (("weight", weight), ("bias", bias)):
+    for name, p in (("bias", bias), ("weight", weight)):
         if p is not None and p.dtype != input.dtype:
             if name == "weight":
-                names = {"Float": "float", "Double": "double", "Half": "c10::Half", "BFloat16": "c10::BFloat16", "Long": "long",
-                         "Int": "int",
-                         "ComplexFloat": "c10::complex<float>", "ComplexDouble": "c10::complex<double>"}  # fmt: skip
-                a, b = dtype_of(input).legacy, dtype_of(p).legacy
-                raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {names.get(a, a)} != {names.get(b, b)}")
-            raise RuntimeError(f"Input type ({dtype_of(input).legacy}) and bias type ({dtype_of(p).legacy}) should be the same")
+                raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {cpp_name(input)} != {cpp_name(p)}")
+            raise RuntimeError(f"Input type ({cpp_name(input)}) and bias type ({cpp_name(p)}) should be the same")
 
 
 def _check_shapes(

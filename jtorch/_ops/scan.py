@@ -28,8 +28,7 @@ def _scanned(fn: Any, x: Any, dim: int, dtype: Dtype | None) -> Any:
     x = cast(x, dtype)
     if x.ndim == 0 or x.shape[dim] == 0:
         return x
-    if is_bool(x):
-        return fn(x.astype(np.int64), dim) != 0
+    refuse(f"{fn.__name__}_out_cpu", x, "b")
     return fn(accumulate_in(x), dim).astype(x.dtype)
 
 

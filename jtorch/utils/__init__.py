@@ -17,6 +17,10 @@ def swap_tensors(t1: Tensor, t2: Tensor) -> None:
     for t in (t1, t2):
         if not isinstance(t, Tensor):
             raise AttributeError(f"'{type(t).__name__}' object has no attribute '_use_count'")
+    for t, name in ((t1, "t1"), (t2, "t2")):
+        own = t._edge.ref if isinstance(t._edge, AccumulateGrad) else None  # how its gradient finds it
+        if any(r is not own for r in weakref.getweakrefs(t)):
+            raise RuntimeError(f"Cannot swap {name} because it has weakref associated with it")
     t1.__class__, t2.__class__ = t2.__class__, t1.__class__
     for name in (n for n in Tensor.__slots__ if n != "__weakref__"):
         first, second = getattr(t1, name, None), getattr(t2, name, None)
