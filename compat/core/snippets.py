@@ -299,7 +299,7 @@ torch.set_default_dtype(torch.float64); print(torch.tensor(1.5).dtype, torch.zer
     "creation": """
 print(torch.arange(5), torch.arange(1, 2, 0.25), torch.arange(5, 0, -2), torch.linspace(0, 1, 5), torch.logspace(0, 2, 3), torch.eye(2, 3), torch.full((2,), 3), torch.full((2,), 3.5), torch.full((1,), True))
 print(torch.zeros(2, dtype=torch.int), torch.ones_like(torch.zeros(2, 3).t()).stride(), torch.empty(2, 3).shape, torch.zeros((2, 3), dtype=torch.bool), torch.tensor([[1, 2], [3, 4]], dtype=torch.float))
-print(torch.Tensor(2, 3).shape, torch.Tensor([1, 2]), torch.LongTensor([1, 2]), torch.FloatTensor(2).shape, torch.tensor([1, 2.5]), torch.tensor([True, 2]), torch.tensor([]).dtype, torch.tensor([[]]).shape)
+print(torch.Tensor(2, 3).shape, torch.Tensor(), torch.LongTensor(), torch.ones(2).new(), torch.Tensor([1, 2]), torch.LongTensor([1, 2]), torch.FloatTensor(2).shape, torch.tensor([1, 2.5]), torch.tensor([True, 2]), torch.tensor([]).dtype, torch.tensor([[]]).shape)
 for f in (lambda: torch.tensor([[1, 2], [3]]), lambda: torch.tensor('a'), lambda: torch.zeros(-1), lambda: torch.arange(0, 1, 0), lambda: torch.arange(1, 0), lambda: torch.zeros('a'), lambda: torch.tensor([1, 'a']), lambda: torch.tensor(None)):
     try: print(f())
     except Exception as e: print(type(e).__name__, e)

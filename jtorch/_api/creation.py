@@ -186,7 +186,7 @@ def legacy_tensor(kind: _dtypes.dtype, args: tuple[Any, ...], device: Any = None
         if isinstance(args[0], float):
             raise TypeError("new(): data must be a sequence (got float)")
         return create.tensor(args[0], dtype=kind, device=device)
-    return make(_size(args, None, "new"), 0, kind, device)
+    return make(_size(args or (0,), None, "new"), 0, kind, device)
 
 
 @compose("torch")
