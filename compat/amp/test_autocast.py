@@ -19,6 +19,17 @@ def _image(x: Any) -> Any:
     return x.reshape(1, 1, 4, 4)
 
 
+def _recurrent(t: Any, kind: str, x: Any, packed: bool = False, **options: Any) -> Any:
+    t.manual_seed(0)
+    net = getattr(t.nn, kind)(4, 3, **options)
+    if kind.endswith("Cell"):
+        out = net(x)
+    else:
+        out = net(t.nn.utils.rnn.pack_padded_sequence(x.view(2, 2, 4), [2, 1])) if packed else net(x[None])
+        out = out[0].data if packed else out[0]
+    return out[0] if isinstance(out, tuple) else out
+
+
 CALLS: dict[str, Call] = {
     "mm": lambda t, x, y: t.mm(x, y),
     "matmul": lambda t, x, y: x @ y,
@@ -74,6 +85,11 @@ CALLS: dict[str, Call] = {
     "svd": lambda t, x, y: t.linalg.svdvals(x),
     "fft": lambda t, x, y: t.fft.rfft(x).real,
     "trace": lambda t, x, y: t.trace(x),
+    **{k: lambda t, x, y, k=k: _recurrent(t, k, x) for k in ("LSTM", "GRU", "RNN", "RNNCell")},
+    "RNN of relu": lambda t, x, y: _recurrent(t, "RNN", x, nonlinearity="relu"),
+    "two GRUs both ways": lambda t, x, y: _recurrent(t, "GRU", x, num_layers=2, bidirectional=True),
+    "packed LSTM": lambda t, x, y: _recurrent(t, "LSTM", x, packed=True),
+    "packed RNN": lambda t, x, y: _recurrent(t, "RNN", x, packed=True),
     "quantile": lambda t, x, y: t.quantile(x.float(), 0.5),
 }
 

@@ -10,14 +10,17 @@ from jtorch._namespace import C_nn, torch
 Tensor = Any
 
 
+def _is_packed(mode: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call is of the overload whose second argument is ``batch_sizes``."""
+    second = args[1] if len(args) > 1 else kwargs.get("hx", kwargs.get("batch_sizes"))
+    if "batch_sizes" in kwargs or (mode == "LSTM" and isinstance(second, torch.Tensor)):
+        return True
+    return mode != "LSTM" and len(args) > 2 and isinstance(args[2], torch.Tensor)
+
+
 def _run(name: str, mode: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "hx", "params", "has_biases", "num_layers", "dropout", "train", "bidirectional", "batch_first")
-    second = args[1] if len(args) > 1 else kwargs.get("hx", kwargs.get("batch_sizes"))
-    packed = (
-        "batch_sizes" in kwargs
-        or (mode == "LSTM" and isinstance(second, torch.Tensor))
-        or (mode != "LSTM" and len(args) > 2 and isinstance(args[2], torch.Tensor))
-    )
+    packed = _is_packed(mode, args, kwargs)
     if packed:
         names = ("data", "batch_sizes", "hx", "params", "has_biases", "num_layers", "dropout", "train", "bidirectional")
     given = dict(zip(names, args, strict=False)) | kwargs
@@ -72,6 +75,12 @@ def lstm(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
 
     The packed form is ``(data, batch_sizes, (h, c), ...)`` without ``batch_first``.
     """
+    return _run("lstm", "LSTM", args, kwargs) if _is_packed("LSTM", args, kwargs) else C_nn.padded_lstm(*args, **kwargs)
+
+
+@compose("_nn")
+def padded_lstm(*args: Any, **kwargs: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """:func:`lstm` of a padded input, which alone autocast on the cpu casts whole: torch has one kernel for it, and packed ones add up in float32."""
     return _run("lstm", "LSTM", args, kwargs)
 
 

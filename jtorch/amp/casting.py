@@ -139,7 +139,7 @@ def install() -> None:
     _autocast.on_switch(_switch)
     listed = {name for table in _autocast.LISTS.values() for name in table}
     operators = {_bare(public) for public in OPS}
-    spaces: list[tuple[str, Any]] = [("", torch), ("", _namespace.F), ("", Tensor)]
+    spaces: list[tuple[str, Any]] = [("", torch), ("", _namespace.F), ("", Tensor), ("", _namespace.C_nn)]
     spaces += [("linalg.", _namespace.linalg), ("fft.", _namespace.fft)]
     copies = [vars(m) for m in map(sys.modules.get, ("jtorch", "jtorch.nn.functional", "jtorch.linalg", "jtorch.fft")) if m is not None]
     wrapped: dict[int, Any] = {}

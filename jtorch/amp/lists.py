@@ -13,7 +13,7 @@ __all__ = ["fill"]
 CUDA_LOWER = """
     addbmm addmm addmv addr baddbmm bmm chain_matmul einsum linalg.multi_dot linalg.vecdot linear matmul mm mv prelu
     conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d convolution
-    gru_cell lstm_cell rnn_relu_cell rnn_tanh_cell scaled_dot_product_attention
+    gru gru_cell lstm lstm_cell rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell scaled_dot_product_attention
 """
 CUDA_FLOAT32 = """
     acos asin cosh erfinv exp expm1 log log10 log1p log2 pow rpow __rpow__ reciprocal rsqrt sinh tan softplus logsumexp
@@ -29,6 +29,7 @@ CUDA_PROMOTE = "addcdiv addcmul atan2 bilinear cross dot grid_sampler index_put 
 CPU_LOWER = """
     addbmm addmm baddbmm bmm linalg.vecdot linear matmul mm prelu scaled_dot_product_attention _native_multi_head_attention tensordot
     _addmm_activation conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d
+    padded_lstm rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
 """
 CPU_FLOAT32 = """
     adaptive_avg_pool3d adaptive_max_pool3d avg_pool3d fractional_max_pool2d fractional_max_pool3d max_pool3d max_pool3d_with_indices
