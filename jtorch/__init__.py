@@ -25,7 +25,9 @@ for _name in _EAGER:
     globals()[_name] = _import_module(f"jtorch.{_name}")
     setattr(_torch, _name, globals()[_name])
 
-__version__ = "2.13.0"
+from jtorch.torch_version import TorchVersion as _TorchVersion  # noqa: E402
+
+__version__ = _TorchVersion("2.13.0")
 from jtorch._install import install as install, installed as installed, loaded_late as _loaded_late, uninstall as uninstall  # noqa: E402
 from jtorch.autograd import Variable as _Variable  # noqa: E402, F401
 from jtorch.utils.dlpack import from_dlpack as from_dlpack, to_dlpack as to_dlpack  # noqa: E402

@@ -42,6 +42,7 @@ def _find(name: str) -> Callable[..., Any] | None:
 # What torch's functions are made of in its library: names for the policies of selective checkpoints. Here the function itself is the operator.
 _PART_OF = {
     "_softmax": "torch.softmax", "_log_softmax": "torch.log_softmax", "native_batch_norm": "F.batch_norm", "convolution": "F.conv2d",
+    "convolution_backward": "torch.autograd.grad",
     "nll_loss_forward": "F.nll_loss", "nll_loss2d_forward": "F.nll_loss",
     **{
         f"_scaled_dot_product_{kind}": "F.scaled_dot_product_attention"

@@ -185,7 +185,7 @@ def apply_multi(call: Call, args: Any) -> Any:
     if mode > GRAD:
         from . import modes
 
-        modes.after(call, tensors, mode)
+        modes.after(call, args, tensors, mode)
     return tensors[0] if entry.out is not None else tuple(tensors)
 
 

@@ -17,6 +17,10 @@ __all__ = ["no_grad", "enable_grad", "set_grad_enabled", "inference_mode", "is_g
 autocast_hook: Callable[[Any, Any], Any] | None = None  # set by jtorch.amp
 
 
+COUNTED = 256  # a bit of state.mode beside those in jtorch/_engine/state.py
+counting_hooks: list[Callable[[Any, Any, list[Tensor]], None]] = []  # told of each operator while that bit is set
+
+
 def before(call: Any, args: Any, mode: int) -> Any:
     """Called for each operator while a mode other than grad is on."""
     if mode & AUTOCAST and autocast_hook is not None:
@@ -24,7 +28,10 @@ def before(call: Any, args: Any, mode: int) -> Any:
     return args
 
 
-def after(call: Any, tensors: list[Tensor], mode: int) -> None:
+def after(call: Any, args: Any, tensors: list[Tensor], mode: int) -> None:
+    if mode & COUNTED:
+        for hook in counting_hooks:
+            hook(call, args, tensors)
     if mode & INFERENCE:
         for t in tensors:
             meta_of(t).inference = True

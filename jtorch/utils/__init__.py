@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import weakref
 from types import ModuleType
+from typing import Any
 
 from jtorch._core.node import AccumulateGrad
 from jtorch._core.tensor import Tensor
@@ -18,7 +19,7 @@ def swap_tensors(t1: Tensor, t2: Tensor) -> None:
         if not isinstance(t, Tensor):
             raise AttributeError(f"'{type(t).__name__}' object has no attribute '_use_count'")
     for t, name in ((t1, "t1"), (t2, "t2")):
-        own = t._edge.ref if isinstance(t._edge, AccumulateGrad) else None  # how its gradient finds it
+        own = t._edge.ref if isinstance(t._edge, AccumulateGrad) else None  # type: ignore[attr-defined]  # how its gradient finds it
         if any(r is not own for r in weakref.getweakrefs(t)):
             raise RuntimeError(f"Cannot swap {name} because it has weakref associated with it")
     t1.__class__, t2.__class__ = t2.__class__, t1.__class__
@@ -29,6 +30,13 @@ def swap_tensors(t1: Tensor, t2: Tensor) -> None:
     for t in (t1, t2):
         if isinstance(t._edge, AccumulateGrad):
             t._edge.ref = weakref.ref(t)  # type: ignore[attr-defined]
+
+
+def set_module(obj: Any, mod: str) -> None:
+    """Say that an object comes from the module ``mod``."""
+    if not isinstance(mod, str):
+        raise TypeError("The mod argument should be a string")
+    obj.__module__ = mod
 
 
 def __getattr__(name: str) -> ModuleType:
