@@ -90,3 +90,47 @@ def test_names_are_taken_once_and_determinism_is_kept() -> None:
         data.functional_datapipe("map")(Plus)
     with pytest.raises(TypeError, match="guaranteed_datapipes_determinism"), data.guaranteed_datapipes_determinism():
         data.non_deterministic(Plus)(count(2), 1)
+
+
+CLASSES: dict[str, Callable[[Any, Any], Any]] = {
+    "Mapper": lambda i, m: i.Mapper(i.IterableWrapper(range(5)), lambda x: x * 2),
+    "Filter": lambda i, m: i.Filter(i.IterableWrapper(range(5)), filter_fn=lambda x: x % 2 == 0),
+    "Batcher": lambda i, m: i.Batcher(i.IterableWrapper(range(5)), batch_size=2, drop_last=True),
+    "UnBatcher": lambda i, m: i.UnBatcher(i.IterableWrapper([[1, 2], [3]])),
+    "Concater": lambda i, m: i.Concater(i.IterableWrapper(range(2)), i.IterableWrapper(range(3))),
+    "Zipper": lambda i, m: i.Zipper(i.IterableWrapper(range(2)), i.IterableWrapper(range(3))),
+    "Multiplexer": lambda i, m: i.Multiplexer(i.IterableWrapper(range(2)), i.IterableWrapper(range(3))),
+    "Grouper": lambda i, m: i.Grouper(i.IterableWrapper(range(6)), group_key_fn=lambda x: x % 2, group_size=3),
+    "chained": lambda i, m: i.IterableWrapper(range(6)).map(lambda x: x + 1).batch(2),
+    "indexed": lambda i, m: m.Mapper(m.SequenceWrapper([1, 2, 3]), lambda x: x + 1),
+    "indexed batches": lambda i, m: m.Batcher(m.Concater(m.SequenceWrapper([1, 2]), m.SequenceWrapper([3])), 2),
+    "indexed pairs": lambda i, m: m.Zipper(m.SequenceWrapper([1, 2]), m.SequenceWrapper([3, 4, 5])),
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_classes(name: str) -> None:
+    import importlib
+
+    found = []
+    for library in (torch, jtorch):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            spaces = [importlib.import_module(f"{library.__name__}.utils.data.datapipes.{kind}") for kind in ("iter", "map")]
+            pipe = CLASSES[name](*spaces)
+            elements = [pipe[k] for k in range(len(pipe))] if name.startswith("indexed") else list(pipe)
+            found.append(([list(e) if isinstance(e, list) else e for e in elements], type(pipe).__name__ if name != "chained" else ""))
+    assert found[0] == found[1]
+
+
+def test_data_of_its_own() -> None:
+    from jtorch.utils.data.datapipes.iter import IterableWrapper
+    from jtorch.utils.data.datapipes.map import SequenceWrapper
+
+    held = [[1], [2]]
+    pipe, sequence = IterableWrapper(held), SequenceWrapper(held)
+    next(iter(pipe)).append(9)
+    sequence[0].append(9)
+    assert held == [[1], [2]] and len(pipe) == len(sequence) == 2
+    next(iter(IterableWrapper(held, deepcopy=False))).append(9)
+    assert held[0] == [1, 9]

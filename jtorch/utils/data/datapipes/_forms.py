@@ -13,8 +13,8 @@ from typing import Any
 
 from jtorch._namespace import torch
 
-from .dataloader import default_collate
-from .dataset import Dataset, IterableDataset
+from ..dataloader import default_collate
+from ..dataset import Dataset, IterableDataset
 
 __all__ = [
     "DFIterDataPipe", "DataChunk", "IterDataPipe", "MapDataPipe", "argument_validation", "functional_datapipe", "guaranteed_datapipes_determinism",
