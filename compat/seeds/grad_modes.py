@@ -34,3 +34,4 @@ with torch.no_grad():
 print(net[1].running_var)
 net.train()
 print(net[0].training, net[2])
+print(torch.set_grad_enabled(True))

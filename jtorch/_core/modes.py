@@ -179,7 +179,7 @@ class set_grad_enabled(_Context):
         return self.__class__(self.mode)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(mode={self.mode})"
+        return f"{type(self).__module__}.{type(self).__name__}(mode={self.mode})"
 
 
 class inference_mode(_Context):
