@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jtorch._engine import ahead
 from jtorch._engine import trace as _trace
 from jtorch._engine.segments import repetition
 from jtorch._engine.state import state
@@ -50,6 +51,8 @@ def backward_started() -> None:
         _trace.flush("backward")
         tr = state.trace
     tr.backwards += 1
+    if state.steps and len(tr.nodes) > SENT:
+        ahead.begin(tr)
 
 
 def module_called(module: Any) -> None:

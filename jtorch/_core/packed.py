@@ -13,7 +13,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from jtorch._engine.direct import ready, run_packed
-from jtorch._engine.pack import SMALL, PackedUpdate, pack, packed_update, piece
+from jtorch._engine.pack import SMALL, PackedUpdate, pack, packed_update
+from jtorch._engine.pieces import ask, piece, together
 from jtorch._engine.values import Value
 
 from .storage import overwrite
@@ -23,6 +24,7 @@ __all__ = ["PackedStorage", "update_packed"]
 
 LEAST = 8  # parameters that are worth it
 MOST = 512  # parameters in one program: its compilation grows with them
+_SETTLED = 16  # steps after which the gradients are asked for in one piece too
 _PATIENCE = 64  # the longest that a state must have been left alone, in steps
 _ORDINARY = {Storage}
 
@@ -81,7 +83,9 @@ def _leave(s: Storage, read: bool = True) -> None:
             return
         home.whole = False
         if read:
-            _value.__set__(s, piece(home.flats[kind], home.starts[i], home.avals[i]))
+            v = Value()
+            v.aval, v.array, v.trace, v.pos = home.avals[i], piece(home.flats[kind], home.starts[i], home.avals[i]), None, -1
+            _value.__set__(s, v)
         _version.__set__(s, _version.__get__(s) + home.steps)
         s.__class__ = Storage
 
@@ -150,7 +154,12 @@ def _update(u: Any, avals: tuple[Any, ...], storages: list[Any]) -> bool:
         home.whole, group.pack, group.others = False, None, []
         group.quiet, group.needed, home = 0, min(max(1, 2 * group.needed), _PATIENCE), None
     params = [s.value for s in storages[:n]]
-    arrays, grads = ready(params), ready([s.value for s in storages[n : 2 * n]])
+    gradients = [s.value for s in storages[n : 2 * n]]
+    arrays, grads = ready(params), together(gradients)
+    if grads is None:
+        grads = ready(gradients)
+        if home is not None and home.steps % _PATIENCE == _SETTLED:
+            ask(gradients)
     if arrays is None or grads is None:
         return False
     if home is None:

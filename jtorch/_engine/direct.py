@@ -82,9 +82,9 @@ def run_bundle(bundle: Bundle, vals: list[Value], scalars: list[Any], places: tu
 
 
 def run_packed(
-    update: PackedUpdate, params: list[Value], arrays: list[Any], grads: list[Any], flats: list[Any], scalars: Sequence[Any]
+    update: PackedUpdate, params: list[Value], arrays: list[Any], grads: Any, flats: list[Any], scalars: Sequence[Any]
 ) -> tuple[list[Any], list[Any], set[int] | None]:
-    """An update of parameters (a storage and this list hold each; ``arrays`` are theirs) whose state is packed into ``flats``, which are gone afterwards: the
+    """An update of parameters (a storage and this list hold each; ``arrays`` are theirs; ``grads`` as :class:`PackedUpdate` says) whose state is packed into ``flats``, which are gone afterwards: the
     parameters' new arrays, the new state, and which of the old arrays somebody else holds too, as :func:`run_bundle`."""
     if not update.compiled:
         update.compiled = True

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
-from . import guards, log, trace
+from . import ahead, guards, log, pieces, trace
 from .bundle import Bundle, expanded
 from .entry import NUMBERS, Entry
 from .guards import Checks, Found
@@ -40,10 +40,11 @@ _ALONE = 2  # nodes up to which a program of its own is not worth it
 class _Stats:
     """Counters for tests and benchmarks."""
 
-    __slots__ = ("executions", "compilations", "traces")
+    __slots__ = ("executions", "compilations", "traces", "ahead")
 
     def __init__(self) -> None:
         self.executions = self.compilations = self.traces = 0
+        self.ahead = 0  # executions whose programs had been sent off before they were recorded to the end
 
 
 stats = _Stats()
@@ -67,12 +68,39 @@ class Plan:
     """Programs in order. ``steps``: (program, gather, outputs, scalar slots, dead after).
 
     ``ahead``: they were compiled ahead, several at a time, for inputs on one device; a sharded program is compiled when it runs.
+    ``asked``, ``packing``: outputs that are wanted end to end, and the program that gives them so (``pieces.py``).
     """
 
-    __slots__ = ("steps", "size", "checks", "ahead")
+    __slots__ = ("steps", "inputs", "size", "checks", "ahead", "asked", "packing")
     steps: list[Any]
+    inputs: int
     size: int
     ahead: bool
+    asked: list[Any]
+    packing: pieces.Packing | None
+
+    def run(self, vals: list[Any], scalars: list[Any]) -> list[Any]:
+        """All slots that are left at the end. ``vals``: the inputs' arrays; the list is used up."""
+        vals.extend([None] * (self.size - len(vals)))
+        if self.asked:
+            pieces.begin(self)
+            stats.compilations += 1
+        packing = self.packing
+        program: Any
+        for program, gather, outs, slots, dead in self.steps:
+            if packing is not None and packing.ready():
+                program = packing
+            given = gather(vals)
+            for i in dead:
+                vals[i] = None
+            if slots is not None:
+                results = program.run(*slots_of(slots, scalars), *given)
+            else:
+                results = program.run(*given)
+            del given
+            for i, r in zip(outs, results, strict=True):
+                vals[i] = r
+        return vals
     checks: list[Any]  # (slot, what it is of) of what guards find
 
 
@@ -107,10 +135,19 @@ def execute(tr: Trace, why: str) -> None:
         recipe = _recipes[key] = Recipe()
     recipe.seen += 1
     arrays = [v.array for v in inputs]
+    begun = tr.begun
     try:
+        ready = None if begun is None else begun.found(tr, recipe)
         with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
-            if (why in _HOT or recipe.seen > 1) and (len(tr.nodes) > _ALONE or tr.nodes[-1][0].__class__ is Bundle):
+            if ready is not None:
+                results, found = ready, []
+                stats.ahead += 1
+            elif (why in _HOT or recipe.seen > 1) and (len(tr.nodes) > _ALONE or tr.nodes[-1][0].__class__ is Bundle):
                 results, found = run_compiled(tr, recipe, checks, arrays, live, donated, why)
+                if why == "backward":
+                    state.ran = recipe
+                    if begun is not None:
+                        ahead.learn(begun, recipe, key, inputs)
             else:
                 tr.nodes = expanded(tr.nodes)
                 results, found = _run_alone(tr, recipe, checks, arrays, live)
@@ -235,21 +272,8 @@ def run_compiled(
         plan = recipe.plan = _make_plan(tr, recipe, checks, live, donated, why, _on_one_device(arrays))
     if not plan.ahead:
         _on_device(arrays, tr)
-    vals: list[Any] = arrays
-    vals.extend([None] * (plan.size - len(arrays)))
-    del arrays
-    for program, gather, outs, slots, dead in plan.steps:
-        given = gather(vals)
-        for i in dead:
-            vals[i] = None
-        if slots is not None:
-            results = program.run(*slots_of(slots, scalars), *given)
-        else:
-            results = program.run(*given)
-        del given
-        for i, r in zip(outs, results, strict=True):
-            vals[i] = r
-    n_in = len(tr.inputs)
+    vals = plan.run(arrays, scalars)
+    n_in = plan.inputs
     return [vals[n_in + i] for i in live], [(vals[slot], every) for slot, every in plan.checks]
 
 
@@ -323,7 +347,8 @@ def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], d
     gone = set(donated)
 
     plan = Plan()
-    plan.size, plan.checks, plan.ahead = n_in + len(owner), [], ahead
+    plan.inputs, plan.size, plan.checks, plan.ahead = n_in, n_in + len(owner), [], ahead
+    plan.asked, plan.packing = [], None
     steps = []
     fresh: list[Program] = []
     here = SingleDeviceSharding(jax_device(tr.device)) if ahead else None

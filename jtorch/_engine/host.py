@@ -72,7 +72,7 @@ def execute_on_host(tr: Any) -> None:
     live, held = held_outputs(tr)
     failed = True
     try:
-        arrays = [host_array(v.array) for v in tr.inputs]
+        arrays = [host_array(trace.force(v)) for v in tr.inputs]
         tr.nodes = expanded(tr.nodes)
         needed = set(_needed(tr.nodes, live))
         made: list[Any] = []
@@ -113,7 +113,7 @@ def host_array(array: Any) -> np.ndarray:
 
 def memory_of(v: Any) -> Any:
     """The memory of a cpu value that is there, as numpy sees it without a copy; what the value holds (a tracer, a device's array) otherwise."""
-    array = v.array
+    array = trace.force(v)
     if array.__class__ is np.ndarray or v.aval.device is not _device.CPU or isinstance(array, jax.core.Tracer):
         return array
     return np.asarray(array)

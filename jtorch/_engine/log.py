@@ -7,7 +7,7 @@ from typing import Any
 
 from jtorch import _config
 
-__all__ = ["trace", "compiling", "packing", "scalars_changed"]
+__all__ = ["trace", "compiling", "packing", "gathering", "scalars_changed"]
 
 _seen: dict[Any, Any] = {}
 
@@ -30,6 +30,11 @@ def scalars_changed(tr: Any, fresh: set[int], before: list[Any]) -> None:
 def packing(name: str, count: int) -> None:
     if "recompiles" in _config.LOG:
         _say(f"compile (update): {name} of {count} small parameters with their state in one piece")
+
+
+def gathering(operators: int, count: int) -> None:
+    if "recompiles" in _config.LOG:
+        _say(f"compile (backward): {operators} operators once more, with {count} small gradients in one piece")
 
 
 def compiling(key: Any, why: str) -> None:

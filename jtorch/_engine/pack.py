@@ -24,7 +24,7 @@ from .call import Call
 from .entry import NUMBERS
 from .values import Aval, Value, jax_device
 
-__all__ = ["PackedUpdate", "packed_update", "pack", "piece", "SMALL"]
+__all__ = ["PackedUpdate", "packed_update", "pack", "SMALL"]
 
 SMALL = 32768  # bytes of an array that is worth packing: beyond it, laying gradients end to end costs more than the calls (measured on 2 cores)
 
@@ -41,22 +41,13 @@ def pack(avals: tuple[Aval, ...], values: list[Value]) -> Any:
     return _end_to_end([v.array for v in values])
 
 
-def piece(flat: Any, start: int, like: Aval) -> Value:
-    """A copy of one of the arrays of which ``flat`` was made."""
-    v = Value()
-    with jax.ensure_compile_time_eval():  # one program for each size
-        v.array = lax.dynamic_slice(flat, (np.int32(start),), (math.prod(like.shape),)).reshape(like.shape)
-    v.aval, v.trace, v.pos = like, None, -1
-    return v
-
-
 @jax.jit
 def _end_to_end(arrays: list[Any]) -> Any:
     return jnp.concatenate([x.reshape(-1) for x in arrays])
 
 
 class PackedUpdate:
-    """An update of parameters of these avals as one program: ``run(numbers by class, params, gradients, flats, offsets) -> params, flats``."""
+    """An update of parameters of these avals as one program: ``run(numbers by class, params, gradients, flats, offsets) -> params, flats``. Gradients are a list, or end to end already."""
 
     __slots__ = ("name", "compiled", "run", "keeping", "starts", "offsets", "slots")
 
@@ -163,22 +154,19 @@ def _is_elementwise(jaxpr: Any, size: int) -> bool:
 
 def _program(avals: tuple[Aval, ...], classes: tuple[type, ...], slots: Any, halves: _Halves) -> Callable[..., Any]:
     @jax.jit  # traced and lowered once for each size
-    def one(p: Any, g: Any, start: Any, flats: list[Any], numbers: list[Any]) -> Any:
+    def one(p: Any, start: Any, flats: list[Any], numbers: list[Any]) -> Any:
         _, param = halves.of(p.size)  # type: ignore[misc]
-        return param(p, g, *[lax.dynamic_slice(f, (start,), p.shape) for f in flats], *numbers)[0]
+        return param(p, *[lax.dynamic_slice(f, (start,), p.shape) for f in flats], *numbers)[0]
 
-    def update(packed: list[Any], params: list[Any], grads: list[Any], flats: list[Any], offsets: list[Any]) -> tuple[list[Any], list[Any]]:
+    def update(packed: list[Any], params: list[Any], grads: Any, flats: list[Any], offsets: list[Any]) -> tuple[list[Any], list[Any]]:
         numbers: list[Any] = [None] * len(classes)
         for (_, at), values in zip(slots, packed, strict=True):
             for j, i in enumerate(at):
                 numbers[i] = lax.index_in_dim(values, j, keepdims=False)
-        flat_grad = _end_to_end(grads)
+        flat_grad = _end_to_end(grads) if isinstance(grads, list) else grads
         state, _ = halves.of(flat_grad.size)  # type: ignore[misc]
         flats = state(_end_to_end(params) if halves.from_params else flat_grad, flat_grad, *flats, *numbers)
-        out = [
-            one(p.reshape(-1), g.reshape(-1), start, flats, numbers).reshape(a.shape)
-            for p, g, a, start in zip(params, grads, avals, offsets, strict=True)
-        ]
+        out = [one(p.reshape(-1), start, [flat_grad, *flats], numbers).reshape(a.shape) for p, a, start in zip(params, avals, offsets, strict=True)]
         return out, list(flats)
 
     return update

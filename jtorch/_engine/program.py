@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from . import log
@@ -21,13 +22,13 @@ class Program:
     """``run(*scalar arrays by class, *inputs) -> outputs``. Two segments of equal structure are one program.
 
     A body is nodes ``(entry, ref, ...)``; a ref is the number of an output made before (>= 0), an input (-1, -2, ...), a constant ``("c", class, value, sign of a zero)`` or
-    a runtime scalar ``("s", class, number)``.
+    a runtime scalar ``("s", class, number)``. ``together``: lists of outputs that come end to end, an array for each list, after the ``outs``.
     """
 
-    __slots__ = ("body", "outs", "donated", "kinds", "run", "_compiling")
+    __slots__ = ("body", "outs", "donated", "together", "kinds", "run", "given", "_compiling")
 
-    def __init__(self, body: Any, outs: Any, donated: Any) -> None:
-        self.body, self.outs, self.donated = body, outs, donated
+    def __init__(self, body: Any, outs: Any, donated: Any, together: Any = ()) -> None:
+        self.body, self.outs, self.donated, self.together = body, outs, donated, together
         kinds: list[type] = []
         for _, *refs in body:
             for r in refs:
@@ -36,10 +37,12 @@ class Program:
         self.kinds = kinds
         shift = len(kinds)
         self.run: Any = jax.jit(self._function(), donate_argnums=tuple(d + shift for d in donated), compiler_options=ROUNDING)
+        self.given: list[Any] | None = None  # what it was compiled ahead for
         self._compiling: Any = None
 
     def compile(self, given: list[Any]) -> None:
         """Start compiling for inputs of these shapes (``jax.ShapeDtypeStruct``); :meth:`ready` waits. Tracing happens here, XLA works in another thread."""
+        self.given = given
         lowered = self.run.lower(*given)
         self._compiling = _pool().submit(lowered.compile)
 
@@ -49,12 +52,18 @@ class Program:
         if pending is not None:
             self.run = pending.result()
 
+    def compiled(self) -> bool:
+        """Whether the executable is there. What went wrong with it is raised here."""
+        if self._compiling is not None and self._compiling.done():
+            self.ready()
+        return self._compiling is None
+
     @staticmethod
     def key(body: list[Any], outs: list[int], donated: tuple[int, ...]) -> Any:
         return tuple(body), tuple(outs), donated
 
     def _function(self) -> Any:
-        body, outs, kinds = self.body, self.outs, self.kinds
+        body, outs, kinds, together = self.body, self.outs, self.kinds, self.together
 
         def segment(*args: Any) -> list[Any]:
             packed = dict(zip(kinds, args, strict=False))
@@ -78,7 +87,7 @@ class Program:
                     vals.append(out)
                 else:
                     vals.extend(out)
-            return [vals[i] for i in outs]
+            return [*[vals[i] for i in outs], *[jnp.concatenate([vals[i].reshape(-1) for i in group]) for group in together]]
 
         return segment
 

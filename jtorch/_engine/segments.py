@@ -17,6 +17,7 @@ SHORT = 90  # nodes that are one program whatever their structure
 LONG = 320  # nodes without repetition that are still one program
 _LEAST = 8  # a run of updates, or between updates, shorter than this is no piece of its own
 TINY = 9  # a repetition this short is no layer: calls of many small programs would cost more than they compute
+CHAIN = 240  # so many nodes of it are one program: calling one costs what recording twenty nodes does
 UNIT = 24  # a repetition shorter than this is joined with its neighbours
 
 
@@ -69,7 +70,7 @@ def _divide(t: np.ndarray, start: int, end: int, crossing: np.ndarray, cuts: lis
         return
     first, period, times = found
     first += start
-    least = sizes.unit if period > TINY else max(sizes.unit, SHORT)
+    least = sizes.unit if period > TINY else max(sizes.unit, CHAIN)
     unit = period * max(1, -(-least // period))
     spare = period * times - unit * (period * times // unit)
     # The phase is free as long as whole units fit: take the one that cuts the fewest values.

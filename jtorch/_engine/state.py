@@ -20,6 +20,7 @@ class State(threading.local):
     def __init__(self) -> None:
         self.trace: Any = None  # set by trace.py, which knows how to make one
         self.mode: int = GRAD
+        self.ran: Any = None  # the recipe of the last backward that ran as programs
         self.dropped: Any = None  # gradients that are freed while the next program runs
         self.selective: Any = None  # the run of a selective checkpoint
         self.backward: Any = None  # the backward pass that is running

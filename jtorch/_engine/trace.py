@@ -16,6 +16,7 @@ from jtorch import _config, _device
 
 from .call import NO_ENTRY, Call
 from .entry import Entry, make_entry
+from .pieces import Pieces
 from .state import State, state
 from .values import Value, jax_device
 
@@ -30,7 +31,7 @@ class Trace:
     ``outputs`` may hold None for a value that nobody ever held.
     """
 
-    __slots__ = ("nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "root", "host", "guards")
+    __slots__ = ("nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "begun", "root", "host", "guards")
 
     def __init__(self, device: _device.device) -> None:
         self.nodes: list[tuple[Any, ...]] = []
@@ -41,6 +42,7 @@ class Trace:
         self.device = device
         self.input_bytes = 0
         self.backwards = 0  # backward passes that it holds
+        self.begun: Any = None  # how it was when the first of them began (ahead.py)
         self.root = 0  # id of the module whose call began it
         self.guards: list[Any] = []  # (index that is to be in range, its bounds, first output of what uses it): see guards.py
         self.host = state.host and device is _device.CPU  # run by numpy instead of XLA (host.py)
@@ -146,7 +148,8 @@ def force(v: Value, why: str = "look") -> Any:
             executor(tr, why)
         else:
             _force_foreign(v, tr)
-    return v.array
+    array = v.array
+    return array.take(v) if array.__class__ is Pieces else array
 
 
 def _force_foreign(v: Value, tr: Trace) -> None:
@@ -181,9 +184,7 @@ def put(v: Value) -> None:
 def add_input(tr: Trace, v: Value) -> int | None:
     """Register a value as an input of the trace. None if it is a JAX tracer: the operator must then be applied at once."""
     if v.array.__class__ not in _ARRAYS or v.trace is not None:
-        if v.trace is not None:
-            force(v, "thread")
-        array = v.array
+        array = v.array if v.trace is None and v.array.__class__ is not Pieces else force(v, "thread")
         if array.__class__ is np.ndarray:
             if v.pos != _GIVEN and array.nbytes <= SMALL:
                 v.pos = _GIVEN  # in its first trace it stays where it is: a program takes it from there for less than put costs

@@ -26,8 +26,7 @@ def host_array(tensor: Any) -> np.ndarray | None:
         if v.trace is not None:
             if not v.trace.host:
                 return None  # stays in the trace
-            force(v)
-        array = np.asarray(v.array)
+        array = np.asarray(force(v))
         view = tensor._view
         if view is None:
             return array

@@ -1,0 +1,198 @@
+"""Programs sent off before backward is recorded, and gradients that come end to end: the same numbers as without, whatever changes between steps."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jtorch as torch
+from jtorch import nn
+from jtorch._engine import ahead
+from jtorch._engine.executor import stats
+from jtorch._engine.pieces import Pieces
+
+
+class Job:
+    """A small deep model, its optimizer, and steps that may do something else between backward and update."""
+
+    def __init__(self, name: str = "AdamW", layers: int = 9) -> None:
+        torch.manual_seed(0)
+        self.model = nn.Sequential(*[m for _ in range(layers) for m in (nn.Linear(8, 8), nn.Tanh())], nn.Linear(8, 3))
+        self.optimizer = getattr(torch.optim, name)(self.model.parameters(), lr=0.01)
+        self.x, self.y = torch.randn(4, 8), torch.tensor([0, 1, 2, 1])
+
+    def loss(self) -> Any:
+        return nn.functional.cross_entropy(self.model(self.x), self.y)
+
+    def step(self, between: Any = None, before: Any = None) -> float:
+        self.optimizer.zero_grad()
+        loss = self.loss()
+        if before is not None:
+            before(self, loss)
+        loss.backward()
+        if between is not None:
+            between(self)
+        self.optimizer.step()
+        return float(loss.item())
+
+    def in_pieces(self) -> int:
+        return sum(p.grad is not None and p.grad._s.value.array.__class__ is Pieces for p in self.model.parameters())
+
+    def settle(self) -> None:
+        """Steps until the gradients come in one piece: their program is compiled in a thread."""
+        for _ in range(400):
+            self.step()
+            if self.in_pieces():
+                return
+        raise AssertionError("the gradients never came in one piece")
+
+    def numbers(self) -> list[np.ndarray]:
+        return [p.detach().numpy().copy() for p in self.model.parameters()]
+
+
+def _clip(job: Job) -> None:
+    nn.utils.clip_grad_norm_(job.model.parameters(), 0.1)
+
+
+def _double(job: Job) -> None:
+    for p in job.model.parameters():
+        p.grad.mul_(2.0)
+
+
+def _look(job: Job) -> None:
+    assert all(np.isfinite(p.grad.numpy()).all() for p in job.model.parameters())
+
+
+def _freeze(job: Job, loss: Any = None) -> None:
+    for p in job.model[0].parameters():
+        p.requires_grad_(not p.requires_grad)
+
+
+def _scaled(job: Job, loss: Any) -> None:
+    loss.register_hook(lambda g: g * 3)
+
+
+def _weight_hook(job: Job, loss: Any) -> None:
+    next(job.model.parameters()).register_hook(lambda g: g * 0.5)
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "nothing": {}, "clip": {"between": _clip}, "double": {"between": _double}, "look": {"between": _look}, "freeze": {"between": _freeze},
+    "hook on the loss": {"before": _scaled}, "hook on a weight": {"before": _weight_hook},
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests share programs, not what was seen to follow on what."""
+    monkeypatch.setattr(ahead, "_guesses", {})
+
+
+@pytest.fixture
+def plainly(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a function without programs sent off early and without pieces."""
+
+    def run(f: Any) -> Any:
+        with monkeypatch.context() as m:
+            m.setattr("jtorch._engine.ahead.begin", lambda tr: None)
+            m.setattr("jtorch._core.packed.ask", lambda values: None)
+            m.setattr("jtorch._core.updates.update_packed", lambda *a: None)
+            return f()
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["AdamW", "SGD"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_whatever_changes_the_numbers_are_those_of_the_plain_way(change: str, name: str, plainly: Any) -> None:
+    def losses(job: Job) -> list[float]:
+        found = [job.step() for _ in range(6)]
+        for _ in range(3):
+            found += [job.step(**CHANGES[change]), job.step()]
+        return found
+
+    fast, slow = Job(name), Job(name)
+    np.testing.assert_array_equal(losses(fast), plainly(lambda: losses(slow)))
+    for a, b in zip(fast.numbers(), slow.numbers(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_steady_loop_is_sent_off_early() -> None:
+    job = Job()
+    for _ in range(8):
+        job.step()
+    before = stats.ahead
+    for _ in range(5):
+        job.step()
+    assert stats.ahead == before + 5
+
+
+def test_wrong_guesses_end_and_what_comes_instead_is_expected() -> None:
+    job = Job()
+    for _ in range(8):
+        job.step()
+    (guess,) = ahead._guesses.values()
+    hits = guess.hits
+    for _ in range(10):
+        job.step(before=_scaled)
+    (other,) = ahead._guesses.values()
+    assert guess.hits == hits > 0
+    assert guess.misses == 3
+    assert other.hits > 3
+    for n in range(60):  # nothing to rely on
+        job.step(before=_scaled if n % 2 else None)
+    (last,) = ahead._guesses.values()
+    misses, before = last.misses, stats.ahead
+    for n in range(10):
+        job.step(before=_scaled if n % 2 else None)
+    assert last.misses == misses
+    assert stats.ahead == before
+
+
+@pytest.mark.parametrize("change", [c for c in CHANGES if c != "nothing"])
+def test_gradients_in_one_piece_are_anybodys(change: str, plainly: Any) -> None:
+    fast = Job()
+    fast.settle()
+    slow = Job()
+    slow.model.load_state_dict(fast.model.state_dict())
+    slow.optimizer.load_state_dict(copy.deepcopy(fast.optimizer.state_dict()))
+
+    def run(job: Job) -> list[float]:
+        return [x for _ in range(3) for x in (job.step(**CHANGES[change]), job.step())]
+
+    np.testing.assert_array_equal(run(fast), plainly(lambda: run(slow)))
+    for a, b in zip(fast.numbers(), slow.numbers(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_one_gradient_out_of_a_piece() -> None:
+    job = Job()
+    job.settle()
+    grads = [p.grad for p in job.model.parameters()]
+    before = [g.clone().numpy() for g in grads]  # an operator's input
+    for g, b in zip(grads, before, strict=True):
+        np.testing.assert_array_equal(g.numpy(), b)
+        assert g.shape == b.shape
+    kept = grads[2].detach()
+    job.step()
+    np.testing.assert_array_equal(kept.numpy(), before[2])
+
+
+def test_accumulating_and_two_groups() -> None:
+    torch.manual_seed(0)
+    job = Job()
+    decayed = [p for p in job.model.parameters() if p.ndim > 1]
+    others = [p for p in job.model.parameters() if p.ndim == 1]
+    job.optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}], lr=0.01)
+    job.settle()
+    assert job.in_pieces() == len(decayed) + len(others)
+    single = [p.grad.numpy().copy() for p in job.model.parameters()]
+    job.loss().backward()
+    total = [p.grad.numpy().copy() for p in job.model.parameters()]
+    job.optimizer.zero_grad()
+    job.loss().backward()
+    for before, both, after in zip(single, total, [p.grad.numpy() for p in job.model.parameters()], strict=True):
+        np.testing.assert_array_equal(before + after, both)
