@@ -77,3 +77,37 @@ def test_a_factor_of_memory_that_numpy_shares(host: bool) -> None:
         return w.grad.numpy().tolist(), shared is None or shared.tolist()
 
     assert program(jtorch) == program(torch)
+
+
+def _without_grad(t: Any, write: Any) -> None:
+    with t.no_grad():
+        write()
+
+
+LEAF_WRITES: dict[str, Any] = {
+    "a row": lambda t, x: _without_grad(t, lambda: x[0].fill_(5)),
+    "an element": lambda t, x: _without_grad(t, lambda: x.__setitem__((0, 1), 5.0)),
+    "all": lambda t, x: _without_grad(t, lambda: x.mul_(3)),
+    "by data": lambda t, x: x.data.mul_(2),
+    "a detached row": lambda t, x: x.detach()[1].mul_(2),
+    "what it is a view of": lambda t, x: x._base.mul_(2),
+    "with gradients": lambda t, x: x.add_(1),
+    "a row with gradients": lambda t, x: x[0].add_(1),
+}
+
+
+@pytest.mark.parametrize("name", LEAF_WRITES)
+def test_a_leaf_that_is_a_view_stays_one_when_written(name: str) -> None:
+    def program(t: Any) -> Any:
+        x = t.arange(6.0).view(2, 3).requires_grad_()
+        found = []
+        for _ in range(2):
+            try:
+                LEAF_WRITES[name](t, x)
+            except RuntimeError as error:
+                found.append(str(error))
+            (x * x).sum().backward()
+            found.append((x.is_leaf, x.requires_grad, x.grad.tolist()))
+        return found
+
+    assert program(jtorch) == program(torch)

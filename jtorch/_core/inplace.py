@@ -39,7 +39,8 @@ def check_writable(t: Tensor) -> None:
                     f"Output {t._nr} of {short_name(t._edge) if t._edge is not None else 'a view function'} is a view and is being modified inplace. This view is the output of a function that returns multiple views. "
                     "Such functions do not allow the output views to be modified inplace. You should replace the inplace operation by an out-of-place one."
                 )
-            if base._edge.__class__ is AccumulateGrad:
+            own = base._edge is None and t._meta.attr_version == t._s.version  # the leaf is a view itself
+            if own or base._edge.__class__ is AccumulateGrad:
                 raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     elif t._edge.__class__ is AccumulateGrad:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
@@ -184,7 +185,8 @@ def regenerate(t: Tensor) -> None:
     from .viewing import view_edge
 
     if base._edge is None:
-        t._edge, t._nr = None, 0
+        if t._edge.__class__ is not AccumulateGrad:  # a view that was made a leaf stays one
+            t._edge, t._nr = None, 0
     else:
         edge, nr = base._edge, base._nr
         parent = base._view
