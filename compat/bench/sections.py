@@ -20,7 +20,7 @@ from compat.bench.handwritten import Step
 from compat.bench.timing import Compilations, Table, alternate
 
 CHAIN = 500
-TURN = 4  # chains in a row before the other side has its turn: a loop is measured, not what another library left in the caches
+TURN = 10  # chains in a row before the other side has its turn: a loop is measured, not what another library left in the caches
 
 
 def _jtorch() -> Any:
@@ -42,7 +42,7 @@ def operators() -> Table:
     j = _jtorch()
     table = Table(
         f"Small operators, µs each in a chain of {CHAIN}", ["operator", "jtorch", "of it recording", "torch eager", "jax.jit, one call each", "jtorch / torch"],
-        "Whole cost with execution; 4 x 4 float32; chains taken four in a row. With grad: the first operand requires grad, backward not run unless said.",
+        "Whole cost with execution; 4 x 4 float32; chains taken ten in a row. With grad: the first operand requires grad, backward not run unless said.",
     )  # fmt: skip
     chains: list[tuple[str, bool, Callable[[Any, Any, Any], Any], Callable[[Any, Any], Any]]] = [
         ("add", False, lambda t, x, y: x + y, lambda x, y: x + y),
