@@ -111,3 +111,20 @@ def test_a_leaf_that_is_a_view_stays_one_when_written(name: str) -> None:
         return found
 
     assert program(jtorch) == program(torch)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_kept_gradient_is_that_of_what_was_written(again: bool) -> None:
+    def program(t: Any) -> Any:
+        x = t.arange(1.0, 4.0).requires_grad_()
+        y = x * 1
+        y.retain_grad()
+        y.mul_(3)
+        if again:
+            y.sin_().retain_grad()
+        z = y * 2
+        z.sum().backward()
+        return y.retains_grad, y.grad.tolist(), x.grad.numpy()
+
+    (kept, grad, leaf), want = program(jtorch), program(torch)
+    assert (kept, grad) == want[:2] and leaf == pytest.approx(want[2], rel=1e-5)

@@ -12,7 +12,7 @@ from jtorch._engine.values import Value
 from jtorch._errors import not_implemented
 from jtorch._registry import lookup
 
-from .node import AccumulateGrad, Node, OpNode, next_seq, short_name
+from .node import AccumulateGrad, Node, OpNode, hooks_of, next_seq, short_name
 from .tensor import Tensor
 from .views import aval_of, chain, check_no_overlap, put_call, read, write
 
@@ -59,6 +59,8 @@ def assign(t: Tensor, new: Tensor) -> Tensor:
     write(t, v)
     if grad or new._edge is not None:
         if new._edge is not None:
+            if m is not None and m.retains:
+                _retain(t, new)
             t._edge, t._nr = new._edge, new._nr
             t._s.extra = (weakref.ref(new._edge), new._nr)
             _rename(new, t, before)
@@ -67,6 +69,13 @@ def assign(t: Tensor, new: Tensor) -> Tensor:
     if m is not None:
         m.attr_version = t._s.version
     return t
+
+
+def _retain(t: Tensor, new: Tensor) -> None:
+    """The gradient that ``t`` keeps is that of its new elements."""
+    if t._edge is not None and t._edge.hooks is not None:
+        t._edge.hooks.retain.pop(t._nr, None)
+    hooks_of(new._edge).retain[new._nr] = weakref.ref(t)
 
 
 def _current(t: Tensor) -> Value | None:
