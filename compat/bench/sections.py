@@ -95,7 +95,7 @@ def operators() -> Table:
     return table
 
 
-def steps(rounds: int = 5) -> Table:
+def steps(rounds: int = 7) -> Table:
     """ms for a whole training step of four models; all three start from the same parameters, and their losses are compared."""
     j = _jtorch()
     table = Table(
@@ -120,7 +120,7 @@ def steps(rounds: int = 5) -> Table:
 
             return run
 
-        t = alternate({k: loop(f) for k, f in runs.items()}, rounds, 1)
+        t = alternate({k: loop(f) for k, f in runs.items()}, rounds, 3)
         ms = {k: v / each * 1e3 for k, v in t.items()}
         table.row(name, ms["jtorch"], ms["torch"], ms["jax"], ms["jtorch"] / ms["jax"], ms["jtorch"] / ms["torch"], "yes" if agree else f"NO: {losses}")
     return table

@@ -134,7 +134,8 @@ class OpNode(Node):
         return self.entry.outs
 
     def release(self) -> None:
-        self.saved = self.versions = None
+        if self.plan.once:
+            self.saved = self.versions = None
         if self.extra is not None:
             self.extra.pop("inputs", None)
             self.extra.pop("packed", None)

@@ -18,6 +18,7 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from .call import Call
 from .entry import Entry
 from .halves import wide_sums
+from .values import Aval
 
 __all__ = ["Plan", "plan_of", "recomputing_plan"]
 
@@ -27,10 +28,10 @@ class Plan:
 
     ``saved_in``, ``saved_out``: which inputs and outputs the backward reads. ``forward``: the call to record in place of the entry's own when hidden
     outputs are kept (they follow its outputs), else None. ``backward(given)``: the call from (saved inputs, saved outputs, hidden outputs,
-    cotangents that are there) to the gradients of the chosen inputs.
+    cotangents that are there) to the gradients of the chosen inputs. ``once``: it reads what torch calls a saved tensor, which is freed after the first time.
     """
 
-    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "direct")
+    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct")
     saved_in: tuple[int, ...]
     saved_out: tuple[int, ...]
     forward: Call | None
@@ -39,6 +40,7 @@ class Plan:
     wanted_outs: tuple[int, ...]
     outs: Any
     simple: bool
+    once: bool
     _pull: Any
     _backward: dict[Any, Call]
     _name: str
@@ -85,7 +87,7 @@ def plan_of(entry: Entry, mask: tuple[bool, ...]) -> Plan:
 def _without(entry: Entry, mask: tuple[bool, ...], message: str) -> Plan:
     """The plan of a call that has no derivative: it records like any other, and raises when backward comes to it."""
     plan = Plan()
-    plan.saved_in, plan.saved_out, plan.forward, plan.hidden, plan.simple = (), (), None, 0, True
+    plan.saved_in, plan.saved_out, plan.forward, plan.hidden, plan.simple, plan.once = (), (), None, 0, True, False
     plan.targets = tuple(i for i, m in enumerate(mask) if m)
     plan.wanted_outs = tuple(i for i, d in enumerate(entry.differentiable) if d)
     plan.outs = tuple(entry.outs[i] for i in plan.wanted_outs)
@@ -108,6 +110,20 @@ def recomputing_plan(entry: Entry, mask: tuple[bool, ...]) -> Plan:
     found = entry.plans.get(key)
     if found is None:
         found = entry.plans[key] = _build(entry, mask, from_inputs=True)
+    return found
+
+
+def _wrapped(call: Call) -> set[int]:
+    """The inputs that are numbers in the place of tensors, which torch wraps in tensors."""
+    if call.op is None:
+        return set()
+    kinds = {p.name: p.kind for s in call.op.signatures for p in s.params}
+    found: set[int] = set()
+    i = 0
+    for d, p in zip(call.key, call.op.fn_params, strict=True):
+        if d[0] == "S" and kinds.get(p.name) == "Tensor|Scalar":
+            found.add(i)
+        i += sum(d[1]) if d[0] == "L" else d[0] in ("T", "S")
     return found
 
 
@@ -162,6 +178,7 @@ def _build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> P
     if plan.hidden:
         plan.forward = _forward_with(call, closed, n_out, between)
     plan.simple = not plan.saved_out and plan.forward is None
+    plan.once = bool(plan.saved_out or plan.hidden) or any(isinstance(entry.inputs[i], Aval) or i in _wrapped(call) for i in plan.saved_in)
 
     where_in = {i: k for k, i in enumerate(plan.saved_in)}
     where_out = {i: len(plan.saved_in) + k for k, i in enumerate(plan.saved_out)}
