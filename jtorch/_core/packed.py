@@ -155,11 +155,10 @@ def _update(u: Any, avals: tuple[Any, ...], storages: list[Any]) -> bool:
         group.quiet, group.needed, home = 0, min(max(1, 2 * group.needed), _PATIENCE), None
     params = [s.value for s in storages[:n]]
     gradients = [s.value for s in storages[n : 2 * n]]
-    arrays, grads = ready(params), together(gradients)
-    if grads is None:
-        grads = ready(gradients)
-        if home is not None and home.steps % _PATIENCE == _SETTLED:
-            ask(gradients)
+    pieces = together(gradients)
+    arrays, grads = ready(params), pieces.flat if pieces is not None else ready(gradients)
+    if pieces is None and home is not None and home.steps % _PATIENCE == _SETTLED:
+        ask(gradients)
     if arrays is None or grads is None:
         return False
     if home is None:
@@ -171,6 +170,8 @@ def _update(u: Any, avals: tuple[Any, ...], storages: list[Any]) -> bool:
     with home.lock:
         results, home.flats, shared = run_packed(update, params, arrays, grads, home.flats, u.rest)
         home.steps += 1
+    if pieces is not None:
+        pieces.welcome()
     overwrite(storages[:n], params, results, shared)
     return True
 

@@ -3,7 +3,7 @@
 Calling a program costs a microsecond for each array that goes in or comes out, and freeing one costs another. An optimizer whose state is packed (``pack.py``)
 reads all its gradients at once, so it asks for them in one piece (:func:`ask`): the program of the last backward is compiled once more, in a thread, with these
 outputs end to end, and takes over when it is ready. A value among them holds the :class:`Pieces` where its array would be; whoever else wants it gets an array
-of its own (:meth:`Pieces.take`). The next backward gives them so again only if the update took them as one (:func:`together`), so a program that
+of its own (:meth:`Pieces.take`). The next backward gives them so again only if the update took them as one (:meth:`Pieces.welcome`), so a program that
 clips its gradients, or a new model of the same structure, gets arrays.
 """
 
@@ -37,6 +37,10 @@ class Pieces:
         self.order, self.starts = packing.groups[number]
         self.taken: dict[int, Any] = {}
 
+    def welcome(self) -> None:
+        """They were taken as one: the next ones will be."""
+        self.packing.wanted.add(self.number)
+
     def take(self, v: Value) -> Any:
         """Give a value its own array."""
         start, a = self.starts[v.pos], v.aval
@@ -68,7 +72,7 @@ class Packing:
         where = {slot: i for i, slot in enumerate(rest)} | {p + n_in: len(rest) + k for k, order in enumerate(orders) for p in order}
         self.places = [where[slot] for slot in outs]
         self.program = Program(
-            program.body, [program.outs[number[slot]] for slot in rest], program.donated, [[program.outs[number[p + n_in]] for p in order] for order in orders]
+            program.body, [program.outs[number[slot]] for slot in rest], (), [[program.outs[number[p + n_in]] for p in order] for order in orders]
         )
         self.wanted = set(range(len(orders)))  # the groups that will be taken as one when it runs next
 
@@ -119,8 +123,8 @@ def begin(plan: Any) -> None:
     plan.packing.program.compile(program.given)
 
 
-def together(values: Sequence[Value]) -> Any:
-    """The one array in which these values, and no others, lie end to end in this order; else None."""
+def together(values: Sequence[Value]) -> Pieces | None:
+    """The pieces that these values, and no others, are, in this order."""
     pieces = next((v.array for v in values if v.array.__class__ is Pieces), None)
     if pieces is None or len(values) != len(pieces.order):
         return None
@@ -128,5 +132,4 @@ def together(values: Sequence[Value]) -> Any:
     for v, p in zip(values, pieces.order, strict=True):
         if v.pos != p or (v.array is not pieces and (v.array is None or taken.get(p) is not v.array)):
             return None
-    pieces.packing.wanted.add(pieces.number)
-    return pieces.flat
+    return pieces
