@@ -14,7 +14,7 @@ from jtorch._registry import lookup
 
 from .node import AccumulateGrad, Node, OpNode, hooks_of, next_seq, short_name
 from .tensor import Tensor
-from .views import aval_of, chain, check_no_overlap, put_call, read, write
+from .views import aval_of, chain, check_no_overlap, put_at_once, put_call, read, write
 
 __all__ = ["check_writable", "assign", "regenerate", "assign_results"]
 
@@ -173,6 +173,9 @@ def _put_tensor(whole: Tensor, steps: Any, part: Tensor, apply_multi: Any) -> Te
     """``whole`` with the elements that ``steps`` lead to replaced, as recorded operators."""
     from .viewing import replay
 
+    direct = put_at_once(steps)
+    if direct is not None:
+        return apply_multi(direct, [whole, part, *[x for step in steps for x in step.numbers]])  # type: ignore[no-any-return]
     befores = [whole]
     for step in steps[:-1]:
         befores.append(replay(befores[-1], [step]))

@@ -186,7 +186,7 @@ def elements(t: Tensor) -> np.ndarray:
     return numpy_of(read(t))
 
 
-_puts: dict[Call, Call] = {}
+_puts: dict[Any, Call] = {}  # by the call of a step, or those of several
 
 
 def put_call(call: Call) -> Call:
@@ -207,12 +207,46 @@ def put_call(call: Call) -> Call:
     return found
 
 
+def put_at_once(steps: list[View]) -> Call | None:
+    """The call that writes through several steps: (whole, part, *numbers of each step) -> whole. None if they can be gone back one by one: not where one of
+    them shows an element more than once (expand, unfold), because what becomes of one of its copies does not tell what becomes of the element."""
+    if not any(_overlaps(step) for step in steps[:-1]):
+        return None
+    calls = tuple([step.call for step in steps])
+    found = _puts.get(calls)
+    if found is None:
+        counts = [len(step.numbers) for step in steps]
+
+        def apply(whole: Any, part: Any, *numbers: Any) -> Any:
+            rest = iter(numbers)
+            at = jax.lax.iota(np.int64, whole.size).reshape(whole.shape)
+            for call, n in zip(calls, counts, strict=True):
+                at = call.apply(at, *[next(rest) for _ in range(n)])
+            return whole.reshape(-1).at[at.reshape(-1)].set(part.reshape(-1)).reshape(whole.shape)
+
+        found = _puts[calls] = Call(None, ("put", calls), apply, "put_at_once", grad_name="CopySlices")
+    return found
+
+
+def _overlaps(view: View) -> bool:
+    """Whether several elements of a view may be one place in memory."""
+    reach = 0
+    for stride, n in sorted((st, n) for st, n in zip(view.strides or (), view.aval.shape, strict=False) if n > 1):
+        if stride <= reach:
+            return True
+        reach += stride * (n - 1)
+    return False
+
+
 def write_through(view: View, whole: Value, part: Value) -> Value:
     """The storage's value after the view's elements became ``part``."""
     if view.parent is None:
         return record_multi(put_call(view.call), (whole, part, *view.numbers))[0]
     middle = whole
     steps = chain(view)
+    direct = put_at_once(steps)
+    if direct is not None:
+        return record_multi(direct, (whole, part, *[x for step in steps for x in step.numbers]))[0]
     values = [middle]
     for step in steps[:-1]:
         middle = record_multi(step.call, (middle, *step.numbers))[0]
