@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
 from jtorch import _config
 
 from .bundle import Bundle
-from .trace import Trace, are_arrays
+from .trace import SMALL, Trace, are_arrays
 
 __all__ = ["Begun", "begin", "learn"]
 
@@ -74,7 +75,7 @@ _guesses: dict[tuple[Any, ...], Guess] = {}
 
 def begin(tr: Trace) -> None:
     """``backward()`` begins on this trace."""
-    if tr.host or _config.EAGER or tr.guards:
+    if tr.host or _config.EAGER or tr.guards or _being_traced():
         return
     key = tuple(tr.nodes)
     tr.begun = begun = Begun(key, len(tr.inputs))
@@ -97,8 +98,10 @@ def learn(begun: Begun, recipe: Any, key: Any, inputs: list[Any]) -> None:
     known = _guesses.get(begun.key)
     if known is not None and not (known.wrong and known.changes < _CHANGES):
         return
+    added = inputs[begun.count :]  # a guess keeps them, so they must be small
     if (
         recipe.seen >= STEADY and plan.ahead and len(plan.steps) == 1 and not donated and not checks and not plan.steps[0][3]
         and not any(n[0].__class__ is Bundle for n in nodes) and _are_there([v.array for v in inputs])
+        and sum(v.aval.nbytes for v in added) <= SMALL
     ):  # fmt: skip
-        _guesses[begun.key] = Guess(recipe, live, inputs[begun.count :], 0 if known is None else known.changes + 1)
+        _guesses[begun.key] = Guess(recipe, live, added, 0 if known is None else known.changes + 1)
