@@ -12,7 +12,7 @@ from jtorch._engine.entry import Entry
 from jtorch._engine.state import state
 from jtorch._engine.trace import SCALAR, add_input, record, record_multi, reserve
 from jtorch._engine.values import Value
-from jtorch._engine.vjp import Plan
+from jtorch._engine.vjp import Plan, wrapped
 
 from .handles import RemovableHandle
 from .tensor import Tensor
@@ -114,20 +114,8 @@ class OpNode(Node):
 
     def _mask(self) -> tuple[bool, ...]:
         """One flag for each tensor parameter; a number in the place of a tensor counts, as torch wraps it in one."""
-        call = self.entry.call
-        flags = iter(self.mask)
-        if call.op is None:
-            return tuple(m for m, a in zip(self.mask, self.entry.inputs, strict=True) if not isinstance(a, type))
-        kinds = {p.name: p.kind for s in call.op.signatures for p in s.params}
-        out: list[bool] = []
-        for d, p in zip(call.key, call.op.fn_params, strict=True):
-            if d[0] == "L":
-                out += [next(flags) for there in d[1] if there]
-            elif d[0] in ("T", "S"):
-                flag = next(flags)
-                if d[0] == "T" or kinds.get(p.name) == "Tensor|Scalar":
-                    out.append(flag)
-        return tuple(out)
+        numbers = wrapped(self.entry.call)
+        return tuple([m for i, (m, a) in enumerate(zip(self.mask, self.entry.inputs, strict=True)) if not isinstance(a, type) or i in numbers])
 
     @property
     def outs(self) -> Any:

@@ -63,9 +63,10 @@ class Packing:
 
     __slots__ = ("program", "groups", "places", "wanted")
 
-    def __init__(self, program: Program, outs: list[int], orders: list[tuple[int, ...]], n_in: int, avals: dict[int, Aval]) -> None:
+    def __init__(self, program: Program, outs: list[int], orders: list[tuple[int, ...]], n_in: int) -> None:
         number = {slot: i for i, slot in enumerate(outs)}
-        self.groups = [(order, _starts(order, avals)) for order in orders]
+        avals = _avals(program, outs)
+        self.groups = [(order, _starts(order, [avals[p + n_in] for p in order])) for order in orders]
         together = {p for order in orders for p in order}
         rest = [slot for slot in outs if slot - n_in not in together]
         # Where each output of the plan is found: in an array of its own, or among the pieces of a group.
@@ -89,8 +90,14 @@ class Packing:
         return [results[i] for i in self.places]
 
 
-def _starts(order: tuple[int, ...], avals: dict[int, Aval]) -> dict[int, int]:
-    ends = np.cumsum([math.prod(avals[p].shape) for p in order]).tolist()
+def _avals(program: Program, outs: list[int]) -> dict[int, Aval]:
+    """What a program's outputs are, by slot."""
+    made = [a for entry, *_ in program.body for a in entry.outs]
+    return {slot: made[i] for slot, i in zip(outs, program.outs, strict=True)}
+
+
+def _starts(order: tuple[int, ...], avals: list[Aval]) -> dict[int, int]:
+    ends = np.cumsum([math.prod(a.shape) for a in avals]).tolist()
     return dict(zip(order, [0, *ends], strict=False))
 
 
@@ -98,28 +105,29 @@ def ask(values: Sequence[Value]) -> None:
     """Ask that these values, of one element type, come end to end from the program that this thread's last backward ran. Nothing happens if they cannot."""
     recipe = state.ran
     plan = None if recipe is None else recipe.plan
-    if plan is not None and plan.packing is not None:
-        order = tuple([v.pos for v in values])
+    if plan is None or len(plan.steps) != 1 or recipe.seen < ENOUGH or plan.steps[0][0].given is None:
+        return
+    program, _, outs, _, _ = plan.steps[0]
+    order = tuple([v.pos for v in values])
+    avals = _avals(program, outs)
+    if len(set(order)) < len(order) or any(avals.get(v.pos + plan.inputs) is not v.aval for v in values):
+        return  # they came from elsewhere
+    if plan.packing is not None:
         known = [k for k, (other, _) in enumerate(plan.packing.groups) if other == order]
         if known or plan.packing.wanted:
             plan.packing.wanted.update(known)
             return
         plan.packing = None  # it was for another optimizer's grouping
-    if plan is None or len(plan.steps) != 1 or recipe.seen < ENOUGH or plan.steps[0][0].given is None:
-        return
-    avals = {v.pos: v.aval for v in values}
-    outs, n_in = plan.steps[0][2], plan.inputs
-    if len(avals) == len(values) and {p + n_in for p in avals} <= set(outs) and not any(p in avals for order, _ in plan.asked for p in order):
-        plan.asked.append((tuple(avals), avals))
+    if not any(p in other for other in plan.asked for p in order):
+        plan.asked.append(order)
 
 
 def begin(plan: Any) -> None:
     """Compile the program that was asked for, in a thread."""
     program, _, outs, _, _ = plan.steps[0]
-    avals = {p: a for _, of in plan.asked for p, a in of.items()}
-    plan.packing = Packing(program, outs, [order for order, _ in plan.asked], plan.inputs, avals)
+    plan.packing = Packing(program, outs, plan.asked, plan.inputs)
+    log.gathering(len(program.body), sum(map(len, plan.asked)))
     plan.asked = []
-    log.gathering(len(program.body), len(avals))
     plan.packing.program.compile(program.given)
 
 

@@ -20,7 +20,7 @@ from .entry import Entry
 from .halves import wide_sums
 from .values import Aval
 
-__all__ = ["Plan", "plan_of", "recomputing_plan"]
+__all__ = ["Plan", "plan_of", "recomputing_plan", "wrapped"]
 
 
 class Plan:
@@ -113,7 +113,7 @@ def recomputing_plan(entry: Entry, mask: tuple[bool, ...]) -> Plan:
     return found
 
 
-def _wrapped(call: Call) -> set[int]:
+def wrapped(call: Call) -> set[int]:
     """The inputs that are numbers in the place of tensors, which torch wraps in tensors."""
     if call.op is None:
         return set()
@@ -178,7 +178,7 @@ def _build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> P
     if plan.hidden:
         plan.forward = _forward_with(call, closed, n_out, between)
     plan.simple = not plan.saved_out and plan.forward is None
-    plan.once = bool(plan.saved_out or plan.hidden) or any(isinstance(entry.inputs[i], Aval) or i in _wrapped(call) for i in plan.saved_in)
+    plan.once = bool(plan.saved_out or plan.hidden) or any(isinstance(entry.inputs[i], Aval) or i in wrapped(call) for i in plan.saved_in)
 
     where_in = {i: k for k, i in enumerate(plan.saved_in)}
     where_out = {i: len(plan.saved_in) + k for k, i in enumerate(plan.saved_out)}

@@ -10,9 +10,11 @@ import pytest
 
 import jtorch as torch
 from jtorch import nn
-from jtorch._engine import ahead
+from jtorch._engine import ahead, pieces
 from jtorch._engine.executor import stats
 from jtorch._engine.pieces import Pieces
+from jtorch._engine.state import state
+from jtorch._engine.values import Value, aval
 
 
 class Job:
@@ -196,3 +198,29 @@ def test_accumulating_and_two_groups() -> None:
     job.loss().backward()
     for before, both, after in zip(single, total, [p.grad.numpy() for p in job.model.parameters()], strict=True):
         np.testing.assert_array_equal(before + after, both)
+
+
+def test_values_from_elsewhere_are_not_asked_for() -> None:
+    """Another model's gradients may stand at the same places of its trace, and be of other sizes."""
+    job = Job()
+    for _ in range(pieces.ENOUGH + 4):
+        job.step()
+    job.optimizer.zero_grad()
+    job.loss().backward()
+    values = [p.grad._s.value for p in job.model.parameters()]
+    plan = state.ran.plan
+    plan.packing, plan.asked = None, []
+    pieces.ask([_like(v, 5 if n == 3 else None) for n, v in enumerate(values)])
+    pieces.ask([*values, values[0]])
+    assert plan.asked == []
+    pieces.ask([_like(v, None) for v in values])
+    assert plan.asked == [tuple(v.pos for v in values)]
+    plan.asked = []
+
+
+def _like(v: Any, size: int | None) -> Value:
+    """A value at the same place."""
+    found = Value()
+    found.aval = v.aval if size is None else aval((size,), v.aval.dtype, v.aval.device)
+    found.array, found.trace, found.pos = None, None, v.pos
+    return found
