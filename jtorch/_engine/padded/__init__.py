@@ -1,0 +1,11 @@
+"""One program for all sizes of a dim, exact: a jaxpr traced with symbolic dims is evaluated on arrays that are padded to a bucket, and the true sizes are runtime scalars.
+
+Padding may hold anything; each primitive's rule masks it where it could reach a valid element.
+"""
+
+from . import contraction, control, indexing, layout, pointwise, reduction  # noqa: F401  they fill the table
+from .dims import Frame, Room, is_symbolic, symbol, value_at
+from .table import RULES, NoRule, evaluate
+from .value import Padded, plain, single, standard
+
+__all__ = ["Frame", "NoRule", "Padded", "RULES", "Room", "evaluate", "is_symbolic", "plain", "single", "standard", "symbol", "value_at"]
