@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jtorch import _namespace
-from jtorch._core.tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._errors import not_implemented
 
 __all__ = ["aten", "OpOverload", "OpOverloadPacket"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._core.returns import TYPES, return_type
+from jtorch._core.tensor.return_types import TYPES, return_type
 from jtorch._registry import OPS
 
 

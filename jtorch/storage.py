@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jtorch import _dtypes
-from jtorch._core.memory import TypedStorage, UntypedStorage
+from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage
 from jtorch._namespace import torch
 
 __all__ = ["TypedStorage", "UntypedStorage"]

@@ -6,7 +6,7 @@ import builtins
 from typing import Any, Union
 
 from jtorch import _device, _dtypes, _types
-from jtorch._core.tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor
 
 Number = Union[builtins.int, builtins.float, builtins.bool]
 _int, _float, _bool, _complex = builtins.int, builtins.float, builtins.bool, builtins.complex

@@ -77,8 +77,8 @@ def main() -> int:
 
 def pending() -> list[str]:
     """The nodes of this thread's trace that are still waiting, one line each."""
-    from jtorch._engine.state import state
-    from jtorch._engine.trace import SCALAR
+    from jtorch._engine.recording.trace import SCALAR
+    from jtorch._engine.values.thread_state import state
 
     trace = state.trace
     if trace is None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from jtorch import _dtypes
-from jtorch._core import printing
+from jtorch._core.tensor import print_format
 
 FLOATS = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 EIGHTS = [torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz, torch.float8_e8m0fnu]
@@ -34,7 +34,7 @@ def ours(t: torch.Tensor) -> str:
     default = _dtypes.ALL[str(torch.get_default_dtype()).removeprefix("torch.")]
     name = None if t.grad_fn is None else type(t.grad_fn).__name__
     meta = t.device.type == "meta"
-    return printing.tensor_repr(
+    return print_format.tensor_repr(
         None if meta else host(t), kind, "meta" if meta else None, name, t.requires_grad and name is None, default, shape=tuple(t.shape)
     )
 
@@ -89,7 +89,7 @@ def options(rng: random.Random) -> dict[str, Any]:
 def restored():
     yield
     torch.set_printoptions(profile="default")
-    printing.set_printoptions(profile="default")
+    print_format.set_printoptions(profile="default")
     torch.set_default_dtype(torch.float32)
 
 
@@ -104,11 +104,11 @@ def test_random_tensors(seed: int) -> None:
     torch.manual_seed(seed)
     chosen = options(rng)
     torch.set_printoptions(**chosen)
-    printing.set_printoptions(**chosen)
+    print_format.set_printoptions(**chosen)
     torch.set_default_dtype(rng.choice([torch.float32, torch.float32, torch.float64, torch.bfloat16]))
     for _ in range(14):
         t = sample(rng)
-        if t.ndim == 1 and t.dtype in EIGHTS and printing.options.edgeitems == 0:
+        if t.ndim == 1 and t.dtype in EIGHTS and print_format.options.edgeitems == 0:
             continue
         if t.dtype.is_floating_point and t.dtype not in EIGHTS and rng.random() < 0.4:
             t.requires_grad_()
@@ -132,13 +132,13 @@ def test_other_suffixes() -> None:
 @pytest.mark.filterwarnings("ignore")
 def test_sparse() -> None:
     for t in (torch.eye(3).to_sparse(), torch.zeros(2, 3, dtype=torch.float64).to_sparse(), torch.randn(30, 30).to_sparse()):
-        got = printing.sparse_repr(
+        got = print_format.sparse_repr(
             [("indices", t._indices().numpy()), ("values", t._values().numpy())], t.shape, t._nnz(), _dtypes.from_np(t._values().numpy().dtype), None, None, False, _dtypes.float32
         )
         assert got == repr(t)
     t = torch.eye(3).to_sparse_csr()
     parts = [("crow_indices", t.crow_indices().numpy()), ("col_indices", t.col_indices().numpy()), ("values", t.values().numpy())]
-    assert printing.sparse_repr(parts, t.shape, 3, _dtypes.float32, None, None, False, _dtypes.float32, layout="torch.sparse_csr") == repr(t)
+    assert print_format.sparse_repr(parts, t.shape, 3, _dtypes.float32, None, None, False, _dtypes.float32, layout="torch.sparse_csr") == repr(t)
 
 
 def test_options() -> None:
@@ -146,8 +146,8 @@ def test_options() -> None:
 
     for change in ({"profile": "full"}, {"precision": 7, "sci_mode": True}, {"profile": "short", "linewidth": 9}, {}):
         torch.set_printoptions(**change)
-        printing.set_printoptions(**change)
-        assert theirs.get_printoptions() == printing.get_printoptions()
-    with printing.printoptions(precision=1):
-        assert re.fullmatch(r"tensor\(\[1\.2\]\)", printing.tensor_repr(np.array([1.23], np.float32), _dtypes.float32, None, None, False, _dtypes.float32))
-    assert printing.options.precision == theirs.get_printoptions()["precision"]
+        print_format.set_printoptions(**change)
+        assert theirs.get_printoptions() == print_format.get_printoptions()
+    with print_format.printoptions(precision=1):
+        assert re.fullmatch(r"tensor\(\[1\.2\]\)", print_format.tensor_repr(np.array([1.23], np.float32), _dtypes.float32, None, None, False, _dtypes.float32))
+    assert print_format.options.precision == theirs.get_printoptions()["precision"]

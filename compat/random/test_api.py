@@ -177,7 +177,7 @@ def test_fork() -> None:
 
 
 def test_many_normals_by_the_compiled_loop() -> None:
-    from jtorch._core import generator
+    from jtorch._core.state import generator
 
     before = dict(generator._spent)
     try:

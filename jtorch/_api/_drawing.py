@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from jtorch import _device, _dtypes
-from jtorch._core.convert import format_strides, with_strides
-from jtorch._core.create import from_array
-from jtorch._core.dispatch import apply_multi
-from jtorch._core.generator import Generator, observers, pick
-from jtorch._core.inplace import assign, check_writable
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of, is_contiguous, read, strides_of
-from jtorch._engine.call import T, call_of, slot, value
-from jtorch._engine.state import GRAD, state
+from jtorch._core.dispatch.conversion import format_strides, with_strides
+from jtorch._core.dispatch.inplace import assign, check_writable
+from jtorch._core.dispatch.record import apply_multi
+from jtorch._core.state.generator import Generator, observers, pick
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of, is_contiguous, read, strides_of
+from jtorch._core.tensor.creation import from_array
+from jtorch._engine.recording.call import T, call_of, slot, value
+from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._random.engine import MT19937
 from jtorch._registry import lookup
 

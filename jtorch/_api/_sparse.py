@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from jtorch._core.attach import function_for
-from jtorch._core.create import from_array
-from jtorch._core.sparse import SHORT, could_not_run, link, make, value_of
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of, elements
-from jtorch._engine.sparse import SparseValue
+from jtorch._core.graph.sparse_history import link
+from jtorch._core.graph.sparse_values import SHORT, could_not_run, make, value_of
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of, elements
+from jtorch._core.tensor.creation import from_array
+from jtorch._core.tensor.derived_functions import function_for
+from jtorch._engine.values.sparse_values import SparseValue
 from jtorch._namespace import torch
 
 __all__ = [

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from jtorch import _dtypes
-from jtorch._core.attach import function_for, write_out
-from jtorch._core.compose import compose
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.tensor.derived_functions import function_for, write_out
 from jtorch._errors import not_implemented
 from jtorch._namespace import C_nn, F, torch
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._core.attach import function_for, write_out
-from jtorch._core.compose import compose
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.tensor.derived_functions import function_for, write_out
 from jtorch._namespace import C_nn, torch
 
 Tensor = Any

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from jtorch import _dtypes
-from jtorch._core import create
-from jtorch._core.bind import number_of
-from jtorch._core.compose import compose
-from jtorch._core.convert import format_strides, with_strides
-from jtorch._core.create import from_array, full_value, place, require_grad
-from jtorch._core.storage import contiguous_strides
-from jtorch._core.tensor import Tensor, new_tensor
-from jtorch._core.views import aval_of, is_contiguous, strides_of
-from jtorch._engine.sparse import SparseAval
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.dispatch.conversion import format_strides, with_strides
+from jtorch._core.dispatch.signature_binding import number_of
+from jtorch._core.storage.bare_tensor import Tensor, new_tensor
+from jtorch._core.storage.host_memory import contiguous_strides
+from jtorch._core.storage.view_steps import aval_of, is_contiguous, strides_of
+from jtorch._core.tensor import creation as tensor_creation
+from jtorch._core.tensor.autograd_methods import require_grad
+from jtorch._core.tensor.creation import from_array, full_value, place
+from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._namespace import torch
 
 
@@ -59,7 +60,7 @@ def make(shape: tuple[int, ...], number: Any, dtype: Any, device: Any, requires_
 def _into(out: Tensor | None, t: Tensor, requires_grad: bool = False) -> Tensor:
     if out is None:
         return t
-    from jtorch._core.attach import write_out
+    from jtorch._core.tensor.derived_functions import write_out
 
     return write_out("factory", t, out)  # type: ignore[no-any-return]
 
@@ -109,7 +110,7 @@ def full_like_impl(input: Tensor, number: Any, dtype: Any, device: Any, requires
 def _sparse(name: str, shape: Any, number: Any, layout: Any, dtype: Any, device: Any, requires_grad: bool, like: Any = None) -> Tensor:
     """Nothing specified in a sparse layout: zeros. Other numbers have no sparse form."""
     from jtorch._api.sparse_convert import empty
-    from jtorch._core.sparse import could_not_run, value_of
+    from jtorch._core.graph.sparse_values import could_not_run, value_of
 
     t = empty(shape, layout.name, dtype, device, None if like is None else value_of(like))
     if number:
@@ -119,7 +120,7 @@ def _sparse(name: str, shape: Any, number: Any, layout: Any, dtype: Any, device:
 
 def _dense_like(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
     """The order of dims of ``strides`` without gaps; torch's empty_like."""
-    from jtorch._core.layouts import computed_strides
+    from jtorch._core.storage.elementwise_strides import computed_strides
 
     return computed_strides(shape, [strides], [shape]) or contiguous_strides(shape)
 
@@ -163,7 +164,7 @@ def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, dev
 @compose("Tensor", name="new_tensor")
 def new_tensor_method(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     a = aval_of(self)
-    return create.tensor(data, dtype=dtype or a.dtype, device=a.device if device is None else device, requires_grad=requires_grad)
+    return tensor_creation.tensor(data, dtype=dtype or a.dtype, device=a.device if device is None else device, requires_grad=requires_grad)
 
 
 @compose("Tensor")
@@ -182,10 +183,10 @@ def legacy_tensor(kind: _dtypes.dtype, args: tuple[Any, ...], device: Any = None
         if isinstance(args[0], tuple) and type(args[0]).__name__ == "Size":
             return make(tuple(args[0]), 0, kind, device)
         if isinstance(args[0], np.ndarray) and args[0].dtype != kind.np:
-            return create.tensor(args[0], dtype=kind, device=device)
+            return tensor_creation.tensor(args[0], dtype=kind, device=device)
         if isinstance(args[0], float):
             raise TypeError("new(): data must be a sequence (got float)")
-        return create.tensor(args[0], dtype=kind, device=device)
+        return tensor_creation.tensor(args[0], dtype=kind, device=device)
     return make(_size(args or (0,), None, "new"), 0, kind, device)
 
 
@@ -232,27 +233,27 @@ def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None, layout
 @compose("torch")
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False, names: Any = None) -> Tensor:
     """A leaf with a copy of Python data, a numpy array, a jax.Array or a tensor."""
-    return create.tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
+    return tensor_creation.tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 @compose("torch")
 def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
-    return create.tensor(s, dtype=dtype or _dtypes.default, device=device, requires_grad=requires_grad)
+    return tensor_creation.tensor(s, dtype=dtype or _dtypes.default, device=device, requires_grad=requires_grad)
 
 
 @compose("torch")
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """The same memory where possible, else a copy."""
-    return create.as_tensor(data, dtype, device)
+    return tensor_creation.as_tensor(data, dtype, device)
 
 
 @compose("torch")
 def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: Any = None, requires_grad: bool = False) -> Tensor:
     """As ``as_tensor``; ``copy`` forces or forbids a copy."""
     if copy:
-        t = create.tensor(obj.detach() if isinstance(obj, Tensor) else obj, dtype=dtype, device=device) if not isinstance(obj, Tensor) else obj.detach().clone().to(device, dtype)  # type: ignore[attr-defined]
+        t = tensor_creation.tensor(obj.detach() if isinstance(obj, Tensor) else obj, dtype=dtype, device=device) if not isinstance(obj, Tensor) else obj.detach().clone().to(device, dtype)  # type: ignore[attr-defined]
     else:
-        t = create.as_tensor(obj, dtype, device)
+        t = tensor_creation.as_tensor(obj, dtype, device)
         if isinstance(obj, Tensor) and not requires_grad and obj._edge is not None:
             t = t.detach()  # type: ignore[attr-defined]
     return require_grad(t) if requires_grad else t
@@ -261,7 +262,7 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: Any = None
 @compose("torch")
 def from_numpy(ndarray: Any) -> Tensor:
     """A tensor on the memory of a numpy array."""
-    return create.from_numpy(ndarray)
+    return tensor_creation.from_numpy(ndarray)
 
 
 @compose("torch")
@@ -270,7 +271,7 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
     if not len(memoryview(buffer)) or count == 0:
         raise ValueError(f"both buffer length ({len(memoryview(buffer))}) and count ({count}) must not be 0")
     array = np.frombuffer(buffer, dtype.np, count, offset)
-    t = create.from_numpy(array if array.flags.writeable else array.copy())
+    t = tensor_creation.from_numpy(array if array.flags.writeable else array.copy())
     return require_grad(t) if requires_grad else t
 
 
@@ -435,4 +436,4 @@ def eye(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, lay
 
 
 torch._legacy_tensor = legacy_tensor
-torch._from_jax = create.from_jax
+torch._from_jax = tensor_creation.from_jax

@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from jtorch._core.tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._errors import not_implemented
 from jtorch._namespace import F, torch
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from jtorch import _dtypes
-from jtorch._core.compose import compose
-from jtorch._core.inplace import assign, check_writable
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of, is_contiguous, strides_of
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.dispatch.inplace import assign, check_writable
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of, is_contiguous, strides_of
 from jtorch._namespace import torch
 from jtorch._random import samplers as S
 

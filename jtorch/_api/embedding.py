@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._api.sparse_embedding import sparse_bag_rows, sparse_rows
-from jtorch._core.attach import function_for
-from jtorch._core.compose import compose
-from jtorch._core.tensor import Tensor
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.tensor.derived_functions import function_for
 from jtorch._namespace import torch
 
 _bag = function_for("internal.embedding_bag")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._core.attach import function_for, run_inplace, write_out
-from jtorch._core.compose import compose
-from jtorch._core.dispatch import apply_multi
-from jtorch._core.tensor import Tensor
-from jtorch._engine.call import T, call_of, tensor_list, value
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.dispatch.record import apply_multi
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.tensor.derived_functions import function_for, run_inplace, write_out
+from jtorch._engine.recording.call import T, call_of, tensor_list, value
 from jtorch._namespace import torch
 from jtorch._registry import lookup
 

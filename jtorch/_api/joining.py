@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._core.attach import function_for
-from jtorch._core.compose import compose
-from jtorch._core.tensor import Tensor
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.tensor.derived_functions import function_for
 from jtorch._namespace import torch
 
 _einsum = function_for("internal.einsum")
@@ -119,6 +119,6 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
     result = torch.diag_embed(input, diagonal) if input.dim() == 1 else torch.diagonal(input, diagonal).clone()
     if out is None:
         return result  # type: ignore[no-any-return]
-    from jtorch._core.attach import write_out
+    from jtorch._core.tensor.derived_functions import write_out
 
     return write_out("diag", result, out)  # type: ignore[no-any-return]

@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from jtorch._core.compose import compose
-from jtorch._core.overrides import has_override, override
-from jtorch._core.tensor import Tensor as _Tensor
-from jtorch._core.views import aval_of
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.dispatch.torch_function import has_override, override
+from jtorch._core.storage.bare_tensor import Tensor as _Tensor
+from jtorch._core.storage.view_steps import aval_of
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 

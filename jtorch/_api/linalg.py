@@ -8,12 +8,12 @@ from typing import Any
 
 import jax
 
-from jtorch._core.attach import function_for, write_out
-from jtorch._core.compose import compose
-from jtorch._core.returns import return_type
-from jtorch._core.storage import force, numpy_of
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import read
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.host_memory import force, numpy_of
+from jtorch._core.storage.view_steps import read
+from jtorch._core.tensor.derived_functions import function_for, write_out
+from jtorch._core.tensor.return_types import return_type
 from jtorch._errors import LinAlgError
 from jtorch._namespace import linalg, torch
 

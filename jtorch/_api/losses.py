@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jtorch._core.compose import compose
+from jtorch._core.dispatch.composites import compose
 from jtorch._namespace import C_nn, torch
 
 Tensor = Any

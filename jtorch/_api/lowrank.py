@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._core.compose import compose
-from jtorch._core.tensor import Tensor
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._namespace import linalg, torch
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jtorch._core import printing
-from jtorch._core.compose import compose
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of
+from jtorch._core.tensor import print_format
 from jtorch._namespace import torch
 
 from ._drawing import internal
 
-torch.set_printoptions = printing.set_printoptions
+torch.set_printoptions = print_format.set_printoptions
 for _name, _value in {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math.e, "newaxis": None}.items():
     setattr(torch, _name, _value)
 

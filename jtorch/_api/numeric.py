@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jtorch._core.attach import function_for, write_out
-from jtorch._core.compose import compose
-from jtorch._core.returns import return_type
-from jtorch._core.tensor import Tensor
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.tensor.derived_functions import function_for, write_out
+from jtorch._core.tensor.return_types import return_type
 from jtorch._namespace import linalg, torch
 
 _cov = function_for("internal.cov")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._core.compose import compose
+from jtorch._core.dispatch.composites import compose
 from jtorch._namespace import torch
 
 Tensor = Any

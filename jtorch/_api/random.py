@@ -9,12 +9,13 @@ import numpy as np
 
 from jtorch import _dtypes
 from jtorch._api._sparse import new_values as sparse_like
-from jtorch._core.compose import compose
-from jtorch._core.create import place, require_grad
-from jtorch._core.generator import Generator, default_generator, manual_seed
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of
-from jtorch._engine.sparse import SparseAval
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.state.generator import Generator, default_generator, manual_seed
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of
+from jtorch._core.tensor.autograd_methods import require_grad
+from jtorch._core.tensor.creation import place
+from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._namespace import torch
 from jtorch._random import samplers as S
 
@@ -129,7 +130,7 @@ def _int(name: str, argument: str, position: int, v: Any) -> int:
 
 def _finish(name: str, t: Tensor, out: Any, dtype: Any, requires_grad: bool) -> Tensor:
     if out is not None:
-        from jtorch._core.attach import write_out
+        from jtorch._core.tensor.derived_functions import write_out
 
         if dtype is not None and dtype is not aval_of(out).dtype:
             raise RuntimeError(f"dtype {dtype.legacy} does not match dtype of out parameter ({aval_of(out).dtype.legacy})")

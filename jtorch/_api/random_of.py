@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from jtorch import _device, _dtypes
-from jtorch._core.compose import compose
-from jtorch._core.create import from_array, place
-from jtorch._core.generator import host_values, known, pick
-from jtorch._core.inplace import check_writable
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of, is_contiguous, strides_of
-from jtorch._engine.state import GRAD, state
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.dispatch.inplace import check_writable
+from jtorch._core.state.generator import host_values, known, pick
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of, is_contiguous, strides_of
+from jtorch._core.tensor.creation import from_array, place
+from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._namespace import torch
 from jtorch._random import samplers as S
 from jtorch._random.layout import cast

@@ -12,10 +12,10 @@ import jax
 import numpy as np
 
 from jtorch import _device, _dtypes
-from jtorch._core import modes
-from jtorch._core.overrides import DisableTorchFunctionSubclass
-from jtorch._core.tensor import Tensor
-from jtorch._engine.state import ANOMALY, state
+from jtorch._core.dispatch.torch_function import DisableTorchFunctionSubclass
+from jtorch._core.graph import grad_modes
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._engine.values.thread_state import ANOMALY, state
 from jtorch._namespace import torch
 
 torch.has_lapack = torch.has_mkl = torch.has_openmp = torch.has_spectral = True  # what they promise is there; XLA does it
@@ -26,8 +26,8 @@ class DisableTorchFunction(DisableTorchFunctionSubclass):
     """Inside, nobody's ``__torch_function__`` is called, modes included."""
 
     def __enter__(self) -> None:
-        from jtorch._core.overrides import MODES
-        from jtorch._engine.state import FUNCTION_MODE
+        from jtorch._core.dispatch.torch_function import MODES
+        from jtorch._engine.values.thread_state import FUNCTION_MODE
 
         super().__enter__()
         self._modes = list(MODES)
@@ -36,7 +36,7 @@ class DisableTorchFunction(DisableTorchFunctionSubclass):
         state.mode &= ~FUNCTION_MODE
 
     def __exit__(self, *args: object) -> None:
-        from jtorch._core.overrides import MODES
+        from jtorch._core.dispatch.torch_function import MODES
 
         MODES.extend(self._modes)
         state.mode |= self._bit
@@ -131,7 +131,7 @@ class Event:
 
 def _synchronize() -> None:
     """Run what is recorded and wait for it."""
-    from jtorch._engine.trace import flush
+    from jtorch._engine.recording.trace import flush
 
     flush("synchronize")
     jax.effects_barrier()
@@ -142,13 +142,13 @@ def is_anomaly_enabled() -> bool:
 
 
 def is_anomaly_check_nan_enabled() -> bool:
-    return modes.anomaly_check_nan[0]
+    return grad_modes.anomaly_check_nan[0]
 
 
 def set_anomaly_enabled(enabled: bool, check_nan: bool = True) -> None:
     """Stop at a NaN in a backward, and show the forward line that it belongs to."""
     state.mode = state.mode | ANOMALY if enabled else state.mode & ~ANOMALY
-    modes.anomaly_check_nan[0] = check_nan
+    grad_modes.anomaly_check_nan[0] = check_nan
 
 
 def is_vulkan_available() -> bool:

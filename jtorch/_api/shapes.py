@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch import _dtypes
-from jtorch._core import methods, strided
-from jtorch._core.compose import compose
-from jtorch._core.getitem import take_slice
-from jtorch._core.tensor import Tensor
-from jtorch._core.viewing import take_view
-from jtorch._core.views import aval_of
-from jtorch._engine.call import T, call_of, slot, value
+from jtorch._core.dispatch import as_strided as strided
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.graph.view_history import take_view
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of
+from jtorch._core.tensor import methods
+from jtorch._core.tensor.indexing import take_slice
+from jtorch._engine.recording.call import T, call_of, slot, value
 from jtorch._namespace import torch
 from jtorch._ops._lib import dim_of
 from jtorch._registry import lookup
@@ -395,7 +396,7 @@ def broadcast_to(input: Tensor, size: Any) -> Tensor:
 @compose("Tensor")
 def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     """Sum over what broadcasting from ``size`` would have added."""
-    from jtorch._core.dispatch import apply_multi
+    from jtorch._core.dispatch.record import apply_multi
 
     want = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
     return apply_multi(call_of(lookup("internal.sum_to_shape"), (T, value(want))), (self,))  # type: ignore[no-any-return]

@@ -31,11 +31,12 @@ from jtorch._api._sparse import (
 from jtorch._api._sparse import (
     to_dense as _dense,
 )
-from jtorch._core.compose import compose
-from jtorch._core.create import from_array
-from jtorch._core.sparse import could_not_run, handles, link, make, nnz, value_of
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of, elements, read, write
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.graph.sparse_history import link
+from jtorch._core.graph.sparse_values import could_not_run, handles, make, nnz, value_of
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of, elements, read, write
+from jtorch._core.tensor.creation import from_array
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 

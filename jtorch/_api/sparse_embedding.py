@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from jtorch._api._sparse import built, host, is_known
-from jtorch._core.create import from_array
-from jtorch._core.sparse import link, make_loose
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of
+from jtorch._core.graph.sparse_history import link
+from jtorch._core.graph.sparse_values import make_loose
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of
+from jtorch._core.tensor.creation import from_array
 from jtorch._namespace import torch
 
 __all__ = ["sparse_bag_rows", "sparse_rows"]

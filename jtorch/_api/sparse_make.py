@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from jtorch._api._sparse import built, host
-from jtorch._core.compose import compose
-from jtorch._core.create import from_array, place
-from jtorch._core.tensor import Tensor
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.tensor.creation import from_array, place
 from jtorch._namespace import torch
 
 __all__ = ["check_sparse_tensor_invariants", "spdiags"]

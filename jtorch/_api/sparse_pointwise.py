@@ -23,10 +23,11 @@ from jtorch._api._sparse import (
     values_of,
     with_values,
 )
-from jtorch._core.attach import function_for
-from jtorch._core.sparse import could_not_run, handles, link, make, make_loose, renamed, value_of
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of
+from jtorch._core.graph.sparse_history import link, renamed
+from jtorch._core.graph.sparse_values import could_not_run, handles, make, make_loose, value_of
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of
+from jtorch._core.tensor.derived_functions import function_for
 from jtorch._namespace import torch
 
 _coo_add = function_for("internal.coo_add")

@@ -19,10 +19,11 @@ from jtorch._api._sparse import (
     values_of,
     with_values,
 )
-from jtorch._core.attach import function_for
-from jtorch._core.sparse import could_not_run, handles, link, value_of
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of
+from jtorch._core.graph.sparse_history import link
+from jtorch._core.graph.sparse_values import could_not_run, handles, value_of
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of
+from jtorch._core.tensor.derived_functions import function_for
 from jtorch._namespace import torch
 
 __all__ = ["sparse_log_softmax", "sparse_softmax", "sparse_sum"]

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from jtorch._api._sparse import built, host, is_known, layout_of, on_device, sparse_dims, values_of
-from jtorch._core.sparse import could_not_run, handles, link, make, value_of
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of
+from jtorch._core.graph.sparse_history import link
+from jtorch._core.graph.sparse_values import could_not_run, handles, make, value_of
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 

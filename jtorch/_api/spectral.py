@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jtorch._core.attach import write_out
-from jtorch._core.compose import compose
-from jtorch._core.tensor import Tensor
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.tensor.derived_functions import write_out
 from jtorch._namespace import F, fft, torch
 
 

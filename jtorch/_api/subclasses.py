@@ -10,8 +10,8 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-from jtorch._core.overrides import has_override, override
-from jtorch._core.tensor import Tensor
+from jtorch._core.dispatch.torch_function import has_override, override
+from jtorch._core.storage.bare_tensor import Tensor
 
 _OWN = frozenset((
     "__new__", "__init__", "__init_subclass__", "__hash__", "__getattribute__", "__getattr__", "__setattr__", "__delattr__", "__dir__", "__del__",

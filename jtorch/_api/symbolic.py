@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from jtorch._core.compose import compose
-from jtorch._core.tensor import Tensor
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._core.attach import function_for, write_out
-from jtorch._core.compose import compose
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import layout
+from jtorch._core.dispatch.composites import compose
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import layout
+from jtorch._core.tensor.derived_functions import function_for, write_out
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 
@@ -94,7 +94,7 @@ def _triangle(name: str, upper: bool) -> None:
     def indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
         import numpy as np
 
-        from jtorch._core.create import from_array
+        from jtorch._core.tensor.creation import from_array
 
         if row < 0 or col < 0:
             raise RuntimeError(f"{'row' if row < 0 else 'col'} must be non-negative, got{row if row < 0 else col}")

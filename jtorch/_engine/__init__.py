@@ -1,5 +1,5 @@
 """The engine: records operators into a trace, runs traces. It knows arrays and operators, nothing of tensors."""
 
-from . import setup  # noqa: F401  (JAX's settings, before anything else touches it)
-from . import executor  # noqa: F401  (gives the trace its executor)
-from . import fork  # noqa: F401  (what a forked child may do)
+from jtorch._engine.values import jax_settings  # noqa: F401  (JAX's settings, before anything else touches it)
+from jtorch._engine.running import executor  # noqa: F401  (gives the trace its executor)
+from jtorch._engine.running import fork  # noqa: F401  (what a forked child may do)

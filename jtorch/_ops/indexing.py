@@ -1,7 +1,7 @@
 """Reading and writing by integer index: gather, scatter, index_*, take, put, embedding's row lookup.
 
 The functions take indices to be in range, as XLA has no errors on values: reads clamp and writes drop what is out of range. That they are is what
-each operator's guard says, and the engine checks (``_engine/guards.py``).
+each operator's guard says, and the engine checks (``_engine/recording/guards.py``).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from jtorch import _autocast
-from jtorch._engine.values import jax_devices
+from jtorch._engine.values.values import jax_devices
 from jtorch._namespace import torch
 
 __all__ = ["autocast", "autocast_decorator", "custom_bwd", "custom_fwd", "is_autocast_available"]

@@ -8,7 +8,7 @@ import warnings
 from types import ModuleType
 from typing import Any
 
-from jtorch._engine.values import jax_devices
+from jtorch._engine.values.values import jax_devices
 from jtorch._namespace import torch
 from jtorch.amp import autocast_mode
 from jtorch.amp.autocast_mode import autocast

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from jtorch import _autocast, _namespace
-from jtorch._core import modes
-from jtorch._core.tensor import Tensor
-from jtorch._engine.state import AUTOCAST, state
+from jtorch._core.graph import grad_modes
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._engine.values.thread_state import AUTOCAST, state
 from jtorch._namespace import torch
 from jtorch._registry import OPS
 
@@ -135,7 +135,7 @@ def _switch(active: bool) -> None:
 
 def install() -> None:
     """Connect to dispatch, and wrap the listed functions that are no operators."""
-    modes.autocast_hook = _before_operator
+    grad_modes.autocast_hook = _before_operator
     _autocast.on_switch(_switch)
     listed = {name for table in _autocast.LISTS.values() for name in table}
     operators = {_bare(public) for public in OPS}

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
-from jtorch._core import updates
-from jtorch._engine.values import jax_devices
+from jtorch._core.state import optimizer_updates
+from jtorch._engine.values.values import jax_devices
 from jtorch._namespace import torch
 
 __all__ = ["GradScaler", "OptState"]
@@ -106,8 +106,8 @@ class GradScaler:
         with torch.no_grad():
             for device, grads in groups.items():
                 found[device] = found_inf.to(device, copy=True)
-                unscale = updates.prepare("amp_unscale", (len(grads), True, True), ())
-                updates.update(unscale, (*grads, found[device], inv_scale.to(device)), (*grads, found[device]))
+                unscale = optimizer_updates.prepare("amp_unscale", (len(grads), True, True), ())
+                optimizer_updates.update(unscale, (*grads, found[device], inv_scale.to(device)), (*grads, found[device]))
         return found
 
     def unscale_(self, optimizer: Any) -> None:
@@ -181,9 +181,9 @@ class GradScaler:
             if not found:
                 raise AssertionError("No inf checks were recorded prior to update.")
             factors = (float(self._growth_factor), float(self._backoff_factor), self._growth_interval)
-            adapt = updates.prepare("amp_update_scale", (True, True, True), factors)
+            adapt = optimizer_updates.prepare("amp_update_scale", (True, True, True), factors)
             with torch.no_grad():
-                updates.update(adapt, (scale, tracker, sum(found[1:], found[0])), (scale, tracker))
+                optimizer_updates.update(adapt, (scale, tracker, sum(found[1:], found[0])), (scale, tracker))
         self._per_optimizer_states = defaultdict(_fresh)
 
     def _get_scale_async(self) -> Any:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jtorch._core import backward as _engine
-from jtorch._core.modes import (
+from jtorch._core.backward import backward_pass as _engine
+from jtorch._core.graph.grad_modes import (
     enable_grad,
     inference_mode,
     no_grad,
     set_grad_enabled,
 )
-from jtorch._core.node import Node
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import aval_of
+from jtorch._core.graph.node import Node
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of
 
 from . import forward_ad, functional, grad_mode, graph, profiler, variable
 from .anomaly import detect_anomaly, set_detect_anomaly
@@ -76,7 +76,7 @@ def grad(
     for i, t in enumerate(targets):
         if not isinstance(t, (Tensor, Node)) and not hasattr(t, "node"):
             raise TypeError(f"grad(): inputs[{i}] must be a Tensor, got {type(t).__name__}")
-    from jtorch._core.dispatch import edge_of
+    from jtorch._core.graph.view_history import edge_of
 
     where = []
     for t in targets:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 
-from jtorch._core import modes
-from jtorch._engine.state import ANOMALY, state
+from jtorch._core.graph import grad_modes
+from jtorch._engine.values.thread_state import ANOMALY, state
 
 __all__ = ["detect_anomaly", "set_detect_anomaly"]
 
@@ -14,16 +14,16 @@ class set_detect_anomaly:
     """Switch anomaly detection at once, until the end of the block as a context manager."""
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
-        self.prev, self.prev_check = bool(state.mode & ANOMALY), modes.anomaly_check_nan[0]
+        self.prev, self.prev_check = bool(state.mode & ANOMALY), grad_modes.anomaly_check_nan[0]
         state.mode = state.mode | ANOMALY if mode else state.mode & ~ANOMALY
-        modes.anomaly_check_nan[0] = check_nan
+        grad_modes.anomaly_check_nan[0] = check_nan
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *_: object) -> None:
         state.mode = state.mode | ANOMALY if self.prev else state.mode & ~ANOMALY
-        modes.anomaly_check_nan[0] = self.prev_check
+        grad_modes.anomaly_check_nan[0] = self.prev_check
 
 
 class detect_anomaly:

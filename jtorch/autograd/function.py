@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from jtorch._core.dispatch import edge_of
-from jtorch._core.modes import no_grad
-from jtorch._core.node import Node, next_seq
-from jtorch._core.saving import packed, settings, unpacked
-from jtorch._core.tensor import Tensor, meta_of
-from jtorch._core.views import aval_of
-from jtorch._engine.state import GRAD, state
+from jtorch._core.graph.grad_modes import no_grad
+from jtorch._core.graph.node import Node, next_seq
+from jtorch._core.graph.saved_tensors import packed, settings, unpacked
+from jtorch._core.graph.view_history import edge_of
+from jtorch._core.storage.bare_tensor import Tensor, meta_of
+from jtorch._core.storage.view_steps import aval_of
+from jtorch._engine.values.thread_state import GRAD, state
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable", "NestedIOFunction", "BackwardCFunction", "FunctionMeta", "InplaceFunction"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._core.tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._namespace import torch
 
 __all__ = ["vjp", "jvp", "vhp", "hvp", "jacobian", "hessian"]

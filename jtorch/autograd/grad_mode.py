@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._core.modes import _Context, enable_grad, inference_mode, no_grad, set_grad_enabled
+from jtorch._core.graph.grad_modes import _Context, enable_grad, inference_mode, no_grad, set_grad_enabled
 
 __all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled", "enforce_grad_layout_policy", "set_multithreading_enabled"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from jtorch._core import saving
-from jtorch._core.dispatch import edge_of
-from jtorch._core.modes import _Context
-from jtorch._core.node import Node
-from jtorch._core.tensor import Tensor, new_tensor
-from jtorch._core.views import read
-from jtorch._engine.state import state
+from jtorch._core.graph import saved_tensors
+from jtorch._core.graph.grad_modes import _Context
+from jtorch._core.graph.node import Node
+from jtorch._core.graph.view_history import edge_of
+from jtorch._core.storage.bare_tensor import Tensor, new_tensor
+from jtorch._core.storage.view_steps import read
+from jtorch._engine.values.thread_state import state
 from jtorch._errors import not_implemented
 
 __all__ = [
@@ -46,10 +46,10 @@ class saved_tensors_hooks:
         self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
 
     def __enter__(self) -> None:
-        saving.push(self.pack_hook, self.unpack_hook)
+        saved_tensors.push(self.pack_hook, self.unpack_hook)
 
     def __exit__(self, *args: object) -> None:
-        saving.pop()
+        saved_tensors.pop()
 
 
 class save_on_cpu(saved_tensors_hooks):
@@ -76,12 +76,12 @@ class disable_saved_tensors_hooks(_Context):
         return self.__class__(self.error_message)
 
     def __enter__(self) -> None:
-        if saving.settings.stack:
+        if saved_tensors.settings.stack:
             raise RuntimeError(self.error_message)
-        self.before, saving.settings.disabled = saving.settings.disabled, self.error_message
+        self.before, saved_tensors.settings.disabled = saved_tensors.settings.disabled, self.error_message
 
     def __exit__(self, *args: object) -> None:
-        saving.settings.disabled = self.before
+        saved_tensors.settings.disabled = self.before
 
 
 class _AllowMutation:
@@ -113,12 +113,12 @@ class allow_mutation_on_saved_tensors(_Context):
                 )
             return new_tensor(v)
 
-        saving.push(read, unpack)
+        saved_tensors.push(read, unpack)
         _mutation.append(ctx)
         return ctx
 
     def __exit__(self, *args: object) -> None:
-        saving.pop()
+        saved_tensors.pop()
         _mutation.pop().clear()
 
 

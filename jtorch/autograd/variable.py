@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._core.tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor
 
 __all__ = ["Variable", "VariableMeta"]
 
@@ -20,7 +20,8 @@ class Variable(metaclass=VariableMeta):
     """``Variable(t, requires_grad=True)`` gives a tensor."""
 
     def __new__(cls, data: Any = None, requires_grad: bool = False, volatile: bool | None = None) -> Any:
-        from jtorch._core.create import require_grad, tensor
+        from jtorch._core.tensor.autograd_methods import require_grad
+        from jtorch._core.tensor.creation import tensor
 
         t = data.detach() if isinstance(data, Tensor) else tensor(data)  # type: ignore[attr-defined]
         return require_grad(t) if requires_grad else t

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from jtorch import _config
-from jtorch._engine.values import jax_devices
+from jtorch._engine.values.values import jax_devices
 
 __all__ = ["cpu", "cuda", "cudnn", "cusparselt", "kleidiai", "mha", "miopen", "mkl", "mkldnn", "mps", "nnpack", "openmp", "opt_einsum", "quantized", "xnnpack"]
 

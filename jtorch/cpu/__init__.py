@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from jtorch._engine import guards
-from jtorch._engine.trace import flush
+from jtorch._engine.recording import guards
+from jtorch._engine.recording.trace import flush
 
 __all__ = [
     "is_available", "is_initialized", "synchronize", "current_device", "current_stream", "stream", "set_device", "device_count", "Stream",

@@ -11,10 +11,10 @@ from typing import Any
 import jax
 
 from jtorch import _device
-from jtorch._core.construct import cuda_classes
-from jtorch._engine import guards
-from jtorch._engine.trace import flush
-from jtorch._engine.values import jax_device, jax_devices
+from jtorch._core.tensor.legacy_constructors import cuda_classes
+from jtorch._engine.recording import guards
+from jtorch._engine.recording.trace import flush
+from jtorch._engine.values.values import jax_device, jax_devices
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch import _device
-from jtorch._core.generator import default_for, seed_accelerators
-from jtorch._engine.values import canonical, jax_devices
+from jtorch._core.state.generator import default_for, seed_accelerators
+from jtorch._engine.values.values import canonical, jax_devices
 
 __all__ = [
     "get_rng_state", "get_rng_state_all", "set_rng_state", "set_rng_state_all", "manual_seed", "manual_seed_all", "seed", "seed_all", "initial_seed",

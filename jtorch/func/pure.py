@@ -9,9 +9,9 @@ import jax
 import numpy as np
 from jax import lax
 
-from jtorch._core.create import as_tensor, from_jax
-from jtorch._core.describing import to_jax as _array
-from jtorch._core.tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.tensor.attributes import to_jax as _array
+from jtorch._core.tensor.creation import as_tensor, from_jax
 
 from .functional_call import functional_call
 
@@ -44,7 +44,7 @@ def pure_function(module: Any, *, mask: bool = True) -> Callable[..., Any]:
 
     With ``mask``, parameters whose ``requires_grad`` is False get no gradient. The tape is off inside: derivatives are JAX's.
     """
-    from jtorch._core.modes import no_grad
+    from jtorch._core.graph.grad_modes import no_grad
 
     def f(params: dict[str, Any], buffers: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         values = mask_gradients(params, module) if mask else params
@@ -68,7 +68,7 @@ def value_and_grad(module: Any, loss_fn: Callable[..., Any] | None = None, *, ha
         out, new = run(params, buffers, *(inputs if isinstance(inputs, tuple) else (inputs,)))
         if loss_fn is None:
             return out, new
-        from jtorch._core.modes import no_grad
+        from jtorch._core.graph.grad_modes import no_grad
 
         with no_grad():
             found = loss_fn(to_torch(out), *to_torch(list(targets)))

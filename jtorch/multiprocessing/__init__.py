@@ -1,6 +1,6 @@
 """torch.multiprocessing: Python's multiprocessing, and :func:`spawn`. Tensors travel between processes by value.
 
-A forked child computes on the CPU with numpy (see ``jtorch/_engine/host.py``); a spawned one has XLA of its own.
+A forked child computes on the CPU with numpy (see ``jtorch/_engine/host/host_executor.py``); a spawned one has XLA of its own.
 """
 
 from __future__ import annotations

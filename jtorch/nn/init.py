@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from jtorch._core.compose import offered
+from jtorch._core.dispatch.composites import offered
 from jtorch._namespace import torch
 
 __all__ = [

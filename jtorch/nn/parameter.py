@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from jtorch._core.tensor import PLAIN
+from jtorch._core.storage.bare_tensor import PLAIN
 from jtorch._namespace import torch
 
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "UninitializedTensorMixin", "is_lazy"]

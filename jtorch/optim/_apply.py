@@ -9,9 +9,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from jtorch._core import cutting
-from jtorch._core.tensor import PLAIN
-from jtorch._core.updates import add_number, call, number, prepare, put_number, update, update_columns
+from jtorch._core.dispatch import flush_points
+from jtorch._core.state.optimizer_updates import add_number, call, number, prepare, put_number, update, update_columns
+from jtorch._core.storage.bare_tensor import PLAIN
 from jtorch._namespace import torch
 from jtorch._registry import lookup
 
@@ -57,7 +57,7 @@ def replayed() -> bool:
 
 def step_done() -> None:
     """The end of ``Optimizer.step()``: a place where traces are cut."""
-    cutting.step_done()
+    flush_points.step_done()
 
 
 def zeros_like(p: Any) -> Any:
@@ -68,7 +68,7 @@ def zeros_like(p: Any) -> Any:
 def drop_gradients(params: list[Any]) -> None:
     """``p.grad = None`` for each."""
     if set(map(type, params)) <= PLAIN:
-        cutting.keep_for_now([p._grad for p in params])
+        flush_points.keep_for_now([p._grad for p in params])
         for p in params:
             p._grad = None
     else:

@@ -6,7 +6,7 @@ import io
 from collections import OrderedDict
 from typing import Any
 
-from jtorch._core.tensor import alias_of
+from jtorch._core.storage.bare_tensor import alias_of
 from jtorch._namespace import torch
 
 from ._state import local

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from jtorch._core.tensor import alias_of
+from jtorch._core.storage.bare_tensor import alias_of
 from jtorch._namespace import torch
 
 from . import _legacy

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from jtorch import _dtypes
-from jtorch._core.create import from_array
-from jtorch._core.storage import numpy_of
-from jtorch._core.tensor import alias_of
-from jtorch._core.views import aval_of, is_contiguous, layout, read
+from jtorch._core.storage.bare_tensor import alias_of
+from jtorch._core.storage.host_memory import numpy_of
+from jtorch._core.storage.view_steps import aval_of, is_contiguous, layout, read
+from jtorch._core.tensor.creation import from_array
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 

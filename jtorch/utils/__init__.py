@@ -8,8 +8,8 @@ import weakref
 from types import ModuleType
 from typing import Any
 
-from jtorch._core.node import AccumulateGrad
-from jtorch._core.tensor import Tensor
+from jtorch._core.graph.node import AccumulateGrad
+from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._install import loaded_late
 
 

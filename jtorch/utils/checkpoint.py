@@ -13,13 +13,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from jtorch import _autocast
-from jtorch._core.backward import put, root_of, run_backward
-from jtorch._core.generator import default_for
-from jtorch._core.recompute import Region, after_barrier
-from jtorch._core.selective import Kept, Run
-from jtorch._core.tensor import Tensor, new_tensor
-from jtorch._core.views import aval_of, read
-from jtorch._engine.values import jax_devices
+from jtorch._core.backward.backward_pass import put, root_of, run_backward
+from jtorch._core.backward.recompute import Region, after_barrier
+from jtorch._core.graph.selective_checkpoint import Kept, Run
+from jtorch._core.state.generator import default_for
+from jtorch._core.storage.bare_tensor import Tensor, new_tensor
+from jtorch._core.storage.view_steps import aval_of, read
+from jtorch._engine.values.values import jax_devices
 from jtorch._namespace import torch
 
 __all__ = [

@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from jtorch._core.create import from_jax, from_numpy
-from jtorch._core.tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.tensor.creation import from_jax, from_numpy
 
 __all__ = ["DLDeviceType", "from_dlpack", "to_dlpack"]
 

@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jtorch._core import modes
-from jtorch._core.tensor import Tensor
-from jtorch._engine.state import state
+from jtorch._core.graph import grad_modes
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._engine.values.thread_state import state
 from jtorch._namespace import torch
 from jtorch.ops import aten
 
@@ -178,14 +178,14 @@ class FlopCounterMode:
     def __enter__(self) -> FlopCounterMode:
         self.flop_counts.clear()
         self.mod_tracker.__enter__()
-        modes.counting_hooks.append(self._saw)
-        state.mode |= modes.COUNTED
+        grad_modes.counting_hooks.append(self._saw)
+        state.mode |= grad_modes.COUNTED
         return self
 
     def __exit__(self, *args: Any) -> None:
-        modes.counting_hooks.remove(self._saw)
-        if not modes.counting_hooks:
-            state.mode &= ~modes.COUNTED
+        grad_modes.counting_hooks.remove(self._saw)
+        if not grad_modes.counting_hooks:
+            state.mode &= ~grad_modes.COUNTED
         self.mod_tracker.__exit__(*args)
         if self.display:
             print(self.get_table(self.depth))
@@ -210,7 +210,7 @@ class FlopCounterMode:
             counting = self._saw
 
             def arrived(grad: Tensor) -> None:
-                if counting in modes.counting_hooks:
+                if counting in grad_modes.counting_hooks:
                     self._add(where, found.backward, back)
 
             tensors[0].register_hook(arrived)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from jtorch import _dtypes
-from jtorch._core import printing
+from jtorch._core.tensor import print_format
 
 
 def text(array: np.ndarray, grad: str | None = None) -> str:
-    return printing.tensor_repr(array, _dtypes.from_np(array.dtype), None, grad, False, _dtypes.float32)
+    return print_format.tensor_repr(array, _dtypes.from_np(array.dtype), None, grad, False, _dtypes.float32)
 
 
 CASES = [

@@ -10,11 +10,12 @@ import pytest
 
 import jtorch as torch
 from jtorch import nn
-from jtorch._engine import ahead, pieces
-from jtorch._engine.executor import stats
-from jtorch._engine.pieces import Pieces
-from jtorch._engine.state import state
-from jtorch._engine.values import Value, aval
+from jtorch._engine.planning import ahead
+from jtorch._engine.recording import gradient_pieces as pieces
+from jtorch._engine.recording.gradient_pieces import Pieces
+from jtorch._engine.running.executor import stats
+from jtorch._engine.values.thread_state import state
+from jtorch._engine.values.values import Value, aval
 
 
 class Job:
@@ -99,9 +100,9 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def run(f: Any) -> Any:
         with monkeypatch.context() as m:
-            m.setattr("jtorch._engine.ahead.begin", lambda tr: None)
-            m.setattr("jtorch._core.packed.ask", lambda values: None)
-            m.setattr("jtorch._core.updates.update_packed", lambda *a: None)
+            m.setattr("jtorch._engine.planning.ahead.begin", lambda tr: None)
+            m.setattr("jtorch._core.state.packed_state.ask", lambda values: None)
+            m.setattr("jtorch._core.state.optimizer_updates.update_packed", lambda *a: None)
             return f()
 
     return run

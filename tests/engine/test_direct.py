@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import jtorch as torch
-from jtorch._engine.bundle import Bundle, expanded
-from jtorch._engine.executor import stats
+from jtorch._engine.recording.bundle import Bundle, expanded
+from jtorch._engine.running.executor import stats
 
 
 def _stepped(params: list[Any], steps: int = 3, **options: Any) -> list[np.ndarray]:

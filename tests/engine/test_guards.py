@@ -10,8 +10,8 @@ import pytest
 
 import jtorch as torch
 import jtorch.nn.functional as F
-from jtorch._engine import guards
-from jtorch._engine.executor import stats
+from jtorch._engine.recording import guards
+from jtorch._engine.running.executor import stats
 
 x = torch.arange(12.0).reshape(3, 4)
 

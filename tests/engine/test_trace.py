@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import jtorch as torch
-from jtorch._engine import segments
-from jtorch._engine.executor import stats
-from jtorch._engine.state import state
+from jtorch._engine.planning import segments
+from jtorch._engine.running.executor import stats
+from jtorch._engine.values.thread_state import state
 
 
 def compiled(fn):

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import jtorch as torch
-from jtorch._core import packed
-from jtorch._core.packed import PackedStorage
-from jtorch._engine.executor import stats
-from jtorch._engine.trace import flush
+from jtorch._core.state import packed_state as packed
+from jtorch._core.state.packed_state import PackedStorage
+from jtorch._engine.recording.trace import flush
+from jtorch._engine.running.executor import stats
 
 SHAPES = [(3, 4), (5,), (2, 2, 2), ()] * 3 + [(200, 300)]  # the last is too large to be packed
 OPTIMIZERS = [
@@ -62,7 +62,7 @@ def never(monkeypatch):
     def run(job, *args, **kwargs):
         with monkeypatch.context() as m:
             m.setattr(packed, "update_packed", lambda *a: None)
-            m.setattr("jtorch._core.updates.update_packed", lambda *a: None)
+            m.setattr("jtorch._core.state.optimizer_updates.update_packed", lambda *a: None)
             job.step(*args, **kwargs)
 
     return run

@@ -7,7 +7,7 @@ import pytest
 
 import jtorch as torch
 from jtorch import optim
-from jtorch._engine.executor import stats
+from jtorch._engine.running.executor import stats
 
 P0 = np.array([[0.5, -1.0], [2.0, 0.25]])
 G = [np.array([[0.1, 0.2], [-0.3, 0.4]]), np.array([[-0.2, 0.1], [0.5, 0.0]]), np.array([[0.3, -0.4], [0.1, 0.2]])]

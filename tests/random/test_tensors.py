@@ -9,7 +9,7 @@ import pytest
 
 import jtorch as torch
 from jtorch._api._drawing import internal
-from jtorch._core import generator as module
+from jtorch._core.state import generator as module
 from jtorch.random import fork_rng
 
 

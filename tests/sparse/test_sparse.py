@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import jtorch as torch
-from jtorch._engine.executor import stats
+from jtorch._engine.running.executor import stats
 from jtorch.nn import functional as F
 
 INDICES, VALUES, SIZE = [[0, 1, 1, 1], [2, 0, 2, 2]], [3.0, 4.0, 5.0, -1.0], (2, 3)

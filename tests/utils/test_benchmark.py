@@ -3,7 +3,7 @@
 import pytest
 
 import jtorch as torch
-from jtorch._engine.executor import stats
+from jtorch._engine.running.executor import stats
 from jtorch.utils import benchmark
 from jtorch.utils.benchmark import Compare, Measurement, TaskSpec, Timer
 

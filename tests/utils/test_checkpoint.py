@@ -9,7 +9,8 @@ import pytest
 
 import jtorch as torch
 from jtorch import nn as nn
-from jtorch._engine import executor, trace
+from jtorch._engine.recording import trace
+from jtorch._engine.running import executor
 from jtorch.utils.checkpoint import (
     CheckpointError,
     CheckpointPolicy,

@@ -11,7 +11,7 @@ import pytest
 from jax import lax
 
 import jtorch  # noqa: F401  (64-bit types)
-from jtorch._engine.host import run_jaxpr
+from jtorch._engine.host.host_executor import run_jaxpr
 
 RNG = np.random.default_rng(0)
 X, Y = (RNG.normal(size=(4, 5)).astype(np.float32) for _ in range(2))

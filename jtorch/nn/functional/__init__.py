@@ -7,7 +7,7 @@ from pkgutil import iter_modules
 from types import FunctionType as _FunctionType
 
 import jtorch._api  # noqa: F401
-from jtorch._core.compose import offered as _offered
+from jtorch._core.dispatch.composites import offered as _offered
 from jtorch._namespace import F as _namespace
 
 for _found in iter_modules(__path__):

@@ -6,7 +6,7 @@ import math
 import warnings
 from typing import Any
 
-from jtorch._core.compose import compose
+from jtorch._core.dispatch.composites import compose
 from jtorch._namespace import C_nn, F, torch
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]

@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from jtorch._core.cutting import module_called
-from jtorch._engine.state import GRAD, state
+from jtorch._core.dispatch.flush_points import module_called
+from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._namespace import torch
 from jtorch.utils.hooks import BackwardHook
 

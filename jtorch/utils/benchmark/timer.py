@@ -13,9 +13,9 @@ import timeit
 from collections.abc import Callable
 from typing import Any
 
-from jtorch._core.storage import force
-from jtorch._core.tensor import Tensor
-from jtorch._core.views import read
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.host_memory import force
+from jtorch._core.storage.view_steps import read
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 

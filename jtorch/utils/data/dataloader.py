@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
-from jtorch._engine.host import section
+from jtorch._engine.host.host_executor import section
 from jtorch._namespace import torch
 from jtorch._utils import cpu_count
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from jtorch import _dtypes
-from jtorch._core.storage import numpy_of
-from jtorch._core.views import is_contiguous, layout, read
+from jtorch._core.storage.host_memory import numpy_of
+from jtorch._core.storage.view_steps import is_contiguous, layout, read
 from jtorch._namespace import torch
 from jtorch.serialization._storage import dense_order, name_of
 

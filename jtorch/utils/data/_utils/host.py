@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from jtorch import _device
-from jtorch._core.create import from_array
-from jtorch._core.storage import host_view
-from jtorch._core.tensor import PLAIN
-from jtorch._core.views import aval_of, layout
-from jtorch._engine.trace import force
+from jtorch._core.storage.bare_tensor import PLAIN
+from jtorch._core.storage.host_memory import host_view
+from jtorch._core.storage.view_steps import aval_of, layout
+from jtorch._core.tensor.creation import from_array
+from jtorch._engine.recording.trace import force
 
 
 def host_array(tensor: Any) -> np.ndarray | None:

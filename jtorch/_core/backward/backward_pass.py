@@ -1,0 +1,502 @@
+"""The backward pass: walks the graph from the roots, newest node first, and records each node's vjp into the same trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
+from operator import attrgetter
+from typing import Any
+
+from jtorch._engine.values.values import value_of
+from jtorch._core.graph.grad_modes import check_anomaly
+from jtorch._core.storage.view_steps import write
+from jtorch._core.graph.node import hooks_of
+from jtorch._engine.recording.call import T, call_of
+from jtorch._engine.values.sparse_values import SparseMet
+from jtorch._engine.values.thread_state import ANOMALY, GRAD, state
+from jtorch._engine.recording.trace import record_multi
+from jtorch._engine.values.values import Value
+from jtorch._engine.recording.vjp import recomputing_plan
+from jtorch._registry import lookup
+
+from jtorch._core.dispatch import flush_points
+from jtorch._core.graph import sparse_history
+from jtorch._core.graph import node as node_module
+from jtorch._core.dispatch.record import apply_multi
+from jtorch._core.graph.view_history import edge_of
+from jtorch._core.graph.node import AccumulateGrad, Node, OpNode
+from jtorch._core.storage.bare_tensor import Tensor, new_tensor
+from jtorch._core.storage.view_steps import aval_of, read
+
+__all__ = ["run_backward", "put", "call_node", "backward", "root_of", "ones"]
+
+_ADD: Any = None
+_ONES: dict[Any, Value] = {}
+
+
+def _add(a: Value, b: Value) -> Value:
+    global _ADD
+    if _ADD is None:
+        _ADD = call_of(lookup("internal.accumulate"), (T, T))
+    try:
+        return record_multi(_ADD, (a, b))[0]
+    except SparseMet:
+        return sparse_history.add_gradients(a, b)
+
+
+def ones(a: Any) -> Value:
+    """A cached value of ones."""
+    found = _ONES.get(a)
+    if found is None or found.array is None:
+        import numpy as np
+
+        found = _ONES[a] = value_of(np.ones(a.shape, a.dtype.np), a.device)
+    return found
+
+
+def _reachable(roots: Sequence[Any]) -> tuple[list[Any], dict[Any, int]]:
+    """The nodes that the roots reach, newest first (an order in which each comes after all that lead to it), and how many edges lead to each leaf."""
+    order: list[Any] = []
+    left: dict[Any, int] = {}
+    stack = list(dict.fromkeys(roots))
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        if node.__class__ is AccumulateGrad:
+            continue
+        order.append(node)
+        for target in node.edges[::2]:
+            if target.__class__ is AccumulateGrad:
+                left[target] = left.get(target, 0) + 1
+            elif target not in seen:
+                seen.add(target)
+                stack.append(target)
+    order.sort(key=_SEQ, reverse=True)
+    return order, left
+
+
+_SEQ = attrgetter("seq")
+
+
+def _relevant(roots: Sequence[Any], targets: set[Any]) -> set[Any]:
+    """Nodes on a path from a root to a target."""
+    found: dict[Any, bool] = {}
+    stack: list[tuple[Any, bool]] = [(r, False) for r in roots]
+    while stack:
+        node, done = stack.pop()
+        if done:
+            e = node.edges
+            found[node] = node in targets or any(found.get(e[i], False) for i in range(0, len(e), 2))
+            continue
+        if node in found:
+            continue
+        found[node] = False
+        stack.append((node, True))
+        e = node.edges
+        stack += [(e[i], False) for i in range(0, len(e), 2) if e[i] not in found]
+    return {n for n, yes in found.items() if yes}
+
+
+class _Pass:
+    """One run. Gradients are values, or tensors when their own graph is wanted.
+
+    ``buffers``: what has arrived at each node: the gradient of its first output alone, or a dict by output number.
+    """
+
+    def __init__(self, retain: bool, create: bool) -> None:
+        self.retain, self.create = retain, create
+        self.plain = False  # an ordinary ``loss.backward()``
+        self.buffers: dict[Any, Any] = {}
+        self.roots: list[Any] = []
+        self.reached: tuple[list[Any], dict[Any, int]] | None = None
+        self.allowed: set[Any] | None = None
+
+    def will_visit(self, node: Any) -> bool:
+        """Whether the pass comes to a node."""
+        if self.reached is None:
+            self.reached = _reachable(self.roots)
+        order, left = self.reached
+        return node in (left if node.__class__ is AccumulateGrad else order) and (self.allowed is None or node in self.allowed)
+
+    def add(self, a: Any, b: Any) -> Any:
+        if self.create:
+            from jtorch._namespace import torch
+
+            return torch.add(a, b) if a.layout is b.layout or not a.is_sparse else torch.add(b, a)
+        return _add(b, a)  # of sparse gradients the newer one comes first
+
+    def wrap(self, g: Any) -> Tensor:
+        return g if isinstance(g, Tensor) else new_tensor(g)
+
+    apply = staticmethod(apply_multi)
+
+    def unwrap(self, t: Any) -> Any:
+        return t if self.create or t is None else read(t)
+
+    def deliver(self, node: Any, nr: int, g: Any) -> None:
+        buffer = self.buffers.get(node)
+        if buffer is None:
+            self.buffers[node] = g if nr == 0 else {nr: g}
+        elif buffer.__class__ is dict:
+            buffer[nr] = g if nr not in buffer else self.add(buffer[nr], g)
+        elif nr == 0:
+            self.buffers[node] = self.add(buffer, g)
+        else:
+            self.buffers[node] = {0: buffer, nr: g}
+
+
+def run_backward(
+    roots: list[tuple[Any, int]], grads: list[Any], retain: bool, create: bool, inputs: list[tuple[Any, int]] | None, accumulate: bool
+) -> list[Any]:
+    """Send ``grads`` into ``roots``. With ``inputs``: collect what arrives at those (node, output number) and, if ``accumulate``, into their leaves only.
+    Without: a list of first gradients, (leaf, value) each, for :func:`put`."""
+    run = _Pass(retain, create)
+    wanted: dict[Any, dict[int, Any]] = {}
+    if inputs is not None:
+        for node, nr in inputs:
+            wanted.setdefault(node, {})[nr] = None
+        run.allowed = _relevant([r[0] for r in roots], set(wanted))
+    for (node, nr), g in zip(roots, grads, strict=True):
+        run.deliver(node, nr, g)
+    run.roots = frontier = list(dict.fromkeys(r[0] for r in roots))
+    outer, state.backward = state.backward, run
+    previous = state.mode
+    state.mode = (previous | GRAD) if create else (previous & ~GRAD)
+    run.plain = state.mode == 0 and not create and inputs is None
+    try:
+        if run.plain and not node_module.leaves_have_hooks:
+            frontier = _sweep(run, frontier)
+        if frontier:
+            _walk(run, frontier, wanted, accumulate, previous)
+    finally:
+        state.mode, state.backward = previous, outer
+    if inputs is None:
+        return [found for node, g in run.buffers.items() if (found := _accumulate(node, g, run, put_off=True)) is not None]
+    return [wanted[node][nr] for node, nr in inputs]
+
+
+def put(gradients: list[Any]) -> None:
+    """First gradients into their leaves."""
+    for leaf, g in gradients:
+        leaf._grad = new_tensor(g)
+
+
+def _sweep(run: _Pass, roots: list[Any]) -> list[Any]:
+    """An ordinary pass, as far as nothing is in its way: nodes newest first as gradients come to them; what arrives at leaves stays in the buffers.
+
+    Where there is somebody who could see how far it has come (a hook, a function of the user's), it ends: the nodes from which to go on."""
+    buffers, retain = run.buffers, run.retain
+    heap = [(-node.seq, node) for node in roots if node.__class__ is not AccumulateGrad]
+    heapify(heap)
+    while heap:
+        _, node = heap[0]
+        if node.hooks is not None or not isinstance(node, OpNode):
+            return [node for _, node in heap]
+        heappop(heap)
+        buffer = buffers.pop(node)
+        results = _pulled(node, buffer, retain) if buffer.__class__ is Value and node.entry.out is not None else _run(run, node, buffer, 0)
+        edges = node.edges
+        i = 0
+        for g in results:
+            target = edges[i]
+            if g is not None:
+                if target in buffers:
+                    run.deliver(target, edges[i + 1], g)
+                else:
+                    nr = edges[i + 1]
+                    buffers[target] = g if nr == 0 else {nr: g}
+                    if target.__class__ is not AccumulateGrad:
+                        heappush(heap, (-target.seq, target))
+            i += 2
+    return []
+
+
+def _walk(run: _Pass, frontier: list[Any], wanted: dict[Any, dict[int, Any]], accumulate: bool, mode: int) -> None:
+    """The pass from these nodes on, in full: every hook is called, and a leaf gets its gradient as soon as all that flows to it is there."""
+    order, left = _reachable(frontier)
+    buffers, allowed, plain = run.buffers, run.allowed, run.plain
+
+    def arrived(leaf: AccumulateGrad) -> None:
+        g = buffers.pop(leaf, None)
+        if g is None:
+            return
+        if plain and leaf.hooks is None:
+            _accumulate(leaf, g, run)
+        elif allowed is None or leaf in wanted:
+            g = _tensor_hooks(run, leaf, {0: g}, wanted)
+            if accumulate:
+                _accumulate(leaf, g, run)
+
+    for node in [n for n in buffers if n.__class__ is AccumulateGrad and n not in left]:
+        arrived(node)
+    for node in order:
+        buffer = buffers.pop(node, None)
+        results: Any = ()
+        if buffer is not None and (allowed is None or node in allowed):
+            if plain and node.hooks is None and buffer.__class__ is Value and isinstance(node, OpNode) and node.entry.out is not None:
+                results = _pulled(node, buffer, run.retain)
+            else:
+                if node.hooks is not None or node in wanted:
+                    if buffer.__class__ is not dict:
+                        buffer = {0: buffer}
+                    _before(run, node, buffer, wanted)
+                if allowed is None or any(e in allowed for e in node.edges[::2]):
+                    results = _run(run, node, buffer, mode)
+        edges = node.edges
+        for i in range(0, len(edges), 2):
+            target = edges[i]
+            if results:
+                g = results[i >> 1]
+                if g is not None and (allowed is None or target in allowed):
+                    run.deliver(target, edges[i + 1], g)
+            if target.__class__ is AccumulateGrad:
+                left[target] -= 1
+                if left[target] == 0:
+                    arrived(target)
+
+
+def _pulled(node: OpNode, buffer: Value, retain: bool) -> list[Value]:
+    results = node.pull(buffer)
+    if not retain:
+        node.release()
+    elif node.extra is not None:
+        node.repack()
+    return results
+
+
+def _run(run: _Pass, node: Any, buffer: Any, mode: int) -> Any:
+    """Gradients for the edges of a node, hooks included. ``buffer``: as in :class:`_Pass`."""
+    if buffer.__class__ is not dict:
+        buffer = {0: buffer}
+    try:
+        if isinstance(node, OpNode):
+            cts = [buffer.get(i) for i in range(len(node.entry.outs))] if len(node.entry.outs) > 1 else [buffer[0]]
+            try:
+                results: Any = _apply_with_graph(node, cts) if run.create else node.apply(cts)
+            except SparseMet:  # a dense operator between a sparse gradient and its leaf
+                cts = [sparse_history.dense_gradient(c) for c in cts]
+                results = _apply_with_graph(node, cts) if run.create else node.apply(cts)
+            if not run.retain:
+                node.release()
+            elif node.extra is not None:
+                node.repack()
+        else:
+            results = node.run(run, buffer)
+    except Exception:
+        if mode & ANOMALY and node.extra and "traceback" in node.extra:
+            import sys
+            import warnings
+
+            warnings.warn(
+                f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{node.extra['traceback']}", stacklevel=2
+            )
+            sys.stderr.flush()
+        raise
+    if mode & ANOMALY:
+        check_anomaly(node, [run.wrap(g) for g in results if g is not None])
+    if node.hooks is not None and node.hooks.post:
+        given = iter(results)
+        mask = node._mask()
+        ins = tuple((None if (g := next(given)) is None else run.wrap(g)) if m else None for m in mask)
+        outs = tuple(run.wrap(buffer[i]) if i in buffer else None for i in range(max(buffer) + 1))
+        for hook in list(node.hooks.post.values()):
+            new = hook(ins, outs)
+            if new is not None:
+                ins = tuple(new) if isinstance(new, (tuple, list)) else (new,)
+        results = [run.unwrap(g) for g, m in zip(ins, mask, strict=True) if m]
+    return results
+
+
+def _apply_with_graph(node: OpNode, cts: list[Any]) -> list[Any]:
+    """As ``node.apply``, on tensors, so that the result can be differentiated again."""
+
+    node.check([None if c is None else read(c) for c in cts])
+    plan = node.plan
+    inputs = None
+    if plan.hidden:
+        plan, inputs = recomputing_plan(node.entry, node.mask), node.extra["inputs"]
+    args: list[Any] = []
+    edge_at = {p: 2 * k for k, p in enumerate(plan.targets)}
+    k = 0
+    for i in plan.saved_in:
+        saved = node.saved[k] if inputs is None else inputs[i]
+        k += 1
+        if not isinstance(saved, Value):
+            args.append(saved)
+            continue
+        t = new_tensor(saved)
+        if i in edge_at:
+            t._edge, t._nr = node.edges[edge_at[i]], node.edges[edge_at[i] + 1]
+        args.append(t)
+    for i in plan.saved_out:
+        t = new_tensor(node.saved[k])
+        t._edge, t._nr = node, i
+        k += 1
+        args.append(t)
+    wanted = plan.wanted_outs
+    given = tuple([cts[i] is not None for i in wanted]) if len(wanted) > 1 else (True,)
+    out = apply_multi(plan.backward(given), [*args, *[cts[i] for i in wanted if cts[i] is not None]])
+    return list(out) if isinstance(out, tuple) else [out]
+
+
+def _before(run: _Pass, node: Any, buffer: dict[int, Any], wanted: dict[Any, dict[int, Any]]) -> None:
+    """Hooks on the gradients of a node's outputs; what they return goes on."""
+    hooks = node.hooks
+    if hooks is not None:
+        for nr, table in hooks.tensor.items():
+            if nr in buffer:
+                g = run.wrap(buffer[nr])
+                for hook in list(table.values()):
+                    g = _replaced(hook(g), g)
+                buffer[nr] = run.unwrap(g)
+        if hooks.pre:
+            outs: Any = tuple(run.wrap(buffer[i]) if i in buffer else None for i in range(max(buffer) + 1))
+            for hook in list(hooks.pre.values()):
+                new = hook(outs)
+                if new is not None:
+                    outs = tuple(new) if isinstance(new, (tuple, list)) else (new,)
+            for i, g in enumerate(outs):
+                if g is not None:
+                    buffer[i] = run.unwrap(g)
+        for nr, ref in hooks.retain.items():
+            t = ref()
+            if nr in buffer and t is not None:
+                g = run.wrap(buffer[nr])
+                t._grad = g if t._grad is None else new_tensor(_add(read(t._grad), read(g)))
+    if node in wanted:
+        for nr in wanted[node]:
+            if nr in buffer:
+                wanted[node][nr] = run.wrap(buffer[nr])
+
+
+def _tensor_hooks(run: _Pass, node: AccumulateGrad, buffer: dict[int, Any], wanted: Any) -> Any:
+    g = buffer[0]
+    if node.hooks is not None:
+        t = run.wrap(g)
+        for table in node.hooks.tensor.values():
+            for hook in list(table.values()):
+                t = _replaced(hook(t), t)
+        for hook in list(node.hooks.pre.values()):
+            new = hook((t,))
+            if new is not None:
+                t = new[0] if isinstance(new, tuple) else new
+        g = run.unwrap(t)
+    if node in wanted:
+        wanted[node][0] = run.wrap(g)
+    return g
+
+
+def _replaced(new: Any, old: Tensor) -> Tensor:
+    if new is None:
+        return old
+    if not isinstance(new, Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(new).__name__}'")
+    if aval_of(new).shape != aval_of(old).shape:
+        raise RuntimeError(f"hook has changed the size of value: expected {list(aval_of(old).shape)}, got {list(aval_of(new).shape)}")
+    return new
+
+
+def _accumulate(node: AccumulateGrad, g: Any, run: _Pass, put_off: bool = False) -> Any:
+    """Add a gradient to its leaf's. The leaf and the value if it is the leaf's first and may be ``put_off``."""
+    leaf = node.ref()
+    if leaf is None:
+        return None
+    old = leaf._grad
+    if old is None:
+        if put_off:
+            return leaf, g
+        leaf._grad = g if run.create else new_tensor(g)
+    elif run.create:
+        leaf._grad = run.add(old, g)
+    else:
+        write(old, _add(read(old), g))
+    if node.hooks is not None:
+        for hook in list(node.hooks.acc.values()):
+            hook(leaf)
+        for hook in list(node.hooks.post.values()):
+            hook((), (run.wrap(g),))
+    return None
+
+
+def call_node(node: Node, grads: Any) -> Any:
+    """``grad_fn(grad)``: the gradients of one node's inputs."""
+    run = _Pass(True, False)
+    buffer = {i: read(g) for i, g in enumerate(grads) if g is not None}
+    if isinstance(node, AccumulateGrad):
+        _accumulate(node, buffer[0], run)
+        return None
+    results = iter(_run(run, node, buffer, 0))
+    out = tuple((run.wrap(g) if (g := next(results)) is not None else None) if m else None for m in node._mask())
+    return out[0] if len(out) == 1 else out
+
+
+def root_of(t: Tensor) -> tuple[Any, int]:
+    """Where the gradient of a tensor enters the graph. RuntimeError if it has none."""
+
+    if t._edge is None:
+        raise RuntimeError("element 0 of tensors does not require grad and does not have a grad_fn")
+    return edge_of(t), t._nr
+
+
+def backward(tensors: list[Tensor], grads: list[Any], retain: bool | None, create: bool, inputs: list[Tensor] | None) -> None:
+    """``torch.autograd.backward`` after its arguments were looked at."""
+    retain = create if retain is None else retain
+    flush_points.backward_started()
+    roots = [_root(t, i) for i, t in enumerate(tensors)]
+    seeds = [_seed(t, g, create) for t, g in zip(tensors, grads, strict=True)]
+    where = None
+    if inputs is not None:
+        where = [_root(t, i) for i, t in enumerate(inputs)]
+        for t, (node, nr) in zip(inputs, where, strict=True):
+            if node.__class__ is not AccumulateGrad:
+                _retain_for(t, node, nr)
+    found = run_backward(roots, seeds, retain, create, where, True)
+    try:
+        flush_points.backward_done()  # the tensors are made while the program runs
+    finally:
+        if inputs is None:
+            put(found)
+
+
+def _retain_for(t: Tensor, node: Any, nr: int) -> None:
+    import weakref
+
+    hooks_of(node).retain[nr] = weakref.ref(t)
+
+
+def _root(t: Tensor, i: int) -> tuple[Any, int]:
+
+    if t._edge is None:
+        raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
+    return edge_of(t), t._nr
+
+
+def _seed(t: Tensor, g: Any, create: bool) -> Any:
+    a = aval_of(t)
+    if g is None:
+        n = 1
+        for d in a.shape:
+            n *= d
+        if n != 1:
+            raise RuntimeError("grad can be implicitly created only for scalar outputs")
+        if a.dtype.is_complex:
+            raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {a.dtype}")
+        v = ones(a)
+        return new_tensor(v) if create else v
+    ga = aval_of(g)
+    if ga.shape != a.shape:
+        raise RuntimeError(
+            f"Mismatch in shape: grad_output[0] has a shape of torch.Size({list(ga.shape)}) and output[0] has a shape of torch.Size({list(a.shape)})."
+        )
+    if ga.dtype is not a.dtype:
+        if ga.dtype.is_complex and not a.dtype.is_complex:
+            raise RuntimeError(
+                f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: grad_output[0] has a dtype of {ga.dtype} and output[0] has a dtype of {a.dtype}."
+            )
+        from jtorch._namespace import torch
+
+        g = torch.Tensor.to(g, a.dtype)
+    return g if create else read(g)
+
+
+Node.__call__ = call_node  # type: ignore[method-assign]

@@ -1,0 +1,112 @@
+"""``to`` in all its forms: other element types, devices and layouts; resizing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from jtorch import _dtypes
+from jtorch._engine.recording.call import T, call_of, value
+from jtorch._engine.recording.trace import record_multi
+from jtorch._errors import no_such_type
+from jtorch._registry import lookup
+
+
+from jtorch._core.dispatch.record import apply_multi
+from jtorch._core.storage.host_memory import contiguous_strides
+from jtorch._core.storage.bare_tensor import Tensor, new_tensor
+from jtorch._core.graph.device_copy import to_device
+from jtorch._core.storage.view_steps import aval_of, is_contiguous, read, strides_of
+
+__all__ = ["cast", "resize_for_out", "to", "with_strides"]
+
+
+def cast(t: Tensor, kind: _dtypes.dtype) -> Tensor:
+    """``t`` in another element type; ``t`` itself if it has it."""
+    if aval_of(t).dtype is kind:
+        return t
+    if kind.np is None:
+        no_such_type(kind)
+    out: Tensor = apply_multi(call_of(lookup("internal.to_copy"), (T, value(kind))), (t,))
+    return out
+
+
+def to(t: Tensor, dtype: Any = None, device: Any = None, copy: bool = False, memory_format: Any = None) -> Tensor:
+    """``Tensor.to`` after its arguments were sorted out."""
+    out = t
+    if dtype is not None:
+        out = cast(out, dtype)
+    if device is not None:
+        out = to_device(out, device)
+    if out is t and copy:
+        out = apply_multi(call_of(lookup("torch.clone"), (T, value(None))), (t,))
+    if memory_format is not None and memory_format.name not in ("preserve_format",):
+        wanted = format_strides(aval_of(out).shape, memory_format)
+        if strides_of(out) != wanted and not _same_layout(aval_of(out).shape, strides_of(out), wanted):
+            out = with_strides(out if out is not t else apply_multi(call_of(lookup("torch.clone"), (T, value(None))), (t,)), wanted)
+    return out
+
+
+def _same_layout(shape: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    return all(x == y or n == 1 for n, x, y in zip(shape, a, b, strict=True))
+
+
+def with_strides(t: Tensor, strides: tuple[int, ...]) -> Tensor:
+    """Give a fresh tensor (one that nobody else has seen) this layout."""
+    t._s.strides = None if is_contiguous(aval_of(t).shape, strides) else strides
+    return t
+
+
+def format_strides(shape: tuple[int, ...], memory_format: Any) -> tuple[int, ...]:
+    """Strides of a memory format. RuntimeError where the number of dims does not fit."""
+    n = len(shape)
+    if memory_format.name == "channels_last":
+        if n != 4:
+            raise RuntimeError("required rank 4 tensor to use channels_last format")
+        order = (0, 2, 3, 1)
+    elif memory_format.name == "channels_last_3d":
+        if n != 5:
+            raise RuntimeError("required rank 5 tensor to use channels_last_3d format")
+        order = (0, 2, 3, 4, 1)
+    else:
+        return contiguous_strides(shape)
+    out, step = [0] * n, 1
+    for d in reversed(order):
+        out[d] = step
+        step *= max(shape[d], 1)
+    return tuple(out)
+
+
+def resize(t: Tensor, shape: tuple[int, ...]) -> None:
+    """``resize_``: the storage keeps its elements in order."""
+    a = aval_of(t)
+    if a.shape == shape:
+        return
+    s = t._s
+    if s.host is not None and math.prod(shape) > s.host.size:
+        raise RuntimeError("Trying to resize storage that is not resizable")  # numpy's memory
+    v = record_multi(call_of(lookup("internal.resize"), (T, value(shape))), (read(t),))[0]
+    fresh = new_tensor(v)
+    if t._view is None and s.host is None:
+        s.value, s.strides = v, None
+        s.version += 1
+    else:
+        t._s, t._view = fresh._s, None
+
+
+def resize_for_out(t: Tensor, shape: tuple[int, ...]) -> None:
+    """An ``out=`` tensor of another shape is resized; torch warns unless it was empty."""
+    a = aval_of(t)
+    n = 1
+    for d in a.shape:
+        n *= d
+    if n:
+        import warnings
+
+        warnings.warn(
+            f"An output with one or more elements was resized since it had shape {list(a.shape)}, which does not match the required output shape {list(shape)}. "
+            "This behavior is deprecated, and in a future PyTorch release outputs will not be resized unless they have zero elements. "
+            "You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
+            stacklevel=5,
+        )
+    resize(t, shape)

@@ -1,0 +1,76 @@
+"""When a trace is run though nobody asked: at places that recur, once enough is pending.
+
+A cut at a fixed count of nodes would drift against the loop's period, and no two traces would be alike.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jtorch._engine.planning import ahead
+from jtorch._engine.recording import trace as _trace
+from jtorch._engine.planning.segments import repetition
+from jtorch._engine.values.thread_state import state
+
+from jtorch._core.storage.bare_tensor import Storage
+
+__all__ = ["LIMIT", "step_done", "keep_for_now", "backward_started", "backward_done", "module_called", "at_limit"]
+
+LIMIT = 8000  # outputs; no trace grows beyond
+ENOUGH = 400  # nodes that are worth running when the outermost module is called again
+SENT = 16  # nodes that are worth sending off before the update
+BYTES = 1 << 30  # pending inputs that are
+SMALL = 1 << 16  # bytes of a gradient that may be freed later
+
+
+def step_done() -> None:
+    """The end of ``optimizer.step()``: what is still pending runs."""
+    if state.trace.backwards:
+        state.steps = True
+    _trace.flush("step")
+    state.dropped = None
+
+
+def keep_for_now(tensors: list[Any]) -> None:
+    """Gradients that were dropped before the next forward. Freeing many small arrays takes a while: it can be done while a program runs."""
+    state.dropped = [t for t in tensors if t is not None and t._s.__class__ is Storage and t._s.value.aval.nbytes <= SMALL] if state.steps else None
+
+
+def backward_done() -> None:
+    """The end of ``backward()``. In a loop that has an optimizer, forward and backward are sent off now: they run while the update is recorded,
+    which would be programs of its own in any case. (Not before its first step: a backward that is looked at once is not worth a program.)"""
+    if state.steps and len(state.trace.nodes) > SENT:
+        _trace.flush("backward")
+        state.dropped = None
+
+
+def backward_started() -> None:
+    """``backward()`` was called. If the trace holds another backward already, this loop has no optimizer (or accumulates): run what is there."""
+    tr = state.trace
+    if tr.backwards:
+        _trace.flush("backward")
+        tr = state.trace
+    tr.backwards += 1
+    if state.steps and len(tr.nodes) > SENT:
+        ahead.begin(tr)
+
+
+def module_called(module: Any) -> None:
+    """A module is called outside of any graph (evaluation, generation). The module that began the trace marks the loop's period."""
+    tr = state.trace
+    if tr.root == 0:
+        tr.root = id(module)
+    elif tr.root == id(module) and (len(tr.nodes) > ENOUGH or tr.input_bytes > BYTES):
+        _trace.flush("module")
+        state.trace.root = id(module)
+
+
+def at_limit() -> None:
+    """The trace is as long as it may be: run whole periods of what repeats in it, so that the next trace begins where this one did."""
+    tr = state.trace
+    found = repetition([id(node[0]) for node in tr.nodes])
+    if found is None:
+        _trace.flush("limit")
+        return
+    first, period, times = found
+    _trace.run_prefix(first + period * times, "limit")

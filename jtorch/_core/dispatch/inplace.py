@@ -1,0 +1,141 @@
+"""Writing in place: the new value goes to the storage, the new history to the tensor, its base and its other views."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from jtorch._engine.recording.call import call_of
+from jtorch._engine.values.thread_state import GRAD, state
+from jtorch._engine.recording.trace import record_multi
+from jtorch._engine.values.values import Value
+from jtorch._errors import not_implemented
+from jtorch._registry import lookup
+
+from jtorch._core.dispatch.signature_binding import descriptors
+from jtorch._core.graph.node import AccumulateGrad, OpNode, hooks_of, next_seq, short_name
+from jtorch._core.graph.view_history import CopySlices, regenerate
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of, chain, check_no_overlap, read, write
+
+__all__ = ["check_writable", "assign", "assign_results"]
+
+
+def check_writable(t: Tensor) -> None:
+    """Raise what torch raises if ``t`` must not be written in place now."""
+    if t._view is not None:
+        check_no_overlap(t)
+    m = t._meta
+    if m is not None and m.inference and not state.mode & 2:
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update."
+            "See https://github.com/pytorch/rfcs/pull/17 for more details."
+        )
+    if not state.mode & GRAD:
+        return
+    base = m.base if m is not None else None
+    if base is not None:
+        if t._edge is not None or base._edge is not None:
+            if m.creation == "multi":
+                raise RuntimeError(
+                    f"Output {t._nr} of {short_name(t._edge) if t._edge is not None else 'a view function'} is a view and is being modified inplace. This view is the output of a function that returns multiple views. "
+                    "Such functions do not allow the output views to be modified inplace. You should replace the inplace operation by an out-of-place one."
+                )
+            own = base._edge is None and t._meta.attr_version == t._s.version  # the leaf is a view itself
+            if own or base._edge.__class__ is AccumulateGrad:
+                raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    elif t._edge.__class__ is AccumulateGrad:
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+
+
+def assign(t: Tensor, new: Tensor) -> Tensor:
+    """Make the elements of ``t`` those of ``new`` (same shape and type), history included. ``check_writable`` has been called."""
+    v = read(new)
+    m = t._meta
+    base = m.base if m is not None else None
+    grad = state.mode & GRAD
+    before = _current(t) if new._edge is not None else None
+    if base is not None and grad and (new._edge is not None or base._edge is not None):
+        _assign_view(t, base, new, v, before)
+        return t
+    write(t, v)
+    if grad or new._edge is not None:
+        if new._edge is not None:
+            if m is not None and m.retains:
+                _retain(t, new)
+            t._edge, t._nr = new._edge, new._nr
+            t._s.extra = (weakref.ref(new._edge), new._nr)
+            _rename(new, t, before)
+        elif t._edge is not None and t._edge.__class__ is not AccumulateGrad:
+            t._edge, t._nr = None, 0
+    if m is not None:
+        m.attr_version = t._s.version
+    return t
+
+
+def _retain(t: Tensor, new: Tensor) -> None:
+    """The gradient that ``t`` keeps is that of its new elements."""
+    if t._edge is not None and t._edge.hooks is not None:
+        t._edge.hooks.retain.pop(t._nr, None)
+    hooks_of(new._edge).retain[new._nr] = weakref.ref(t)
+
+
+def _current(t: Tensor) -> Value | None:
+    """The value that an operator on ``t`` was given just now; None where that was a copy of memory that numpy shares."""
+    view, s = t._view, t._s
+    if s.host is not None:
+        return None
+    return s.value if view is None else view.value if view.version == s.version else None
+
+
+def _rename(new: Tensor, t: Tensor, before: Value | None) -> None:
+    """The node of ``new`` saved its result, which lives in the memory of ``t`` now. What it saved of ``t`` itself, ``before``, is the value
+    from before the write, which nobody else can change any more (torch keeps a clone of it). Other operands in that memory were written."""
+    node = new._edge
+    if not isinstance(node, OpNode) or not node.versions:
+        return
+    v, s = node.versions, t._s
+    kept: list[Any] = []
+    first = True
+    for i, value in zip(range(0, len(v), 2), [x for x in node.saved if x.__class__ is Value], strict=False):  # hidden outputs come last
+        if v[i] is new._s:
+            kept += (s, s.version)
+        elif first and v[i] is s and (value is before or before is None):
+            first = False
+        else:
+            kept += v[i : i + 2]
+    node.versions = tuple(kept)
+
+
+def _assign_view(t: Tensor, base: Tensor, new: Tensor, v: Value, before: Value | None) -> None:
+    """A write through a differentiable view: the base's history becomes "base with this part replaced", and views are derived from it anew."""
+    steps = chain(t._view, base._view)
+    if base._view is not None and steps[0].parent is None:
+        not_implemented("writing into as_strided of a tensor that is a view itself, where gradients are recorded", "clone() the tensor first")
+    node = CopySlices.__new__(CopySlices)
+    node.steps, node.before, node.seq, node.hooks, node.extra = steps, aval_of(base), next_seq(), None, None
+    edges: list[Any] = []
+    node.has_base, node.has_part = base._edge is not None, new._edge is not None
+    if base._edge is not None:
+        edges += (base._edge, base._nr)
+    if new._edge is not None:
+        edges += (new._edge, new._nr)
+    node.edges = tuple(edges)
+    write(t, v)
+    _rename(new, t, before)
+    base._edge, base._nr = node, 0
+    if base._meta is not None:
+        base._meta.attr_version = base._s.version
+    regenerate(t)
+
+
+def assign_results(op_name: str, args: tuple[Any, ...], targets: tuple[Tensor, ...], key: tuple[Any, ...] | None = None) -> None:
+    """Record the internal operator ``op_name`` on tensors and numbers and write its results into ``targets``, outside of any graph."""
+    op = lookup(f"internal.{op_name}")
+    call_key, flat = descriptors(op, args) if key is None else (key, args)
+    vals = [read(a) if isinstance(a, Tensor) else a for a in flat]
+    outs = record_multi(call_of(op, call_key), vals)
+    for t, v in zip(targets, outs, strict=True):
+        if v.aval is not aval_of(t):
+            raise RuntimeError(f"{op_name}: result {v.aval} does not fit its target {aval_of(t)}")
+        write(t, v)

@@ -1,0 +1,307 @@
+"""From a call's arguments to an operator's descriptors, with torch's TypeErrors where they do not fit."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+from jtorch._core.storage.view_steps import aval_of
+from jtorch import _device, _dtypes
+from jtorch._engine.recording.call import T, slot, tensor_list, value
+from jtorch._registry import REQUIRED, Op, Param, Signature
+
+from jtorch._core.storage.bare_tensor import Tensor
+
+__all__ = ["bind", "descriptors", "Mismatch"]
+
+
+class Mismatch(Exception):
+    """This signature does not take these arguments; the text is torch's for the case of a single signature."""
+
+
+class Omitted:
+    """The default of a runtime scalar that a call did not give: it will not change, so it is part of the structure."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, number: Any) -> None:
+        self.value = number
+
+
+SLOT_KINDS = frozenset(("Scalar", "Tensor|Scalar", "index"))
+
+
+def bind(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], method: bool = False) -> tuple[tuple[Any, ...], list[Any], Signature]:
+    """(descriptors, tensors and numbers in order, signature). TypeError as torch words it."""
+    if len(op.signatures) == 1:
+        sig = op.signatures[0]
+        try:
+            values = _match(sig, args, kwargs, method)
+        except Mismatch as error:
+            raise TypeError(str(error)) from None
+        key, flat = _describe(op, sig, values)
+        return key, flat, sig
+    for sig in op.signatures:
+        try:
+            values = _match(sig, args, kwargs, method)
+        except Mismatch:
+            continue
+        key, flat = _describe(op, sig, values)
+        return key, flat, sig
+    raise TypeError(no_match(op.name, [(op, s) for s in op.signatures], args, kwargs, method))
+
+
+def descriptors(op: Op, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
+    """As :func:`bind` for an internal call whose arguments are known to fit the first signature, all given in order."""
+    sig = op.signatures[0]
+    full = list(args) + [p.default for p in sig.params[len(args) :]]
+    return _describe(op, sig, full)
+
+
+def _describe(op: Op, sig: Signature, values: list[Any]) -> tuple[tuple[Any, ...], list[Any]]:
+    by_name = dict(zip([p.name for p in sig.params], values, strict=True))
+    key: list[Any] = []
+    flat: list[Any] = []
+    for fp in op.fn_params:
+        p = sig.by_name.get(fp.name)
+        if p is None:
+            key.append(value(fp.default))
+            continue
+        v, kind = by_name[fp.name], p.kind
+        if v is None:
+            key.append(_NONE)
+        elif v.__class__ is Omitted:
+            key.append(value(v.value))
+        elif kind == "Tensor" or (kind == "Tensor|Scalar" and isinstance(v, Tensor)):
+            key.append(T)
+            flat.append(v)
+        elif kind in SLOT_KINDS:
+            if isinstance(v, Tensor):
+                v = v.item()  # type: ignore[attr-defined]
+            key.append(slot(v.__class__))
+            flat.append(v)
+        elif kind == "Tensor[]" or kind == "Tensor?[]":
+            key.append(tensor_list([x is not None for x in v]))
+            flat += [x for x in v if x is not None]
+        else:
+            key.append(value(v))
+    return tuple(key), flat
+
+
+_NONE = value(None)
+
+
+def _match(sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], method: bool) -> list[Any]:
+    positional = sig.positional
+    if len(args) > len(positional):
+        # f(x, 2, 3) for a last parameter int[]: torch takes the rest as the list.
+        if positional and positional[-1].kind == "int[]" and len(args) >= len(positional) and _all_ints(args[len(positional) - 1 :]):
+            args = (*args[: len(positional) - 1], tuple(args[len(positional) - 1 :]))
+        else:
+            raise Mismatch(_too_many(sig, args, method))
+    out: list[Any] = []
+    used = 0
+    missing: list[str] = []
+    for i, p in enumerate(sig.params):
+        if i < len(args) and not p.keyword_only:
+            if p.name in kwargs:
+                raise Mismatch(f"{sig.name}() got multiple values for argument '{p.name}'")
+            v = args[i]
+        elif p.name in kwargs:
+            v = kwargs[p.name]
+            used += 1
+        elif (other := _SYNONYMS.get(p.name)) is not None and other in kwargs:
+            v = kwargs[other]
+            used += 1
+        elif p.default is REQUIRED:
+            if p.optional and p.keyword_only:
+                v = None
+            else:
+                missing.append(p.name)
+                continue
+        else:
+            out.append(Omitted(p.default) if p.kind in SLOT_KINDS and p.default is not None else p.default)
+            continue
+        out.append(_convert(sig, p, v, i, method))
+    if missing:
+        quoted = ", ".join(f'"{m}"' for m in missing)
+        raise Mismatch(f"{sig.name}() missing {len(missing)} required positional arguments: {quoted}")
+    if used < len(kwargs):
+        for k in kwargs:
+            if k not in sig.by_name and FROM_NUMPY.get(k) not in sig.by_name:
+                if method and len(sig.params) == 1:
+                    raise Mismatch(f"TensorBase.{sig.name}() takes no keyword arguments")
+                raise Mismatch(f"{sig.name}() got an unexpected keyword argument '{k}'")
+    return out
+
+
+# numpy's names for the same arguments, which torch also takes.
+_SYNONYMS = {"dim": "axis", "keepdim": "keepdims", "input": "x", "other": "x2"}
+FROM_NUMPY = {theirs: ours for ours, theirs in _SYNONYMS.items()}
+
+
+def _too_many(sig: Signature, args: tuple[Any, ...], method: bool) -> str:
+    shift = 1 if method else 0
+    n, given = len(sig.positional) - shift, len(args) - shift
+    if n == 0:
+        return f"{'TensorBase.' if method else ''}{sig.name}() takes no arguments ({given} given)"
+    required = sum(p.required for p in sig.positional) - shift
+    return f"{sig.name}() takes {'from ' + str(required) + ' to ' + str(n) if required < n else n} positional argument{'s' if n != 1 else ''} but {given} {'were' if given != 1 else 'was'} given"
+
+
+def _all_ints(values: Any) -> bool:
+    return all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) or _is_int_tensor(v) for v in values)
+
+
+def _is_int_tensor(v: Any) -> bool:
+    return isinstance(v, Tensor) and aval_of(v).shape == () and aval_of(v).dtype.category == 1
+
+
+def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
+    """A value as its parameter wants it, or Mismatch."""
+    if v is None:
+        if p.optional or p.default is None:
+            return None
+        raise Mismatch(_wrong(sig, p, v, i, method))
+    kind = p.kind
+    if kind == "Tensor":
+        if isinstance(v, Tensor):
+            return v
+    elif kind == "Tensor|Scalar":
+        if isinstance(v, Tensor):
+            return v
+        if not (method and i == 0) and (x := number_of(v)) is not None:
+            return x
+    elif kind in ("Scalar", "Number"):
+        if (x := number_of(v)) is not None:
+            return x
+        if isinstance(v, Tensor) and not v._edge and _numel(v) == 1:
+            return v.item()  # type: ignore[attr-defined]
+    elif kind == "int" or kind == "index":
+        if isinstance(v, (int, np.integer)) and not isinstance(v, bool):
+            return int(v)
+        if _is_int_tensor(v):
+            return v.item()
+        if not isinstance(v, (bool, float, str, Tensor)) and hasattr(v, "__index__"):
+            return v.__index__()
+    elif kind == "bool":
+        if isinstance(v, (bool, np.bool_)):
+            return bool(v)
+    elif kind == "float":
+        if isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool):
+            return float(v)
+        if isinstance(v, Tensor) and _numel(v) == 1 and not v._edge:
+            return float(v.item())  # type: ignore[attr-defined]
+    elif kind == "int[]":
+        if isinstance(v, (tuple, list)) or v.__class__.__name__ == "Size":
+            if _all_ints(v):
+                return tuple(int(x) if not isinstance(x, Tensor) else x.item() for x in v)  # type: ignore[attr-defined]
+            for k, x in enumerate(v):
+                if not _all_ints((x,)) and not (k == 0 and method):
+                    raise Mismatch(
+                        f"{sig.name}(): argument '{p.name}' (position {i + (0 if method else 1)}) must be {p.word}, but found element of type {type(x).__name__} at pos {k}"
+                    )
+        elif p.size and isinstance(v, (int, np.integer)) and not isinstance(v, bool):
+            return (int(v),) * p.size
+        elif _all_ints((v,)) and not p.size:
+            return (int(v),)
+    elif kind in ("Tensor[]", "Tensor?[]"):
+        if isinstance(v, (tuple, list)):
+            for k, x in enumerate(v):
+                if not isinstance(x, Tensor) and not (x is None and kind == "Tensor?[]"):
+                    raise Mismatch(f"expected Tensor as element {k} in argument {i}, but got {type(x).__name__}")
+            return tuple(v)
+    elif kind == "dtype":
+        if isinstance(v, _dtypes.dtype):
+            return v
+        if v is float:
+            return _dtypes.default
+        if v is int:
+            return _dtypes.int64
+        if v is bool:
+            return _dtypes.bool_
+        if v is complex:
+            return _dtypes.default.to_complex()
+    elif kind == "device":
+        if isinstance(v, (_device.device, str, int)) and not isinstance(v, bool):
+            return _device.device(v)
+    elif kind == "str":
+        if isinstance(v, str):
+            return v
+    elif kind in ("float[]", "Scalar[]", "Number[]"):
+        if isinstance(v, (tuple, list)) and all(number_of(x) is not None for x in v):
+            return tuple(number_of(x) for x in v)
+        if p.size and number_of(v) is not None:
+            return (number_of(v),) * p.size
+    elif kind == "bool[]":
+        if isinstance(v, (tuple, list)):
+            return tuple(bool(x) for x in v)
+    elif kind in ("any", "layout", "memory_format", "Generator"):
+        return v
+    raise Mismatch(_wrong(sig, p, v, i, method))
+
+
+def aval_shape(t: Tensor) -> tuple[int, ...]:
+    return aval_of(t).shape
+
+
+def _numel(t: Tensor) -> int:
+    n = 1
+    for d in aval_shape(t):
+        n *= d
+    return n
+
+
+def number_of(v: Any) -> Any:
+    """A Python number, numpy's scalars included; None if it is none."""
+    if isinstance(v, (bool, int, float, complex)):
+        return v if v.__class__ in _NUMBERS else _plain(v)
+    if isinstance(v, np.generic) and isinstance(v, (numbers.Number, np.bool_, np.number)):
+        return int(v) if isinstance(v, np.integer) else float(v)  # numpy.bool_ and complex64 too: what is no number of Python is read as float
+    return None
+
+
+_NUMBERS = frozenset((bool, int, float, complex))
+
+
+def _plain(v: Any) -> Any:
+    for kind in (bool, int, float, complex):
+        if isinstance(v, kind):
+            return kind(v)
+    return None
+
+
+def type_name(v: Any) -> str:
+    return "Tensor" if v.__class__ is Tensor else type(v).__name__
+
+
+def _wrong(sig: Signature, p: Param, v: Any, i: int, method: bool) -> str:
+    where = "" if p.keyword_only else f" (position {i + (0 if method else 1)})"
+    got = _list_name(v) if isinstance(v, (tuple, list)) else type_name(v)
+    return f"{sig.name}(): argument '{p.name}'{where} must be {p.word}, not {got}"
+
+
+def _list_name(v: Any) -> str:
+    return type(v).__name__
+
+
+def no_match(name: str, signatures: list[tuple[Op, Signature]], args: tuple[Any, ...], kwargs: dict[str, Any], method: bool) -> str:
+    """torch's text when no overload takes the arguments."""
+    shown = args[1:] if method else args
+    got = ", ".join([_shown_type(a) for a in shown] + [f"{k}={_shown_type(v)}" for k, v in kwargs.items()])
+    lines = "".join(f" * {s.text(method, _shows_out(op, s, len(signatures), method))}\n" for op, s in signatures)
+    return f"{name}() received an invalid combination of arguments - got ({got}), but expected one of:\n{lines}"
+
+
+def _shows_out(op: Op, sig: Signature, overloads: int, method: bool) -> bool:
+    """The form of a reduction over everything has no ``out`` beside the one with dims."""
+    return op.out and not method and not (overloads > 1 and len(sig.positional) == 1)
+
+
+def _shown_type(v: Any) -> str:
+    if isinstance(v, (tuple, list)):
+        inner = ", ".join(type_name(x) for x in v)
+        return f"{type(v).__name__} of [{inner}]" if isinstance(v, list) else f"tuple of ({inner}{',' if len(v) == 1 else ''})"
+    return type_name(v)

@@ -1,0 +1,118 @@
+"""``__torch_function__``: subclasses and other objects that take part in torch's functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jtorch._engine.values.thread_state import FUNCTION_MODE, state
+
+from jtorch._core.storage.bare_tensor import PLAIN, Tensor
+
+__all__ = ["has_override", "override", "DisableTorchFunctionSubclass"]
+
+_disabled = [0]
+
+
+class DisableTorchFunctionSubclass:
+    """Inside, ``__torch_function__`` of subclasses is not called."""
+
+    def __enter__(self) -> None:
+        _disabled[0] += 1
+
+    def __exit__(self, *_: object) -> None:
+        _disabled[0] -= 1
+
+
+def _overrides(v: Any) -> bool:
+    cls = v.__class__
+    if cls in PLAIN or cls in _INERT:
+        return False
+    fn = getattr(cls, "__torch_function__", None)
+    if fn is None:
+        return False
+    return getattr(fn, "__func__", fn) is not _DEFAULT[0]
+
+
+_INERT = frozenset((int, float, bool, str, complex, type(None), slice))
+_DEFAULT: list[Any] = [None]  # Tensor's own __torch_function__, set by methods.py
+
+
+def has_override(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether somebody else must be asked before this function runs."""
+    if state.mode & FUNCTION_MODE:
+        return True
+    if _disabled[0]:
+        return False
+    for v in args if not kwargs else (*args, *kwargs.values()):
+        cls = v.__class__
+        if cls in PLAIN or cls in _INERT:
+            continue
+        if cls is tuple or cls is list or isinstance(v, (tuple, list)):
+            for x in v:
+                if _overrides(x) or _other_subclass(x):
+                    return True
+        if _overrides(v) or _other_subclass(v):
+            return True
+    return False
+
+
+def _other_subclass(v: Any) -> bool:
+    """Subclasses without an override keep their class in results: the default __torch_function__ does that."""
+    return isinstance(v, Tensor) and v.__class__ not in PLAIN
+
+
+def relevant_args(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+    """The arguments whose classes are asked, subclasses before their bases."""
+    found: list[Any] = []
+    types: set[type] = set()
+
+    def look(v: Any) -> None:
+        cls = v.__class__
+        if cls in types or cls in _INERT or not hasattr(cls, "__torch_function__"):
+            return
+        types.add(cls)
+        for i, other in enumerate(found):
+            if issubclass(cls, type(other)):
+                found.insert(i, v)
+                return
+        found.append(v)
+
+    for v in (*args, *kwargs.values()):
+        if isinstance(v, (tuple, list)):
+            for x in v:
+                look(x)
+        else:
+            look(v)
+    return found
+
+
+MODES: list[Any] = []
+
+
+def override(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Ask the mode, then each class, until one does not answer NotImplemented. TypeError if all do."""
+    asked = relevant_args(args, kwargs)
+    types = tuple(type(v) for v in asked if type(v) is not Tensor and type(v) not in PLAIN)
+    if MODES:
+        mode = MODES.pop()
+        if not MODES:
+            state.mode &= ~FUNCTION_MODE
+        try:
+            result = mode.__torch_function__(fn, types, args, kwargs)
+        finally:
+            MODES.append(mode)
+            state.mode |= FUNCTION_MODE
+        if result is not NotImplemented:
+            return result
+    if not types:
+        return fn(*args, **kwargs)
+    for v in asked:
+        if type(v) in PLAIN:
+            continue
+        result = type(v).__torch_function__(fn, types, args, kwargs)
+        if result is not NotImplemented:
+            return result
+    names = ", ".join(str(t) for t in types)
+    raise TypeError(
+        f"no implementation found for 'torch.{getattr(fn, '__name__', fn)}' on types that implement __torch_function__: [{names}]"
+    )

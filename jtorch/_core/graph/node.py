@@ -1,0 +1,274 @@
+"""Nodes of the autograd graph: one for each recorded operator that needs a gradient, one for each leaf."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import weakref
+from collections import OrderedDict
+from typing import Any
+
+from jtorch._engine.recording.entry import Entry
+from jtorch._engine.values.thread_state import state
+from jtorch._engine.recording.trace import SCALAR, add_input, record, record_multi, reserve
+from jtorch._engine.values.values import Value
+from jtorch._engine.recording.vjp import Plan, wrapped
+
+from jtorch._core.graph.hook_handles import RemovableHandle
+from jtorch._core.storage.bare_tensor import Tensor
+
+__all__ = ["Node", "OpNode", "AccumulateGrad", "class_of", "leaf_edge", "next_seq", "node_class", "node_repr"]
+
+next_seq = itertools.count().__next__
+_new = object.__new__
+_classes: dict[str, type] = {}
+
+
+class Node:
+    """What ``grad_fn`` is. ``edges`` are (node, output number) flattened, for the inputs that need a gradient."""
+
+    __slots__ = ("edges", "seq", "hooks", "extra", "__weakref__")
+    edges: tuple[Any, ...]
+    seq: int
+    hooks: Any  # None, or Hooks
+    extra: Any  # None, or a dict: metadata, anomaly traceback
+
+    def name(self) -> str:
+        return self.__class__.__name__
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        if self.extra is None:
+            self.extra = {}
+        found: dict[str, Any] = self.extra.setdefault("metadata", {})
+        return found
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """The nodes that the gradient goes to, one pair for each input; (None, 0) where none is needed."""
+        e = self.edges
+        pairs = iter([(e[i], e[i + 1]) for i in range(0, len(e), 2)])
+        return tuple((next(pairs) if m else (None, 0)) for m in self._mask())
+
+    def _mask(self) -> tuple[bool, ...]:
+        return (True,) * (len(self.edges) // 2)
+
+    def _sequence_nr(self) -> int:
+        return self.seq
+
+    def register_hook(self, fn: Any) -> Any:
+        """Call ``fn(grad_inputs, grad_outputs)`` after this node ran; what it returns replaces the grad_inputs."""
+        return _register(self, "post", fn)
+
+    def register_prehook(self, fn: Any) -> Any:
+        """Call ``fn(grad_outputs)`` before this node runs; what it returns replaces them."""
+        return _register(self, "pre", fn)
+
+    def __call__(self, *grads: Any) -> Any: ...  # what the backward pass does with one node (``backward_pass.py`` puts it here)
+
+
+class Hooks:
+    """Hooks of a node: on each output's gradient (``tensor``), before (``pre``) and after (``post``) the node runs."""
+
+    __slots__ = ("tensor", "pre", "post", "retain", "acc")
+
+    def __init__(self) -> None:
+        self.tensor: dict[int, Any] = {}
+        self.pre: Any = OrderedDict()
+        self.post: Any = OrderedDict()
+        self.retain: dict[int, Any] = {}
+        self.acc: Any = OrderedDict()
+
+
+leaves_have_hooks = False  # whether a hook was ever put on a leaf: only then must its gradient be there as soon as it can be
+
+
+def hooks_of(node: Node) -> Hooks:
+    global leaves_have_hooks
+    if node.hooks is None:
+        node.hooks = Hooks()
+        leaves_have_hooks |= isinstance(node, AccumulateGrad)
+    found: Hooks = node.hooks
+    return found
+
+
+def _register(node: Node, kind: str, fn: Any) -> Any:
+    table = getattr(hooks_of(node), kind)
+    handle = RemovableHandle(table)
+    table[handle.id] = fn
+    return handle
+
+
+class OpNode(Node):
+    """A recorded operator. ``saved`` follows its plan: inputs, outputs, hidden outputs."""
+
+    __slots__ = ("entry", "plan", "saved", "versions", "mask")
+    entry: Entry
+    plan: Plan
+    saved: Any  # None once freed
+    versions: Any
+    mask: tuple[bool, ...]
+
+    def _mask(self) -> tuple[bool, ...]:
+        """One flag for each tensor parameter; a number in the place of a tensor counts, as torch wraps it in one."""
+        numbers = wrapped(self.entry.call)
+        return tuple([m for i, (m, a) in enumerate(zip(self.mask, self.entry.inputs, strict=True)) if not isinstance(a, type) or i in numbers])
+
+    @property
+    def outs(self) -> Any:
+        return self.entry.outs
+
+    def release(self) -> None:
+        if self.plan.once:
+            self.saved = self.versions = None
+        if self.extra is not None:
+            self.extra.pop("inputs", None)
+            self.extra.pop("packed", None)
+
+    def repack(self) -> None:
+        """Backward is done and the graph stays: what hooks unpacked goes, and is unpacked again next time."""
+        found = self.extra.pop("packed", None)
+        if found is not None:
+            self.saved = found
+
+    def check(self, cts: Any = ()) -> None:
+        """RuntimeError if what backward needs was freed or written in place since. What a checkpoint forgot is computed again."""
+        while self.saved.__class__ is not tuple and self.saved is not None:
+            self.saved = self.saved.fill(self, cts)
+        if self.saved is None:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+                "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+                "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
+            )
+        v = self.versions
+        if v:
+            for i in range(0, len(v), 2):
+                if v[i].version != v[i + 1]:
+                    raise RuntimeError(_modified(self, v[i], v[i + 1]))  # noqa: B904
+
+    def pull(self, ct: Value) -> list[Value]:
+        """As :meth:`apply`, for a node of one output: written straight down for ordinary passes."""
+        if self.saved.__class__ is not tuple:
+            self.check((ct,))
+        v = self.versions
+        for i in range(0, len(v), 2):
+            if v[i].version != v[i + 1]:
+                raise RuntimeError(_modified(self, v[i], v[i + 1]))
+        plan = self.plan
+        entry = plan.direct
+        tr = state.trace
+        if entry is None or ct.aval is not self.entry.out or entry.device is not tr.device:
+            entry, outs = record(plan.backward((True,)), [*self.saved, ct])
+            if ct.aval is self.entry.out and not entry.moves:
+                plan.direct = entry
+            return outs
+        refs: list[Any] = [entry]
+        known = tr.input_pos
+        for x in (*self.saved, ct):
+            if x.__class__ is not Value:
+                refs.append(SCALAR - len(tr.scalars))
+                tr.scalars.append(x)
+            elif x.trace is tr:
+                refs.append(x.pos)
+            else:
+                pos = known.get(x)
+                if pos is None:
+                    pos = add_input(tr, x)
+                    if pos is None or state.trace is not tr:
+                        return record(plan.backward((True,)), [*self.saved, ct])[1]
+                refs.append(pos)
+        outs = reserve(tr, entry.outs)
+        tr.nodes.append(tuple(refs))
+        return outs
+
+    def apply(self, cts: list[Value | None]) -> list[Value]:
+        """Gradients of the inputs that need one, from those of the outputs."""
+        self.check(cts)
+        plan = self.plan
+        wanted = plan.wanted_outs
+        given = tuple([cts[i] is not None for i in wanted]) if len(wanted) > 1 else (True,)
+        args = [*self.saved, *[cts[i] for i in wanted if cts[i] is not None]]
+        return record_multi(plan.backward(given), args)
+
+
+def _modified(node: OpNode, storage: Any, expected: int) -> str:
+    a = storage.value.aval
+    return (
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"[torch.{_tensor_type(a)} {list(a.shape)}]{_producer(node, storage)} is at version {storage.version}; expected version {expected} instead. "
+        "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+    )
+
+
+def _tensor_type(a: Any) -> str:
+    return ("" if a.device.type == "cpu" else f"{a.device.type}.") + f"{a.dtype.legacy}Tensor"
+
+
+def _producer(node: OpNode, storage: Any) -> str:
+    """Which operator the changed tensor comes from: the node itself for a saved result, else what wrote or made the input."""
+    ref, nr = storage.extra or (None, 0)
+    edge = ref() if ref is not None else None
+    if node.plan.saved_out:
+        edge, nr = node, 0
+    elif edge is None and node.edges:
+        edge, nr = node.edges[0], node.edges[1]
+    if edge is None or edge.__class__ is AccumulateGrad:
+        return ""
+    return f", which is output {nr} of {short_name(edge)},"
+
+
+def short_name(node: Node) -> str:
+    """``Exp`` for ``ExpBackward0``: how torch's messages name a node."""
+    return re.sub(r"Backward\d*$", "", node.name())
+
+
+def node_class(name: str) -> type:
+    """The subclass of OpNode that shows as ``<AddBackward0 object at ...>``."""
+    found = _classes.get(name)
+    if found is None:
+        found = _classes[name] = type(name, (OpNode,), {"__slots__": (), "__module__": "torch.autograd.graph", "__repr__": node_repr})
+    return found
+
+
+def node_repr(self: Any) -> str:
+    return f"<{self.__class__.__name__} object at {hex(id(self))}>"
+
+
+class AccumulateGrad(Node):
+    """The end of the graph at a leaf: adds what arrives to ``leaf.grad``."""
+
+    __slots__ = ("ref", "aval")
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
+
+    @property
+    def variable(self) -> Any:
+        return self.ref()
+
+    @property
+    def next_functions(self) -> tuple[Any, ...]:
+        return ()
+
+    def __repr__(self) -> str:
+        return node_repr(self)
+
+
+def leaf_edge(t: Tensor) -> AccumulateGrad:
+    """A node that collects the gradient of ``t``; stored in ``t._edge`` by who asks."""
+    acc = _new(AccumulateGrad)
+    acc.ref = weakref.ref(t)
+    acc.edges, acc.seq, acc.hooks, acc.extra = (), 1 << 62, None, None
+    acc.aval = None
+    return acc
+
+
+def class_of(entry: Entry) -> Any:
+    """The class of the nodes of an entry."""
+    name = entry.call.grad_name
+    by_shapes = getattr(name, "by_shapes", None)
+    if by_shapes is not None:
+        name = by_shapes(tuple(a.shape for a in entry.inputs if not isinstance(a, type)))
+    found = entry.node_class = node_class(name)
+    return found

@@ -1,0 +1,201 @@
+"""Hooks on what the graph saves (``torch.autograd.graph.saved_tensors_hooks``), and what a node saved as attributes (``grad_fn._saved_self``).
+
+A node's saved values are what this engine's backward reads: the operator's inputs and outputs, and hidden outputs where it keeps some. While hooks are on, each
+goes through ``pack`` when it is recorded, and what ``pack`` gave through ``unpack`` when backward comes to the node.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from jtorch._engine.values.thread_state import GRAD, SAVED_HOOKS, state
+from jtorch._engine.values.values import Value
+
+from jtorch._core.graph.node import AccumulateGrad, OpNode
+from jtorch._core.storage.bare_tensor import Tensor, new_tensor
+from jtorch._core.storage.view_steps import read
+
+__all__ = ["Hooks", "pop", "push", "pack_node", "packed", "unpacked", "settings"]
+
+Hooks = tuple[Callable[[Any], Any], Callable[[Any], Any]]
+
+
+class _Settings(threading.local):
+    def __init__(self) -> None:
+        self.stack: list[Hooks] = []
+        self.disabled: str | None = None
+
+
+settings = _Settings()
+
+
+def push(pack: Callable[[Any], Any], unpack: Callable[[Any], Any]) -> None:
+    """Switch on a pair of hooks; the one that was switched on last is asked. RuntimeError with the text that forbids it."""
+    if settings.disabled is not None:
+        raise RuntimeError(settings.disabled)
+    settings.stack.append((pack, unpack))
+    state.mode |= SAVED_HOOKS
+
+
+def pop() -> None:
+    """Switch off the pair that was switched on last."""
+    settings.stack.pop()
+    if not settings.stack:
+        state.mode &= ~SAVED_HOOKS
+
+
+def packed(t: Tensor, pack: Callable[[Any], Any]) -> Any:
+    """What ``pack`` makes of a tensor."""
+    mode, version = state.mode, t._s.version
+    state.mode = mode & ~(GRAD | SAVED_HOOKS)
+    try:
+        out = pack(t)
+    finally:
+        state.mode = mode
+    if t._s.version != version:
+        raise RuntimeError(
+            "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be modified by in-place "
+            "operations as this can lead to unexpected side-effects. Please open an issue if you need to perform in-place operations on the "
+            "input to a pack hook."
+        )
+    return out
+
+
+def unpacked(x: Any, unpack: Callable[[Any], Any]) -> Tensor:
+    """The tensor that ``unpack`` makes of what was packed."""
+    mode = state.mode
+    state.mode = mode & ~(GRAD | SAVED_HOOKS)
+    try:
+        out = unpack(x)
+    finally:
+        state.mode = mode
+    if not isinstance(out, Tensor):
+        raise TypeError(f"Output of saved tensor unpack_hook expected to be a Tensor but got result of type {type(out).__name__}")
+    return out
+
+
+class _Packed:
+    """Stands in a node for what it saved: (what was packed, its hook), or (a value, None) for each."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: list[tuple[Any, Any]]) -> None:
+        self.items = items
+
+    def fill(self, node: OpNode, cts: Any) -> tuple[Any, ...]:
+        """The values again. The node forgets them after this pass, if it keeps its graph."""
+        found = tuple([x if unpack is None else read(unpacked(x, unpack)) for x, unpack in self.items])
+        if node.extra is None:
+            node.extra = {}
+        node.extra["packed"] = self
+        return found
+
+
+def pack_node(node: OpNode, args: Any, tensors: Any) -> None:
+    """Hand what a new node saved to the hooks. What it needs of Python numbers is no tensor and stays."""
+    pack, unpack = settings.stack[-1]
+    plan = node.plan
+    known = [*[args[i] for i in plan.saved_in], *[tensors[i] for i in plan.saved_out]]
+    items = []
+    for j, v in enumerate(node.saved):
+        if not isinstance(v, Value):
+            items.append((v, None))
+            continue
+        t = known[j] if j < len(known) and isinstance(known[j], Tensor) else new_tensor(v)
+        items.append((packed(t, pack), unpack))
+    if items:
+        node.saved, node.versions = _Packed(items), ()
+
+
+# Saved values as attributes ---------------------------------------------------------------------------------------------------
+
+
+def _names(node: OpNode) -> dict[str, Any]:
+    """Where each saved value is, by torch's name: ``self`` for the first input, ``result`` for an output, else the parameter."""
+    call, plan = node.entry.call, node.plan
+    found: dict[str, Any] = {}
+    if call.op is not None:
+        flat = 0
+        for d, p in zip(call.key, call.op.fn_params, strict=True):
+            name = "self" if p.name == "input" else p.name
+            if d[0] == "V":
+                found[name] = ("constant", d[2])
+                continue
+            width = sum(d[1]) if d[0] == "L" else 1
+            at = [plan.saved_in.index(i) for i in range(flat, flat + width) if i in plan.saved_in]
+            if at:
+                found[name] = ("list", at) if d[0] == "L" else ("saved", at[0])
+            flat += width
+    for k, i in enumerate(plan.saved_out):
+        name = "result" if len(node.entry.outs) == 1 else call.fields[i] if call.fields else f"result{i}"
+        found[name] = ("saved", len(plan.saved_in) + k)
+    return found
+
+
+def _tensor(node: OpNode, k: int) -> Any:
+    node.check()
+    v = node.saved[k]
+    if not isinstance(v, Value):
+        return v
+    plan = node.plan
+    if k >= len(plan.saved_in):
+        t = new_tensor(v)
+        if k < len(plan.saved_in) + len(plan.saved_out):
+            t._edge, t._nr = node, plan.saved_out[k - len(plan.saved_in)]
+        return t
+    i = plan.saved_in[k]
+    if i not in plan.targets:
+        return new_tensor(v)
+    at = 2 * plan.targets.index(i)
+    edge, nr = node.edges[at : at + 2]
+    leaf = edge.ref() if edge.__class__ is AccumulateGrad else None
+    if leaf is not None and leaf._view is None and leaf._s.value is v:
+        return leaf
+    t = new_tensor(v)
+    t._edge, t._nr = edge, nr
+    return t
+
+
+class _RawSaved:
+    """One saved value of a node, as it is kept (``grad_fn._raw_saved_self``)."""
+
+    def __init__(self, node: OpNode, k: int) -> None:
+        self._node, self._k = node, k
+
+    def register_hooks(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
+        """Pack it now, unpack it in backward."""
+        node = self._node
+        if node.saved.__class__ is _Packed:
+            if node.saved.items[self._k][1] is not None:
+                raise RuntimeError("Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks is allowed at a time.")
+        elif node.saved is None:
+            raise RuntimeError("Calling register_hooks on a saved tensor after it has been freed. " + _AGAIN)
+        t = _tensor(node, self._k)
+        if node.saved.__class__ is tuple:
+            node.saved, node.versions = _Packed([(v, None) for v in node.saved]), ()
+        node.saved.items[self._k] = (packed(t, pack_hook), unpack_hook)
+
+
+_AGAIN = (
+    "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to "
+    "backward through the graph a second time or if you need to access saved tensors after calling backward."
+)
+
+
+def attribute(node: OpNode, name: str) -> Any:
+    """``node._saved_x`` and ``node._raw_saved_x``. AttributeError for what this engine's backward does not read."""
+    raw = name.startswith("_raw_saved_")
+    if raw or name.startswith("_saved_"):
+        kind, what = _names(node).get(name[11:] if raw else name[7:], (None, None))
+        if kind == "constant" and not raw:
+            return what
+        if kind == "saved":
+            return _RawSaved(node, what) if raw else _tensor(node, what)
+        if kind == "list":
+            return tuple(_RawSaved(node, k) if raw else _tensor(node, k) for k in what)
+    raise AttributeError(f"'{type(node).__name__}' object has no attribute '{name}'")
+
+
+OpNode.__getattr__ = attribute  # type: ignore[attr-defined]

@@ -1,0 +1,220 @@
+"""Views in the graph: taking a view, the node of each step, and the history that a view gets from its base after a write."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jtorch import _namespace
+from jtorch._core.graph import sparse_values
+from jtorch._core.graph.node import AccumulateGrad, Node, OpNode, class_of, next_seq, node_repr
+from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of
+from jtorch._core.storage.host_memory import HostStorage
+from jtorch._core.storage.view_steps import View, aval_of, chain, layout, make_view, put_at_once, put_call
+from jtorch._engine.recording.call import Call, T, call_of, value
+from jtorch._engine.recording.entry import entry_of
+from jtorch._engine.recording.vjp import plan_of
+from jtorch._engine.values.sparse_values import SparseMet
+from jtorch._engine.values.thread_state import GRAD, state
+from jtorch._ops.views import places
+from jtorch._registry import Op, lookup
+
+__all__ = ["AsStridedBackward0", "CopySlices", "as_strided_args", "edge_of", "regenerate", "replay", "take_view", "view_edge"]
+
+_as_strided = lookup("internal.as_strided")
+
+
+def edge_of(t: Tensor) -> Any:
+    """Where the gradient of ``t`` goes now. A view whose base was written in place since gets the new history of the base."""
+    m = t._meta
+    if m is not None and m.base is not None and m.attr_version != t._s.version:
+        regenerate(t)
+    return t._edge
+
+
+def regenerate(t: Tensor) -> None:
+    """Give a view the history of its base as it is now."""
+    m = t._meta
+    base = m.base
+
+    if base._edge is None:
+        if t._edge.__class__ is not AccumulateGrad:  # a view that was made a leaf stays one
+            t._edge, t._nr = None, 0
+    else:
+        edge, nr = base._edge, base._nr
+        parent = base._view
+        for step in chain(t._view, base._view):
+            edge = view_edge(step, parent, base, edge, nr)
+            nr, parent = 0, step
+        t._edge, t._nr = edge, nr
+    m.attr_version = t._s.version
+
+
+def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tuple[Any, ...], multi: bool = False) -> Tensor:
+    """The view of ``t``; ``args`` are all of the operator's arguments after the tensor, ``numbers`` those of them that are runtime scalars."""
+    try:
+        view = make_view(t, op, call, args, numbers)
+    except SparseMet:
+        return sparse_values.divert(call, (t, *numbers))
+    out = alias_of(t._s, view)
+    if state.mode & GRAD:
+        m = meta_of(out)
+        tm = t._meta
+        m.base = t if tm is None or tm.base is None else tm.base
+        m.attr_version = t._s.version
+        if multi:
+            m.creation = "multi"
+        if t._edge is not None and view.aval.dtype.category >= 2:
+            out._edge = view_edge(view, t._view, t, edge_of(t), t._nr)
+    return out
+
+
+def view_edge(view: View, parent: View | None, owner: Tensor, edge: Any, nr: int) -> Any:
+    """The node of one view step over (edge, nr)."""
+    if parent is None:
+        a = aval_of(owner) if owner._view is None else _root_aval(owner)
+    elif view.parent is None:
+
+        return outside_edge(view, owner, edge, nr)
+    else:
+        a = parent.aval
+    key: Any = a if not view.numbers else (a, *[n.__class__ for n in view.numbers])
+    entry = entry_of(view.call, key)
+    mask = (True,) + (False,) * len(view.numbers)
+    plan = plan_of(entry, mask)
+    node: OpNode = (entry.node_class or class_of(entry))()
+    node.entry, node.plan, node.mask = entry, plan, mask
+    node.saved = tuple(view.numbers[i - 1] for i in plan.saved_in)
+    node.versions = ()
+    node.edges = (edge, nr)
+    node.seq, node.hooks, node.extra = next_seq(), None, None
+    return node
+
+
+def _root_aval(owner: Tensor) -> Any:
+
+    s = owner._s
+    if isinstance(s, HostStorage):
+        return aval_of(alias_of(s, None))
+    return s.value.aval
+
+
+def replay(t: Tensor, steps: list[View]) -> Tensor:
+    """The same view steps of another tensor."""
+    for step in steps:
+        op = step.call.op
+        rest = iter(step.numbers)
+        args = tuple(next(rest) if d[0] == "S" else d[2] for d in step.call.key[1:])
+        if op.name == "as_strided":
+
+            args, call = as_strided_args(t, args)
+            t = take_view(op, call, t, args, ())
+            continue
+        t = take_view(op, step.call, t, args, step.numbers)
+    return t
+
+
+def as_strided_args(t: Tensor, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+    """Arguments and call of ``as_strided`` for the memory of ``t``."""
+    size, step, offset = args[0], args[1], args[2]
+    sh, st, _ = layout(alias_of(t._s, None))
+    order = _order(sh, st)
+    full = (tuple(size), tuple(step), offset, st, order if order != tuple(range(len(sh))) else ())
+    return full, call_of(_as_strided, (T, *[value(a) for a in full]))
+
+
+def _order(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(range(len(shape)), key=lambda d: (-strides[d], d)))
+
+
+class CopySlices(Node):
+    """The history of a tensor after a part of it was written: the gradient of the part goes to the new elements, the rest to the old tensor."""
+
+    __slots__ = ("steps", "before", "has_base", "has_part")
+
+    def _mask(self) -> tuple[bool, ...]:
+        return (self.has_base, self.has_part)
+
+    @property
+    def outs(self) -> Any:
+        return (self.before,)
+
+    def __repr__(self) -> str:
+        return node_repr(self)
+
+    def check(self) -> None:
+        return None
+
+    def release(self) -> None:
+        return None
+
+    def run(self, run: Any, buffer: dict[int, Any]) -> list[Any]:
+        g = run.wrap(buffer[0])
+        torch = _namespace.torch
+
+
+        out: list[Any] = []
+        if self.has_base:
+
+            part = replay(g, self.steps)
+            zero = torch.zeros_like(part)
+            out.append(run.unwrap(_put_tensor(g, self.steps, zero, run.apply)))
+        if self.has_part:
+            out.append(run.unwrap(torch.Tensor.clone(replay(g, self.steps))))
+        return out
+
+
+def _put_tensor(whole: Tensor, steps: Any, part: Tensor, apply: Any) -> Tensor:
+    """``whole`` with the elements that ``steps`` lead to replaced, as recorded operators."""
+
+    direct = put_at_once(steps)
+    if direct is not None:
+        return apply(direct, [whole, part, *[x for step in steps for x in step.numbers]])  # type: ignore[no-any-return]
+    befores = [whole]
+    for step in steps[:-1]:
+        befores.append(replay(befores[-1], [step]))
+    new = part
+    for step, before in zip(reversed(steps), reversed(befores), strict=True):
+        new = apply(put_call(step.call), (before, new, *step.numbers))
+        if isinstance(new, tuple):
+            new = new[0]
+    return new
+
+
+class AsStridedBackward0(Node):
+    """The gradient of a view of memory of which the tensor that needs it (a leaf made from a view) is another view: what lies outside of that is dropped."""
+
+    __slots__ = ("view", "owner_view", "storage", "outs")
+
+    def check(self) -> None:
+        return None
+
+    def release(self) -> None:
+        return None
+
+    def run(self, run: Any, buffer: dict[int, Any]) -> list[Any]:
+        torch = _namespace.torch
+        g = run.wrap(buffer[0])
+        shape, strides, owner = self.storage
+        size, step, offset = (d[2] for d in self.view.call.key[1:4])
+        n = int(np.prod(shape))
+        where = torch.from_numpy(places(size, step, offset).reshape(-1))
+        flat = torch.zeros(n, dtype=g.dtype, device=g.device).index_add(0, where.to(g.device), g.reshape(-1))
+        covered = np.bincount(places(*owner).reshape(-1), minlength=n)
+        if covered.max(initial=0) > 1:  # elements that are one place in memory share its gradient
+            flat = flat / torch.from_numpy(np.maximum(covered, 1)).to(device=g.device, dtype=g.dtype.to_real())
+        order = _order(shape, strides)
+        whole = flat.reshape([shape[d] for d in order]).permute([order.index(d) for d in range(len(shape))])
+        return [run.unwrap(torch.Tensor.clone(replay(whole, chain(self.owner_view))))]
+
+
+def outside_edge(view: View, owner: Tensor, edge: Any, nr: int) -> Any:
+    """The node of an ``as_strided`` whose source is not ``owner``, but the memory that ``owner`` is a view of."""
+    node = AsStridedBackward0.__new__(AsStridedBackward0)
+    node.view, node.owner_view = view, owner._view
+    sh, st, _ = layout(alias_of(owner._s, None))
+    node.storage = (sh, st, layout(owner))
+    node.outs = (view.aval,)
+    node.edges, node.seq, node.hooks, node.extra = (edge, nr), next_seq(), None, None
+    return node

@@ -1,0 +1,292 @@
+"""Views: reading derives a value from the storage, writing sends it back through the same steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jtorch._device import CPU
+from jtorch._engine.recording.call import Call
+from jtorch._engine.host.host_executor import memory_of
+from jtorch._engine.values.sparse_values import SparseAval, SparseMet
+from jtorch._engine.values.thread_state import state
+from jtorch._engine.recording.trace import force, record_multi, record_one
+from jtorch._engine.values.values import Aval, Value, aval, value_of
+from jtorch._ops import views as _ops
+from jtorch._registry import Op
+
+from jtorch._core.storage.host_memory import contiguous_strides, host_view, looked_at, numpy_of
+from jtorch._core.storage.bare_tensor import Storage, Tensor
+
+__all__ = ["View", "read", "elements", "write", "layout", "strides_of", "make_view"]
+
+_new = object.__new__
+
+
+class View:
+    """One step from ``parent`` (None: the storage's own tensor): a call of a view operator and the positions it was given.
+
+    ``strides`` is None when the view is contiguous. The value is kept until the storage is written.
+    """
+
+    __slots__ = ("parent", "call", "numbers", "aval", "strides", "offset", "version", "value")
+    parent: View | None
+    call: Call
+    numbers: tuple[Any, ...]
+    aval: Aval
+    strides: tuple[int, ...] | None
+    offset: int
+    version: int
+    value: Any
+
+
+_layouts: dict[Any, Any] = {}
+
+
+def layout(t: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+    """(shape, strides, offset) of a tensor in elements of its own type."""
+    view = t._view
+    if view is None:
+        a = aval_of(t)
+        return a.shape, t._s.strides or contiguous_strides(a.shape), 0
+    return view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset
+
+
+def aval_of(t: Tensor) -> Aval:
+    """Shape, type and device, without reading any value."""
+    if t._view is not None:
+        return t._view.aval
+    s = t._s
+    if s.host is not None:
+        from jtorch import _device, _dtypes
+
+        return aval(s.host.shape, _dtypes.from_np(s.host.dtype), _device.CPU)
+    return s.value.aval
+
+
+def strides_of(t: Tensor) -> tuple[int, ...]:
+    return layout(t)[1]
+
+
+def make_view(t: Tensor, op: Op, call: Call, args: tuple[Any, ...], numbers: tuple[Any, ...]) -> View:
+    """The view that ``op`` with these arguments takes of ``t``; raises what torch raises if there is none."""
+    parent = t._view
+    if parent is None:
+        s = t._s
+        a, strides, offset = aval_of(t) if s.host is not None else s.value.aval, s.strides, 0
+    else:
+        a, strides, offset = parent.aval, parent.strides, parent.offset
+    of, along, by, found = call.laid
+    if of is not a or along is not strides or by is not args:
+        found = _layout_after(op, args, a, strides)
+        call.laid = (a, strides, args, found)
+    view = View()
+    view.parent, view.call, view.numbers = parent, call, numbers
+    view.aval, view.strides, moved = found
+    if moved is not None:
+        view.offset = offset + moved
+    else:  # the unit of the offset changes with the element type, or the offset is absolute
+        assert op.strides is not None
+        view.offset = op.strides(a.shape, strides or contiguous_strides(a.shape), offset, *args)[2]
+    view.version, view.value = -1, None
+    return view
+
+
+def _layout_after(op: Op, args: tuple[Any, ...], a: Aval, strides: tuple[int, ...] | None) -> Any:
+    """(aval, strides, how far the offset moves) of the view that ``op`` takes of a tensor like this; None for the last where that is not so simple."""
+    key = (op, args, a, strides)
+    found = _layouts.get(key)
+    if found is None:
+        if a.__class__ is SparseAval:
+            raise SparseMet(op.name)
+        assert op.strides is not None
+        shape, out, moved = op.strides(a.shape, strides or contiguous_strides(a.shape), 0, *args)
+        shape, out = tuple(shape), tuple(out)
+        kind = _dtype_after(op, args, a)
+        scaled = moved if kind is a.dtype and op.name != "as_strided" else None
+        found = (aval(shape, kind, a.device), None if is_contiguous(shape, out) else out, scaled)
+        if len(_layouts) > 20000:
+            _layouts.clear()
+        _layouts[key] = found
+    return found
+
+
+def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Row-major, dims of size 1 aside."""
+    step = 1
+    for n, s in zip(reversed(shape), reversed(strides), strict=True):
+        if n == 0:
+            return True
+        if n != 1:
+            if s != step:
+                return False
+            step *= n
+    return True
+
+
+def _dtype_after(op: Op, args: tuple[Any, ...], a: Aval) -> Any:
+    if op.name == "view_dtype":
+        return args[0]
+    if op.name in ("real_part", "imag_part", "view_as_real"):
+        return a.dtype.to_real()
+    if op.name == "view_as_complex":
+        return a.dtype.to_complex()
+    return a.dtype
+
+
+def copied(view: View | None) -> View | None:
+    """The same steps, for another storage."""
+    if view is None:
+        return None
+    new = View()
+    new.parent, new.call, new.numbers, new.aval = copied(view.parent), view.call, view.numbers, view.aval
+    new.strides, new.offset, new.version, new.value = view.strides, view.offset, -1, None
+    return new
+
+
+def read(t: Tensor) -> Value:
+    """The current value of a tensor."""
+    if t._view is None:
+        return t._s.value
+    return read_view(t._view, t._s)
+
+
+def read_view(view: View, s: Storage) -> Value:
+    if view.value is not None and view.version == s.version and s.host is None:
+        return view.value
+    if s.host is not None:
+        memory = host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
+        return value_of(memory.copy())
+    base = s.value
+    array = None
+    if base.trace is None:
+        array = memory_of(base) if state.host else base.array
+    if array.__class__ is np.ndarray and s.strides is None and array.flags.c_contiguous:
+        # Still on the host (loaded data): a numpy view costs no program.
+        v = value_of(host_view(array, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np))
+    else:
+        parent = base if view.parent is None else read_view(view.parent, s)
+        v = record_one(view.call, parent, view.numbers)
+    view.version, view.value = s.version, v
+    return v
+
+
+def elements(t: Tensor) -> np.ndarray:
+    """The elements as a numpy array that must not be written, whatever has to run for it. NotImplementedError on the meta device."""
+    view, s = t._view, t._s
+    if view is not None and s.host is None and s.strides is None and not state.host and (view.value is None or view.version != s.version):
+        # Where the storage's own value is in this memory, a numpy view costs no program: loops look at element after element.
+        base = s.value
+        array = force(base) if base.aval.device is CPU else None
+        memory = looked_at(array) if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) else array
+        if memory.__class__ is np.ndarray and memory.flags.c_contiguous:
+            return host_view(memory, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
+    return numpy_of(read(t))
+
+
+_puts: dict[Any, Call] = {}  # by the call of a step, or those of several
+
+
+def put_call(call: Call) -> Call:
+    """The call that writes through a step: (whole, part, *numbers) -> whole."""
+    found = _puts.get(call)
+    if found is None:
+        op, key = call.op, call.key
+        specific = _ops.PUT.get(op.name)
+
+        def apply(whole: Any, part: Any, *numbers: Any) -> Any:
+            rest = iter(numbers)
+            args = [next(rest) if d[0] == "S" else d[2] for d in key[1:]]
+            if specific is not None:
+                return specific(whole, part, *args)
+            return _ops.put_generic(op.fn, whole, part, *args)
+
+        found = _puts[call] = Call(None, ("put", call), apply, f"{op.name}_put", grad_name="CopySlices")
+    return found
+
+
+def put_at_once(steps: list[View]) -> Call | None:
+    """The call that writes through several steps: (whole, part, *numbers of each step) -> whole. None if they can be gone back one by one: not where one of
+    them shows an element more than once (expand, unfold), because what becomes of one of its copies does not tell what becomes of the element."""
+    if not any(_overlaps(step) for step in steps[:-1]):
+        return None
+    calls = tuple([step.call for step in steps])
+    found = _puts.get(calls)
+    if found is None:
+        counts = [len(step.numbers) for step in steps]
+
+        def apply(whole: Any, part: Any, *numbers: Any) -> Any:
+            rest = iter(numbers)
+            at = jax.lax.iota(np.int64, whole.size).reshape(whole.shape)
+            for call, n in zip(calls, counts, strict=True):
+                at = call.apply(at, *[next(rest) for _ in range(n)])
+            return whole.reshape(-1).at[at.reshape(-1)].set(part.reshape(-1)).reshape(whole.shape)
+
+        found = _puts[calls] = Call(None, ("put", calls), apply, "put_at_once", grad_name="CopySlices")
+    return found
+
+
+def _overlaps(view: View) -> bool:
+    """Whether several elements of a view may be one place in memory."""
+    reach = 0
+    for stride, n in sorted((st, n) for st, n in zip(view.strides or (), view.aval.shape, strict=False) if n > 1):
+        if stride <= reach:
+            return True
+        reach += stride * (n - 1)
+    return False
+
+
+def write_through(view: View, whole: Value, part: Value) -> Value:
+    """The storage's value after the view's elements became ``part``."""
+    if view.parent is None:
+        return record_multi(put_call(view.call), (whole, part, *view.numbers))[0]
+    middle = whole
+    steps = chain(view)
+    direct = put_at_once(steps)
+    if direct is not None:
+        return record_multi(direct, (whole, part, *[x for step in steps for x in step.numbers]))[0]
+    values = [middle]
+    for step in steps[:-1]:
+        middle = record_multi(step.call, (middle, *step.numbers))[0]
+        values.append(middle)
+    new = part
+    for step, before in zip(reversed(steps), reversed(values), strict=True):
+        new = record_multi(put_call(step.call), (before, new, *step.numbers))[0]
+    return new
+
+
+def chain(view: View | None, stop: View | None = None) -> list[View]:
+    """The steps from ``stop`` (exclusive; None: the storage) to ``view``."""
+    steps: list[View] = []
+    while view is not None and view is not stop:
+        steps.append(view)
+        view = view.parent
+    steps.reverse()
+    return steps
+
+
+def write(t: Tensor, v: Value) -> None:
+    """Replace the elements of ``t`` by ``v`` (same shape and type), for every tensor that shares them."""
+    s, view = t._s, t._view
+    if view is None:
+        s.value = v
+    elif s.host is not None:
+        memory = host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
+        np.copyto(memory, np.asarray(force(v)))
+    else:
+        s.value = write_through(view, s.value, v)
+    s.version += 1
+    if view is not None and s.host is None:
+        view.version, view.value = s.version, v
+
+
+def check_no_overlap(t: Tensor) -> None:
+    """RuntimeError if several elements of ``t`` are one place in memory (an expanded tensor)."""
+    view = t._view
+    strides = t._s.strides if view is None else view.strides
+    if strides is not None and any(s == 0 and n > 1 for s, n in zip(strides, aval_of(t).shape, strict=True)):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."
+        )

@@ -1,0 +1,404 @@
+"""What a tensor says of itself: shape, type and place, and its elements to Python and numpy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jtorch._core.tensor.creation import from_numpy
+from jtorch._engine.values.values import jax_device
+from jtorch._core.tensor.tensor_repr import show
+from jtorch import _device, _dtypes, _types
+from jtorch._engine.values.sparse_values import SparseAval
+from jtorch._engine.recording.trace import force
+
+from jtorch._core.graph import sparse_values
+from jtorch._core.dispatch.conversion import format_strides
+from jtorch._core.tensor.method_decorators import method, prop
+from jtorch._core.dispatch.torch_function import has_override, override
+from jtorch._core.storage.host_memory import data_ptr, host_view, share_with_host
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of, elements, is_contiguous, layout, read, strides_of
+
+
+# --- shape, type, place -----------------------------------------------------------------------------------------
+
+
+@prop
+def shape(self: Tensor) -> _types.Size:
+    return tuple.__new__(_types.Size, aval_of(self).shape)
+
+
+@prop
+def dtype(self: Tensor) -> _dtypes.dtype:
+    return aval_of(self).dtype
+
+
+@prop
+def device(self: Tensor) -> _device.device:
+    return aval_of(self).device
+
+
+@prop
+def layout_(self: Tensor) -> Any:
+    return aval_of(self).layout
+
+
+Tensor.layout = Tensor.layout_  # type: ignore[attr-defined]
+del Tensor.layout_  # type: ignore[attr-defined]
+
+
+@prop
+def ndim(self: Tensor) -> int:
+    return len(aval_of(self).shape)
+
+
+@prop
+def itemsize(self: Tensor) -> int:
+    return aval_of(self).dtype.itemsize
+
+
+@prop
+def nbytes(self: Tensor) -> int:
+    return numel(self) * aval_of(self).dtype.itemsize
+
+
+@method
+def size(self: Tensor, dim: int | None = None) -> Any:
+    s = aval_of(self).shape
+    if dim is None:
+        return tuple.__new__(_types.Size, s)
+    n = max(len(s), 1)
+    if not s or not -n <= dim < n:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})" if s else f"Dimension specified as {dim} but tensor has no dimensions"
+        )
+    return s[dim]
+
+
+@method
+def dim(self: Tensor) -> int:
+    return len(aval_of(self).shape)
+
+
+Tensor.ndimension = Tensor.dim  # type: ignore[attr-defined]
+
+
+@method
+def numel(self: Tensor) -> int:
+    n = 1
+    for d in aval_of(self).shape:
+        n *= d
+    return n
+
+
+Tensor.nelement = Tensor.numel  # type: ignore[attr-defined]
+
+
+@method
+def element_size(self: Tensor) -> int:
+    return aval_of(self).dtype.itemsize
+
+
+@method
+def stride(self: Tensor, dim: int | None = None) -> Any:
+    s = strides_of(self) if aval_of(self).__class__ is not SparseAval else sparse_values.strides(self)
+    if dim is None:
+        return s
+    n = max(len(s), 1)
+    if not -n <= dim < n:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
+    return s[dim]
+
+
+@method
+def storage_offset(self: Tensor) -> int:
+    return layout(self)[2]
+
+
+@method
+def is_contiguous_(self: Tensor, memory_format: Any = None) -> bool:
+    if aval_of(self).__class__ is SparseAval:
+        return sparse_values.is_contiguous(self)
+    sh, st, _ = layout(self)
+    if memory_format is None or memory_format.name in ("contiguous_format", "preserve_format"):
+        return is_contiguous(sh, st)
+    n = 4 if memory_format.name == "channels_last" else 5
+    if len(sh) != n:
+        return False
+    want = format_strides(sh, memory_format)
+    return all(a == b or d == 1 for a, b, d in zip(st, want, sh, strict=True))
+
+
+Tensor.is_contiguous = is_contiguous_  # type: ignore[attr-defined]
+del Tensor.is_contiguous_  # type: ignore[attr-defined]
+
+
+@method
+def data_ptr_(self: Tensor) -> int:
+    if aval_of(self).__class__ is SparseAval:
+        raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage")
+    n = numel(self)
+    return data_ptr(self._s) + layout(self)[2] * aval_of(self).dtype.itemsize if n else 0
+
+
+Tensor.data_ptr = data_ptr_  # type: ignore[attr-defined]
+del Tensor.data_ptr_  # type: ignore[attr-defined]
+
+
+@method
+def get_device(self: Tensor) -> int:
+    where = aval_of(self).device
+    return -1 if where.index is None else where.index
+
+
+for _name, _test in {
+    "is_floating_point": lambda d: d.is_floating_point, "is_complex": lambda d: d.is_complex, "is_signed": lambda d: d.is_signed,
+}.items():  # fmt: skip
+
+    def _of_dtype(self: Tensor, _test: Any = _test) -> bool:
+        return bool(_test(aval_of(self).dtype))
+
+    _of_dtype.__name__ = _name
+    setattr(Tensor, _name, _of_dtype)
+
+for _kind in ("cuda", "xla", "mps", "meta", "cpu", "xpu", "ipu", "hpu", "mtia", "maia", "vulkan"):
+    setattr(Tensor, f"is_{_kind}", property(lambda self, k=_kind: aval_of(self).device.type == k))
+for _flag in ("is_quantized", "is_mkldnn", "is_nested"):
+    setattr(Tensor, _flag, property(lambda self: False))
+for _flag, _named in (("is_sparse", "sparse_coo"), ("is_sparse_csr", "sparse_csr")):
+    setattr(Tensor, _flag, property(lambda self, _wanted=_types.CONSTANTS[_named]: aval_of(self).layout is _wanted))
+
+
+@method
+def is_same_size(self: Tensor, other: Tensor) -> bool:
+    return aval_of(self).shape == aval_of(other).shape
+
+
+@method
+def is_set_to(self: Tensor, tensor: Tensor) -> bool:
+    return self._s is tensor._s and layout(self) == layout(tensor)
+
+
+
+
+# --- to Python and numpy ----------------------------------------------------------------------------------------
+
+
+@method
+def item(self: Tensor) -> Any:
+    """The only element as a Python number."""
+    if numel(self) != 1:
+        raise RuntimeError(f"a Tensor with {numel(self)} elements cannot be converted to Scalar")
+    if aval_of(self).device.type == "meta":
+        raise RuntimeError("Tensor.item() cannot be called on meta tensors")
+    try:
+        found = elements(self).reshape(-1)[0]
+    except jax.errors.TracerArrayConversionError:
+        raise RuntimeError("the value of this tensor is not known while jax traces the function: .item(), bool() and print need a value") from None
+    return found.item() if found.dtype.kind in "biufc" and found.dtype.itemsize != 2 or found.dtype.kind in "iub" else _half(found)
+
+
+def _half(x: Any) -> Any:
+    return float(x)
+
+
+@method
+def tolist(self: Tensor) -> Any:
+    if aval_of(self).__class__ is SparseAval:
+        raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage")
+    a = elements(self)
+    if a.dtype.kind not in "biufc":
+        a = a.astype(np.float32)
+    return a.tolist()
+
+
+@method
+def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
+    """A numpy array on the same memory (cpu tensors outside of a graph). TypeError/RuntimeError as torch's."""
+    if force:
+        return self.detach().cpu().resolve_conj().resolve_neg().numpy()  # type: ignore[attr-defined,no-any-return]
+    a = aval_of(self)
+    if a.device.type != "cpu":
+        raise TypeError(f"can't convert {a.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
+    if self._edge is not None:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    if a.dtype.np.kind not in "biufc":
+        raise TypeError(f"Got unsupported ScalarType {a.dtype.legacy}")
+    if a.__class__ is SparseAval:
+        raise TypeError(f"can't convert {sparse_values.SHORT[a.layout.name]} layout tensor to numpy. Use Tensor.to_dense() first.")
+    memory = share_with_host(self._s)
+    if self._view is None:
+        return memory
+    sh, st, offset = layout(self)
+    return host_view(memory, sh, st, offset, a.dtype.np)
+
+
+@method
+def __array__(self: Tensor, dtype: Any = None, copy: Any = None) -> np.ndarray:
+    if has_override((self,), {}):
+        return override(Tensor.__array__, (self,), {"dtype": dtype})  # type: ignore[no-any-return]
+    if self._edge is not None:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    a = numpy(self)
+    return a if dtype is None else a.astype(dtype, copy=False)
+
+
+def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
+    if array.dtype == bool:
+        array = array.astype("uint8")
+    return from_numpy(array)
+
+
+Tensor.__array_wrap__ = __array_wrap__  # type: ignore[attr-defined]
+Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]
+
+
+@method
+def __jax_array__(self: Tensor) -> Any:
+    """The jax.Array of this tensor, so that jax functions take it as it is."""
+    return to_jax(self)
+
+
+def to_jax(t: Tensor) -> Any:
+    """The jax.Array (or tracer) behind a tensor; numpy data goes to the device first."""
+    v = read(t)
+    array = force(v)
+    if isinstance(array, np.ndarray):
+        array = v.array = jax.device_put(array, jax_device(v.aval.device), may_alias=False)
+    return array
+
+
+def _scalar_guard(self: Tensor, what: str) -> Any:
+    n = numel(self)
+    if n != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    if self._edge is not None:
+        import warnings
+
+        warnings.warn(
+            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\nConsider using tensor.detach() first.", stacklevel=3
+        ) if what == "float" else None
+    return item(self)
+
+
+@method
+def __bool__(self: Tensor) -> bool:
+    n = numel(self)
+    if n == 0:
+        raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+    if n > 1:
+        raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+    return bool(item(self))
+
+
+@method
+def __float__(self: Tensor) -> float:
+    return float(_scalar_guard(self, "float"))
+
+
+@method
+def __int__(self: Tensor) -> int:
+    return int(_scalar_guard(self, "int"))
+
+
+@method
+def __complex__(self: Tensor) -> complex:
+    return complex(_scalar_guard(self, "complex"))
+
+
+@method
+def __index__(self: Tensor) -> int:
+    if aval_of(self).dtype.category > 1 or numel(self) != 1:
+        raise TypeError("only integer tensors of a single element can be converted to an index")
+    return int(item(self))
+
+
+@method
+def __len__(self: Tensor) -> int:
+    s = aval_of(self).shape
+    if not s:
+        raise TypeError("len() of a 0-d tensor")
+    return s[0]
+
+
+@method
+def __iter__(self: Tensor) -> Any:
+    if not aval_of(self).shape:
+        raise TypeError("iteration over a 0-d tensor")
+    return iter(self.unbind(0))  # type: ignore[attr-defined]
+
+
+@method
+def __reversed__(self: Tensor) -> Tensor:
+    return self if not aval_of(self).shape else self.flip(0)  # type: ignore[attr-defined,no-any-return]
+
+
+@method
+def __contains__(self: Tensor, element: Any) -> bool:
+    if isinstance(element, (Tensor, int, float, complex, bool, np.generic)):
+        return bool((self == element).any())  # type: ignore[attr-defined]
+    raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
+
+
+@method
+def __hash__(self: Tensor) -> int:
+    return id(self)
+
+
+@method
+def __format__(self: Tensor, spec: str) -> str:
+    if has_override((self,), {}):
+        return override(Tensor.__format__, (self, spec), {})  # type: ignore[no-any-return]
+    if not aval_of(self).shape and type(self) is Tensor:
+        return format(item(self), spec)
+    return object.__format__(self, spec)
+
+
+@method
+def __dir__(self: Tensor) -> list[str]:
+    return sorted(n for n in {*dir(type(self)), *self.__dict__} if not n[0].isdigit())
+
+
+# --- to print and to other libraries ------------------------------------------------------------------------------------
+
+
+@method
+def __repr__(self: Tensor, *, tensor_contents: Any = None) -> str:
+    if has_override((self,), {}):
+        return override(Tensor.__repr__, (self,), {})  # type: ignore[no-any-return]
+    return show(self)
+
+
+@method
+def __cuda_array_interface__(self: Tensor) -> Any:
+    raise AttributeError(
+        "Can't get __cuda_array_interface__ on non-CUDA tensor type: exchange arrays with torch.utils.dlpack, which JAX supports on every device"
+    )
+
+
+Tensor.__cuda_array_interface__ = property(Tensor.__cuda_array_interface__)  # type: ignore[attr-defined]
+
+
+@method
+def __dlpack__(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: Any = None) -> Any:
+    """The DLPack capsule of this tensor's memory, which it shares on the cpu where numpy has the element type."""
+    if self._edge is not None:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    a = aval_of(self)
+    if a.device is _device.CPU and a.dtype.np.kind in "biufc":
+        asked = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
+        return self.numpy().__dlpack__(**{k: v for k, v in asked.items() if v is not None})  # type: ignore[attr-defined]
+    found = to_jax(self.contiguous())  # type: ignore[attr-defined]
+    return found.__dlpack__(stream=stream) if stream is not None else found.__dlpack__()
+
+
+@method
+def __dlpack_device__(self: Tensor) -> Any:
+    return to_jax(self).__dlpack_device__()
+
+
+Tensor.__hash__ = __hash__  # type: ignore[method-assign,assignment]
+Tensor.jax = lambda self: to_jax(self)  # type: ignore[attr-defined]

@@ -1,0 +1,248 @@
+"""A tensor's part in the graph: requires_grad, grad, hooks, backward, detach."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from jtorch._core.tensor.storage_objects import UntypedStorage, tensor_on
+from jtorch import _dtypes
+from jtorch._engine.values.thread_state import state
+
+from jtorch._core.backward import backward_pass as _backward
+from jtorch._core.graph.view_history import edge_of
+from jtorch._core.graph.hook_handles import RemovableHandle
+from jtorch._core.tensor.method_decorators import method, prop
+from jtorch._core.graph.node import AccumulateGrad, hooks_of, leaf_edge
+from jtorch._core.dispatch.torch_function import has_override, override
+from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of
+from jtorch._core.storage.view_steps import aval_of
+
+
+def require_grad(t: Tensor, yes: bool = True) -> Tensor:
+    """Make a leaf require grad. RuntimeError for integer types."""
+    if yes and t._edge is None:
+        kind = aval_of(t).dtype
+        if kind.category < 2:
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+        t._edge = leaf_edge(t)
+        t._nr = 0
+    return t
+
+
+def _get_requires_grad(self: Tensor) -> bool:
+    return self._edge is not None
+
+
+def set_requires_grad(self: Tensor, yes: bool) -> None:
+    if self._edge is not None and self._edge.__class__ is not AccumulateGrad:
+        if not yes:
+            raise RuntimeError(
+                "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+            )
+        return
+    if yes:
+        if aval_of(self).dtype.category < 2:
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        if self._meta is not None and self._meta.inference and not state.mode & 2:
+            raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+        require_grad(self)
+    else:
+        self._edge = None
+
+
+Tensor.requires_grad = property(_get_requires_grad, set_requires_grad)  # type: ignore[attr-defined]
+
+
+@method
+def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
+    """Change whether this leaf requires grad, in place."""
+    if bool(requires_grad) == (self._edge is not None):
+        return self
+    set_requires_grad(self, requires_grad)
+    return self
+
+
+@prop
+def is_leaf(self: Tensor) -> bool:
+    return self._edge is None or edge_of(self).__class__ is AccumulateGrad
+
+
+@prop
+def grad_fn(self: Tensor) -> Any:
+    if self._edge is None and (self._meta is None or self._meta.base is None):
+        return None
+    edge = edge_of(self)
+    return None if edge.__class__ is AccumulateGrad else edge
+
+
+def _get_grad(self: Tensor) -> Any:
+    if self._grad is None and self._edge is not None and not self.is_leaf and not (self._meta is not None and self._meta.retains):  # type: ignore[attr-defined]
+        import warnings
+
+        warnings.warn(
+            "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated during autograd.backward(). "
+            "If you indeed want the .grad field to be populated for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. "
+            "If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more informations.",
+            stacklevel=2,
+        )
+    return self._grad
+
+
+def _set_grad(self: Tensor, g: Any) -> None:
+    if g is None:
+        self._grad = None
+        return
+    if not isinstance(g, Tensor):
+        raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(g).__name__}")
+    if g is self:
+        raise RuntimeError("can't assign Variable as its own grad")
+    a, b = aval_of(self), aval_of(g)
+    if a.dtype is not b.dtype:
+        raise RuntimeError(
+            f"attempting to assign a gradient with dtype '{_ctype(b.dtype)}' to a tensor with grad_dtype '{_ctype(a.dtype)}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). "
+            "You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient may break downstream systems that assume they match."
+        )
+    if a.device is not b.device:
+        raise RuntimeError(f"attempting to assign a gradient with device type '{b.device}' to a tensor with device type '{a.device}'. Please ensure that the gradient and the tensor are on the same device")
+    if a.shape != b.shape:
+        raise RuntimeError(
+            f"attempting to assign a gradient of size '{list(b.shape)}' to a tensor of size '{list(a.shape)}'. Please ensure that the gradient and the tensor are the same size"
+        )
+    self._grad = g
+
+
+def _ctype(kind: _dtypes.dtype) -> str:
+    return {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16"}.get(kind.name, kind.name)
+
+
+def _del_grad(self: Tensor) -> None:
+    self._grad = None
+
+
+Tensor.grad = property(_get_grad, _set_grad, _del_grad)  # type: ignore[attr-defined]
+
+
+@prop
+def output_nr(self: Tensor) -> int:
+    return self._nr
+
+
+@prop
+def _version(self: Tensor) -> int:
+    return self._s.version
+
+
+@prop
+def retains_grad(self: Tensor) -> bool:
+    return bool(self._meta is not None and self._meta.retains)
+
+
+@method
+def is_inference(self: Tensor) -> bool:
+    return bool(self._meta is not None and self._meta.inference)
+
+
+@prop
+def _base(self: Tensor) -> Any:
+    return self._meta.base if self._meta is not None and self._view is not None else None
+
+
+@method
+def _is_view(self: Tensor) -> bool:
+    return self._meta is not None and self._meta.base is not None
+
+
+@method
+def retain_grad(self: Tensor) -> None:
+    """Keep the gradient of this non-leaf in ``.grad`` too."""
+    if self._edge is None:
+        raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+    if self.is_leaf:  # type: ignore[attr-defined]
+        return
+    import weakref
+
+    meta_of(self).retains = True
+    hooks_of(edge_of(self)).retain[self._nr] = weakref.ref(self)
+
+
+@method
+def register_hook(self: Tensor, hook: Any) -> Any:
+    """Call ``hook(grad)`` when the gradient of this tensor is there; what it returns goes on instead."""
+    if self._edge is None:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    table = hooks_of(edge_of(self)).tensor.setdefault(self._nr, OrderedDict())
+    handle = RemovableHandle(table)
+    table[handle.id] = hook
+    return handle
+
+
+@method
+def register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> Any:
+    """Call ``hook(leaf)`` after its gradient was accumulated."""
+    if self._edge is None:
+        raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if self._edge.__class__ is not AccumulateGrad:
+        raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+    table = hooks_of(self._edge).acc
+    handle = RemovableHandle(table)
+    table[handle.id] = hook
+    return handle
+
+
+@method
+def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
+    """Accumulate the gradients of this tensor into the leaves of its graph. Source: torch.Tensor.backward."""
+    if has_override((self,), {}):
+        return override(Tensor.backward, (self,), {"gradient": gradient, "retain_graph": retain_graph, "create_graph": create_graph, "inputs": inputs})  # type: ignore[no-any-return,attr-defined]
+    if inputs is not None:
+        inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        if not inputs:
+            raise RuntimeError("'inputs' argument to backward() cannot be empty.")
+    _backward.backward([self], [gradient], retain_graph, create_graph, inputs)
+    return None
+
+
+@method
+def detach(self: Tensor) -> Tensor:
+    """The same memory outside of the graph."""
+    t = alias_of(self._s, self._view)
+    if self._meta is not None and self._meta.inference:
+        meta_of(t).inference = True
+    return t
+
+
+@method
+def detach_(self: Tensor) -> Tensor:
+    if self._meta is not None and self._meta.base is not None and self._edge is not None:
+        raise RuntimeError(
+            "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. "
+            "To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution."
+        )
+    self._edge, self._nr = None, 0
+    return self
+
+
+def _set_data(self: Tensor, new: Tensor) -> None:
+    if not isinstance(new, Tensor):
+        raise TypeError(f"Variable data has to be a tensor, but got {type(new).__name__}")
+    self._s, self._view = new._s, new._view
+
+
+Tensor.data = property(detach, _set_data)  # type: ignore[attr-defined]
+
+
+def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
+    """Make this tensor use the memory of ``source``."""
+    if isinstance(source, Tensor) and size is None:
+        self._s, self._view = source._s, source._view
+        return self
+    s = source._s if isinstance(source, Tensor) else source._untyped_storage._s if hasattr(source, "_untyped_storage") else source._s if isinstance(source, UntypedStorage) else None
+    if s is None:
+        raise TypeError("set_(): argument 'source' must be a Tensor or a storage")
+    other = tensor_on(s, aval_of(self).dtype, storage_offset, size, stride)
+    self._s, self._view = other._s, other._view
+    return self
+
+
+Tensor.set_ = set_  # type: ignore[attr-defined]

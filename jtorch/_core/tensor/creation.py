@@ -1,0 +1,306 @@
+"""Tensors from Python data, numpy arrays and constants. Values are made on the host; they go to the device when something computes with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from jtorch import _device, _dtypes
+from jtorch._engine.values.values import Value, aval, canonical, device_of, value_of
+from jtorch._errors import no_such_type
+from jtorch._ops._fitting import check_fits, check_long, outside
+from jtorch._ops._float8 import fitted
+
+from jtorch._core.dispatch.signature_binding import number_of
+from jtorch._core.storage.host_memory import HostStorage, put_on
+from jtorch._core.tensor.autograd_methods import detach, require_grad
+from jtorch._core.dispatch.conversion import to
+from jtorch._core.storage.bare_tensor import Tensor, new_storage, new_tensor
+from jtorch._core.storage.view_steps import aval_of, elements
+
+__all__ = ["tensor", "from_array", "from_numpy", "full_value", "as_tensor", "require_grad", "from_jax"]
+
+
+def place(where: Any) -> _device.device:
+    """The device that a factory's ``device=`` means."""
+    found = _device.current_default() if where is None else _device.device(where)
+    return canonical(found)
+
+
+def from_array(array: np.ndarray, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor on a numpy array that nobody will write again."""
+    if dtype is not None and array.dtype != dtype.np:
+        array = array.astype(dtype.np)
+    v = value_of(array)
+    where = place(device)
+    if where is not _device.CPU:
+        v = put_on(v, where)
+    t = new_tensor(v)
+    return require_grad(t) if requires_grad else t
+
+
+def from_jax(array: Any) -> Tensor:
+    """A tensor on a ``jax.Array`` or a tracer, without a copy."""
+    if isinstance(array, jax.core.Tracer):
+        return new_tensor(value_of(array))
+    return new_tensor(value_of(array, device_of(array)))
+
+
+def from_numpy(array: Any) -> Tensor:
+    """A tensor that shares memory with a numpy array, both ways. TypeError for types that torch has not."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+    kind = _dtypes.from_np(array.dtype)
+    if not array.dtype.isnative:
+        raise ValueError("given numpy array has byte order different from the native byte order. Conversion between byte orders is currently not supported.")
+    if any(s < 0 for s in array.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently supported. "
+            "(You can probably work around this by making a copy of your array  with array.copy().) "
+        )
+    if any(s % array.itemsize for s in array.strides):
+        raise ValueError(
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory."
+        )
+    if not array.flags.writeable:
+        import warnings
+
+        warnings.warn(
+            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing to this tensor will result in undefined behavior. "
+            "You may want to copy the array to protect its data or make it writable before converting it to a tensor. "
+            "This type of warning will be suppressed for the rest of this program.",
+            stacklevel=3,
+        )
+    s = new_storage(None)
+    s.host = array if array.__class__ is np.ndarray else array.view(np.ndarray)  # of a memmap, a masked array, ... its memory
+    if not array.flags.c_contiguous and array.size:
+        s.strides = tuple(st // array.itemsize for st in array.strides)
+    s.__class__ = HostStorage
+    t = Tensor.__new__(Tensor)
+    t._s = s
+    t._view = t._edge = t._grad = t._meta = None
+    t._nr = 0
+    del kind
+    return t
+
+
+_WIDE = {float: _dtypes.float64, complex: _dtypes.complex128}
+
+
+def _infer(data: Any, wanted: Any = None) -> Any:
+    """The numpy array of nested Python data in torch's inferred type, or in Python's own precision if it will be converted to ``wanted``. ValueError/TypeError in torch's words."""
+    if isinstance(data, np.ndarray):
+        _dtypes.from_np(data.dtype)
+        return data
+    if isinstance(data, np.generic):
+        return np.asarray(data)
+    if (x := number_of(data)) is not None:
+        if wanted is None or wanted.category == 1:
+            check_long(x)
+        elif x.__class__ is int:
+            x = float(x)
+        kind = _dtypes.of_python(x.__class__)
+        return np.asarray(x, (_WIDE.get(x.__class__, kind) if wanted is not None else kind).np)
+    if isinstance(data, Tensor):
+
+        return elements(data)
+    if isinstance(data, (list, tuple)) or (hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, bytes, dict))):
+        return _from_sequence(data, wanted)
+    if isinstance(data, (str, bytes)):
+        raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
+    if hasattr(data, "__array__"):
+        return np.asarray(data)
+    raise _no_number(data, wanted)
+
+
+def _no_number(x: Any, wanted: Any) -> Exception:
+    name = type(x).__name__
+    if wanted is None:
+        return RuntimeError(f"Could not infer dtype of {name}")
+    return TypeError(f"'{name}' object cannot be interpreted as an integer" if wanted.category == 1 else f"must be real number, not {name}")
+
+
+def _shape_of(data: Any) -> tuple[int, ...]:
+    shape: list[int] = []
+    while True:
+        if isinstance(data, Tensor):
+            return (*shape, *aval_of(data).shape)
+        if isinstance(data, np.ndarray):
+            return (*shape, *data.shape)
+        if isinstance(data, str) and shape:
+            raise ValueError("too many dimensions 'str'")
+        if isinstance(data, (str, bytes)) or not hasattr(data, "__len__") or isinstance(data, (dict, np.generic)):
+            return tuple(shape)
+        shape.append(len(data))
+        if len(shape) > 128:
+            raise ValueError(f"too many dimensions '{type(data).__name__}'")
+        if not len(data):
+            return tuple(shape)
+        data = data[0]
+
+
+def _from_sequence(data: Any, wanted: Any = None) -> np.ndarray:
+    shape = _shape_of(data)
+    leaves: list[Any] = []
+
+    def walk(x: Any, depth: int) -> None:
+        if isinstance(x, Tensor):
+
+            x = elements(x)
+        if isinstance(x, (np.ndarray, np.generic)):
+            if x.shape != shape[depth:]:
+                raise ValueError(
+                    f"expected sequence of length {shape[depth] if depth < len(shape) else 0} at dim {depth} (got {x.shape[0] if x.shape else 0})"
+                    if x.shape
+                    else "only one element tensors can be converted to Python scalars"
+                )
+            leaves.extend(x.reshape(-1).tolist() if x.dtype.kind in "biufc" and x.dtype.itemsize >= 4 else [v.item() for v in x.reshape(-1)])
+            kinds.add(_dtypes.from_np(x.dtype))
+            return
+        if depth == len(shape):
+            n = number_of(x)
+            if n is None:
+                if isinstance(x, (list, tuple)):
+                    wanted_number = "must be real number, not {}" if float in classes else "'{}' object cannot be interpreted as an integer"
+                    raise TypeError(wanted_number.format(type(x).__name__))
+                if isinstance(x, (str, bytes)):
+                    raise TypeError(f"new(): invalid data type '{type(x).__name__}'")
+                raise _no_number(x, wanted)
+            leaves.append(n)
+            classes.add(n.__class__)
+            return
+        if not hasattr(x, "__len__") or isinstance(x, str):
+            raise TypeError("not a sequence")
+        if len(x) != shape[depth]:
+            raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(x)})")
+        for y in x:
+            walk(y, depth + 1)
+
+    kinds: set[_dtypes.dtype] = set()
+    classes: set[type] = set()
+    fast = _fast(data, shape, wanted)
+    if fast is not None:
+        return fast
+    walk(data, 0)
+    kind: _dtypes.dtype | None = None
+    for k in [*kinds, *(_WIDE.get(c, _dtypes.of_python(c)) if wanted is not None else _dtypes.of_python(c) for c in classes)]:
+        kind = k if kind is None else _dtypes.promote_types(kind, k)
+    kind = kind or _dtypes.default
+    try:
+        return np.array(leaves, kind.np).reshape(shape)
+    except OverflowError as error:
+        if wanted is not None and wanted.category != 1:
+            return np.array([float(n) for n in leaves]).reshape(shape)
+        raise ValueError("Overflow when unpacking long long") from error
+
+
+def _fast(data: Any, shape: tuple[int, ...], wanted: Any = None) -> np.ndarray | None:
+    """Regular nests of plain numbers, by numpy itself; None if it is anything else."""
+    if not isinstance(data, (list, tuple)) or len(shape) > 2 and not isinstance(data[0], (list, tuple)):
+        return None
+    probe = data
+    for _ in range(len(shape) - 1):
+        if not isinstance(probe, (list, tuple)) or not probe:
+            return None
+        probe = probe[0]
+    if not isinstance(probe, (list, tuple)) or not probe or probe[0].__class__ not in (int, float, bool):
+        return None
+    try:
+        a = np.array(data)
+    except (ValueError, OverflowError, TypeError):
+        return None
+    if a.shape != shape or a.dtype.kind not in "bif":
+        return None
+    if a.dtype.kind == "f":
+        return a if wanted is not None else a.astype(_dtypes.default.np)
+    return a.astype(np.int64) if a.dtype.kind == "i" else a
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:
+    """A copy of Python data, a numpy array or a tensor as a leaf. Source: torch.tensor."""
+
+    if isinstance(data, Tensor):
+        import warnings
+
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
+            stacklevel=3,
+        )
+        where = aval_of(data).device if device is None else place(device)
+        return require_grad(to(detach(data), dtype, where, copy=True), requires_grad)
+    if isinstance(data, jax.Array):
+        t = from_jax(data)
+        return require_grad(to(t, _dtype_arg(dtype), place(device) if device is not None else None, copy=True), requires_grad)
+    kind = _dtype_arg(dtype)
+    array = _infer(data, kind)
+    if kind is not None and kind.np is None:
+        no_such_type(kind)
+    if kind is not None and array.dtype != kind.np:
+        if not isinstance(data, (np.ndarray, np.generic)):
+            _check_elements(array, kind)
+        array = convert_host(array, kind)
+    else:
+        array = np.array(array)
+    return from_array(array, None, device, requires_grad)
+
+
+def _check_elements(array: np.ndarray, kind: _dtypes.dtype) -> None:
+    """Raises for an element of Python data that a type cannot hold."""
+    if array.dtype.kind == "c" and not kind.is_complex and kind is not _dtypes.bool_:
+        raise TypeError("'complex' object cannot be interpreted as an integer" if kind.category == 1 else "must be real number, not complex")
+    bad = outside(kind, array.dtype.kind) if kind.category == 1 else None
+    if bad is not None and bad(array).any():
+        raise RuntimeError(f"value cannot be converted to type {kind.name} without overflow")
+
+
+def convert_host(array: np.ndarray, kind: _dtypes.dtype) -> np.ndarray:
+    """A host array in another type, as C converts; RuntimeError where a Python int does not fit."""
+    if array.dtype.kind == "c" and not kind.is_complex:
+        array = array.real
+    with np.errstate(all="ignore"):
+        return fitted(array, kind).astype(kind.np)
+
+
+def _dtype_arg(dtype: Any) -> Any:
+    if dtype is None or isinstance(dtype, _dtypes.dtype):
+        return dtype
+    found = {float: _dtypes.default, int: _dtypes.int64, bool: _dtypes.bool_}.get(dtype)
+    if found is None:
+        raise TypeError(f"tensor(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
+    return found
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """The same memory where possible (tensors, numpy arrays), else a copy."""
+    if isinstance(data, Tensor):
+        return to(data, dtype, device)
+    if isinstance(data, np.ndarray):
+        return to(from_numpy(data), dtype, device)
+    if isinstance(data, jax.Array):
+        return to(from_jax(data), dtype, device)
+    return tensor(data, dtype=dtype, device=device)
+
+
+_FULL: dict[Any, Value] = {}
+
+
+def full_value(shape: tuple[int, ...], number: Any, kind: _dtypes.dtype, where: _device.device) -> Value:
+    """A value filled with one number. Small zeros and ones are shared: values never change."""
+    if where.type == "meta":
+        v = Value()
+        v.aval, v.array, v.trace, v.pos = aval(shape, kind, where), None, None, -1
+        return v
+    for d in shape:
+        if d < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {d}: {list(shape)}")
+    if kind.np is None:
+        no_such_type(kind)
+    if number == 0 and str(number)[0] != "-":
+        array = np.zeros(shape, kind.np)
+    else:
+        check_fits(number, kind)
+        array = np.full(shape, convert_host(np.asarray(number), kind))
+    v = value_of(array)
+    return v if where is _device.CPU else put_on(v, where)

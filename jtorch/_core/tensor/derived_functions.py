@@ -1,0 +1,364 @@
+"""From the registry to the namespaces: ``torch.x``, ``Tensor.x``, ``Tensor.x_``, ``out=`` and the rest, each derived from its declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jtorch._core.dispatch.signature_binding import _describe
+from jtorch._engine.recording.call import value
+from jtorch._core.storage.host_memory import put_on
+from jtorch._core.dispatch.conversion import cast
+from jtorch._core.dispatch.conversion import resize_for_out
+from jtorch import _dtypes, _namespace
+from jtorch._engine.recording.call import Call, T, call_of
+from jtorch._engine.values.sparse_values import SparseAval
+from jtorch._engine.values.thread_state import GRAD, state
+from jtorch._engine.values.values import Value, value_of
+from jtorch._ops._float8 import refuse_float8
+from jtorch._ops._pointwise import C_NAMES
+from jtorch._registry import OPS, Op, Signature
+
+from jtorch._core.tensor import return_types
+from jtorch._core.dispatch.signature_binding import Mismatch, _match, bind, no_match
+from jtorch._core.dispatch.argument_patterns import Bound, Slots, pattern, remember, sources
+from jtorch._core.dispatch.record import NUMBERS, PARTS, apply_multi, call1, call2, call3, calln
+from jtorch._core.dispatch.inplace import assign, check_writable
+from jtorch._core.storage.overlap import check_out
+from jtorch._core.dispatch.torch_function import MODES, has_override, override
+from jtorch._core.dispatch.short_way import short_inplace
+from jtorch._core.storage.bare_tensor import PLAIN, Tensor, new_tensor
+from jtorch._core.graph.view_history import take_view
+from jtorch._core.storage.view_steps import aval_of, elements
+
+__all__ = ["attach_all", "function_for", "METHODS"]
+
+METHODS: dict[str, Callable[..., Any]] = {}  # what the registry put on Tensor
+
+
+def attach_all() -> None:
+    """Give every declared operator its names. A name that is there already (a composite of the same name) is an error."""
+    for public, overloads in OPS.items():
+        space, _, name = public.rpartition(".")
+        if space == "internal":
+            continue
+        if space == "Tensor":
+            _set_method(name, _function(name, overloads, method=True))
+            if any(o.inplace for o in overloads):
+                _set_method(name + "_", _inplace(name, [o for o in overloads if o.inplace], method=True))
+            continue
+        module = _namespace.BY_NAME[space]
+        if hasattr(module, name):
+            raise RuntimeError(f"{public} is declared twice")
+        fn = _function(name, overloads, method=False)
+        fn.__module__ = module.__name__
+        setattr(module, name, fn)
+        if space in ("torch", "_nn") and any(o.inplace for o in overloads):
+            setattr(module, name + "_", _inplace(name, [o for o in overloads if o.inplace], method=False))
+
+
+def _set_method(name: str, fn: Callable[..., Any]) -> None:
+    if name in METHODS:
+        raise RuntimeError(f"Tensor.{name} is declared twice")
+    METHODS[name] = fn
+    setattr(Tensor, name, fn)
+
+
+def _signatures(overloads: list[Op]) -> list[tuple[Op, Signature]]:
+    return [(o, s) for o in overloads for s in o.signatures]
+
+
+def select(name: str, overloads: list[Op], args: tuple[Any, ...], kwargs: dict[str, Any], method: bool) -> tuple[Op, Any, Any, Signature]:
+    """(operator, descriptors, tensors and numbers, signature) of the first overload that takes the arguments."""
+    if len(overloads) == 1:
+        key, flat, sig = bind(overloads[0], args, kwargs, method)
+        return overloads[0], key, flat, sig
+    for op, sig in _signatures(overloads):
+        try:
+            values = _match(sig, args, kwargs, method)
+        except Mismatch:
+            continue
+        key, flat = _describe(op, sig, values)
+        return op, key, flat, sig
+    raise TypeError(no_match(name, _signatures(overloads), args, kwargs, method))
+
+
+def function_for(public: str) -> Callable[..., Any]:
+    """The function under a public name, for code that wants it before the namespaces are filled."""
+    space, _, name = public.rpartition(".")
+    return _function(name, OPS[public], method=space == "Tensor")
+
+
+def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
+    first = overloads[0]
+    unary, binary = _plain_calls(first)
+    taken = default_call(first, 1, view=True) if first.view else None
+    rest = tuple([d[2] for d in taken.key[1:]]) if taken is not None else ()
+    ternary = default_call(first, 3) if len(overloads) == 1 else None
+    known: dict[Any, Bound] = {}
+    slots = Slots([s for o in overloads for s in o.signatures])
+    of_dims = not slots.positions  # ints after the tensor are structure: they are their own pattern
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        n = len(args)
+        key: Any = None
+        if not MODES:
+            if not kwargs and n and args[0].__class__ in PLAIN:
+                if n == 1:
+                    if unary is not None:
+                        return call1(unary, args[0])
+                    if taken is not None:
+                        return take_view(first, taken, args[0], rest, ())
+                elif n == 2:
+                    if binary is not None and args[1].__class__ in PLAIN:
+                        return call2(binary, args[0], args[1])
+                elif n == 3:
+                    if ternary is not None and args[1].__class__ in PLAIN and args[2].__class__ in PLAIN:
+                        return call3(ternary, args[0], args[1], args[2])
+                if of_dims:
+                    key = args[1:]
+                    for a in key:
+                        if a.__class__ is not int:  # 1.0 and True are found under 1
+                            key = None
+                            break
+            if key is None:
+                key = pattern(args, kwargs, slots)
+            found = known.get(key)
+            if found is not None:
+                flat = found.take(args, kwargs)
+                if found.op.view:
+                    if found.rest is not None:
+                        return take_view(found.op, found.call, flat[0], found.rest, ())
+                    return _view(found.op, found.call, found.descriptors, flat)
+                out = calln(found.call, flat)
+                return out if found.wrap is None else found.wrap(*out)
+        if has_override(args, kwargs):
+            return override(call, args, kwargs)
+        out_arg = kwargs.pop("out", None) if "out" in kwargs else None
+        if out_arg is not None and first.out == "typed" and kwargs.get("dtype") is None and isinstance(out_arg, Tensor):
+            kwargs["dtype"] = out_arg.dtype  # type: ignore[attr-defined]
+        op, descriptors, flat, sig = select(name, overloads, args, kwargs, method)
+        if op.data_dependent:
+            result = _data_dependent(op, descriptors, flat)
+        else:
+            c = call_of(op, descriptors)
+            wrap = return_types.namedtuple_for(op) if op.fields else None
+            result = _view(op, c, descriptors, flat) if op.view else apply_multi(c, flat)
+            if key is not None and out_arg is None:
+                take = sources(op, sig, args, kwargs)
+                if take is not None:
+                    remember(known, key, Bound(op, c, descriptors, take, wrap))
+            if op.view:
+                return result
+            if wrap is not None:
+                result = wrap(*result)
+        if out_arg is not None:
+            if not op.out:
+                raise TypeError(f"{name}() got an unexpected keyword argument 'out'")
+            return write_out(name, result, out_arg, op.out, flat, op.apart)
+        return result
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = _doc(overloads)
+    call.jtorch_ops = tuple(overloads)  # type: ignore[attr-defined]
+    return call
+
+
+def _plain_calls(op: Op) -> tuple[Any, Any]:
+    """The calls of ``op`` on one tensor and on two, None where that is none."""
+    params = op.signatures[0].params
+    return default_call(op, 1), default_call(op, 2) if params[1:2] and params[1].kind in ("Tensor", "Tensor|Scalar") else None
+
+
+def default_call(op: Op, tensors: int, view: bool = False) -> Any:
+    """The interned call with ``tensors`` tensors and every other parameter at its default; None if that is no call."""
+    sig = op.signatures[0]
+    if op.view is not view or op.data_dependent or op.fields or len(sig.params) < tensors:
+        return None
+    key = []
+    for fp in op.fn_params:
+        p = sig.by_name.get(fp.name)
+        at = sig.params.index(p) if p is not None else -1
+        if 0 <= at < tensors:
+            if sig.params[at].kind not in ("Tensor", "Tensor|Scalar"):
+                return None
+            key.append(T)
+        elif p is None:
+            key.append(value(fp.default))
+        elif p.required:
+            return None
+        elif p.kind in ("Scalar", "Tensor|Scalar") and p.default is not None:
+            key.append(value(p.default))
+        else:
+            key.append(value(p.default))
+    return call_of(op, tuple(key))
+
+
+def _doc(overloads: list[Op]) -> str:
+    lines = "\n".join(f"{s.name}{s.text()}" for _, s in _signatures(overloads))
+    return f"{lines}\n\n{overloads[0].doc}"
+
+
+def _view(op: Op, call: Call, descriptors: Any, flat: Any) -> Tensor:
+    rest = iter(flat[1:])
+    args = tuple([next(rest) if d[0] == "S" else d[2] for d in descriptors[1:]])
+    return take_view(op, call, flat[0], args, tuple(flat[1:]))
+
+
+def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
+    flat_values = [elements(a) if isinstance(a, Tensor) else a for a in flat]
+    arrays = iter(flat_values)
+    args: list[Any] = []
+    for d in descriptors:
+        if d[0] in "TS":
+            args.append(next(arrays))
+        elif d[0] == "L":
+            args.append([next(arrays) if there else None for there in d[1]])
+        else:
+            args.append(d[2])
+    where = next((aval_of(a).device for a in flat if isinstance(a, Tensor)), None)
+    refuse_float8(op, flat_values)
+    result = op.fn(*args)
+    if isinstance(result, (tuple, list)):
+        out = tuple(_from_host(r, where) for r in result)
+        return return_types.namedtuple_for(op)(*out) if op.fields else out
+    return _from_host(result, where)
+
+
+def _from_host(array: Any, where: Any) -> Any:
+    import numpy as np
+
+    if not isinstance(array, (np.ndarray, np.generic)):
+        return array
+    from jtorch import _device
+
+    v: Value = value_of(np.asarray(array))
+    return new_tensor(v if where is None or where is _device.CPU else put_on(v, where))
+
+
+# --- in place and out= ------------------------------------------------------------------------------------------
+
+
+def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
+    unary, binary = _plain_calls(overloads[0]) if overloads[0].inplace.__class__ is not str else (None, None)
+    known: dict[Any, Bound] = {}
+    slots = Slots([s for o in overloads for s in o.signatures])
+
+    def call(*args: Any, **kwargs: Any) -> Tensor:
+        n = len(args)
+        key = None
+        if not MODES:
+            if not kwargs and n and args[0].__class__ in PLAIN:
+                if n == 1:
+                    if unary is not None:
+                        return inplace1(unary, args[0])  # type: ignore[no-any-return]
+                elif n == 2 and binary is not None and args[1].__class__ in PLAIN:
+                    return inplace2(binary, args[0], args[1])  # type: ignore[no-any-return]
+            key = pattern(args, kwargs, slots)
+            found = known.get(key)
+            if found is not None:
+                return run_inplace(found.call, found.take(args, kwargs))
+        if has_override(args, kwargs):
+            return override(call, args, kwargs)
+        op, descriptors, flat, sig = select(name, overloads, args, kwargs, method)
+        c = call_of(op, descriptors)
+        if op.inplace.__class__ is str:
+            if aval_of(flat[0]).dtype.is_complex:
+                raise RuntimeError(op.inplace)
+        elif key is not None and (take := sources(op, sig, args, kwargs)) is not None:
+            remember(known, key, Bound(op, c, descriptors, take, None))
+        return run_inplace(c, flat)
+
+    call.__name__ = call.__qualname__ = name + "_"
+    call.__doc__ = f"In-place version of :func:`{name}`."
+    call.jtorch_ops = tuple(overloads)  # type: ignore[attr-defined]
+    return call
+
+
+def run_inplace(call: Any, flat: Any) -> Tensor:
+    """Compute ``call`` and write its result into the first argument."""
+    n = len(flat)
+    if n == 2:
+        return (inplace2s if flat[1].__class__ in NUMBERS else inplace2)(call, flat[0], flat[1])  # type: ignore[no-any-return]
+    return inplace1(call, flat[0]) if n == 1 else _run_inplace(call, flat)  # type: ignore[no-any-return]
+
+
+def _run_inplace(call: Any, flat: Any) -> Tensor:
+    target = flat[0]
+    check_writable(target)
+    before = aval_of(target)
+    try:
+        new = calln(call, flat)
+    except NotImplementedError:
+        # torch looks first whether the result could be stored at all.
+        if len(flat) == 2 and call.op is not None and call.op.promote == "default":
+            kinds = [aval_of(x).dtype if isinstance(x, Tensor) else _dtypes.of_python(x.__class__) for x in flat]
+            check_cast(max(kinds, key=lambda k: k.category), before.dtype)
+        raise
+    after = new._s.value.aval
+    if after is before:
+        return assign(target, new)
+    if after.__class__ is SparseAval and before.__class__ is not SparseAval:
+        new = new.to_dense()
+        after = aval_of(new)
+    if after.shape != before.shape:
+        raise RuntimeError(f"output with shape {list(before.shape)} doesn't match the broadcast shape {list(after.shape)}")
+    if after.dtype is not before.dtype:
+        check_cast(after.dtype, before.dtype)
+        new = cast(new, before.dtype)
+    return assign(target, new)
+
+
+inplace1, inplace2, inplace2s = (short_inplace(kinds, _run_inplace, PARTS) for kinds in ("t", "tt", "ts"))
+
+
+def check_cast(source: Any, target: Any) -> None:
+    """RuntimeError if torch does not store results of type ``source`` in a tensor of type ``target``."""
+    if source.category > target.category:
+        raise RuntimeError(f"result type {source.legacy} can't be cast to the desired output type {target.legacy}")
+
+
+def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = (), apart: bool = False) -> Any:
+    """Put results into the tensors given as ``out=``, resizing them as torch does. ``rule``, ``apart``: the operator's options; ``inputs``: what it read."""
+    if isinstance(result, tuple):
+        if not isinstance(out, (tuple, list)) or len(out) != len(result):
+            raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
+        for r, o in zip(result, out, strict=True):
+            _write_one(name, r, o, rule, inputs, apart)
+        kind = type(result)
+        return return_types.return_type(f"{kind.__name__}_out", kind._fields)(*out) if hasattr(kind, "_fields") else tuple(out)
+    if isinstance(out, (tuple, list)) and len(out) == 1:
+        out = out[0]
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    return _write_one(name, result, out, rule, inputs, apart)
+
+
+def _wrong_out(rule: str, wanted: Any, got: Any) -> str:
+    if rule != "exact":
+        return rule.format(wanted.legacy, got.legacy)
+    a, b = (C_NAMES.get(d.name, d.name) for d in (wanted, got))
+    return f"Expected out tensor to have dtype {a}, but got {b} instead"
+
+
+def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, apart: bool) -> Tensor:
+    if state.mode & GRAD and (result._edge is not None or out._edge is not None):
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
+        )
+    a, b = aval_of(result), aval_of(out)
+    if a.layout is not b.layout:
+        raise RuntimeError(f"Expected out tensor to have layout {a.layout}, but got {b.layout} instead")
+    if a.dtype is not b.dtype:
+        if rule.__class__ is str and rule != "typed":
+            raise RuntimeError(_wrong_out(rule, a.dtype, b.dtype))
+        check_cast(a.dtype, b.dtype)
+    if a.device is not b.device:
+        raise RuntimeError(f"Expected out tensor to have device {a.device}, but got {b.device} instead")
+    if a.shape != b.shape:
+        if apart:
+            check_out(out, inputs, apart)
+        resize_for_out(out, a.shape)
+    else:
+        check_out(out, inputs, apart)
+    return assign(out, cast(result, b.dtype))

@@ -1,0 +1,395 @@
+"""Methods that copy, convert, view and subclass tensors; what is not an operator of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jtorch._core.graph.device_copy import to_device
+from jtorch._core.tensor.creation import as_tensor
+from jtorch._core.storage.view_steps import copied
+from jtorch._core.graph.grad_modes import no_grad
+from jtorch import _device, _dtypes, _types
+from jtorch._engine.recording.call import T, call_of, value
+from jtorch._engine.values.sparse_values import SparseAval
+from jtorch._engine.values.thread_state import GRAD, state
+from jtorch._registry import lookup
+
+from jtorch._core.graph import sparse_values
+from jtorch._core.dispatch.signature_binding import _all_ints
+from jtorch._core.dispatch.conversion import cast, format_strides, resize, to, with_strides
+from jtorch._core.tensor.autograd_methods import require_grad
+from jtorch._core.tensor.attributes import is_contiguous_, numel
+from jtorch._core.dispatch.record import apply_multi, call1
+from jtorch._core.tensor.autograd_methods import detach, set_requires_grad
+from jtorch._core.dispatch.inplace import assign, check_writable
+from jtorch._core.tensor.method_decorators import method
+from jtorch._core.graph.node import AccumulateGrad
+from jtorch._core.dispatch.torch_function import _DEFAULT, MODES, DisableTorchFunctionSubclass, has_override, override
+from jtorch._core.storage.bare_tensor import PLAIN, Tensor, alias_of
+from jtorch._core.graph.view_history import take_view
+from jtorch._core.storage.view_steps import aval_of, layout
+
+
+_SIZES = frozenset((tuple, _types.Size))
+_clone = call_of(lookup("torch.clone"), (T, value(None)))
+
+
+# --- copies and conversions -------------------------------------------------------------------------------------
+
+
+@method
+def clone(self: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy, in the graph; the layout is kept unless ``memory_format`` says otherwise."""
+    if memory_format is None and self.__class__ in PLAIN and not MODES:
+        return call1(_clone, self)  # type: ignore[no-any-return]
+    if has_override((self,), {}):
+        return override(Tensor.clone, (self,), {"memory_format": memory_format})  # type: ignore[no-any-return,attr-defined]
+    out: Tensor = apply_multi(_clone, (self,))
+    if memory_format is not None and memory_format.name != "preserve_format":
+        with_strides(out, format_strides(aval_of(out).shape, memory_format))
+    return out
+
+
+@method
+def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor if it is laid out so, else a copy that is."""
+    if is_contiguous_(self, memory_format):
+        return self
+    return clone(self, memory_format=memory_format or _types.CONSTANTS["contiguous_format"])
+
+
+@method
+def to_(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """Another element type, device or layout: ``to(dtype)``, ``to(device, dtype)``, ``to(other)``."""
+    if has_override((self,), kwargs):
+        return override(Tensor.to, (self, *args), kwargs)  # type: ignore[no-any-return,attr-defined]
+    kind, where = kwargs.pop("dtype", None), kwargs.pop("device", None)
+    copy = kwargs.pop("copy", False)
+    kwargs.pop("non_blocking", None)
+    fmt = kwargs.pop("memory_format", None)
+    other = kwargs.pop("other", None)
+    if kwargs:
+        raise TypeError(f"to() received an invalid combination of arguments - got unexpected keyword {sorted(kwargs)}")
+    rest = list(args)
+    if rest and isinstance(rest[0], Tensor):
+        other = rest.pop(0)
+    elif rest and (rest[0] is None or isinstance(rest[0], (_device.device, str)) or (isinstance(rest[0], int) and not isinstance(rest[0], bool))):
+        where = rest.pop(0)
+        if rest and isinstance(rest[0], _dtypes.dtype):
+            kind = rest.pop(0)
+    elif rest and (isinstance(rest[0], _dtypes.dtype) or rest[0] in (float, int, bool)):
+        kind = rest.pop(0)
+    elif rest and not isinstance(rest[0], bool):
+        raise TypeError(f"to() received an invalid combination of arguments - got ({type(rest[0]).__name__}), but expected one of:\n * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n * (torch.dtype dtype, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n * (Tensor tensor, bool non_blocking = False, bool copy = False, *, torch.memory_format memory_format = None)\n")
+    if rest:
+        rest.pop(0)  # non_blocking
+    if rest:
+        copy = rest.pop(0)
+    if rest:
+        raise TypeError(f"to() takes at most 4 positional arguments ({len(args)} given)")
+    if other is not None:
+        kind, where = kind or aval_of(other).dtype, where if where is not None else aval_of(other).device
+    kind = {float: _dtypes.float64, int: _dtypes.int64, bool: _dtypes.bool_}.get(kind, kind)
+    return to(self, kind, where, copy, fmt)
+
+
+Tensor.to = to_  # type: ignore[attr-defined]
+del Tensor.to_  # type: ignore[attr-defined]
+
+
+@method
+def type_as(self: Tensor, other: Tensor) -> Tensor:
+    return to(self, aval_of(other).dtype, aval_of(other).device)
+
+
+@method
+def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    return to(self, None, _device.CPU, memory_format=memory_format)
+
+
+@method
+def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    return to(self, None, _device.device("cuda", device) if isinstance(device, int) else device or _device.device("cuda", 0), memory_format=memory_format)
+
+
+def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs: Any) -> Any:
+    """The legacy type name ("torch.FloatTensor"), or this tensor in another type."""
+    if dtype is None:
+        a = aval_of(self)
+        if a.__class__ is SparseAval:
+            return sparse_values.type_name(a)
+        return f"torch.{'cuda.' if a.device.type == 'cuda' else ''}{a.dtype.legacy}Tensor"
+    if isinstance(dtype, str):
+        name = dtype.rpartition(".")[2].removesuffix("Tensor")
+        for kind in _dtypes.ALL.values():
+            if kind.legacy == name:
+                return cast(self, kind)
+        raise ValueError(f"invalid type: '{dtype}'")
+    return cast(self, getattr(dtype, "dtype", dtype))
+
+
+Tensor.type = type_  # type: ignore[attr-defined]
+
+for _name, _to in {
+    "float": _dtypes.float32, "double": _dtypes.float64, "half": _dtypes.float16, "bfloat16": _dtypes.bfloat16, "int": _dtypes.int32,
+    "long": _dtypes.int64, "short": _dtypes.int16, "char": _dtypes.int8, "byte": _dtypes.uint8, "bool": _dtypes.bool_,
+    "cfloat": _dtypes.complex64, "cdouble": _dtypes.complex128, "chalf": _dtypes.complex32,
+}.items():  # fmt: skip
+
+    def _cast_method(self: Tensor, memory_format: Any = None, _to: Any = _to) -> Tensor:
+        return to(self, _to, memory_format=memory_format)
+
+    _cast_method.__name__ = _name
+    setattr(Tensor, _name, _cast_method)
+
+
+@method
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """Write the elements of ``src`` (broadcast, cast, moved) into this tensor."""
+    if not isinstance(src, Tensor):
+        if not isinstance(src, (int, float, bool, complex, np.generic)):
+            raise TypeError(f"copy_(): argument 'src' (position 1) must be Tensor, not {src.__class__.__name__}")
+        src = as_tensor(src)
+    check_writable(self)
+    a = aval_of(self)
+    if aval_of(src).device is not a.device:
+        src = to_device(src, a.device)
+    if aval_of(src) is a and src._edge is None and (self._edge is None or not state.mode & GRAD):
+        return assign(self, src) if src is not self else self
+    return assign(self, apply_multi(call_of(lookup("internal.copy"), (T, T)), (detach(self), src)))
+
+
+@method
+def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
+    """Change the size; the memory keeps its elements in order."""
+    shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else tuple(sizes)
+    if self._edge is not None:
+        raise RuntimeError("cannot resize variables that require grad")
+    resize(self, tuple(int(s) for s in shape))
+    return self
+
+
+@method
+def resize_as_(self: Tensor, other: Tensor, memory_format: Any = None) -> Tensor:
+    return resize_(self, aval_of(other).shape)
+
+
+@method
+def is_shared(self: Tensor) -> bool:
+    return False
+
+
+@method
+def share_memory_(self: Tensor) -> Tensor:
+    return self
+
+
+@method
+def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+    return self
+
+
+@method
+def is_pinned(self: Tensor, device: Any = None) -> bool:
+    return False
+
+
+for _same in ("resolve_conj", "resolve_neg"):
+    setattr(Tensor, _same, lambda self: self)
+for _no in ("is_conj", "is_neg"):
+    setattr(Tensor, _no, lambda self: False)
+
+
+# --- views whose arguments need a word --------------------------------------------------------------------------
+
+
+def _sizes(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[int, ...]:
+    given = kwargs.get(name, kwargs.get("size", kwargs.get("shape", args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args)))
+    if isinstance(given, (tuple, list)) and _all_ints(given):
+        return tuple(int(g) for g in given)
+    bad = next((x for x in (given if isinstance(given, (tuple, list)) else (given,)) if not _all_ints((x,))), given)
+    raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, but found element of type {bad.__class__.__name__} at pos 0")
+
+
+_view_op = lookup("internal.view")
+_calls_by_sizes: dict[Any, tuple[Any, tuple[Any, ...]]] = {}
+
+
+def _known_sizes(t: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
+    """The call of the view operator, and its arguments, that ``t.view(*args)`` or ``t.reshape(*args)`` came to the last time.
+
+    If they are not known, the list of what they can be remembered under; None if it is more than plain sizes of a plain tensor.
+    """
+    if kwargs or t.__class__ not in PLAIN or MODES:
+        return None
+    given = args[0] if len(args) == 1 and args[0].__class__ in _SIZES else args
+    for n in given:
+        if n.__class__ is not int:  # 2.0 and True are found under 2 and 1
+            return None
+    view, s = t._view, t._s
+    if view is not None:
+        key = (name, given, view.aval, view.strides)
+    elif s.host is None:
+        key = (name, given, s.value.aval, s.strides)
+    else:
+        return None
+    return _calls_by_sizes.get(key) or [key]
+
+
+def _remember_sizes(found: Any, known: tuple[Any, tuple[Any, ...]]) -> None:
+    if found is not None:
+        if len(_calls_by_sizes) > 20000:
+            _calls_by_sizes.clear()
+        _calls_by_sizes[found[0]] = known
+
+
+@method
+def view(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The same memory in another shape (``view(2, 3)``) or element type (``view(torch.int32)``)."""
+    found = _known_sizes(self, args, kwargs, "view")
+    if found.__class__ is tuple:
+        return take_view(_view_op, found[0], self, found[1], ())
+    if has_override((self,), {}):
+        return override(Tensor.view, (self, *args), kwargs)  # type: ignore[no-any-return,attr-defined]
+    kind = kwargs.get("dtype", args[0] if args else None)
+    if isinstance(kind, _dtypes.dtype):
+        op = lookup("internal.view_dtype")
+        old = aval_of(self).dtype
+        if kind is old:
+            return take_view(lookup("internal.alias"), call_of(lookup("internal.alias"), (T,)), self, (), ())
+        return take_view(op, call_of(op, (T, value(kind), value(old.itemsize))), self, (kind, old.itemsize), ())
+    if not args and not kwargs:
+        raise TypeError("view() received an invalid combination of arguments - got (), but expected one of:\n * (torch.dtype dtype)\n * (tuple of ints size)\n")
+    size = _sizes(args, kwargs, "view")
+    call = call_of(_view_op, (T, value(size)))
+    out = take_view(_view_op, call, self, (size,), ())
+    _remember_sizes(found, (call, (size,)))
+    return out
+
+
+def reshape(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The same elements in another shape: a view if memory allows, else a copy."""
+    found = _known_sizes(input, args, kwargs, "reshape")
+    if found.__class__ is tuple:
+        return take_view(_view_op, found[0], input, found[1], ())
+    if has_override((input,), {}):
+        return override(Tensor.reshape, (input, *args), kwargs)  # type: ignore[no-any-return,attr-defined]
+    from jtorch._ops.views import infer_size, view_strides
+
+    if aval_of(input).__class__ is SparseAval:
+        raise RuntimeError("reshape is not implemented for sparse tensors")
+    size = infer_size(_sizes(args, kwargs, "reshape"), numel(input), aval_of(input).shape)
+    sh, st, _ = layout(input)
+    if view_strides(sh, st, size) is not None:
+        call = call_of(_view_op, (T, value(size)))
+        _remember_sizes(found, (call, (size,)))
+        return take_view(_view_op, call, input, (size,), ())
+    out: Tensor = apply_multi(call_of(lookup("internal.reshape_copy"), (T, value(size))), (input,))
+    return out
+
+
+Tensor.reshape = reshape  # type: ignore[attr-defined]
+
+
+@method
+def unsafe_view(self: Tensor, *size: Any) -> Tensor:
+    return view(self, *size)
+
+
+def _in_place_view(name: str) -> None:
+    def call(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        new = getattr(self, name)(*args, **kwargs)
+        if self._edge.__class__ is AccumulateGrad and state.mode & GRAD:
+            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+        if self._edge is not None and self._edge.__class__ is not AccumulateGrad:
+            self._edge, self._nr = new._edge, new._nr
+        self._s, self._view = new._s, new._view
+        self._s.version += 1
+        return self
+
+    call.__name__ = name + "_"
+    setattr(Tensor, name + "_", call)
+
+
+for _v in ("transpose", "t", "squeeze", "unsqueeze", "swapaxes", "swapdims"):
+    _in_place_view(_v)
+
+
+# --- subclasses, copying, pickling ------------------------------------------------------------------------------
+
+
+@classmethod  # type: ignore[misc]
+def __torch_function__(cls: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """Results of functions on a subclass have that subclass."""
+    if not all(issubclass(cls, t) for t in types):
+        return NotImplemented
+    with DisableTorchFunctionSubclass():
+        result = func(*args, **(kwargs or {}))
+    if cls in PLAIN or getattr(func, "__name__", "") in _KEEP:
+        return result
+    return _as_class(result, cls)
+
+
+_KEEP = frozenset(("__get__", "__set__", "numpy", "item", "tolist"))
+
+
+def _as_class(result: Any, cls: Any) -> Any:
+    if isinstance(result, Tensor) and not isinstance(result, cls):
+        return result.as_subclass(cls)  # type: ignore[attr-defined]
+    if result.__class__ in (tuple, list):
+        return result.__class__(_as_class(r, cls) for r in result)
+    return result
+
+
+Tensor.__torch_function__ = __torch_function__  # type: ignore[attr-defined]
+_DEFAULT[0] = __torch_function__.__func__  # type: ignore[attr-defined]
+
+
+@method
+def as_subclass(self: Tensor, cls: Any) -> Any:
+    """The same tensor as an instance of a subclass."""
+    t = cls.__new__(cls) if cls.__new__ is object.__new__ else object.__new__(cls)
+    t._s, t._view, t._edge, t._nr, t._grad, t._meta = self._s, self._view, self._edge, self._nr, None, self._meta
+    return t
+
+
+@staticmethod  # type: ignore[misc]
+def _make_subclass(cls: Any, data: Tensor, require_grad: bool = False, **_: Any) -> Any:
+    t = alias_of(data._s, data._view, cls)
+    if require_grad:
+        set_requires_grad(t, True)
+    return t
+
+
+Tensor._make_subclass = _make_subclass  # type: ignore[attr-defined]
+
+
+@method
+def __deepcopy__(self: Tensor, memo: Any) -> Any:
+    if id(self) in memo:
+        return memo[id(self)]
+    if not self.is_leaf:  # type: ignore[attr-defined]
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
+        )
+    import copy
+
+    s = memo.get(("storage", id(self._s)))
+    if s is None:
+        with _no_grad():
+            s = apply_multi(_clone, (alias_of(self._s, None),))._s
+        memo["storage", id(self._s)] = s
+    out = alias_of(s, copied(self._view), self.__class__)
+    if self._edge is not None:
+        require_grad(out)
+    if self._grad is not None:
+        out._grad = copy.deepcopy(self._grad, memo)
+    memo[id(self)] = out
+    out.__dict__.update(copy.deepcopy(self.__dict__, memo))
+    return out
+
+
+def _no_grad() -> Any:
+    return no_grad()

@@ -1,0 +1,59 @@
+"""``repr`` of tensors: the values come from the engine, the text from ``printing``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jtorch import _device, _dtypes
+
+from jtorch._engine.values.sparse_values import SparseAval
+
+from jtorch._core.tensor import print_format
+from jtorch._core.graph import sparse_values
+from jtorch._core.graph.view_history import edge_of
+from jtorch._core.graph.node import AccumulateGrad
+from jtorch._core.storage.host_memory import numpy_of
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of, read
+
+__all__ = ["show"]
+
+
+def show(t: Tensor) -> str:
+    """The text of a tensor, as torch prints it."""
+    import jax
+
+    a = aval_of(t)
+    edge: Any = edge_of(t) if t._edge is not None else None
+    grad_fn = None if edge is None or edge.__class__ is AccumulateGrad else edge.name()
+    if a.__class__ is SparseAval:
+        return _show_sparse(t, a, None if grad_fn == "torch::autograd::AccumulateGrad" else grad_fn, edge is not None and grad_fn is None)
+    v = read(t) if a.device.type != "meta" else None
+    if v is not None and v.trace is None and isinstance(v.array, jax.core.Tracer):
+        return f"tensor(<traced by jax>, shape={list(a.shape)}, dtype={a.dtype})"
+    return print_format.tensor_repr(
+        None if v is None else numpy_of(v),
+        a.dtype,
+        None if a.device is _device.CPU else str(a.device),
+        grad_fn,
+        edge is not None and grad_fn is None,
+        _dtypes.default,
+        shape=a.shape,
+        class_name="tensor" if t.__class__.__name__ in ("Tensor", "Parameter", "Buffer") else t.__class__.__name__,
+    )
+
+
+def _show_sparse(t: Tensor, a: Any, grad_fn: str | None, requires_grad: bool) -> str:
+    v: Any = read(t)
+    names = sparse_values.PART_NAMES[a.layout.name]
+    return print_format.sparse_repr(
+        [(name, numpy_of(read(part))) for name, part in zip(names, v.parts, strict=True)],
+        a.shape,
+        sparse_values.nnz(v),
+        a.dtype,
+        None if a.device is _device.CPU else str(a.device),
+        grad_fn,
+        requires_grad,
+        _dtypes.default,
+        layout=str(a.layout),
+    )

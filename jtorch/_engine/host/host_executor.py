@@ -1,0 +1,234 @@
+"""Running operators on the host with numpy alone: each operator's function is traced to a jaxpr, as everywhere, and ``host_rules.py`` has its primitives.
+
+Two kinds of code need it. A forked process (a DataLoader's worker) must not touch XLA, whose threads do not survive a fork: in the child every compilation
+and most executions hang. And a dataset's ``__getitem__`` makes many small values that form no recurring program: compiling them costs far more than numpy does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Literal
+
+from jtorch import _device
+
+from jtorch._engine.recording import trace
+from jtorch._engine.planning.liveness import held_outputs, needed_nodes
+from jtorch._engine.recording.bundle import expanded
+from jtorch._engine.recording.entry import Entry
+from jtorch._engine.host.host_rules import RULES
+from jtorch._engine.values.thread_state import state
+from jtorch._engine.recording.trace import SCALAR, Trace
+
+__all__ = ["NotOnHost", "execute_on_host", "function_on_host", "run_jaxpr", "section"]
+
+_INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+_functions: dict[Entry, Callable[..., list[np.ndarray]]] = {}
+
+
+class NotOnHost(RuntimeError):
+    """A primitive that numpy has no rule for."""
+
+
+@contextlib.contextmanager
+def section() -> Iterator[None]:
+    """Inside, cpu operators are run by numpy, in a trace of their own: for code that makes many small values that are never the same program twice."""
+    outer, before, aside = state.trace, state.host, None
+    if outer.device is _device.CPU:
+        aside = outer
+        state.host = True
+        state.trace = Trace(_device.CPU)
+    else:
+        aside = state.traces.pop(_device.CPU, None)
+        state.host = True
+    try:
+        yield
+        flush_host()
+    finally:
+        state.host = before
+        current = state.trace
+        if current.device is not _device.CPU:
+            state.traces[current.device] = current
+        state.traces.pop(_device.CPU, None)
+        state.trace = aside or Trace(_device.CPU)
+
+
+def flush_host() -> None:
+    """Run what this thread has recorded for numpy."""
+    tr = state.trace if state.trace.device is _device.CPU else state.traces.pop(_device.CPU, None)
+    if tr is not None and tr.host and tr.nodes:
+        if tr is state.trace:
+            state.trace = Trace(_device.CPU)
+        trace.executor(tr, "host")
+
+
+def execute_on_host(tr: Any) -> None:
+    """Compute the outputs of a trace that are still held. :class:`NotOnHost` before anything has changed if a primitive has no rule."""
+    live, held = held_outputs(tr)
+    failed = True
+    try:
+        arrays = [host_array(trace.force(v)) for v in tr.inputs]
+        tr.nodes = expanded(tr.nodes)
+        needed = set(needed_nodes(tr.nodes, live))
+        made: list[Any] = []
+        with np.errstate(all="ignore"):
+            for k, (entry, *refs) in enumerate(tr.nodes):
+                if k not in needed:
+                    made.extend([None] * len(entry.outs))
+                    continue
+                given = [made[p] if p >= 0 else arrays[-1 - p] if p > SCALAR else np.asarray(tr.scalars[SCALAR - p]) for p in refs]
+                made.extend(function_on_host(entry)(*given))
+        failed = False
+    except NotOnHost:
+        if state.host_only:
+            raise
+        failed = False  # the caller will run the trace otherwise
+        raise
+    finally:
+        if failed:
+            for v in held:
+                v.trace, v.array = None, None
+    tr.nodes, tr.outputs, tr.inputs = [], [], []
+    for i, v in zip(live, held, strict=True):
+        array = made[i]
+        # A part of another array would keep that alive, and values must not share memory with what a program may donate.
+        v.array, v.trace = array if array.base is None and array.flags.writeable else array.copy(), None
+
+
+def host_array(array: Any) -> np.ndarray:
+    """An array as numpy's. RuntimeError for one on an accelerator in a forked process, which cannot reach it."""
+    if isinstance(array, np.ndarray):
+        return array
+    if state.host_only and next(iter(array.devices())).platform != "cpu":
+        raise RuntimeError(
+            "Cannot re-initialize CUDA in forked subprocess. To use CUDA with multiprocessing, you must use the 'spawn' start method"
+        )
+    return np.asarray(array)
+
+
+def memory_of(v: Any) -> Any:
+    """The memory of a cpu value that is there, as numpy sees it without a copy; what the value holds (a tracer, a device's array) otherwise."""
+    array = trace.force(v)
+    if array.__class__ is np.ndarray or v.aval.device is not _device.CPU or isinstance(array, jax.core.Tracer):
+        return array
+    return np.asarray(array)
+
+
+def function_on_host(entry: Entry) -> Callable[..., list[np.ndarray]]:
+    """The operator of an entry as a function of numpy arrays."""
+    found = _functions.get(entry)
+    if found is None:
+        found = _functions[entry] = compiled(jax.make_jaxpr(entry.call.apply)(*entry.structs()))
+    return found
+
+
+def run_jaxpr(closed: ClosedJaxpr, arrays: Any) -> list[np.ndarray]:
+    """Evaluate a closed jaxpr on numpy arrays."""
+    return compiled(closed)(*arrays)
+
+
+def compiled(closed: ClosedJaxpr) -> Callable[..., list[np.ndarray]]:
+    """A closed jaxpr as a function of numpy arrays. :class:`NotOnHost` if a primitive has no rule."""
+    jaxpr = closed.jaxpr
+    slot: dict[Any, int] = {v: i for i, v in enumerate(jaxpr.invars)}
+    constants: list[Any] = []
+
+    def constant(value: Any) -> int:
+        constants.append(value)
+        return len(jaxpr.invars) + len(constants) - 1
+
+    for v, c in zip(jaxpr.constvars, closed.consts, strict=True):
+        slot[v] = constant(np.asarray(c))
+    literals = {
+        id(v): constant(np.asarray(v.val, v.aval.dtype))
+        for v in (*(v for eqn in jaxpr.eqns for v in eqn.invars), *jaxpr.outvars)
+        if isinstance(v, Literal)
+    }
+
+    def place(v: Any) -> int:
+        return literals[id(v)] if isinstance(v, Literal) else slot[v]
+
+    steps = []
+    at = len(jaxpr.invars) + len(constants)
+    for eqn in jaxpr.eqns:
+        ins = [place(v) for v in eqn.invars]
+        for v in eqn.outvars:
+            slot[v] = at
+            at += 1
+        steps.append((_rule_of(eqn), ins, [v.aval.dtype for v in eqn.outvars]))
+    outs = [place(v) for v in jaxpr.outvars]
+
+    def run(*arrays: Any) -> list[np.ndarray]:
+        vals = [*arrays, *constants]
+        for fn, ins, kinds in steps:
+            for out, kind in zip(fn([vals[i] for i in ins]), kinds, strict=True):
+                out = np.asarray(out)
+                vals.append(out if out.dtype == kind else out.astype(kind))
+        return [vals[i] for i in outs]
+
+    return run
+
+
+def _rule_of(eqn: Any) -> Callable[[list[Any]], Any]:
+    """One equation as a function of its inputs, which gives a sequence."""
+    name, params = eqn.primitive.name, eqn.params
+    if name in _CONTROL:
+        return _CONTROL[name](**params)
+    fn = RULES.get(name)
+    if fn is not None:
+        if eqn.primitive.multiple_results:
+            return lambda args: fn(*args, **params)
+        return lambda args: (fn(*args, **params),)
+    for key in _INNER:
+        if key in params:
+            inner = params[key]
+            function = compiled(inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ()))
+            return lambda args: function(*args)
+    raise NotOnHost(
+        f"the primitive {name!r} cannot be computed in a forked process, where XLA does not run. Do this in the main process, "
+        "or start workers with multiprocessing_context='spawn'."
+    )
+
+
+def _while(*, cond_jaxpr: Any, body_jaxpr: Any, cond_nconsts: int, body_nconsts: int, **params: Any) -> Any:
+    test, body = compiled(cond_jaxpr), compiled(body_jaxpr)
+
+    def run(args: list[Any]) -> list[Any]:
+        known, constants = args[:cond_nconsts], args[cond_nconsts : cond_nconsts + body_nconsts]
+        values = args[cond_nconsts + body_nconsts :]
+        while bool(test(*known, *values)[0]):
+            values = body(*constants, *values)
+        return values
+
+    return run
+
+
+def _cond(*, branches: Any, **params: Any) -> Any:
+    functions = [compiled(branch) for branch in branches]
+    return lambda args: functions[min(max(int(args[0]), 0), len(functions) - 1)](*args[1:])
+
+
+def _scan(*, jaxpr: Any, length: int, reverse: bool, num_consts: int = -1, num_carry: int = -1, **params: Any) -> Any:
+    if num_consts < 0:  # jax 0.11 says it by three trees: constants, carry, what is scanned
+        num_consts, num_carry = (len(list(tree)) for tree in params["ft_in"].unpack()[:2])
+    step, shapes = compiled(jaxpr), [v.aval for v in jaxpr.jaxpr.outvars[num_carry:]]
+
+    def run(args: list[Any]) -> list[Any]:
+        constants, carry, xs = args[:num_consts], args[num_consts : num_consts + num_carry], args[num_consts + num_carry :]
+        stacks: list[list[Any]] = [[] for _ in shapes]
+        for i in reversed(range(length)) if reverse else range(length):
+            out = step(*constants, *carry, *(x[i] for x in xs))
+            carry = out[:num_carry]
+            for stack, y in zip(stacks, out[num_carry:], strict=True):
+                stack.append(y)
+        ys = [np.stack(s[::-1] if reverse else s) if s else np.zeros((0, *a.shape), a.dtype) for s, a in zip(stacks, shapes, strict=True)]
+        return [*carry, *ys]
+
+    return run
+
+
+_CONTROL: dict[str, Callable[..., Any]] = {"while": _while, "cond": _cond, "scan": _scan}

@@ -1,0 +1,127 @@
+"""An entry: a call on inputs of known avals. It knows the outputs' avals, how to run alone, and how to go backward."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import jax
+import numpy as np
+
+from jtorch import _config, _device, _dtypes
+
+from jtorch._engine.recording.call import NO_ENTRY, Call
+from jtorch._engine.recording.program import ROUNDING
+from jtorch._engine.values.sparse_values import SparseMet, SparseValue
+from jtorch._engine.values.values import Aval, aval
+
+__all__ = ["Entry", "NUMBERS", "make_entry", "entry_of"]
+
+NUMBERS = {
+    bool: jax.ShapeDtypeStruct((), np.bool_), int: jax.ShapeDtypeStruct((), np.int64),
+    float: jax.ShapeDtypeStruct((), np.float64), complex: jax.ShapeDtypeStruct((), np.complex128),
+}  # fmt: skip
+
+
+class Entry:
+    """``inputs`` are avals, or Python's number classes for runtime scalars. ``outs`` are avals; ``out`` is the only one, or None."""
+
+    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "differentiable", "simple_on", "guarded_on", "layouts", "guard", "first", "second", "third")
+
+    def __init__(self, call: Call, inputs: tuple[Any, ...], outs: tuple[Aval, ...], single: bool, device: _device.device) -> None:
+        self.call, self.inputs, self.outs, self.device = call, inputs, outs, device
+        self.out: Aval | None = outs[0] if single else None
+        self.plans: dict[Any, Any] = {}
+        self.node_class: Any = None
+        self.differentiable = tuple(o.dtype.category >= 2 for o in outs)
+        self._run: Any = None
+        # Positions of 0-dim cpu inputs that join tensors of another device.
+        self.moves = tuple(i for i, a in enumerate(inputs) if isinstance(a, Aval) and a.device is not device)
+        self.guard: Any = call.guard  # what the values must satisfy; guards.py replaces it by what it has made of it
+        # Where dispatch takes its short way: one output, nothing to move. Else None. What has a guard has a short way of its own.
+        simple = device if single and not self.moves else None
+        self.simple_on, self.guarded_on = (simple, None) if self.guard is None else (None, simple)
+        self.layouts: dict[Any, Any] = {}  # strides of the result by those of the inputs
+        self.first, self.second, self.third = (*inputs, None, None, None)[:3]  # the inputs once more, for dispatch to compare
+
+    def structs(self) -> list[jax.ShapeDtypeStruct]:
+        return [NUMBERS[a] if isinstance(a, type) else a.struct for a in self.inputs]
+
+    def run(self, *arrays: Any) -> Any:
+        """Run this operator alone, through an executable of its own."""
+        fn = self._run
+        if fn is None:
+            apply = self.call.apply
+            fn = self._run = jax.jit(_named(apply, self.call.name), compiler_options=ROUNDING)
+        return fn(*arrays)
+
+
+def _named(fn: Any, name: str) -> Any:
+    def run(*arrays: Any) -> Any:
+        return fn(*arrays)
+
+    run.__name__ = run.__qualname__ = name
+    return run
+
+
+def make_entry(call: Call, key: Any) -> Entry:
+    """Infer the outputs of ``call`` on ``key`` (an aval, or a tuple of avals and number classes) and remember the answer.
+
+    What the operator's function raises about shapes and types comes out here, at the line that recorded it.
+    """
+    inputs = key if isinstance(key, tuple) else (key,)
+    if SparseValue in inputs:
+        raise SparseMet(f"{call.name} is not recorded for sparse values")
+    where = _common_device(inputs)
+    try:
+        # A function of its own each time: JAX remembers what it has traced, and a setting may have changed since.
+        shapes = jax.eval_shape(_named(call.apply, call.name), *[NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])
+    except (TypeError, ValueError, ZeroDivisionError, AssertionError) as error:
+        if _raised_by_jax(error):
+            raise RuntimeError(f"{call.name}: {error}") from error
+        raise
+    single = not isinstance(shapes, (tuple, list))
+    outs = tuple(aval(tuple(s.shape), _dtypes.from_np(np.dtype(s.dtype)), where) for s in ((shapes,) if single else shapes))
+    entry = Entry(call, inputs, outs, single, where)
+    return call.entries.setdefault(key, entry)
+
+
+def entry_of(call: Call, key: Any) -> Entry:
+    found = call.entries.get(key)
+    return found if found is not None else make_entry(call, key)
+
+
+def _common_device(inputs: tuple[Any, ...]) -> _device.device:
+    where: _device.device | None = None
+    for a in inputs:
+        if isinstance(a, Aval) and (a.shape or a.device is not _device.CPU):
+            if where is None or (where is _device.CPU and not _dimensioned_on(inputs, where)):
+                where = a.device
+            elif a.device is not where:
+                raise RuntimeError(
+                    f"Expected all tensors to be on the same device, but found at least two devices, {where} and {a.device}!"
+                )
+    return where or _device.CPU
+
+
+def _dimensioned_on(inputs: tuple[Any, ...], where: _device.device) -> bool:
+    return any(isinstance(a, Aval) and a.shape and a.device is where for a in inputs)
+
+
+def _raised_by_jax(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return not frames or "jtorch" not in frames[-1].filename.replace("\\", "/").split("/")
+
+
+def _forget() -> None:
+    """A setting that functions read while they are traced has changed: nothing known about any call holds any more."""
+    from jtorch._registry import OPS
+
+    for overloads in OPS.values():
+        for record in overloads:
+            for call in record.calls.values():
+                call.entries.clear()
+                call.last = NO_ENTRY
+
+
+_config.on_change(_forget)

@@ -1,0 +1,112 @@
+"""A program: a segment of a trace as one XLA executable, found by its structure."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jtorch._engine.values import log
+
+__all__ = ["ROUNDING", "Program", "program_for"]
+
+# A half type's result is rounded to it also where float32 is computed from it at once: XLA would drop the conversion there and back.
+ROUNDING = {"xla_allow_excess_precision": False}
+
+
+class Program:
+    """``run(*scalar arrays by class, *inputs) -> outputs``. Two segments of equal structure are one program.
+
+    A body is nodes ``(entry, ref, ...)``; a ref is the number of an output made before (>= 0), an input (-1, -2, ...), a constant ``("c", class, value, sign of a zero)`` or
+    a runtime scalar ``("s", class, number)``. ``together``: lists of outputs that come end to end, an array for each list, after the ``outs``.
+    """
+
+    __slots__ = ("body", "outs", "donated", "together", "kinds", "run", "given", "_compiling")
+
+    def __init__(self, body: Any, outs: Any, donated: Any, together: Any = ()) -> None:
+        self.body, self.outs, self.donated, self.together = body, outs, donated, together
+        kinds: list[type] = []
+        for _, *refs in body:
+            for r in refs:
+                if r.__class__ is tuple and r[0] == "s" and r[1] not in kinds:
+                    kinds.append(r[1])
+        self.kinds = kinds
+        shift = len(kinds)
+        self.run: Any = jax.jit(self._function(), donate_argnums=tuple(d + shift for d in donated), compiler_options=ROUNDING)
+        self.given: list[Any] | None = None  # what it was compiled ahead for
+        self._compiling: Any = None
+
+    def compile(self, given: list[Any]) -> None:
+        """Start compiling for inputs of these shapes (``jax.ShapeDtypeStruct``); :meth:`ready` waits. Tracing happens here, XLA works in another thread."""
+        self.given = given
+        lowered = self.run.lower(*given)
+        self._compiling = _pool().submit(lowered.compile)
+
+    def ready(self) -> None:
+        """Wait for the executable, if it is being compiled."""
+        pending, self._compiling = self._compiling, None
+        if pending is not None:
+            self.run = pending.result()
+
+    def compiled(self) -> bool:
+        """Whether the executable is there. What went wrong with it is raised here."""
+        if self._compiling is not None and self._compiling.done():
+            self.ready()
+        return self._compiling is None
+
+    @staticmethod
+    def key(body: list[Any], outs: list[int], donated: tuple[int, ...]) -> Any:
+        return tuple(body), tuple(outs), donated
+
+    def _function(self) -> Any:
+        body, outs, kinds, together = self.body, self.outs, self.kinds, self.together
+
+        def segment(*args: Any) -> list[Any]:
+            packed = dict(zip(kinds, args, strict=False))
+            unpacked: dict[Any, Any] = {}
+            ins = args[len(kinds) :]
+            vals: list[Any] = []
+            for entry, *refs in body:
+                given = []
+                for r in refs:
+                    if r.__class__ is int:
+                        given.append(vals[r] if r >= 0 else ins[-1 - r])
+                    elif r[0] == "c":
+                        given.append(r[2])
+                    else:
+                        x = unpacked.get(r)
+                        if x is None:
+                            x = unpacked[r] = lax.index_in_dim(packed[r[1]], r[2], keepdims=False)
+                        given.append(x)
+                out = entry.call.apply(*given)
+                if entry.out is not None:
+                    vals.append(out)
+                else:
+                    vals.extend(out)
+            return [*[vals[i] for i in outs], *[jnp.concatenate([vals[i].reshape(-1) for i in group]) for group in together]]
+
+        return segment
+
+
+_programs: dict[Any, Program] = {}
+_workers: list[ThreadPoolExecutor] = []
+
+
+def _pool() -> ThreadPoolExecutor:
+    if not _workers:
+        _workers.append(ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), "jtorch-compile"))
+    return _workers[0]
+
+
+def program_for(key: Any, why: str) -> tuple[Program, bool]:
+    """The program with this structure, and whether it is new (and must be compiled)."""
+    found = _programs.get(key)
+    if found is not None:
+        return found, False
+    log.compiling(key, why)
+    found = _programs[key] = Program(*key)
+    return found, True

@@ -1,0 +1,257 @@
+"""Backward of a call, from ``jax.vjp`` of its function.
+
+``plan_of(entry, mask)`` looks at what jax.vjp keeps from the forward pass. What it keeps is an input, an output, or something between.
+Inputs and outputs are saved as they are (so ``exp`` saves its result and ``mul`` its factors). Something between is recomputed from them, unless
+the operator asks for ``residuals="save"``: then the forward gives it as a hidden output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+
+from jtorch._engine.recording.call import Call
+from jtorch._engine.recording.entry import Entry
+from jtorch._engine.recording.half_sums import wide_sums
+from jtorch._engine.values.values import Aval
+
+__all__ = ["Plan", "plan_of", "recomputing_plan", "wrapped"]
+
+
+class Plan:
+    """How to go backward through one entry for one choice of inputs.
+
+    ``saved_in``, ``saved_out``: which inputs and outputs the backward reads. ``forward``: the call to record in place of the entry's own when hidden
+    outputs are kept (they follow its outputs), else None. ``backward(given)``: the call from (saved inputs, saved outputs, hidden outputs,
+    cotangents that are there) to the gradients of the chosen inputs. ``once``: it reads what torch calls a saved tensor, which is freed after the first time.
+    """
+
+    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct")
+    saved_in: tuple[int, ...]
+    saved_out: tuple[int, ...]
+    forward: Call | None
+    hidden: int
+    targets: tuple[int, ...]
+    wanted_outs: tuple[int, ...]
+    outs: Any
+    simple: bool
+    once: bool
+    _pull: Any
+    _backward: dict[Any, Call]
+    _name: str
+    direct: Any  # the backward's entry when it is given the one output's cotangent, or None as long as it was not recorded
+
+    def __init__(self) -> None:
+        self.direct = None
+
+    def backward(self, given: tuple[bool, ...]) -> Call:
+        found = self._backward.get(given)
+        if found is None:
+            found = self._backward[given] = Call(None, given, self._make(given), self._name)
+        return found
+
+    def _make(self, given: tuple[bool, ...]) -> Callable[..., Any]:
+        pull, outs = self._pull, self.outs
+        n_saved = len(self.saved_in) + len(self.saved_out) + self.hidden
+
+        def backward(*arrays: Any) -> Any:
+            return wide_sums(apply, arrays)
+
+        def apply(*arrays: Any) -> Any:
+            rest = iter(arrays[n_saved:])
+            cts = [next(rest) if there else jnp.zeros(o.shape, o.dtype.np) for there, o in zip(given, outs, strict=True)]
+            return pull(arrays[:n_saved], cts)
+
+        return backward
+
+
+def plan_of(entry: Entry, mask: tuple[bool, ...]) -> Plan:
+    """The plan for the gradient with respect to the inputs that ``mask`` marks."""
+    found = entry.plans.get(mask)
+    if found is None:
+        try:
+            found = _build(entry, mask)
+        except RuntimeError as error:
+            if "derivative" not in str(error):
+                raise
+            found = _without(entry, mask, str(error))
+        entry.plans[mask] = found
+    return found
+
+
+def _without(entry: Entry, mask: tuple[bool, ...], message: str) -> Plan:
+    """The plan of a call that has no derivative: it records like any other, and raises when backward comes to it."""
+    plan = Plan()
+    plan.saved_in, plan.saved_out, plan.forward, plan.hidden, plan.simple, plan.once = (), (), None, 0, True, False
+    plan.targets = tuple(i for i, m in enumerate(mask) if m)
+    plan.wanted_outs = tuple(i for i, d in enumerate(entry.differentiable) if d)
+    plan.outs = tuple(entry.outs[i] for i in plan.wanted_outs)
+    plan._backward, plan._name = {}, entry.call.grad_name
+
+    def pull(saved: Any, cts: Any) -> Any:
+        raise RuntimeError(message)
+
+    plan._pull = pull
+    return plan
+
+
+def _conj(x: Any) -> Any:
+    return jnp.conj(x) if jnp.issubdtype(x.dtype, jnp.complexfloating) else x
+
+
+def recomputing_plan(entry: Entry, mask: tuple[bool, ...]) -> Plan:
+    """A plan that reads inputs alone: hidden outputs have no history, so a second derivative goes back through the inputs."""
+    key = ("inputs", mask)
+    found = entry.plans.get(key)
+    if found is None:
+        found = entry.plans[key] = _build(entry, mask, from_inputs=True)
+    return found
+
+
+def wrapped(call: Call) -> set[int]:
+    """The inputs that are numbers in the place of tensors, which torch wraps in tensors."""
+    if call.op is None:
+        return set()
+    kinds = {p.name: p.kind for s in call.op.signatures for p in s.params}
+    found: set[int] = set()
+    i = 0
+    for d, p in zip(call.key, call.op.fn_params, strict=True):
+        if d[0] == "S" and kinds.get(p.name) == "Tensor|Scalar":
+            found.add(i)
+        i += sum(d[1]) if d[0] == "L" else d[0] in ("T", "S")
+    return found
+
+
+def _build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> Plan:
+    call, structs = entry.call, entry.structs()
+    targets = [i for i, m in enumerate(mask) if m]
+    wanted = [i for i, d in enumerate(entry.differentiable) if d]
+
+    def forward(*args: Any) -> Any:
+        def f(*chosen: Any) -> Any:
+            full = list(args)
+            for i, x in zip(targets, chosen, strict=True):
+                full[i] = x
+            out = call.apply(*full)
+            out = (out,) if entry.out is not None else tuple(out)
+            return [out[i] for i in wanted], out
+
+        outs, pull, every = jax.vjp(f, *[args[i] for i in targets], has_aux=True)
+        final = list(every)
+        for i, o in zip(wanted, outs, strict=True):
+            final[i] = o
+        return final, pull
+
+    closed, (_, pull_shape) = jax.make_jaxpr(forward, return_shape=True)(*structs)
+    leaves, tree = jax.tree.flatten(pull_shape)
+    jaxpr = closed.jaxpr
+    n_out = len(entry.outs)
+    out_vars = {} if from_inputs else {v: i for i, v in reversed(list(enumerate(jaxpr.outvars[:n_out]))) if not isinstance(v, Literal)}
+    in_vars = {v: i for i, v in enumerate(jaxpr.invars)}
+    const_vars = dict(zip(jaxpr.constvars, closed.consts, strict=True))
+    kept = jaxpr.outvars[n_out:]
+    assert len(kept) == len(leaves)
+
+    save = call.residuals == "save" and not from_inputs
+    between = []  # variables to recompute, or to keep as hidden outputs
+    for v in kept:
+        if not isinstance(v, Literal) and v not in in_vars and v not in out_vars and v not in const_vars and v not in between:
+            between.append(v)
+    plan = Plan()
+    plan.targets, plan.wanted_outs, plan._backward, plan._name = tuple(targets), tuple(wanted), {}, call.grad_name
+    plan.outs = tuple(entry.outs[i] for i in wanted)
+    used_in = {in_vars[v] for v in kept if not isinstance(v, Literal) and v in in_vars}
+    used_out = {out_vars[v] for v in kept if not isinstance(v, Literal) and v in out_vars and v not in in_vars}
+    recompute = None
+    if between and not save:
+        recompute, more_in, more_out = _slice(closed, between, in_vars, out_vars, const_vars)
+        used_in |= more_in
+        used_out |= more_out
+    plan.saved_in, plan.saved_out = tuple(sorted(used_in)), tuple(sorted(used_out))
+    plan.hidden = len(between) if save else 0
+    plan.forward = None
+    if plan.hidden:
+        plan.forward = _forward_with(call, closed, n_out, between)
+    plan.simple = not plan.saved_out and plan.forward is None
+    plan.once = bool(plan.saved_out or plan.hidden) or any(isinstance(entry.inputs[i], Aval) or i in wrapped(call) for i in plan.saved_in)
+
+    where_in = {i: k for k, i in enumerate(plan.saved_in)}
+    where_out = {i: len(plan.saved_in) + k for k, i in enumerate(plan.saved_out)}
+    first_hidden = len(plan.saved_in) + len(plan.saved_out)
+    sources: list[tuple[str, Any]] = []
+    for v in kept:
+        if isinstance(v, Literal):
+            sources.append(("const", np.asarray(v.val, v.aval.dtype)))
+        elif v in in_vars:
+            sources.append(("saved", where_in[in_vars[v]]))
+        elif v in out_vars:
+            sources.append(("saved", where_out[out_vars[v]]))
+        elif v in const_vars:
+            sources.append(("const", const_vars[v]))
+        elif save:
+            sources.append(("saved", first_hidden + between.index(v)))
+        else:
+            sources.append(("between", between.index(v)))
+    is_complex = any(s.dtype.kind == "c" for s in structs) or any(o.dtype.is_complex for o in plan.outs)
+
+    def pull(saved: Any, cts: Any) -> Any:
+        recomputed = recompute(saved, where_in, where_out) if recompute is not None else ()
+        args = [saved[k] if s == "saved" else recomputed[k] if s == "between" else k for s, k in sources]
+        fn = jax.tree.unflatten(tree, args)
+        # torch's gradient of a complex function is the conjugate of JAX's.
+        if is_complex:
+            return tuple(_conj(g) for g in fn([_conj(c) for c in cts]))
+        return tuple(fn(list(cts)))
+
+    plan._pull = pull
+    return plan
+
+
+def _slice(closed: ClosedJaxpr, wanted: list[Any], in_vars: Any, out_vars: Any, const_vars: Any) -> tuple[Any, set[int], set[int]]:
+    """The part of a program that computes ``wanted`` from its inputs and, where they help, from its outputs."""
+    needed, eqns = set(wanted), []
+    used_in: set[int] = set()
+    used_out: set[int] = set()
+    for eqn in reversed(closed.jaxpr.eqns):
+        # An output that is at hand ends the walk, unless it is itself what we were asked for.
+        outs = [v for v in eqn.outvars if v in needed and (v not in out_vars or v in wanted)]
+        if not outs:
+            continue
+        eqns.append(eqn)
+        for v in eqn.invars:
+            if not isinstance(v, Literal):
+                if v in in_vars:
+                    used_in.add(in_vars[v])
+                elif v in out_vars:
+                    used_out.add(out_vars[v])
+                elif v not in const_vars:
+                    needed.add(v)
+    eqns.reverse()
+    ins = [v for v in closed.jaxpr.invars if in_vars[v] in used_in]
+    outs_in = [v for v, i in out_vars.items() if i in used_out and v not in in_vars]
+    part = closed.jaxpr.replace(
+        eqns=eqns, invars=[*ins, *outs_in], outvars=list(wanted), constvars=list(const_vars), debug_info=_no_debug(closed, len(ins) + len(outs_in), len(wanted))
+    )
+    program = jaxpr_as_fun(ClosedJaxpr(part, list(const_vars.values())))
+
+    def run(saved: Any, where_in: dict[int, int], where_out: dict[int, int]) -> Any:
+        return program(*[saved[where_in[in_vars[v]]] for v in ins], *[saved[where_out[out_vars[v]]] for v in outs_in])
+
+    return run, used_in, used_out
+
+
+def _no_debug(closed: ClosedJaxpr, n_in: int, n_out: int) -> Any:
+    return closed.jaxpr.debug_info._replace(arg_names=(None,) * n_in, result_paths=(None,) * n_out)
+
+
+def _forward_with(call: Call, closed: ClosedJaxpr, n_out: int, between: list[Any]) -> Call:
+    whole = closed.jaxpr.replace(
+        outvars=[*closed.jaxpr.outvars[:n_out], *between], debug_info=_no_debug(closed, len(closed.jaxpr.invars), n_out + len(between))
+    )
+    program = jaxpr_as_fun(ClosedJaxpr(whole, closed.consts))
+    return Call(None, ("with residuals", call), lambda *a: tuple(program(*a)), call.name, elementwise=call.elementwise, grad_name=call.grad_name, fields=call.fields)

@@ -1,0 +1,97 @@
+"""Running an optimizer's updates at once, without a trace around them: a step whose gradients are there already.
+
+The programs of a bundle are those that a trace of this one node would run. What is spared is looking for what is pending, held and dead: all inputs are there,
+all outputs are wanted, and the inputs that the outputs replace are dead if nobody else holds them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
+
+from jtorch._engine.values import log
+from jtorch._engine.recording.bundle import Bundle
+from jtorch._engine.running.executor import LISTED, Recipe, _changed, run_compiled, slots_of, stats
+from jtorch._engine.running.packed_updates import PackedUpdate
+from jtorch._engine.values.thread_state import state
+from jtorch._engine.recording.trace import SCALAR, Trace, are_arrays, put
+from jtorch._engine.values.values import Value
+
+__all__ = ["ready", "run_bundle", "run_packed"]
+
+_recipes: dict[Any, Recipe] = {}
+_HELD = LISTED + 1  # by the list, and by its storage or its value
+
+
+def ready(vals: list[Value]) -> list[Any] | None:
+    """The values' arrays on the device. None if one is not there yet or never will be, or nothing can be run at once."""
+    if state.host or _being_traced():
+        return None
+    arrays = [v.array for v in vals]
+    if not are_arrays(arrays):
+        for v in vals:
+            if v.array.__class__ is np.ndarray:
+                put(v)
+        arrays = [v.array for v in vals]
+        if not are_arrays(arrays):  # a pending value has no array
+            return None
+    return arrays
+
+
+def _shared(vals: list[Value], arrays: list[Any], columns: list[range]) -> set[int] | None:
+    """Which of the values in these columns somebody holds beside a storage and ``vals``, or their arrays beside them and ``arrays``. None: nobody any."""
+    counts, array_counts = list(map(getrefcount, vals)), list(map(getrefcount, arrays))
+    shared: set[int] = set()
+    for at in columns:
+        if max(counts[at.start : at.stop]) > _HELD or max(array_counts[at.start : at.stop]) > _HELD:
+            shared.update(i for i in at if counts[i] > _HELD or array_counts[i] > _HELD)
+    return shared or None
+
+
+def run_bundle(bundle: Bundle, vals: list[Value], scalars: list[Any], places: tuple[int, ...]) -> tuple[list[Any], set[int] | None] | None:
+    """The bundle's outputs on ``vals`` (column after column), each of which a storage and this list hold. Those in the columns ``places`` will be overwritten.
+
+    The second result are the inputs among them that somebody else holds too (None: there are none); the arrays of the others are gone.
+    The whole is None if a value is not there, or if numpy would have to do it.
+    """
+    arrays = ready(vals)
+    if arrays is None:
+        return None
+    n = bundle.count
+    shared = _shared(vals, arrays, [range(c * n, c * n + n) for c in places])
+    key = (bundle, places, None if shared is None else frozenset(shared))
+    recipe = _recipes.get(key)
+    if recipe is None:
+        recipe = _recipes[key] = Recipe()
+    recipe.seen += 1
+    stats.executions += 1
+    plan = recipe.plan
+    if plan is not None and len(plan.steps) == 1 and (scalars == recipe.scalars or not _changed(scalars, recipe.scalars) - recipe.dynamic):
+        program, gather, _, slots, _ = plan.steps[0]
+        return program.run(*(slots_of(slots, scalars) if slots is not None else ()), *gather(arrays)), shared
+    tr = Trace(bundle.device)
+    tr.inputs, tr.scalars = vals, scalars
+    tr.nodes = [(bundle, *range(-1, -len(vals) - 1, -1), *range(SCALAR, SCALAR - len(scalars), -1))]
+    log.trace(tr, "update", len(bundle.outs))
+    donated = [i for c in places for i in range(c * n, c * n + n) if shared is None or i not in shared]
+    return run_compiled(tr, recipe, (), arrays, range(len(bundle.outs)), donated, "step")[0], shared
+
+
+def run_packed(
+    update: PackedUpdate, params: list[Value], arrays: list[Any], grads: Any, flats: list[Any], scalars: Sequence[Any]
+) -> tuple[list[Any], list[Any], set[int] | None]:
+    """An update of parameters (a storage and this list hold each; ``arrays`` are theirs; ``grads`` as :class:`PackedUpdate` says) whose state is packed into ``flats``, which are gone afterwards: the
+    parameters' new arrays, the new state, and which of the old arrays somebody else holds too, as :func:`run_bundle`."""
+    if not update.compiled:
+        update.compiled = True
+        stats.compilations += 1
+        log.packing(update.name, len(params))
+    stats.executions += 1
+    shared = _shared(params, arrays, [range(len(params))])
+    run = update.run if shared is None else update.keeping
+    results, flats = run(slots_of(update.slots, scalars), arrays, grads, flats, update.offsets)
+    return results, flats, shared

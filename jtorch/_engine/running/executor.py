@@ -1,0 +1,420 @@
+"""Running a trace.
+
+The structure of a trace is a key; behind it stands a ``Recipe`` that says how such traces run. Seen for the first time because somebody looked
+at a value, a trace runs operator by operator (each from its own cached executable); met again, or ended by ``optimizer.step()``, it is compiled in
+segments (``segments.py``), and equal segments share one executable. Values nobody holds are not computed, inputs nobody else holds are donated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from operator import itemgetter
+from sys import getrefcount
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import SingleDeviceSharding
+from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
+
+from jtorch._engine.host.host_executor import NotOnHost, execute_on_host
+from jtorch._engine.planning.liveness import LISTED, held_outputs, needed_nodes
+from jtorch._engine.planning import ahead
+from jtorch._engine.recording import guards
+from jtorch._engine.values import log
+from jtorch._engine.recording import gradient_pieces
+from jtorch._engine.recording import trace
+from jtorch._engine.recording.bundle import Bundle, expanded
+from jtorch._engine.recording.entry import NUMBERS, Entry
+from jtorch._engine.recording.guards import Checks, Found
+from jtorch._engine.recording.program import Program, program_for
+from jtorch._engine.planning.segments import cut
+from jtorch._engine.values.thread_state import state
+from jtorch._engine.recording.trace import SCALAR, Trace
+from jtorch._engine.values.values import jax_device
+
+__all__ = ["execute", "stats"]
+
+# Traces ended by these are expected to come again.
+_NOTHING = nullcontext()
+_HOT = frozenset(("step", "backward", "module"))
+_LOOPS = frozenset(("RnnBackward0", "CtcLossBackward0"))
+_ALONE = 2  # nodes up to which a program of its own is not worth it
+
+
+class _Stats:
+    """Counters for tests and benchmarks."""
+
+    __slots__ = ("executions", "compilations", "traces", "ahead")
+
+    def __init__(self) -> None:
+        self.executions = self.compilations = self.traces = 0
+        self.ahead = 0  # executions whose programs had been sent off before they were recorded to the end
+
+
+stats = _Stats()
+
+
+class Recipe:
+    """What is known about traces of one structure: how often they came, and their plans by which runtime scalars are inputs."""
+
+    __slots__ = ("seen", "needed", "scalars", "dynamic", "plan", "static")
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.needed: list[int] | None = None
+        self.scalars: list[Any] = []  # the values that the plan has as constants
+        self.dynamic: set[int] = set()  # the slots that are inputs
+        self.plan: Plan | None = None
+        self.static: list[int] = []
+
+
+class Plan:
+    """Programs in order. ``steps``: (program, gather, outputs, scalar slots, dead after).
+
+    ``ahead``: they were compiled ahead, several at a time, for inputs on one device; a sharded program is compiled when it runs.
+    ``asked``, ``packing``: outputs that are wanted end to end, and the program that gives them so (``gradient_pieces.py``).
+    """
+
+    __slots__ = ("steps", "inputs", "size", "checks", "ahead", "asked", "packing")
+    steps: list[Any]
+    inputs: int
+    size: int
+    ahead: bool
+    asked: list[Any]
+    packing: gradient_pieces.Packing | None
+
+    def run(self, vals: list[Any], scalars: list[Any]) -> list[Any]:
+        """All slots that are left at the end. ``vals``: the inputs' arrays; the list is used up."""
+        vals.extend([None] * (self.size - len(vals)))
+        if self.asked:
+            gradient_pieces.begin(self)
+            stats.compilations += 1
+        packing = self.packing
+        program: Any
+        for program, gather, outs, slots, dead in self.steps:
+            if packing is not None and packing.ready():
+                program = packing
+            given = gather(vals)
+            for i in dead:
+                vals[i] = None
+            if slots is not None:
+                results = program.run(*slots_of(slots, scalars), *given)
+            else:
+                results = program.run(*given)
+            del given
+            for i, r in zip(outs, results, strict=True):
+                vals[i] = r
+        return vals
+    checks: list[Any]  # (slot, what it is of) of what guards find
+
+
+_recipes: dict[Any, Recipe] = {}
+
+
+def execute(tr: Trace, why: str) -> None:
+    """Compute the outputs of a trace that are still held. Called with the trace already taken out of the thread's state."""
+    if tr.host:
+        try:
+            return execute_on_host(tr)
+        except NotOnHost:
+            if state.host_only:
+                raise
+    checks = guards.taken(tr) if tr.guards else ()
+    tr.input_pos = {}  # so that the list alone holds what nobody else does
+    live, held = held_outputs(tr)
+    stats.executions += 1
+    log.trace(tr, why, len(live))
+    if not live and not checks:
+        return
+    inputs = tr.inputs
+    # Held by the list alone; and nobody but the value holds the array. (Of one on the host the program has a copy.)
+    donated = [
+        i for i, n in enumerate(map(getrefcount, inputs)) if n <= LISTED and (getrefcount(inputs[i].array) <= 2 or inputs[i].array.__class__ is np.ndarray)
+    ]
+    key = (tuple(tr.nodes), tuple(live), tuple(donated), checks)
+    recipe = _recipes.get(key)
+    if recipe is None:
+        recipe = _recipes[key] = Recipe()
+    recipe.seen += 1
+    arrays = [v.array for v in inputs]
+    begun = tr.begun
+    try:
+        ready = None if begun is None else begun.found(tr, recipe)
+        with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
+            if ready is not None:
+                results, found = ready, []
+                stats.ahead += 1
+            elif (why in _HOT or recipe.seen > 1) and (len(tr.nodes) > _ALONE or tr.nodes[-1][0].__class__ is Bundle):
+                results, found = run_compiled(tr, recipe, checks, arrays, live, donated, why)
+                if why == "backward":
+                    state.ran = recipe
+                    if begun is not None:
+                        ahead.learn(begun, recipe, key, inputs)
+            else:
+                tr.nodes = expanded(tr.nodes)
+                results, found = _run_alone(tr, recipe, checks, arrays, live)
+    except BaseException:
+        # The trace is lost: what hung on it cannot be computed. Say so when it is asked for.
+        for v in held:
+            v.trace, v.array = None, None
+        raise
+    finally:
+        # A donated array is gone; a value that somehow outlives it must not be read.
+        tr.nodes, tr.outputs, tr.inputs = [], [], []
+    for v, array in zip(held, results, strict=True):
+        v.array = array
+        v.trace = None
+    if found:
+        guards.ran(found, why)
+
+
+trace.executor = execute
+
+def _on_device(arrays: list[Any], tr: Trace) -> None:
+    """Put what numpy holds on the trace's device, for the programs that are compiled when they are called: those look at where their inputs are."""
+    for i, a in enumerate(arrays):
+        if a.__class__ is np.ndarray:
+            arrays[i] = jax.device_put(a, jax_device(tr.inputs[i].aval.device), may_alias=False)
+
+
+def _run_alone(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: list[int]) -> tuple[list[Any], list[Found]]:
+    _on_device(arrays, tr)
+    nodes = tr.nodes
+    if recipe.needed is None:
+        recipe.needed = needed_nodes(nodes, _wanted(live, checks))
+    needed = set(recipe.needed) if len(recipe.needed) < len(nodes) else None
+    scalars = recipe.scalars = tr.scalars
+    vals: list[Any] = []
+    for k, node in enumerate(nodes):
+        entry: Entry = node[0]
+        if needed is not None and k not in needed:
+            vals.extend([None] * len(entry.outs))
+            continue
+        out = entry.run(*[vals[p] if p >= 0 else arrays[-1 - p] if p > SCALAR else _array_of(scalars[SCALAR - p]) for p in node[1:]])
+        if entry.out is not None:
+            vals.append(out)
+        else:
+            vals.extend(out)
+    found = []
+    if checks:
+        indices = [vals[p] if p >= 0 else arrays[-1 - p] for p, _, _ in checks]
+        entry, every = guards.node_for([what for _, what, _ in checks])
+        found.append((entry.run(*indices), every))
+    return [vals[i] for i in live], found
+
+
+def _wanted(live: Sequence[int], checks: Checks) -> Sequence[int]:
+    return [*live, *[p for p, _, _ in checks if p >= 0]] if checks else live
+
+
+def _array_of(number: Any) -> Any:
+    """A Python number as a strongly typed 0-dim array."""
+    return np.asarray(number)
+
+
+def run_compiled(
+    tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str
+) -> tuple[list[Any], list[Found]]:
+    """Run a trace by its recipe's plan, which is made if there is none or numbers that were constants in it have changed. ``arrays`` is used up."""
+    scalars = tr.scalars
+    plan = recipe.plan
+    if plan is None:
+        tr.nodes = expanded(tr.nodes)
+        recipe.dynamic = _always_dynamic(tr.nodes)
+        if recipe.seen > 1:  # what changed since it last ran operator by operator will change again
+            recipe.dynamic |= _changed(scalars, recipe.scalars)
+        recipe.scalars = list(scalars)
+    elif scalars != recipe.scalars or 0 in scalars:  # -0.0 equals 0.0
+        changed = _changed(scalars, recipe.scalars)
+        fresh = changed - recipe.dynamic
+        if fresh:
+            tr.nodes = expanded(tr.nodes)
+            log.scalars_changed(tr, fresh, recipe.scalars)
+            recipe.dynamic |= fresh
+            plan = None
+        recipe.scalars = list(scalars)
+    if plan is None:
+        plan = recipe.plan = _make_plan(tr, recipe, checks, live, donated, why, _on_one_device(arrays))
+    if not plan.ahead:
+        _on_device(arrays, tr)
+    vals = plan.run(arrays, scalars)
+    n_in = plan.inputs
+    return [vals[n_in + i] for i in live], [(vals[slot], every) for slot, every in plan.checks]
+
+
+def _changed(now: list[Any], before: list[Any]) -> set[int]:
+    return {i for i, (a, b) in enumerate(zip(now, before, strict=False)) if a != b or a.__class__ is not b.__class__ or (a == 0 and str(a) != str(b))}
+
+
+def slots_of(groups: Any, scalars: list[Any]) -> list[Any]:
+    """The runtime scalars of a program, packed by class: one array each."""
+    return [np.array([scalars[i] for i in slots], kind) for kind, slots in groups]
+
+
+def _is_update(node: tuple[Any, ...]) -> bool:
+    op = node[0].call.op
+    return op is not None and op.runtime_scalars
+
+
+def _always_dynamic(nodes: list[tuple[Any, ...]]) -> set[int]:
+    """Scalars of operators that say theirs change (an optimizer's learning rate and step)."""
+    found: set[int] = set()
+    for node in nodes:
+        if _is_update(node):
+            found.update(SCALAR - p for p in node[1:] if p <= SCALAR)
+    return found
+
+
+def _on_one_device(arrays: list[Any]) -> bool:
+    return all(a.__class__ is np.ndarray or len(a.devices()) == 1 for a in arrays)
+
+
+def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], donated: list[int], why: str, ahead: bool) -> Plan:
+    """Cut the trace into segments and find (or compile) the program of each. ``ahead``: compile it now, for inputs on the trace's device."""
+    nodes = tr.nodes
+    n_in = len(tr.inputs)
+    first: list[int] = []
+    owner: list[int] = []
+    for k, node in enumerate(nodes):
+        first.append(len(owner))
+        owner.extend([k] * len(node[0].outs))
+    needed = needed_nodes(nodes, _wanted(live, checks))
+    place = {k: i for i, k in enumerate(needed)}
+    tokens = [id(nodes[k][0]) for k in needed]
+    reads = [[place[owner[p]] for p in nodes[k][1:] if p >= 0] for k in needed]
+    updates = [_is_update(nodes[k]) for k in needed]
+    # A checkpoint's second run begins a program: only so is what it computes again not there before, on every backend.
+    walls = [i for i, k in enumerate(needed) if nodes[k][0].call.name == "barrier"]
+    # XLA's CPU compiler copies what a loop leaves behind for another loop of the same program: the first loop backward begins one too.
+    walls += [i for i, k in enumerate(needed) if nodes[k][0].call.name in _LOOPS][:1]
+    bounds = sorted({0, *cut(tokens, reads, updates), *walls, len(needed)})
+
+    # When each slot (inputs first, then outputs) is read for the last time, by segment.
+    segment_of: dict[int, int] = {}
+    for s in range(len(bounds) - 1):
+        for i in range(bounds[s], bounds[s + 1]):
+            segment_of[needed[i]] = s
+    last_read: dict[int, int] = {}
+    for k in needed:
+        for p in nodes[k][1:]:
+            if p > SCALAR:
+                last_read[n_in + p if p >= 0 else -1 - p] = segment_of[k]
+    # An index is checked in the segment that uses it: its program has one more output, however many there are.
+    checked: dict[int, list[tuple[int, Any]]] = {}
+    for p, what, user in checks:
+        s = segment_of.get(owner[user]) if user < len(owner) else None
+        if s is None:  # what it was for is not computed
+            s = segment_of[owner[p]] if p >= 0 else 0
+        slot = n_in + p if p >= 0 else -1 - p
+        checked.setdefault(s, []).append((slot, what))
+        last_read[slot] = max(s, last_read.get(slot, s))
+    live_slots = {n_in + i for i in live}
+    gone = set(donated)
+
+    plan = Plan()
+    plan.inputs, plan.size, plan.checks, plan.ahead = n_in, n_in + len(owner), [], ahead
+    plan.asked, plan.packing = [], None
+    steps = []
+    fresh: list[Program] = []
+    here = SingleDeviceSharding(jax_device(tr.device)) if ahead else None
+    for s in range(len(bounds) - 1):
+        part = needed[bounds[s] : bounds[s + 1]]
+        if not part and s not in checked:
+            continue
+        inside: dict[int, int] = {}  # slot -> number inside the program
+        ins: list[int] = []
+        in_number: dict[int, int] = {}
+        groups: dict[type, dict[int, int]] = {}
+        body: list[tuple[Any, ...]] = []
+        made: list[int] = []
+
+        def ref(slot: int, inside: Any = inside, ins: Any = ins, in_number: Any = in_number) -> int:
+            if slot in inside:
+                return inside[slot]  # type: ignore[no-any-return]
+            j = in_number.get(slot)
+            if j is None:
+                j = in_number[slot] = len(ins)
+                ins.append(slot)
+            return -1 - j  # type: ignore[no-any-return]
+
+        for k in part:
+            entry: Entry = nodes[k][0]
+            refs: list[Any] = []
+            for p in nodes[k][1:]:
+                if p <= SCALAR:
+                    i = SCALAR - p
+                    if i in recipe.dynamic:
+                        kind = tr.scalars[i].__class__
+                        group = groups.setdefault(kind, {})  # several nodes may read one scalar
+                        refs.append(("s", kind, group.setdefault(i, len(group))))
+                    else:
+                        number = tr.scalars[i]
+                        refs.append(("c", number.__class__, number, str(number) if number == 0 else ""))
+                    continue
+                refs.append(ref(n_in + p if p >= 0 else -1 - p))
+            body.append((entry, *refs))
+            for q in range(len(entry.outs)):
+                slot = n_in + first[k] + q
+                inside[slot] = len(made)
+                made.append(slot)
+        outs = [slot for slot in made if slot in live_slots or last_read.get(slot, -1) > s]
+        dead = [slot for slot in ins if last_read.get(slot) == s and slot not in live_slots and (slot >= n_in or slot in gone)]
+        spare = _donatable(ins, dead, outs, nodes, owner, first, tr, n_in)
+        if s in checked:
+            check, every = guards.node_for([what for _, what in checked[s]])
+            body.append((check, *[ref(slot) for slot, _ in checked[s]]))
+            inside[plan.size] = len(made)
+            outs.append(plan.size)
+            plan.checks.append((plan.size, every))
+            plan.size += 1
+        key = Program.key(body, [inside[slot] for slot in outs], spare)
+        program, new = program_for(key, why)
+        slots = tuple((kind, tuple(groups[kind])) for kind in groups) or None
+        if new:
+            stats.compilations += 1
+            if here is not None:
+                given = [jax.ShapeDtypeStruct((len(of),), NUMBERS[kind].dtype) for kind, of in slots or ()]
+                for slot in ins:
+                    a = _aval(slot, nodes, owner, first, tr, n_in)
+                    given.append(jax.ShapeDtypeStruct(a.shape, a.dtype.np, sharding=here))
+                program.compile(given)
+                fresh.append(program)
+        steps.append((program, _gather(ins), outs, slots, dead))
+    for program in fresh:
+        program.ready()
+    plan.steps = steps
+    return plan
+
+
+def _gather(ins: list[int]) -> Any:
+    if not ins:
+        return lambda vals: ()
+    if len(ins) == 1:
+        only = ins[0]
+        return lambda vals: (vals[only],)
+    return itemgetter(*ins)
+
+
+def _aval(slot: int, nodes: Any, owner: Any, first: Any, tr: Trace, n_in: int) -> Any:
+    if slot < n_in:
+        return tr.inputs[slot].aval
+    k = owner[slot - n_in]
+    return nodes[k][0].outs[slot - n_in - first[k]]
+
+
+def _donatable(ins: list[int], dead: list[int], outs: list[int], nodes: Any, owner: Any, first: Any, tr: Trace, n_in: int) -> tuple[int, ...]:
+    """Dead inputs that an output of the same aval can take the place of. Trace inputs come first: they are the parameters."""
+    room: dict[Any, int] = {}
+    for slot in outs:
+        a = _aval(slot, nodes, owner, first, tr, n_in)
+        room[a] = room.get(a, 0) + 1
+    dead_set, chosen = set(dead), []
+    for j, slot in enumerate(ins):
+        if slot in dead_set:
+            a = _aval(slot, nodes, owner, first, tr, n_in)
+            if room.get(a, 0):
+                room[a] -= 1
+                chosen.append(j)
+    return tuple(chosen)

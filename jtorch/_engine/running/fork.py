@@ -1,0 +1,48 @@
+"""What happens to the engine when the process forks: the child computes on the host (see ``host_executor.py``) and never touches XLA again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+
+import jax
+
+from jtorch._engine.recording import trace
+from jtorch._engine.values import values
+from jtorch._engine.values.thread_state import State, state
+
+__all__ = ["in_child"]
+
+_child = False
+
+
+def in_child() -> bool:
+    """Whether this process was forked from one that had jtorch loaded."""
+    return _child
+
+
+def _before() -> None:
+    """Finish what is under way: a child would wait for ever for a result that only the parent's threads can bring."""
+    if _child or not values._jax_device:
+        return  # nothing has run on a device yet
+    with contextlib.suppress(Exception):
+        trace.flush("fork")
+    for array in jax.live_arrays():
+        with contextlib.suppress(Exception):
+            array.block_until_ready()
+
+
+def _in_child() -> None:
+    global _child
+    _child = True
+    State.host = State.host_only = True
+    state.host = state.host_only = True  # an attribute of this thread would hide the class's
+    for pending in (state.trace, *state.traces.values()):
+        pending.host = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_child=_in_child)
+    # JAX warns that a forked child is likely to hang. Ours does not touch what would hang it.
+    warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called\. os\.fork\(\) is incompatible with multithreaded code, and JAX", category=RuntimeWarning)
