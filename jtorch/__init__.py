@@ -6,9 +6,10 @@ from importlib import import_module as _import_module
 from typing import Any
 
 import jtorch._api  # noqa: F401  (fills the namespaces)
+from jtorch import _public
 from jtorch._namespace import torch as _torch
 
-globals().update({k: v for k, v in vars(_torch).items() if not k.startswith("__")})
+_public.publish()
 
 # Modules that torch imports with itself; order matters only from the bottom up.
 _EAGER = (
@@ -28,26 +29,23 @@ for _name in _EAGER:
 from jtorch.torch_version import TorchVersion as _TorchVersion  # noqa: E402
 
 __version__ = _TorchVersion("2.13.0")
-from jtorch._install import install as install, installed as installed, loaded_late as _loaded_late, uninstall as uninstall  # noqa: E402
+from jtorch._install import install as install, installed as installed, submodule as _submodule, uninstall as uninstall  # noqa: E402
 from jtorch.autograd import Variable as _Variable  # noqa: E402, F401
 from jtorch.utils.dlpack import from_dlpack as from_dlpack, to_dlpack as to_dlpack  # noqa: E402
 from jtorch.version import jtorch_version as _jtorch_version  # noqa: E402, F401
 
-# What submodules added to the namespace while they were imported (Parameter's home, save and load, the generators).
-globals().update({k: v for k, v in vars(_torch).items() if not k.startswith("__") and k not in globals()})
+torch = _public.torch  # `torch.torch`, as there
+_public.publish()  # what autocast and others added meanwhile
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        try:
-            found = _import_module(f"jtorch.{name}")
-        except ModuleNotFoundError as error:
-            if error.name != f"jtorch.{name}":
-                raise
-            raise AttributeError(f"module 'torch' has no attribute '{name}' (jtorch does not implement torch.{name})") from None
-        globals()[name] = found
-        _loaded_late()
-        return found
+    if name in _LAZY or (name.startswith("_") and not name.startswith("__")):
+        found = _submodule(f"torch.{name}")
+        if found is not None:
+            globals()[name] = found
+            return found
+        if name in _LAZY:
+            raise AttributeError(f"module 'torch' has no attribute '{name}' (jtorch does not implement torch.{name})")
     found = getattr(_torch, name, None)
     if found is None:
         raise AttributeError(f"module 'torch' has no attribute '{name}'")

@@ -15,6 +15,7 @@ _USAGE = """\
 usage: python -m jtorch script.py [args]
        python -m jtorch -m module [args]
        python -m jtorch -c code [args]
+       python -m jtorch --version
 
 Runs a program with `import torch` meaning jtorch.
 """
@@ -62,6 +63,11 @@ def _plan(argv: list[str]) -> Callable[[], None]:
     if not argv or argv[0] in ("-h", "--help"):
         print(_USAGE, end="", file=sys.stdout if argv else sys.stderr)
         raise SystemExit(0 if argv else 2)
+    if argv[0] in ("-V", "--version"):
+        from jtorch import version
+
+        print(f"jtorch {version.jtorch_version} (follows torch {version.__version__})")
+        raise SystemExit(0)
     first, rest = argv[0], argv[1:]
     if first in ("-m", "-c"):
         if not rest:

@@ -44,8 +44,8 @@ class dtype:
     def __repr__(self) -> str:
         return f"torch.{self.name}"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _by_name, (self.name,)
+    def __reduce__(self) -> str:
+        return self.name  # of the module that the class names
 
     def to_complex(self) -> dtype:
         """The complex type whose parts have this type."""
@@ -60,9 +60,7 @@ def _fail(message: str) -> Any:
     raise RuntimeError(message)
 
 
-def _by_name(name: str) -> dtype:
-    return ALL[name]
-
+dtype.__module__ = "jtorch"
 
 bool_ = dtype("bool", np.bool_, _BOOL, "Bool")
 uint8 = dtype("uint8", np.uint8, _INT, "Byte")

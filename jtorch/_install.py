@@ -12,73 +12,137 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
-__all__ = ["TORCH_VERSION", "install", "installed", "loaded_late", "uninstall"]
+__all__ = ["TORCH_VERSION", "install", "installed", "loaded_late", "submodule", "take_names", "uninstall"]
 
 TORCH_VERSION = "2.13.0"
 """The release of PyTorch whose behaviour jtorch follows, as ``importlib.metadata.version("torch")`` tells it."""
 
 
-def _counterpart(name: str) -> str:
-    return "jtorch" + name[len("torch") :]
+# jtorch's own floors, which are no modules of torch's though some have such names.
+_OWN = frozenset((
+    "_api", "_autocast", "_config", "_core", "_device", "_dtypes", "_engine", "_errors", "_install", "_namespace", "_ops", "_private", "_public", "_random",
+    "_registry", "_types",
+))  # fmt: skip
 
 
+def _counterparts(name: str) -> list[str]:
+    """Where a module of torch may be here: what torch keeps under private names at its root stands in ``jtorch/_private``."""
+    _, _, rest = name.partition(".")
+    head, _, below = rest.partition(".")
+    if not head.startswith("_") or head.startswith("__"):
+        return ["jtorch" + (rest and f".{rest}")]
+    return [f"jtorch._private.{rest[1:]}", *([f"jtorch.{rest}"] if head not in _OWN else [])]
 
-def _find(name: str) -> ModuleType | None:
-    """The module of jtorch for a name of torch, imported; None if there is none."""
-    target = _counterpart(name)
-    known = sys.modules.get(target)
+
+def _torch_name(path: str) -> str | None:
+    """The name under which torch has a module of jtorch's; None for jtorch's own."""
+    _, _, rest = path.partition(".")
+    head, _, below = rest.partition(".")
+    if head == "_private":
+        return f"torch._{below}" if below else None
+    return None if head in _OWN or head == "__main__" else "torch" + (rest and f".{rest}")
+
+
+def _load(path: str) -> ModuleType | None:
+    """A module of jtorch, imported; None if it is what is missing. A failing import inside it is seen."""
+    known = sys.modules.get(path)
     if known is not None:
         return known
     try:
-        found = importlib.import_module(target)
-        _name_classes()
-        return found
+        found = importlib.import_module(path)
     except ModuleNotFoundError as error:
-        # Only when the module itself (or a package above it) is what is missing; a failing import inside it must be seen.
-        if error.name is None or not (target == error.name or target.startswith(error.name + ".")):
+        if error.name is None or not (path == error.name or path.startswith(error.name + ".")):
             raise
+        return None
+    take_names()
+    return found
+
+
+def submodule(name: str) -> ModuleType | None:
+    """The module of jtorch for a name of torch by its place, imported; None if there is no such place."""
+    return next((found for path in _counterparts(name) if (found := _load(path)) is not None), None)
+
+
+def _find(name: str) -> ModuleType | None:
+    """As :func:`submodule`, or what the module above has under the name."""
+    found = submodule(name)
+    if found is not None:
+        return found
     parent, _, leaf = name.rpartition(".")
     owner = _find(parent) if parent else None
     member = getattr(owner, leaf, None)
     return member if isinstance(member, ModuleType) else None
 
 
-_named: dict[type, str] = {}  # classes that go by torch's name now, and the module that they had
+_looked_at: set[str] = set()
+_aliases: dict[str, ModuleType] = {}
+_named: dict[Any, str] = {}  # modules, classes and functions that go by torch's name now, and the name that they had
+_hints: list[tuple[type, dict[str, Any]]] = []  # classes whose annotations were evaluated, and what stood there
 
 
-def _name_classes() -> None:
-    """Give jtorch's public classes the module that torch's have, so that ``type(x)`` prints as there and pickles name what torch can import.
+def take_names() -> None:
+    """Give what jtorch publishes the names that it has in torch, once each: so that it prints as there, pickles name what torch can import, and tools that
+    look an object up by its module find it.
 
-    A class of a private module is at home in the deepest public one whose ``__all__`` has it.
+    The modules themselves are ``torch.nn`` and so on, in ``sys.modules`` too. A class or function of a private module is at home in the deepest public one
+    whose ``__all__`` has it.
     """
-    fresh = [(path, m) for path, m in list(sys.modules.items()) if path.startswith("jtorch") and m is not None and path not in _looked_at]
-    homes: dict[type, str] = {}
-    for path, module in fresh:
-        _looked_at.add(path)
-        if any(part.startswith("_") for part in path.split(".")):
+    if not installed():
+        return
+    fresh = []
+    for path, module in list(sys.modules.items()):
+        if path.startswith("jtorch") and path not in _looked_at and module is not None and not getattr(module.__spec__, "_initializing", False):
+            _looked_at.add(path)
+            name = _torch_name(path)
+            if name is not None:
+                fresh.append((name, module))
+                _aliases[name] = module
+    for name, module in _aliases.items():
+        sys.modules.setdefault(name, module)
+    homes: dict[Any, str] = {}
+    for name, module in fresh:
+        if any(part.startswith("_") for part in name.split(".")) and not name.startswith("torch._"):
             continue
         offered = getattr(module, "__all__", ())
-        for name, cls in list(vars(module).items()):
-            if isinstance(cls, type) and cls.__module__.startswith("jtorch.") and cls.__name__ == name:
-                known = homes.get(cls, "")
-                deeper = known != cls.__module__ and path.count(".") >= known.count(".") and (name in offered or path == "jtorch")
-                if cls.__module__ == path or deeper:
-                    homes[cls] = path
-    for cls, home in homes.items():
-        _named.setdefault(cls, cls.__module__)
-        cls.__module__ = home[1:]
+        own = module.__name__
+        for key, value in list(vars(module).items()):
+            if not isinstance(value, (type, FunctionType)) or value.__name__ != key or not f"{value.__module__}.".startswith("jtorch."):
+                continue
+            known = homes.get(value, "")
+            deeper = known != "torch" + value.__module__[len("jtorch") :] and name.count(".") >= known.count(".") and (key in offered or name == "torch")
+            if value.__module__ == own or deeper:
+                homes[value] = name
+    for value, home in homes.items():
+        if isinstance(value, type) and value.__dict__.get("__annotations__") and value.__module__[1:] != home:
+            _evaluate(value)
+        _named.setdefault(value, value.__module__)
+        value.__module__ = home
+    for name, module in fresh:
+        _named.setdefault(module, module.__name__)
+        module.__name__ = name
 
 
-_looked_at: set[str] = set()
+def _evaluate(cls: type) -> None:
+    """Annotations are looked up where a class says that it is at home: those of one that moves are evaluated before."""
+    names = vars(sys.modules[cls.__module__])
+    before = dict(cls.__annotations__)
+    after = dict(before)
+    for key, text in before.items():
+        if isinstance(text, str):
+            try:
+                after[key] = eval(text, names)
+            except Exception:  # a name that only type checkers import
+                after[key] = Any
+    cls.__annotations__ = after
+    _hints.append((cls, before))
 
 
 def loaded_late() -> None:
     """To be called when a part of jtorch was imported by being asked for."""
-    if installed():
-        _name_classes()
+    take_names()
 
 
 class _Loader:
@@ -98,6 +162,12 @@ class _Loader:
     def is_package(self, name: str) -> bool:
         """Whether it has sub-modules."""
         return hasattr(self.module, "__path__")
+
+    def __getattr__(self, name: str) -> Any:
+        """What else a loader can tell (code, source, data), from the one that loaded the module: it knows it by jtorch's name."""
+        told = getattr(self.spec.loader if self.spec is not None else None, name)
+        own = self.spec.name if self.spec is not None else ""
+        return (lambda fullname=None: told(own)) if name in ("get_code", "get_source", "get_filename") else told
 
 
 class _Distribution(importlib.metadata.Distribution):
@@ -120,8 +190,8 @@ class _Finder(importlib.metadata.DistributionFinder):
         if name != "torch" and not name.startswith("torch."):
             return None
         module = _find(name)
-        if name == "torch":
-            _name_classes()
+        take_names()
+        sys.modules.pop(name, None)  # or the import system takes it as a module that its parent has imported, and loads it once more
         if module is None:
             if sys._getframe(2).f_code.co_name != "_find_and_load_unlocked":
                 return None  # importlib.util.find_spec only asks
@@ -170,9 +240,13 @@ def uninstall() -> None:
     if not installed():
         return
     sys.meta_path.remove(_finder)
-    for cls, path in _named.items():
-        cls.__module__ = path
+    for value, path in _named.items():
+        setattr(value, "__name__" if isinstance(value, ModuleType) else "__module__", path)
+    for cls, before in _hints:
+        cls.__annotations__ = before
     _named.clear()
+    _hints.clear()
+    _aliases.clear()
     _looked_at.clear()
     for name in [name for name in sys.modules if name == "torch" or name.startswith("torch.")]:
         del sys.modules[name]

@@ -67,8 +67,8 @@ class _Named:
     def __repr__(self) -> str:
         return f"torch.{self.name}"
 
-    def __reduce__(self) -> Any:
-        return _constant, (type(self).__name__, self.name)
+    def __reduce__(self) -> str:
+        return self.name  # of the module that the class names
 
 
 class memory_format(_Named):
@@ -96,8 +96,8 @@ CONSTANTS: dict[str, Any] = {
 }
 
 
-def _constant(_: str, name: str) -> Any:
-    return CONSTANTS[name]
+for _class in (memory_format, layout, qscheme):
+    _class.__module__ = "jtorch"
 
 
 class finfo:

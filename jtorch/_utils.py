@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from jtorch._errors import not_implemented
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.serialization._state import local
 from jtorch.serialization._storage import HostStorage, name_of, tensor_of
 

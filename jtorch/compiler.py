@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = [
     "compile", "is_compiling", "is_dynamo_compiling", "is_exporting", "disable", "reset", "allow_in_graph", "assume_constant_result", "list_backends",

@@ -1,6 +1,6 @@
 """``torch.linalg``. Source: https://docs.pytorch.org/docs/stable/linalg.html"""
 
 import jtorch._api  # noqa: F401
-from jtorch._namespace import linalg as _namespace
+from jtorch import _public
 
-globals().update({k: v for k, v in vars(_namespace).items() if not k.startswith("__")})
+_public.complete(_public.linalg, globals())

@@ -11,7 +11,7 @@ from typing import Any
 from jtorch._core.dispatch import torch_function as _core
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._engine.values.thread_state import FUNCTION_MODE, state
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["has_torch_function", "handle_torch_function", "is_tensor_like", "is_tensor_method_or_property", "wrap_torch_function", "TorchFunctionMode", "resolve_name", "get_default_nowrap_functions", "BaseTorchFunctionMode", "get_ignored_functions", "get_overridable_functions", "get_testing_overrides"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["SobolEngine"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from jtorch._core.state.generator import default_for, default_generator
 from jtorch._engine.values.values import canonical, jax_devices
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state", "thread_safe_generator"]
 

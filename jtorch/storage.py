@@ -7,7 +7,7 @@ from typing import Any
 
 from jtorch import _dtypes
 from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["TypedStorage", "UntypedStorage"]
 

@@ -95,6 +95,16 @@ def test_other_ways_to_name_a_program(arguments: tuple[str, ...], tmp_path: Path
     assert run(tmp_path, "-m", "jtorch", *arguments, stdin=source) == run(tmp_path, *arguments, stdin=source)
 
 
+def test_version(tmp_path: Path) -> None:
+    code, out, _ = run(tmp_path, "-m", "jtorch", "--version")
+    assert code == 0 and re.fullmatch(r"jtorch [\d.]+ \(follows torch 2\.13\.0\)\n", out)
+
+
+def test_the_report_of_the_environment(tmp_path: Path) -> None:
+    code, out, err = run(tmp_path, "-W", "error", "-m", "jtorch", "-m", "torch.utils.collect_env")
+    assert code == 0 and out.startswith("Collecting environment information...") and "JAX backend" in out, err
+
+
 def test_usage(tmp_path: Path) -> None:
     assert run(tmp_path, "-m", "jtorch", "--help")[0] == 0
     code, _, err = run(tmp_path, "-m", "jtorch")

@@ -96,7 +96,7 @@ def grad(
                 f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior."
             )
         if g is None and materialize_grads:
-            from jtorch._namespace import torch
+            from jtorch._public import torch
 
             found[i] = torch.zeros_like(targets[i], requires_grad=create_graph)
     return tuple(found)
@@ -104,7 +104,7 @@ def grad(
 
 def _batched(roots: Any, targets: Any, seeds: Any, retain: bool, create: bool, allow_unused: bool, materialize: bool) -> tuple[Any, ...]:
     """Several cotangents in one call: the first dim of each ``grad_outputs`` counts them."""
-    from jtorch._namespace import torch
+    from jtorch._public import torch
 
     n = next(aval_of(s).shape[0] for s in seeds if s is not None)
     rows = []

@@ -116,7 +116,7 @@ class _FunctionNode(Node, FunctionCtx):
             elif a is None or not self.__dict__.get("_materialize", True):
                 cts.append(None)
             else:
-                from jtorch._namespace import torch
+                from jtorch._public import torch
 
                 cts.append(torch.zeros(a.shape, dtype=a.dtype, device=a.device))
         backward = cls.backward if cls.backward is not Function.backward else cls.vjp

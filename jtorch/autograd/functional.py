@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["vjp", "jvp", "vhp", "hvp", "jacobian", "hessian"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["gradcheck", "gradgradcheck", "GradcheckError"]
 

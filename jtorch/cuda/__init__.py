@@ -16,7 +16,7 @@ from jtorch._engine.recording import guards
 from jtorch._engine.recording.trace import flush
 from jtorch._engine.values.values import jax_device, jax_devices
 from jtorch._errors import not_implemented
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 globals().update(cuda_classes())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._errors import not_implemented
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["CUDAGraph", "graph", "graph_pool_handle", "is_current_stream_capturing", "make_graphed_callables"]
 

@@ -6,7 +6,7 @@ import collections
 from typing import Any
 
 from jtorch._errors import not_implemented
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = [
     "caching_allocator_alloc", "caching_allocator_delete", "empty_cache", "get_allocator_backend", "get_per_process_memory_fraction", "host_memory_stats",

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["mark", "range", "range_end", "range_pop", "range_push", "range_start"]
 

@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["Event", "ExternalStream", "Stream", "StreamContext", "current_stream", "default_stream", "set_stream", "stream"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jtorch._namespace import special, torch
+from jtorch._public import special, torch
 
 from .bernoulli import Bernoulli
 from .beta import Beta

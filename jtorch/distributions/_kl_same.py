@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._namespace import F, linalg, torch
+from jtorch._public import F, linalg, torch
 
 from .bernoulli import Bernoulli
 from .beta import Beta

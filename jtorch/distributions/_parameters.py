@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from .utils import broadcast_all, is_number, lazy_property, logits_to_probs, probs_to_logits
 

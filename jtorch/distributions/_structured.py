@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from jtorch._namespace import F, linalg, torch
+from jtorch._public import F, linalg, torch
 
 from . import constraints
 from ._transforms import Transform, _inside, _sequence

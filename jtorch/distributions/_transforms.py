@@ -8,7 +8,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from jtorch._namespace import F, torch
+from jtorch._public import F, torch
 
 from . import constraints
 from .utils import NUMBERS, broadcast_all, is_number, lazy_property, sum_rightmost

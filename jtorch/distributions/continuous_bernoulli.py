@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jtorch._namespace import F, special, torch
+from jtorch._public import F, special, torch
 
 from . import constraints
 from ._parameters import Binary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from . import constraints
 from .cauchy import Cauchy

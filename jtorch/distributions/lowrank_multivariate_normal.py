@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jtorch._namespace import linalg, torch
+from jtorch._public import linalg, torch
 
 from . import constraints
 from .distribution import Distribution

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from . import constraints
 from ._parameters import OfCategorical

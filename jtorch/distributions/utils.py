@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from jtorch._namespace import F, torch
+from jtorch._public import F, torch
 
 __all__ = [
     "broadcast_all", "clamp_probs", "lazy_property", "logits_to_probs", "probs_to_logits", "tril_matrix_to_vec", "vec_to_tril_matrix",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from . import constraints
 from .distribution import Distribution

@@ -6,7 +6,7 @@ import math
 import warnings
 from typing import Any
 
-from jtorch._namespace import linalg, torch
+from jtorch._public import linalg, torch
 
 from . import constraints
 from .chi2 import Chi2

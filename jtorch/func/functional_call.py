@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.nn.utils.stateless import _functional_call
 
 __all__ = ["functional_call", "stack_module_state"]

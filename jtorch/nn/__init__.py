@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from . import functional  # isort: skip  (the layers below take their defaults from it)
 from . import attention, common_types, grad, init, modules, parallel, parameter, utils

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias, TypeVar
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 Tensor: Any = torch.Tensor
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._namespace import F, torch
+from jtorch._public import F, torch
 
 
 def _gradient(dims: int, at: int, input: Any, weight: Any, grad_output: Any, options: tuple[Any, ...]) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jtorch._core.dispatch.composites import offered
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = [
     "calculate_gain",

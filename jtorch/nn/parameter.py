@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import Any
 
 from jtorch._core.storage.bare_tensor import PLAIN
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "UninitializedTensorMixin", "is_lazy"]
 

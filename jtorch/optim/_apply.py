@@ -12,7 +12,7 @@ from typing import Any
 from jtorch._core.dispatch import flush_points
 from jtorch._core.state.optimizer_updates import add_number, call, number, prepare, put_number, update, update_columns
 from jtorch._core.storage.bare_tensor import PLAIN
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch._registry import lookup
 
 __all__ = [

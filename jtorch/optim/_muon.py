@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.optim import _apply
 from jtorch.optim.optimizer import Closure, Optimizer, ParamsT, _to_scalar
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.optim import _apply
 from jtorch.optim.optimizer import Closure, Optimizer, _get_scalar_dtype, _use_grad_for_differentiable
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.optim.optimizer import Optimizer, ParamsT, _to_scalar
 
 __all__ = ["LBFGS"]

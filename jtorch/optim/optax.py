@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._errors import not_implemented
-from jtorch._namespace import torch
 from jtorch._ops.optax_update import OptaxProgram
+from jtorch._public import torch
 from jtorch.optim import _apply
 from jtorch.optim.optimizer import Closure, Optimizer, ParamsT
 

@@ -10,7 +10,7 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any, TypeAlias
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.optim import _apply
 from jtorch.utils.hooks import RemovableHandle
 

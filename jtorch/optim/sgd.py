@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.optim import _apply
 from jtorch.optim._per_parameter import PerParameterOptimizer, decay_scalars, there
 from jtorch.optim.optimizer import ParamsT, _device_dtype_check_for_fused, _to_scalar

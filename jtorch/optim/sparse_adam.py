@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from jtorch._api._sparse import padded
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.optim import _apply
 from jtorch.optim.optimizer import Closure, Optimizer, ParamsT, _to_scalar
 

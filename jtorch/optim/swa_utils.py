@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from copy import deepcopy
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.nn import Module
 from jtorch.optim.lr_scheduler._base import LRScheduler, Rates, _format_param
 from jtorch.optim.optimizer import Optimizer

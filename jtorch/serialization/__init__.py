@@ -6,7 +6,7 @@ import io
 import os
 from typing import IO, Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from ._legacy import MAGIC_NUMBER, PROTOCOL_VERSION
 from ._load import UNSAFE_MESSAGE, load

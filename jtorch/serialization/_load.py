@@ -16,7 +16,7 @@ import numpy as np
 
 from jtorch import _dtypes
 from jtorch._errors import not_implemented
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from . import _legacy, _weights_only
 from ._locations import restorer_of

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from ._storage import HostStorage
 

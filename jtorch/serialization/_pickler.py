@@ -12,7 +12,7 @@ from types import FunctionType
 from typing import Any
 
 from jtorch import _dtypes
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from ._storage import STORAGE_TYPES, StorageType, name_of
 

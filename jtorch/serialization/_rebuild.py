@@ -7,7 +7,7 @@ from collections import OrderedDict
 from typing import Any
 
 from jtorch._core.storage.bare_tensor import alias_of
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from ._state import local
 from ._storage import STORAGE_OF_DTYPE, HostStorage, bytes_of, name_of, storage_bytes, storage_key

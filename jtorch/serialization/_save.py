@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 
 from jtorch._core.storage.bare_tensor import alias_of
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from . import _legacy
 from ._locations import location_tag

@@ -17,7 +17,7 @@ from jtorch._core.storage.host_memory import numpy_of
 from jtorch._core.storage.view_steps import aval_of, is_contiguous, layout, read
 from jtorch._core.tensor.creation import from_array
 from jtorch._errors import not_implemented
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 # torch's legacy typed storages; every other type is saved as untyped bytes with the type beside it.
 TYPED = (

@@ -10,7 +10,7 @@ from collections import Counter, OrderedDict
 from pickle import UnpicklingError
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from ._pickler import allowed_by_default
 from ._state import allowed_by_user

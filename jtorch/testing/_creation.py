@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 
 def _bounds(low: float | None, high: float | None, dtype: Any, default: tuple[float, float], least: float, most: float) -> tuple[Any, Any]:

@@ -40,7 +40,7 @@ def set_module(obj: Any, mod: str) -> None:
 
 
 def __getattr__(name: str) -> ModuleType:
-    path = f"{__name__}.{name}"
+    path = f"jtorch.utils.{name}"
     if not name.startswith("__") and importlib.util.find_spec(path) is not None:
         found = importlib.import_module(path)
         loaded_late()

@@ -20,7 +20,7 @@ from jtorch._core.state.generator import default_for
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, read
 from jtorch._engine.values.values import jax_devices
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = [
     "CheckpointError", "CheckpointFunction", "CheckpointPolicy", "DefaultDeviceType", "GraphExecGroup", "SelectiveCheckpointContext",

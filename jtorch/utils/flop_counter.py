@@ -14,7 +14,7 @@ from typing import Any
 from jtorch._core.graph import grad_modes
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._engine.values.thread_state import state
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.ops import aten
 
 from .module_tracker import ModuleTracker

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jtorch._core.graph.hook_handles import RemovableHandle
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["BackwardHook", "RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["Summary", "summary"]
 

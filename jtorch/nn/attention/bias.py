@@ -6,7 +6,7 @@ import warnings
 from enum import IntEnum, auto
 from typing import Any
 
-from jtorch._namespace import F, torch
+from jtorch._public import F, torch
 
 __all__ = ["CausalBias", "CausalVariant", "causal_lower_right", "causal_upper_left"]
 

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from jtorch._errors import not_implemented
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = [
     "AuxOutput",

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from pkgutil import iter_modules
+from importlib import import_module as _import_module
+from pkgutil import iter_modules as _iter_modules
 from types import FunctionType as _FunctionType
 
 import jtorch._api  # noqa: F401
+from jtorch import _namespace as _native
+from jtorch import _public
 from jtorch._core.dispatch.composites import offered as _offered
-from jtorch._namespace import F as _namespace
 
-for _found in iter_modules(__path__):
+for _found in _iter_modules(__path__):
     if not _found.name.startswith("_"):
-        _module = import_module(f"{__name__}.{_found.name}")
+        _module = _import_module(f"{__name__}.{_found.name}")
         for _name in _module.__all__:
             _value = getattr(_module, _name)
             # An operator or a composite asks its arguments itself.
@@ -20,6 +21,7 @@ for _found in iter_modules(__path__):
             if not _asks:
                 _value = _offered(_value)
                 _value.__module__ = __name__  # where pickle finds it
-            setattr(_namespace, _name, _value)
+            setattr(_native.F, _name, _value)
+            setattr(_public.F, _name, _value)
 
-globals().update({k: v for k, v in vars(_namespace).items() if not k.startswith("__")})
+_public.complete(_public.F, globals())

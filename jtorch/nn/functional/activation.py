@@ -6,7 +6,7 @@ import math
 import warnings
 from typing import Any
 
-from jtorch._namespace import C_nn, F, torch
+from jtorch._public import C_nn, F, torch
 
 __all__ = [
     "celu", "celu_", "elu", "elu_", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_",

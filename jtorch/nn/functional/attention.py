@@ -7,7 +7,7 @@ import warnings
 from typing import Any
 
 from jtorch._core.dispatch.composites import compose
-from jtorch._namespace import C_nn, F, torch
+from jtorch._public import C_nn, F, torch
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
 

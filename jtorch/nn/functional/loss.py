@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from jtorch._namespace import C_nn, F, torch
+from jtorch._public import C_nn, F, torch
 
 from .._reduction import chosen, get_enum, number
 

@@ -6,7 +6,7 @@ import math
 import warnings
 from typing import Any
 
-from jtorch._namespace import C_nn, F, torch
+from jtorch._public import C_nn, F, torch
 
 __all__ = [
     "affine_grid", "channel_shuffle", "grid_sample", "interpolate", "native_channel_shuffle", "pixel_shuffle",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from jtorch.__future__ import get_overwrite_module_params_on_conversion
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from ..parameter import Parameter
 

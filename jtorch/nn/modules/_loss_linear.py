@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jtorch._namespace import F
+from jtorch._public import F
 
 from ._loss_base import _WeightedLoss
 from .linear import Linear

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._namespace import F, torch
+from jtorch._public import F, torch
 
-from .. import init
+from ..init import constant_, xavier_normal_, xavier_uniform_
 from ..parameter import Parameter
 from .linear import NonDynamicallyQuantizableLinear
 from .module import Module
@@ -76,16 +76,16 @@ class MultiheadAttention(Module):
 
     def _reset_parameters(self) -> None:
         if self._qkv_same_embed_dim:
-            init.xavier_uniform_(self.in_proj_weight)
+            xavier_uniform_(self.in_proj_weight)
         else:
             for weight in (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight):
-                init.xavier_uniform_(weight)
+                xavier_uniform_(weight)
         if self.in_proj_bias is not None:
-            init.constant_(self.in_proj_bias, 0.0)
-            init.constant_(self.out_proj.bias, 0.0)
+            constant_(self.in_proj_bias, 0.0)
+            constant_(self.out_proj.bias, 0.0)
         for bias in (self.bias_k, self.bias_v):
             if bias is not None:
-                init.xavier_normal_(bias)
+                xavier_normal_(bias)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         state.setdefault("_qkv_same_embed_dim", True)  # models saved before torch 1.1

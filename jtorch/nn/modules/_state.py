@@ -10,7 +10,7 @@ from collections import OrderedDict, namedtuple
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.utils.hooks import RemovableHandle
 
 from ..parameter import Parameter, is_lazy

@@ -6,7 +6,7 @@ from collections import namedtuple
 from collections.abc import Sequence
 from typing import Any
 
-from jtorch._namespace import F, torch
+from jtorch._public import F, torch
 
 from .container import ModuleList, Sequential
 from .linear import Linear

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from ..parameter import Parameter
 from .module import Module, _addindent, typename

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from jtorch._namespace import F
+from jtorch._public import F
 
 from .batchnorm import _LazyNormBase, _NormBase
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["LinearCrossEntropyOptions"]
 

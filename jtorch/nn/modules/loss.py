@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from jtorch._namespace import F
+from jtorch._public import F
 
 from ._loss_base import _Loss, _WeightedLoss
 from ._loss_linear import LinearCrossEntropyLoss

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from jtorch._core.dispatch.flush_points import module_called
 from jtorch._engine.values.thread_state import GRAD, state
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.utils.hooks import BackwardHook
 
 from ..parameter import Buffer, Parameter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 from typing import Any
 
-from jtorch._namespace import F, torch
+from jtorch._public import F, torch
 
 from .. import init
 from ..parameter import Parameter

@@ -7,7 +7,7 @@ import numbers
 import warnings
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from .. import init
 from ..parameter import Parameter

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from jtorch._namespace import F, torch
+from jtorch._public import F, torch
 
 from .. import init
 from ._multihead import MultiheadAttention

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._namespace import F
+from jtorch._public import F
 
 from .module import Module
 

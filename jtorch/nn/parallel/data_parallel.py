@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from ..modules.module import Module
 from .parallel_apply import parallel_apply

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 
 def _check_param_device(param: Any, old_param_device: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from ..parameter import Parameter
 

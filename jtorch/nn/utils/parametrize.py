@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from ..modules.container import ModuleDict, ModuleList
 from ..modules.module import Module

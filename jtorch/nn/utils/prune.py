@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from .convert_parameters import parameters_to_vector
 

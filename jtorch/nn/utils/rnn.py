@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = [
     "PackedSequence",

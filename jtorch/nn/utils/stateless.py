@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from ..modules.module import Module
 from ..parallel import DataParallel

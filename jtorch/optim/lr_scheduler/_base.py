@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any
 from weakref import ref
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.optim.optimizer import Optimizer, _to_scalar
 
 __all__ = ["LRScheduler", "EPOCH_DEPRECATION_WARNING"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 __all__ = ["Measurement", "TaskSpec", "ordered_unique", "select_unit", "set_torch_threads", "trim_sigfig", "unit_to_english"]
 

@@ -17,7 +17,7 @@ from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.host_memory import force
 from jtorch._core.storage.view_steps import read
 from jtorch._errors import not_implemented
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from .measurement import Measurement, TaskSpec, set_torch_threads
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from jtorch._engine.host.host_executor import section
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch._utils import cpu_count
 
 from . import _utils
@@ -139,7 +139,7 @@ class DataLoader(Generic[T_co]):
         self.sampler = sampler
         self.batch_sampler = batch_sampler
         self.generator = generator
-        self.collate_fn = collate_fn or (default_collate if self._auto_collation else default_convert)
+        self.collate_fn = collate_fn or (_utils.collate.default_collate if self._auto_collation else _utils.collate.default_convert)
         self.persistent_workers = persistent_workers
         self.__initialized = True
         self._IterableDataset_len_called: int | None = None

@@ -9,7 +9,9 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from jtorch._namespace import torch
+from jtorch._public import torch
+
+randperm, default_generator = torch.randperm, torch.default_generator  # names of this module, as in torch
 
 __all__ = ["ChainDataset", "ConcatDataset", "Dataset", "IterableDataset", "StackDataset", "Subset", "TensorDataset", "random_split"]
 
@@ -202,6 +204,6 @@ def random_split(dataset: Dataset[Any], lengths: Sequence[int | float], generato
                 warnings.warn(f"Length of split at index {i} is 0. This might result in an empty dataset.", stacklevel=2)
     if sum(lengths) != whole:
         raise ValueError("Sum of input lengths does not equal the length of the input dataset!")
-    order = torch.randperm(int(sum(lengths)), generator=torch.default_generator if generator is None else generator).tolist()
+    order = randperm(int(sum(lengths)), generator=default_generator if generator is None else generator).tolist()
     ends = list(itertools.accumulate(int(length) for length in lengths))
     return [Subset(dataset, order[end - int(length) : end]) for end, length in zip(ends, lengths, strict=True)]

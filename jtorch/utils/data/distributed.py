@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from .sampler import Sampler
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 
 def make_np(x: Any) -> np.ndarray:

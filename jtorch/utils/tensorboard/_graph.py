@@ -12,7 +12,7 @@ from tensorboard.compat.proto.step_stats_pb2 import DeviceStepStats, StepStats
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.versions_pb2 import VersionDef
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.overrides import TorchFunctionMode
 
 _PRODUCER = 22  # the version of the graph format

@@ -13,7 +13,7 @@ from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary, Summar
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from . import _images
 from ._convert_np import make_np

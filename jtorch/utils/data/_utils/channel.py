@@ -22,7 +22,7 @@ import numpy as np
 from jtorch import _dtypes
 from jtorch._core.storage.host_memory import numpy_of
 from jtorch._core.storage.view_steps import is_contiguous, layout, read
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch.serialization._storage import dense_order, name_of
 
 from .host import host_array, owned

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from .host import host_array, owned, stacked
 
@@ -94,6 +94,9 @@ def collate(batch: Any, *, collate_fn_map: CollateMap | None = None) -> Any:
     raise TypeError(default_collate_err_msg_format.format(kind))
 
 
+_stack = torch.stack  # a program may replace it
+
+
 def collate_tensor_fn(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Any:
     """Tensors stacked along a new first dim. RuntimeError for unequal shapes, sparse or nested tensors."""
     first = batch[0]
@@ -109,7 +112,7 @@ def collate_tensor_fn(batch: Sequence[Any], *, collate_fn_map: CollateMap | None
         )
     # Samples are in host memory already: stacking them there costs no trace and no compilation per batch size.
     arrays = [host_array(sample) for sample in batch]
-    if all(a is not None and a.shape == arrays[0].shape and a.dtype == arrays[0].dtype for a in arrays):  # type: ignore[union-attr]
+    if torch.stack is _stack and all(a is not None and a.shape == arrays[0].shape and a.dtype == arrays[0].dtype for a in arrays):  # type: ignore[union-attr]
         return owned(stacked(arrays))  # type: ignore[arg-type]
     return torch.stack(list(batch), 0)
 

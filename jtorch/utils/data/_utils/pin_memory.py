@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections.abc
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from .collate import _like_mapping, _like_sequence
 

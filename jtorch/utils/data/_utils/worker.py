@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 from jtorch._utils import ExceptionWrapper
 
 from . import MP_STATUS_CHECK_INTERVAL, host

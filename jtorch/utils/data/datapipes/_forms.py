@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from jtorch._namespace import torch
+from jtorch._public import torch
 
 from ..dataloader import default_collate
 from ..dataset import Dataset, IterableDataset
