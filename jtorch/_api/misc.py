@@ -34,6 +34,12 @@ def is_signed(input: Tensor) -> bool:
 
 
 @compose("torch")
+def _assert(condition: Any, message: str) -> None:
+    """``assert`` as a function, which tracers record."""
+    assert condition, message
+
+
+@compose("torch")
 def is_nonzero(input: Tensor) -> bool:
     """Whether the only element is not zero. RuntimeError for other sizes."""
     n = input.numel()  # type: ignore[attr-defined]

@@ -59,8 +59,9 @@ def _forward_unimplemented(self: Any, *input: Any) -> None:
 
 
 def _addindent(text: str, num_spaces: int) -> str:
-    """Indent all lines but the first."""
-    return text.replace("\n", "\n" + " " * num_spaces)
+    """Indent all lines but the first and empty ones."""
+    first, *rest = text.split("\n")
+    return "\n".join([first, *(" " * num_spaces + line if line.strip() else "" for line in rest)])
 
 
 def _forget(module: dict[str, Any], name: str, *kinds: str) -> None:

@@ -1,0 +1,1 @@
+"""Tools over graphs that torch keeps as experimental."""

@@ -1,0 +1,4 @@
+"""Settings."""
+
+enrich_profiler_metadata = False
+backed_size_oblivious = False
