@@ -23,3 +23,8 @@ def not_implemented(name: str, instead: str = "") -> NoReturn:
 def no_such_type(kind: Any) -> NoReturn:
     """Raise NotImplementedError for an element type that has a name and nothing to keep its elements in."""
     not_implemented(f"tensors of type {kind}", "XLA has no such element type")
+
+
+def no_kernel(name: str, dtype: Any) -> Any:
+    """torch's error for a type that a kernel does not take."""
+    raise NotImplementedError(f'"{name}" not implemented for \'{dtype.legacy}\'')

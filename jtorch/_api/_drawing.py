@@ -17,6 +17,7 @@ from jtorch._core.storage.view_steps import aval_of, is_contiguous, read, stride
 from jtorch._core.tensor.creation import from_array
 from jtorch._engine.recording.call import T, call_of, slot, value
 from jtorch._engine.values.thread_state import GRAD, state
+from jtorch._errors import no_kernel
 from jtorch._random.engine import MT19937
 from jtorch._registry import lookup
 
@@ -113,11 +114,6 @@ def like_layout(input: Tensor, memory_format: Any) -> tuple[tuple[int, ...], Any
     else:
         strides = format_strides(shape, memory_format)
     return shape, None if is_contiguous(shape, strides) else strides
-
-
-def no_kernel(name: str, dtype: Any) -> Any:
-    """torch's error for a type that a kernel does not take."""
-    raise NotImplementedError(f'"{name}" not implemented for \'{dtype.legacy}\'')
 
 
 def needs_float(name: str, dtype: Any, complex_too: bool = False) -> None:

@@ -18,6 +18,7 @@ from jtorch._core.tensor import creation as tensor_creation
 from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.creation import from_array, full_value, place
 from jtorch._engine.values.sparse_values import SparseAval
+from jtorch._errors import no_kernel
 from jtorch._namespace import torch
 
 
@@ -350,8 +351,6 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dt
 
 
 def _refuse_float8(name: str, kind: _dtypes.dtype) -> None:
-    from ._drawing import no_kernel
-
     if kind in _dtypes.FLOAT8:
         no_kernel(f"{name}_cpu", kind)
 

@@ -7,6 +7,8 @@ from typing import Any
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._public import torch
 
+from ._passes import grad
+
 __all__ = ["vjp", "jvp", "vhp", "hvp", "jacobian", "hessian"]
 
 
@@ -23,8 +25,6 @@ def _inputs(inputs: Any, create_graph: bool) -> tuple[bool, tuple[Tensor, ...]]:
 
 
 def _grad(outputs: Any, inputs: Any, seeds: Any, create_graph: bool, strict: bool = False) -> tuple[Any, ...]:
-    from jtorch.autograd import grad
-
     pairs = [(o, s) for o, s in zip(outputs, seeds, strict=True) if o.requires_grad]
     if not pairs:
         if strict:

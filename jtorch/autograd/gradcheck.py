@@ -9,6 +9,8 @@ import numpy as np
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._public import torch
 
+from ._passes import grad
+
 __all__ = ["gradcheck", "gradgradcheck", "GradcheckError"]
 
 
@@ -44,8 +46,6 @@ def gradcheck(
 
 def _analytic(out: Any, x: Any) -> np.ndarray:
     """The Jacobian by backward, a column for each element of the output."""
-    from jtorch.autograd import grad
-
     found = np.zeros((x.numel(), out.numel()), complex)
     for j in range(out.numel()):
         seed = torch.zeros_like(out).view(-1)
@@ -91,8 +91,6 @@ def gradgradcheck(func: Any, inputs: Any, grad_outputs: Any = None, **options: A
     options.pop("gen_non_contig_grad_outputs", None)
 
     def gradient(*args: Any) -> Any:
-        from jtorch.autograd import grad
-
         ins, given = args[:n], args[n:]
         wanted = [x for x in ins if isinstance(x, Tensor) and x.requires_grad]  # type: ignore[attr-defined]
         return grad(_outputs(func, ins), wanted, given, create_graph=True, allow_unused=True, materialize_grads=True)

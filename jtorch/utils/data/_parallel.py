@@ -20,9 +20,10 @@ from typing import Any
 from jtorch._utils import ExceptionWrapper
 
 from . import _utils
+from ._iterators import _BaseDataLoaderIter, default_context
 from ._utils.channel import Channel
+from ._utils.fetch import _DatasetKind
 from ._utils.worker import Job, _IterableDatasetStopIteration, _ResumeIteration, _worker_loop, parent_ends
-from .dataloader import DataLoader, _BaseDataLoaderIter, _DatasetKind, default_context
 
 _alive: weakref.WeakSet[_MultiProcessingDataLoaderIter] = weakref.WeakSet()
 _MISSING = object()
@@ -31,7 +32,7 @@ _MISSING = object()
 class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
     """Loads in worker processes."""
 
-    def __init__(self, loader: DataLoader[Any]) -> None:
+    def __init__(self, loader: Any) -> None:
         super().__init__(loader)
         self._prefetch_factor: int = loader.prefetch_factor  # type: ignore[assignment]
         self._in_order = loader.in_order
@@ -50,7 +51,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
             self._shutdown_workers()
             raise
 
-    def _start(self, context: Any, loader: DataLoader[Any], number: int) -> None:
+    def _start(self, context: Any, loader: Any, number: int) -> None:
         here, there = context.Pipe(duplex=True)
         channel = Channel(here)
         parent_ends.add(channel)
@@ -79,7 +80,7 @@ class _MultiProcessingDataLoaderIter(_BaseDataLoaderIter):
         self._workers.append(worker)
         self._channels.append(channel)
 
-    def _reset(self, loader: DataLoader[Any], first_iter: bool = False) -> None:
+    def _reset(self, loader: Any, first_iter: bool = False) -> None:
         super()._reset(loader, first_iter)
         self._send_idx = 0  # number of the next task to send
         self._rcvd_idx = 0  # number of the next task to return

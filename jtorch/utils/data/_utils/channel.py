@@ -34,6 +34,9 @@ _HEAD = struct.Struct("<QQ?")
 _ROW = struct.Struct("<Q?")
 _CAN_SHARE = hasattr(os, "memfd_create") and hasattr(socket, "send_fds")
 
+MP_STATUS_CHECK_INTERVAL = 5.0
+"""Seconds between looks at whether the other process is still there."""
+
 
 class Channel:
     """Both ends send and receive objects; tensors arrive as tensors. EOFError or OSError when the other end is gone."""

@@ -80,3 +80,14 @@ def _rows(dataset: Any, indices: Any) -> list[Any] | None:
         return None
     where = np.asarray(indices)
     return [owned(gathered(array, where)) for array in arrays]  # type: ignore[arg-type]
+
+
+class _DatasetKind:
+    Map = 0
+    Iterable = 1
+
+    @staticmethod
+    def create_fetcher(kind: int, dataset: Any, auto_collation: bool, collate_fn: Callable[[Any], Any], drop_last: bool) -> Any:
+        """The fetcher for this kind of dataset."""
+        fetcher = _MapDatasetFetcher if kind == _DatasetKind.Map else _IterableDatasetFetcher
+        return fetcher(dataset, auto_collation, collate_fn, drop_last)

@@ -17,8 +17,9 @@ import numpy as np
 from jtorch._public import torch
 from jtorch._utils import ExceptionWrapper
 
-from . import MP_STATUS_CHECK_INTERVAL, host
-from .channel import Channel, shared_empty
+from . import host
+from .channel import MP_STATUS_CHECK_INTERVAL, Channel, shared_empty
+from .fetch import _DatasetKind
 
 __all__ = ["WorkerInfo", "get_worker_info"]
 
@@ -124,8 +125,6 @@ def _set_up(job: Job) -> None:
 
 
 def _serve(job: Job, channel: Channel, tasks: queue.SimpleQueue[Any]) -> None:
-    from ..dataloader import _DatasetKind
-
     where = f"in DataLoader worker process {job.worker_id}"
 
     def new_fetcher() -> Any:

@@ -1,0 +1,93 @@
+"""``torch.autograd.backward`` and ``grad``: their arguments looked at, then the backward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from jtorch._core.backward import backward_pass as _engine
+from jtorch._core.graph.node import Node
+from jtorch._core.graph.view_history import edge_of
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of
+from jtorch._public import torch
+
+__all__ = ["backward", "grad"]
+
+
+def _sequence(x: Any) -> list[Any]:
+    return [x] if isinstance(x, Tensor) or x is None or not isinstance(x, (Sequence, tuple, list)) and not hasattr(x, "__iter__") else list(x)
+
+
+def backward(
+    tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, grad_variables: Any = None, inputs: Any = None
+) -> None:
+    """Accumulate into the leaves the gradients of ``tensors``, each weighted by its ``grad_tensors`` (1 for a scalar)."""
+    roots = _sequence(tensors)
+    grads = _sequence(grad_tensors if grad_tensors is not None else grad_variables) if grad_tensors is not None or grad_variables is not None else [None] * len(roots)
+    if len(grads) != len(roots):
+        raise RuntimeError(f"got {len(roots)} tensors and {len(grads)} gradients")
+    if inputs is not None:
+        inputs = _sequence(inputs)
+        if not inputs:
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    _engine.backward(roots, grads, retain_graph, create_graph, inputs)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of ``outputs`` with respect to ``inputs``; nothing is accumulated.
+
+    RuntimeError if an input was not used and neither ``allow_unused`` nor ``materialize_grads`` says that this is fine.
+    """
+    if materialize_grads and allow_unused is False:
+        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+    allow_unused = materialize_grads if allow_unused is None else allow_unused
+    roots, targets = _sequence(outputs), _sequence(inputs)
+    seeds = _sequence(grad_outputs) if grad_outputs is not None else [None] * len(roots)
+    if len(seeds) != len(roots):
+        raise RuntimeError(f"got {len(roots)} tensors and {len(seeds)} gradients")
+    if is_grads_batched:
+        return _batched(roots, targets, seeds, bool(create_graph if retain_graph is None else retain_graph), create_graph, allow_unused, materialize_grads)
+    for i, t in enumerate(targets):
+        if not isinstance(t, (Tensor, Node)) and not hasattr(t, "node"):
+            raise TypeError(f"grad(): inputs[{i}] must be a Tensor, got {type(t).__name__}")
+    where = []
+    for t in targets:
+        if isinstance(t, Tensor):
+            if t._edge is None:
+                raise RuntimeError("One of the differentiated Tensors does not require grad")
+            where.append((edge_of(t), t._nr))
+        else:
+            where.append((t.node, t.output_nr))
+    starts = [_engine._root(t, i) for i, t in enumerate(roots)]
+    values = [_engine._seed(t, g, create_graph) for t, g in zip(roots, seeds, strict=True)]
+    retain = create_graph if retain_graph is None else retain_graph
+    found = _engine.run_backward(starts, values, retain, create_graph, where, False)
+    for i, g in enumerate(found):
+        if g is None and not allow_unused:
+            raise RuntimeError(
+                f"The differentiated Tensor at index {i} appears to not have been used in the graph. Set allow_unused=True if this is the desired behavior."
+            )
+        if g is None and materialize_grads:
+            found[i] = torch.zeros_like(targets[i], requires_grad=create_graph)
+    return tuple(found)
+
+
+def _batched(roots: Any, targets: Any, seeds: Any, retain: bool, create: bool, allow_unused: bool, materialize: bool) -> tuple[Any, ...]:
+    """Several cotangents in one call: the first dim of each ``grad_outputs`` counts them."""
+    n = next(aval_of(s).shape[0] for s in seeds if s is not None)
+    rows = []
+    for k in range(n):
+        one = [None if s is None else s[k] for s in seeds]
+        rows.append(grad(roots, targets, one, True if k < n - 1 else retain, create, True, allow_unused, False, materialize))
+    return tuple(None if column[0] is None else torch.stack(column) for column in zip(*rows, strict=True))
