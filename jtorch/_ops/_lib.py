@@ -47,9 +47,28 @@ def cast(x: Any, kind: Dtype | None) -> Any:
     if kind is _dtypes.bool_:
         return x != 0
     if jnp.issubdtype(x.dtype, jnp.floating) and kind.category == 1:
-        # XLA saturates where C wraps: go through int64, whose low bits are what torch keeps.
-        return lax.convert_element_type(lax.convert_element_type(x, np.int64), kind.np)
+        return _truncated(x, kind)
     return to_float8(x, kind) if kind in _dtypes.FLOAT8 else lax.convert_element_type(x, kind.np)
+
+
+def _truncated(x: Any, kind: Dtype) -> Any:
+    """Floats as integers, as the processors that torch's kernels are compiled for have it: of nan and of what a register cannot hold, the register's
+    smallest number. Types of up to 16 bits are the low bits of 32. (XLA saturates, and makes 0 of nan.)"""
+    if kind.np == np.uint64:  # no register of that kind: 64 signed bits, and as many beyond them
+        half = np.asarray(2.0**63, x.dtype if x.dtype.itemsize >= 4 else np.float32)
+        high = x >= half
+        low = _in_register(jnp.where(high, x - half, x), np.dtype(np.int64))
+        return jnp.where(high, low ^ np.int64(np.iinfo(np.int64).min), low).astype(np.uint64)
+    register = np.dtype(np.int64 if kind.np.itemsize == 8 or kind.np == np.uint32 else np.int32)
+    return lax.convert_element_type(_in_register(x, register), kind.np)
+
+
+def _in_register(x: Any, register: Any) -> Any:
+    """``x`` as signed integers of that width; the smallest one for nan and what is out of range."""
+    x = x.astype(np.float32) if x.dtype.itemsize < 4 else x
+    limit = np.asarray(2.0 ** (8 * register.itemsize - 1), x.dtype)
+    fits = (x < limit) & (x >= -limit) if register.itemsize == 8 or x.dtype == np.float32 else (x < limit) & (x > -limit - 1)
+    return jnp.where(fits, lax.convert_element_type(x, register), np.iinfo(register).min)
 
 
 def num(value: Any, like: Any) -> Any:
@@ -75,6 +94,11 @@ def is_inexact(x: Any) -> bool:
 def to_float(x: Any) -> Any:
     """Integers and bools in the default float, everything else as it is."""
     return x if is_inexact(x) else x.astype(_dtypes.default.np)
+
+
+def sign_of(x: Any) -> Any:
+    """-1, 0 or 1 in the type of ``x``; a nan has sign 0, as torch has it (XLA's is nan)."""
+    return jnp.where(x > 0, jnp.ones((), x.dtype), jnp.where(x < 0, -jnp.ones((), x.dtype), jnp.zeros((), x.dtype)))
 
 
 def accumulate_in(x: Any) -> Any:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._ops._lib import dim_of, dims_of
+from jtorch._ops._lib import dim_of, dims_of, is_float
 
 
 def axes_of(dim: Any, x: Any) -> tuple[int, ...]:
@@ -72,6 +72,32 @@ def picked(x: Any, index: Any, values: Any, axis: int) -> Any:
 
     The derivative is a masked sum, whose transpose is a masked broadcast: no scatter in the backward pass."""
     return _picked(x, index, values, axis) if jnp.issubdtype(x.dtype, jnp.inexact) else values
+
+
+def same(x: Any, best: Any) -> Any:
+    """Where ``x`` is ``best``, nan being itself."""
+    return (x == best) | ((x != x) & (best != best)) if is_float(x) else x == best
+
+
+def shares(mask: Any, count: Any) -> Any:
+    """1 where the mask is, else 0, in the type of ``count``; nan where the count of the mask is 0: torch has 0 * (gradient / 0) there, of which XLA would make 0."""
+    return jnp.where(mask, jnp.ones((), count.dtype), jnp.where(count == 0, jnp.full((), np.nan, count.dtype), jnp.zeros((), count.dtype)))
+
+
+@jax.custom_jvp
+def spread_evenly(x: Any, value: Any) -> Any:
+    """``value``, known to be one of the elements of ``x``: all that are equal to it (nan to nan) share its gradient."""
+    del x
+    return value
+
+
+@spread_evenly.defjvp
+def _spread_rule(primals: Any, tangents: Any) -> Any:
+    (x, value), (t, _) = primals, tangents
+    mask = same(x, value)
+    high = t.astype(np.float32) if t.dtype.itemsize == 2 else t
+    total = jnp.sum(jnp.where(mask, high, jnp.zeros_like(high)))
+    return value, (total / jnp.sum(mask, dtype=high.dtype)).astype(t.dtype)
 
 
 def order_key(x: Any) -> Any:

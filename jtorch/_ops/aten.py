@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jtorch._registry import op
 
 from ._lib import accumulate_in, dim_of, dtype_of
+from ._reduce import same
 from .indexing import narrow
 from .nn_attention import safe_softmax
 
@@ -93,13 +94,16 @@ def _products(segments: int) -> Any:
 
     @product.defjvp
     def _rule(primals: Any, tangents: Any) -> Any:
-        # The product of the others: by division, but for zeros, of which a second one leaves nothing.
+        # The product of the others: by division, but for zero and nan, of which another one leaves zero or nan.
         x, ids, start = primals
-        zero = x == 0
-        others = jax.ops.segment_prod(jnp.where(zero, jnp.ones((), x.dtype), x), ids, segments) * start
-        zeros = jax.ops.segment_sum(zero.astype(jnp.int32), ids, segments)[ids]
-        rest = jnp.where(zero, (zeros == 1) * others[ids], (zeros == 0) * (others[ids] / jnp.where(zero, jnp.ones((), x.dtype), x)))
-        return product(x, ids, start), jax.ops.segment_sum(rest.astype(x.dtype) * tangents[0], ids, segments)
+        out, one = product(x, ids, start), jnp.ones((), x.dtype)
+        zero, missing = x == 0, x != x
+        zeros, missings = (jax.ops.segment_sum(mask.astype(jnp.int32), ids, segments)[ids] - mask for mask in (zero, missing))
+        safe = jnp.where(zero | missing, one, x)
+        alone = jnp.where(missings > 0, jnp.full((), jnp.nan, x.dtype), jnp.where(zeros > 0, jnp.zeros((), x.dtype), one))
+        others = (jax.ops.segment_prod(safe, ids, segments) * start)[ids] * alone
+        rest = jnp.where(zero | missing, others, out[ids] / safe)
+        return out, jax.ops.segment_sum(rest * tangents[0], ids, segments)
 
     return product
 
@@ -116,9 +120,9 @@ def _extremes(segments: int, reduce: str) -> Any:
         # Elements that equal the result share its gradient.
         x, ids, start = primals
         out = extreme(x, ids, start)
-        same = (x == out[ids]).astype(x.dtype)
-        shared = jax.ops.segment_sum(same * tangents[0], ids, segments)
-        return out, shared / jnp.maximum(jax.ops.segment_sum(same, ids, segments), 1)
+        hit = same(x, out[ids]).astype(x.dtype)
+        shared = jax.ops.segment_sum(hit * tangents[0], ids, segments)
+        return out, shared / jnp.maximum(jax.ops.segment_sum(hit, ids, segments), 1)
 
     return extreme
 

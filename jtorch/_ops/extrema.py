@@ -84,26 +84,35 @@ def fmin(input: Any, other: Any) -> Any:
     return _fmin(input, other) if is_float(input) else jnp.minimum(input, other)
 
 
+def _not_below(x: Any, low: Any) -> Any:
+    """The larger of two, nan if either is; ``x`` where they are equal, so that -0 stays."""
+    return jnp.where((x < low) | (low != low), low, x) if is_float(x) else lax.max(x, low)
+
+
+def _not_above(x: Any, high: Any) -> Any:
+    return jnp.where((x > high) | (high != high), high, x) if is_float(x) else lax.min(x, high)
+
+
 # clamp: the input keeps its gradient on the bounds; a bound gets one only strictly inside its side.
 _clamp_low = with_slope(
-    _broadcast(lax.max), lambda _, x, low: _like(x >= low, x), lambda _, x, low: _like(x < low, x)
+    _broadcast(_not_below), lambda _, x, low: _like(x >= low, x), lambda _, x, low: _like(x < low, x)
 )
 _clamp_high = with_slope(
-    _broadcast(lax.min), lambda _, x, high: _like(x <= high, x), lambda _, x, high: _like(x > high, x)
+    _broadcast(_not_above), lambda _, x, high: _like(x <= high, x), lambda _, x, high: _like(x > high, x)
 )
 # clamp_min(Tensor, Tensor) gives the bound what the input does not get, nan included.
 _clamp_min = with_slope(
-    _broadcast(lax.max), lambda _, x, low: _like(x >= low, x), lambda _, x, low: _like(~(x >= low), x)
+    _broadcast(_not_below), lambda _, x, low: _like(x >= low, x), lambda _, x, low: _like(~(x >= low), x)
 )
 _clamp_max = with_slope(
-    _broadcast(lax.min), lambda _, x, high: _like(x <= high, x), lambda _, x, high: _like(~(x <= high), x)
+    _broadcast(_not_above), lambda _, x, high: _like(x <= high, x), lambda _, x, high: _like(~(x <= high), x)
 )
 
 
 def _clamp_both_values(x: Any, low: Any, high: Any) -> Any:
     shape = jnp.broadcast_shapes(x.shape, low.shape, high.shape)
     x, low, high = (jnp.broadcast_to(a, shape) for a in (x, low, high))
-    return lax.min(lax.max(x, low), high)
+    return _not_above(_not_below(x, low), high)
 
 
 clamp_between = with_slope(

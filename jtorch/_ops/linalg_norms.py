@@ -13,14 +13,15 @@ import numpy as np
 from jtorch._dtypes import dtype as Dtype
 from jtorch._registry import op
 
-from ._lib import accumulate_in, cast, dims_of, is_complex, is_float, is_inexact
+from ._lib import accumulate_in, cast, dims_of, is_complex, is_float, is_inexact, sign_of
 from ._linalg_lib import broadcast_shape, contract, mT, scalar_name
+from .nn_distance import distances
 
 
 def _sign(x: Any) -> Any:
-    """x / |x|, 0 at 0."""
+    """x / |x|, 0 at 0; of real numbers 0 at nan too."""
     if not is_complex(x):
-        return jnp.sign(x)
+        return sign_of(x)
     size = jnp.abs(x)
     return jnp.where(size == 0, jnp.zeros((), x.dtype), x / jnp.where(size == 0, jnp.ones((), size.dtype), size))
 
@@ -210,8 +211,8 @@ def cdist(x1: Any, x2: Any, p: float, compute_mode: Any) -> Any:
         return jnp.zeros((*batch, rows, columns), x1.dtype)
     if p == 2 and (mode == "always" or (mode == "auto" and (rows > 25 or columns > 25))):
         return _euclid_by_product(accumulate_in(a), accumulate_in(b)).astype(x1.dtype)
-    diff = a[..., :, None, :] - b[..., None, :, :]
-    return p_norm(diff, p, (diff.ndim - 1,), False)
+    diff = accumulate_in(a)[..., :, None, :] - accumulate_in(b)[..., None, :, :]
+    return distances(float(p))(diff).astype(x1.dtype)
 
 
 @op("renorm(Tensor input, Number p, int dim, Number maxnorm)", inplace=True)

@@ -20,12 +20,18 @@ from ._nn import back, const, floats_only, wide
 
 @op("relu(Tensor input)", where="torch Tensor", inplace=True, out=False, elementwise=True)
 def relu(input):
-    """``max(input, 0)``; NaN stays. Its gradient at 0 is 0."""
+    """``max(input, 0)``; NaN and -0 stay. Its gradient at 0 is 0."""
     if input.dtype == np.bool_:
         raise RuntimeError("Boolean inputs not supported for relu")
     if is_complex(input):
         raise NotImplementedError("clamp is not supported for complex types")
-    return jnp.where(input <= const(0, input), const(0, input), input)
+    zero = const(0, input)
+    return jnp.where(input <= zero, _at_least(input, zero), input)
+
+
+def _at_least(x: Any, low: Any) -> Any:
+    """The larger of two without a gradient; of -0 and 0 it is ``x``, whatever that is."""
+    return jnp.where(lax.stop_gradient(x) < low, low, lax.stop_gradient(x))
 
 
 @partial(jax.custom_jvp)
@@ -131,7 +137,7 @@ def _hardtanh(input: Any, low: float, high: float) -> Any:
     if input.dtype.kind == "u" and low < 0:
         raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
     low, high = const(low, input), const(high, input)
-    return jnp.where(input <= low, low, jnp.where(input >= high, high, input))
+    return jnp.where(input <= low, _at_least(input, low), jnp.where(input >= high, high, input))
 
 
 @op("hardsigmoid(Tensor input)", where="_nn", inplace=True, elementwise=True)
@@ -174,7 +180,7 @@ def softshrink(input, lambd):
         raise RuntimeError(f"lambda must be in range [0, {_cpp(top)}] for input dtype {dtype_of(input).legacy}, but found {_cpp(lambd)}")
     x = accumulate_in(input)
     lam = const(lambd, x)
-    inside = jnp.where(jnp.isnan(x), x, const(0, x))
+    inside = jnp.where(jnp.isnan(x), x, lax.stop_gradient(x) * const(0, x))
     return back(jnp.where(x > lam, x - lam, jnp.where(x < -lam, x + lam, inside)), input)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -21,19 +25,46 @@ def pdist(input, p):
         raise RuntimeError("pdist only supports non-negative p values")
     i, j = np.triu_indices(input.shape[0], 1)
     x = accumulate_in(input)
-    d = x[i] - x[j]
-    size = jnp.where(d < 0, -d, jnp.where(d > 0, d, const(0, d)))
     if input.shape[1] == 0:
-        out = jnp.zeros(len(i), x.dtype)
-    elif p == 0:
-        out = jnp.sum((size != 0).astype(x.dtype), 1)
-    elif p == 1:
-        out = jnp.sum(size, 1)
-    elif p == np.inf:
-        out = jnp.max(size, 1)
-    else:
-        # no root of zero: its slope is infinite
-        total = jnp.sum(jnp.where(size > 0, jnp.where(size > 0, size, const(1, size)) ** const(p, size), const(0, size)), 1)
-        some = total > 0
-        out = jnp.where(some, jnp.where(some, total, const(1, total)) ** const(1 / p, total), const(0, total))
-    return back(out, input)
+        return back(jnp.zeros(len(i), x.dtype), input)
+    return back(distances(float(p))(x[i] - x[j]), input)
+
+
+@cache
+def distances(p: float) -> Any:
+    """``f(d)``: the p-norm over the last dim, with the slopes of torch's kernel, at zero and at nan too (XLA's own sign of nan and its roots are what it uses)."""
+
+    def value(d: Any) -> Any:
+        size = jnp.abs(d)
+        if p == 0:
+            return jnp.sum(jnp.minimum(jnp.ceil(size), const(1, d)), -1)
+        if p == 1:
+            return jnp.sum(size, -1)
+        if p == np.inf:
+            return jnp.max(size, -1)
+        return jnp.sqrt(jnp.sum(size * size, -1)) if p == 2 else jnp.sum(size ** const(p, d), -1) ** const(1 / p, d)
+
+    @jax.custom_jvp
+    def distance(d: Any) -> Any:
+        return value(d)
+
+    @distance.defjvp
+    def _rule(primals: Any, tangents: Any) -> Any:
+        (d,), (t,) = primals, tangents
+        out = distance(d)
+        size, far, zero = jnp.abs(d), out[..., None], const(0, d)
+        if p == 0:
+            return out, jnp.zeros_like(out)
+        if p == 1:
+            slope = jnp.sign(d)
+        elif p == np.inf:
+            slope = jnp.sign(d) * (const(1, d) - jnp.minimum(jnp.ceil(jnp.abs(size - far)), const(1, d)))
+        elif p < 2:
+            slope = jnp.where((far == 0) | ((d == 0) & (p < 1)), zero, jnp.sign(d) * size ** const(p - 1, d) / far ** const(p - 1, d))
+        elif p == 2:
+            slope = jnp.where(far == 0, zero, d / far)
+        else:
+            slope = jnp.where(far == 0, zero, d * size ** const(p - 2, d) / far ** const(p - 1, d))
+        return out, jnp.sum(slope * t, -1)
+
+    return distance

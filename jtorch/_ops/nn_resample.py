@@ -118,20 +118,33 @@ def _weighted(kernel: Callable[..., Any], name: str, n: int, input: Any, output_
     _check(name, n, input, output_size)
     if (jnp.issubdtype(input.dtype, jnp.integer) and input.dtype != np.uint8) or input.dtype == np.bool_ or is_complex(input):
         raise NotImplementedError(f"\"compute_indices_weights_linear\" not implemented for '{dtype_of(input).legacy}'")
-    x = input.astype(np.float32) if input.dtype == np.uint8 else accumulate_in(input)
-    kind = np.dtype(x.dtype).type
+    x = input.astype(np.int32) if input.dtype == np.uint8 else accumulate_in(input)
+    kind = np.float64 if input.dtype == np.uint8 else np.dtype(x.dtype).type
     for i in reversed(range(n)):
         axis, size, out = 2 + i, input.shape[2 + i], output_size[i]
         if size == out and not (scales and scales[i] and not align_corners):
             continue
         w = kernel(size, out, align_corners, scales[i] if scales else None, kind)
+        if input.dtype == np.uint8:
+            x = _in_bytes(x, axis, w)
+            continue
         if axis == x.ndim - 1:
             x = jnp.matmul(x, w.T, precision=lax.Precision.HIGHEST)
         else:
             x = jnp.moveaxis(jnp.tensordot(w, x, ((1,), (axis,)), precision=lax.Precision.HIGHEST), 0, axis)
-    if input.dtype == np.uint8:
-        return jnp.clip(jnp.floor(x + np.float32(0.5)), 0, 255).astype(np.uint8)
-    return back(x, input)
+    return x.astype(np.uint8) if input.dtype == np.uint8 else back(x, input)
+
+
+def _in_bytes(x: Any, axis: int, weights: np.ndarray) -> Any:
+    """One pass over bytes (as int32), in the fixed-point arithmetic of torch's kernels: weights of 16 bits, as many of them behind the point as the largest
+    one leaves, and a result rounded and held in [0, 255] before the next pass."""
+    bits, largest = 0, weights.max()
+    while bits < 22 and int(0.5 + largest * (1 << (bits + 1))) < 1 << 15:
+        bits += 1
+    scaled = weights * (1 << bits)
+    fixed = np.trunc(scaled + np.where(scaled < 0, -0.5, 0.5)).astype(np.int32)
+    total = jnp.moveaxis(jnp.tensordot(fixed, x, ((1,), (axis,)), preferred_element_type=np.int32), 0, axis)
+    return jnp.clip((total + (1 << (bits - 1))) >> bits, 0, 255)
 
 
 def _picks(size: int, out: int, scale: float | None, exact: bool) -> np.ndarray:

@@ -12,12 +12,8 @@ from jax import lax
 
 from jtorch._ops._lib import apart, dim_of, is_float
 from jtorch._ops._pointwise import refuse, refuse_with
-from jtorch._ops._reduce import axes_of, check_dims, keep, order_key, picked, whole_or_dim
+from jtorch._ops._reduce import axes_of, check_dims, keep, order_key, picked, same, shares, spread_evenly, whole_or_dim
 from jtorch._registry import op
-
-
-def _same(x: Any, best: Any) -> Any:
-    return (x == best) | ((x != x) & (best != best)) if is_float(x) else x == best
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 2))
@@ -27,13 +23,13 @@ def _extreme(fn: Any, x: Any, axes: tuple[int, ...]) -> Any:
 
 @_extreme.defjvp
 def _extreme_rule(fn: Any, axes: tuple[int, ...], primals: Any, tangents: Any) -> Any:
-    # Equal extremes share the gradient evenly.
+    # Equal extremes share the gradient evenly. A nan equals nothing: torch divides by no element at all, and everything gets nan.
     (x,), (t,) = primals, tangents
     best = _extreme(fn, x, axes)
-    mask = _same(x, keep(best, axes))
     high = t.astype(np.float32) if t.dtype.itemsize == 2 else t
-    total = jnp.sum(jnp.where(mask, high, jnp.zeros_like(high)), axes)
-    return best, (total / jnp.sum(mask, axes, dtype=high.dtype)).astype(t.dtype)
+    mask = x == keep(best, axes)
+    count = jnp.sum(mask, axes, dtype=high.dtype)
+    return best, (jnp.sum(shares(mask, keep(count, axes)) * high, axes) / count).astype(t.dtype)
 
 
 def _reduced(fn: Any, x: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
@@ -45,7 +41,7 @@ def _first_place(x: Any, best: Any, axis: int) -> Any:
     """The int32 position of the first element equal to ``best`` (size 1 along the axis), or of the first nan."""
     # A masked minimum of positions: XLA's own argmax is many times slower on CPU.
     places = lax.broadcasted_iota(np.int32, x.shape, axis)
-    return jnp.min(jnp.where(_same(x, best), places, np.int32(2**31 - 1)), axis)
+    return jnp.min(jnp.where(same(x, best), places, np.int32(2**31 - 1)), axis)
 
 
 def _along(fn: Any, name: str, x: Any, dim: int, keepdim: bool) -> tuple[Any, Any]:
@@ -65,7 +61,8 @@ def _along(fn: Any, name: str, x: Any, dim: int, keepdim: bool) -> tuple[Any, An
 def _all_of(fn: Any, name: str, x: Any) -> Any:
     refuse(f"{name}_all", x, "c")
     whole_or_dim(name, x, None)
-    return _reduced(fn, x, tuple(range(x.ndim)), False)
+    axes = tuple(range(x.ndim))
+    return spread_evenly(x, fn(lax.stop_gradient(x), axes)) if is_float(x) else _reduced(fn, x, axes, False)
 
 
 @op("max(Tensor input)", grad_name="MaxBackward1")

@@ -14,7 +14,7 @@ from jtorch import _dtypes
 from jtorch._ops import _value_guards
 from jtorch._ops._lib import dim_of, is_float
 from jtorch._ops._pointwise import constant, refuse
-from jtorch._ops._reduce import order_key, picked, sort_with_index, whole_or_dim
+from jtorch._ops._reduce import order_key, picked, sort_with_index, spread_evenly, whole_or_dim
 from jtorch._registry import op
 
 
@@ -58,7 +58,8 @@ def _median_of_all(x: Any, skip_nan: bool) -> Any:
     refuse("median_cpu", x, "bc")
     if x.size == 0:
         return jnp.full((), np.nan if is_float(x) else np.iinfo(x.dtype).min, x.dtype)
-    return _median_along(x.reshape(-1), 0, False, skip_nan, "median")[0]
+    value = _median_along(lax.stop_gradient(x).reshape(-1), 0, False, skip_nan, "median")[0]
+    return spread_evenly(x, value) if is_float(x) else value
 
 
 @op("median(Tensor input)", out=False, residuals="save")

@@ -15,6 +15,7 @@ from . import _guards
 from ._lib import dim_of, is_float, is_inexact
 from ._linalg_lib import scalar_name
 from ._pointwise import refuse
+from ._reduce import shares
 from .indexing import _MODE, _as_1d, add_at, narrow, scatter_parts
 
 _START = {"sum": 0, "prod": 1, "mean": 0}
@@ -54,6 +55,13 @@ def _read(x: Any, at: tuple[Any, ...]) -> Any:
     return x.at[_full(at)].get(mode=_MODE, wrap_negative_indices=False)
 
 
+def _sharing(x: Any, values: Any, out: Any, at: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    """Which elements of ``x`` and of ``values`` are the extreme of their place, as weights, and how many are: equals share the gradient evenly."""
+    own, theirs = x == out, values == _read(out, at)
+    count = add_at(own.astype(x.dtype), theirs.astype(x.dtype), at)
+    return shares(own, count), shares(theirs, _read(count, at)), count
+
+
 @cache
 def _combiner(present: tuple[bool, ...], reduce: str) -> Any:
     """``f(x, values, *indices)`` for prod, amax, amin, differentiable as in torch."""
@@ -89,11 +97,31 @@ def _combiner(present: tuple[bool, ...], reduce: str) -> Any:
             without_zero = combine(x, jnp.where(alone, one, values), *indices)
             factor = jnp.where(alone, _read(without_zero, at), _read(out, at) / jnp.where(zero, one, values))
             return out, add_at(dx * without_x, dv * factor, at)
-        # Equal extremes share the gradient evenly.
-        own = (x == out).astype(x.dtype)
-        theirs = (values == _read(out, at)).astype(x.dtype)
-        share = add_at(own, theirs, at)
-        return out, add_at(dx * own, dv * theirs, at) / jnp.where(share == 0, jnp.ones((), x.dtype), share)
+        own, theirs, count = _sharing(x, values, out, at)
+        return out, add_at(dx * own, dv * theirs, at) / count
+
+    return combine
+
+
+@cache
+def _shared(present: tuple[bool, ...], reduce: str) -> Any:
+    """``f(x, start, values, *indices)`` for amax and amin of what does not count ``x``, which ``start`` replaces: it takes a share of the gradient
+    all the same where it equals the result, as in torch. A nan equals nothing."""
+
+    @jax.custom_jvp
+    def combine(x: Any, start: Any, values: Any, *indices: Any) -> Any:
+        return _combiner(present, reduce)(start, values, *indices)
+
+    @combine.defjvp
+    def _rule(primals: Any, tangents: Any) -> Any:
+        x, start, values, *indices = primals
+        out = combine(x, start, values, *indices)
+        rest = iter(indices)
+        at = tuple(next(rest) if there else None for there in present)
+        own, theirs, count = _sharing(x, values, out, at)
+        hit, zero = _hit(x, at), jnp.zeros((), x.dtype)
+        mine = tangents[0] * jnp.where(hit, zero, own) / jnp.where(hit, jnp.ones((), x.dtype), count)
+        return out, mine + add_at(jnp.zeros_like(x), tangents[2] * theirs, at) / count
 
     return combine
 
@@ -112,9 +140,11 @@ def _reduce(x: Any, at: tuple[Any, ...], values: Any, reduce: str, include_self:
         return jnp.floor_divide(total, n.astype(dtype))
     half = is_float(x) and dtype.itemsize <= 2
     if half:
-        start, values = start.astype(np.float32), values.astype(np.float32)
-    present = tuple(i is not None for i in at)
-    return _combiner(present, reduce)(start, values, *[i for i in at if i is not None]).astype(dtype)
+        x, start, values = (a.astype(np.float32) for a in (x, start, values))
+    present, indices = tuple(i is not None for i in at), [i for i in at if i is not None]
+    if reduce == "prod" or include_self or not is_float(x):
+        return _combiner(present, reduce)(start, values, *indices).astype(dtype)
+    return _shared(present, reduce)(x, start, values, *indices).astype(dtype)
 
 
 _REFUSED = {"mean": "b", "amax": "c", "amin": "c"}  # the groups of types that a reduction has no kernel for

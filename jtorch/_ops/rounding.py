@@ -10,12 +10,12 @@ import numpy as np
 from jax import lax
 
 from jtorch._errors import not_implemented
-from jtorch._ops._lib import dtype_of, is_complex, is_float
+from jtorch._ops._lib import dtype_of, is_complex, is_float, sign_of
 from jtorch._ops._pointwise import constant, flat, is_bool, kernel_error, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
 
-# d|x| = sgn(x), which is 0 at 0.
-_abs_real = with_slope(jnp.abs, lambda _, x: jnp.sign(x))
+# d|x| = sgn(x), which is 0 at 0 and at nan.
+_abs_real = with_slope(jnp.abs, lambda _, x: sign_of(x))
 
 
 @jax.custom_jvp

@@ -81,7 +81,9 @@ def _before_operator(call: Any, args: Any) -> Any:
     if what is None or kind is None or (what == "dtype" and _says_dtype(call)):
         return args
     if what == "product":
-        what = "lower" if _sums(call) else "promote"
+        what = _of_product(name, call, args)
+        if what is None:
+            return args
     dtype = _target(what, kind, args)
     return args if dtype is None else [_cast(a, kind, dtype) for a in args]
 
@@ -89,6 +91,15 @@ def _before_operator(call: Any, args: Any) -> Any:
 def _says_dtype(call: Any) -> bool:
     """Whether the call has ``dtype=`` given."""
     return any(p.name == "dtype" and d[-1] is not None for p, d in zip(call.op.fn_params, call.key, strict=True))
+
+
+def _of_product(name: str, call: Any, args: Any) -> str | None:
+    """What becomes of a call that torch makes of matrix products, as it does of most, but not of all calls of these operators."""
+    if name == "einsum":
+        return "lower" if _sums(call) else "promote"
+    if name == "inner":
+        return "lower" if min(a.ndim for a in args) and max(a.ndim for a in args) > 1 else None
+    return None if name == "matrix_power" and abs(call.key[1][-1]) < 2 else "lower"
 
 
 def _sums(call: Any) -> bool:

@@ -31,6 +31,7 @@ CPU_LOWER = """
     _addmm_activation conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d
     padded_lstm rnn_relu rnn_relu_cell rnn_tanh rnn_tanh_cell
 """
+PRODUCTS = "einsum linalg.multi_dot chain_matmul inner matrix_power"  # not listed by torch: matrix products, where there is one in them
 CPU_FLOAT32 = """
     adaptive_avg_pool3d adaptive_max_pool3d avg_pool3d fractional_max_pool2d fractional_max_pool3d max_pool3d max_pool3d_with_indices
     max_unpool2d max_unpool3d reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d replication_pad3d
@@ -52,7 +53,7 @@ def fill() -> None:
     """Register the lists."""
     from jtorch._dtypes import bfloat16, float16
 
-    for what, names in (("lower", CPU_LOWER), ("float32", CPU_FLOAT32), ("promote", CPU_PROMOTE), ("product", "einsum")):
+    for what, names in (("lower", CPU_LOWER), ("float32", CPU_FLOAT32), ("promote", CPU_PROMOTE), ("product", PRODUCTS)):
         _autocast.register("cpu", names, what, bfloat16)
     for kind in _autocast.KINDS:
         if kind == "cpu":

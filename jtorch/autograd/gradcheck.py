@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._errors import not_implemented
 from jtorch._public import torch
 
 from ._passes import grad
@@ -29,6 +30,14 @@ def gradcheck(
     check_forward_ad: bool = False, check_backward_ad: bool = True, fast_mode: bool = False, masked: bool | None = None,
 ) -> bool:  # fmt: skip
     """Compare the Jacobian by backward with central differences, input by input. GradcheckError (or False) where they differ."""
+    if not (check_forward_ad or check_backward_ad):
+        raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
+    if check_batched_grad and not check_backward_ad:
+        raise AssertionError("Setting check_batched_grad=True requires check_backward_ad to be True")
+    if check_batched_forward_grad and not check_forward_ad:
+        raise AssertionError("Setting check_batched_forward_grad=True requires check_forward_ad to be True")
+    if check_forward_ad:
+        not_implemented("torch.autograd.gradcheck of forward mode", "check_backward_ad=True alone")
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
     checked = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]  # type: ignore[attr-defined]
     if not checked:
@@ -89,6 +98,10 @@ def gradgradcheck(func: Any, inputs: Any, grad_outputs: Any = None, **options: A
     seeds = tuple(torch.randn_like(o).requires_grad_() for o in outs) if grad_outputs is None else ((grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs))
     n = len(inputs)
     options.pop("gen_non_contig_grad_outputs", None)
+    if options.pop("check_fwd_over_rev", False):
+        not_implemented("torch.autograd.gradcheck of forward mode", "check_rev_over_rev=True alone")
+    if not options.pop("check_rev_over_rev", True):
+        raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
 
     def gradient(*args: Any) -> Any:
         ins, given = args[:n], args[n:]
