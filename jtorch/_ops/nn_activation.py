@@ -180,7 +180,7 @@ def softshrink(input, lambd):
         raise RuntimeError(f"lambda must be in range [0, {_cpp(top)}] for input dtype {dtype_of(input).legacy}, but found {_cpp(lambd)}")
     x = accumulate_in(input)
     lam = const(lambd, x)
-    inside = jnp.where(jnp.isnan(x), x, lax.stop_gradient(x) * const(0, x))
+    inside = jnp.where(jnp.isnan(x), x, const(0, x))
     return back(jnp.where(x > lam, x - lam, jnp.where(x < -lam, x + lam, inside)), input)
 
 

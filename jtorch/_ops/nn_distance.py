@@ -13,6 +13,7 @@ from jtorch._registry import op
 
 from ._lib import accumulate_in
 from ._nn import back, const, floats_only
+from ._pointwise import refuse
 
 
 @op("pdist(Tensor input, float p=2.0)", where="torch nn.functional", out=False, grad_name="PdistBackward0")
@@ -20,6 +21,7 @@ def pdist(input, p):
     """The p-norm distances of all pairs of rows of (N, M), as a vector of N * (N - 1) / 2; the gradient is 0 at distance 0."""
     if input.ndim != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
+    refuse("pdist", input, "h")
     floats_only("pdist", input)
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
