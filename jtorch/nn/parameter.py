@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 from jtorch._core.storage.bare_tensor import PLAIN
@@ -53,22 +52,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):  # type: ignore[misc]
     def __repr__(self, *args: Any, **kwargs: Any) -> str:
         return "Parameter containing:\n" + super().__repr__()
 
-    def __reduce_ex__(self, proto: Any) -> tuple[Any, ...]:
-        # Hooks are never pickled, hence the empty dictionary, which is part of the checkpoint format.
-        from jtorch._utils import _rebuild_parameter, _rebuild_parameter_with_state
-
-        state = _extra_attributes(self)
-        if not state:
-            return _rebuild_parameter, (self.data, self.requires_grad, OrderedDict())
-        return _rebuild_parameter_with_state, (self.data, self.requires_grad, OrderedDict(), state)
-
 
 PLAIN.add(Parameter)
-
-
-def _extra_attributes(tensor: Any) -> dict[str, Any]:
-    """What the user hung on the tensor (private names are the library's own)."""
-    return {k: v for k, v in getattr(tensor, "__dict__", {}).items() if not k.startswith("_")}
 
 
 class UninitializedTensorMixin:

@@ -8,12 +8,16 @@ from typing import IO, Any
 
 from jtorch._public import torch
 
+from . import _bytes as _bytes
+from ._allowed import NAMES
 from ._legacy import MAGIC_NUMBER, PROTOCOL_VERSION
-from ._load import UNSAFE_MESSAGE, load
+from ._load import is_zip, load, opened
 from ._locations import default_restore_location, location_tag, register_package, validate_cuda_device
-from ._rebuild import reduce_ex
+from ._rebuild import _get_layout as _get_layout
+from ._reduce import reduce_ex
 from ._save import DEFAULT_PROTOCOL, save
 from ._state import (
+    UNSAFE_MESSAGE,
     LoadEndianness,
     add_safe_globals,
     allowed_by_user,
@@ -30,6 +34,8 @@ from ._state import (
 )
 from ._state import local as _serialization_tls
 from ._storage import StorageType
+from ._weights_only import globals_in_pickle
+from ._zip import ZipReader
 
 torch.Tensor.__reduce_ex__ = reduce_ex
 torch.save, torch.load = save, load
@@ -41,30 +47,14 @@ class SourceChangeWarning(Warning):
 
 def get_unsafe_globals_in_checkpoint(f: str | os.PathLike[str] | IO[bytes]) -> list[str]:
     """Names in the file that ``torch.load(weights_only=True)`` would refuse. ValueError for files of the formats before 1.6."""
-    from ._load import _is_zip, _opened
-    from ._pickler import allowed_by_default
-    from ._weights_only import globals_in_pickle
-    from ._zip import ZipReader
-
-    def is_safe(path: str) -> bool:
-        try:
-            allowed_by_default(path)
-        except KeyError:
-            return path in allowed_by_user()
-        return True
-
-    with _opened(f) as stream:
-        if not _is_zip(stream):
+    with opened(f) as stream:
+        if not is_zip(stream):
             raise ValueError("Expected input to be a checkpoint returned by torch.save")
         reader = ZipReader(stream)
         if reader.has("constants.pkl"):
             raise ValueError("Expected input to be a checkpoint returned by torch.save but got a torchscript checkpoint")
-        return [name for name in globals_in_pickle(io.BytesIO(reader.read("data.pkl"))) if not is_safe(name)]
-
-
-def _get_layout(name: str) -> Any:
-    """The layout of this name."""
-    return getattr(torch, name.removeprefix("torch."))
+        user = allowed_by_user()
+        return [name for name in globals_in_pickle(io.BytesIO(reader.read("data.pkl"))) if name not in NAMES and name not in user]
 
 
 def check_module_version_greater_or_equal(module: Any, req_version_tuple: tuple[int, ...], error_if_malformed: bool = True) -> bool:

@@ -16,15 +16,13 @@ from jtorch import _dtypes
 from . import _weights_only
 from ._locations import location_tag, restorer_of
 from ._pickler import Scanner, make_pickler, make_unpickler
-from ._storage import STORAGE_OF_DTYPE, STORAGE_TYPES, HostStorage, aligned_bytes
+from ._rebuild import _rebuild_tensor
+from ._state import UNSAFE_MESSAGE
+from ._storage import STORAGE_OF_DTYPE, STORAGE_TYPES, HostStorage, aligned_bytes, checked_pid, text_of, zeroed_bytes
 from ._zip import read_fully
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode("ascii") if isinstance(value, bytes) else value
 
 
 def save(obj: Any, stream: IO[bytes], pickle_module: Any, protocol: int, storage_of: Any) -> None:
@@ -57,45 +55,52 @@ def save(obj: Any, stream: IO[bytes], pickle_module: Any, protocol: int, storage
 
 def load(stream: IO[bytes], map_location: Any, pickle_module: Any, skip_data: bool, **arguments: Any) -> Any:
     """Read the stream format or, at the start of a file, the tar format."""
-    _check_seekable(stream)
+    check_seekable(stream)
     start = stream.tell()
     if start == 0 and _is_tar(stream):
         if pickle_module is _weights_only:
-            from ._load import UNSAFE_MESSAGE
-
             raise RuntimeError("Cannot use ``weights_only=True`` with files saved in the legacy .tar format. " + UNSAFE_MESSAGE)
         return _load_tar(stream, map_location, pickle_module, **arguments)
     stream.seek(start)
-    if pickle_module.load(stream, **arguments) != MAGIC_NUMBER:
+    magic = pickle_module.load(stream, **arguments)
+    if type(magic) is not int or magic != MAGIC_NUMBER:
         raise RuntimeError("Invalid magic number; corrupt file?")
     version = pickle_module.load(stream, **arguments)
-    if version != PROTOCOL_VERSION:
-        raise RuntimeError(f"Invalid protocol version: {version}")
+    if type(version) is not int or version != PROTOCOL_VERSION:
+        raise RuntimeError(f"Invalid protocol version: {version if type(version) is int else type(version)}")
     pickle_module.load(stream, **arguments)
     body = stream.tell()
     # The bytes stand behind the pickle that refers to them: the first reading finds the storages, the second makes the objects.
-    buffers = {} if skip_data else _read_storages(stream, arguments)
+    buffers = None if skip_data else _read_storages(stream, pickle_module, arguments)
     stream.seek(body)
     return _Legacy(buffers, map_location).load(stream, pickle_module, **arguments)
 
 
-def _read_storages(stream: IO[bytes], arguments: dict[str, Any]) -> dict[str, np.ndarray]:
-    try:
-        scanner = Scanner(stream, **arguments)
-        scanner.load()
-        keys = pickle.load(stream)
-    except Exception:
-        return {}  # the second reading will name what is wrong
-    itemsize = {_key(pid[2]): _dtypes.ALL[pid[1].dtype_name].itemsize for pid in scanner.ids if isinstance(pid, tuple) and _text(pid[0]) == "storage"}
-    found = {}
-    for key in keys:
+def _read_storages(stream: IO[bytes], pickle_module: Any, arguments: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The bytes of each storage, by its key. RuntimeError where the file does not hold what its pickle refers to."""
+    scanner: Any = _weights_only.Scanner(stream, **arguments) if pickle_module is _weights_only else Scanner(stream, **arguments)
+    scanner.load()
+    itemsize = {}
+    for pid in scanner.ids:
+        if isinstance(pid, tuple) and pid and text_of(pid[0]) == "storage":
+            _, kind, key, *_ = checked_pid(pid, 6)
+            itemsize.setdefault(key, _dtypes.ALL[kind.dtype_name].itemsize)
+    keys = pickle_module.load(stream, **arguments)
+    if type(keys) is not list or not all(type(key) in (str, bytes, int) for key in keys):
+        raise RuntimeError("the file's list of storages is not one. The file might be corrupted.")
+    found: dict[str, np.ndarray] = {}
+    for key in map(_key, keys):
+        if key not in itemsize or key in found:
+            raise AssertionError(f"storage key {key[:80]} not in deserialized objects" if key not in found else f"storage {key[:80]} is there twice")
         (count,) = struct.unpack("<q", _exactly(stream, 8))
-        found[_key(key)] = _array(stream, count * itemsize[_key(key)])
+        found[key] = _array(stream, count * itemsize[key])
+    if missing := itemsize.keys() - found.keys():
+        raise RuntimeError(f"the file refers to storages whose bytes it does not hold: {sorted(missing)[:3]}. The file might be corrupted.")
     return found
 
 
 def _key(key: Any) -> str:
-    return _text(key) if isinstance(key, bytes) else str(key)
+    return str(text_of(key))
 
 
 def _exactly(stream: IO[bytes], count: int) -> bytes:
@@ -106,17 +111,24 @@ def _exactly(stream: IO[bytes], count: int) -> bytes:
 
 
 def _array(stream: IO[bytes], count: int) -> np.ndarray:
+    """So many bytes of the stream; memory is taken only once they are known to be there."""
+    at = stream.tell()
+    there = stream.seek(0, 2) - at
+    stream.seek(at)
+    if count < 0:
+        raise RuntimeError(f"storage has wrong size: {count}. The file might be corrupted.")
+    if count > there:
+        raise RuntimeError(f"unexpected EOF, expected {count - there} more bytes. The file might be corrupted.")
     out = aligned_bytes(count)
-    done = read_fully(stream, out)
-    if done != count:
-        raise RuntimeError(f"unexpected EOF, expected {count - done} more bytes. The file might be corrupted.")
+    if read_fully(stream, out) != count:
+        raise RuntimeError("unexpected EOF. The file might be corrupted.")
     return out
 
 
 class _Legacy:
-    """The storages of one file while its pickle is read."""
+    """The storages of one file while its pickle is read; without ``buffers`` they are zero."""
 
-    def __init__(self, buffers: dict[str, np.ndarray], map_location: Any) -> None:
+    def __init__(self, buffers: dict[str, np.ndarray] | None, map_location: Any) -> None:
         self.buffers, self.restore = buffers, restorer_of(map_location)
         self.storages: dict[Any, HostStorage] = {}
 
@@ -132,34 +144,37 @@ class _Legacy:
         """The object of a persistent id."""
         if not isinstance(pid, tuple):
             raise AssertionError(f"saved_id must be a tuple, got {type(pid).__name__}")
-        kind, data = _text(pid[0]), pid[1:]
-        if kind == "module":
-            return data[0]
+        kind = text_of(pid[0] if pid else None)
+        if kind == "module" and len(pid) > 1:
+            return pid[1]
         if kind != "storage":
-            raise RuntimeError(f"Unknown saved id type: {pid[0]}")
-        storage_type, root_key, location, count, view = data
-        root_key = _key(root_key)
+            raise RuntimeError(f"Unknown saved id type: {kind}")
+        _, storage_type, root_key, location, count, view = checked_pid(pid, 6)
         itemsize = _dtypes.ALL[storage_type.dtype_name].itemsize
-        if root_key not in self.storages:
-            buffer = self.buffers.get(root_key)
-            if buffer is None:
-                buffer = aligned_bytes(count * itemsize)
-            self.storages[root_key] = self.restore(HostStorage(buffer, storage_type.dtype_name), _text(location))
-        root = self.storages[root_key]
+        root = self.storages.get(root_key)
+        if root is None:
+            buffer = zeroed_bytes(count * itemsize) if self.buffers is None else self.buffers[root_key]
+            if len(buffer) != count * itemsize:
+                raise RuntimeError(f"storage has wrong byte size: expected {count * itemsize} got {len(buffer)}")
+            root = self.storages[root_key] = self.restore(HostStorage(buffer, storage_type.dtype_name), location)
         if view is None:
             return root
+        if type(view) is not tuple or len(view) != 3 or type(view[0]) not in (str, bytes, int) or not all(type(n) is int and n >= 0 for n in view[1:]):
+            raise pickle.UnpicklingError("the file has a view of a storage that is not one")
         view_key, offset, size = view
-        if view_key not in self.storages:
+        if (offset + size) * itemsize > root.nbytes():
+            raise RuntimeError("the file has a view that reaches beyond its storage")
+        if (root_key, view_key) not in self.storages:
             part = root.data[offset * itemsize : (offset + size) * itemsize]
-            self.storages[view_key] = HostStorage(part, storage_type.dtype_name, root.location)
-        return self.storages[view_key]
+            self.storages[root_key, view_key] = HostStorage(part, storage_type.dtype_name, root.location)
+        return self.storages[root_key, view_key]
 
 
 def _is_tar(stream: IO[bytes]) -> bool:
-    try:
-        with tarfile.open(fileobj=stream, mode="r:", format=tarfile.PAX_FORMAT):
-            return True
-    except (tarfile.TarError, EOFError):
+    try:  # only the first header: what follows it might say that it is of any size
+        tarfile.TarInfo.frombuf(stream.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape")
+        return True
+    except tarfile.HeaderError:
         return False
 
 
@@ -173,7 +188,7 @@ def _load_tar(stream: IO[bytes], map_location: Any, pickle_module: Any, **argume
             key, location, storage_type = make_unpickler(pickle_module, part, lambda pid: pid, **arguments).load()
             (count,) = struct.unpack("<q", _exactly(part, 8))
             data = _array(part, count * _dtypes.ALL[storage_type.dtype_name].itemsize)
-            objects[key] = restore(HostStorage(data, storage_type.dtype_name), _text(location))
+            objects[key] = restore(HostStorage(data, storage_type.dtype_name), text_of(location))
         for target, root_key, offset, count in pickle_module.load(part, **arguments):
             root = objects[root_key]
             size = root.element_size()
@@ -186,9 +201,7 @@ def _load_tar(stream: IO[bytes], map_location: Any, pickle_module: Any, **argume
             size = struct.unpack(f"<{dims}q", _exactly(part, 8 * dims))
             stride = struct.unpack(f"<{dims}q", _exactly(part, 8 * dims))
             (offset,) = struct.unpack("<q", _exactly(part, 8))
-            from jtorch import _utils
-
-            objects[key] = _utils._rebuild_tensor(objects[storage_id], offset, size, stride)
+            objects[key] = _rebuild_tensor(objects[storage_id], offset, size, stride)
 
         def find(pid: Any) -> Any:
             return pid[0] if isinstance(pid, tuple) else objects[int(pid)]
@@ -203,7 +216,7 @@ def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
     return io.BytesIO(part.read())
 
 
-def _check_seekable(stream: Any) -> None:
+def check_seekable(stream: Any) -> None:
     try:
         stream.seek(stream.tell())
     except (io.UnsupportedOperation, AttributeError) as error:

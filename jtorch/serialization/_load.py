@@ -10,6 +10,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
+from mmap import MAP_SHARED
 from typing import IO, Any
 
 import numpy as np
@@ -21,16 +22,11 @@ from jtorch._public import torch
 from . import _legacy, _weights_only
 from ._locations import restorer_of
 from ._pickler import make_unpickler
-from ._state import LoadEndianness, local, settings
-from ._storage import HostStorage, aligned_bytes
+from ._safetensors import load_file
+from ._state import UNSAFE_MESSAGE, LoadEndianness, local, settings
+from ._storage import HostStorage, checked_pid, text_of, zeroed_bytes
 from ._zip import ZipReader
 
-UNSAFE_MESSAGE = (
-    "In PyTorch 2.6, we changed the default value of the `weights_only` argument in `torch.load` "
-    "from `False` to `True`. Re-running `torch.load` with `weights_only` set to `False` will likely succeed, "
-    "but it can result in arbitrary code execution. Do it only if you got the file from a "
-    "trusted source."
-)
 _DOCS = (
     "\n\nCheck the documentation of torch.load to learn more about types accepted by default with "
     "weights_only https://pytorch.org/docs/stable/generated/torch.load.html."
@@ -63,9 +59,9 @@ def load(
     pickle_load_args.setdefault("encoding", "utf-8")
     if isinstance(f, (str, os.PathLike)) and os.fspath(f).endswith(".safetensors"):
         return _load_safetensors(os.fspath(f), map_location)
-    with _opened(f) as stream:
+    with opened(f) as stream:
         try:
-            if not _is_zip(stream):
+            if not is_zip(stream):
                 if mmap:
                     name = "" if not isinstance(f, str) else f"{f}, "
                     raise RuntimeError(
@@ -129,16 +125,16 @@ def _explain(message: str) -> str:
 
 
 @contextlib.contextmanager
-def _opened(f: Any) -> Iterator[IO[bytes]]:
+def opened(f: Any) -> Iterator[IO[bytes]]:
     if isinstance(f, (str, os.PathLike)):
         with open(f, "rb") as stream:
             yield stream
     else:
-        _legacy._check_seekable(f)
+        _legacy.check_seekable(f)
         yield f
 
 
-def _is_zip(stream: IO[bytes]) -> bool:
+def is_zip(stream: IO[bytes]) -> bool:
     start = stream.tell()
     head = stream.read(4)
     stream.seek(start)
@@ -146,8 +142,6 @@ def _is_zip(stream: IO[bytes]) -> bool:
 
 
 def _map_file(path: str) -> np.ndarray:
-    from mmap import MAP_SHARED
-
     # A private mapping: writes to the tensors stay in this process, as torch's default.
     return np.memmap(path, dtype=np.uint8, mode="r+" if settings.mmap_flags == MAP_SHARED else "c")
 
@@ -156,8 +150,6 @@ def _load_safetensors(path: str, map_location: Any) -> Any:
     if isinstance(map_location, dict) or (map_location is not None and not isinstance(map_location, (str, bytes, torch.device))):
         form = "dict" if isinstance(map_location, dict) else "callable"
         raise RuntimeError(f"Loading safetensors file with {form} map_location is not supported. Use a device string or torch.device instead.")
-    from ._safetensors import load_file
-
     return load_file(path, "cpu" if map_location is None else str(map_location))
 
 
@@ -175,7 +167,7 @@ class _Archive:
         if self.reader.has("byteorder"):
             order = self.reader.read("byteorder")
             if order not in (b"little", b"big"):
-                raise ValueError("Unknown endianness type: " + order.decode())
+                raise ValueError("Unknown endianness type: " + order[:80].decode(errors="replace"))
             return order.decode()
         default = settings.endianness or LoadEndianness.LITTLE
         return sys.byteorder if default is LoadEndianness.NATIVE else default.name.lower()
@@ -185,6 +177,7 @@ class _Archive:
         stream = io.BytesIO(self.reader.read("data.pkl"))
         if pickle_module is _weights_only:
             unpickler: Any = _weights_only.Unpickler(stream, **arguments)
+            unpickler.bytes = self.reader.size
             unpickler.persistent_load = self.find
         else:
             unpickler = make_unpickler(pickle_module, stream, self.find, **arguments)
@@ -198,22 +191,22 @@ class _Archive:
         """The storage of a persistent id."""
         if not isinstance(pid, tuple):
             raise AssertionError(f"saved_id must be a tuple, got {type(pid).__name__}")
-        kind = _legacy._text(pid[0])
+        kind = text_of(pid[0] if pid else None)
         if kind != "storage":
             raise AssertionError(f"Unknown typename for persistent_load, expected 'storage' but got '{kind}'")
-        storage_type, key, location, count = pid[1:]
+        storage_type, key, location, count = checked_pid(pid, 5)[1:]
         if key not in self.storages:
             size = count * _dtypes.ALL[storage_type.dtype_name].itemsize
-            self.storages[key] = self._read(key, size, storage_type.dtype_name, _legacy._text(location))
+            self.storages[key] = self._read(key, size, storage_type.dtype_name, location)
         return self.storages[key]
 
     def _read(self, key: str, size: int, dtype_name: str, location: str) -> HostStorage:
         if self.is_meta:
             return HostStorage(np.broadcast_to(np.uint8(0), (size,)), dtype_name, "meta")
         if local.skip_data:
-            data = aligned_bytes(size)
+            data = zeroed_bytes(size)
         elif self.mapped is not None:
-            start = self.reader.offset(f"data/{key}")
+            start = self.reader.offset(f"data/{key}", size)
             data = self.mapped[start : start + size].view(np.ndarray)
         else:
             data = self.reader.array(f"data/{key}", size)

@@ -20,7 +20,7 @@ from jtorch._public import torch
 from . import _legacy
 from ._locations import location_tag
 from ._pickler import make_pickler
-from ._rebuild import TensorStorage
+from ._reduce import TensorStorage
 from ._state import local, settings
 from ._storage import STORAGE_OF_DTYPE, STORAGE_TYPES, HostStorage, name_of
 from ._zip import ZipWriter

@@ -9,6 +9,12 @@ from mmap import MAP_PRIVATE, MAP_SHARED
 from types import TracebackType
 from typing import Any
 
+UNSAFE_MESSAGE = (
+    "In PyTorch 2.6, we changed the default value of the `weights_only` argument in `torch.load` "
+    "from `False` to `True`. Re-running `torch.load` with `weights_only` set to `False` will likely succeed, "
+    "but it can result in arbitrary code execution. Do it only if you got the file from a "
+    "trusted source."
+)
 SafeGlobal = Callable[..., Any] | tuple[Callable[..., Any], str]
 
 
@@ -29,6 +35,7 @@ class _Settings:
 
 class _Local(threading.local):
     map_location: Any = None
+    work = 0  # bytes that may still be computed while a restricted file is read
     skip_data = False
     materialize_fake_tensors = False
 

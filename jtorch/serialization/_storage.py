@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,15 @@ def name_of(dtype: Any) -> str:
 
 def aligned_bytes(count: int) -> np.ndarray:
     """An uninitialised writable uint8 array of ``count`` bytes, aligned for XLA."""
-    raw = np.empty(count + ALIGNMENT, np.uint8)
+    return _aligned(np.empty(count + ALIGNMENT, np.uint8), count)
+
+
+def zeroed_bytes(count: int) -> np.ndarray:
+    """The same, zero; the system gives such memory only when it is touched."""
+    return _aligned(np.zeros(count + ALIGNMENT, np.uint8), count)
+
+
+def _aligned(raw: np.ndarray, count: int) -> np.ndarray:
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + count]
 
@@ -123,10 +132,20 @@ class HostStorage:
         """The same bytes for a GPU."""
         return self.to("cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        from ._rebuild import load_from_bytes, storage_to_bytes
 
-        return load_from_bytes, (storage_to_bytes(self),)
+def text_of(value: Any) -> Any:
+    """Text that a file of Python 2 may have as bytes; anything else as it is."""
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else value
+
+
+def checked_pid(pid: tuple[Any, ...], length: int) -> tuple[Any, ...]:
+    """A storage's persistent id ``("storage", type, key, location, count, ...)`` whose parts are of the right types. UnpicklingError otherwise."""
+    if len(pid) == length:
+        _, kind, key, location, count, *rest = pid
+        key, location = str(key) if type(key) is int else text_of(key), text_of(location)
+        if isinstance(kind, StorageType) and type(key) is str and type(location) is str and type(count) is int and 0 <= count < 1 << 60:
+            return ("storage", kind, key, location, count, *rest)
+    raise UnpicklingError("the file has a storage's persistent id that is not one")
 
 
 def dense_order(size: Sequence[int], stride: Sequence[int]) -> tuple[int, ...] | None:
@@ -148,6 +167,10 @@ def tensor_of(storage: HostStorage, offset: int, size: Sequence[int], stride: Se
         not_implemented(f"tensors of type torch.{dtype_name} in checkpoints", "convert them before saving")
     size, stride = tuple(size), tuple(stride)
     count = math.prod(size)
+    if len(size) != len(stride):
+        raise RuntimeError(f"mismatch in length of strides and shape: {len(size)} sizes, {len(stride)} strides")
+    if any(length < 0 for length in size) or count * kind.itemsize >= 1 << 63:
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(size)} and strides={list(stride)}")
     if storage.location == "meta":
         return torch.empty_strided(size, stride, dtype=getattr(torch, dtype_name), device="meta")
     total = storage.data.nbytes // kind.itemsize

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import struct
 import zipfile
 import zlib
@@ -12,6 +13,7 @@ import numpy as np
 from ._state import settings
 from ._storage import aligned_bytes
 
+codecs.lookup("cp437")  # zipfile reads old names with it; nothing is to be imported while a file is read
 _LOCAL, _CENTRAL, _DESCRIPTOR = b"PK\x03\x04", b"PK\x01\x02", b"PK\x07\x08"
 _FLAGS = 0x0808  # sizes follow the data; names are UTF-8
 _CORRUPT = (
@@ -94,21 +96,80 @@ class ZipWriter:
         self._put(b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, short, short, min(length, _MAX32), min(directory, _MAX32), 0))
 
 
+_OLDEST, _NEWEST = 1, 10  # versions of the container that are read
+_BROKEN = (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, struct.error, EOFError, ValueError, IndexError, OverflowError, zlib.error)
+_MAX_GROWTH, _ALWAYS = 100, 1 << 24  # a compressed record may grow so many times, or to so many bytes
+
+
+def _check_size(info: zipfile.ZipInfo, size: int | None) -> None:
+    if size is not None and info.file_size != size:
+        raise RuntimeError(
+            f"record size ({info.file_size} bytes) does not match expected size ({size} bytes = {size} elements * 1 bytes/element) for dtype Byte"
+        )
+
+
 class ZipReader:
-    """Reads records of a zip written by any version of torch, from a seekable stream."""
+    """Reads records of a zip written by any version of torch, from a seekable stream.
+
+    What the directory says is checked against the stream before memory is taken. RuntimeError, in torch's words where it has them, for what does not fit.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self._stream, self._origin = stream, 0
+        self._stream = stream
+        self.size = stream.seek(0, 2)
+        self._left = self.size  # records do not overlap, so they hold no more than this in all
         try:
             self._zip = zipfile.ZipFile(stream)
-        except zipfile.BadZipFile:
-            size = stream.seek(0, 2)
-            problem = "not a ZIP archive" if size < 22 else "failed finding central directory"
+            names = self._zip.namelist()
+        except _BROKEN:
+            problem = "not a ZIP archive" if self.size < 22 else "failed finding central directory"
             raise RuntimeError(f"PytorchStreamReader failed reading zip archive: {problem}{_CORRUPT}") from None
-        names = self._zip.namelist()
         if not names:
             raise RuntimeError("PytorchStreamReader failed reading zip archive: archive does not contain any files")
-        self.top = names[0].partition("/")[0]
+        self.top, slash, _ = names[0].partition("/")
+        if not slash:
+            raise RuntimeError("PytorchStreamReader failed reading zip archive: file in archive is not in a subdirectory: " + names[0][:200])
+        self._check_directory()
+        self._check_version()
+        for name in (".format_version", ".storage_alignment", ".data/serialization_id"):
+            if self.has(name):
+                found = self.read(name)
+                if name == ".storage_alignment":
+                    int(found[:80])  # a ValueError, as in torch
+
+    def _check_directory(self) -> None:
+        """What zipfile does not mind, and an archive of torch never has."""
+        infos = self._zip.infolist()
+        for info in infos:
+            if not info.filename.startswith(self.top + "/"):
+                raise RuntimeError(f"PytorchStreamReader failed reading zip archive: file in archive is not in a subdirectory {self.top[:80]}/: {info.filename[:200]}")
+            if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                what = "unsupported encryption" if info.flag_bits & 1 else "unsupported method"
+                raise RuntimeError(f"PytorchStreamReader failed retrieving file meta-data for {info.filename[:200]}: {what}{_CORRUPT}")
+        self._stream.seek(max(0, self.size - (1 << 16) - 22))
+        tail = self._stream.read()
+        at = tail.rfind(b"PK\x05\x06")
+        disk, first_disk, here, count = struct.unpack("<4H", tail[at + 4 : at + 12])
+        if (disk, first_disk) not in ((0, 0), (0xFFFF, 0xFFFF)):
+            raise RuntimeError(f"PytorchStreamReader failed reading zip archive: unsupported multidisk archive{_CORRUPT}")
+        if here != count or count != min(len(infos), 0xFFFF):
+            raise RuntimeError(f"PytorchStreamReader failed reading zip archive: invalid header or archive is corrupted{_CORRUPT}")
+
+    def _check_version(self) -> None:
+        written = self.read(".data/version" if self.has(".data/version") else "version")
+        if not (digits := written.split(b"\n", 1)[0].strip()).isdigit() or len(digits) > 18:
+            raise RuntimeError(f"Couldn't parse the version {written[:20]!r} as Long Long.")
+        version = int(digits)
+        if version < _OLDEST:
+            raise RuntimeError(
+                f"Attempted to read a PyTorch file with version {version}, but the minimum supported version for reading is {_OLDEST}. "
+                "Your PyTorch script module file is too old. Please regenerate it with latest version of PyTorch to mitigate this issue."
+            )
+        if version > _NEWEST:
+            raise RuntimeError(
+                f"Attempted to read a PyTorch file with version {version}, but the maximum supported version for reading is {_NEWEST}. "
+                "The version of your PyTorch installation may be too old, please upgrade PyTorch to latest version to mitigate this issue."
+            )
 
     def names(self) -> list[str]:
         """Names of the records, without the top directory."""
@@ -122,37 +183,68 @@ class ZipReader:
         try:
             return self._zip.getinfo(f"{self.top}/{name}")
         except KeyError:
-            raise RuntimeError(f"PytorchStreamReader failed locating file {name}: file not found") from None
+            raise RuntimeError(f"PytorchStreamReader failed locating file {name}: file not found{_CORRUPT}") from None
 
-    def offset(self, name: str) -> int:
-        """Where the record's data starts in the stream. RuntimeError for a record that is compressed."""
+    def offset(self, name: str, size: int | None = None) -> int:
+        """Where the record's data starts in the stream. RuntimeError for a record that is compressed, or not of ``size`` bytes."""
         info = self._info(name)
+        _check_size(info, size)
         if info.compress_type != zipfile.ZIP_STORED:
             raise RuntimeError(f"record {name} is compressed and cannot be mapped")
-        self._stream.seek(info.header_offset)
+        return self._start(name, info)
+
+    def _start(self, name: str, info: zipfile.ZipInfo) -> int:
+        self._stream.seek(max(info.header_offset, 0))
         header = self._stream.read(30)
-        if header[:4] != _LOCAL:
+        if header[:4] != _LOCAL or len(header) < 30 or info.header_offset < 0:
             raise RuntimeError(f"PytorchStreamReader failed reading file {name}: invalid header or archive is corrupted")
         name_length, extra_length = struct.unpack("<HH", header[26:30])
-        return info.header_offset + 30 + name_length + extra_length
+        start: int = info.header_offset + 30 + name_length + extra_length
+        written = self._stream.read(name_length)
+        stored = info.compress_type == zipfile.ZIP_STORED
+        if written != info.orig_filename.encode("utf-8") and written != info.orig_filename.encode("cp437", "replace"):
+            raise RuntimeError(f"PytorchStreamReader failed reading file {name}: invalid header or archive is corrupted")
+        if (stored and info.compress_size != info.file_size) or start + info.compress_size > self.size or info.flag_bits & 1:
+            raise RuntimeError(f"PytorchStreamReader failed reading file {name}: invalid header or archive is corrupted")
+        return start
 
     def read(self, name: str) -> bytes:
         """The record as bytes."""
         return self.array(name).tobytes()
 
     def array(self, name: str, size: int | None = None) -> np.ndarray:
-        """The record as a writable, aligned uint8 array. RuntimeError when it is shorter than ``size``."""
+        """The record as a writable, aligned uint8 array. RuntimeError when it is not of ``size`` bytes."""
         info = self._info(name)
-        if size is not None and info.file_size < size:
-            raise RuntimeError(f"PytorchStreamReader failed reading file {name}: file read failed")
-        out = aligned_bytes(info.file_size if size is None else size)
-        if info.compress_type != zipfile.ZIP_STORED:
-            out[:] = np.frombuffer(self._zip.read(info), np.uint8)[: len(out)]
+        _check_size(info, size)
+        start = self._start(name, info)
+        self._left -= info.compress_size
+        if self._left < 0:
+            raise RuntimeError(f"PytorchStreamReader failed reading file {name}: records overlap, archive is corrupted")
+        if info.compress_type == zipfile.ZIP_STORED:
+            # torch's reader does not verify checksums (files written without them are legal), so the bytes are read directly.
+            out = aligned_bytes(info.file_size)
+            self._stream.seek(start)
+            if read_fully(self._stream, out) != len(out):
+                raise RuntimeError(f"PytorchStreamReader failed reading file {name}: file read failed")
             return out
-        # torch's reader does not verify checksums (files written without them are legal), so the bytes are read directly.
-        self._stream.seek(self.offset(name))
-        if read_fully(self._stream, out) != len(out):
-            raise RuntimeError(f"PytorchStreamReader failed reading file {name}: file read failed")
+        return self._inflate(name, info)
+
+    def _inflate(self, name: str, info: zipfile.ZipInfo) -> np.ndarray:
+        if info.compress_type != zipfile.ZIP_DEFLATED:
+            raise RuntimeError(f"PytorchStreamReader failed reading file {name}: unsupported method")
+        if info.file_size > max(_ALWAYS, _MAX_GROWTH * info.compress_size):
+            raise RuntimeError(
+                f"PytorchStreamReader failed reading file {name}: {info.compress_size} compressed bytes would become {info.file_size}; "
+                "torch.save does not compress, so this is taken for an attack. Pack the archive again without compression to read it."
+            )
+        out = aligned_bytes(info.file_size)
+        try:
+            with self._zip.open(info) as packed:
+                done = read_fully(packed, out)
+                if done != len(out) or packed.read(1):
+                    raise EOFError
+        except (*_BROKEN, RuntimeError):
+            raise RuntimeError(f"PytorchStreamReader failed reading file {name}: decompression failed") from None
         return out
 
 

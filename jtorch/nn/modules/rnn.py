@@ -271,8 +271,11 @@ class RNNBase(Module):
             text += f", bidirectional={self.bidirectional}"
         return text
 
+    def __getstate__(self) -> dict[str, Any]:
+        # torch keeps the list of weights itself, and reads it from files; here it is looked up.
+        return {**super().__getstate__(), "_flat_weights": self._flat_weights}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # torch keeps the list of weights itself; here it is looked up.
         kept = {k: v for k, v in state.items() if k not in ("_flat_weights", "_flat_weight_refs")}
         super().__setstate__(kept)
         self.__dict__.setdefault("proj_size", 0)

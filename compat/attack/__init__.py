@@ -1,0 +1,1 @@
+"""Attacks: what the library must stand, beside what torch stands."""
