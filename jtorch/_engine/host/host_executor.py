@@ -16,6 +16,7 @@ from jax.extend.core import ClosedJaxpr, Literal
 
 from jtorch import _device
 
+from jtorch._engine.host import host_linalg, host_windows  # noqa: F401  (their rules)
 from jtorch._engine.recording import trace
 from jtorch._engine.planning.liveness import held_outputs, needed_nodes
 from jtorch._engine.recording.bundle import expanded
@@ -231,4 +232,57 @@ def _scan(*, jaxpr: Any, length: int, reverse: bool, num_consts: int = -1, num_c
     return run
 
 
-_CONTROL: dict[str, Callable[..., Any]] = {"while": _while, "cond": _cond, "scan": _scan}
+def _linear_solve(*, const_lengths: Any, jaxprs: Any, **params: Any) -> Any:
+    solve, before = compiled(jaxprs.solve), const_lengths.matvec + const_lengths.vecmat
+    n, every = const_lengths.solve, sum(const_lengths)
+    return lambda args: solve(*args[before : before + n], *args[every:])
+
+
+def _reduce(*, dimensions: Any, **params: Any) -> Any:
+    """Any function of two elements, along some dims."""
+    join = compiled(_closed(params))
+
+    def run(args: list[Any]) -> list[Any]:
+        xs, out = args[: len(args) // 2], args[len(args) // 2 :]
+        kept = [d for d in range(np.ndim(xs[0])) if d not in dimensions]
+        lined = [np.transpose(x, [*dimensions, *kept]).reshape((-1, *(np.shape(x)[d] for d in kept))) for x in xs]
+        out = [np.broadcast_to(o, line.shape[1:]) for o, line in zip(out, lined, strict=True)]
+        for row in zip(*lined, strict=True):
+            out = join(*out, *row)
+        return out
+
+    return run
+
+
+def _reduce_window(*, window_dimensions: Any, window_strides: Any, padding: Any, base_dilation: Any, window_dilation: Any, **params: Any) -> Any:
+    join = compiled(_closed(params))
+
+    def run(args: list[Any]) -> list[Any]:
+        xs, start = args[: len(args) // 2], args[len(args) // 2 :]
+        views = [
+            host_windows.windows(host_windows.padded(x, padding, base_dilation, s), window_dimensions, window_strides, window_dilation)
+            for x, s in zip(xs, start, strict=True)
+        ]
+        n = np.ndim(xs[0])
+        out = [np.broadcast_to(s, v.shape[:n]) for s, v in zip(start, views, strict=True)]
+        for offset in np.ndindex(*views[0].shape[n:]):
+            out = join(*out, *[v[(..., *offset)] for v in views])
+        return out
+
+    return run
+
+
+def _closed(params: Any) -> ClosedJaxpr:
+    found = params["jaxpr"]
+    return found if isinstance(found, ClosedJaxpr) else ClosedJaxpr(found, params.get("consts", ()))
+
+
+def _platform(*, platforms: Any, **params: Any) -> Any:
+    here = next(i for i, names in enumerate(platforms) if names is None or "cpu" in names)
+    return lambda args: (np.int32(here),)
+
+
+_CONTROL: dict[str, Callable[..., Any]] = {
+    "while": _while, "cond": _cond, "scan": _scan, "custom_linear_solve": _linear_solve, "reduce": _reduce, "reduce_window": _reduce_window,
+    "platform_index": _platform,
+}  # fmt: skip

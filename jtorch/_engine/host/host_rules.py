@@ -6,14 +6,13 @@ Results may differ from XLA's in the last digit of transcendental functions; eve
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "greatest", "least", "rule", "wide"]
 
 RULES: dict[str, Callable[..., Any]] = {}
 
@@ -31,26 +30,6 @@ def rule(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 def _plain(fn: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args, **params: fn(*args)
-
-
-def _elementwise(fn: Callable[[float], float]) -> Callable[..., Any]:
-    made = np.frompyfunc(fn, 1, 1)
-    return lambda x, **params: made(np.asarray(x, np.float64)).astype(np.float64) if np.ndim(x) else np.float64(fn(float(x)))
-
-
-def _inverse_erf(x: float) -> float:
-    if abs(x) >= 1:
-        return math.copysign(math.inf, x) if abs(x) == 1 else math.nan
-    return statistics.NormalDist().inv_cdf((x + 1) / 2) / math.sqrt(2)
-
-
-def _lgamma(x: float) -> float:
-    try:
-        return math.lgamma(x)
-    except ValueError:
-        return math.inf
-    except OverflowError:
-        return math.inf
 
 
 def _is_int(x: Any) -> bool:
@@ -76,6 +55,15 @@ def _round(x: Any, rounding_method: Any = 0, **params: Any) -> Any:
     return np.trunc(x + np.copysign(np.where(np.abs(x) < 2.0**52, 0.5, 0), x))
 
 
+def _bits(x: Any) -> Any:
+    """The place of the highest bit that is set, from 1; 0 if none is."""
+    x = np.asarray(x)
+    x, found = x.view(f"u{x.dtype.itemsize}"), np.zeros(x.shape, x.dtype)
+    while np.any(x):
+        found, x = found + (x != 0).astype(found.dtype), x >> np.asarray(1, x.dtype)
+    return found
+
+
 def _logistic(x: Any, **params: Any) -> Any:
     return 1 / (1 + np.exp(-x))
 
@@ -86,7 +74,8 @@ _UNARY: dict[str, Callable[..., Any]] = {
     "floor": np.floor, "imag": np.imag, "is_finite": np.isfinite, "log": np.log, "log1p": np.log1p, "neg": np.negative, "not": np.invert,
     "real": np.real, "sign": np.sign, "sin": np.sin, "sinh": np.sinh, "sqrt": np.sqrt, "square": np.square, "tan": np.tan, "tanh": np.tanh,
     "rsqrt": lambda x: 1 / np.sqrt(x), "one_minus_square": lambda x: 1 - x * x, "copy": lambda x: x, "copy_p": lambda x: x, "population_count": np.bitwise_count,
-    "stop_gradient": lambda x: x, "optimization_barrier": lambda *xs: xs, "reduce_precision": lambda x: x,
+    "stop_gradient": lambda x: x, "optimization_barrier": lambda *xs: xs, "device_put": lambda *xs: xs,
+    "sharding_constraint": lambda x: x, "clz": lambda x: x.dtype.itemsize * 8 - _bits(x),
 }  # fmt: skip
 _BINARY: dict[str, Callable[..., Any]] = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "max": np.maximum, "min": np.minimum, "pow": np.power, "atan2": np.arctan2,
@@ -100,8 +89,7 @@ _BINARY: dict[str, Callable[..., Any]] = {
 for _name, _fn in {**_UNARY, **_BINARY}.items():
     RULES[_name] = _plain(_fn)
 RULES.update(
-    div=_divide, rem=_remainder, round=_round, logistic=_logistic, erf=_elementwise(math.erf), erfc=_elementwise(math.erfc),
-    erf_inv=_elementwise(_inverse_erf), lgamma=_elementwise(_lgamma),
+    div=_divide, rem=_remainder, round=_round, logistic=_logistic,
 )  # fmt: skip
 
 
@@ -136,7 +124,7 @@ def _convert(x: Any, *, new_dtype: Any, **params: Any) -> Any:
 
 @rule("bitcast_convert_type")
 def _bitcast(x: Any, *, new_dtype: Any, **params: Any) -> Any:
-    x, wanted = np.ascontiguousarray(x), np.dtype(new_dtype)
+    x, wanted = np.asarray(x, order="C"), np.dtype(new_dtype)
     if wanted.itemsize == x.dtype.itemsize:
         return x.view(wanted)
     if wanted.itemsize < x.dtype.itemsize:
@@ -157,6 +145,13 @@ def _reshape(x: Any, *, new_sizes: Any, dimensions: Any = None, **params: Any) -
     return np.reshape(x if dimensions is None else np.transpose(x, dimensions), new_sizes)
 
 
+@rule("reduce_precision")
+def _reduce_precision(x: Any, *, exponent_bits: int, mantissa_bits: int, **params: Any) -> Any:
+    narrow = {(5, 10): np.float16, (8, 7): ml_dtypes.bfloat16, (8, 23): np.float32, (11, 52): np.float64}[exponent_bits, mantissa_bits]
+    return x if np.dtype(narrow).itemsize >= x.dtype.itemsize else x.astype(narrow).astype(x.dtype)
+
+
+RULES["unstack"] = lambda x, *, axis, **params: [np.take(x, i, axis) for i in range(np.shape(x)[axis])]
 RULES["squeeze"] = lambda x, *, dimensions, **params: np.squeeze(x, tuple(dimensions))
 RULES["expand_dims"] = lambda x, *, dimensions, **params: np.expand_dims(x, tuple(dimensions))
 RULES["transpose"] = lambda x, *, permutation, **params: np.transpose(x, permutation)
@@ -219,7 +214,7 @@ def _select_n(which: Any, *cases: Any, **params: Any) -> Any:
     return np.choose(np.broadcast_to(which, np.shape(cases[0])), cases)
 
 
-def _wide(x: Any) -> Any:
+def wide(x: Any) -> Any:
     """Halves are summed in float32."""
     return np.asarray(x, np.float32) if np.asarray(x).dtype in (np.float16, ml_dtypes.bfloat16) else x
 
@@ -228,22 +223,22 @@ def _reduction(fn: Callable[..., Any], initial: Callable[[np.dtype], Any] | None
     def reduce(x: Any, *, axes: Any, **params: Any) -> Any:
         x = np.asarray(x)
         more = {"initial": initial(x.dtype)} if initial is not None and 0 in [x.shape[a] for a in axes] else {}
-        kind = {} if fn in (np.max, np.min, np.all, np.any) else {"dtype": _wide(x).dtype}
+        kind = {} if fn in (np.max, np.min, np.all, np.any) else {"dtype": wide(x).dtype}
         return fn(x, axis=tuple(axes), **kind, **more)
 
     return reduce
 
 
-def _least(kind: np.dtype) -> Any:
+def least(kind: np.dtype) -> Any:
     return False if kind == np.bool_ else np.iinfo(kind).min if kind.kind in "iu" else -np.inf
 
 
-def _greatest(kind: np.dtype) -> Any:
+def greatest(kind: np.dtype) -> Any:
     return True if kind == np.bool_ else np.iinfo(kind).max if kind.kind in "iu" else np.inf
 
 
 RULES.update(
-    reduce_sum=_reduction(np.sum), reduce_prod=_reduction(np.prod), reduce_max=_reduction(np.max, _least), reduce_min=_reduction(np.min, _greatest),
+    reduce_sum=_reduction(np.sum), reduce_prod=_reduction(np.prod), reduce_max=_reduction(np.max, least), reduce_min=_reduction(np.min, greatest),
     reduce_and=lambda x, *, axes, **params: np.bitwise_and.reduce(x, axis=tuple(axes)),
     reduce_or=lambda x, *, axes, **params: np.bitwise_or.reduce(x, axis=tuple(axes)),
     reduce_xor=lambda x, *, axes, **params: np.bitwise_xor.reduce(x, axis=tuple(axes)),
@@ -255,7 +250,7 @@ RULES.update(
 def _cumulative(ufunc: Any) -> Callable[..., Any]:
     def run(x: Any, *, axis: int, reverse: bool = False, **params: Any) -> Any:
         x = np.flip(x, axis) if reverse else x
-        out = ufunc.accumulate(_wide(x), axis=axis, dtype=_wide(x).dtype)
+        out = ufunc.accumulate(wide(x), axis=axis, dtype=wide(x).dtype)
         return np.flip(out, axis) if reverse else out
 
     return run
@@ -284,13 +279,13 @@ def _top_k(x: Any, *, k: int, **params: Any) -> Any:
 @rule("dot_general")
 def _dot_general(a: Any, b: Any, *, dimension_numbers: Any, **params: Any) -> Any:
     (contract_a, contract_b), (batch_a, batch_b) = dimension_numbers
-    a, b = _wide(a), _wide(b)
+    a, b = wide(a), wide(b)
     free_a = [d for d in range(a.ndim) if d not in contract_a and d not in batch_a]
     free_b = [d for d in range(b.ndim) if d not in contract_b and d not in batch_b]
     batch = [a.shape[d] for d in batch_a]
     left = a.transpose(*batch_a, *free_a, *contract_a).reshape(*batch, math.prod(a.shape[d] for d in free_a), -1 if a.size else math.prod(a.shape[d] for d in contract_a))
     right = b.transpose(*batch_b, *contract_b, *free_b).reshape(*batch, left.shape[-1], math.prod(b.shape[d] for d in free_b))
-    return np.matmul(left, right).reshape(*batch, *(a.shape[d] for d in free_a), *(b.shape[d] for d in free_b))
+    return np.matmul(left, right).reshape((*batch, *(a.shape[d] for d in free_a), *(b.shape[d] for d in free_b)))
 
 
 def _places(shape: Any, indices: Any, index_map: Any, batching: Any, index_batching: Any, sizes: Any, windows: Any) -> tuple[list[Any], Any]:
@@ -336,7 +331,7 @@ def _gather(x: Any, indices: Any, *, dimension_numbers: Any, slice_sizes: Any, m
         out = np.broadcast_to(x[tuple(places)], whole)
     if _mode(mode) == "fill" and not inside.all():
         if fill_value is None:
-            fill_value = np.nan if x.dtype.kind not in "iub" else _least(x.dtype) if x.dtype.kind == "i" else _greatest(x.dtype)
+            fill_value = np.nan if x.dtype.kind not in "iub" else least(x.dtype) if x.dtype.kind == "i" else greatest(x.dtype)
         out = np.where(inside.reshape(*outer, *[1] * len(windows)), out, np.asarray(fill_value).astype(x.dtype))
     return np.moveaxis(out, range(len(outer), out.ndim), d.offset_dims)
 
@@ -369,3 +364,16 @@ def _scatter_rule(combine: Any) -> Callable[..., Any]:
 RULES["scatter"] = _scatter_rule(None)
 for _name, _ufunc in (("add", np.add), ("mul", np.multiply), ("min", np.minimum), ("max", np.maximum), ("sub", np.subtract)):
     RULES[f"scatter-{_name}"] = RULES[f"scatter_{_name}"] = _scatter_rule(_ufunc)
+
+
+@rule("bcoo_todense")
+def _to_dense(data: Any, indices: Any, *, spinfo: Any, **params: Any) -> Any:
+    n_sparse, n_batch = np.shape(indices)[-1], np.ndim(indices) - 2
+    out = np.zeros(spinfo.shape, np.asarray(data).dtype)
+    batch = np.indices(np.shape(indices)[:-1])[:n_batch]
+    places = tuple(batch) + tuple(indices[..., i] for i in range(n_sparse))
+    inside = np.ones(np.shape(indices)[:-1], bool)
+    for p, n in zip(places, out.shape, strict=False):
+        inside &= (p >= 0) & (p < n)
+    np.add.at(out, tuple(p[inside] for p in places), np.broadcast_to(data, (*np.shape(indices)[:-1], *np.shape(data)[n_batch + 1 :]))[inside])
+    return out
