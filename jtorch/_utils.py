@@ -87,7 +87,10 @@ class ExceptionWrapper:
             error = self.exc_type(text)
         except Exception:
             raise RuntimeError(text) from None
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame: only so does what the frames hold go with it
 
 
 def cpu_count() -> int | None:

@@ -97,13 +97,13 @@ def execute_on_host(tr: Any) -> None:
     for i, v in zip(live, held, strict=True):
         array = made[i]
         # A part of another array would keep that alive, and values must not share memory with what a program may donate.
-        v.array, v.trace = array if array.base is None and array.flags.writeable else array.copy(), None
+        v.array, v.trace = array if array.base is None and array.flags.writeable and array.flags.c_contiguous else array.copy(), None
 
 
 def host_array(array: Any) -> np.ndarray:
     """An array as numpy's. RuntimeError for one on an accelerator in a forked process, which cannot reach it."""
-    if isinstance(array, np.ndarray):
-        return array
+    if isinstance(array, (np.ndarray, np.generic)):
+        return np.asarray(array)
     if state.host_only and next(iter(array.devices())).platform != "cpu":
         raise RuntimeError(
             "Cannot re-initialize CUDA in forked subprocess. To use CUDA with multiprocessing, you must use the 'spawn' start method"
@@ -179,6 +179,9 @@ def _rule_of(eqn: Any) -> Callable[[list[Any]], Any]:
     name, params = eqn.primitive.name, eqn.params
     if name in _CONTROL:
         return _CONTROL[name](**params)
+    if name in ("empty", "empty2"):
+        like = eqn.outvars[0].aval
+        return lambda args: (np.zeros(like.shape, like.dtype),)
     fn = RULES.get(name)
     if fn is not None:
         if eqn.primitive.multiple_results:

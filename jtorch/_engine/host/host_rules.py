@@ -264,15 +264,16 @@ RULES.update(
 
 @rule("sort")
 def _sort(*operands: Any, dimension: int, num_keys: int = 1, **params: Any) -> Any:
+    keys = [wide(x) for x in operands[:num_keys]]  # numpy knows no order of the nan of a bfloat16
     if len(operands) == 1:
-        return (np.sort(operands[0], axis=dimension, kind="stable"),)
-    order = np.lexsort(operands[:num_keys][::-1], axis=dimension)
+        return (np.sort(keys[0], axis=dimension, kind="stable"),)
+    order = np.lexsort(keys[::-1], axis=dimension)
     return tuple(np.take_along_axis(x, order, dimension) for x in operands)
 
 
 @rule("top_k")
 def _top_k(x: Any, *, k: int, **params: Any) -> Any:
-    order = np.argsort(-x if np.asarray(x).dtype.kind in "if" else np.invert(x), axis=-1, kind="stable")[..., :k]
+    order = np.argsort(np.invert(x) if np.asarray(x).dtype.kind in "iub" else -x, axis=-1, kind="stable")[..., :k]
     return np.take_along_axis(x, order, -1), order
 
 

@@ -76,8 +76,10 @@ def make_entry(call: Call, key: Any) -> Entry:
     try:
         # A function of its own each time: JAX remembers what it has traced, and a setting may have changed since.
         shapes = jax.eval_shape(_named(call.apply, call.name), *[NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])
-    except (TypeError, ValueError, ZeroDivisionError, AssertionError) as error:
-        if _raised_by_jax(error):
+    except Exception as error:
+        if notes := getattr(error, "__notes__", None):
+            notes[:] = [n for n in notes if "JAX has removed its internal frames" not in n]  # the last line is to be the error
+        if isinstance(error, (TypeError, ValueError, ZeroDivisionError, AssertionError)) and _raised_by_jax(error):
             raise RuntimeError(f"{call.name}: {error}") from error
         raise
     single = not isinstance(shapes, (tuple, list))
