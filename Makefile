@@ -8,7 +8,7 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PYTHONPATH := $(CURDIR)
 
-.PHONY: demo test lint unit compat compat-full scoreboard bench clean
+.PHONY: demo test lint unit compat compat-full scoreboard bench docs wheel-test clean
 
 demo: .stamps/demo  ## train the digits classifier with `import torch` resolved to jtorch; no torch needed
 	$(PY) -m jtorch examples/digits_cnn.py
@@ -45,6 +45,18 @@ scoreboard: .stamps/test  ## the default samples of every entry; rewrites compat
 bench: .stamps/test  ## µs per operator, ms per step, time to first step; rewrites docs/benchmarks.md
 	$(PY) -m compat.bench --write
 
+docs: .stamps/docs  ## the picture of the floors, and the site in build/site
+	$(PY) tools/draw_floors.py
+	$(PY) -m mkdocs build --strict --quiet
+
+wheel-test: $(PY)  ## build the wheel and try it in an environment of its own, outside this checkout
+	rm -rf dist build/wheel && $(PIP) build && $(PY) -m build --quiet --wheel
+	$(PYTHON) -m venv build/wheel && build/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[demo]"
+	set -e; tried=$$(mktemp -d); cp examples/*.py "$$tried"; cd "$$tried"; unset PYTHONPATH; \
+	"$(CURDIR)/build/wheel/bin/python" -m jtorch --version; \
+	"$(CURDIR)/build/wheel/bin/python" -m jtorch digits_cnn.py; \
+	"$(CURDIR)/build/wheel/bin/python" gpt_functional.py
+
 $(PY):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed: set PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -57,5 +69,9 @@ $(PY):
 	$(PIP) -e '.[demo,tensorboard,safetensors,compat,dev]'
 	@mkdir -p .stamps && touch $@ .stamps/demo
 
+.stamps/docs: pyproject.toml | $(PY)
+	$(PIP) -e '.[docs]' grimp
+	@mkdir -p .stamps && touch $@
+
 clean:
-	rm -rf $(VENV) .stamps .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) .stamps build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

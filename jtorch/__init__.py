@@ -38,6 +38,19 @@ torch = _public.torch  # `torch.torch`, as there
 _public.publish()  # what autocast and others added meanwhile
 
 
+def load_ipython_extension(ipython: Any) -> None:
+    """``%load_ext jtorch`` in a notebook: from here on `import torch` means jtorch, and errors show the notebook's lines."""
+    from jtorch._traceback import shorten
+
+    install()
+
+    def show(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: Any = None) -> None:
+        shorten(error)
+        shell.showtraceback((kind, error, error.__traceback__), tb_offset=tb_offset)
+
+    ipython.set_custom_exc((Exception,), show)
+
+
 def __getattr__(name: str) -> Any:
     if name in _LAZY or (name.startswith("_") and not name.startswith("__")):
         found = _submodule(f"torch.{name}")

@@ -17,7 +17,13 @@ usage: python -m jtorch script.py [args]
        python -m jtorch -c code [args]
        python -m jtorch --version
 
-Runs a program with `import torch` meaning jtorch.
+Runs a program with `import torch` meaning jtorch, in the program and in every library that it imports.
+
+environment:
+  JTORCH_EAGER=1                 run each operator at once
+  JTORCH_LOG=trace,recompiles    print what runs, and what is compiled and why
+  JTORCH_CACHE_DIR=PATH          where compiled programs are kept (0: nowhere)
+  JTORCH_TRACEBACK=full          show jtorch's own frames in the traceback of an error
 """
 
 
@@ -121,6 +127,7 @@ def _die_of_interrupt() -> None:
 def main() -> None:
     """Run the program named on the command line."""
     from jtorch._install import install
+    from jtorch._traceback import shorten
 
     run = _plan(sys.argv[1:])
     install()
@@ -130,9 +137,13 @@ def main() -> None:
         raise
     except BaseException as error:
         trace = error.__traceback__ = _without_us(error.__traceback__)
+        short = not isinstance(error, KeyboardInterrupt) and shorten(error)
+        trace = error.__traceback__
         sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
         sys.stdout.flush()
         sys.excepthook(type(error), error, trace)
+        if short:
+            print("(frames inside jtorch are left out; JTORCH_TRACEBACK=full shows them)", file=sys.stderr)
         if isinstance(error, KeyboardInterrupt) and os.name == "posix":
             import atexit
 

@@ -148,3 +148,23 @@ def test_over_a_torch_that_is_installed(tmp_path: Path) -> None:
     (tmp_path / "torch" / "__init__.py").write_text("raise SystemExit('the other torch')")
     source = "import jtorch._install as i\ni.install(); i.install()\nimport torch, jtorch\nprint(torch is jtorch)\ni.uninstall()\nimport sys\nprint('torch' in sys.modules)"
     assert run(tmp_path, "-c", source)[:2] == (0, "True\nFalse\n")
+
+
+WRONG = """
+import torch
+m = torch.nn.Sequential(torch.nn.Linear(4, 4))
+def hook(module, inputs, output):
+    return torch.nn.functional.linear(output, torch.ones(3, 7))
+m.register_forward_hook(hook)
+m(torch.ones(2, 4))
+"""
+
+
+def test_traceback_shows_the_programs_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.py").write_text(WRONG)
+    code, _, err = run(tmp_path, "-m", "jtorch", "a.py")
+    assert code == 1 and re.findall(r'File ".*?([^/"]+)", line (\d+)', err) == [("a.py", "7"), ("a.py", "5")]
+    assert "RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x4 and 7x3)" in err and "JTORCH_TRACEBACK=full" in err and "JAX_TRACEBACK" not in err
+    monkeypatch.setenv("JTORCH_TRACEBACK", "full")
+    code, _, err = run(tmp_path, "-m", "jtorch", "a.py")
+    assert code == 1 and "module.py" in err and "left out" not in err
