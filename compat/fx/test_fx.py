@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import io
 import sys
-import warnings
 from typing import Any
 
 import pytest
@@ -17,25 +14,12 @@ import torch.overrides
 import jtorch
 import jtorch.fx
 from compat.fx.snippets import SNIPPETS
+from compat.programs_of_text import run
 
 
 def same(name: str, program: str) -> None:
     """Both print the same, with ``import torch`` in the program meaning the library that it is given."""
     assert run(jtorch, program) == run(torch, program), name
-
-
-def run(library: Any, program: str) -> str:
-    """What a program prints, with its library's name as torch."""
-    mine = library.__name__
-    text = program.replace("import torch.fx", f"import {mine}.fx as _fx, {mine}.fx").replace("from torch.", f"from {mine}.")
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            exec(compile(text, "<program>", "exec", dont_inherit=True), {"torch": library, "__name__": "__main__"})
-        except Exception as error:
-            print(f"{type(error).__name__}: {error}")
-    return out.getvalue().replace("jtorch", "torch")
 
 
 @pytest.mark.parametrize("name", SNIPPETS)

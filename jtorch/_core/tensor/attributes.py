@@ -12,6 +12,7 @@ from jtorch._engine.values.values import jax_device
 from jtorch._core.tensor.tensor_repr import show
 from jtorch import _device, _dtypes, _types
 from jtorch._engine.values.sparse_values import SparseAval
+from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._engine.recording.trace import force
 
 from jtorch._core.graph import sparse_values
@@ -223,7 +224,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     a = aval_of(self)
     if a.device.type != "cpu":
         raise TypeError(f"can't convert {a.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
-    if self._edge is not None:
+    if self._edge is not None and state.mode & GRAD:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if a.dtype.np.kind not in "biufc":
         raise TypeError(f"Got unsupported ScalarType {a.dtype.legacy}")
@@ -240,7 +241,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
 def __array__(self: Tensor, dtype: Any = None, copy: Any = None) -> np.ndarray:
     if has_override((self,), {}):
         return override(Tensor.__array__, (self,), {"dtype": dtype})  # type: ignore[no-any-return]
-    if self._edge is not None:
+    if self._edge is not None and state.mode & GRAD:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     a = numpy(self)
     return a if dtype is None else a.astype(dtype, copy=False)
