@@ -6,10 +6,10 @@ import functools
 from typing import Any
 
 from jtorch._core.graph.grad_modes import no_grad
-from jtorch._core.graph.node import Node, next_seq
+from jtorch._core.graph.node import AccumulateGrad, Node, next_seq
 from jtorch._core.graph.saved_tensors import packed, settings, unpacked
-from jtorch._core.graph.view_history import edge_of
-from jtorch._core.storage.bare_tensor import Tensor, meta_of
+from jtorch._core.graph.view_history import edge_of, rebase, refuse_creation, tell_views
+from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._engine.values.thread_state import GRAD, state
 
@@ -89,7 +89,7 @@ class _FunctionNode(Node, FunctionCtx):
                 a = aval_of(t)
                 raise RuntimeError(
                     f"one of the variables needed for gradient computation has been modified by an inplace operation: [torch.{a.dtype.legacy}Tensor {list(a.shape)}] is at version {t._s.version}; expected version {version} instead. "
-                    "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+                    "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
                 )
             if is_output is not None:
                 t = t.detach()
@@ -207,6 +207,12 @@ class Function(metaclass=_FunctionMeta):
         ctx.needs_input_grad = needs if grad_on else (False,) * len(args)
         ctx._tensor_positions = [i for i, a in enumerate(args) if isinstance(a, Tensor)]
         ctx._in_avals = [aval_of(a) if isinstance(a, Tensor) else None for a in args]
+        record = grad_on and any(needs)
+        edges: list[Any] = []
+        if record:  # before forward, which may write what it is given
+            for a, n in zip(args, needs, strict=True):
+                if n:
+                    edges += (edge_of(a), a._nr)
         separate = cls.setup_context is not Function.setup_context
         with no_grad():
             if separate:
@@ -216,38 +222,10 @@ class Function(metaclass=_FunctionMeta):
                 output = cls.forward(ctx, *args, **kwargs)
         single = not isinstance(output, (tuple, list))
         outs = [output] if single else list(output)
-        dirty = {id(t) for t in ctx.__dict__.get("_dirty", ())}
-        fixed = {id(t) for t in ctx.__dict__.get("_non_differentiable", ())}
-        result = []
-        record = grad_on and any(needs)
-        inputs = {id(a): a for a in args if isinstance(a, Tensor)}
-        edges: list[Any] = []
-        if record:
-            for a, n in zip(args, needs, strict=True):
-                if n:
-                    edges += (edge_of(a), a._nr)
-        saved_ids: dict[int, int] = {}
         ctx._out_avals = [aval_of(o) if isinstance(o, Tensor) else None for o in outs]
         ctx.seq = next_seq()
-        for i, o in enumerate(outs):
-            if not isinstance(o, Tensor):
-                result.append(o)
-                continue
-            original = o
-            if id(o) in inputs and id(o) not in dirty:
-                # An input handed through is a view of it: the caller's tensor keeps its own history.
-                o = o.detach()  # type: ignore[attr-defined]
-            if record and id(original) not in fixed and aval_of(o).dtype.category >= 2:
-                if id(original) in dirty and original._edge is not None and original.is_leaf and original._view is None:  # type: ignore[attr-defined]
-                    raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-                o._edge, o._nr = ctx, i
-                if o._meta is not None:
-                    meta_of(o).base = None
-                saved_ids[id(original)] = i
-            elif id(original) in fixed or not record:
-                if id(original) not in inputs:
-                    o._edge = None
-            result.append(o)
+        inputs = {id(a) for a in args if isinstance(a, Tensor)}
+        result, saved_ids = _handed_out(ctx, outs, inputs, record)
         saved: list[Any] = []
         hooks = settings.stack[-1] if settings.stack else None
         for t in ctx.__dict__.pop("_to_save", ()):
@@ -268,6 +246,75 @@ class Function(metaclass=_FunctionMeta):
         if single:
             return result[0]
         return tuple(result)
+
+
+def _handed_out(ctx: Any, outs: list[Any], inputs: set[int], record: bool) -> tuple[list[Any], dict[int, int]]:
+    """What ``apply`` returns for forward's outputs, each with its history; and which output of the node each of forward's tensors is."""
+    dirty = ctx.__dict__.get("_dirty", ())
+    written, fixed = {id(t) for t in dirty}, {id(t) for t in ctx.__dict__.get("_non_differentiable", ())}
+    if not written <= {id(o) for o in outs}:
+        raise RuntimeError(
+            "Some elements marked as dirty during the forward method were not returned as output. The inputs that are modified inplace must all be outputs of the Function."
+        )
+    for t in dirty:
+        t._s.version += 1  # torch counts the mark itself
+    result: list[Any] = []
+    places: dict[int, int] = {}
+    views: list[Tensor] = []
+    for i, o in enumerate(outs):
+        if not isinstance(o, Tensor):
+            result.append(o)
+            continue
+        given, marked = id(o) in inputs, id(o) in written
+        if record and id(o) not in fixed and aval_of(o).dtype.category >= 2:
+            places[id(o)] = i
+            if marked:
+                _rewritten(o, ctx, i, given, len(outs))
+            else:
+                o = _through(o) if given else o
+                o._edge, o._nr = ctx, i
+        elif given and not marked:
+            o = _through(o)  # an input handed through is a view of it: the caller's tensor keeps its own history
+        elif not given and (o._meta is None or o._meta.base is None):
+            o._edge = None
+        if o._meta is not None and o._meta.base is not None and not (given and marked):
+            o._meta.creation, o._meta.attr_version = "function", o._s.version
+            views.append(o)
+        result.append(o)
+    if len(places) > 1:
+        for o in views:
+            o._meta.creation = "multi"
+    return result, places
+
+
+def _through(t: Tensor) -> Tensor:
+    with no_grad():
+        return t.view_as(t)  # type: ignore[attr-defined,no-any-return]
+
+
+def _rewritten(t: Tensor, ctx: Any, nr: int, given: bool, count: int) -> None:
+    """``t``, which forward has written in place, is the node's output from now on; where it is a view, so is this part of its base."""
+    if t._edge.__class__ is AccumulateGrad:
+        raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
+    m = t._meta
+    if m is None or m.base is None or not given:
+        late = t._edge is None
+        t._edge, t._nr = ctx, nr
+        if late:
+            tell_views(t)
+        return
+    if count > 1:
+        raise RuntimeError(
+            "If your Function modifies inplace an input that is a view of another Tensor, your Function cannot return more than one Tensor. This is not supported by the "
+            "current autograd engine. You should either make sure the input is not a view (using .clone() for example) or make your Function only return one Tensor "
+            "(potentially splitting it into two Functions: one doing the inplace that returns a single Tensor and a second one that does the other operations). "
+            "You can ask on the forum https://discuss.pytorch.org/ if you need help to do this change."
+        )
+    if m.creation:
+        refuse_creation(t, "is being")
+    if m.base._edge.__class__ is AccumulateGrad:
+        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    rebase(t, ctx, nr)
 
 
 def once_differentiable(fn: Any) -> Any:

@@ -13,8 +13,8 @@ from jtorch._errors import not_implemented
 from jtorch._registry import lookup
 
 from jtorch._core.dispatch.signature_binding import descriptors
-from jtorch._core.graph.node import AccumulateGrad, OpNode, hooks_of, next_seq, short_name
-from jtorch._core.graph.view_history import CopySlices, regenerate
+from jtorch._core.graph.node import AccumulateGrad, OpNode, hooks_of
+from jtorch._core.graph.view_history import rebase, refuse_creation, tell_views
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of, chain, check_no_overlap, read, write
 
@@ -23,26 +23,25 @@ __all__ = ["check_writable", "assign", "assign_results"]
 
 def check_writable(t: Tensor) -> None:
     """Raise what torch raises if ``t`` must not be written in place now."""
-    if t._view is not None:
-        check_no_overlap(t)
     m = t._meta
     if m is not None and m.inference and not state.mode & 2:
         raise RuntimeError(
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update."
             "See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
-    if not state.mode & GRAD:
-        return
+    if state.mode & GRAD and (m is not None or t._edge is not None):
+        _check_history(t, m)
+    if t._view is not None:
+        check_no_overlap(t)
+
+
+def _check_history(t: Tensor, m: Any) -> None:
     base = m.base if m is not None else None
     if base is not None:
         if t._edge is not None or base._edge is not None:
-            if m.creation == "multi":
-                raise RuntimeError(
-                    f"Output {t._nr} of {short_name(t._edge) if t._edge is not None else 'a view function'} is a view and is being modified inplace. This view is the output of a function that returns multiple views. "
-                    "Such functions do not allow the output views to be modified inplace. You should replace the inplace operation by an out-of-place one."
-                )
-            own = base._edge is None and t._meta.attr_version == t._s.version  # the leaf is a view itself
-            if own or base._edge.__class__ is AccumulateGrad:
+            if m.creation:
+                refuse_creation(t, "is being")
+            if base._edge is None or base._edge.__class__ is AccumulateGrad:  # None: the leaf is a view itself
                 raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     elif t._edge.__class__ is AccumulateGrad:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
@@ -63,12 +62,15 @@ def assign(t: Tensor, new: Tensor) -> Tensor:
         if new._edge is not None:
             if m is not None and m.retains:
                 _retain(t, new)
+            late = t._edge is None
             t._edge, t._nr = new._edge, new._nr
             t._s.extra = (weakref.ref(new._edge), new._nr)
             _rename(new, t, before)
+            if late:
+                tell_views(t)
         elif t._edge is not None and t._edge.__class__ is not AccumulateGrad:
             t._edge, t._nr = None, 0
-    if m is not None:
+    if m is not None and not m.creation and (base is None or base._edge is None):
         m.attr_version = t._s.version
     return t
 
@@ -109,24 +111,13 @@ def _rename(new: Tensor, t: Tensor, before: Value | None) -> None:
 
 def _assign_view(t: Tensor, base: Tensor, new: Tensor, v: Value, before: Value | None) -> None:
     """A write through a differentiable view: the base's history becomes "base with this part replaced", and views are derived from it anew."""
-    steps = chain(t._view, base._view)
-    if base._view is not None and steps[0].parent is None:
+    if t._meta.creation:
+        refuse_creation(t, "is being")
+    if base._view is not None and chain(t._view, base._view)[0].parent is None:
         not_implemented("writing into as_strided of a tensor that is a view itself, where gradients are recorded", "clone() the tensor first")
-    node = CopySlices.__new__(CopySlices)
-    node.steps, node.before, node.seq, node.hooks, node.extra = steps, aval_of(base), next_seq(), None, None
-    edges: list[Any] = []
-    node.has_base, node.has_part = base._edge is not None, new._edge is not None
-    if base._edge is not None:
-        edges += (base._edge, base._nr)
-    if new._edge is not None:
-        edges += (new._edge, new._nr)
-    node.edges = tuple(edges)
     write(t, v)
     _rename(new, t, before)
-    base._edge, base._nr = node, 0
-    if base._meta is not None:
-        base._meta.attr_version = base._s.version
-    regenerate(t)
+    rebase(t, new._edge, new._nr)
 
 
 def assign_results(op_name: str, args: tuple[Any, ...], targets: tuple[Tensor, ...], key: tuple[Any, ...] | None = None) -> None:

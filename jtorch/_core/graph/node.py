@@ -197,7 +197,7 @@ def _modified(node: OpNode, storage: Any, expected: int) -> str:
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[torch.{_tensor_type(a)} {list(a.shape)}]{_producer(node, storage)} is at version {storage.version}; expected version {expected} instead. "
-        "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+        "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import gc
+import sys
+from typing import Any, NoReturn
 
 import numpy as np
 
 from jtorch import _namespace
 from jtorch._core.graph import sparse_values
-from jtorch._core.graph.node import AccumulateGrad, Node, OpNode, class_of, next_seq, node_repr
+from jtorch._core.graph.node import AccumulateGrad, Node, OpNode, class_of, leaf_edge, next_seq, node_class, node_repr, short_name
 from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of
 from jtorch._core.storage.host_memory import HostStorage
 from jtorch._core.storage.view_steps import View, aval_of, chain, layout, make_view, put_at_once, put_call
@@ -16,11 +18,11 @@ from jtorch._engine.recording.call import Call, T, call_of, value
 from jtorch._engine.recording.entry import entry_of
 from jtorch._engine.recording.vjp import plan_of
 from jtorch._engine.values.sparse_values import SparseMet
-from jtorch._engine.values.thread_state import GRAD, state
+from jtorch._engine.values.thread_state import GRAD, INFERENCE, state
 from jtorch._ops.views import places
 from jtorch._registry import Op, lookup
 
-__all__ = ["AsStridedBackward0", "CopySlices", "as_strided_args", "edge_of", "regenerate", "replay", "take_view", "view_edge"]
+__all__ = ["AsStridedBackward0", "CopySlices", "as_strided_args", "edge_of", "rebase", "refuse_creation", "regenerate", "replay", "tell_views", "take_view", "view_edge"]
 
 _as_strided = lookup("internal.as_strided")
 
@@ -29,8 +31,70 @@ def edge_of(t: Tensor) -> Any:
     """Where the gradient of ``t`` goes now. A view whose base was written in place since gets the new history of the base."""
     m = t._meta
     if m is not None and m.base is not None and m.attr_version != t._s.version:
+        if m.creation and (t._edge is not None or m.base._edge is not None):
+            refuse_creation(t, "its base or another view of its base has been")
         regenerate(t)
     return t._edge
+
+
+_ONE_SIDE = (
+    "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the inplace either both inside the "
+    "{} block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be tracked)."
+)
+_WHY = {
+    "no_grad": _ONE_SIDE.format("no_grad"),
+    "inference": _ONE_SIDE.format("inference_mode"),
+    "multi": "This view is the output of a function that returns multiple views. Such functions do not allow the output views to be modified inplace. "
+    "You should replace the inplace operation by an out-of-place one.",
+    "function": "This view was created inside a custom Function (or because an input was returned as-is) and the autograd logic to handle view+inplace would override "
+    "the custom backward associated with the custom Function, leading to incorrect gradients. This behavior is forbidden. "
+    "You can fix this by cloning the output of the custom Function.",
+}
+
+
+def refuse_creation(t: Tensor, what: str) -> NoReturn:
+    """RuntimeError: ``t`` is a view that was made where no history goes through it, and ``what`` ("is being", ...) modified."""
+    kind, edge = t._meta.creation, t._edge
+    if kind == "inference":
+        head = f"A view was created in inference mode and {what} modified inplace in normal mode."
+    elif kind == "no_grad" or edge is None or edge.__class__ is AccumulateGrad:
+        head = f"A view was created in no_grad mode and {what} modified inplace with grad mode enabled."
+    else:
+        head = f"Output {t._nr} of {short_name(edge)} is a view and {what} modified inplace."
+    raise RuntimeError(f"{head} {_WHY[kind]}")
+
+
+def rebase(t: Tensor, edge: Any, nr: int) -> None:
+    """``t``, a view, was given new elements, whose gradient goes to (edge, nr), if anywhere: the history of its base becomes "the base with this part replaced"."""
+    base = t._meta.base
+    steps = chain(t._view, base._view)
+    node = CopySlices.__new__(CopySlices)
+    node.steps, node.before, node.seq, node.hooks, node.extra = steps, aval_of(base), next_seq(), None, None
+    node.has_base, node.has_part = base._edge is not None, edge is not None
+    node.edges = (*((base._edge, base._nr) if node.has_base else ()), *((edge, nr) if node.has_part else ()))
+    base._edge, base._nr = node, 0
+    if base._meta is not None:
+        base._meta.attr_version = base._s.version
+    if not node.has_base:
+        tell_views(base, 1)
+    regenerate(t)
+
+
+def tell_views(base: Tensor, known: int = 0) -> None:
+    """``base`` has a history since just now: its views, made when it had none, need to know that they have one. Who they are, only the collector
+    of garbage can tell, which is asked where somebody besides ``base``, ``known`` others and the node of the write holds the storage."""
+    s = base._s
+    node: Any = base._edge
+    held = sum(x is s for x in node.versions[::2]) if isinstance(node, OpNode) else 0
+    if sys.getrefcount(s) - held - known <= 3:  # the base's own, this frame's, and getrefcount's
+        return
+    for t in gc.get_referrers(s):
+        m = t._meta if isinstance(t, Tensor) else None
+        if m is not None and m.base is base and t._edge is None and aval_of(t).dtype.category >= 2:
+            if m.creation:
+                t._edge = leaf_edge(t)  # it requires grad, and is refused where its history is asked for
+            else:
+                regenerate(t)
 
 
 def regenerate(t: Tensor) -> None:
@@ -47,6 +111,8 @@ def regenerate(t: Tensor) -> None:
         for step in chain(t._view, base._view):
             edge = view_edge(step, parent, base, edge, nr)
             nr, parent = 0, step
+        if isinstance(edge, OpNode) and aval_of(t).dtype is aval_of(base).dtype:
+            edge.__class__ = node_class("AsStridedBackward0")  # what torch makes of a view whose base was written, by whatever steps it came
         t._edge, t._nr = edge, nr
     m.attr_version = t._s.version
 
@@ -58,15 +124,23 @@ def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tup
     except SparseMet:
         return sparse_values.divert(call, (t, *numbers))
     out = alias_of(t._s, view)
-    if state.mode & GRAD:
-        m = meta_of(out)
-        tm = t._meta
-        m.base = t if tm is None or tm.base is None else tm.base
-        m.attr_version = t._s.version
+    mode = state.mode
+    m = meta_of(out)
+    tm = t._meta
+    if tm is None or tm.base is None:
+        m.base = t
+    else:
+        m.base, m.creation = tm.base, tm.creation
+    m.attr_version = t._s.version
+    if mode & GRAD:
         if multi:
             m.creation = "multi"
         if t._edge is not None and view.aval.dtype.category >= 2:
             out._edge = view_edge(view, t._view, t, edge_of(t), t._nr)
+    else:
+        m.creation = "inference" if mode & INFERENCE else "no_grad"
+        if t._edge is not None and view.aval.dtype.category >= 2:
+            out._edge = leaf_edge(out)  # a leaf, but one that may not be written where gradients are recorded
     return out
 
 
@@ -143,6 +217,9 @@ class CopySlices(Node):
     def __repr__(self) -> str:
         return node_repr(self)
 
+    def name(self) -> str:
+        return "torch::autograd::CopySlices"
+
     def check(self) -> None:
         return None
 
@@ -152,11 +229,8 @@ class CopySlices(Node):
     def run(self, run: Any, buffer: dict[int, Any]) -> list[Any]:
         g = run.wrap(buffer[0])
         torch = _namespace.torch
-
-
         out: list[Any] = []
         if self.has_base:
-
             part = replay(g, self.steps)
             zero = torch.zeros_like(part)
             out.append(run.unwrap(_put_tensor(g, self.steps, zero, run.apply)))

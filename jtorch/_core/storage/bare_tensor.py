@@ -119,7 +119,7 @@ class Meta:
     base: Any  # the tensor that this is a differentiable view of
     attr_version: int  # storage version at which a view's edge was made
     retains: bool
-    creation: str  # "multi": one of several views of a call, which must not be written with grad
+    creation: str  # where a view was made that must not be written with grad: "no_grad", "inference", by a call that makes several ("multi"), in a "function"
     inference: bool
 
 

@@ -24,10 +24,13 @@ def show(t: Tensor) -> str:
     import jax
 
     a = aval_of(t)
-    edge: Any = edge_of(t) if t._edge is not None else None
-    grad_fn = None if edge is None or edge.__class__ is AccumulateGrad else edge.name()
+    try:
+        edge: Any = edge_of(t) if t._edge is not None else None
+        grad_fn = None if edge is None or edge.__class__ is AccumulateGrad else edge.name().rsplit("::")[-1]
+    except RuntimeError:  # a view that was written, or whose base was, where that is forbidden
+        edge, grad_fn = t._edge, "Invalid"
     if a.__class__ is SparseAval:
-        return _show_sparse(t, a, None if grad_fn == "torch::autograd::AccumulateGrad" else grad_fn, edge is not None and grad_fn is None)
+        return _show_sparse(t, a, None if grad_fn == "AccumulateGrad" else grad_fn, edge is not None and grad_fn is None)
     v = read(t) if a.device.type != "meta" else None
     if v is not None and v.trace is None and isinstance(v.array, jax.core.Tracer):
         return f"tensor(<traced by jax>, shape={list(a.shape)}, dtype={a.dtype})"
