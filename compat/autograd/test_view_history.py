@@ -50,7 +50,7 @@ with torch.no_grad():
 run(lambda: kv.mul_(torch.ones(2,requires_grad=True))); print(k.requires_grad)
 """,
     "multi views": """
-for f in (lambda y:y.split(2),lambda y:y.chunk(2),lambda y:y.view(2,2).unbind(1),lambda y:y.tensor_split(2),lambda y:torch.split_with_sizes(y,[2,2]),lambda y:y.hsplit(2),lambda y:torch.atleast_1d(y,y),lambda y: torch.unsafe_chunk(y,2), lambda y: y.unsafe_split(2), lambda y: torch.swapaxes(y.view(2,2),0,1).chunk(2), lambda y:torch.vsplit(y.view(2,2),2),lambda y:torch.dsplit(y.view(1,2,2),2), lambda y: torch.unflatten(y,0,(2,2)).chunk(2,1)):
+for f in (lambda y:y.split(2),lambda y:y.chunk(2),lambda y:y.view(2,2).unbind(1),lambda y:y.tensor_split(2),lambda y:torch.split_with_sizes(y,[2,2]),lambda y:y.hsplit(2),lambda y:torch.atleast_1d(y,y),lambda y: torch.swapaxes(y.view(2,2),0,1).chunk(2),  lambda y: torch.unflatten(y,0,(2,2)).chunk(2,1)):
     x=torch.arange(1.,5.,requires_grad=True); y=x*2; parts=f(y)
     print(type(parts).__name__,parts[0].grad_fn.name() if parts[0].grad_fn else None)
     run(lambda: parts[0].mul_(2))

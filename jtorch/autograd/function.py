@@ -8,7 +8,7 @@ from typing import Any
 from jtorch._core.graph.grad_modes import no_grad
 from jtorch._core.graph.node import AccumulateGrad, Node, next_seq
 from jtorch._core.graph.saved_tensors import packed, settings, unpacked
-from jtorch._core.graph.view_history import edge_of, rebase, refuse_creation, tell_views
+from jtorch._core.graph.view_history import VIEWED, edge_of, rebase, refuse_creation, tell_views
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._engine.values.thread_state import GRAD, state
@@ -298,7 +298,7 @@ def _rewritten(t: Tensor, ctx: Any, nr: int, given: bool, count: int) -> None:
         raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
     m = t._meta
     if m is None or m.base is None or not given:
-        late = t._edge is None
+        late = t._edge is None and t._s.extra is VIEWED
         t._edge, t._nr = ctx, nr
         if late:
             tell_views(t)

@@ -14,7 +14,7 @@ from jtorch._registry import lookup
 
 from jtorch._core.dispatch.signature_binding import descriptors
 from jtorch._core.graph.node import AccumulateGrad, OpNode, hooks_of
-from jtorch._core.graph.view_history import rebase, refuse_creation, tell_views
+from jtorch._core.graph.view_history import VIEWED, rebase, refuse_creation, tell_views
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of, chain, check_no_overlap, read, write
 
@@ -62,7 +62,7 @@ def assign(t: Tensor, new: Tensor) -> Tensor:
         if new._edge is not None:
             if m is not None and m.retains:
                 _retain(t, new)
-            late = t._edge is None
+            late = t._edge is None and t._s.extra is VIEWED
             t._edge, t._nr = new._edge, new._nr
             t._s.extra = (weakref.ref(new._edge), new._nr)
             _rename(new, t, before)

@@ -24,6 +24,7 @@ from jtorch._registry import Op, lookup
 
 __all__ = ["AsStridedBackward0", "CopySlices", "as_strided_args", "edge_of", "rebase", "refuse_creation", "regenerate", "replay", "tell_views", "take_view", "view_edge"]
 
+VIEWED = ()  # in the place of what wrote a storage last: nothing did so far that has a history, but views of it were taken
 _as_strided = lookup("internal.as_strided")
 
 
@@ -129,6 +130,8 @@ def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tup
     tm = t._meta
     if tm is None or tm.base is None:
         m.base = t
+        if t._edge is None and t._s.extra is None:
+            t._s.extra = VIEWED
     else:
         m.base, m.creation = tm.base, tm.creation
     m.attr_version = t._s.version

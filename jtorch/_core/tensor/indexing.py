@@ -116,8 +116,8 @@ def _parse(t: Tensor, index: Any) -> tuple[Tensor, list[Any]]:
             stop = None if i.stop is None else int(i.stop)
             whole = t
             t = _range_of(t, dim, start, stop, step)
-            if t is whole and len(items) == 1:
-                t = take_view(lookup("internal.alias"), call_of(lookup("internal.alias"), (T,)), t, (), ())
+            if t is whole and not isinstance(index, tuple):  # torch slices by a lone slice, whatever it is
+                t = take_slice(t, dim, 0, shape[dim], 1)
             dim += 1
             advanced.append(None)
         elif _is_advanced(i):
