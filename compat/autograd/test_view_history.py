@@ -31,13 +31,13 @@ with torch.no_grad(): v=b[:2]
 c=v[:1]
 run(lambda: c.mul_(torch.ones(1,requires_grad=True)))
 with torch.no_grad(): run(lambda: v.mul_(3))
-b=torch.ones(4); 
+b=torch.ones(4);
 with torch.no_grad(): v=b[:2]
 b.mul_(torch.ones(4,requires_grad=True)); print(b.requires_grad,v.requires_grad); run(lambda: v.grad_fn); run(lambda: v.requires_grad); run(lambda: v*2); run(lambda: v.sum().backward()); run(lambda: v.is_leaf)
 with torch.no_grad(): v=y[:2]
 y.mul_(2); run(lambda: v.grad_fn); run(lambda: v*2)
 v2=y.detach()[:2]; run(lambda: v2.mul_(2)); print(v2._base is y, v2._is_view(), v2._version==y._version)
-with torch.no_grad(): v=x.view(2,2); u=v[0]; 
+with torch.no_grad(): v=x.view(2,2); u=v[0];
 run(lambda: u.mul_(2)); run(lambda: v.requires_grad_().mul_(2))
 with torch.no_grad(): a,b2=torch.ones(4).mul(1).chunk(2)
 run(lambda: a.mul_(torch.ones(2,requires_grad=True)))
@@ -45,7 +45,7 @@ with torch.enable_grad():
   with torch.no_grad(): z=(x*1)[1:]
   run(lambda: z.add_(x[1:]))
 with torch.no_grad():
-    k=torch.ones(3); 
+    k=torch.ones(3);
     with torch.enable_grad(): kv=k[:2]
 run(lambda: kv.mul_(torch.ones(2,requires_grad=True))); print(k.requires_grad)
 """,
@@ -56,7 +56,7 @@ for f in (lambda y:y.split(2),lambda y:y.chunk(2),lambda y:y.view(2,2).unbind(1)
     run(lambda: parts[0].mul_(2))
     run(lambda: (y.sum().backward(),x.grad)[1])
     x=torch.arange(1.,5.,requires_grad=True); parts=f(x); run(lambda: parts[0].mul_(2))
-    x=torch.arange(1.,5.,requires_grad=True); y=x*2; parts=f(y); run(lambda: parts[0][:1].mul_(2)); 
+    x=torch.arange(1.,5.,requires_grad=True); y=x*2; parts=f(y); run(lambda: parts[0][:1].mul_(2));
     y=torch.ones(4); parts=f(y); run(lambda: parts[0].mul_(2)); run(lambda: parts[0].mul_(torch.ones((),requires_grad=True)))
     x=torch.arange(1.,5.,requires_grad=True); y=x*2; parts=f(y); y.mul_(3); run(lambda: parts[0].grad_fn.name()); run(lambda: parts[0].sum().backward()); print(x.grad)
     x=torch.arange(1.,5.,requires_grad=True); y=x*2; parts=f(y)
@@ -174,7 +174,7 @@ for F_ in (Dbl,Dbl2,NotIn,NotRet,Unmarked,DV):
     x=torch.ones(4,requires_grad=True); y=x*3; a,b=y.chunk(2); run(lambda: first(F_.apply(a)).shape)
     x=torch.ones(4,requires_grad=True); v=x[:2]; run(lambda: first(F_.apply(v)).shape)
     b=torch.zeros(4); v=b[:2]; w=torch.ones(2,requires_grad=True)
-    y=torch.ones(4); 
+    y=torch.ones(4);
     def go():
         o=first(F_.apply(y)); return o is y, o.requires_grad, y
     run(go)
@@ -187,7 +187,7 @@ w=torch.ones(2,requires_grad=True); b=torch.zeros(4); v=b[:2]
 def go():
     o=Add.apply(v,w); print(b.requires_grad,b.grad_fn.name() if b.grad_fn else None, v.grad_fn.name()); b.sum().backward(); return w.grad
 run(go)
-w=torch.ones(2,requires_grad=True); b=torch.zeros(2); 
+w=torch.ones(2,requires_grad=True); b=torch.zeros(2);
 def go():
     o=Add.apply(b,w); print(b.requires_grad,b.grad_fn.name(), o is b); b.sum().backward(); return w.grad
 run(go)
