@@ -17,6 +17,7 @@ from jtorch._core.storage.view_steps import aval_of, is_contiguous, strides_of
 from jtorch._core.tensor import creation as tensor_creation
 from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.creation import from_array, full_value, place
+from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage, tensor_on
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._errors import no_kernel
 from jtorch._namespace import torch
@@ -251,6 +252,8 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 @compose("torch")
 def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: Any = None, requires_grad: bool = False) -> Tensor:
     """As ``as_tensor``; ``copy`` forces or forbids a copy."""
+    if isinstance(obj, (UntypedStorage, TypedStorage)):
+        obj = tensor_on(obj._s, dtype or getattr(obj, "dtype", _dtypes.uint8), 0, None, None)
     if copy:
         t = tensor_creation.tensor(obj.detach() if isinstance(obj, Tensor) else obj, dtype=dtype, device=device) if not isinstance(obj, Tensor) else obj.detach().clone().to(device, dtype)  # type: ignore[attr-defined]
     else:

@@ -18,11 +18,12 @@ from ._storage import HostStorage
 
 def _load_from_bytes(data: bytes) -> Any:
     """The storage that :func:`_to_bytes` took."""
-    before, local.map_location = local.map_location, None
+    before = local.map_location, local.publish
+    local.map_location, local.publish = None, False  # the tensors that are on it come next
     try:
         return load(io.BytesIO(data), weights_only=False)
     finally:
-        local.map_location = before
+        local.map_location, local.publish = before
 
 
 def _to_bytes(obj: Any) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ from ._locations import location_tag, restorer_of
 from ._pickler import Scanner, make_pickler, make_unpickler
 from ._rebuild import _rebuild_tensor
 from ._state import UNSAFE_MESSAGE
-from ._storage import STORAGE_OF_DTYPE, STORAGE_TYPES, HostStorage, aligned_bytes, checked_pid, text_of, zeroed_bytes
+from ._storage import STORAGE_OF_DTYPE, STORAGE_TYPES, HostStorage, aligned_bytes, checked_pid, publish, text_of, zeroed_bytes
 from ._zip import read_fully
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -135,10 +135,14 @@ class _Legacy:
     def load(self, stream: IO[bytes], pickle_module: Any, **arguments: Any) -> Any:
         """The object."""
         if pickle_module is _weights_only:
-            unpickler = _weights_only.Unpickler(stream, **arguments)
-            unpickler.persistent_load = self.find  # type: ignore[method-assign]
-            return unpickler.load()
-        return make_unpickler(pickle_module, stream, self.find, **arguments).load()
+            unpickler: Any = _weights_only.Unpickler(stream, **arguments)
+            unpickler.persistent_load = self.find
+        else:
+            unpickler = make_unpickler(pickle_module, stream, self.find, **arguments)
+        loaded = unpickler.load()
+        del unpickler
+        publish(self.storages.values())
+        return loaded
 
     def find(self, pid: Any) -> Any:
         """The object of a persistent id."""

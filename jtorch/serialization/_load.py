@@ -24,7 +24,7 @@ from ._locations import restorer_of
 from ._pickler import make_unpickler
 from ._safetensors import load_file
 from ._state import UNSAFE_MESSAGE, LoadEndianness, local, settings
-from ._storage import HostStorage, checked_pid, text_of, zeroed_bytes
+from ._storage import HostStorage, checked_pid, publish, text_of, zeroed_bytes
 from ._zip import ZipReader
 
 _DOCS = (
@@ -183,9 +183,12 @@ class _Archive:
             unpickler = make_unpickler(pickle_module, stream, self.find, **arguments)
         before, local.map_location = local.map_location, self.map_location
         try:
-            return unpickler.load()
+            loaded = unpickler.load()
         finally:
             local.map_location = before
+        del stream, unpickler
+        publish(self.storages.values())
+        return loaded
 
     def find(self, pid: Any) -> HostStorage:
         """The storage of a persistent id."""

@@ -16,7 +16,7 @@ from ._storage import HostStorage, name_of, tensor_of
 
 def _rebuild_tensor(storage: HostStorage, storage_offset: int, size: Sequence[int], stride: Sequence[int]) -> Any:
     """A tensor over a storage; the storage says the element type."""
-    return tensor_of(storage, storage_offset, size, stride, storage.dtype_name)
+    return tensor_of(storage, storage_offset, size, stride, name_of(storage.dtype))
 
 
 def _finish(tensor: Any, requires_grad: bool, hooks: Any, metadata: dict[str, bool] | None) -> Any:

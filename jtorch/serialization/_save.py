@@ -14,6 +14,11 @@ from typing import IO, Any
 
 import numpy as np
 
+try:
+    import fcntl
+except ImportError:  # not on this system
+    fcntl = None  # type: ignore[assignment]
+
 from jtorch._core.storage.bare_tensor import alias_of
 from jtorch._public import torch
 
@@ -125,7 +130,7 @@ def _opened(f: Any) -> Iterator[tuple[IO[bytes], str]]:
             yield stream, top
         return
     try:
-        handle, draft = tempfile.mkstemp(prefix=f".{os.path.basename(target)[:100]}.", suffix=".tmp", dir=os.path.dirname(target) or ".")
+        handle, draft = _draft_for(target)
     except OSError:
         try:
             with open(target, "wb") as stream:  # a file that may be written in a directory that may not
@@ -142,6 +147,34 @@ def _opened(f: Any) -> Iterator[tuple[IO[bytes], str]]:
         with contextlib.suppress(OSError):
             os.unlink(draft)
         raise
+
+
+def _draft_for(target: str) -> tuple[int, str]:
+    """A new file beside the target, locked as long as its writer lives. What killed writers of the same name have left is removed."""
+    folder, start = os.path.dirname(target) or ".", f".{os.path.basename(target)[:100]}."
+    if fcntl is not None:
+        for name in os.listdir(folder):
+            if name.startswith(start) and name.endswith(".tmp"):
+                _remove_if_left(os.path.join(folder, name))
+    while True:
+        handle, draft = tempfile.mkstemp(prefix=start, suffix=".tmp", dir=folder)
+        if fcntl is None:
+            return handle, draft
+        with contextlib.suppress(OSError):  # a file system without locks: nobody can tell that it was left, either
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.exists(draft):
+            return handle, draft
+        os.close(handle)  # somebody took it for one that was left, in the moment before it was locked
+
+
+def _remove_if_left(path: str) -> None:
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDWR)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:

@@ -36,6 +36,7 @@ class _Settings:
 class _Local(threading.local):
     map_location: Any = None
     work = 0  # bytes that may still be computed while a restricted file is read
+    publish = True  # whether storages that are part of what is loaded become those that users know
     skip_data = False
     materialize_fake_tensors = False
 

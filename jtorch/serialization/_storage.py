@@ -6,7 +6,8 @@ This is the only file of the package that knows how tensors are made from bytes 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+import sys
+from collections.abc import Hashable, Iterable, Sequence
 from pickle import UnpicklingError
 from typing import Any
 
@@ -17,8 +18,11 @@ from jtorch._core.storage.bare_tensor import alias_of
 from jtorch._core.storage.host_memory import numpy_of
 from jtorch._core.storage.view_steps import aval_of, is_contiguous, layout, read
 from jtorch._core.tensor.creation import from_array
+from jtorch._core.tensor.storage_objects import tensor_on
 from jtorch._errors import not_implemented
 from jtorch._public import torch
+
+from ._state import local
 
 # torch's legacy typed storages; every other type is saved as untyped bytes with the type beside it.
 TYPED = (
@@ -120,6 +124,17 @@ class HostStorage:
         """The same bytes."""
         return self
 
+    def become_public(self) -> None:
+        """To be called once the file is read, of a storage that its object holds itself: from then on it is a ``torch.TypedStorage`` on the same memory."""
+        base = self._bases.get(self.dtype_name, next(iter(self._bases.values()), None))
+        dtype = self.dtype
+        if base is None:
+            base = from_array(self.data.view(_dtypes.ALL[self.dtype_name].np) if self.location != "meta" else np.empty(0, np.uint8))
+            base = base if self.location == "cpu" else base.to(self.location)
+        self.__dict__.clear()
+        self.__class__ = torch.TypedStorage
+        self.__init__(wrap_storage=base.untyped_storage(), dtype=dtype)  # type: ignore[misc]
+
     def to(self, device: Any, non_blocking: bool = False) -> HostStorage:
         """The same bytes for another device."""
         return HostStorage(self.data, self.dtype_name, str(torch.device(device)))
@@ -131,6 +146,27 @@ class HostStorage:
     def cuda(self, device: Any = None, non_blocking: bool = False) -> HostStorage:
         """The same bytes for a GPU."""
         return self.to("cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device)
+
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else a storage has: for who unpickled one by itself."""
+        if name.startswith("_") or "_bases" not in self.__dict__ or type(self) is not HostStorage:
+            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        self.become_public()
+        return getattr(self, name)
+
+    def __getitem__(self, i: Any) -> Any:
+        self.become_public()
+        return self[i]
+
+
+def publish(storages: Iterable[HostStorage]) -> None:
+    """Make those public that somebody besides this file's reader holds."""
+    left = list(storages) if local.publish else []
+    while left:
+        storage = left.pop()
+        if sys.getrefcount(storage) > 3 and type(storage) is HostStorage:  # the reader's dictionary, the local, getrefcount's argument
+            storage.become_public()
 
 
 def text_of(value: Any) -> Any:
@@ -162,6 +198,8 @@ def dense_order(size: Sequence[int], stride: Sequence[int]) -> tuple[int, ...] |
 
 def tensor_of(storage: HostStorage, offset: int, size: Sequence[int], stride: Sequence[int], dtype_name: str) -> Any:
     """A tensor of this storage; all tensors of one storage share its memory."""
+    if not isinstance(storage, HostStorage):  # a live tensor's
+        return tensor_on(storage._s, _dtypes.ALL[dtype_name], offset, size, stride)
     kind = _dtypes.ALL[dtype_name]
     if kind.np is None:
         not_implemented(f"tensors of type torch.{dtype_name} in checkpoints", "convert them before saving")

@@ -20,6 +20,7 @@ class Storage:
     """The one current value of a tensor and of all that share memory with it.
 
     ``value`` has the shape of the tensor that made the storage; ``strides`` is that tensor's layout (None: contiguous). ``version`` counts in-place writes.
+    ``ptr`` is the memory whose address ``data_ptr`` gave (0: none was asked for), ``extra`` the region that a storage in memory is a part of.
     """
 
     __slots__ = ("value", "version", "strides", "host", "ptr", "extra", "__weakref__")
@@ -27,7 +28,7 @@ class Storage:
     version: int
     strides: tuple[int, ...] | None
     host: Any
-    ptr: int
+    ptr: Any
     extra: Any
 
 

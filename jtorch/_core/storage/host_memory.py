@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 import sys
+import time
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,11 +13,13 @@ import jax
 import numpy as np
 
 from jtorch import _device
+from jtorch._errors import not_implemented
 from jtorch._engine.recording import guards
 from jtorch._engine.recording.trace import flush, force
 from jtorch._engine.values.values import Value, aval, jax_device, value_of
 
 from jtorch._core.storage.bare_tensor import Storage
+from jtorch._core.storage.shared_memory import CAN_SHARE, Mapping, mapping_under
 
 __all__ = ["HostStorage", "contiguous_strides", "data_ptr", "share_with_host", "host_view"]
 
@@ -40,32 +44,52 @@ class HostStorage(Storage):
 
     @property
     def value(self) -> Value:  # type: ignore[override]
-        array = self.host
-        if sys.getrefcount(array) <= 3 and array.base is None:  # self.host, the local, and getrefcount's argument
-            v = value_of(array)
-            self.__class__ = Storage  # type: ignore[assignment]
-            Storage.value.__set__(self, v)  # type: ignore[attr-defined]
-            self.host = None
-            return v
-        return value_of(array.copy())
+        return self.value if settled(self) else value_of(self.host.copy())
 
     @value.setter
     def value(self, v: Value) -> None:
         np.copyto(self.host, np.asarray(force(v)))
 
 
+def settled(s: Storage) -> bool:
+    """Whether the storage has (or now gets) a value that nobody can write behind its back. Its memory stays where it is."""
+    array = s.host
+    if array is None:
+        return True
+    region = s.extra
+    # s.host, the local, getrefcount's argument; what is said to be the region's bytes may be a view of it.
+    if sys.getrefcount(array) > 3 + (region is not None and region.bytes.base is array):
+        return False
+    if array.base is not None if region is None else not region.alone(s):
+        return False
+    s.__class__ = Storage  # type: ignore[assignment]
+    s.value, s.host, s.extra = value_of(array), None, None
+    return True
+
+
 def share_with_host(s: Storage) -> np.ndarray:
     """Move a cpu storage into memory that numpy shares, and give that memory."""
+    array = in_memory(s)
+    if s.extra is not None:
+        s.extra.wild = True
+    return array
+
+
+def in_memory(s: Storage) -> np.ndarray:
+    """The same, for who lets no array out."""
     if s.host is None:
         v = s.value
         if v.aval.device is not _device.CPU:
             raise TypeError(
                 f"can't convert {v.aval.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
             )
-        array = np.array(looked_at(force(v)))
-        if s.strides is not None:
-            array = _with_strides(array, s.strides)
-        s.host = array
+        array = None if s.strides is not None else _taken_back(s, v)
+        if array is None:
+            array = np.array(looked_at(force(v)))
+            if s.strides is not None:
+                array = _with_strides(array, s.strides)
+        s.host, s.ptr = array, 0
+        s.value = None
         s.__class__ = HostStorage
     return s.host
 
@@ -99,19 +123,114 @@ def _shift(one: np.ndarray, offset: int) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(one, (offset + 1,), (one.itemsize,))[offset:]
 
 
-_next_ptr = itertools.count(1)
-_at = [0x5500_0000_0000]
+class Pin:
+    """The block of memory whose address ``data_ptr`` gave, and which value of the storage it holds."""
+
+    __slots__ = ("block", "value", "version")
+
+    def __init__(self, block: np.ndarray) -> None:
+        self.block = block
+        self.value: Any = None
+        self.version = -1
+
+    def holds(self, s: Storage, v: Value) -> bool:
+        """Whether the block has the storage's present elements."""
+        return self.version == s.version and self.value is not None and self.value() is v
+
+
+_ALIGN = 64  # XLA on the cpu takes memory without a copy when it is aligned so
+
+
+def aligned_empty(shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+    """An uninitialised array that XLA can take as it is."""
+    count = math.prod(shape) * kind.itemsize
+    raw = np.empty(count + _ALIGN, np.uint8)
+    start = -raw.ctypes.data % _ALIGN
+    return raw[start : start + count].view(kind).reshape(shape)
+
+
+def address_of(array: np.ndarray) -> int:
+    """Where an array's first element is."""
+    return int(array.__array_interface__["data"][0])
 
 
 def data_ptr(s: Storage) -> int:
-    """An address that names this storage: the real one for memory shared with numpy, else a made-up one that no other storage has."""
+    """The address of the storage's memory; what is pending runs. 0 where there is none.
+
+    On the cpu it is good for reading until the storage is written; it is the same address again the next time, as long as nobody else has a use for
+    the old elements there. What is written there from outside is seen only if numpy has the memory too (``numpy()``, ``from_numpy``): programs may
+    hold copies of it.
+    """
     if s.host is not None:
-        return int(s.host.__array_interface__["data"][0])
-    if not s.ptr:
-        size = max(s.value.aval.nbytes, 1)
-        s.ptr = _at[0]
-        _at[0] += (size + 127) // 64 * 64
-    return s.ptr
+        return address_of(s.host) if (s.host.size if s.extra is None else s.extra.size) else 0
+    v = s.value
+    if not v.aval.nbytes or v.aval.device.type == "meta":
+        return 0
+    if v.trace is None and s.ptr and s.ptr.holds(s, v):
+        return address_of(s.ptr.block)
+    array = force(v)
+    if isinstance(array, jax.core.Tracer):
+        raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage: it stands for a value inside a JAX transformation")
+    if v.aval.device is not _device.CPU:
+        return int(array.addressable_data(0).unsafe_buffer_pointer())
+    return address_of(_pinned(s, v, looked_at(array)))
+
+
+def _pinned(s: Storage, v: Value, array: np.ndarray) -> np.ndarray:
+    """Memory of the storage's own that holds its elements: the array itself where nobody else has it, or a block that the storage keeps."""
+    pin = s.ptr
+    alone = array is v.array and sys.getrefcount(array) <= 4 and sys.getrefcount(v) <= 4  # v, here, the caller, getrefcount's argument
+    if not pin and alone and array.flags.c_contiguous and array.flags.writeable and s.strides is None:
+        pin = s.ptr = Pin(array)
+    elif not pin or pin.block.shape != array.shape or pin.block.dtype != array.dtype or not _free(pin):
+        block = aligned_empty(array.shape, array.dtype)
+        np.copyto(block, array)
+        pin = s.ptr = Pin(block if s.strides is None else _with_strides(array, s.strides))
+    else:
+        np.copyto(pin.block, array)
+    pin.value, pin.version = weakref.ref(v), s.version
+    if s.strides is None:
+        v.array = pin.block  # one memory, not two
+    return pin.block
+
+
+def _free(pin: Pin) -> bool:
+    """Whether nobody else looks at the block. XLA's threads let go of what a program was given a moment after it has run."""
+    for _ in range(5):
+        if sys.getrefcount(pin.block) <= 2:
+            return True
+        time.sleep(1e-4)
+    return False
+
+
+def _taken_back(s: Storage, v: Value) -> np.ndarray | None:
+    """The block that ``data_ptr`` told of, for numpy to share, if it holds the elements and nobody else looks at it."""
+    pin = s.ptr
+    if not pin or not pin.holds(s, v):
+        return None
+    if v.array is pin.block:
+        v.array = pin.block.copy()  # the value may be held by others, and stays what it is
+    return pin.block if sys.getrefcount(pin.block) <= 2 else None
+
+
+def share_between_processes(s: Storage) -> None:
+    """Move a cpu storage into memory that this process's children, and whoever is sent it, write too. NotImplementedError where the system has none."""
+    if s.host is not None and mapping_under(s.host) is not None:
+        return
+    if not CAN_SHARE:
+        not_implemented("share_memory_ on this system", "send tensors through queues, which copies them")
+    array = in_memory(s)
+    kept = _span(array)
+    mapping = Mapping.new(max(kept * array.itemsize, 1))
+    memory = np.asarray(mapping)[: kept * array.itemsize].view(array.dtype)
+    shared = np.ndarray(array.shape, array.dtype, memory, 0, array.strides)
+    np.copyto(shared, array)
+    s.host, s.extra = shared, None
+
+
+def _span(array: np.ndarray) -> int:
+    """How many elements an array's memory has, from its first to its last."""
+    return 1 + sum((n - 1) * st // array.itemsize for n, st in zip(array.shape, array.strides, strict=True)) if array.size else 0
 
 
 def host_value(array: np.ndarray) -> Value:

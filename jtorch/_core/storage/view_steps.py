@@ -17,7 +17,7 @@ from jtorch._engine.values.values import Aval, Value, aval, value_of
 from jtorch._ops import views as _ops
 from jtorch._registry import Op
 
-from jtorch._core.storage.host_memory import contiguous_strides, host_view, looked_at, numpy_of
+from jtorch._core.storage.host_memory import contiguous_strides, host_view, looked_at, numpy_of, settled
 from jtorch._core.storage.bare_tensor import Storage, Tensor
 
 __all__ = ["View", "read", "elements", "write", "layout", "strides_of", "make_view"]
@@ -156,7 +156,7 @@ def read(t: Tensor) -> Value:
 def read_view(view: View, s: Storage) -> Value:
     if view.value is not None and view.version == s.version and s.host is None:
         return view.value
-    if s.host is not None:
+    if s.host is not None and not settled(s):
         memory = host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
         return value_of(memory.copy())
     base = s.value

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from jtorch._core.graph.device_copy import to_device
+from jtorch._core.tensor import storage_objects
+from jtorch._core.tensor.process_sharing import share_memory
 from jtorch._core.tensor.creation import as_tensor
 from jtorch._core.storage.view_steps import copied
 from jtorch._core.graph.grad_modes import no_grad
@@ -178,11 +180,14 @@ def resize_as_(self: Tensor, other: Tensor, memory_format: Any = None) -> Tensor
 
 @method
 def is_shared(self: Tensor) -> bool:
-    return False
+    """Whether other processes see the memory."""
+    return storage_objects.is_shared(self._s)
 
 
 @method
 def share_memory_(self: Tensor) -> Tensor:
+    """Move the memory to where other processes see it and write it, in place: children by fork, and who is sent it through a queue."""
+    share_memory(self._s)
     return self
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
+import mmap
+import os
+import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from jtorch._engine.recording.call import T, call_of, value
+from jtorch import _device, _dtypes
 from jtorch._core.dispatch.as_strided import as_strided
 from jtorch._core.graph.view_history import take_view
-from jtorch import _device, _dtypes
+from jtorch._core.storage.bare_tensor import Storage, Tensor, alias_of, new_storage, new_tensor
+from jtorch._core.storage.host_memory import HostStorage, contiguous_strides, data_ptr, in_memory, put_on, share_between_processes
+from jtorch._core.storage.shared_memory import Region, mapping_under
+from jtorch._core.storage.view_steps import aval_of
+from jtorch._engine.recording.call import T, call_of, value
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._engine.values.values import value_of
+from jtorch._registry import lookup
 
-from jtorch._core.storage.host_memory import contiguous_strides, data_ptr, put_on, share_with_host
-from jtorch._core.storage.bare_tensor import Storage, Tensor, alias_of, new_tensor
-from jtorch._core.storage.view_steps import aval_of
-
-__all__ = ["UntypedStorage", "TypedStorage", "tensor_on"]
+__all__ = ["UntypedStorage", "TypedStorage", "is_shared", "share_memory", "tensor_on"]
 
 
 def _whole(s: Storage) -> Any:
@@ -28,11 +34,15 @@ class _Memory:
     """What both kinds of storage answer alike."""
 
     is_sparse = is_sparse_csr = is_hpu = False
-    filename = None
     _s: Storage
 
     def data_ptr(self) -> int:
         return data_ptr(self._s)
+
+    @property
+    def filename(self) -> str | None:
+        """The file that the memory is shared with, if it is."""
+        return None if self._s.extra is None else self._s.extra.filename  # type: ignore[no-any-return]
 
     @property
     def device(self) -> _device.device:
@@ -47,25 +57,40 @@ class _Memory:
         return id(self._s)
 
     def nbytes(self) -> int:
-        return int(_whole(self._s).nbytes)
+        region = self._s.extra
+        return int(_whole(self._s).nbytes if region is None or region.owner is not self._s else region.size)
 
-    def get_device(self) -> int:
-        return -1 if self.device.type == "cpu" else self.device.index or 0
+    def get_device(self) -> int | None:
+        return None if self.device.type == "cpu" else self.device.index or 0
 
     def is_shared(self) -> bool:
-        return False
+        """Whether other processes see the memory."""
+        return is_shared(self._s)
+
+    def share_memory_(self) -> Any:
+        """Move the memory to where other processes see it, in place."""
+        share_memory(self._s)
+        return self
 
     def is_pinned(self, device: Any = None) -> bool:
         return False
 
-    def share_memory_(self) -> Any:
-        return self
-
     def pin_memory(self, device: Any = None) -> Any:
         return self
 
+    def resizable(self) -> bool:
+        return True
+
     def _bytes(self) -> np.ndarray:
-        return np.ascontiguousarray(share_with_host(self._s)).reshape(-1).view(np.uint8)
+        region = self._s.extra
+        if region is not None and region.owner is self._s:
+            return region.bytes[: region.size]  # type: ignore[no-any-return]
+        if self.device.type == "meta":
+            raise NotImplementedError("Not available for 'meta' device type")
+        memory = in_memory(self._s)
+        # In the order of the memory, whatever the tensor's strides are.
+        span = _span(memory) * memory.itemsize
+        return np.ndarray((span,), np.uint8, np.lib.stride_tricks.as_strided(memory, (1,), (memory.itemsize,)) if not memory.flags.c_contiguous else memory, 0)
 
     def _elements(self) -> np.ndarray:
         return self._bytes()
@@ -89,23 +114,17 @@ class _Memory:
     def __iter__(self) -> Any:
         return iter(self.tolist())
 
-    def __setitem__(self, i: Any, v: Any) -> None:
-        self._elements()[i] = v
-        self._wrote()
-
-    def fill_(self, value: Any) -> Any:
-        self._elements()[:] = value
-        return self._wrote()
-
-    def copy_(self, source: Any, non_blocking: bool | None = None) -> Any:
-        """Take over the elements of a storage of the same length."""
-        if len(source) != len(self):
-            raise RuntimeError(f"size mismatch, source size {len(source)} and destination size {len(self)}")
-        self._elements()[:] = source._elements()
-        return self._wrote()
-
     def clone(self) -> Any:
         return self._like(self._elements().copy())
+
+    def __copy__(self) -> Any:
+        return self.clone()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        done = memo.setdefault("torch", {})  # type: ignore[call-overload]
+        if id(self._s) not in done:
+            done[id(self._s)] = self.clone()
+        return done[id(self._s)]
 
     def to(self, *, device: Any, non_blocking: bool = False) -> Any:
         where = _device.device(device)
@@ -116,6 +135,10 @@ class _Memory:
 
     def cuda(self, device: Any = None, non_blocking: bool = False) -> Any:
         return self.to(device="cuda" if device is None else device)
+
+    def hpu(self, device: Any = None, non_blocking: bool = False) -> Any:
+        """There are no such devices: AssertionError, as in torch."""
+        raise AssertionError("HPU device module is not loaded")
 
     def _as(self, name: str) -> TypedStorage:
         kind = _dtypes.ALIASES.get(name) or _dtypes.ALL[name]
@@ -128,20 +151,70 @@ for _name, _kind in (("char", "int8"), ("byte", "uint8"), ("complex_double", "co
     setattr(_Memory, _name, lambda self, name=_kind: self._as(name))
 
 
+def _span(array: np.ndarray) -> int:
+    """How many elements the memory under an array has, from its first to its last."""
+    return 1 + sum((n - 1) * st // array.itemsize for n, st in zip(array.shape, array.strides, strict=True)) if array.size else 0
+
+
 def _made(array: np.ndarray, where: Any = None) -> Storage:
     v = value_of(array)
     return new_tensor(v if where is None or where is _device.CPU else put_on(v, where))._s
 
 
+def _in_region(region: Region, start: int, stop: int) -> Storage:
+    """A storage on a part of a region's bytes."""
+    s = new_storage(None)
+    s.host, s.extra = region.bytes[start:stop], region
+    s.__class__ = HostStorage
+    region.add(s, start, stop)
+    return s
+
+
+def _region_of(s: Storage) -> Region:
+    """The region that the storage is a part of; one of its own if it was in none."""
+    if s.extra is None:
+        memory = in_memory(s)
+        s.extra = Region(UntypedStorage(s)._bytes(), wild=memory.base is not None)
+        s.extra.add(s, 0, s.extra.size)
+    return s.extra  # type: ignore[no-any-return]
+
+
+def is_shared(s: Storage) -> bool:
+    """Whether other processes see this storage's memory."""
+    if _whole(s).device.type == "cuda":
+        return True
+    return s.host is not None and (mapping_under(s.host) is not None or (s.extra is not None and s.extra.of_file))
+
+
+def share_memory(s: Storage) -> None:
+    """``share_memory_``: nothing on accelerators, whose memory other processes may have anyway."""
+    if _whole(s).device.type == "cpu" and not is_shared(s):
+        share_between_processes(s)
+
+
 class UntypedStorage(_Memory):
     """The bytes behind a tensor. Equal objects share memory."""
 
-    def __init__(self, storage: Any = 0, *, device: Any = None) -> None:
+    def __init__(self, storage: Any = 0, *rest: Any, device: Any = None) -> None:
+        if rest:
+            got = ", ".join(type(a).__name__ for a in (storage, *rest))
+            raise TypeError(
+                f"torch.UntypedStorage() received an invalid combination of arguments - got ({got}), but expected one of:\n"
+                " * (*, int allocator = None, torch.device device = None)\n * (int size, *, int allocator = None, torch.device device = None)\n"
+                " * (object sequence, *, int allocator = None, torch.device device = None)\n"
+            )
         if isinstance(storage, Storage):
             self._s = storage
-        else:
-            data = np.zeros(storage, np.uint8) if isinstance(storage, int) else np.asarray(list(storage), np.uint8)
-            self._s = _made(data, None if device is None else _device.device(device))
+            return
+        data = np.zeros(_checked_size(storage), np.uint8) if isinstance(storage, int) else _checked_bytes(storage)
+        self._s = _made(data, None if device is None else _device.device(device))
+
+    @staticmethod
+    def from_file(filename: Any, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+        """A file as memory, mapped and read only when it is looked at. With ``shared`` what is written goes to the file, which is made if there is none
+        and grows to the size; else it stays here. RuntimeError for a file that cannot be opened or is too short.
+        """
+        return UntypedStorage(_of_file(os.fspath(filename), bool(shared), nbytes))
 
     def _like(self, elements: np.ndarray, where: Any = None) -> UntypedStorage:
         return UntypedStorage(_made(elements, where))
@@ -156,25 +229,73 @@ class UntypedStorage(_Memory):
         if not isinstance(i, (int, slice)):
             raise TypeError(f"can't index a torch.UntypedStorage with {type(i).__name__}")
         if isinstance(i, slice):
-            if i.step not in (None, 1):
-                raise RuntimeError(f"Trying to slice with a step of {i.step}, but only a step of 1 is supported")
-            return UntypedStorage(self._bytes()[i].tolist())
+            start, stop, step = i.indices(self.nbytes())
+            if step != 1:
+                raise RuntimeError(f"Trying to slice with a step of {step}, but only a step of 1 is supported")
+            region = _region_of(self._s)
+            first = region.start_of(self._s)
+            return UntypedStorage(_in_region(region, first + start, first + max(start, stop)))
         if not -len(self) <= i < len(self):
             raise IndexError(f"index {i} out of range for storage of size {len(self)}")
         return int(self._bytes()[i])
 
+    def __setitem__(self, i: Any, v: Any) -> None:
+        if not isinstance(i, (int, slice)):
+            raise RuntimeError(f"can't index a torch.UntypedStorage with {type(i).__name__}")
+        if type(v) is not int:
+            raise RuntimeError(f"can only set storage content with a int types, but got {type(v).__name__} instead")
+        if isinstance(i, int) and not -len(self) <= i < len(self):
+            raise RuntimeError("out of bounds")
+        if isinstance(i, slice) and i.step not in (None, 1):
+            raise RuntimeError(f"Trying to slice with a step of {i.step}, but only a step of 1 is supported")
+        self._bytes()[i] = v & 0xFF
+        self._wrote()
+
+    def fill_(self, value: Any) -> UntypedStorage:
+        """Set every byte."""
+        if type(value) is not int:
+            raise RuntimeError(f"fill_ expects int, but got {type(value).__name__}")
+        self._bytes()[:] = value & 0xFF
+        return self._wrote()  # type: ignore[no-any-return]
+
+    def copy_(self, source: Any, non_blocking: bool | None = None) -> UntypedStorage:
+        """Take over the bytes of a storage of the same length."""
+        if not isinstance(source, _Memory):
+            raise TypeError(f"copy_(): argument 'src' (position 1) must be torch.Storage, not {type(source).__name__}")
+        if source.nbytes() != self.nbytes():
+            raise RuntimeError(f"size does not match, self was {self.nbytes()} bytes but src was {source.nbytes()} bytes")
+        self._bytes()[:] = source._bytes()
+        return self._wrote()  # type: ignore[no-any-return]
+
+    def resize_(self, size: Any) -> UntypedStorage:
+        """Give the memory another length; what fits of the bytes stays. Tensors on it keep their sizes, and read zeros where it ends."""
+        if type(size) is not int:
+            raise RuntimeError(f"resize_ expects an int, but got {type(size).__name__}")
+        _checked_size(size)
+        s, old = self._s, self._bytes()
+        if s.extra is not None and s.extra.overlapped(s) or mapping_under(in_memory(s)) is not None:
+            raise RuntimeError("Trying to resize storage that is not resizable")
+        memory = in_memory(s)
+        own = _span(memory) * memory.itemsize
+        fresh = np.zeros(max(size, own), np.uint8)
+        fresh[: min(size, len(old))] = old[: min(size, len(old))]
+        s.extra = Region(fresh, wild=True)
+        s.extra.size = size
+        s.extra.add(s, 0, len(fresh))
+        s.host = np.ndarray(memory.shape, memory.dtype, fresh, 0, memory.strides)
+        s.ptr = 0
+        return self._wrote()  # type: ignore[no-any-return]
+
     def new(self) -> UntypedStorage:
         return UntypedStorage(0)
-
-    def resizable(self) -> bool:
-        return True
 
     def type(self, dtype: Any = None, non_blocking: bool = False) -> str:
         return "torch.storage.UntypedStorage"
 
     def byteswap(self, dtype: _dtypes.dtype) -> None:
         """Turn each element of ``dtype`` around, in place."""
-        self._bytes().view(dtype.np).byteswap(inplace=True)
+        width = dtype.itemsize // (2 if dtype.is_complex else 1)
+        self._bytes().view(f"u{width}").byteswap(inplace=True)
         self._wrote()
 
     def __eq__(self, other: object) -> bool:
@@ -184,17 +305,56 @@ class UntypedStorage(_Memory):
         return hash(id(self._s))
 
     def __repr__(self) -> str:
-        lines = "".join(f" {b}\n" for b in self.tolist())
-        return f"{lines}[torch.storage.UntypedStorage(device={self.device}) of size {self.nbytes()}]"
+        lines = " " + "\n ".join(map(str, self.tolist()))
+        return f"{lines}\n[torch.storage.UntypedStorage(device={self.device}) of size {self.nbytes()}]"
 
     def untyped(self) -> UntypedStorage:
         return self
 
 
+def _checked_size(size: int) -> int:
+    if size < 0:
+        raise RuntimeError(f"[enforce fail at alloc_cpu.cpp] ((ptrdiff_t)nbytes) >= 0. alloc_cpu() seems to have been called with negative number: {size % (1 << 64)}")
+    return size
+
+
+def _checked_bytes(items: Any) -> np.ndarray:
+    if not isinstance(items, Sequence):
+        raise RuntimeError(f"torch.UntypedStorage(): Expected a sequence type, but got {type(items).__name__}")
+    for item in items:
+        if type(item) is not int:
+            raise RuntimeError(
+                f"torch.UntypedStorage(): tried to construct a storage from a sequence ({type(items).__name__}), but one of the items was of type "
+                f"{type(item).__name__} instead of int"
+            )
+    return np.asarray([item & 0xFF for item in items], np.uint8)
+
+
+def _of_file(name: str, shared: bool, nbytes: int) -> Storage:
+    if not nbytes:
+        return _made(np.empty(0, np.uint8))
+    try:
+        handle = os.open(name, os.O_RDWR | os.O_CREAT if shared else os.O_RDONLY, 0o600)
+    except OSError as error:
+        how = "read-write" if shared else "read-only"
+        raise RuntimeError(f"unable to open file <{name}> in {how} mode: {error.strerror} ({error.errno})") from None
+    try:
+        there = os.fstat(handle).st_size
+        if there < nbytes:
+            if not shared:
+                raise RuntimeError(f"file <{name}> size <{there}> is smaller than the required mapping size <{nbytes}>")
+            os.ftruncate(handle, nbytes)
+        memory = np.frombuffer(mmap.mmap(handle, nbytes, access=mmap.ACCESS_WRITE if shared else mmap.ACCESS_COPY), np.uint8)
+    finally:
+        os.close(handle)
+    region = Region(memory, wild=shared, filename=name if shared else None, of_file=True)
+    return _in_region(region, 0, nbytes)
+
+
 class TypedStorage(_Memory):
     """The elements behind a tensor (torch's legacy view of a storage): of a size, of data, or over an untyped storage."""
 
-    def __init__(self, *args: Any, wrap_storage: UntypedStorage | None = None, dtype: _dtypes.dtype | None = None, device: Any = None) -> None:
+    def __init__(self, *args: Any, wrap_storage: UntypedStorage | None = None, dtype: _dtypes.dtype | None = None, device: Any = None, _internal: bool = False) -> None:
         if dtype is None:
             if wrap_storage is not None:
                 raise RuntimeError("TypedStorage.__init__: Argument 'dtype' must be specified")
@@ -206,11 +366,38 @@ class TypedStorage(_Memory):
         self._untyped_storage, self.dtype = wrap_storage, dtype
         self._s = wrap_storage._s
 
+    @staticmethod
+    def from_file(filename: Any, shared: bool = False, size: int = 0) -> TypedStorage:
+        """A file as elements of the default type; see :meth:`UntypedStorage.from_file`."""
+        kind = _dtypes.default
+        return TypedStorage(wrap_storage=UntypedStorage.from_file(filename, shared, size * kind.itemsize), dtype=kind)
+
     def _like(self, elements: np.ndarray, where: Any = None) -> TypedStorage:
         return TypedStorage(wrap_storage=UntypedStorage(_made(elements, where)), dtype=self.dtype)
 
     def _elements(self) -> np.ndarray:
         return self._bytes().view(self.dtype.np)
+
+    def __setitem__(self, i: Any, v: Any) -> None:
+        self._elements()[i] = v
+        self._wrote()
+
+    def fill_(self, value: Any) -> TypedStorage:
+        """Set every element."""
+        self._elements()[:] = value
+        return self._wrote()  # type: ignore[no-any-return]
+
+    def copy_(self, source: Any, non_blocking: bool | None = None) -> TypedStorage:
+        """Take over the elements of a storage of the same length."""
+        if len(source) != len(self):
+            raise RuntimeError(f"size mismatch, source size {len(source)} and destination size {len(self)}")
+        self._elements()[:] = source._elements()
+        return self._wrote()  # type: ignore[no-any-return]
+
+    def resize_(self, size: int) -> TypedStorage:
+        """Give the memory room for so many elements; see :meth:`UntypedStorage.resize_`."""
+        self._untyped_storage.resize_(size * self.dtype.itemsize)
+        return self
 
     def size(self) -> int:
         return self.nbytes() // self.dtype.itemsize
@@ -220,9 +407,6 @@ class TypedStorage(_Memory):
 
     def untyped(self) -> UntypedStorage:
         return self._untyped_storage
-
-    def resizable(self) -> bool:
-        return True
 
     def pickle_storage_type(self) -> str:
         return f"{self.dtype.legacy}Storage"
@@ -249,32 +433,47 @@ class TypedStorage(_Memory):
         return hash(id(self._s))
 
     def __repr__(self) -> str:
-        lines = "".join(f" {x}\n" for x in self.tolist())
-        return f"{lines}[torch.storage.TypedStorage(dtype={self.dtype}, device={self.device}) of size {len(self)}]"
+        lines = " " + "\n ".join(map(str, self.tolist()))
+        return f"{lines}\n[torch.storage.TypedStorage(dtype={self.dtype}, device={self.device}) of size {len(self)}]"
 
 
 def tensor_on(s: Storage, kind: _dtypes.dtype, offset: int, size: Any, stride: Any) -> Tensor:
-    """A tensor of this type, size and stride on a storage."""
-    from jtorch._registry import lookup
-
+    """A tensor of this type, size and stride on a storage, which grows if it has no room for it. RuntimeError if it cannot."""
+    room = UntypedStorage(s).nbytes()
+    size = (room // kind.itemsize - offset,) if size is None else tuple(size)
+    stride = contiguous_strides(size) if stride is None else tuple(stride)
+    needed = (offset + 1 + sum((n - 1) * st for n, st in zip(size, stride, strict=True))) * kind.itemsize if math.prod(size) else 0
+    if needed > room and offset >= 0 and _whole(s).device.type == "cpu":
+        room = UntypedStorage(s).resize_(needed).nbytes()
+    if needed > room or offset < 0:
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize {kind.itemsize} requiring a storage size of "
+            f"{needed} are out of bounds for storage of size {room}"
+        )
+    if needed > _whole(s).nbytes:  # behind what the storage's own tensor has
+        s = _in_region(s.extra, 0, room)
     base = alias_of(s, None)
-    old = aval_of(base).dtype
-    if size is None:
-        n = _whole(s).nbytes // kind.itemsize
-        size = (n,)
-    if old is not kind:
-        flat = base.reshape(-1)  # type: ignore[attr-defined]
-        op = lookup("internal.view_dtype")
-        base = take_view(op, call_of(op, (T, value(kind), value(old.itemsize))), flat, (kind, old.itemsize), ())
-        if len(size) == 1 and stride is None and offset == 0 and size[0] == aval_of(base).shape[0]:
-            return base
-        return base.reshape(tuple(size)) if offset == 0 else base[offset:].reshape(tuple(size))  # type: ignore[attr-defined,index,no-any-return]
-    return as_strided(base, tuple(size), tuple(stride) if stride is not None else contiguous_strides(tuple(size)), offset)
+    a = aval_of(base)
+    if a.dtype is kind:
+        same = size == a.shape and offset == 0 and s.strides is None and stride == contiguous_strides(size)
+        return base if same else as_strided(base, size, stride, offset)
+    count = math.prod(a.shape) * a.dtype.itemsize // kind.itemsize * kind.itemsize // a.dtype.itemsize
+    flat = base if a.shape == (count,) and s.strides is None else as_strided(base, (count,), (1,), 0)
+    op = lookup("internal.view_dtype")
+    typed = take_view(op, call_of(op, (T, value(kind), value(a.dtype.itemsize))), flat, (kind, a.dtype.itemsize), ())
+    return typed if (size, stride, offset) == (aval_of(typed).shape, (1,), 0) else as_strided(typed, size, stride, offset)
+
+
+_objects: weakref.WeakValueDictionary[int, UntypedStorage] = weakref.WeakValueDictionary()  # by the storage's id: it lives as long as its object
 
 
 def untyped_storage(self: Tensor) -> UntypedStorage:
+    """The bytes behind the tensor; the same object as long as somebody has it."""
     _has_storage(self)
-    return UntypedStorage(self._s)
+    found = _objects.get(id(self._s))
+    if found is None:
+        found = _objects[id(self._s)] = UntypedStorage(self._s)
+    return found
 
 
 def _has_storage(t: Tensor) -> None:

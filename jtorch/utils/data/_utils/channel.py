@@ -6,9 +6,7 @@ file per message whose descriptor travels with it; it is never on a file system,
 
 from __future__ import annotations
 
-import ctypes
 import io
-import mmap
 import os
 import pickle
 import socket
@@ -21,6 +19,7 @@ import numpy as np
 
 from jtorch import _dtypes
 from jtorch._core.storage.host_memory import numpy_of
+from jtorch._core.storage.shared_memory import CAN_SHARE, Mapping
 from jtorch._core.storage.view_steps import is_contiguous, layout, read
 from jtorch._public import torch
 from jtorch.serialization._storage import dense_order, name_of
@@ -32,7 +31,7 @@ _ALIGN = 64
 _HANDLES = 200  # descriptors that a system passes at once
 _HEAD = struct.Struct("<QQ?")
 _ROW = struct.Struct("<Q?")
-_CAN_SHARE = hasattr(os, "memfd_create") and hasattr(socket, "send_fds")
+_CAN_SHARE = CAN_SHARE and hasattr(socket, "send_fds")
 
 MP_STATUS_CHECK_INTERVAL = 5.0
 """Seconds between looks at whether the other process is still there."""
@@ -146,43 +145,6 @@ def _address(part: memoryview) -> int:
     return np.frombuffer(part, np.uint8).__array_interface__["data"][0]
 
 
-class Mapping:
-    """Memory of an anonymous file as numpy sees it, unmapped with the last array on it.
-
-    Python's own mmap objects keep the descriptor open, so that a program that keeps its batches would run out of descriptors.
-    """
-
-    __slots__ = ("__array_interface__", "__weakref__", "address", "handle", "size")
-
-    def __init__(self, handle: int, size: int) -> None:
-        self.handle, self.size = -1, size
-        flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
-        self.address = _libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, flags, handle, 0)
-        if self.address in (None, ctypes.c_void_p(-1).value):
-            self.address = None
-            raise OSError(ctypes.get_errno(), "mmap failed")
-        self.__array_interface__ = {"shape": (size,), "typestr": "|u1", "data": (self.address, False), "version": 3}
-
-    @classmethod
-    def new(cls, size: int) -> Mapping:
-        """Fresh memory, with its descriptor."""
-        handle = os.memfd_create("jtorch", os.MFD_CLOEXEC)
-        try:
-            os.ftruncate(handle, size)
-            mapping = cls(handle, size)
-        except BaseException:
-            os.close(handle)
-            raise
-        mapping.handle = handle
-        return mapping
-
-    def __del__(self) -> None:
-        if self.address is not None:
-            _libc.munmap(self.address, self.size)
-        if self.handle >= 0:
-            os.close(self.handle)
-
-
 _made: weakref.WeakValueDictionary[int, Mapping] = weakref.WeakValueDictionary()
 
 
@@ -194,13 +156,6 @@ def shared_empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     mapping = Mapping.new(size)
     _made[mapping.address] = mapping  # type: ignore[index]
     return np.asarray(mapping).view(dtype).reshape(shape)
-
-
-if _CAN_SHARE:
-    _libc = ctypes.CDLL(None, use_errno=True)
-    _libc.mmap.restype = ctypes.c_void_p
-    _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
-    _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
 class _Pickler(pickle.Pickler):
