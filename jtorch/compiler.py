@@ -50,6 +50,7 @@ def compile(
     """A function or module that calls ``model``: it is compiled already. Without one, a decorator. RuntimeError for ``mode`` and ``options`` together."""
     if mode is not None and options is not None:
         raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
+    _check_mode(mode)
     if model is None:
 
         def decorate(model: Callable[..., Any]) -> Any:
@@ -59,7 +60,8 @@ def compile(
 
         return decorate
     if not callable(model):
-        raise TypeError(f"torch.compile takes a function or a module, not {type(model).__name__}")
+        raise AssertionError(f"A callable function is expected, but {type(model)} is provided.")
+    _check_backend(backend)
     if isinstance(model, torch.nn.Module):
         return OptimizedModule(model)
 
@@ -69,6 +71,35 @@ def compile(
 
     run._torchdynamo_orig_callable = model  # type: ignore[attr-defined]
     return run
+
+
+class InvalidBackend(RuntimeError):
+    """A compiler that nobody registered was asked for by name."""
+
+    __module__ = "torch._dynamo.exc"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Invalid backend: {name!r}, see `torch._dynamo.list_backends()` for available backends.")
+
+
+# The names that torch knows without anything installed beside it. XLA compiles for all of them.
+_BACKENDS = frozenset((
+    "inductor", "cudagraphs", "openxla", "tvm", "eager", "eager_noexcept", "eager_debug", "pre_dispatch_eager", "aot_eager", "aot_eager_decomp_partition",
+    "aot_eager_decomp_partition_with_mode", "aot_eager_decomp_partition_crossref", "aot_eager_default_partitioner", "invoke_subgraph", "ts", "dynamo_accuracy_minifier_backend",
+    "dynamo_minifier_backend", "relu_compile_error_TESTING_ONLY", "relu_runtime_error_TESTING_ONLY", "relu_accuracy_error_TESTING_ONLY", "non_leaf_compile_error_TESTING_ONLY",
+    "test_subclasses", "xla",
+))  # fmt: skip
+_MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
+
+
+def _check_backend(backend: Any) -> None:
+    if isinstance(backend, str) and backend not in _BACKENDS:
+        raise InvalidBackend(backend)
+
+
+def _check_mode(mode: str | None) -> None:
+    if mode is not None and mode not in _MODES:
+        raise RuntimeError(f"Unrecognized mode={mode}, should be one of: {', '.join(_MODES)}")
 
 
 def is_compiling() -> bool:

@@ -61,7 +61,19 @@ def gelu(input, approximate):
     return back(x * const(0.5, x) * (const(1, x) + jnp.tanh(inner)), input)
 
 
-@op("leaky_relu(Tensor input, Scalar negative_slope=0.01)", where="_nn", inplace=True, elementwise=True)
+def _one_way(name: str) -> str:
+    return (
+        f"In-place {name} backward calculation is triggered with a negative slope which is not supported. This is caused by calling in-place forward function with a "
+        "negative slope, please call out-of-place version instead."
+    )
+
+
+_LEAKY = (
+    _one_way("leakyReLu") + " File an issue at https://github.com/pytorch/pytorch if you do require supporting in-place leakRelu backward calculation with negative slope"
+)
+
+
+@op("leaky_relu(Tensor input, Scalar negative_slope=0.01)", where="_nn", inplace=True, elementwise=True, one_way=_LEAKY)
 def leaky_relu(input, negative_slope):
     """``input`` where positive, ``negative_slope * input`` elsewhere."""
     floats_only("leaky_relu_cpu", input)
@@ -77,16 +89,16 @@ def _elu(input: Any, alpha: Any, scale: Any, input_scale: Any) -> Any:
     return back(jnp.where(x > 0, x * scale, jnp.expm1(low * input_scale) * (alpha * scale)), input)
 
 
-@op("elu(Tensor input, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1)", where="_nn", inplace=True, elementwise=True)
+@op("elu(Tensor input, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1)", where="_nn", inplace=True, elementwise=True, one_way=_one_way("elu"))
 def elu(input, alpha, scale, input_scale):
     """``scale * input`` where positive, ``scale * alpha * expm1(input_scale * input)`` elsewhere."""
     return _elu(input, alpha, scale, input_scale)
 
 
-@op("celu(Tensor input, Scalar alpha=1.0)", where="torch", inplace=True, out=False, elementwise=True)
+@op("celu(Tensor input, Number alpha=1.0)", where="torch", inplace=True, out=False, elementwise=True, one_way=_one_way("elu"))
 def celu(input, alpha):
     """``max(0, x) + min(0, alpha * expm1(x / alpha))``."""
-    if isinstance(alpha, (int, float)) and alpha == 0:
+    if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
     floats_only("elu_cpu", input)
     x = accumulate_in(input)
@@ -239,7 +251,7 @@ def prelu(input, weight):
     return jnp.where(input > 0, input, input * weight)
 
 
-@op("_rrelu(Tensor input, Tensor|Scalar noise)", where="_nn", elementwise=True, grad_name="RreluWithNoiseBackward0", inplace=True)
+@op("_rrelu(Tensor input, Tensor|Scalar noise)", where="_nn", elementwise=True, grad_name="RreluWithNoiseBackward0", inplace=True, one_way=_LEAKY)
 def _rrelu(input, noise):
     """``input`` where positive, ``input * noise`` elsewhere: the draw is made by the caller."""
     floats_only("leaky_relu_cpu", input)

@@ -115,6 +115,8 @@ def _rnn(input, batch_sizes, hx, params, mode, has_biases, num_layers, bidirecti
     layers = _per_layer(params, has_biases, projected)
     if len(layers) != num_layers * directions:
         raise RuntimeError("got an incorrect number of RNN parameters")
+    if batch_sizes is None and input.shape[1 if batch_first else 0] == 0:
+        raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
     x, alive, rows_back, lead = input, None, None, None
     if batch_sizes is not None:
         steps, batch = batch_sizes.shape[0], h0.shape[1]
@@ -147,11 +149,19 @@ def _rnn(input, batch_sizes, hx, params, mode, has_biases, num_layers, bidirecti
     return tuple(result)
 
 
-def _check_cell(input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, gates: int) -> None:
+def _check_cell(input: Any, w_ih: Any, w_hh: Any, *states: Any) -> None:
+    """torch's errors for an input and states (hidden0, hidden1) of other sizes than the weights', or of other batches."""
     if input.ndim and input.shape[-1] != w_ih.shape[1]:
         raise RuntimeError(f"input has inconsistent input_size: got {input.shape[-1]} expected {w_ih.shape[1]}")
-    if hx.shape[-1] != w_hh.shape[1]:
-        raise RuntimeError(f"hidden0 has inconsistent hidden_size: got {hx.shape[-1]}, expected {w_hh.shape[1]}")
+    for i, h in enumerate(states):
+        batches = [x.shape[0] if x.ndim else 1 for x in (input, h)]
+        if input.ndim and input.ndim == h.ndim == 1:
+            batches = [1, 1]
+        if batches[0] != batches[1] and input.ndim != 1:
+            raise RuntimeError(f"Input batch size {batches[0]} doesn't match hidden{i} batch size {batches[1]}")
+        size = h.shape[min(input.ndim, h.ndim) - 1] if h.ndim else 1
+        if size != w_hh.shape[1]:
+            raise RuntimeError(f"hidden{i} has inconsistent hidden_size: got {size}, expected {w_hh.shape[1]}")
 
 
 @op("lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False)
@@ -159,14 +169,14 @@ def lstm_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of an LSTM: ``(h, c)`` from (B, F) and the old pair."""
     if len(hx) != 2:
         raise RuntimeError("lstm_cell expects two hidden states")
-    _check_cell(input, hx[0], w_ih, w_hh, b_ih, b_hh, 4)
+    _check_cell(input, w_ih, w_hh, *hx)
     return _lstm(_linear(input, w_ih, b_ih) + _linear(hx[0], w_hh, b_hh), hx[1])
 
 
 @op("gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False)
 def gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of a GRU."""
-    _check_cell(input, hx, w_ih, w_hh, b_ih, b_hh, 3)
+    _check_cell(input, w_ih, w_hh, hx)
     return _gru(_linear(input, w_ih, b_ih), _linear(hx, w_hh, b_hh), hx)
 
 
@@ -178,7 +188,7 @@ def gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
 )
 def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of an Elman network with tanh."""
-    _check_cell(input, hx, w_ih, w_hh, b_ih, b_hh, 1)
+    _check_cell(input, w_ih, w_hh, hx)
     return jnp.tanh(_linear(input, w_ih, b_ih) + _linear(hx, w_hh, b_hh))
 
 
@@ -190,5 +200,5 @@ def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
 )
 def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of an Elman network with relu."""
-    _check_cell(input, hx, w_ih, w_hh, b_ih, b_hh, 1)
+    _check_cell(input, w_ih, w_hh, hx)
     return _activate("RNN_RELU", _linear(input, w_ih, b_ih) + _linear(hx, w_hh, b_hh))

@@ -30,7 +30,7 @@ class Op:
 
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
-        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types",
+        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way",
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], signatures: tuple[str, ...], **options: Any) -> None:
@@ -57,6 +57,7 @@ class Op:
         self.opmath: bool = options.pop("opmath", False)
         self.guard: Callable[..., Sequence[Range]] | None = options.pop("guard", None)
         self.types: Callable[..., None] | None = options.pop("types", None)
+        self.one_way: str | None = options.pop("one_way", None)
         if options:
             raise TypeError(f"{self.name}: unknown options {sorted(options)}")
         self.fields = self.signatures[0].fields
@@ -101,6 +102,7 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     guard:      the ranges that values must be in (``guard.py``), as a function of the same parameters. It sees shapes and structure alone, once
                 for each; the values are checked where they are on the host, and by a node of the trace where they are not.
     opmath:     beside a half tensor, a number or 0-dim tensor on the right is not rounded to half first: the function sees float32, its result is rounded.
+    one_way:    the error of a backward through the in-place form, where the second argument is a negative number (the result does not tell the input then).
     types:      a function of the operands' element types before they are brought to one, to refuse some.
     apart:      ``out=`` must share no memory with the inputs (elementwise operators may write into the very tensor that they read).
     data_dependent: the result's shape depends on values: the inputs are computed first and the function, given numpy

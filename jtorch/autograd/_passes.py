@@ -16,13 +16,18 @@ __all__ = ["backward", "grad"]
 
 
 def _sequence(x: Any) -> list[Any]:
-    return [x] if isinstance(x, Tensor) or x is None or not isinstance(x, (Sequence, tuple, list)) and not hasattr(x, "__iter__") else list(x)
+    """One tensor (None, a node, the edge of a graph) or several, as a list. TypeError for what is neither."""
+    if isinstance(x, (Tensor, Node)) or x is None or hasattr(x, "node"):
+        return [x]
+    return list(x)
 
 
 def backward(
     tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, grad_variables: Any = None, inputs: Any = None
 ) -> None:
     """Accumulate into the leaves the gradients of ``tensors``, each weighted by its ``grad_tensors`` (1 for a scalar)."""
+    if grad_variables is not None and grad_tensors is not None:
+        raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use `grad_tensors`.")
     roots = _sequence(tensors)
     grads = _sequence(grad_tensors if grad_tensors is not None else grad_variables) if grad_tensors is not None or grad_variables is not None else [None] * len(roots)
     if len(grads) != len(roots):
@@ -53,14 +58,16 @@ def grad(
         raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
     allow_unused = materialize_grads if allow_unused is None else allow_unused
     roots, targets = _sequence(outputs), _sequence(inputs)
+    if not targets:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     seeds = _sequence(grad_outputs) if grad_outputs is not None else [None] * len(roots)
     if len(seeds) != len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(seeds)} gradients")
     if is_grads_batched:
         return _batched(roots, targets, seeds, bool(create_graph if retain_graph is None else retain_graph), create_graph, allow_unused, materialize_grads)
-    for i, t in enumerate(targets):
+    for t in targets:
         if not isinstance(t, (Tensor, Node)) and not hasattr(t, "node"):
-            raise TypeError(f"grad(): inputs[{i}] must be a Tensor, got {type(t).__name__}")
+            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
     where = []
     for t in targets:
         if isinstance(t, Tensor):

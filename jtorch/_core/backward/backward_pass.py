@@ -10,7 +10,7 @@ from typing import Any
 from jtorch._engine.values.values import value_of
 from jtorch._core.graph.grad_modes import check_anomaly
 from jtorch._core.storage.view_steps import write
-from jtorch._core.graph.node import hooks_of
+from jtorch._core.graph.node import hooks_of, tensor_type
 from jtorch._engine.recording.call import T, call_of
 from jtorch._engine.values.sparse_values import SparseMet
 from jtorch._engine.values.thread_state import ANOMALY, GRAD, state
@@ -300,9 +300,7 @@ def _run(run: _Pass, node: Any, buffer: Any, mode: int) -> Any:
         ins = tuple((None if (g := next(given)) is None else run.wrap(g)) if m else None for m in mask)
         outs = tuple(run.wrap(buffer[i]) if i in buffer else None for i in range(max(buffer) + 1))
         for hook in list(node.hooks.post.values()):
-            new = hook(ins, outs)
-            if new is not None:
-                ins = tuple(new) if isinstance(new, (tuple, list)) else (new,)
+            ins = _replaced_all(hook, hook(ins, outs), ins)
         results = [run.unwrap(g) for g, m in zip(ins, mask, strict=True) if m]
     return results
 
@@ -347,14 +345,12 @@ def _before(run: _Pass, node: Any, buffer: dict[int, Any], wanted: dict[Any, dic
             if nr in buffer:
                 g = run.wrap(buffer[nr])
                 for hook in list(table.values()):
-                    g = _replaced(hook(g), g)
+                    g = _replaced(hook, hook(g), g)
                 buffer[nr] = run.unwrap(g)
         if hooks.pre:
             outs: Any = tuple(run.wrap(buffer[i]) if i in buffer else None for i in range(max(buffer) + 1))
             for hook in list(hooks.pre.values()):
-                new = hook(outs)
-                if new is not None:
-                    outs = tuple(new) if isinstance(new, (tuple, list)) else (new,)
+                outs = _replaced_all(hook, hook(outs), outs)
             for i, g in enumerate(outs):
                 if g is not None:
                     buffer[i] = run.unwrap(g)
@@ -375,25 +371,42 @@ def _tensor_hooks(run: _Pass, node: AccumulateGrad, buffer: dict[int, Any], want
         t = run.wrap(g)
         for table in node.hooks.tensor.values():
             for hook in list(table.values()):
-                t = _replaced(hook(t), t)
+                t = _replaced(hook, hook(t), t)
         for hook in list(node.hooks.pre.values()):
-            new = hook((t,))
-            if new is not None:
-                t = new[0] if isinstance(new, tuple) else new
+            (t,) = _replaced_all(hook, hook((t,)), (t,))
         g = run.unwrap(t)
     if node in wanted:
         wanted[node][0] = run.wrap(g)
     return g
 
 
-def _replaced(new: Any, old: Tensor) -> Tensor:
+def _replaced(hook: Any, new: Any, old: Any) -> Any:
+    """What a hook makes of a gradient: another one of the same kind, or the same."""
     if new is None:
         return old
     if not isinstance(new, Tensor):
         raise TypeError(f"expected Variable, but hook returned '{type(new).__name__}'")
-    if aval_of(new).shape != aval_of(old).shape:
-        raise RuntimeError(f"hook has changed the size of value: expected {list(aval_of(old).shape)}, got {list(aval_of(new).shape)}")
+    if old is None:
+        raise RuntimeError("can't replace a None gradient with a non-None value")
+    a, b = aval_of(old), aval_of(new)
+    name = getattr(hook, "__name__", type(hook).__name__)
+    if a.dtype is not b.dtype or a.device is not b.device:
+        raise RuntimeError(f"hook '{name}' has changed the type of value (was torch.{tensor_type(a)} got torch.{tensor_type(b)})")
+    if a.shape != b.shape:
+        raise RuntimeError(f"hook '{name}' has changed the size of value")
     return new
+
+
+def _replaced_all(hook: Any, new: Any, old: tuple[Any, ...]) -> tuple[Any, ...]:
+    """As :func:`_replaced`, for a hook of a node, which is given and returns all of them."""
+    if new is None:
+        return old
+    if not isinstance(new, tuple):
+        raise TypeError(f"expected tuple, but hook returned '{type(new).__name__}'")
+    if len(new) != len(old):
+        name = getattr(hook, "__name__", type(hook).__name__)
+        raise RuntimeError(f"hook '{name}' has returned an incorrect number of values (got {len(new)}, but expected {len(old)})")
+    return tuple([_replaced(hook, n, o) for n, o in zip(new, old, strict=True)])
 
 
 def _accumulate(node: AccumulateGrad, g: Any, run: _Pass, put_off: bool = False) -> Any:
@@ -412,7 +425,8 @@ def _accumulate(node: AccumulateGrad, g: Any, run: _Pass, put_off: bool = False)
         write(old, _add(read(old), g))
     if node.hooks is not None:
         for hook in list(node.hooks.acc.values()):
-            hook(leaf)
+            if hook(leaf) is not None:
+                raise RuntimeError("Tensor post accumulate grad hooks should return None.")
         for hook in list(node.hooks.post.values()):
             hook((), (run.wrap(g),))
     return None

@@ -196,12 +196,12 @@ def _modified(node: OpNode, storage: Any, expected: int) -> str:
     a = storage.value.aval
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{_tensor_type(a)} {list(a.shape)}]{_producer(node, storage)} is at version {storage.version}; expected version {expected} instead. "
+        f"[torch.{tensor_type(a)} {list(a.shape)}]{_producer(node, storage)} is at version {storage.version}; expected version {expected} instead. "
         "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
     )
 
 
-def _tensor_type(a: Any) -> str:
+def tensor_type(a: Any) -> str:
     return ("" if a.device.type == "cpu" else f"{a.device.type}.") + f"{a.dtype.legacy}Tensor"
 
 

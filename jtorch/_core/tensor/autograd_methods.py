@@ -198,7 +198,7 @@ def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = Non
     if inputs is not None:
         inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         if not inputs:
-            raise RuntimeError("'inputs' argument to backward() cannot be empty.")
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     _backward.backward([self], [gradient], retain_graph, create_graph, inputs)
     return None
 
@@ -226,10 +226,19 @@ def detach_(self: Tensor) -> Tensor:
 def _set_data(self: Tensor, new: Tensor) -> None:
     if not isinstance(new, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(new).__name__}")
+    a, b = aval_of(self), aval_of(new)
+    if self._edge is not None and b.dtype.category < 2:
+        raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+    if a.device.type != b.device.type and "meta" in (a.device.type, b.device.type) or a.layout is not b.layout:
+        raise RuntimeError("Attempted to call `variable.set_data(tensor)`, but `variable` and `tensor` have incompatible tensor type.")
     self._s, self._view = new._s, new._view
 
 
-Tensor.data = property(detach, _set_data)  # type: ignore[attr-defined]
+def _del_data(self: Tensor) -> None:
+    raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
+
+
+Tensor.data = property(detach, _set_data, _del_data)  # type: ignore[attr-defined]
 
 
 def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:

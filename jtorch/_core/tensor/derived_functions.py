@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from jtorch._core.dispatch.signature_binding import _describe
-from jtorch._engine.recording.call import value
+from jtorch._engine.recording.call import value, arguments
 from jtorch._core.storage.host_memory import put_on
 from jtorch._core.dispatch.conversion import cast
 from jtorch._core.dispatch.conversion import resize_for_out
@@ -243,6 +243,7 @@ def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]
     unary, binary = _plain_calls(overloads[0]) if overloads[0].inplace.__class__ is not str else (None, None)
     known: dict[Any, Bound] = {}
     slots = Slots([s for o in overloads for s in o.signatures])
+    run = run_inplace if overloads[0].one_way is None else _run_one_way
 
     def call(*args: Any, **kwargs: Any) -> Tensor:
         n = len(args)
@@ -257,7 +258,7 @@ def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]
             key = pattern(args, kwargs, slots)
             found = known.get(key)
             if found is not None:
-                return run_inplace(found.call, found.take(args, kwargs))
+                return run(found.call, found.take(args, kwargs))
         if has_override(args, kwargs):
             return override(call, args, kwargs)
         op, descriptors, flat, sig = select(name, overloads, args, kwargs, method)
@@ -267,7 +268,7 @@ def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]
                 raise RuntimeError(op.inplace)
         elif key is not None and (take := sources(op, sig, args, kwargs)) is not None:
             remember(known, key, Bound(op, c, descriptors, take, None))
-        return run_inplace(c, flat)
+        return run(c, flat)
 
     call.__name__ = call.__qualname__ = name + "_"
     call.__doc__ = f"In-place version of :func:`{name}`."
@@ -281,6 +282,21 @@ def run_inplace(call: Any, flat: Any) -> Tensor:
     if n == 2:
         return (inplace2s if flat[1].__class__ in NUMBERS else inplace2)(call, flat[0], flat[1])  # type: ignore[no-any-return]
     return inplace1(call, flat[0]) if n == 1 else _run_inplace(call, flat)  # type: ignore[no-any-return]
+
+
+def _run_one_way(call: Any, flat: Any) -> Tensor:
+    """As :func:`run_inplace`; going back through it is an error where the operator's second argument is a negative number."""
+    out = run_inplace(call, flat)
+    slope = arguments(call.key, flat)[1]
+    if out._edge is not None and state.mode & GRAD and isinstance(slope, (int, float)) and slope < 0:
+        m = out._meta
+        node = out._edge if m is None or m.base is None else m.base._edge.edges[-2]  # of a view: the node of the part that was written
+
+        def refuse(grads: Any) -> NoReturn:
+            raise RuntimeError(call.op.one_way)
+
+        node.register_prehook(refuse)
+    return out
 
 
 def _run_inplace(call: Any, flat: Any) -> Tensor:

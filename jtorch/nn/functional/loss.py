@@ -141,12 +141,14 @@ def cross_entropy(
     """Negative log-likelihood of the softmax of logits; targets are class indices, or probabilities of the input's shape."""
     mode = number(size_average, reduce, reduction)
     if input.shape == target.shape and input.dim() > 0:
+        if ignore_index >= 0 and target.is_floating_point():
+            raise RuntimeError("ignore_index is not supported for floating point target")
         return _cross_entropy_of_probabilities(input, target, weight, mode, label_smoothing)
-    if not 0.0 <= label_smoothing <= 1.0:
+    if label_smoothing > 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
     classes = 0 if input.dim() == 1 else 1
     scores = input.log_softmax(classes)
-    if label_smoothing == 0.0:
+    if label_smoothing <= 0.0:  # torch looks no further at a negative one
         return _nll(scores, target, weight, mode, ignore_index)
     return _smoothed(scores, target, weight, mode, ignore_index, label_smoothing, classes)
 

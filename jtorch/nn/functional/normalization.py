@@ -52,6 +52,10 @@ def batch_norm(
     eps: float = 1e-05,
 ) -> Tensor:
     """Standardise each channel by the batch's statistics (training) or the running ones, and update the latter in training."""
+    if training and eps <= 0.0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+    if eps < 0.0:
+        raise ValueError(f"batch_norm eps must be non-negative, but got {eps}")
     if training:
         _verify_batch_size(input.size())
     return torch.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, True)
