@@ -1,0 +1,48 @@
+"""``torch._dynamo.exc``: what capturing may raise in torch. Programs catch these; nothing here raises them."""
+
+from __future__ import annotations
+
+__all__ = [
+    "TorchDynamoException", "InternalTorchDynamoError", "Unsupported", "UserError", "BackendCompilerFailed", "TorchRuntimeError", "ResetRequired", "RecompileError",
+    "FailOnRecompileLimitHit", "IncorrectUsage", "TensorifyScalarRestartAnalysis", "UncapturedHigherOrderOpError",
+]  # fmt: skip
+
+
+class TorchDynamoException(RuntimeError):
+    """Any of them."""
+
+
+class InternalTorchDynamoError(TorchDynamoException): ...
+
+
+class RestartAnalysis(TorchDynamoException): ...
+
+
+class TensorifyScalarRestartAnalysis(RestartAnalysis): ...
+
+
+class ResetRequired(TorchDynamoException): ...
+
+
+class Unsupported(TorchDynamoException): ...
+
+
+class UncapturedHigherOrderOpError(Unsupported): ...
+
+
+class IncorrectUsage(Exception): ...
+
+
+class UserError(Unsupported): ...
+
+
+class BackendCompilerFailed(TorchDynamoException): ...
+
+
+class TorchRuntimeError(TorchDynamoException): ...
+
+
+class RecompileError(TorchDynamoException): ...
+
+
+class FailOnRecompileLimitHit(Exception): ...
