@@ -27,10 +27,12 @@ _dir: str | None = None
 
 def get_dir() -> str:
     """The folder of what is downloaded: ``set_dir``'s, else ``$TORCH_HOME/hub``, with ``$XDG_CACHE_HOME/torch`` for TORCH_HOME."""
-    if _dir is not None:
-        return _dir
-    home = os.environ.get("TORCH_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
-    return os.path.join(os.path.expanduser(home), "hub")
+    return os.path.join(_get_torch_home(), "hub") if _dir is None else _dir
+
+
+def _get_torch_home() -> str:
+    """The folder above it."""
+    return os.path.expanduser(os.environ.get("TORCH_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch"))
 
 
 def set_dir(d: str | os.PathLike[str]) -> None:

@@ -6,6 +6,7 @@ What ``jax.tree_util`` does, with torch's containers: None is a leaf here, and d
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -139,9 +140,6 @@ def register_pytree_node(
         jax.tree_util.register_pytree_node(cls, flatten_fn, lambda context, children: unflatten_fn(children, context))
     except ValueError:  # JAX knows it already
         pass
-
-
-_register_pytree_node = register_pytree_node
 
 
 def register_dataclass(
@@ -434,3 +432,52 @@ def key_get(obj: Any, kp: tuple[Any, ...]) -> Any:
     for key in kp:
         obj = key.get(obj)
     return obj
+
+
+# --- names that libraries use though torch keeps them private ---------------------------------------------------------------
+
+PyTree = Context = DumpableContext = Any
+FlattenFunc = UnflattenFunc = FlattenWithKeysFunc = ToDumpableContextFn = FromDumpableContextFn = Callable[..., Any]
+KeyPath = tuple[Any, ...]
+BUILTIN_TYPES = frozenset(SUPPORTED_NODES)
+
+_list_flatten, _list_unflatten, _list_flatten_with_keys = SUPPORTED_NODES[list][1:]
+_tuple_flatten, _tuple_unflatten, _tuple_flatten_with_keys = SUPPORTED_NODES[tuple][1:]
+_dict_flatten, _dict_unflatten, _dict_flatten_with_keys = SUPPORTED_NODES[dict][1:]
+_ordereddict_flatten, _ordereddict_unflatten, _ordereddict_flatten_with_keys = SUPPORTED_NODES[OrderedDict][1:]
+_namedtuple_flatten, _namedtuple_unflatten, _namedtuple_flatten_with_keys = SUPPORTED_NODES[namedtuple][1:]  # type: ignore[index]
+_get_node_type, _is_leaf, _is_namedtuple_instance = _kind, tree_is_leaf, is_namedtuple_instance
+
+
+def _register_pytree_node(cls: type, flatten_fn: Any, unflatten_fn: Any, to_str_fn: Any = None, maybe_from_str_fn: Any = None, **named: Any) -> None:
+    """The older name of :func:`register_pytree_node`."""
+    warnings.warn(
+        "`torch.utils._pytree._register_pytree_node` is deprecated. Please use `torch.utils._pytree.register_pytree_node` instead.", FutureWarning, stacklevel=2
+    )
+    register_pytree_node(cls, flatten_fn, unflatten_fn, **named)
+
+
+_private_register_pytree_node = register_pytree_node
+
+
+def _deregister_pytree_node(cls: type) -> None:
+    """A leaf again, here."""
+    del SUPPORTED_NODES[cls]
+
+
+def _broadcast_to_and_flatten(tree: Any, treespec: TreeSpec, is_leaf: IsLeaf = None) -> list[Any] | None:
+    """The leaves of ``tree``, one repeated for each below it in ``treespec``; None if it cannot be laid over it."""
+    if tree_is_leaf(tree, is_leaf):
+        return [tree] * treespec.num_leaves
+    if treespec.is_leaf() or treespec.type is not _kind(tree):
+        return None
+    children, context = SUPPORTED_NODES[treespec.type].flatten_fn(tree)
+    if len(children) != treespec.num_children or context != treespec.context:
+        return None
+    found: list[Any] = []
+    for child, below in zip(children, treespec.children()):
+        part = _broadcast_to_and_flatten(child, below, is_leaf)
+        if part is None:
+            return None
+        found += part
+    return found

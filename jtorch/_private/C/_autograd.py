@@ -1,0 +1,25 @@
+"""``torch._C._autograd``."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+from jtorch._core.graph import saved_tensors
+
+__all__ = ["DeviceType", "_top_saved_tensors_default_hooks"]
+
+
+class DeviceType(enum.Enum):
+    """Kinds of devices."""
+
+    CPU = 0
+    CUDA = 1
+    XLA = 9
+    Meta = 13
+    MPS = 15
+
+
+def _top_saved_tensors_default_hooks(ignore_is_tracing: bool) -> Any:
+    """The innermost pair of ``saved_tensors_hooks``, None where there is none."""
+    return next(iter(reversed(saved_tensors.settings.stack)), None)
