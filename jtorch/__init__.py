@@ -18,7 +18,7 @@ _EAGER = (
 )  # fmt: skip
 # Imported when first used.
 _LAZY = frozenset((
-    "__future__", "distributions", "distributed", "func", "functional", "masked", "signal", "return_types", "types", "testing", "export", "jit", "hub",
+    "__future__", "__config__", "monitor", "nested", "package", "mtia", "classes", "distributions", "distributed", "func", "functional", "masked", "signal", "return_types", "types", "testing", "export", "jit", "hub",
     "multiprocessing", "profiler", "onnx", "sparse", "fx", "quantization", "ao", "library", "futures", "accelerator", "mps", "xpu", "ops", "quasirandom",
 ))  # fmt: skip
 

@@ -21,6 +21,30 @@ from jtorch._errors import not_implemented
 
 __all__ = ["download_url_to_file", "get_dir", "help", "list", "load", "load_state_dict_from_url", "set_dir"]
 
+try:
+    from tqdm import tqdm
+except ImportError:
+
+    class tqdm:  # type: ignore[no-redef]  # noqa: N801 - the package's name
+        """What is done of the whole, as one line: in place of the package."""
+
+        def __init__(self, *, total: int | None = None, disable: bool = False, unit: str | None = None, unit_scale: bool = False, unit_divisor: int | None = None) -> None:
+            self.total, self.disable, self.n = total, disable, 0
+
+        def update(self, n: int) -> None:
+            """So much more."""
+            if not self.disable:
+                self.n += n
+                print(f"\r{100 * self.n / self.total:.1f}%" if self.total else f"\r{self.n:.1f} bytes", end="", file=sys.stderr, flush=True)
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            if not self.disable:
+                print(file=sys.stderr)
+
+
 HASH_REGEX = re.compile(r"-([a-f0-9]*)\.")
 _dir: str | None = None
 
@@ -94,10 +118,13 @@ def download_url_to_file(url: str, dst: str | os.PathLike[str], hash_prefix: str
     dst = os.path.expanduser(dst)
     digest = hashlib.sha256()
     with urlopen(Request(url, headers={"User-Agent": "torch.hub"})) as source, tempfile.NamedTemporaryFile(dir=os.path.dirname(dst) or ".", delete=False) as part:
+        length = source.headers.get("Content-Length") if hasattr(source, "headers") else None
         try:
-            while block := source.read(1 << 17):
-                part.write(block)
-                digest.update(block)
+            with tqdm(total=int(length) if length else None, disable=not progress, unit="B", unit_scale=True, unit_divisor=1024) as bar:
+                while block := source.read(1 << 17):
+                    part.write(block)
+                    digest.update(block)
+                    bar.update(len(block))
             part.close()
             if hash_prefix is not None and not digest.hexdigest().startswith(hash_prefix):
                 raise RuntimeError(f'invalid hash value (expected "{hash_prefix}", got "{digest.hexdigest()}")')

@@ -42,3 +42,13 @@ recommended_max_memory = _refusing("recommended_max_memory", "getRecommendedMaxM
 set_per_process_memory_fraction = _refusing("set_per_process_memory_fraction", "setMemoryFraction")
 seed, get_rng_state, set_rng_state = (_refusing(name, "getDefaultGenerator") for name in ("seed", "get_rng_state", "set_rng_state"))
 compile_shader = _refusing("compile_shader", "compileShader")
+
+
+def __getattr__(name: str) -> Any:
+    if name == "event":
+        from types import ModuleType
+
+        globals()[name] = module = ModuleType("torch.mps.event", "Events of Apple's GPUs.")
+        module.Event = type("Event", (), {"__init__": _refusing("Event", "acquireEvent"), "__module__": "torch.mps.event"})  # type: ignore[attr-defined]
+        return module
+    raise AttributeError(f"module 'torch.mps' has no attribute '{name}'")

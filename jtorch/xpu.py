@@ -30,6 +30,7 @@ _ANSWERS: dict[str, Callable[[], Any]] = {
     "is_available": bool, "is_initialized": bool, "is_bf16_supported": bool, "is_tf32_supported": bool, "device_count": int, "memory_allocated": int, "max_memory_allocated": int,
     "memory_reserved": int, "max_memory_reserved": int, "memory_stats": collections.OrderedDict, "memory_stats_as_nested_dict": dict, "get_arch_list": list,
     "get_gencode_flags": str, "empty_cache": lambda: None, "manual_seed": lambda: None, "manual_seed_all": lambda: None, "seed": lambda: None, "seed_all": lambda: None,
+    "reset_peak_memory_stats": lambda: None, "reset_accumulated_memory_stats": lambda: None, "get_rng_state_all": list, "set_rng_state_all": lambda: None,
 }  # fmt: skip
 for _name, _make in _ANSWERS.items():
     _answering(_name, _make)
@@ -40,3 +41,14 @@ for _name in (
     _refusing(_name, AssertionError("Torch not compiled with XPU enabled"))
 for _name in ("Stream", "Event"):
     _refusing(_name, RuntimeError(f"Tried to instantiate dummy base class {_name}"))
+
+
+class device:  # noqa: N801 - torch's name
+    """A context in which a device is current: there is none to choose."""
+
+    def __init__(self, device: Any) -> None:
+        self.idx = device
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *error: object) -> None: ...

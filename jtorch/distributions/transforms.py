@@ -24,8 +24,10 @@ from ._transforms import (
     SoftplusTransform,
     TanhTransform,
     Transform,
+    _InverseTransform,  # noqa: F401
     identity_transform,
 )
+from ._transforms import _inside as _clipped_sigmoid_of
 
 __all__ = [
     "AbsTransform", "AffineTransform", "CatTransform", "ComposeTransform", "CorrCholeskyTransform", "CumulativeDistributionTransform",
@@ -33,3 +35,7 @@ __all__ = [
     "SigmoidTransform", "SoftmaxTransform", "SoftplusTransform", "StackTransform", "StickBreakingTransform", "TanhTransform", "Transform",
     "identity_transform",
 ]  # fmt: skip
+
+
+def _clipped_sigmoid(x):  # type: ignore[no-untyped-def]
+    return _clipped_sigmoid_of(x.sigmoid())

@@ -134,3 +134,11 @@ def batch_mv(matrices: Any, vectors: Any) -> Any:
 def infer_size(a: Sequence[int], b: Sequence[int]) -> Any:
     """The broadcast of two shapes."""
     return torch.broadcast_shapes(torch.Size(a), torch.Size(b))
+
+
+def _standard_normal(shape: Any, dtype: Any, device: Any) -> Any:
+    """Standard normals of a shape, a type and a place."""
+    return torch.empty(shape, dtype=dtype, device=device).normal_()
+
+
+_sum_rightmost = sum_rightmost

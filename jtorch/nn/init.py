@@ -283,3 +283,15 @@ kaiming_uniform = _deprecated(kaiming_uniform_)
 kaiming_normal = _deprecated(kaiming_normal_)
 orthogonal = _deprecated(orthogonal_)
 sparse = _deprecated(sparse_)
+
+
+# Names of before the functions above took a generator.
+_no_grad_uniform_, _no_grad_normal_, _no_grad_trunc_normal_ = uniform_, normal_, trunc_normal_
+
+
+def _no_grad_fill_(tensor: Any, val: float) -> Any:
+    return constant_(tensor, val)
+
+
+def _no_grad_zero_(tensor: Any) -> Any:
+    return constant_(tensor, 0.0)

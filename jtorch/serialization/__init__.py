@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from typing import IO, Any
 
 from jtorch._public import torch
@@ -36,6 +37,8 @@ from ._state import local as _serialization_tls
 from ._storage import StorageType
 from ._weights_only import globals_in_pickle
 from ._zip import ZipReader
+
+MAP_LOCATION = Callable[[Any, str], Any] | torch.device | str | dict[str, str] | None  # what map_location may be
 
 torch.Tensor.__reduce_ex__ = reduce_ex
 torch.save, torch.load = save, load

@@ -34,10 +34,13 @@ foreign memory or raise.
 
 from __future__ import annotations
 
+from typing import Any
+
 from jtorch._api.declined import declined
 from jtorch._api.sparse_make import check_sparse_tensor_invariants, spdiags
 from jtorch._api.sparse_matmul import sampled_addmm, sparse_addmm as addmm, sparse_mm as mm
 from jtorch._api.sparse_reduce import sparse_log_softmax as log_softmax, sparse_softmax as softmax, sparse_sum as sum
+from jtorch._public import torch
 
 __all__ = [
     "addmm", "as_sparse_gradcheck", "check_sparse_tensor_invariants", "log_softmax", "mm", "sampled_addmm", "softmax", "spdiags", "sum",
@@ -53,6 +56,25 @@ def _decline(name: str, parameters: str, instead: str) -> None:
 
 
 _decline("as_sparse_gradcheck", "(gradcheck)", "check a function of the values: gradcheck compares dense gradients")
+
+
+class _Legacy(type):
+    """The older classes of sparse tensors: made of indices, values and a size, and asked by ``isinstance``."""
+
+    dtype: Any
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        return torch.sparse_coo_tensor(*args, dtype=cls.dtype, **kwargs)
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, torch.Tensor) and instance.is_sparse and instance.dtype == cls.dtype
+
+
+for _kind, _dtype in {
+    "Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16", "Byte": "uint8", "Char": "int8", "Short": "int16", "Int": "int32", "Long": "int64",
+}.items():  # fmt: skip
+    globals()[f"{_kind}Tensor"] = _Legacy(f"{_kind}Tensor", (), {"dtype": getattr(torch, _dtype), "__module__": "torch.sparse", "__doc__": f"Sparse tensors of {_dtype}."})
+
 _HALVES = "2:4 sparsity names a layout of NVIDIA's kernels that XLA does not emit; multiply by a mask, or use to_sparse_bsr"
 _decline("to_sparse_semi_structured", "(original_tensor, transposed=False, alg_id=0)", _HALVES)
 for _kind in ("", "CUTLASS", "CUSPARSELT"):

@@ -27,7 +27,7 @@ __all__ = [
 
 Tensor = Any
 ModFunction = Callable[..., Any]
-_DEFAULT_BLOCK = 128
+_DEFAULT_SPARSE_BLOCK_SIZE = 128
 
 
 class AuxRequest(NamedTuple):
@@ -140,7 +140,7 @@ class BlockMask:
         kv_indices: Tensor,
         full_kv_num_blocks: Tensor | None = None,
         full_kv_indices: Tensor | None = None,
-        BLOCK_SIZE: int | tuple[int, int] = _DEFAULT_BLOCK,  # noqa: N803
+        BLOCK_SIZE: int | tuple[int, int] = _DEFAULT_SPARSE_BLOCK_SIZE,  # noqa: N803
         mask_mod: ModFunction | None = None,
         seq_lengths: tuple[int, int] | None = None,
         compute_q_blocks: bool = True,
@@ -250,7 +250,7 @@ def create_block_mask(
     Q_LEN: int,  # noqa: N803
     KV_LEN: int,  # noqa: N803
     device: Any = None,
-    BLOCK_SIZE: int | tuple[int, int] = _DEFAULT_BLOCK,  # noqa: N803
+    BLOCK_SIZE: int | tuple[int, int] = _DEFAULT_SPARSE_BLOCK_SIZE,  # noqa: N803
     _compile: bool = False,
 ) -> BlockMask:
     """The blocks of ``mask_mod(b, h, q_idx, kv_idx)``; None for B or H: the same for all."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from jtorch.__future__ import get_overwrite_module_params_on_conversion
-from jtorch._public import torch
+from jtorch._public import C_nn, torch
 
 from ..parameter import Parameter
 
@@ -41,6 +41,9 @@ def _parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, 
     if given:
         raise TypeError(f"to() got an unexpected keyword argument '{next(iter(given))}'")
     return (None if device is None else torch.device(device)), dtype, bool(non_blocking), memory_format
+
+
+C_nn._parse_to = lambda *args, **kwargs: _parse_to(args, kwargs)  # libraries that override Module.to call it by this name
 
 
 class ConvertMixin:

@@ -46,6 +46,12 @@ _ = (_IncompatibleKeys, _WrappedHook)  # published here too, where torch has the
 # The dictionaries themselves, so that a call without any hook is a few truth tests.
 _g_backward_pre, _g_backward = _hooks.backward_pre_hooks, _hooks.backward_hooks
 _g_forward_pre, _g_forward = _hooks.forward_pre_hooks, _hooks.forward_hooks
+# Under the names that torch keeps them by, which libraries look at.
+_global_backward_pre_hooks, _global_backward_hooks = _g_backward_pre, _g_backward
+_global_forward_pre_hooks, _global_forward_hooks = _g_forward_pre, _g_forward
+_global_forward_hooks_always_called, _global_forward_hooks_with_kwargs = _hooks.forward_hooks_always_called, _hooks.forward_hooks_with_kwargs
+_global_buffer_registration_hooks, _global_module_registration_hooks = _hooks.buffer_registration_hooks, _hooks.module_registration_hooks
+_global_parameter_registration_hooks = _hooks.parameter_registration_hooks
 
 
 def typename(value: Any) -> str:

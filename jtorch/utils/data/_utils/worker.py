@@ -180,3 +180,16 @@ def _answer(channel: Channel, number: int, data: Any, where: str) -> None:
             channel.send((number, data))
         else:
             channel.send((number, ExceptionWrapper(where=where)))
+
+
+class ManagerWatchdog:
+    """Asks, in a worker, whether the process that started it is still there."""
+
+    def __init__(self) -> None:
+        self.manager_pid = os.getppid()
+        self.manager_dead = False
+
+    def is_alive(self) -> bool:
+        """Whether it is."""
+        self.manager_dead = self.manager_dead or os.getppid() != self.manager_pid
+        return not self.manager_dead
