@@ -207,7 +207,7 @@ def _shown_default(value: Any, kind: JitType) -> str:
         return f'"{value}"'
     if isinstance(value, list):
         sized = kind.element if isinstance(kind, OptionalType) else kind
-        if isinstance(sized, ListType) and sized.element.name == "int" and sized.size == len(value) and len(set(value)) == 1:  # said as one number
+        if isinstance(sized, ListType) and sized.element.name == "int" and sized.size == len(value) > 1 and len(set(value)) == 1:  # said as one number
             return _shown_default(value[0], kind)
         return "[" + ", ".join(_shown_default(v, kind) for v in value) + "]"
     return str(value)
@@ -403,7 +403,7 @@ class _Parser:
             token = self.take()
         if kind.name == "ScalarType":
             named = getattr(_dtypes, token, None)
-            return token if named is None else named
+            return int(token) if token.isdigit() else token if named is None else named
         if re.fullmatch(r"-?\d+", token):
             return float(token) if str(kind) == "float" else int(token)
         if re.match(r"-?[\d.]", token):

@@ -1,0 +1,110 @@
+"""``torch.ops.torchvision``: what torchvision's compiled library registers, so that its layers and detection models run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jtorch._core.tensor.derived_functions import function_for
+from jtorch._public import torch
+
+from .libraries import Library
+
+_library = Library("torchvision", "FRAGMENT")
+_nms, _roi_align, _ps_roi_align = function_for("internal.nms"), function_for("internal.roi_align"), function_for("internal.ps_roi_align")
+_roi_pool, _ps_roi_pool, _deform = function_for("internal.roi_pool"), function_for("internal.ps_roi_pool"), function_for("internal.deform_conv2d")
+
+
+def _register(schema: str) -> Any:
+    """Define an operator by the function that it is made of."""
+
+    def register(fn: Any) -> Any:
+        _library.impl(_library.define(schema), fn, "CompositeImplicitAutograd")
+        return fn
+
+    return register
+
+
+@_register("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+def nms(dets: Any, scores: Any, iou_threshold: float) -> Any:
+    return _nms(dets.detach(), scores.detach(), iou_threshold)
+
+
+def _grid(rois: Any, scale: float, pooled_height: int, pooled_width: int, ratio: int, clamp: bool) -> int:
+    """How many samples a bin has at most in one direction. Without a ratio that depends on the regions' sizes: what is pending is run.
+
+    Rounded up to a power of two, so that other regions find the same program.
+    """
+    if ratio > 0 or rois.shape[0] == 0:
+        return max(ratio, 1)
+    size = (rois[:, 3:] - rois[:, 1:3]).detach() * scale
+    if clamp:
+        size = size.clamp(min=1.0)
+    most = torch.ceil(size / torch.tensor([pooled_width, pooled_height], dtype=size.dtype, device=size.device)).max().item()
+    return int(1 << max(int(most) - 1, 0).bit_length()) if most > 1 else 1
+
+
+_SIZES = "Tensor input, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width"
+
+
+@_register(f"roi_align({_SIZES}, int sampling_ratio, bool aligned) -> Tensor")
+def roi_align(input: Any, rois: Any, spatial_scale: float, pooled_height: int, pooled_width: int, sampling_ratio: int, aligned: bool) -> Any:
+    grid = _grid(rois, spatial_scale, pooled_height, pooled_width, sampling_ratio, not aligned)
+    return _roi_align(input, rois.detach(), spatial_scale, pooled_height, pooled_width, sampling_ratio, aligned, grid)
+
+
+@_register(f"ps_roi_align({_SIZES}, int sampling_ratio) -> (Tensor, Tensor)")
+def ps_roi_align(input: Any, rois: Any, spatial_scale: float, pooled_height: int, pooled_width: int, sampling_ratio: int) -> Any:
+    grid = _grid(rois, spatial_scale, pooled_height, pooled_width, sampling_ratio, False)
+    out = _ps_roi_align(input, rois.detach(), spatial_scale, pooled_height, pooled_width, sampling_ratio, grid)
+    return out, _channels(input, rois, pooled_height, pooled_width)
+
+
+def _channels(input: Any, rois: Any, pooled_height: int, pooled_width: int) -> Any:
+    """Which channel each output element came from, int32."""
+    mapping = torch.arange(input.shape[1], dtype=torch.int32, device=input.device).reshape(-1, pooled_height, pooled_width)
+    return mapping.expand(rois.shape[0], *mapping.shape).contiguous()
+
+
+@_register(f"roi_pool({_SIZES}) -> (Tensor, Tensor)")
+def roi_pool(input: Any, rois: Any, spatial_scale: float, pooled_height: int, pooled_width: int) -> Any:
+    return _roi_pool(input, rois.detach(), spatial_scale, pooled_height, pooled_width)
+
+
+@_register(f"ps_roi_pool({_SIZES}) -> (Tensor, Tensor)")
+def ps_roi_pool(input: Any, rois: Any, spatial_scale: float, pooled_height: int, pooled_width: int) -> Any:
+    return _ps_roi_pool(input, rois.detach(), spatial_scale, pooled_height, pooled_width), _channels(input, rois, pooled_height, pooled_width)
+
+
+@_register(
+    "deform_conv2d(Tensor input, Tensor weight, Tensor offset, Tensor mask, Tensor bias, SymInt stride_h, SymInt stride_w, SymInt pad_h, SymInt pad_w, "
+    "SymInt dilation_h, SymInt dilation_w, SymInt groups, SymInt offset_groups, bool use_mask) -> Tensor"
+)
+def deform_conv2d(
+    input: Any, weight: Any, offset: Any, mask: Any, bias: Any, stride_h: int, stride_w: int, pad_h: int, pad_w: int, dilation_h: int, dilation_w: int,
+    groups: int, offset_groups: int, use_mask: bool,
+) -> Any:  # fmt: skip
+    return _deform(
+        input, weight, offset, mask if use_mask else None, bias, (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), groups, offset_groups
+    )
+
+
+@_register("_cuda_version() -> int")
+def _cuda_version() -> int:
+    return -1
+
+
+# The derivatives that torchvision's library registers as operators of their own.
+
+
+@_register(
+    "_roi_align_backward(Tensor grad, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width, SymInt batch_size, SymInt channels, "
+    "SymInt height, SymInt width, int sampling_ratio, bool aligned) -> Tensor"
+)
+def _roi_align_backward(
+    grad: Any, rois: Any, spatial_scale: float, pooled_height: int, pooled_width: int, batch_size: int, channels: int, height: int, width: int,
+    sampling_ratio: int, aligned: bool,
+) -> Any:  # fmt: skip
+    with torch.enable_grad():
+        input = grad.new_zeros(batch_size, channels, height, width).requires_grad_()
+        out = roi_align(input, rois, spatial_scale, pooled_height, pooled_width, sampling_ratio, aligned)
+        return torch.autograd.grad(out, input, grad)[0]
