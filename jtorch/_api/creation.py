@@ -67,8 +67,8 @@ def _into(out: Tensor | None, t: Tensor, requires_grad: bool = False) -> Tensor:
     return write_out("factory", t, out)  # type: ignore[no-any-return]
 
 
-def _factory(name: str, number: Any) -> None:
-    @compose("torch", name=name)
+def _factory(name: str, number: Any, what: str) -> None:
+    @compose("torch", name=name, doc=f"A tensor of {what}: ``torch.{name}(2, 3)`` or ``torch.{name}((2, 3))``, of the default type and device unless told otherwise.")
     def fn(*args: Any, size: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
            requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None, names: Any = None) -> Tensor:  # fmt: skip
         if out is not None and dtype is None:
@@ -77,7 +77,7 @@ def _factory(name: str, number: Any) -> None:
             return _sparse(name, _size(args, size, name), number, layout, _kind(dtype), place(device), requires_grad)
         return _into(out, make(_size(args, size, name), number, dtype, device, requires_grad, memory_format))
 
-    @compose("torch", name=f"{name}_like")
+    @compose("torch", name=f"{name}_like", doc=f"A tensor of {what}, of the shape, type, device and layout of ``input`` unless told otherwise.")
     def like(input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
              memory_format: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
         if layout is not None and isinstance(input, Tensor) and layout is not aval_of(input).layout:
@@ -88,7 +88,7 @@ def _factory(name: str, number: Any) -> None:
             return _sparse(name, a.shape, number, layout, kind, where, requires_grad)
         return full_like_impl(input, number, dtype, device, requires_grad, memory_format)
 
-    @compose("Tensor", name=f"new_{name}")
+    @compose("Tensor", name=f"new_{name}", doc=f"A tensor of {what} of this size, of this tensor's type and device unless told otherwise.")
     def new(self: Tensor, *args: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False,
             layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
         a = aval_of(self)
@@ -127,8 +127,8 @@ def _dense_like(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, 
     return computed_strides(shape, [strides], [shape]) or contiguous_strides(shape)
 
 
-for _name, _number in (("zeros", 0), ("ones", 1), ("empty", 0)):
-    _factory(_name, _number)
+for _name, _number, _what in (("zeros", 0, "zeros"), ("ones", 1, "ones"), ("empty", 0, "zeros (torch leaves the elements undefined)")):
+    _factory(_name, _number, _what)
 
 
 def _fill_number(name: str, fill_value: Any) -> Any:
@@ -151,6 +151,7 @@ def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layo
 @compose("torch")
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
               memory_format: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """A tensor of one number, of the shape, type and device of ``input``."""
     number = _fill_number("full_like", fill_value)
     return full_like_impl(input, number, dtype, device, requires_grad, memory_format)
 
@@ -158,6 +159,7 @@ def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any 
 @compose("Tensor")
 def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
              pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """A tensor of ``size`` full of one number, of this tensor's type and device unless told otherwise."""
     a = aval_of(self)
     number = _fill_number("new_full", fill_value)
     return make(_size((size,), None, "new_full"), number, dtype or a.dtype, a.device if device is None else device, requires_grad)
@@ -165,6 +167,7 @@ def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, dev
 
 @compose("Tensor", name="new_tensor")
 def new_tensor_method(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A leaf with a copy of ``data``, of this tensor's type and device unless told otherwise."""
     a = aval_of(self)
     return tensor_creation.tensor(data, dtype=dtype or a.dtype, device=a.device if device is None else device, requires_grad=requires_grad)
 
@@ -195,6 +198,7 @@ def legacy_tensor(kind: _dtypes.dtype, args: tuple[Any, ...], device: Any = None
 @compose("torch")
 def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
                   pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """A tensor of ``size`` laid out by ``stride``. Its elements are zero (torch leaves them undefined)."""
     t = make(tuple(size), 0, dtype, device, requires_grad)
     return with_strides(t, tuple(stride))
 
@@ -202,6 +206,7 @@ def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = No
 @compose("Tensor")
 def new_empty_strided(self: Tensor, size: Any, stride: Any, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
                       pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """``torch.empty_strided`` with this tensor's type and device."""
     a = aval_of(self)
     return torch.empty_strided(size, stride, dtype=dtype or a.dtype, device=a.device if device is None else device, requires_grad=requires_grad)  # type: ignore[no-any-return]
 
@@ -209,6 +214,7 @@ def new_empty_strided(self: Tensor, size: Any, stride: Any, dtype: Any = None, l
 @compose("torch")
 def empty_permuted(size: Any, physical_layout: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
                    pin_memory: bool = False) -> Tensor:  # fmt: skip
+    """A tensor of ``size`` whose dims lie in memory in the order ``physical_layout``, the outermost first. RuntimeError if that is no permutation."""
     size, physical_layout = ((v,) if isinstance(v, int) else tuple(v) for v in (size, physical_layout))
     n = len(size)
     if len(physical_layout) != n:
@@ -240,6 +246,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 
 @compose("torch")
 def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
+    """A tensor without dims that holds one number; of the default type unless told otherwise."""
     return tensor_creation.tensor(s, dtype=dtype or _dtypes.default, device=device, requires_grad=requires_grad)
 
 

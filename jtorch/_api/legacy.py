@@ -155,6 +155,7 @@ def dequantize(input: Any) -> Any:
 
 @compose("torch Tensor")
 def is_distributed(input: Tensor) -> bool:
+    """Always False, as in torch: a relic."""
     return False
 
 

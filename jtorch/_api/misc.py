@@ -20,16 +20,19 @@ for _name, _value in {"inf": math.inf, "nan": math.nan, "pi": math.pi, "e": math
 
 @compose("torch")
 def is_floating_point(input: Tensor) -> bool:
+    """Whether the element type is one of the floating-point types."""
     return aval_of(input).dtype.is_floating_point
 
 
 @compose("torch")
 def is_complex(input: Tensor) -> bool:
+    """Whether the element type is complex."""
     return aval_of(input).dtype.is_complex
 
 
 @compose("torch")
 def is_signed(input: Tensor) -> bool:
+    """Whether the element type has negative numbers."""
     return aval_of(input).dtype.is_signed
 
 
@@ -53,21 +56,25 @@ Tensor.is_nonzero = torch.is_nonzero  # type: ignore[attr-defined]
 
 @compose("torch")
 def is_conj(input: Tensor) -> bool:
+    """Whether the conjugate bit is set: the elements in memory are the conjugates of what the tensor shows."""
     return False
 
 
 @compose("torch")
 def is_neg(input: Tensor) -> bool:
+    """Whether the negative bit is set."""
     return False
 
 
 @compose("torch")
 def is_inference(input: Tensor) -> bool:
+    """Whether the tensor was made in inference mode."""
     return bool(input.is_inference())  # type: ignore[attr-defined]
 
 
 @compose("torch")
 def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """Whether the shapes are the same."""
     return aval_of(input).shape == aval_of(other).shape
 
 
@@ -81,26 +88,31 @@ def numel(input: Tensor) -> int:
 
 @compose("torch")
 def get_device(input: Tensor) -> int:
+    """The index of the device; -1 on the cpu."""
     return int(input.get_device())  # type: ignore[attr-defined]
 
 
 @compose("torch")
 def detach(input: Tensor) -> Tensor:
+    """As ``Tensor.detach``: the same memory outside of the graph."""
     return input.detach()  # type: ignore[attr-defined,no-any-return]
 
 
 @compose("torch")
 def detach_(input: Tensor) -> Tensor:
+    """As ``Tensor.detach_``: take the tensor out of the graph."""
     return input.detach_()  # type: ignore[attr-defined,no-any-return]
 
 
 @compose("torch")
 def resolve_conj(input: Tensor) -> Tensor:
+    """The input, with the conjugation carried out in memory of its own if its conjugate bit is set."""
     return input
 
 
 @compose("torch")
 def resolve_neg(input: Tensor) -> Tensor:
+    """The input, with the negation carried out in memory of its own if its negative bit is set."""
     return input
 
 
@@ -127,10 +139,12 @@ def set_num_threads(num: int) -> None:
 
 
 def get_num_interop_threads() -> int:
+    """What ``set_num_interop_threads`` was given, or ``get_num_threads()``."""
     return _threads[1] or get_num_threads()
 
 
 def set_num_interop_threads(num: int) -> None:
+    """Remembered; XLA sizes its own pools."""
     _threads[1] = num
 
 
@@ -143,18 +157,22 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
 
 
 def are_deterministic_algorithms_enabled() -> bool:
+    """Whether ``use_deterministic_algorithms(True)`` was called."""
     return _deterministic[0]
 
 
 def is_deterministic_algorithms_warn_only_enabled() -> bool:
+    """Whether deterministic algorithms are asked for with warnings only."""
     return _deterministic[1]
 
 
 def set_deterministic_debug_mode(debug_mode: Any) -> None:
+    """``"default"`` or 0, ``"warn"`` or 1, ``"error"`` or 2: another way to say ``use_deterministic_algorithms``."""
     _deterministic[:] = [debug_mode not in (0, "default"), debug_mode in (1, "warn")]
 
 
 def get_deterministic_debug_mode() -> int:
+    """0, 1 or 2: default, warn, error."""
     return 0 if not _deterministic[0] else 1 if _deterministic[1] else 2
 
 
@@ -164,10 +182,12 @@ def set_flush_denormal(mode: bool) -> bool:
 
 
 def set_warn_always(b: bool) -> None:
+    """Whether warnings that are given once are given each time."""
     _warn[0] = b
 
 
 def is_warn_always_enabled() -> bool:
+    """What ``set_warn_always`` was given."""
     return _warn[0]
 
 
@@ -175,6 +195,7 @@ _warn = [False]
 
 
 def compiled_with_cxx11_abi() -> bool:
+    """True, as torch's own wheels say. Nothing here is compiled from C++."""
     return True
 
 

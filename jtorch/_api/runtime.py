@@ -138,10 +138,12 @@ def _synchronize() -> None:
 
 
 def is_anomaly_enabled() -> bool:
+    """Whether ``torch.autograd.set_detect_anomaly`` is on."""
     return bool(state.mode & ANOMALY)
 
 
 def is_anomaly_check_nan_enabled() -> bool:
+    """Whether anomaly detection looks for nan."""
     return grad_modes.anomaly_check_nan[0]
 
 
@@ -152,6 +154,7 @@ def set_anomaly_enabled(enabled: bool, check_nan: bool = True) -> None:
 
 
 def is_vulkan_available() -> bool:
+    """False: XLA has no Vulkan backend."""
     return False
 
 
@@ -161,6 +164,7 @@ def cudnn_is_acceptable(input: Tensor) -> bool:
 
 
 def init_num_threads() -> None:
+    """Nothing to do: XLA starts its own threads."""
     pass
 
 

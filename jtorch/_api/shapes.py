@@ -34,16 +34,19 @@ def reshape(input: Tensor, shape: Any) -> Tensor:
 
 @compose("Tensor")
 def reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    """``reshape`` to the shape of ``other``."""
     return methods.reshape(self, aval_of(other).shape)
 
 
 @compose("Tensor")
 def view_as(self: Tensor, other: Tensor) -> Tensor:
+    """``view`` in the shape of ``other``."""
     return self.view(aval_of(other).shape)  # type: ignore[attr-defined,no-any-return]
 
 
 @compose("Tensor")
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
+    """``expand`` to the shape of ``other``."""
     return self.expand(aval_of(other).shape)  # type: ignore[attr-defined,no-any-return]
 
 
@@ -86,6 +89,7 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
 
 @compose("torch Tensor")
 def ravel(input: Tensor) -> Tensor:
+    """One dim: ``flatten`` of everything; a view where the layout allows."""
     return input.contiguous().view(-1)  # type: ignore[attr-defined,no-any-return]
 
 
@@ -132,11 +136,13 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
 
 @compose("torch Tensor")
 def moveaxis(input: Tensor, source: Any, destination: Any) -> Tensor:
+    """As ``movedim``."""
     return torch.movedim(input, source, destination)  # type: ignore[no-any-return]
 
 
 @compose("torch Tensor")
 def adjoint(input: Tensor) -> Tensor:
+    """The last two dims exchanged, and the complex conjugate: a view."""
     return _conj_of(input.transpose(-2, -1))  # type: ignore[attr-defined]
 
 
@@ -224,6 +230,7 @@ def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
 
 @compose("torch Tensor")
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """Views of these sizes along ``dim``, one after another. RuntimeError if they do not add up to its size."""
     s = aval_of(input).shape
     if not s:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
@@ -259,11 +266,13 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 
 @compose("torch Tensor")
 def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """As ``chunk``, without the rule that its results must not be written in place."""
     return torch.chunk(input, chunks, dim)  # type: ignore[no-any-return]
 
 
 @compose("torch Tensor")
 def unsafe_split(tensor: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
+    """As ``split``, without the rule that its results must not be written in place."""
     return tensor.split(split_size, dim)  # type: ignore[attr-defined,no-any-return]
 
 
@@ -310,8 +319,8 @@ def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple
     return tuple(out)
 
 
-def _directional(name: str, dim_for: Any, least: int) -> None:
-    @compose("torch Tensor", name=name)
+def _directional(name: str, dim_for: Any, least: int, along: str) -> None:
+    @compose("torch Tensor", name=name, doc=f"``tensor_split`` along {along}. RuntimeError if there are fewer than {least} dims.")
     def fn(input: Tensor, indices_or_sections: Any = None, *, indices: Any = None, sections: Any = None) -> tuple[Tensor, ...]:
         n = len(aval_of(input).shape)
         if n < least:
@@ -326,9 +335,9 @@ def _directional(name: str, dim_for: Any, least: int) -> None:
         return torch.tensor_split(input, where, d)  # type: ignore[no-any-return]
 
 
-_directional("hsplit", lambda n: 0 if n == 1 else 1, 1)
-_directional("vsplit", lambda n: 0, 2)
-_directional("dsplit", lambda n: 2, 3)
+_directional("hsplit", lambda n: 0 if n == 1 else 1, 1, "the second dim, or the only one")
+_directional("vsplit", lambda n: 0, 2, "the first dim")
+_directional("dsplit", lambda n: 2, 3, "the third dim")
 
 
 @compose("torch Tensor")
@@ -390,6 +399,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
 
 @compose("torch Tensor")
 def broadcast_to(input: Tensor, size: Any) -> Tensor:
+    """As ``expand``: a view in which dims of size 1 are repeated."""
     return input.expand(size)  # type: ignore[attr-defined,no-any-return]
 
 
@@ -404,11 +414,12 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
 
 @compose("torch", name="as_strided")
 def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
+    """A view of the memory by sizes and strides, whatever view the input is. RuntimeError where it would reach outside."""
     return strided.as_strided(input, size, stride, storage_offset)
 
 
 def _each(name: str, fn: Any) -> None:
-    @compose("torch", name=name)
+    @compose("torch", name=name, doc=f"Each tensor with at least {name[-2]} dims: dims of size 1 are added. Several tensors give a tuple.")
     def many(*tensors: Any) -> Any:
         if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
             return tuple(fn(t) for t in tensors[0])

@@ -47,7 +47,7 @@ _COO = "sparse_coo"
 
 
 def _part(name: str, position: int, layouts: tuple[str, ...], wanted: str) -> None:
-    @compose("Tensor", name=name)
+    @compose("Tensor", name=name, doc=f"The {name.replace('_', ' ')} of a {wanted}. RuntimeError for other layouts.")
     def part(self: Tensor) -> Tensor:
         if layout_of(self) not in layouts:
             raise expected(self, name, wanted)

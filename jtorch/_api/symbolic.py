@@ -41,6 +41,7 @@ def sym_int(a: Any) -> Any:
 
 @compose("torch")
 def sym_float(a: Any) -> float:
+    """``float(a)``; symbolic numbers are Python numbers here."""
     return float(a)
 
 
@@ -58,6 +59,7 @@ def sym_min(a: Any, b: Any) -> Any:
 
 @compose("torch")
 def sym_not(a: Any) -> bool:
+    """``not a``."""
     return not a
 
 
@@ -71,11 +73,13 @@ def sym_ite(b: Any, t: Any, f: Any) -> Any:
 
 @compose("torch")
 def sym_sum(args: Any) -> Any:
+    """The sum of a sequence of Python numbers."""
     return sum(args)
 
 
 @compose("torch")
 def sym_sqrt(a: Any) -> float:
+    """The square root of a Python number."""
     return math.sqrt(a)
 
 

@@ -13,7 +13,7 @@ from jtorch._namespace import torch
 
 
 def _copied(name: str, take: Any) -> None:
-    @compose("torch", name=name)
+    @compose("torch", name=name, doc=f"What ``{name.removesuffix('_copy')}`` shows, in memory of its own.")
     def copy(input: Any, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         found = take(input, *args, **kwargs)
         if isinstance(found, tuple):
@@ -90,7 +90,7 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
 
 
 def _triangle(name: str, upper: bool) -> None:
-    @compose("torch", name=name)
+    @compose("torch", name=name, doc=f"The (2, n) rows and columns of the {'upper' if upper else 'lower'} triangle of a row x col matrix, from the diagonal ``offset`` on.")
     def indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None, layout: Any = None) -> Tensor:
         import numpy as np
 

@@ -29,14 +29,15 @@ def offered(fn: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def compose(where: str = "torch Tensor", name: str | None = None, aliases: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def compose(where: str = "torch Tensor", name: str | None = None, aliases: str = "", doc: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Publish a function of tensors in these namespaces ("torch Tensor nn.functional linalg fft special").
 
-    Bare ``aliases`` go to the same namespaces, dotted ones where they say. A name that is taken raises.
+    ``doc`` is the docstring of functions that a loop makes. Bare ``aliases`` go to the same namespaces, dotted ones where they say. A name that is taken raises.
     """
 
     def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
         public = name or fn.__name__
+        fn.__doc__ = doc or fn.__doc__
         call = offered(fn)
         for n in (public, *aliases.split()):
             for space in ("",) if "." in n else where.split():

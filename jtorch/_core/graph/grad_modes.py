@@ -207,8 +207,10 @@ class inference_mode(_Context):
 
 
 def is_grad_enabled() -> bool:
+    """Whether operators are recorded in the graph now."""
     return bool(state.mode & GRAD)
 
 
 def is_inference_mode_enabled() -> bool:
+    """Whether this is inside ``torch.inference_mode()``."""
     return bool(state.mode & INFERENCE)

@@ -29,21 +29,25 @@ from jtorch._core.storage.view_steps import aval_of, elements, is_contiguous, la
 
 @prop
 def shape(self: Tensor) -> _types.Size:
+    """The sizes of the dims, a ``torch.Size``."""
     return tuple.__new__(_types.Size, aval_of(self).shape)
 
 
 @prop
 def dtype(self: Tensor) -> _dtypes.dtype:
+    """The element type."""
     return aval_of(self).dtype
 
 
 @prop
 def device(self: Tensor) -> _device.device:
+    """Where the elements are."""
     return aval_of(self).device
 
 
 @prop
 def layout_(self: Tensor) -> Any:
+    """``torch.strided`` or one of the sparse layouts."""
     return aval_of(self).layout
 
 
@@ -53,21 +57,25 @@ del Tensor.layout_  # type: ignore[attr-defined]
 
 @prop
 def ndim(self: Tensor) -> int:
+    """The number of dims."""
     return len(aval_of(self).shape)
 
 
 @prop
 def itemsize(self: Tensor) -> int:
+    """Bytes of one element."""
     return aval_of(self).dtype.itemsize
 
 
 @prop
 def nbytes(self: Tensor) -> int:
+    """Bytes of all elements."""
     return numel(self) * aval_of(self).dtype.itemsize
 
 
 @method
 def size(self: Tensor, dim: int | None = None) -> Any:
+    """The shape, or the size of one dim. IndexError for a dim that is not there."""
     s = aval_of(self).shape
     if dim is None:
         return tuple.__new__(_types.Size, s)
@@ -81,6 +89,7 @@ def size(self: Tensor, dim: int | None = None) -> Any:
 
 @method
 def dim(self: Tensor) -> int:
+    """The number of dims."""
     return len(aval_of(self).shape)
 
 
@@ -89,6 +98,7 @@ Tensor.ndimension = Tensor.dim  # type: ignore[attr-defined]
 
 @method
 def numel(self: Tensor) -> int:
+    """The number of elements."""
     n = 1
     for d in aval_of(self).shape:
         n *= d
@@ -100,11 +110,13 @@ Tensor.nelement = Tensor.numel  # type: ignore[attr-defined]
 
 @method
 def element_size(self: Tensor) -> int:
+    """Bytes of one element."""
     return aval_of(self).dtype.itemsize
 
 
 @method
 def stride(self: Tensor, dim: int | None = None) -> Any:
+    """How far apart neighbours along each dim (or one dim) are, in elements."""
     s = strides_of(self) if aval_of(self).__class__ is not SparseAval else sparse_values.strides(self)
     if dim is None:
         return s
@@ -116,11 +128,13 @@ def stride(self: Tensor, dim: int | None = None) -> Any:
 
 @method
 def storage_offset(self: Tensor) -> int:
+    """Where the first element lies in the storage, in elements."""
     return layout(self)[2]
 
 
 @method
 def is_contiguous_(self: Tensor, memory_format: Any = None) -> bool:
+    """Whether the elements lie one after another in the order of ``memory_format`` (default: row-major)."""
     if aval_of(self).__class__ is SparseAval:
         return sparse_values.is_contiguous(self)
     sh, st, _ = layout(self)
@@ -139,6 +153,7 @@ del Tensor.is_contiguous_  # type: ignore[attr-defined]
 
 @method
 def data_ptr_(self: Tensor) -> int:
+    """The address of the first element; 0 if there is none."""
     if aval_of(self).__class__ is SparseAval:
         raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage")
     n = numel(self)
@@ -151,10 +166,12 @@ del Tensor.data_ptr_  # type: ignore[attr-defined]
 
 @method
 def get_device(self: Tensor) -> int:
+    """The index of the device; -1 on the cpu."""
     where = aval_of(self).device
     return -1 if where.index is None else where.index
 
 
+_says = {"is_floating_point": "is one of the floating-point types", "is_complex": "is complex", "is_signed": "has negative numbers"}
 for _name, _test in {
     "is_floating_point": lambda d: d.is_floating_point, "is_complex": lambda d: d.is_complex, "is_signed": lambda d: d.is_signed,
 }.items():  # fmt: skip
@@ -163,6 +180,7 @@ for _name, _test in {
         return bool(_test(aval_of(self).dtype))
 
     _of_dtype.__name__ = _name
+    _of_dtype.__doc__ = f"Whether the element type {_says[_name]}."
     setattr(Tensor, _name, _of_dtype)
 
 for _kind in ("cuda", "xla", "mps", "meta", "cpu", "xpu", "ipu", "hpu", "mtia", "maia", "vulkan"):
@@ -175,11 +193,13 @@ for _flag, _named in (("is_sparse", "sparse_coo"), ("is_sparse_csr", "sparse_csr
 
 @method
 def is_same_size(self: Tensor, other: Tensor) -> bool:
+    """Whether the shapes are the same."""
     return aval_of(self).shape == aval_of(other).shape
 
 
 @method
 def is_set_to(self: Tensor, tensor: Tensor) -> bool:
+    """Whether both are the same view of the same memory."""
     return self._s is tensor._s and layout(self) == layout(tensor)
 
 
@@ -208,6 +228,7 @@ def _half(x: Any) -> Any:
 
 @method
 def tolist(self: Tensor) -> Any:
+    """The elements as nested lists of Python numbers; a number if there are no dims."""
     if aval_of(self).__class__ is SparseAval:
         raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage")
     a = elements(self)
@@ -402,4 +423,4 @@ def __dlpack_device__(self: Tensor) -> Any:
 
 
 Tensor.__hash__ = __hash__  # type: ignore[method-assign,assignment]
-Tensor.jax = lambda self: to_jax(self)  # type: ignore[attr-defined]
+Tensor.jax = to_jax  # type: ignore[attr-defined]

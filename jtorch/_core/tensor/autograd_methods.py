@@ -140,6 +140,7 @@ def retains_grad(self: Tensor) -> bool:
 
 @method
 def is_inference(self: Tensor) -> bool:
+    """Whether the tensor was made in inference mode."""
     return bool(self._meta is not None and self._meta.inference)
 
 
@@ -214,6 +215,7 @@ def detach(self: Tensor) -> Tensor:
 
 @method
 def detach_(self: Tensor) -> Tensor:
+    """Take this tensor out of the graph: it becomes a leaf that needs no gradient. RuntimeError for views."""
     if self._meta is not None and self._meta.base is not None and self._edge is not None:
         raise RuntimeError(
             "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. "

@@ -20,6 +20,7 @@ from jtorch._ops._pointwise import C_NAMES
 from jtorch._registry import OPS, Op, Signature
 
 from jtorch._core.tensor import return_types
+from jtorch._core.tensor.described_signature import described
 from jtorch._core.dispatch.signature_binding import Mismatch, _match, bind, no_match
 from jtorch._core.dispatch.argument_patterns import Bound, Slots, pattern, remember, sources
 from jtorch._core.dispatch.record import NUMBERS, PARTS, apply_multi, call1, call2, call3, calln
@@ -160,6 +161,7 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = _doc(overloads)
+    call.__signature__ = described(overloads, method)  # type: ignore[attr-defined]
     call.jtorch_ops = tuple(overloads)  # type: ignore[attr-defined]
     return call
 
@@ -272,6 +274,7 @@ def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]
 
     call.__name__ = call.__qualname__ = name + "_"
     call.__doc__ = f"In-place version of :func:`{name}`."
+    call.__signature__ = described(overloads, method, inplace=True)  # type: ignore[attr-defined]
     call.jtorch_ops = tuple(overloads)  # type: ignore[attr-defined]
     return call
 

@@ -103,16 +103,19 @@ del Tensor.to_  # type: ignore[attr-defined]
 
 @method
 def type_as(self: Tensor, other: Tensor) -> Tensor:
+    """This tensor in the type and on the device of ``other``."""
     return to(self, aval_of(other).dtype, aval_of(other).device)
 
 
 @method
 def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    """This tensor in the host's memory; itself if it is there."""
     return to(self, None, _device.CPU, memory_format=memory_format)
 
 
 @method
 def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """This tensor on a GPU (default: the current one); itself if it is there."""
     return to(self, None, _device.device("cuda", device) if isinstance(device, int) else device or _device.device("cuda", 0), memory_format=memory_format)
 
 
@@ -144,6 +147,7 @@ for _name, _to in {
         return to(self, _to, memory_format=memory_format)
 
     _cast_method.__name__ = _name
+    _cast_method.__doc__ = f"This tensor as ``torch.{_to.name}``; itself if it is that already."
     setattr(Tensor, _name, _cast_method)
 
 
@@ -175,6 +179,7 @@ def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
 
 @method
 def resize_as_(self: Tensor, other: Tensor, memory_format: Any = None) -> Tensor:
+    """``resize_`` to the shape of ``other``."""
     return resize_(self, aval_of(other).shape)
 
 
@@ -193,18 +198,30 @@ def share_memory_(self: Tensor) -> Tensor:
 
 @method
 def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+    """This tensor: XLA pins what it transfers by itself."""
     return self
 
 
 @method
 def is_pinned(self: Tensor, device: Any = None) -> bool:
+    """Whether the memory is page-locked: False."""
+    return False
+
+
+def _itself(self: Tensor) -> Tensor:
+    """This tensor: conjugation and negation are always carried out."""
+    return self
+
+
+def _never(self: Tensor) -> bool:
+    """False: conjugation and negation are always carried out."""
     return False
 
 
 for _same in ("resolve_conj", "resolve_neg"):
-    setattr(Tensor, _same, lambda self: self)
+    setattr(Tensor, _same, _itself)
 for _no in ("is_conj", "is_neg"):
-    setattr(Tensor, _no, lambda self: False)
+    setattr(Tensor, _no, _never)
 
 
 # --- views whose arguments need a word --------------------------------------------------------------------------
@@ -300,6 +317,7 @@ Tensor.reshape = reshape  # type: ignore[attr-defined]
 
 @method
 def unsafe_view(self: Tensor, *size: Any) -> Tensor:
+    """As ``view``."""
     return view(self, *size)
 
 
@@ -315,6 +333,7 @@ def _in_place_view(name: str) -> None:
         return self
 
     call.__name__ = name + "_"
+    call.__doc__ = f"As ``{name}``, of this very tensor."
     setattr(Tensor, name + "_", call)
 
 

@@ -32,7 +32,6 @@ for _class in (_types.Size, _types.memory_format, _types.layout, _types.qscheme,
 torch.dtype, torch.device, torch.Tensor = _dtypes.dtype, _device.device, Tensor
 for _name in grad_modes.__all__:
     setattr(torch, _name, getattr(grad_modes, _name))
-torch.set_default_dtype, torch.get_default_dtype = None, lambda: _dtypes.default
 
 
 def set_default_dtype(d: Any) -> None:
@@ -42,6 +41,21 @@ def set_default_dtype(d: Any) -> None:
     flush("setting")
     _dtypes.set_default(d)
     _config.changed()
+
+
+def get_default_dtype() -> Any:
+    """The type of ``torch.tensor(1.5)``: float32 unless ``set_default_dtype`` says otherwise."""
+    return _dtypes.default
+
+
+def get_float32_matmul_precision() -> str:
+    """``"highest"``, ``"high"`` or ``"medium"``: what ``set_float32_matmul_precision`` was given."""
+    return _config.float32_matmul_precision
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether ``obj`` is a tensor."""
+    return isinstance(obj, Tensor)
 
 
 def set_default_device(device: Any) -> None:
@@ -70,12 +84,10 @@ def result_type(tensor1: Any, tensor2: Any) -> Any:
     return _dtypes.result_type([operand(tensor1), operand(tensor2)])
 
 
-for _fn in (set_default_dtype, set_default_device, promote_types, can_cast, result_type):
+for _fn in (set_default_dtype, get_default_dtype, get_float32_matmul_precision, is_tensor, set_default_device, promote_types, can_cast, result_type):
     setattr(torch, _fn.__name__, _fn)
 torch.get_default_device = _device.current_default
 torch.set_float32_matmul_precision = _config.set_float32_matmul_precision
-torch.get_float32_matmul_precision = lambda: _config.float32_matmul_precision
-torch.is_tensor = lambda obj: isinstance(obj, Tensor)
 
 derived_functions.attach_all()
 from jtorch._core.tensor import attributes  # noqa: E402, F401

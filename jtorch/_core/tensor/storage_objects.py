@@ -482,6 +482,7 @@ def _has_storage(t: Tensor) -> None:
 
 
 def storage(self: Tensor) -> TypedStorage:
+    """The memory as a ``TypedStorage``, which torch has deprecated."""
     _has_storage(self)
     return TypedStorage(wrap_storage=UntypedStorage(self._s), dtype=aval_of(self).dtype)
 

@@ -1,0 +1,39 @@
+"""``help()`` of every public function and method says what it takes and what it does."""
+
+import inspect
+
+import pytest
+
+import jtorch as torch
+
+# Published in two forms that share no parameters: packed sequences and padded ones.
+TWO_FORMS = {"gru", "lstm", "rnn_relu", "rnn_tanh"}
+# Replaced as a whole by torch.jit.
+DECLINED = {"ScriptFunction"}
+SPACES = {"torch": torch, "Tensor": torch.Tensor, "nn.functional": torch.nn.functional, "linalg": torch.linalg, "fft": torch.fft, "special": torch.special}
+
+
+def functions(space):
+    for name in sorted(dir(space)):
+        found = getattr(space, name, None)
+        if not name.startswith("_") and callable(found) and not inspect.isclass(found) and not inspect.ismodule(found):
+            yield name, found
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_documented(space):
+    silent = [name for name, fn in functions(SPACES[space]) if not (fn.__doc__ or "").strip()]
+    assert not silent, f"no docstring: {silent}"
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_signature(space):
+    vague = [name for name, fn in functions(SPACES[space]) if name not in TWO_FORMS | DECLINED and str(inspect.signature(fn)).startswith(("(*args: 'Any', **kwargs", "(*args, **kwargs"))]
+    assert not vague, f"says (*args, **kwargs): {vague}"
+
+
+def test_what_is_shown():
+    assert str(inspect.signature(torch.Tensor.clamp)).startswith("(self, min: 'Tensor | None | Number' = None, max:")
+    assert list(inspect.signature(torch.add).parameters) == ["input", "other", "alpha", "out"]
+    assert inspect.signature(torch.topk).return_annotation == "torch.return_types.topk"
+    assert "dim" in inspect.signature(torch.sum).parameters
