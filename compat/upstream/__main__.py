@@ -1,0 +1,124 @@
+"""``python -m compat.upstream CHECKOUT [--files test_autograd.py ...] [-k PATTERN] [--every N] [-v]``.
+
+What real torch does with each test is kept in ``--keep`` (by the content of the file), so that later runs ask jtorch alone. The table
+gives each file's tests that torch passes, how many of them jtorch passes, and the causes of what fails, most frequent first. A test that
+touches what only PyTorch's C++ build has (see ``internals.toml``) is counted apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+import tempfile
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+from compat.harness import Record, run_all
+
+HERE = Path(__file__).resolve().parent
+FILES = ("test_autograd.py", "test_view_ops.py", "test_indexing.py", "test_nn.py")
+
+
+def command(library: str, file: Path) -> list[str]:
+    """The worker for one library and file."""
+    return [sys.executable, "-m", "compat.upstream.worker", library, str(file)]
+
+
+def remembered(kept: Path) -> dict[str, Record]:
+    """Records of an earlier run."""
+    if not kept.exists():
+        return {}
+    return {d["name"]: Record.from_json(d) for d in map(json.loads, kept.read_text().splitlines())}
+
+
+def run(library: str, file: Path, names: list[str], args: argparse.Namespace, kept: Path | None = None) -> dict[str, Record]:
+    """Each test's record; ``kept`` holds what is known and takes what is new."""
+    before = remembered(kept) if kept else {}
+    done = 0
+
+    def seen(r: Record) -> None:
+        nonlocal done
+        done += 1
+        if kept:
+            with kept.open("a") as out:
+                out.write(json.dumps(r.as_json()) + "\n")
+        if args.verbose and library == "jtorch" and r.status != "pass":
+            print(f"[{done}] {r.name} {r.status} {r.note}\n    " + "\n    ".join(r.details), flush=True)
+
+    todo = [n for n in names if n not in before]
+    fresh = {r.name: r for r in run_all(todo, command(library, file), args.jobs, args.timeout, seen)}
+    return {n: fresh.get(n) or before[n] for n in names}
+
+
+def cause(text: str) -> str:
+    """A failure's text without what differs from test to test."""
+    text = re.sub(r"0x[0-9a-f]+|-?\d[\d.e+-]*", "#", text)
+    return re.sub(r"\b(float|int|uint|complex|bfloat)#", r"\1", text)[:150]
+
+
+def internal(text: str, note: str) -> str:
+    """The reason why a failure counts as one of PyTorch's C++ internals, or an empty string."""
+    for entry in tomllib.loads((HERE / "internals.toml").read_text())["internal"]:
+        if re.search(entry["pattern"], text + "\n" + note):
+            return str(entry["reason"])
+    return ""
+
+
+def report(file: Path, records: dict[str, Record], shown: int) -> tuple[int, int]:
+    """Print a file's line and its causes; (passed, counted)."""
+    causes: dict[str, list[str]] = defaultdict(list)
+    apart: dict[str, list[str]] = defaultdict(list)
+    passed = 0
+    for name, r in records.items():
+        if r.status == "pass":
+            passed += 1
+            continue
+        text = r.checks["test"].first if "test" in r.checks and r.status == "fail" else f"{r.status} {r.checks['test'].skip if 'test' in r.checks else ''}"
+        why = internal(f"{name}\n{text}\n" + "\n".join(r.details), r.note)
+        (apart if why else causes)[why or cause(text)].append(name)
+    inside = sum(map(len, apart.values()))
+    counted = len(records) - inside
+    print(f"\n{file.name}: {passed} of {counted} ({100 * passed / max(counted, 1):.1f} %); {inside} more reach into internals", flush=True)
+    for text, names in sorted(causes.items(), key=lambda c: -len(c[1]))[:shown]:
+        print(f"  {len(names):4d}  {text}\n        {', '.join(names[:4])}")
+    for text, names in sorted(apart.items(), key=lambda c: -len(c[1])):
+        print(f"  ({len(names):3d}) {text}: {', '.join(names[:3])}")
+    return passed, counted
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m compat.upstream", description=__doc__)
+    parser.add_argument("checkout", type=Path, help="a checkout of PyTorch, or its test folder")
+    parser.add_argument("--files", nargs="+", default=list(FILES))
+    parser.add_argument("-k", "--pattern", default="", help="only tests whose Class.method this matches")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="a sample: every Nth test")
+    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "upstream", help="folder for what real torch did")
+    parser.add_argument("--resume", action="store_true", help="keep jtorch's records there as well and do not run again what passed or failed before")
+    parser.add_argument("--timeout", type=float, default=60)
+    parser.add_argument("-j", "--jobs", type=int, default=1)
+    parser.add_argument("--causes", type=int, default=40)
+    parser.add_argument("-v", "--verbose", action="store_true")
+    args = parser.parse_args()
+    folder = args.checkout / "test" if (args.checkout / "test").is_dir() else args.checkout
+    args.keep.mkdir(parents=True, exist_ok=True)
+    passed = counted = 0
+    for one in args.files:
+        file = (folder / one).resolve()
+        stem = f"{file.stem}-{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
+        listed = run("torch", file, ["?"], args, args.keep / f"{stem}-names.jsonl")["?"]
+        names = [n for n in listed.note.split() if re.search(args.pattern, n)][:: args.every]
+        theirs = run("torch", file, names, args, args.keep / f"{stem}-torch.jsonl")
+        good = [n for n in names if theirs[n].status == "pass"]
+        ours = run("jtorch", file, good, args, args.keep / f"{stem}-jtorch.jsonl" if args.resume else None)
+        a, b = report(file, ours, args.causes)
+        passed, counted = passed + a, counted + b
+    print(f"\n{passed} of {counted} tests that real torch passes ({100 * passed / max(counted, 1):.1f} %)")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

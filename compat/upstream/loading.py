@@ -1,0 +1,201 @@
+"""Loads a test file of PyTorch, and the parts of ``torch.testing._internal`` that it uses, under either library.
+
+Under jtorch the helpers come from the installed torch wheel, executed with ``torch`` meaning jtorch. What they import and the library
+at hand does not have becomes a stand-in: it can be imported, named and used as a decorator, and :data:`touched` remembers every other use.
+The same holds for what a test file wants from helpers of another release than the installed one.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import sys
+import sysconfig
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+HELPERS = "torch.testing._internal"
+WHEEL = Path(sysconfig.get_paths()["purelib"])
+
+touched: list[str] = []
+"""Uses of stand-ins since the list was last emptied."""
+
+
+class StandIn(ModuleType):
+    """For a module, class or function that is not there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "parametrize_fn":
+            raise AttributeError(name)
+        touched.append(f"{self.__name__}.{name}")
+        made = StandIn(f"{self.__name__}.{name}")
+        vars(self)[name] = made
+        return made
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        touched.append(self.__name__)
+        if len(args) == 1 and not kwargs and isinstance(args[0], (FunctionType, type)):
+            return args[0]  # as a decorator: it decorates nothing
+        return self
+
+    def __enter__(self) -> StandIn:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        return None
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __iter__(self) -> Any:
+        return iter(())
+
+    def __add__(self, other: Any) -> Any:
+        return other
+
+    __radd__ = __add__
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+        return (object,)
+
+    def __instancecheck__(self, value: Any) -> bool:
+        return False
+
+
+class _Found(Loader):
+    """Executes a file with its imports made tolerant, or hands over a stand-in."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return StandIn(spec.name) if self.path is None else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        if self.path is not None:
+            tree = ast.fix_missing_locations(_Tolerant().visit(ast.parse(self.path.read_text())))
+            vars(module).update(__from__=_from, __stand_in__=StandIn, __decorator__=_decorator)
+            exec(compile(tree, str(self.path), "exec"), vars(module))
+
+    def get_source(self, name: str) -> str | None:
+        return self.path.read_text() if self.path else None
+
+
+def _decorator(make: Any) -> Any:
+    """A decorator, or one that does nothing where its expression asks for what is not there."""
+    try:
+        return make()
+    except (AttributeError, NotImplementedError, ImportError):
+        return lambda decorated: decorated
+
+
+class _Tolerant(ast.NodeTransformer):
+    """``from m import a`` gives a stand-in where it fails; a decorator that cannot be made decorates nothing; a constant that cannot be made is one too."""
+
+    def visit_Module(self, node: ast.Module) -> ast.Module:
+        self.generic_visit(node)
+        for i, line in enumerate(node.body):
+            target = line.targets[0] if isinstance(line, ast.Assign) else line.target if isinstance(line, ast.AnnAssign) and line.value else None
+            if isinstance(target, ast.Name):
+                guarded = ast.parse(f"try: pass\nexcept Exception: {target.id} = __stand_in__('{target.id}')").body[0]
+                guarded.body = [line]  # type: ignore[attr-defined]
+                node.body[i] = ast.copy_location(guarded, line)
+        return node
+
+    def _decorated(self, node: Any) -> Any:
+        self.generic_visit(node)
+        for i, d in enumerate(node.decorator_list):
+            if isinstance(d, ast.Call):  # the others are names
+                empty = ast.arguments([], [], None, [], [], None, [])
+                made = ast.Call(ast.Name("__decorator__", ast.Load()), [ast.Lambda(empty, d)], [])
+                node.decorator_list[i] = ast.copy_location(made, d)
+        return node
+
+    visit_FunctionDef = visit_ClassDef = visit_AsyncFunctionDef = _decorated
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
+        if node.module in (None, "__future__") or node.level or any(a.name == "*" for a in node.names):
+            return node
+        made = [ast.parse(f"{a.asname or a.name} = __from__({node.module!r}, {a.name!r})").body[0] for a in node.names]
+        return [ast.copy_location(m, node) for m in made]
+
+
+def _from(module: str, name: str) -> Any:
+    """``from module import name``; a module that fails fails."""
+    home = importlib.import_module(module)
+    try:
+        return getattr(home, name)
+    except (AttributeError, NotImplementedError):
+        try:
+            return importlib.import_module(f"{module}.{name}")
+        except ImportError:
+            return StandIn(f"{module}.{name}")
+
+
+class _Helpers(MetaPathFinder):
+    """``torch.testing._internal`` out of the wheel."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != HELPERS and not name.startswith(HELPERS + "."):
+            return None
+        base = WHEEL.joinpath(*name.split("."))
+        package = base.is_dir()
+        file = base / "__init__.py" if package else base.with_suffix(".py")
+        if not file.exists():
+            return None
+        return importlib.util.spec_from_file_location(name, file, loader=_Found(file), submodule_search_locations=[str(base)] if package else None)
+
+
+class _Rest(MetaPathFinder):
+    """Stand-ins for modules of torch, and of builds of it for other hardware, that are not there."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name.partition(".")[0] not in ("torch", "torch_npu", "functorch"):
+            return None
+        return ModuleSpec(name, _Found(None), is_package=True)
+
+
+class _Caught(MetaPathFinder):
+    """jtorch's own finder, which raises for what it lacks, asked so that others come after it."""
+
+    def __init__(self, finder: Any) -> None:
+        self.finder = finder
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        try:
+            return self.finder.find_spec(name, path, target)  # type: ignore[no-any-return]
+        except ModuleNotFoundError:
+            return None
+
+
+def prepare(library: str) -> None:
+    """Make ``import torch`` mean the library, and the helpers and stand-ins importable."""
+    if library == "jtorch":
+        from jtorch import _install
+
+        before = list(sys.meta_path)
+        _install.install()
+        for finder in [f for f in sys.meta_path if f not in before]:
+            sys.meta_path[sys.meta_path.index(finder)] = _Caught(finder)
+    sys.meta_path.insert(0, _Helpers())
+    sys.meta_path.append(_Rest())
+
+
+def load(path: Path) -> ModuleType:
+    """The test file as a module."""
+    sys.path.insert(0, str(path.parent))
+    spec = importlib.util.spec_from_file_location(path.stem, path, loader=_Found(path))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module

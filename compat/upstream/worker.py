@@ -1,0 +1,97 @@
+"""One test of a file after another, in this process: ``python -m compat.upstream.worker LIBRARY FILE``, names on stdin, records on stdout."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+import traceback
+import unittest
+import warnings
+from pathlib import Path
+from typing import Any
+
+from compat.harness import Record, serve
+from compat.upstream import loading
+
+
+def tests_of(suite: Any) -> dict[str, unittest.TestCase]:
+    """Every test below a suite by ``Class.method``."""
+    if isinstance(suite, unittest.TestCase):
+        return {".".join(suite.id().split(".")[-2:]): suite}
+    found: dict[str, unittest.TestCase] = {}
+    for part in suite:
+        found.update(tests_of(part))
+    return found
+
+
+class _Outcome(unittest.TestResult):
+    """What became of one test: with sub-tests, the first that went wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wrong: BaseException | None = None
+
+    def addError(self, test: Any, err: Any) -> None:
+        super().addError(test, err)
+        self.wrong = self.wrong or err[1]
+
+    def addFailure(self, test: Any, err: Any) -> None:
+        super().addFailure(test, err)
+        self.wrong = self.wrong or err[1]
+
+    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self.wrong = self.wrong or err[1]
+
+
+def where(e: BaseException) -> str:
+    """The innermost lines of a traceback."""
+    return "".join(traceback.format_exception(type(e), e, e.__traceback__)[-7:])
+
+
+def run(test: unittest.TestCase) -> Record:
+    """Run one test with its class's set-up."""
+    name = ".".join(test.id().split(".")[-2:])
+    record = Record(name)
+    loading.touched.clear()
+    outcome = _Outcome()
+    begin = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        unittest.TestSuite([test]).run(outcome)
+    record.seconds = time.perf_counter() - begin
+    reached = sorted({t for t in loading.touched if ".testing." not in t})
+    if outcome.wrong is not None:
+        text = f"{type(outcome.wrong).__name__}: " + " ".join(str(outcome.wrong).split())[:300]
+        record.fail("test", text, where(outcome.wrong))
+        if reached:
+            record.note = "reaches " + ", ".join(reached[:3])
+    elif outcome.skipped:
+        record.skip("test", outcome.skipped[0][1])
+    else:
+        record.ok("test")
+    return record
+
+
+def main() -> None:
+    library, file = sys.argv[1:3]
+    sys.argv[1:] = []
+    loading.prepare(library)
+    path = Path(file)
+    tests = tests_of(unittest.defaultTestLoader.loadTestsFromModule(loading.load(path)))
+    def one(name: str) -> Record:
+        if name == "?":  # the names of the tests
+            return Record("?", note=" ".join(sorted(tests)), state="pass")
+        if name not in tests:
+            record = Record(name)
+            record.fail("test", "there is no such test under this library")
+            return record
+        return run(copy.copy(tests[name]))
+
+    serve(one)
+
+
+if __name__ == "__main__":
+    main()
