@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from compat.upstream.__main__ import command, internal
 from compat.harness import Worker
+from compat.upstream.__main__ import command, internal
 
 FILE = """
 import torch

@@ -118,6 +118,10 @@ def from_np(np_type: Any) -> dtype:
     return found
 
 
+OF_CLASS = {float: float64, int: int64, bool: bool_, complex: complex128}
+"""What Python's own number classes mean where a type is asked for (``dtype=float``): not what promotion makes of such numbers."""
+
+
 def of_python(kind: type) -> dtype:
     """The type that a Python number of this class has in promotion: bool, int64, the default float or its complex."""
     if kind is bool:

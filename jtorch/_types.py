@@ -104,7 +104,7 @@ class finfo:
     """Limits of a floating type. TypeError for others."""
 
     def __init__(self, type: Any = None) -> None:  # noqa: A002 - torch's name
-        kind = type or _dtypes.default
+        kind = _dtypes.OF_CLASS.get(type, type) or _dtypes.default
         if not isinstance(kind, _dtypes.dtype) or kind.category < 2:
             raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{kind}'")
         info = ml_dtypes.finfo(kind.to_real().np)
@@ -131,13 +131,14 @@ class iinfo:
     """Limits of an integer type. TypeError for others."""
 
     def __init__(self, type: Any) -> None:  # noqa: A002 - torch's name
+        type = _dtypes.OF_CLASS.get(type, type)
         if not isinstance(type, _dtypes.dtype) or type.category != 1:
             raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type}'")
         info = np.iinfo(type.np)
         self.bits, self.max, self.min, self.dtype = info.bits, int(info.max), int(info.min), type.name
 
     def __repr__(self) -> str:
-        return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, iinfo) and self.dtype == other.dtype

@@ -59,12 +59,12 @@ def make(shape: tuple[int, ...], number: Any, dtype: Any, device: Any, requires_
     return require_grad(t) if requires_grad else t
 
 
-def _into(out: Tensor | None, t: Tensor, requires_grad: bool = False) -> Tensor:
+def _into(out: Tensor | None, t: Tensor, expanded: bool = True) -> Tensor:
     if out is None:
         return t
     from jtorch._core.tensor.derived_functions import write_out
 
-    return write_out("factory", t, out)  # type: ignore[no-any-return]
+    return write_out("factory", t, out, expanded=expanded)  # type: ignore[no-any-return]
 
 
 def _factory(name: str, number: Any, what: str) -> None:
@@ -258,7 +258,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 @compose("torch")
 def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: Any = None, requires_grad: bool = False) -> Tensor:
-    """As ``as_tensor``; ``copy`` forces or forbids a copy."""
+    """As ``as_tensor``, of DLPack's capsules too; ``copy`` forces or forbids a copy."""
+    if type(obj).__name__ == "PyCapsule":
+        obj = tensor_creation.from_numpy(np.from_dlpack(tensor_creation.Capsule(obj)))
     if isinstance(obj, (UntypedStorage, TypedStorage)):
         obj = tensor_on(obj._s, dtype or getattr(obj, "dtype", _dtypes.uint8), 0, None, None)
     if copy:
@@ -335,7 +337,7 @@ def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out
     else:
         # torch: float(start) + float(i) * float(step), accumulated in double for float32
         values = (float(start) + np.arange(n, dtype=np.float64) * float(step)).astype(dtype.np)
-    return _into(out, from_array(values, None, device, requires_grad))
+    return _into(out, from_array(values, None, device, requires_grad), False)
 
 
 @compose("torch")
@@ -357,7 +359,7 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dt
     if (step > 0 and start > end) or (step < 0 and start < end):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     n = int((end - start) / step + 1)
-    return _into(out, from_array((start + np.arange(n) * step).astype(kind.np), None, device, requires_grad))
+    return _into(out, from_array((start + np.arange(n) * step).astype(kind.np), None, device, requires_grad), False)
 
 
 def _refuse_float8(name: str, kind: _dtypes.dtype) -> None:
@@ -410,7 +412,7 @@ def linspace(start: Any, end: Any, steps: Any = None, *, out: Any = None, dtype:
     _refuse_float8("linspace", kind)
     if not kind.is_complex and (isinstance(start, complex) or isinstance(end, complex)):
         raise RuntimeError(f"torch.linspace(): inferred dtype {_dtypes.default.to_complex()} can't be safely cast to passed dtype {kind}")
-    return _into(out, from_array(_linear(start, end, steps, kind), None, device, requires_grad))
+    return _into(out, from_array(_linear(start, end, steps, kind), None, device, requires_grad), False)
 
 
 @compose("torch")
@@ -429,7 +431,7 @@ def logspace(start: Any, end: Any, steps: Any = None, base: float = 10.0, *, out
     exponents = _linear(start, end, steps, work)
     with np.errstate(all="ignore"):
         values = np.power(np.asarray(base, work.to_complex().np if kind.is_complex else np.float64), exponents.astype(np.complex128 if kind.is_complex else np.float64))
-    return _into(out, from_array(values.astype(kind.np), None, device, requires_grad))
+    return _into(out, from_array(values.astype(kind.np), None, device, requires_grad), False)
 
 
 @compose("torch")
@@ -441,7 +443,7 @@ def eye(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, lay
         if k < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {k}")
     kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default)
-    return _into(out, from_array(np.eye(n, m, dtype=kind.np), None, device, requires_grad))
+    return _into(out, from_array(np.eye(n, m, dtype=kind.np), None, device, requires_grad), False)
 
 
 torch._legacy_tensor = legacy_tensor

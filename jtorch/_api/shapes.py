@@ -285,7 +285,7 @@ def _cut(name: str, where: Any) -> None:
         )
 
 
-@compose("torch Tensor")
+@compose("torch Tensor", also=dict.fromkeys(("sections", "indices", "tensor_indices_or_sections"), "indices_or_sections"))
 def tensor_split(input: Tensor, indices_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces as equal as possible, or cut at the given positions."""
     s = aval_of(input).shape

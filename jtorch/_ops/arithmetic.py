@@ -54,7 +54,7 @@ def _scaled(other: Any, alpha: Any) -> Any:
     return other & num(alpha, other) if is_bool(other) else other * num(alpha, other)
 
 
-@op("add(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1)", promote="default", promoted=("input", "other"), inplace=True)
+@op("add(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1)", numbers_first=("add(Tensor input, Scalar alpha, Tensor other)",), promote="default", promoted=("input", "other"), inplace=True)
 def add(input: Any, other: Any, alpha: Any) -> Any:
     """``input + alpha * other``; logical or for bools."""
     if _is_one(alpha):
@@ -72,7 +72,7 @@ def _sub_scaled(input: Any, other: Any, alpha: Any) -> Any:
     return input - _scaled(other, alpha)
 
 
-@op("sub(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1)", promote="default", promoted=("input", "other"), inplace=True, types=_no_bools,
+@op("sub(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1)", numbers_first=("sub(Tensor input, Scalar alpha, Tensor other)",), promote="default", promoted=("input", "other"), inplace=True, types=_no_bools,
     aliases="subtract")  # fmt: skip
 def sub(input: Any, other: Any, alpha: Any) -> Any:
     """``input - alpha * other``. RuntimeError for bools."""
@@ -230,7 +230,7 @@ def square(input: Any) -> Any:
     return x * x
 
 
-@op("addcmul(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1)", promote="default",
+@op("addcmul(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1)", numbers_first=("addcmul(Tensor input, Scalar value, Tensor tensor1, Tensor tensor2)",), promote="default",
     promoted=("input", "tensor1", "tensor2"), inplace=True)  # fmt: skip
 def addcmul(input: Any, tensor1: Any, tensor2: Any, value: Any) -> Any:
     """``input + value * tensor1 * tensor2``."""
@@ -242,7 +242,7 @@ def addcmul(input: Any, tensor1: Any, tensor2: Any, value: Any) -> Any:
     return wide(compute)(input, tensor1, tensor2)
 
 
-@op("addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1)", promote="default",
+@op("addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1)", numbers_first=("addcdiv(Tensor input, Scalar value, Tensor tensor1, Tensor tensor2)",), promote="default",
     promoted=("input", "tensor1", "tensor2"), inplace=True)  # fmt: skip
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, value: Any) -> Any:
     """``input + value * tensor1 / tensor2``. RuntimeError for integers."""

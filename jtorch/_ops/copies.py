@@ -29,7 +29,7 @@ def to_copy(input: Any, dtype: Any) -> Any:
     return cast(input, dtype)
 
 
-@op("fill(Tensor input, Tensor|Scalar value)", inplace=True, out=False, elementwise=True, guard=fill_value)
+@op("fill(Tensor input, Tensor|Scalar value)", inplace=True, expanded="numbers", out=False, elementwise=True, guard=fill_value)
 def fill(input: Any, value: Any) -> Any:
     if hasattr(value, "ndim") and value.ndim:
         raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
@@ -46,11 +46,24 @@ def _torch_dtype(x: Any) -> Any:
     return _dtypes.from_np(np.dtype(x.dtype))
 
 
-@op("zero(Tensor input)", inplace=True, out=False, where="Tensor", elementwise=True)
+@op("zero(Tensor input)", inplace=True, expanded=True, out=False, where="Tensor", elementwise=True)
 def zero(input: Any) -> Any:
     return jnp.broadcast_to(num(0, input), input.shape)  # float8_e8m0fnu has no zero
 
 
+
+
+@op("settle(Tensor input, Tensor src, int[] dims)", where="internal", out=False)
+def settle(input: Any, src: Any, dims: tuple[int, ...]) -> Any:
+    """What places of memory hold after ``input``, whose elements along ``dims`` are the same places, was written to be ``src``: of the elements
+    that changed, the last one. The result has size 1 in ``dims``."""
+    for d in reversed(dims):
+        changed = ~((input == src) | ((input != input) & (src != src)))
+        n = input.shape[d]
+        last = n - 1 - jnp.argmax(jnp.flip(changed, d), d, keepdims=True)
+        src = jnp.take_along_axis(src, last, d)
+        input = jnp.take(input, np.array([0]), d)
+    return src
 
 
 @op("copy(Tensor input, Tensor src)", where="internal", out=False, grad_name="CopyBackwards", elementwise=True)

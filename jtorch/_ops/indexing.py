@@ -175,7 +175,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
 
 @op(
     "index_fill(Tensor input, int dim, Tensor index, Tensor|Scalar value)",
-    inplace=True, out=False, guard=written_at(_guards.filled),
+    inplace=True, expanded=True, out=False, guard=written_at(_guards.filled),
 )  # fmt: skip
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """``input`` with one value in all slices that the index vector names along ``dim``; negative indices wrap."""
@@ -410,7 +410,7 @@ def index(input: Any, indices: Any) -> Any:
     return input.at[at].get(mode=_MODE, wrap_negative_indices=False)
 
 
-@op("index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False)", where="internal", inplace=True, out=False, guard=_guards.listed)
+@op("index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False)", where="internal", inplace=True, expanded=True, out=False, guard=_guards.listed)
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool) -> Any:
     """``input`` with ``values`` (broadcast) written, or added, where advanced indexing reads."""
     if input.dtype != values.dtype:

@@ -214,13 +214,13 @@ def _triangle(input: Any, diagonal: int, lower: bool) -> Any:
     return jnp.where(keep, input, jnp.zeros((), input.dtype))
 
 
-@op("tril(Tensor input, int diagonal=0)", inplace=True)
+@op("tril(Tensor input, int diagonal=0)", inplace=True, expanded=True)
 def tril(input: Any, diagonal: int) -> Any:
     """The part of each matrix on and below the ``diagonal``, zeros above."""
     return _triangle(input, diagonal, True)
 
 
-@op("triu(Tensor input, int diagonal=0)", inplace=True)
+@op("triu(Tensor input, int diagonal=0)", inplace=True, expanded=True)
 def triu(input: Any, diagonal: int) -> Any:
     """The part of each matrix on and above the ``diagonal``, zeros below."""
     return _triangle(input, diagonal, False)

@@ -44,6 +44,11 @@ def _check_mm(a: Any, b: Any, rows: int | None = None) -> None:
     _check_types(a, b)
 
 
+def _numbers_first(name: str, a: str, b: str) -> tuple[str, str]:
+    """torch's deprecated overloads of a product that is added to something."""
+    return f"{name}(Scalar beta, Tensor input, Scalar alpha, Tensor {a}, Tensor {b})", f"{name}(Scalar beta, Tensor input, Tensor {a}, Tensor {b}, *, Scalar alpha=1)"
+
+
 def _rows(a: Any) -> int:
     rows = 1
     for n in a.shape[:-1]:
@@ -242,7 +247,7 @@ def outer(input: Any, vec2: Any) -> Any:
     return input[:, None] & vec2[None] if input.dtype == bool else input[:, None] * vec2[None]
 
 
-@op("addmm(Tensor input, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1)", inplace=True)
+@op("addmm(Tensor input, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1)", numbers_first=_numbers_first("addmm", "mat1", "mat2"), inplace=True)
 def addmm(input: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any) -> Any:
     """``beta * input + alpha * (mat1 @ mat2)``; ``input`` is expanded to the product's shape."""
     for x, name in ((mat1, "mat1"), (mat2, "mat2")):
@@ -256,7 +261,7 @@ def addmm(input: Any, mat1: Any, mat2: Any, beta: Any, alpha: Any) -> Any:
     return plus_product(input, mat1, mat2, ((1,), (0,)), beta=beta, alpha=alpha)
 
 
-@op("addmv(Tensor input, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1)", inplace=True)
+@op("addmv(Tensor input, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1)", numbers_first=_numbers_first("addmv", "mat", "vec"), inplace=True)
 def addmv(input: Any, mat: Any, vec: Any, beta: Any, alpha: Any) -> Any:
     """``beta * input + alpha * (mat @ vec)``."""
     _check_mv(mat, vec, input.shape[0] if input.ndim else 1, max(input.ndim, 1))
@@ -274,7 +279,7 @@ def _rounded(factor: Any, like: Any) -> Any:
     return num(factor, like) if is_half(like) and not (isinstance(factor, int) and factor in (0, 1)) else factor
 
 
-@op("addbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1)", inplace=True)
+@op("addbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1)", numbers_first=_numbers_first("addbmm", "batch1", "batch2"), inplace=True)
 def addbmm(input: Any, batch1: Any, batch2: Any, beta: Any, alpha: Any) -> Any:
     """``beta * input + alpha * sum_b(batch1[b] @ batch2[b])``: one product that contracts the batch as well."""
     for x in (batch1, batch2):
@@ -292,7 +297,7 @@ def addbmm(input: Any, batch1: Any, batch2: Any, beta: Any, alpha: Any) -> Any:
     return plus_product(input, batch1, batch2, ((0, 2), (0, 1)), beta=beta, alpha=alpha)
 
 
-@op("baddbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1)", inplace=True)
+@op("baddbmm(Tensor input, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1)", numbers_first=_numbers_first("baddbmm", "batch1", "batch2"), inplace=True)
 def baddbmm(input: Any, batch1: Any, batch2: Any, beta: Any, alpha: Any) -> Any:
     """``beta * input + alpha * (batch1 @ batch2)`` over a batch of matrices."""
     for x, name in ((batch1, "batch1"), (batch2, "batch2")):
@@ -306,7 +311,7 @@ def baddbmm(input: Any, batch1: Any, batch2: Any, beta: Any, alpha: Any) -> Any:
     return plus_product(input, batch1, batch2, ((2,), (1,)), ((0,), (0,)), beta, alpha)
 
 
-@op("addr(Tensor input, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1)", inplace=True, promote="default", elementwise=False)
+@op("addr(Tensor input, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1)", numbers_first=_numbers_first("addr", "vec1", "vec2"), inplace=True, promote="default", elementwise=False)
 def addr(input: Any, vec1: Any, vec2: Any, beta: Any, alpha: Any) -> Any:
     """``beta * input + alpha * outer(vec1, vec2)``. Types are promoted."""
     for x, name in ((vec1, "vec1"), (vec2, "vec2")):

@@ -30,7 +30,7 @@ class Op:
 
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
-        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way",
+        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded",
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], signatures: tuple[str, ...], **options: Any) -> None:
@@ -58,6 +58,8 @@ class Op:
         self.guard: Callable[..., Sequence[Range]] | None = options.pop("guard", None)
         self.types: Callable[..., None] | None = options.pop("types", None)
         self.one_way: str | None = options.pop("one_way", None)
+        self.numbers_first: tuple[Signature, ...] = tuple(parse(s) for s in options.pop("numbers_first", ()))
+        self.expanded: bool | str = options.pop("expanded", False)
         if options:
             raise TypeError(f"{self.name}: unknown options {sorted(options)}")
         self.fields = self.signatures[0].fields
@@ -105,6 +107,8 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     one_way:    the error of a backward through the in-place form, where the second argument is a negative number (the result does not tell the input then).
     types:      a function of the operands' element types before they are brought to one, to refuse some.
     apart:      ``out=`` must share no memory with the inputs (elementwise operators may write into the very tensor that they read).
+    numbers_first: torch's deprecated overloads, whose numbers stand among the tensors and are positional; the errors never show them.
+    expanded:   in place and as ``out=``, it may write a tensor whose elements share places in memory (what it writes last stays); "numbers": given numbers alone.
     data_dependent: the result's shape depends on values: the inputs are computed first and the function, given numpy
                 arrays, returns numpy arrays; never recorded, never differentiated.
     """

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._core.tensor.creation import from_jax, from_numpy
+from jtorch._core.tensor.creation import Capsule, from_jax, from_numpy
 
 __all__ = ["DLDeviceType", "from_dlpack", "to_dlpack"]
 
@@ -40,31 +40,18 @@ def to_dlpack(tensor: Tensor) -> Any:
     return tensor.__dlpack__()
 
 
-class _Held:
-    """A capsule in the protocol that takers ask for. A capsule does not say where its memory is; on the cpu, unless somebody says otherwise."""
-
-    def __init__(self, capsule: Any) -> None:
-        self.capsule = capsule
-
-    def __dlpack__(self, **options: Any) -> Any:
-        return self.capsule
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return (int(DLDeviceType.kDLCPU), 0)
-
-
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
     """A tensor on the memory of an object with ``__dlpack__`` (or of a capsule): shared on the cpu, if the owner lets it be written, else a copy.
 
     ``device``: where the result is to be. ``copy``: True for memory of its own, False to forbid a copy (ValueError where one is needed).
     """
     if not hasattr(ext_tensor, "__dlpack__"):
-        ext_tensor = _Held(ext_tensor)
+        ext_tensor = Capsule(ext_tensor)
     if int(ext_tensor.__dlpack_device__()[0]) != DLDeviceType.kDLCPU:
         out = from_jax(jax.dlpack.from_dlpack(ext_tensor))
     else:
         array = np.from_dlpack(ext_tensor)
-        if not array.flags.writeable and not isinstance(ext_tensor, (Tensor, np.ndarray, _Held)):
+        if not array.flags.writeable and not isinstance(ext_tensor, (Tensor, np.ndarray, Capsule)):
             if copy is False:
                 raise ValueError("cannot share memory that its owner does not let be written (a jax.Array's); leave copy to None or True")
             array = array.copy()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from jtorch import _namespace
+from jtorch._dtypes import OF_CLASS
 
+from jtorch._core.dispatch.signature_binding import FROM_NUMPY
 from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.bare_tensor import Tensor
 
@@ -16,11 +19,29 @@ __all__ = ["compose", "offered", "COMPOSITES"]
 COMPOSITES: dict[str, Callable[..., Any]] = {}
 
 
-def offered(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """``fn``, offered first to arguments (and modes) that have a ``__torch_function__`` of their own."""
+# What torch itself writes in Python does not take numpy's names for parameters.
+_IN_PYTHON = frozenset(f"torch.{n}" for n in "norm split unique unique_consecutive tensordot stft einsum lu unravel_index".split())
+
+
+def offered(fn: Callable[..., Any], numpy_names: bool = False, also: dict[str, str] | None = None) -> Callable[..., Any]:
+    """``fn``, offered first to arguments (and modes) that have a ``__torch_function__`` of their own.
+
+    As torch's functions in C++ do, it takes a class of Python for a ``dtype`` and, where ``numpy_names``, numpy's names (``axis``). ``also``: what other
+    overloads call a parameter.
+    """
+    params = inspect.signature(fn).parameters
+    renamed = {theirs: ours for theirs, ours in FROM_NUMPY.items() if numpy_names and ours in params and theirs not in params} | (also or {})
+    typed = "dtype" in params
 
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            if typed and (kind := kwargs.get("dtype")).__class__ is type:
+                if kind not in OF_CLASS:
+                    raise TypeError(f"{call.__name__}(): argument 'dtype' must be torch.dtype, not type")
+                kwargs["dtype"] = OF_CLASS[kind]
+            if renamed and not renamed.keys().isdisjoint(kwargs):
+                kwargs = {renamed.get(k, k): v for k, v in kwargs.items()}
         if has_override(args, kwargs):
             return override(call.jtorch_public, args, kwargs)  # type: ignore[attr-defined]
         return fn(*args, **kwargs)
@@ -29,16 +50,19 @@ def offered(fn: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def compose(where: str = "torch Tensor", name: str | None = None, aliases: str = "", doc: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def compose(
+    where: str = "torch Tensor", name: str | None = None, aliases: str = "", doc: str | None = None, also: dict[str, str] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Publish a function of tensors in these namespaces ("torch Tensor nn.functional linalg fft special").
 
-    ``doc`` is the docstring of functions that a loop makes. Bare ``aliases`` go to the same namespaces, dotted ones where they say. A name that is taken raises.
+    ``doc`` is the docstring of functions that a loop makes. Bare ``aliases`` go to the same namespaces, dotted ones where they say. ``also``: other overloads'
+    names for parameters. A name that is taken raises.
     """
 
     def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
         public = name or fn.__name__
         fn.__doc__ = doc or fn.__doc__
-        call = offered(fn)
+        call = offered(fn, f"{where.split()[0]}.{public}" not in _IN_PYTHON and where != "nn.functional", also)
         for n in (public, *aliases.split()):
             for space in ("",) if "." in n else where.split():
                 full = n if not space else f"{space}.{n}"

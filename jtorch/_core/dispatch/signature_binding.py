@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from jtorch._registry import REQUIRED, Op, Param, Signature
 
 from jtorch._core.storage.bare_tensor import Tensor
 
-__all__ = ["bind", "descriptors", "Mismatch"]
+__all__ = ["bind", "descriptors", "numbers_first", "Mismatch"]
 
 
 class Mismatch(Exception):
@@ -137,6 +138,35 @@ def _match(sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], method
     return out
 
 
+def numbers_first(overloads: list[Op], args: tuple[Any, ...], kwargs: dict[str, Any], method: bool, suffix: str = "") -> tuple[Op, Any, Any, Signature] | None:
+    """The deprecated overload that takes the arguments, as ``select`` returns it."""
+    for op in overloads:
+        for sig in op.numbers_first:
+            if method:  # the tensor itself comes first
+                params = sorted(sig.params, key=lambda p: p.name != "input")
+                sig = Signature(sig.name, tuple(params))
+            try:
+                values = _match(sig, args, kwargs, method)
+            except Mismatch:
+                continue
+            _warn_numbers_first(op, sig, method, suffix)
+            return op, *_describe(op, sig, values), sig
+    return None
+
+
+_warned: list[Op] = []
+
+
+def _warn_numbers_first(op: Op, sig: Signature, method: bool, suffix: str) -> None:
+    if not _warned:
+        _warned.append(op)
+        better = "".join(f"\t{s.name}{suffix}{s.text(method, bool(op.out) and not method)}\n" for s in op.signatures)
+        warnings.warn(
+            f"This overload of {sig.name}{suffix} is deprecated:\n\t{sig.name}{suffix}{sig.text(method)}\nConsider using one of the following signatures instead:\n{better}"
+            "(Triggered internally at python_arg_parser.cpp.)", UserWarning, stacklevel=5,
+        )  # fmt: skip
+
+
 # numpy's names for the same arguments, which torch also takes.
 _SYNONYMS = {"dim": "axis", "keepdim": "keepdims", "input": "x", "other": "x2"}
 FROM_NUMPY = {theirs: ours for ours, theirs in _SYNONYMS.items()}
@@ -216,14 +246,8 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
     elif kind == "dtype":
         if isinstance(v, _dtypes.dtype):
             return v
-        if v is float:
-            return _dtypes.default
-        if v is int:
-            return _dtypes.int64
-        if v is bool:
-            return _dtypes.bool_
-        if v is complex:
-            return _dtypes.default.to_complex()
+        if v.__class__ is type and v in _dtypes.OF_CLASS:
+            return _dtypes.OF_CLASS[v]
     elif kind == "device":
         if isinstance(v, (_device.device, str, int)) and not isinstance(v, bool):
             return _device.device(v)

@@ -51,7 +51,16 @@ def set_requires_grad(self: Tensor, yes: bool) -> None:
         self._edge = None
 
 
-Tensor.requires_grad = property(_get_requires_grad, set_requires_grad)  # type: ignore[attr-defined]
+def _keep(text: str) -> Any:
+    """What ``del`` says of an attribute that stays."""
+
+    def refuse(self: Tensor) -> None:
+        raise RuntimeError(text)
+
+    return refuse
+
+
+Tensor.requires_grad = property(_get_requires_grad, set_requires_grad, _keep("requires_grad must be a bool"))  # type: ignore[attr-defined]
 
 
 @method

@@ -266,10 +266,23 @@ def convert_host(array: np.ndarray, kind: _dtypes.dtype) -> np.ndarray:
 def _dtype_arg(dtype: Any) -> Any:
     if dtype is None or isinstance(dtype, _dtypes.dtype):
         return dtype
-    found = {float: _dtypes.default, int: _dtypes.int64, bool: _dtypes.bool_}.get(dtype)
+    found = _dtypes.OF_CLASS.get(dtype)
     if found is None:
         raise TypeError(f"tensor(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
     return found
+
+
+class Capsule:
+    """A capsule of DLPack in the protocol that takers ask for. A capsule does not say where its memory is; on the cpu, unless somebody says otherwise."""
+
+    def __init__(self, capsule: Any) -> None:
+        self.capsule = capsule
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # DLPack's number of the cpu
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:

@@ -21,7 +21,8 @@ from jtorch._registry import OPS, Op, Signature
 
 from jtorch._core.tensor import return_types
 from jtorch._core.tensor.described_signature import described
-from jtorch._core.dispatch.signature_binding import Mismatch, _match, bind, no_match
+from jtorch._core.tensor.expanded_writes import shared_dims, write_shared
+from jtorch._core.dispatch.signature_binding import Mismatch, _match, bind, no_match, numbers_first
 from jtorch._core.dispatch.argument_patterns import Bound, Slots, pattern, remember, sources
 from jtorch._core.dispatch.record import NUMBERS, PARTS, apply_multi, call1, call2, call3, calln
 from jtorch._core.dispatch.inplace import assign, check_writable
@@ -69,10 +70,16 @@ def _signatures(overloads: list[Op]) -> list[tuple[Op, Signature]]:
     return [(o, s) for o in overloads for s in o.signatures]
 
 
-def select(name: str, overloads: list[Op], args: tuple[Any, ...], kwargs: dict[str, Any], method: bool) -> tuple[Op, Any, Any, Signature]:
+def select(name: str, overloads: list[Op], args: tuple[Any, ...], kwargs: dict[str, Any], method: bool, suffix: str = "") -> tuple[Op, Any, Any, Signature]:
     """(operator, descriptors, tensors and numbers, signature) of the first overload that takes the arguments."""
     if len(overloads) == 1:
-        key, flat, sig = bind(overloads[0], args, kwargs, method)
+        try:
+            key, flat, sig = bind(overloads[0], args, kwargs, method)
+        except TypeError:
+            older = numbers_first(overloads, args, kwargs, method, suffix)
+            if older is None:
+                raise
+            return older
         return overloads[0], key, flat, sig
     for op, sig in _signatures(overloads):
         try:
@@ -81,6 +88,8 @@ def select(name: str, overloads: list[Op], args: tuple[Any, ...], kwargs: dict[s
             continue
         key, flat = _describe(op, sig, values)
         return op, key, flat, sig
+    if (older := numbers_first(overloads, args, kwargs, method, suffix)) is not None:
+        return older
     raise TypeError(no_match(name, _signatures(overloads), args, kwargs, method))
 
 
@@ -145,7 +154,7 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
             c = call_of(op, descriptors)
             wrap = return_types.namedtuple_for(op) if op.fields else None
             result = _view(op, c, descriptors, flat) if op.view else apply_multi(c, flat)
-            if key is not None and out_arg is None:
+            if key is not None and out_arg is None and sig in op.signatures:
                 take = sources(op, sig, args, kwargs)
                 if take is not None:
                     remember(known, key, Bound(op, c, descriptors, take, wrap))
@@ -156,7 +165,7 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
         if out_arg is not None:
             if not op.out:
                 raise TypeError(f"{name}() got an unexpected keyword argument 'out'")
-            return write_out(name, result, out_arg, op.out, flat, op.apart)
+            return write_out(name, result, out_arg, op.out, flat, op.apart, bool(op.expanded))
         return result
 
     call.__name__ = call.__qualname__ = name
@@ -263,12 +272,12 @@ def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]
                 return run(found.call, found.take(args, kwargs))
         if has_override(args, kwargs):
             return override(call, args, kwargs)
-        op, descriptors, flat, sig = select(name, overloads, args, kwargs, method)
+        op, descriptors, flat, sig = select(name, overloads, args, kwargs, method, "_")
         c = call_of(op, descriptors)
         if op.inplace.__class__ is str:
             if aval_of(flat[0]).dtype.is_complex:
                 raise RuntimeError(op.inplace)
-        elif key is not None and (take := sources(op, sig, args, kwargs)) is not None:
+        elif key is not None and sig in op.signatures and (take := sources(op, sig, args, kwargs)) is not None:
             remember(known, key, Bound(op, c, descriptors, take, None))
         return run(c, flat)
 
@@ -304,6 +313,8 @@ def _run_one_way(call: Any, flat: Any) -> Tensor:
 
 def _run_inplace(call: Any, flat: Any) -> Tensor:
     target = flat[0]
+    if target._view is not None and call.op is not None and call.op.expanded and (dims := shared_dims(target)) and (call.op.expanded is True or not any(isinstance(x, Tensor) for x in flat[1:])):
+        return write_shared(target, calln(call, flat), dims)
     check_writable(target)
     before = aval_of(target)
     try:
@@ -337,8 +348,8 @@ def check_cast(source: Any, target: Any) -> None:
         raise RuntimeError(f"result type {source.legacy} can't be cast to the desired output type {target.legacy}")
 
 
-def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = (), apart: bool = False) -> Any:
-    """Put results into the tensors given as ``out=``, resizing them as torch does. ``rule``, ``apart``: the operator's options; ``inputs``: what it read."""
+def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = (), apart: bool = False, expanded: bool = False) -> Any:
+    """Put results into the tensors given as ``out=``, resizing them as torch does. ``rule``, ``apart``, ``expanded``: the operator's options; ``inputs``: what it read."""
     if isinstance(result, tuple):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):
             raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
@@ -350,6 +361,8 @@ def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = 
         out = out[0]
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
+    if expanded and aval_of(out).shape == aval_of(result).shape and (dims := shared_dims(out)):
+        return write_shared(out, result, dims)
     return _write_one(name, result, out, rule, inputs, apart)
 
 

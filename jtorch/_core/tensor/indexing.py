@@ -18,6 +18,7 @@ from jtorch._registry import lookup
 
 from jtorch._core.dispatch.signature_binding import number_of
 from jtorch._core.tensor.creation import from_array, tensor
+from jtorch._core.tensor.expanded_writes import shared_dims, write_shared
 from jtorch._core.dispatch.record import apply_multi, calln
 from jtorch._core.dispatch.inplace import assign, check_writable
 from jtorch._core.dispatch.torch_function import MODES, has_override, override
@@ -284,7 +285,9 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
             new = new.reshape(aval_of(new).shape[lead:])  # type: ignore[attr-defined]
         t.copy_(new)  # type: ignore[attr-defined]
         return
-    check_writable(t)
+    shared = shared_dims(t)
+    if not shared:
+        check_writable(t)
     if aval_of(new).dtype is not a.dtype and not _converts(index, new):
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, got "
@@ -294,8 +297,18 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
     op = lookup("internal.index_put")
     key = (T, tensor_list([i is not None for i in advanced]), T, value(False))
     out = apply_multi(call_of(op, key), (t, *[i for i in advanced if i is not None], new))
-    assign(t, out)
+    if shared:
+        write_shared(t, out, shared)
+    else:
+        assign(t, out)
 
 
 Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
 Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
+
+
+def _delitem(self: Tensor, index: Any) -> None:
+    raise TypeError("Tensor does not support deleting items")
+
+
+Tensor.__delitem__ = _delitem  # type: ignore[attr-defined]

@@ -16,6 +16,11 @@ def method(fn: Any) -> Any:
 
 
 def prop(fn: Any) -> Any:
-    """Make ``fn`` a property under its own name."""
-    setattr(Tensor, fn.__name__, property(fn))
+    """Make ``fn`` a property under its own name, which can be neither set nor deleted."""
+    name = fn.__name__.removesuffix("_")
+
+    def refuse(self: Tensor, value: Any = None) -> None:
+        raise AttributeError(f"attribute '{name}' of 'torch._C.TensorBase' objects is not writable")
+
+    setattr(Tensor, fn.__name__, property(fn, refuse, refuse))
     return fn

@@ -132,7 +132,12 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs:
             if kind.legacy == name:
                 return cast(self, kind)
         raise ValueError(f"invalid type: '{dtype}'")
-    return cast(self, getattr(dtype, "dtype", dtype))
+    if dtype is Tensor:  # the name of what the default type makes
+        return cast(self, _dtypes.default)
+    kind = getattr(dtype, "dtype", dtype)
+    if not isinstance(kind, _dtypes.dtype):
+        raise ValueError(f"invalid type: '{getattr(dtype, '__name__', dtype)}'" if isinstance(dtype, type) else "dtype must be a type, str, or dtype object")
+    return cast(self, kind)
 
 
 Tensor.type = type_  # type: ignore[attr-defined]
@@ -276,6 +281,8 @@ def view(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if has_override((self,), {}):
         return override(Tensor.view, (self, *args), kwargs)  # type: ignore[no-any-return,attr-defined]
     kind = kwargs.get("dtype", args[0] if args else None)
+    if kind.__class__ is type:
+        kind = _dtypes.OF_CLASS.get(kind, kind)
     if isinstance(kind, _dtypes.dtype):
         op = lookup("internal.view_dtype")
         old = aval_of(self).dtype
