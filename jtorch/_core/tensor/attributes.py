@@ -14,7 +14,6 @@ from jtorch import _device, _dtypes, _types
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._engine.recording.trace import force
-from jtorch._engine.values.thread_state import GRAD, state
 
 from jtorch._core.graph import sparse_values
 from jtorch._core.dispatch.conversion import format_strides
