@@ -29,6 +29,7 @@ from jtorch._core.graph.sparse_values import could_not_run, handles, make, value
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.tensor.derived_functions import function_for
+from jtorch._ops._fitting import check_fits
 from jtorch._namespace import torch
 
 __all__ = ["sparse_addmm", "sparse_mm", "sampled_addmm"]
@@ -157,8 +158,16 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     )
 
 
+def _check_scales(input: Tensor, *scales: Any) -> None:
+    """RuntimeError for complex factors of real tensors."""
+    for scale in scales:
+        if scale.__class__ is complex:
+            check_fits(scale, input.dtype)
+
+
 @handles("addmm")
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    _check_scales(input, beta, alpha)
     if _is_sparse(input) and not (_is_sparse(mat1) and _is_sparse(mat2)):
         raise could_not_run("addmm", (input, mat1, mat2))
     scaled = input if beta.__class__ is int and beta == 1 else input * beta  # type: ignore[operator]
@@ -169,6 +178,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, beta: Any = 1, alpha: Any =
 
 @handles("addmv")
 def addmv(input: Tensor, mat: Tensor, vec: Tensor, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    _check_scales(input, beta, alpha)
     return renamed("AddmvBackward0", torch.add(input * beta, mv(mat, vec) * alpha))  # type: ignore[operator]
 
 
@@ -195,6 +205,7 @@ def sparse_mm(mat1: Tensor, mat2: Tensor, reduce: str | None = None) -> Tensor:
 
 def sparse_addmm(mat: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1.0, alpha: Any = 1.0) -> Tensor:
     """``beta * mat + alpha * (mat1 @ mat2)``; the gradient of a sparse ``mat1`` has its places."""
+    _check_scales(mat, beta, alpha)
     if not _is_sparse(mat1) or _is_sparse(mat2):
         return torch.addmm(mat, mat1, mat2, beta=beta, alpha=alpha)  # type: ignore[no-any-return]
     _check(mat1, mat2)
@@ -217,6 +228,7 @@ def _mm_reduce(mat1: Tensor, mat2: Tensor, reduce: str) -> Tensor:
 
 def sampled_addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1.0, alpha: Any = 1.0, out: Any = None) -> Tensor:
     """``beta * input + alpha * (mat1 @ mat2)`` at the places of the CSR matrix ``input`` only, where alone the product is computed."""
+    _check_scales(input, beta, alpha)
     if layout_of(input) != "sparse_csr":
         raise RuntimeError(
             f"sampled_addmm: Expected self to be sparse CSR, but got layout {'Strided' if not _is_sparse(input) else layout_of(input)}"
@@ -273,6 +285,7 @@ def hspmm(mat1: Tensor, mat2: Tensor) -> Tensor:
 @compose("torch Tensor", aliases="torch.saddmm")
 def sspaddmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """``beta * input + alpha * (mat1 @ mat2)`` with sparse ``input`` and ``mat1``, as a sparse tensor."""
+    _check_scales(input, beta, alpha)
     if not _is_sparse(input) or not _is_sparse(mat1):
         raise could_not_run("sspaddmm", (input, mat1, mat2))
     _check(mat1, mat2)

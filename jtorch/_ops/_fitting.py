@@ -16,7 +16,7 @@ import numpy as np
 from jtorch import _dtypes
 from jtorch._registry import Range, Wrong
 
-__all__ = ["check_fits", "check_long", "fill_value", "outside", "real_value", "written_at", "written_value"]
+__all__ = ["check_fits", "check_long", "fill_value", "imaginary", "outside", "real_value", "unfit", "written_at", "written_value"]
 
 _C_NAMES = {"int32": "int", "float32": "float", "complex64": "c10::complex<float>"}
 _DIRECT = {**_C_NAMES, "float16": "c10::Half", "bfloat16": "c10::BFloat16"}
@@ -43,7 +43,8 @@ def outside(kind: _dtypes.dtype, source: str, direct: bool = False) -> Callable[
     return None
 
 
-def _refused(kind: _dtypes.dtype, direct: bool = False) -> RuntimeError:
+def unfit(kind: _dtypes.dtype, direct: bool = False) -> RuntimeError:
+    """torch's error for a number that a type cannot hold."""
     wide = "double" if kind.category == 2 else f"{kind.name}_t"
     return RuntimeError(f"value cannot be converted to type {(_DIRECT if direct else _C_NAMES).get(kind.name, wide)} without overflow")
 
@@ -57,7 +58,7 @@ def check_fits(number: Any, kind: _dtypes.dtype) -> None:
         raise OverflowError("int too big to convert" if number > 0 else "can't convert negative int to unsigned")
     bad = outside(kind, _SOURCES[number.__class__])
     if bad is not None and bad(number):
-        raise _refused(kind)
+        raise unfit(kind)
 
 
 def check_long(number: Any) -> None:
@@ -83,10 +84,11 @@ def real_value(input: Any, *rest: Any) -> Sequence[Wrong]:
     kind, value = _dtypes.from_np(np.dtype(input.dtype)), rest[-1]
     if value.dtype.kind != "c" or kind.is_complex or kind is _dtypes.bool_:
         return ()
-    return (Wrong(value, _imaginary, lambda value, at: _refused(kind, True)),)
+    return (Wrong(value, imaginary, lambda value, at: unfit(kind, True)),)
 
 
-def _imaginary(x: Any) -> Any:
+def imaginary(x: Any) -> Any:
+    """Which numbers are not real."""
     return x.imag != 0
 
 
@@ -95,7 +97,7 @@ def _guarded(input: Any, value: Any, direct: bool) -> Sequence[Wrong]:
         return ()
     kind = _dtypes.from_np(np.dtype(input.dtype))
     bad = outside(kind, np.dtype(value.dtype).kind, direct)
-    return () if bad is None else (Wrong(value, bad, lambda value, at: _refused(kind, direct), number=True),)
+    return () if bad is None else (Wrong(value, bad, lambda value, at: unfit(kind, direct), number=True),)
 
 
 def written_at(guard: Callable[..., Sequence[Range | Wrong]]) -> Callable[..., Sequence[Range | Wrong]]:

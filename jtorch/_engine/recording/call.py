@@ -15,8 +15,9 @@ from jax import lax
 
 from jtorch import _dtypes
 from jtorch._errors import no_such_type
+from jtorch._ops._fitting import imaginary, unfit
 from jtorch._ops._float8 import refuse_float8
-from jtorch._registry import Op
+from jtorch._registry import Op, Wrong
 
 __all__ = ["Call", "NO_ENTRY", "T", "slot", "tensor_list", "value", "call_of", "arguments"]
 
@@ -63,7 +64,7 @@ class Call:
         self.elementwise: bool = options.get("elementwise", False)
         self.grad_name: str = options.get("grad_name", name)
         self.fields: tuple[str, ...] = options.get("fields", ())
-        self.guard: Any = None if op is None else op.guard
+        self.guard: Any = None if op is None else _guard_of(op, key)
 
     def __repr__(self) -> str:
         shown = ", ".join(str(d[-1]) if d[0] == "V" else d[0] for d in self.key) if isinstance(self.key, tuple) else ""
@@ -100,9 +101,12 @@ def _application(op: Op, key: tuple[Any, ...]) -> Callable[..., Any]:
     names = [p.name for p in op.fn_params]
     taking_part = _promoted(op, names)
     broadcasts = op.elementwise and sum(key[i][0] == "T" for i in taking_part) > 1
+    complexes = [d[2] for d, n in zip(key, names, strict=True) if n in _REAL and d[0] == "V" and d[1] is complex and d[2].imag]
 
     def apply(*arrays: Any) -> Any:
         args = arguments(key, arrays)
+        if complexes and not jnp.iscomplexobj(args[0]):
+            raise unfit(_dtypes.float64)  # what torch itself looks at, it takes as a double
         rounded = None if promote is None else _promote(args, key, taking_part, op)
         refuse_float8(op, arrays)
         if promote is not None and broadcasts:
@@ -110,6 +114,31 @@ def _application(op: Op, key: tuple[Any, ...]) -> Callable[..., Any]:
         return fn(*args) if rounded is None else fn(*args).astype(rounded.np)
 
     return apply
+
+
+_REAL = frozenset(("alpha", "lambd", "min_val", "max_val"))  # numbers in a program's structure that belong to the elements' type
+
+
+def _guard_of(op: Op, key: tuple[Any, ...]) -> Any:
+    """The operator's guard; and that complex numbers which do not take part in the promotion are real where the tensors are."""
+    if _SLOTS[complex] not in key:
+        return op.guard
+    names = [p.name for p in op.fn_params]
+    taking_part = _promoted(op, names)
+    at = [i for i, d in enumerate(key) if d is _SLOTS[complex] and i not in taking_part]
+    if not at:
+        return op.guard
+
+    def guard(*args: Any) -> list[Any]:
+        found = [] if op.guard is None else list(op.guard(*args))
+        kind = next((np.dtype(args[i].dtype) for i, d in enumerate(key) if d[0] == "T"), None)
+        if kind is not None and kind.kind != "c":
+            kind = np.dtype(np.float32) if _dtypes.from_np(kind) in _HALF else kind
+            error = unfit(_dtypes.from_np(kind), True)
+            found += [Wrong(args[i], imaginary, lambda value, at: error, number=True) for i in at]
+        return found
+
+    return guard
 
 
 def _promoted(op: Op, names: list[str]) -> list[int]:

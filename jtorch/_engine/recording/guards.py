@@ -129,7 +129,7 @@ def _bounds_of(entry: Entry) -> tuple[_Bounds, ...]:
     if entry.device.type == "meta":
         return ()
     structs = entry.structs()
-    ranges = entry.call.op.guard(*arguments(entry.call.key, structs))
+    ranges = entry.call.guard(*arguments(entry.call.key, structs))
     position = {id(s): i for i, s in enumerate(structs)}
     here = entry.device.type == "cpu"
     wanted = [(position[id(r.index)], r) for r in ranges if 0 not in r.index.shape and (here or not r.cpu)]
