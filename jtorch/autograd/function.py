@@ -298,7 +298,7 @@ def _rewritten(t: Tensor, ctx: Any, nr: int, given: bool, count: int) -> None:
         raise RuntimeError("a leaf Variable that requires grad has been used in an in-place operation.")
     m = t._meta
     if m is None or m.base is None or not given:
-        late = t._edge is None and t._s.extra is VIEWED
+        late = t._edge is None and getattr(t._s, "wrote", None) is VIEWED
         t._edge, t._nr = ctx, nr
         if late:
             tell_views(t)

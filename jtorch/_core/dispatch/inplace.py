@@ -62,9 +62,9 @@ def assign(t: Tensor, new: Tensor) -> Tensor:
         if new._edge is not None:
             if m is not None and m.retains:
                 _retain(t, new)
-            late = t._edge is None and t._s.extra is VIEWED
+            late = t._edge is None and getattr(t._s, "wrote", None) is VIEWED
             t._edge, t._nr = new._edge, new._nr
-            t._s.extra = (weakref.ref(new._edge), new._nr)
+            t._s.wrote = (weakref.ref(new._edge), new._nr)
             _rename(new, t, before)
             if late:
                 tell_views(t)

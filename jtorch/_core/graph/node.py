@@ -207,7 +207,7 @@ def tensor_type(a: Any) -> str:
 
 def _producer(node: OpNode, storage: Any) -> str:
     """Which operator the changed tensor comes from: the node itself for a saved result, else what wrote or made the input."""
-    ref, nr = storage.extra or (None, 0)
+    ref, nr = getattr(storage, "wrote", None) or (None, 0)
     edge = ref() if ref is not None else None
     if node.plan.saved_out:
         edge, nr = node, 0

@@ -130,8 +130,8 @@ def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tup
     tm = t._meta
     if tm is None or tm.base is None:
         m.base = t
-        if t._edge is None and t._s.extra is None:
-            t._s.extra = VIEWED
+        if t._edge is None:
+            t._s.wrote = VIEWED
     else:
         m.base, m.creation = tm.base, tm.creation
     m.attr_version = t._s.version

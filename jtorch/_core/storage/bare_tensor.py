@@ -21,15 +21,17 @@ class Storage:
 
     ``value`` has the shape of the tensor that made the storage; ``strides`` is that tensor's layout (None: contiguous). ``version`` counts in-place writes.
     ``ptr`` is the memory whose address ``data_ptr`` gave (0: none was asked for), ``extra`` the region that a storage in memory is a part of.
+    ``wrote`` is which node's output was written last, or that views were taken before any (view_history.py); it may be missing.
     """
 
-    __slots__ = ("value", "version", "strides", "host", "ptr", "extra", "__weakref__")
+    __slots__ = ("value", "version", "strides", "host", "ptr", "extra", "wrote", "__weakref__")
     value: Any
     version: int
     strides: tuple[int, ...] | None
     host: Any
     ptr: Any
     extra: Any
+    wrote: Any
 
 
 class Tensor(metaclass=_TensorMeta):
