@@ -29,8 +29,8 @@ from jtorch._core.graph.sparse_values import could_not_run, handles, make, value
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.tensor.derived_functions import function_for
-from jtorch._ops._fitting import check_fits
 from jtorch._namespace import torch
+from jtorch._ops._fitting import check_fits
 
 __all__ = ["sparse_addmm", "sparse_mm", "sampled_addmm"]
 
