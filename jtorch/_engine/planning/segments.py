@@ -6,7 +6,7 @@ where its structure repeats (the layers of a model, forward, backward and update
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,14 +18,20 @@ LONG = 320  # nodes without repetition that are still one program
 _LEAST = 8  # a run of updates, or between updates, shorter than this is no piece of its own
 TINY = 9  # a repetition this short is no layer: calls of many small programs would cost more than they compute
 CHAIN = 240  # so many nodes of it are one program: calling one costs what recording twenty nodes does
+HEAVY = 480  # a tiny repetition of more weight than this is a long loop: its pieces are cut by weight
+PIECE = 48  # the weight of such a piece: what it takes to compile it grows with what it holds, and all share it
+FAR = 240  # nodes after which a value that is still read has to be stored, and so is a kernel of its own
 UNIT = 24  # a repetition shorter than this is joined with its neighbours
 
 
-def cut(tokens: Sequence[int], reads: Sequence[Sequence[int]], updates: Sequence[bool]) -> list[int]:
+def cut(
+    tokens: Sequence[int], reads: Sequence[Sequence[int]], updates: Sequence[bool], weigh: Callable[[int], int] | None = None, held: Sequence[int] = ()
+) -> list[int]:
     """Boundaries (starts of segments after the first) for nodes with these tokens; ``reads[i]`` are the nodes that node i reads.
 
     Equal tokens mean equal operators on equal avals. ``updates`` marks an optimizer's updates: they depend on nothing but a gradient each, so
-    nothing is lost by cutting them finely, and their kernels are what is compiled again and again.
+    nothing is lost by cutting them finely, and their kernels are what is compiled again and again. ``weigh(i)`` says how many of XLA's operations
+    node i is, and ``held`` are the nodes whose values somebody holds; both matter for long loops alone.
     """
     n = len(tokens)
     if n <= SHORT:
@@ -33,13 +39,15 @@ def cut(tokens: Sequence[int], reads: Sequence[Sequence[int]], updates: Sequence
     t = np.asarray(tokens)
     kind = np.asarray(updates, bool)
     cuts: list[int] = []
-    crossing = _crossing(n, reads)
+    last = _last_reads(n, reads)
+    crossing = _crossing(last)
+    load = None if weigh is None else _Load(weigh, last, held)
     borders = [0, *(np.flatnonzero(kind[1:] != kind[:-1]) + 1).tolist(), n]
     for a, b in zip(borders, borders[1:], strict=False):
         if b - a < _LEAST:
             continue
         cuts += (a, b)
-        _divide(t, a, b, crossing, cuts, _Sizes(16, 4) if kind[a] else _Sizes(SHORT // 2, UNIT))
+        _divide(t, a, b, crossing, cuts, _Sizes(16, 4) if kind[a] else _Sizes(SHORT // 2, UNIT), None if kind[a] else load)
     return sorted(set(c for c in cuts if 0 < c < n))
 
 
@@ -48,12 +56,18 @@ class _Sizes(NamedTuple):
     unit: int  # the least length of a segment that repeats
 
 
-def _crossing(n: int, reads: Sequence[Sequence[int]]) -> np.ndarray:
-    """For each boundary i, how many values made before node i are read at or after it."""
+def _last_reads(n: int, reads: Sequence[Sequence[int]]) -> np.ndarray:
+    """The last node that reads each, -1 where none does."""
     last = np.full(n, -1, np.int64)
     for i, sources in enumerate(reads):
         for s in sources:
             last[s] = i
+    return last
+
+
+def _crossing(last: np.ndarray) -> np.ndarray:
+    """For each boundary i, how many values made before node i are read at or after it."""
+    n = len(last)
     delta = np.zeros(n + 2, np.int64)
     made = np.nonzero(last >= 0)[0]
     np.add.at(delta, made + 1, 1)
@@ -61,7 +75,20 @@ def _crossing(n: int, reads: Sequence[Sequence[int]]) -> np.ndarray:
     return np.cumsum(delta)[: n + 1]
 
 
-def _divide(t: np.ndarray, start: int, end: int, crossing: np.ndarray, cuts: list[int], sizes: _Sizes) -> None:
+class _Load:
+    """What nodes weigh for the compiler."""
+
+    def __init__(self, weigh: Callable[[int], int], last: np.ndarray, held: Sequence[int]) -> None:
+        self.weigh = weigh
+        self.stored = last > np.arange(len(last)) + FAR
+        self.stored[list(held)] = True
+
+    def of(self, start: int, period: int) -> float:
+        """The weight of one turn: what is fused into what follows costs little."""
+        return sum(max(self.weigh(i), 1) * (1.0 if self.stored[i] or self.weigh(i) > 2 else 0.2) for i in range(start, start + period))
+
+
+def _divide(t: np.ndarray, start: int, end: int, crossing: np.ndarray, cuts: list[int], sizes: _Sizes, load: _Load | None) -> None:
     if end - start <= sizes.short:
         return
     found = _repetition(t[start:end], sizes)
@@ -71,6 +98,10 @@ def _divide(t: np.ndarray, start: int, end: int, crossing: np.ndarray, cuts: lis
     first, period, times = found
     first += start
     least = sizes.unit if period > TINY else max(sizes.unit, CHAIN)
+    if period <= TINY and load is not None:
+        turn = load.of(first + period * (times // 2), period)
+        if turn * times > HEAVY:
+            least = min(least, period * max(1, int(PIECE / turn)))
     unit = period * max(1, -(-least // period))
     spare = period * times - unit * (period * times // unit)
     # The phase is free as long as whole units fit: take the one that cuts the fewest values.
@@ -85,8 +116,8 @@ def _divide(t: np.ndarray, start: int, end: int, crossing: np.ndarray, cuts: lis
         count -= 1
     bounds = [first + k * unit for k in range(count + 1)]
     cuts += bounds
-    _divide(t, start, bounds[0], crossing, cuts, sizes)
-    _divide(t, bounds[-1], end, crossing, cuts, sizes)
+    _divide(t, start, bounds[0], crossing, cuts, sizes, load)
+    _divide(t, bounds[-1], end, crossing, cuts, sizes, load)
 
 
 def _repetition(t: np.ndarray, sizes: _Sizes) -> tuple[int, int, int] | None:

@@ -26,7 +26,7 @@ NUMBERS = {
 class Entry:
     """``inputs`` are avals, or Python's number classes for runtime scalars. ``outs`` are avals; ``out`` is the only one, or None."""
 
-    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "differentiable", "simple_on", "guarded_on", "layouts", "guard", "first", "second", "third")
+    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "_weight", "differentiable", "simple_on", "guarded_on", "layouts", "guard", "first", "second", "third")
 
     def __init__(self, call: Call, inputs: tuple[Any, ...], outs: tuple[Aval, ...], single: bool, device: _device.device) -> None:
         self.call, self.inputs, self.outs, self.device = call, inputs, outs, device
@@ -35,6 +35,7 @@ class Entry:
         self.node_class: Any = None
         self.differentiable = tuple(o.dtype.category >= 2 for o in outs)
         self._run: Any = None
+        self._weight: int | None = None
         # Positions of 0-dim cpu inputs that join tensors of another device.
         self.moves = tuple(i for i, a in enumerate(inputs) if isinstance(a, Aval) and a.device is not device)
         self.guard: Any = call.guard  # what the values must satisfy; guards.py replaces it by what it has made of it
@@ -47,6 +48,13 @@ class Entry:
     def structs(self) -> list[jax.ShapeDtypeStruct]:
         return [NUMBERS[a] if isinstance(a, type) else a.struct for a in self.inputs]
 
+    def weight(self) -> int:
+        """How many operations of XLA it is, roughly."""
+        found = self._weight
+        if found is None:
+            found = self._weight = _operations(jax.make_jaxpr(_named(self.call.apply, self.call.name))(*self.structs()).jaxpr)
+        return found
+
     def run(self, *arrays: Any) -> Any:
         """Run this operator alone, through an executable of its own."""
         fn = self._run
@@ -54,6 +62,14 @@ class Entry:
             apply = self.call.apply
             fn = self._run = jax.jit(_named(apply, self.call.name), compiler_options=ROUNDING)
         return fn(*arrays)
+
+
+def _operations(jaxpr: Any) -> int:
+    count = 0
+    for eqn in jaxpr.eqns:
+        inner = [v for v in eqn.params.values() if hasattr(v, "eqns") or hasattr(v, "jaxpr")]
+        count += sum(_operations(getattr(v, "jaxpr", v)) for v in inner) or 1
+    return count
 
 
 def _named(fn: Any, name: str) -> Any:

@@ -289,7 +289,8 @@ def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], d
     walls = [i for i, k in enumerate(needed) if nodes[k][0].call.name == "barrier"]
     # XLA's CPU compiler copies what a loop leaves behind for another loop of the same program: the first loop backward begins one too.
     walls += [i for i, k in enumerate(needed) if nodes[k][0].call.name in _LOOPS][:1]
-    bounds = sorted({0, *cut(tokens, reads, updates), *walls, len(needed)})
+    held = [place[owner[i]] for i in live]
+    bounds = sorted({0, *cut(tokens, reads, updates, lambda i: nodes[needed[i]][0].weight(), held), *walls, len(needed)})
 
     # When each slot (inputs first, then outputs) is read for the last time, by segment.
     segment_of: dict[int, int] = {}
