@@ -11,12 +11,13 @@ from typing import Any
 
 from jtorch import _device, _dtypes, _types
 from jtorch._engine.recording.call import Call
+from jtorch._engine.recording.forgetting import remembered
 from jtorch._registry import Op, Signature
 
 from jtorch._core.dispatch.signature_binding import FROM_NUMPY, SLOT_KINDS
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor
 
-__all__ = ["Bound", "pattern", "remember"]
+__all__ = ["Bound", "cache_for_function", "pattern", "remember"]
 
 _CONSTANTS = frozenset((int, float, bool, complex, str, type(None), _dtypes.dtype, _device.device))
 _NUMBERS = frozenset((int, float, bool, complex))
@@ -105,6 +106,13 @@ def _sequence(a: Any, add: Callable[[Any], None]) -> bool:
     add(tuple)
     add(tuple(a))
     return True
+
+
+def cache_for_function() -> dict[Any, Bound]:
+    """A cache of patterns for one function: emptied when what is known of calls is forgotten."""
+    cache: dict[Any, Bound] = {}
+    remembered.append(cache)
+    return cache
 
 
 def remember(cache: dict[Any, Bound], key: Any, bound: Bound) -> None:

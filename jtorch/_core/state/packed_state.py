@@ -12,6 +12,7 @@ from threading import RLock
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from jtorch._engine.recording import forgetting
 from jtorch._engine.running.direct_updates import ready, run_packed
 from jtorch._engine.running.packed_updates import SMALL, PackedUpdate, pack, packed_update
 from jtorch._engine.recording.gradient_pieces import ask, piece, together
@@ -103,6 +104,7 @@ class _Group:
 
 _groups: WeakKeyDictionary[Storage, _Group] = WeakKeyDictionary()
 _chosen: dict[Any, list[list[int]]] = {}
+forgetting.remembered.append(_chosen)
 
 
 def update_packed(u: Any, n: int, storages: list[Any], places: tuple[int, ...]) -> list[int] | None:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jtorch._device import CPU
+from jtorch._engine.recording import forgetting
 from jtorch._engine.recording.call import Call
 from jtorch._engine.host.host_executor import memory_of
 from jtorch._engine.values.sparse_values import SparseAval, SparseMet
@@ -43,6 +44,7 @@ class View:
 
 
 _layouts: dict[Any, Any] = {}
+forgetting.remembered.append(_layouts)
 
 
 def layout(t: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
@@ -187,6 +189,7 @@ def elements(t: Tensor) -> np.ndarray:
 
 
 _puts: dict[Any, Call] = {}  # by the call of a step, or those of several
+forgetting.interned.append(_puts)
 
 
 def put_call(call: Call) -> Call:

@@ -23,7 +23,7 @@ from jtorch._core.tensor import return_types
 from jtorch._core.tensor.described_signature import described
 from jtorch._core.tensor.expanded_writes import shared_dims, write_shared
 from jtorch._core.dispatch.signature_binding import Mismatch, _match, bind, no_match, numbers_first
-from jtorch._core.dispatch.argument_patterns import Bound, Slots, pattern, remember, sources
+from jtorch._core.dispatch.argument_patterns import Bound, Slots, cache_for_function, pattern, remember, sources
 from jtorch._core.dispatch.record import NUMBERS, PARTS, apply_multi, call1, call2, call3, calln
 from jtorch._core.dispatch.inplace import assign, check_writable
 from jtorch._core.storage.overlap import check_out
@@ -105,7 +105,7 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
     taken = default_call(first, 1, view=True) if first.view else None
     rest = tuple([d[2] for d in taken.key[1:]]) if taken is not None else ()
     ternary = default_call(first, 3) if len(overloads) == 1 else None
-    known: dict[Any, Bound] = {}
+    known = cache_for_function()
     slots = Slots([s for o in overloads for s in o.signatures])
     of_dims = not slots.positions  # ints after the tensor are structure: they are their own pattern
 
@@ -252,7 +252,7 @@ def _from_host(array: Any, where: Any) -> Any:
 
 def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
     unary, binary = _plain_calls(overloads[0]) if overloads[0].inplace.__class__ is not str else (None, None)
-    known: dict[Any, Bound] = {}
+    known = cache_for_function()
     slots = Slots([s for o in overloads for s in o.signatures])
     run = run_inplace if overloads[0].one_way is None else _run_one_way
 

@@ -10,6 +10,7 @@ import numpy as np
 from jtorch._core.dispatch.conversion import cast
 from jtorch._core.graph.device_copy import to_device
 from jtorch import _dtypes
+from jtorch._engine.recording import forgetting
 from jtorch._engine.recording.call import T, call_of, slot, tensor_list, value
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._ops._fitting import check_fits, check_long
@@ -36,6 +37,7 @@ _I = slot(int)
 
 _first = call_of(_select, (T, value(0), _I))
 _slices: dict[tuple[int, int, int], Any] = {}
+forgetting.remembered.append(_slices)
 
 
 def take_slice(t: Tensor, dim: int, start: int, length: int, step: int) -> Tensor:

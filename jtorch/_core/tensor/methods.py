@@ -13,6 +13,7 @@ from jtorch._core.tensor.creation import as_tensor
 from jtorch._core.storage.view_steps import copied
 from jtorch._core.graph.grad_modes import no_grad
 from jtorch import _device, _dtypes, _types
+from jtorch._engine.recording import forgetting
 from jtorch._engine.recording.call import T, call_of, value
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._engine.values.thread_state import GRAD, state
@@ -242,6 +243,7 @@ def _sizes(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[in
 
 _view_op = lookup("internal.view")
 _calls_by_sizes: dict[Any, tuple[Any, tuple[Any, ...]]] = {}
+forgetting.remembered.append(_calls_by_sizes)
 
 
 def _known_sizes(t: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:

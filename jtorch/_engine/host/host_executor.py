@@ -21,6 +21,7 @@ from jtorch._engine.recording import trace
 from jtorch._engine.planning.liveness import held_outputs, needed_nodes
 from jtorch._engine.recording.bundle import expanded
 from jtorch._engine.recording.entry import Entry
+from jtorch._engine.recording.forgetting import remembered
 from jtorch._engine.host.host_rules import RULES
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import SCALAR, Trace
@@ -29,6 +30,7 @@ __all__ = ["NotOnHost", "execute_on_host", "function_on_host", "run_jaxpr", "sec
 
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 _functions: dict[Entry, Callable[..., list[np.ndarray]]] = {}
+remembered.append(_functions)
 
 
 class NotOnHost(RuntimeError):

@@ -18,7 +18,7 @@ from jtorch import _config
 from jtorch._engine.recording.bundle import Bundle
 from jtorch._engine.recording.trace import SMALL, Trace, are_arrays
 
-__all__ = ["Begun", "begin", "learn"]
+__all__ = ["Begun", "begin", "forget", "learn"]
 
 STEADY = 3  # times that a trace must have come before its like is expected
 _MISSES = 2  # wrong guesses that are always forgiven; beyond them, one in so many as _RARELY
@@ -71,6 +71,13 @@ def _are_there(arrays: list[Any]) -> bool:
 
 
 _guesses: dict[tuple[Any, ...], Guess] = {}
+
+
+def forget(kept: set[Any]) -> None:
+    """Expect nothing more of recipes that are not kept."""
+    for key, guess in list(_guesses.items()):
+        if guess.recipe not in kept:
+            _guesses.pop(key, None)
 
 
 def begin(tr: Trace) -> None:

@@ -15,6 +15,8 @@ from jtorch._engine.recording.program import ROUNDING
 from jtorch._engine.values.sparse_values import SparseMet, SparseValue
 from jtorch._engine.values.values import Aval, aval
 
+made = 0  # entries since they were last forgotten (forgetting.py)
+
 __all__ = ["Entry", "NUMBERS", "make_entry", "entry_of"]
 
 NUMBERS = {
@@ -101,6 +103,8 @@ def make_entry(call: Call, key: Any) -> Entry:
     single = not isinstance(shapes, (tuple, list))
     outs = tuple(aval(tuple(s.shape), _dtypes.from_np(np.dtype(s.dtype)), where) for s in ((shapes,) if single else shapes))
     entry = Entry(call, inputs, outs, single, where)
+    global made
+    made += 1
     return call.entries.setdefault(key, entry)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakValueDictionary
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,7 @@ class Program:
     a runtime scalar ``("s", class, number)``. ``together``: lists of outputs that come end to end, an array for each list, after the ``outs``.
     """
 
-    __slots__ = ("body", "outs", "donated", "together", "kinds", "run", "given", "_compiling")
+    __slots__ = ("body", "outs", "donated", "together", "kinds", "run", "given", "cost", "_compiling", "__weakref__")
 
     def __init__(self, body: Any, outs: Any, donated: Any, together: Any = ()) -> None:
         self.body, self.outs, self.donated, self.together = body, outs, donated, together
@@ -38,6 +39,7 @@ class Program:
         shift = len(kinds)
         self.run: Any = jax.jit(self._function(), donate_argnums=tuple(d + shift for d in donated), compiler_options=ROUNDING)
         self.given: list[Any] | None = None  # what it was compiled ahead for
+        self.cost = 0  # bytes, as measured when it was compiled
         self._compiling: Any = None
 
     def compile(self, given: list[Any]) -> None:
@@ -92,7 +94,7 @@ class Program:
         return segment
 
 
-_programs: dict[Any, Program] = {}
+_programs: WeakValueDictionary[Any, Program] = WeakValueDictionary()  # kept by the plans that run them
 _workers: list[ThreadPoolExecutor] = []
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
-from jtorch._engine.values import log
+from jtorch._engine.values import log, memory
 from jtorch._engine.recording.bundle import Bundle
+from jtorch._engine.running import retention
 from jtorch._engine.running.executor import LISTED, Recipe, _changed, run_compiled, slots_of, stats
 from jtorch._engine.running.packed_updates import PackedUpdate
 from jtorch._engine.values.thread_state import state
@@ -24,6 +25,7 @@ from jtorch._engine.values.values import Value
 __all__ = ["ready", "run_bundle", "run_packed"]
 
 _recipes: dict[Any, Recipe] = {}
+retention.kept_in.append((_recipes, lambda key: (key,)))
 _HELD = LISTED + 1  # by the list, and by its storage or its value
 
 
@@ -68,6 +70,7 @@ def run_bundle(bundle: Bundle, vals: list[Value], scalars: list[Any], places: tu
     if recipe is None:
         recipe = _recipes[key] = Recipe()
     recipe.seen += 1
+    recipe.used = stats.executions
     stats.executions += 1
     plan = recipe.plan
     if plan is not None and len(plan.steps) == 1 and (scalars == recipe.scalars or not _changed(scalars, recipe.scalars) - recipe.dynamic):
@@ -86,12 +89,18 @@ def run_packed(
 ) -> tuple[list[Any], list[Any], set[int] | None]:
     """An update of parameters (a storage and this list hold each; ``arrays`` are theirs; ``grads`` as :class:`PackedUpdate` says) whose state is packed into ``flats``, which are gone afterwards: the
     parameters' new arrays, the new state, and which of the old arrays somebody else holds too, as :func:`run_bundle`."""
-    if not update.compiled:
+    fresh = not update.compiled
+    if fresh:
         update.compiled = True
         stats.compilations += 1
+        before = memory.in_use()
         log.packing(update.name, len(params))
     stats.executions += 1
+    update.used = stats.executions
+    update.seen += 1
     shared = _shared(params, arrays, [range(len(params))])
     run = update.run if shared is None else update.keeping
     results, flats = run(slots_of(update.slots, scalars), arrays, grads, flats, update.offsets)
+    if fresh:
+        retention.charge(update, retention.measured(before, 1))
     return results, flats, shared

@@ -30,6 +30,8 @@ from jtorch._engine.recording.entry import NUMBERS, Entry
 from jtorch._engine.recording.guards import Checks, Found
 from jtorch._engine.recording.program import Program, program_for
 from jtorch._engine.planning.segments import cut
+from jtorch._engine.running import retention
+from jtorch._engine.values import memory
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import SCALAR, Trace
 from jtorch._engine.values.values import jax_device
@@ -56,18 +58,24 @@ class _Stats:
 stats = _Stats()
 
 
-class Recipe:
+class Recipe(retention.Kept):
     """What is known about traces of one structure: how often they came, and their plans by which runtime scalars are inputs."""
 
-    __slots__ = ("seen", "needed", "scalars", "dynamic", "plan", "static")
+    __slots__ = ("needed", "scalars", "dynamic", "plan", "static")
 
     def __init__(self) -> None:
-        self.seen = 0
+        super().__init__()
         self.needed: list[int] | None = None
         self.scalars: list[Any] = []  # the values that the plan has as constants
         self.dynamic: set[int] = set()  # the slots that are inputs
         self.plan: Plan | None = None
         self.static: list[int] = []
+
+    def programs(self) -> list[Any]:
+        plan = self.plan
+        if plan is None:
+            return []
+        return [step[0] for step in plan.steps] + ([plan.packing.program] if plan.packing is not None else [])
 
 
 class Plan:
@@ -111,6 +119,8 @@ class Plan:
 
 
 _recipes: dict[Any, Recipe] = {}
+retention.kept_in.append((_recipes, lambda key: key[0]))
+retention.told.append(lambda: ahead.forget(set(_recipes.values())))
 
 
 def execute(tr: Trace, why: str) -> None:
@@ -138,6 +148,7 @@ def execute(tr: Trace, why: str) -> None:
     if recipe is None:
         recipe = _recipes[key] = Recipe()
     recipe.seen += 1
+    recipe.used = stats.executions
     arrays = [v.array for v in inputs]
     begun = tr.begun
     try:
@@ -166,6 +177,8 @@ def execute(tr: Trace, why: str) -> None:
     for v, array in zip(held, results, strict=True):
         v.array = array
         v.trace = None
+    if retention.full():
+        retention.sweep(stats.executions)
     if found:
         guards.ran(found, why)
 
@@ -185,6 +198,8 @@ def _run_alone(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], liv
     if recipe.needed is None:
         recipe.needed = needed_nodes(nodes, _wanted(live, checks))
     needed = set(recipe.needed) if len(recipe.needed) < len(nodes) else None
+    fresh = [k for k in recipe.needed if nodes[k][0]._run is None] if recipe.seen == 1 else []
+    before = memory.in_use() if fresh else 0
     scalars = recipe.scalars = tr.scalars
     vals: list[Any] = []
     for k, node in enumerate(nodes):
@@ -197,6 +212,8 @@ def _run_alone(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], liv
             vals.append(out)
         else:
             vals.extend(out)
+    if fresh:
+        retention.charge(recipe, retention.measured(before, len(fresh)))
     found = []
     if checks:
         indices = [vals[p] if p >= 0 else arrays[-1 - p] for p, _, _ in checks]
@@ -236,7 +253,9 @@ def run_compiled(
             plan = None
         recipe.scalars = list(scalars)
     if plan is None:
+        before = memory.in_use()
         plan = recipe.plan = _make_plan(tr, recipe, checks, live, donated, why, _on_one_device(arrays))
+        retention.made(recipe, before, len(tr.nodes))
     if not plan.ahead:
         _on_device(arrays, tr)
     vals = plan.run(arrays, scalars)

@@ -21,6 +21,7 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr, Var, jaxpr_as_fun
 
 from jtorch._engine.recording.call import Call
+from jtorch._engine.running import retention
 from jtorch._engine.recording.entry import NUMBERS
 from jtorch._engine.values.values import Aval, Value, jax_device
 
@@ -46,12 +47,13 @@ def _end_to_end(arrays: list[Any]) -> Any:
     return jnp.concatenate([x.reshape(-1) for x in arrays])
 
 
-class PackedUpdate:
+class PackedUpdate(retention.Kept):
     """An update of parameters of these avals as one program: ``run(numbers by class, params, gradients, flats, offsets) -> params, flats``. Gradients are a list, or end to end already."""
 
     __slots__ = ("name", "compiled", "run", "keeping", "starts", "offsets", "slots")
 
     def __init__(self, name: str, avals: tuple[Aval, ...], classes: tuple[type, ...], halves: _Halves) -> None:
+        super().__init__()
         self.name, self.compiled = name, False
         self.slots = tuple((kind, [i for i, c in enumerate(classes) if c is kind]) for kind in dict.fromkeys(classes))
         fn = _program(avals, classes, self.slots, halves)
@@ -63,6 +65,7 @@ class PackedUpdate:
 
 
 _updates: dict[Any, PackedUpdate | None] = {}
+retention.kept_in.append((_updates, lambda key: ()))
 
 
 def packed_update(call: Call, avals: tuple[Aval, ...], kinds: int, classes: tuple[type, ...]) -> PackedUpdate | None:

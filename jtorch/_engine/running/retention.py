@@ -1,0 +1,116 @@
+"""What is kept of compiled programs, and for how long: as many bytes as ``_config.PROGRAM_BYTES``, the least recently used go first.
+
+A recipe owns the programs that its plan runs, by what they were measured to cost when they were compiled; a trace that ran operator by operator, those of its entries. Programs are shared
+by recipes and go with the last of them. What traces of structures that never came again have left goes first: an endless stream of shapes must not push out the loop that it is part of.
+What ran lately is never dropped, however much it is.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
+
+from jtorch import _config
+from jtorch._engine.recording import entry
+from jtorch._engine.recording.forgetting import entries_of, forget_calls
+from jtorch._engine.recording.program import Program
+from jtorch._engine.values import memory
+
+__all__ = ["Kept", "charge", "full", "kept_in", "made", "measured", "sweep", "told"]
+
+RECENT = 64  # executions; what came again and ran within them stays
+LATEST = 8  # the same of what came once or twice
+ENTRIES = 3000  # that may be made between two sweeps
+RECIPES = 3000
+_NODE = 160  # bytes that a node of a recipe's key takes
+_LEAST, _MOST = 100 << 10, 32 << 20  # bytes of one program, whatever was measured: other threads allocate too
+_FACTOR = 2  # code and torn pages come to as much again as what is allocated for a program
+
+
+class Kept:
+    """What retention knows of a recipe: when it ran last, how often it came, and what it costs beside its programs."""
+
+    __slots__ = ("used", "seen", "cost")
+
+    def __init__(self) -> None:
+        self.used = self.seen = self.cost = 0
+
+    def programs(self) -> list[Program]:
+        """The programs that it runs."""
+        return []
+
+
+kept_in: list[tuple[dict[Any, Any], Callable[[Any], Iterable[tuple[Any, ...]]]]] = []  # stores of such, and which nodes stand behind a key
+told: list[Callable[[], None]] = []  # who hears of a sweep
+_total, _threshold = 0, 0  # bytes
+_traced = 0  # entries made since JAX forgot what it had traced for them
+
+
+def measured(before: int, programs: int) -> int:
+    """What compiling so many programs since ``before`` (``memory.in_use()``) has cost, in bytes."""
+    return min(max((memory.in_use() - before) * _FACTOR, programs * _LEAST), programs * _MOST)
+
+
+def made(kept: Kept, before: int, nodes: int) -> None:
+    """A plan was made for a recipe: divide what that has cost among its new programs."""
+    fresh = [p for p in kept.programs() if not p.cost]
+    cost = measured(before, len(fresh))
+    for p in fresh:
+        p.cost = cost // len(fresh)
+    charge(kept, nodes * _NODE)
+    _add(cost)
+
+
+def charge(kept: Kept, cost: int) -> None:
+    """A recipe has cost so many bytes beside its programs."""
+    kept.cost += cost
+    _add(cost)
+
+
+def _add(cost: int) -> None:
+    global _total
+    _total += cost
+
+
+def full() -> bool:
+    """Whether something must be let go of."""
+    return _total > (_threshold or _config.PROGRAM_BYTES) or entry.made > ENTRIES
+
+
+def sweep(now: int) -> None:
+    """Drop recipes until half of the limit is free, and what is known of calls that none of the rest uses."""
+    global _total, _threshold, _traced
+    _traced += entry.made
+    limit = _config.PROGRAM_BYTES
+    every = [(k, store, key) for store, _ in kept_in for key, k in list(store.items()) if k is not None]
+    users = Counter(p for k, _, _ in every for p in k.programs())
+    _total = sum(k.cost for k, _, _ in every) + sum(p.cost for p in users)
+    count = len(every)
+    every.sort(key=lambda e: (e[0].seen > 2, e[0].used))
+    for k, store, key in every:
+        if _total <= limit // 2 and count <= RECIPES:
+            break
+        if now - k.used > (RECENT if k.seen > 2 else LATEST):
+            store.pop(key, None)
+            count -= 1
+            _total -= k.cost
+            for p in k.programs():
+                users[p] -= 1
+                if not users[p]:
+                    _total -= p.cost
+    del every, users
+    forget_calls({e for store, nodes in kept_in for key in list(store) for e in entries_of(nodes(key))})
+    for tell in told:
+        tell()
+    _threshold = max(limit, _total + limit // 4)
+    gc.collect()
+    if _traced >= ENTRIES and not _being_traced():
+        # JAX keeps what it traced of its own functions for each shape that they met: ten kilobytes an entry.
+        jax.clear_caches()
+        _traced = 0
+    memory.give_back()
