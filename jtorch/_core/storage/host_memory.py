@@ -138,6 +138,7 @@ class Pin:
         return self.version == s.version and self.value is not None and self.value() is v
 
 
+_ZERO = np.zeros((), np.int32)
 _ALIGN = 64  # XLA on the cpu takes memory without a copy when it is aligned so
 
 
@@ -178,6 +179,8 @@ def data_ptr(s: Storage) -> int:
 
 def _pinned(s: Storage, v: Value, array: np.ndarray) -> np.ndarray:
     """Memory of the storage's own that holds its elements: the array itself where nobody else has it, or a block that the storage keeps."""
+    if array.nbytes >= 1 << 20:
+        jax.device_put(_ZERO)  # JAX lets go of host memory that its arrays stood on when it is next called
     pin = s.ptr
     alone = array is v.array and sys.getrefcount(array) <= 4 and sys.getrefcount(v) <= 4  # v, here, the caller, getrefcount's argument
     if not pin and alone and array.flags.c_contiguous and array.flags.writeable and s.strides is None:
