@@ -16,6 +16,7 @@ usage: python -m jtorch script.py [args]
        python -m jtorch -m module [args]
        python -m jtorch -c code [args]
        python -m jtorch --version
+       python -m jtorch --stubs [FOLDER]     type stubs for `import torch`, by default in ./typings
 
 Runs a program with `import torch` meaning jtorch, in the program and in every library that it imports.
 
@@ -75,6 +76,12 @@ def _plan(argv: list[str]) -> Callable[[], None]:
         print(f"jtorch {version.jtorch_version} (follows torch {version.__version__})")
         raise SystemExit(0)
     first, rest = argv[0], argv[1:]
+    if first == "--stubs":
+        from jtorch import _stub_alias
+
+        folder = rest[0] if rest else "typings"
+        print(f"{_stub_alias.write(folder)} stubs in {folder}/torch")
+        raise SystemExit(0)
     if first in ("-m", "-c"):
         if not rest:
             print(f"Argument expected for the {first} option\n{_USAGE}", end="", file=sys.stderr)

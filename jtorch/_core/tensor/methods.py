@@ -11,7 +11,6 @@ from jtorch._core.tensor import storage_objects
 from jtorch._core.tensor.process_sharing import share_memory
 from jtorch._core.tensor.creation import as_tensor
 from jtorch._core.storage.view_steps import copied
-from jtorch._core.storage.write_counts import origin_of
 from jtorch._core.graph.grad_modes import no_grad
 from jtorch import _device, _dtypes, _types
 from jtorch._engine.recording import forgetting
@@ -410,13 +409,12 @@ def __deepcopy__(self: Tensor, memo: Any) -> Any:
         )
     import copy
 
-    key = ("storage", id(origin_of(self._s)))
-    s = memo.get(key)
+    s = memo.get(("storage", id(self._s)))
     if s is None:
         with _no_grad():
             s = apply_multi(_clone, (alias_of(self._s, None),))._s
-        memo[key] = s
-    out = alias_of(s, copied(self._view, s), self.__class__)
+        memo["storage", id(self._s)] = s
+    out = alias_of(s, copied(self._view), self.__class__)
     if self._edge is not None:
         require_grad(out)
     if self._grad is not None:

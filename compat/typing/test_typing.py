@@ -1,0 +1,51 @@
+"""The type stubs: nothing to complain of in ordinary calls, and an error for each planted mistake. mypy reads ours as it reads torch's."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent.parent
+# What PyTorch's own stubs let pass, under mypy as under pyright.
+LOOSE = {"torch.linalg.inv(3)", "torch.manual_seed(\"x\")"}
+
+
+@pytest.fixture(scope="module")
+def complaints(tmp_path_factory):
+    """File -> lines with errors. Both files in one run: reading the stubs is what costs."""
+    folder = tmp_path_factory.mktemp("typed")
+    for name in ("calls.py", "mistakes.py"):
+        text = (HERE / name).read_text()
+        for old, new in (("import torch.nn", "import jtorch.nn"), ("import torch\n", "import jtorch as torch\n"), ("from torch", "from jtorch")):
+            text = text.replace(old, new)
+        (folder / name).write_text(text)
+    command = [sys.executable, "-m", "mypy", "--config-file", "", "--no-error-summary", "--ignore-missing-imports", "--follow-imports", "silent",
+               "--cache-dir", str(folder / "cache"), str(folder / "calls.py"), str(folder / "mistakes.py")]  # fmt: skip
+    out = subprocess.run(command, capture_output=True, text=True, cwd=folder, env={"MYPYPATH": str(ROOT), "PATH": ""}, timeout=500).stdout
+    found: dict[str, set[int]] = {"calls.py": set(), "mistakes.py": set()}
+    for name, line in re.findall(r"^(?:.*/)?(calls\.py|mistakes\.py):(\d+): error", out, re.M):
+        found[name].add(int(line))
+    return found
+
+
+def test_ordinary_calls(complaints):
+    lines = (HERE / "calls.py").read_text().splitlines()
+    # The same name is used for many things here, which mypy minds and torch's stubs do not help.
+    wrong = [lines[n - 1] for n in sorted(complaints["calls.py"])]
+    assert not wrong
+
+
+def test_mistakes(complaints):
+    lines = (HERE / "mistakes.py").read_text().splitlines()
+    planted = {n for n, line in enumerate(lines, 1) if n > 9 and line and line not in LOOSE}
+    assert len(planted) > 50
+    missed = [lines[n - 1] for n in sorted(planted - complaints["mistakes.py"])]
+    assert not missed
+
+
+def test_stubs_are_current():
+    done = subprocess.run([sys.executable, "tools/write_stubs.py", "--check"], capture_output=True, text=True, cwd=ROOT, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
