@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import linecache
 import re
+import sys
+import tempfile
+import types
 import warnings
 from typing import Any
 
@@ -17,12 +21,21 @@ def run(library: Any, program: str) -> str:
     text = re.sub(r"import torch\.(\w+)", rf"import {mine}.\1 as _, {mine}.\1", program)
     text = text.replace("from torch import", f"from {mine} import").replace("from torch.", f"from {mine}.")
     out = io.StringIO()
-    with contextlib.redirect_stdout(out), warnings.catch_warnings():
+    module = types.ModuleType("program")
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as file, contextlib.redirect_stdout(out), warnings.catch_warnings():
+        file.write(text)
+        file.flush()  # what looks at sources finds them
+        module.__dict__.update(__file__=file.name, torch=library)
+        linecache.clearcache()
+        sys.modules["program"] = module
         warnings.simplefilter("ignore")
         try:
-            exec(compile(text, "<program>", "exec", dont_inherit=True), {"torch": library, "__name__": "__main__"})
+            exec(compile(text, file.name, "exec", dont_inherit=True), module.__dict__)
         except Exception as error:
             print(f"{type(error).__name__}: {error}")
         finally:
+            del sys.modules["program"]
             library.set_grad_enabled(True)
-    return ADDRESS.sub("0x", out.getvalue()).replace("jtorch", "torch").replace("torch._core.storage.bare_tensor.Tensor", "torch.Tensor").replace("torch._device.device", "torch.device")
+        said = out.getvalue().replace(file.name, "<program>")
+    said = ADDRESS.sub("0x", said).replace("jtorch", "torch")
+    return said.replace("torch._core.storage.bare_tensor.Tensor", "torch.Tensor").replace("torch._device.device", "torch.device")

@@ -93,19 +93,24 @@ def is_python_in_torch(fn: Any) -> bool:
 
 def method_name(fn: Any) -> str | None:
     """The name by which a method of Tensor is called, as torch's ``__torch_function__`` sees it; None if it isn't one."""
-    name = getattr(fn, "__name__", None)
-    if not isinstance(name, str) or torch_name(fn) is not None:
+    if torch_name(fn) is not None:
         return None
-    name = _METHODS.get(name, name)
-    found = inspect.getattr_static(Tensor, name, None)
-    return name if found is fn or getattr(Tensor, getattr(fn, "__name__", ""), None) is fn or name in _METHODS.values() and "getitem" in name else None
+    found = _methods().get(id(fn))
+    return None if found is None or found[0] is not fn else _METHODS.get(found[1], found[1])
+
+
+@functools.cache
+def _methods() -> dict[int, tuple[Any, str]]:
+    """Tensor's functions by identity; the shortest of several names."""
+    pairs = sorted(vars(Tensor).items(), key=lambda item: (item[0].startswith("_"), len(item[0])), reverse=True)
+    return {id(value): (value, name) for name, value in pairs if callable(value)}
 
 
 # torch's operators are the methods without underscores, but for those that only the language has.
 _METHODS = {
     "__add__": "add", "__radd__": "add", "__mul__": "mul", "__rmul__": "mul", "__sub__": "sub", "__truediv__": "div", "__matmul__": "matmul", "__neg__": "neg",
     "__eq__": "eq", "__ne__": "ne", "__lt__": "lt", "__le__": "le", "__gt__": "gt", "__ge__": "ge", "__abs__": "abs", "__invert__": "bitwise_not",
-    "__iadd__": "add_", "__isub__": "sub_", "__imul__": "mul_", "__itruediv__": "div_", "__mod__": "remainder", "getitem": "__getitem__", "setitem": "__setitem__",
+    "__iadd__": "add_", "__isub__": "sub_", "__imul__": "mul_", "__itruediv__": "div_", "__mod__": "remainder",
 }  # fmt: skip
 
 

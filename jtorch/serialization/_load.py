@@ -73,7 +73,7 @@ def load(
             if "constants.pkl" in reader.names():
                 if weights_only:
                     raise RuntimeError("Cannot use ``weights_only=True`` with TorchScript archives passed to ``torch.load``. " + UNSAFE_MESSAGE)
-                not_implemented("torch.jit.load", "load the state_dict of the module instead")
+                not_implemented("torch.jit.load", "torch.jit.weights_of(f) gives the state_dict of such an archive")
             mapped = None
             if mmap:
                 if not isinstance(f, (str, os.PathLike)):
