@@ -11,6 +11,7 @@ from jtorch._core.graph.saved_tensors import packed, settings, unpacked
 from jtorch._core.graph.view_history import VIEWED, edge_of, rebase, refuse_creation, tell_views
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
+from jtorch._core.storage.write_counts import version_of, written_since
 from jtorch._engine.values.thread_state import GRAD, state
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable", "NestedIOFunction", "BackwardCFunction", "FunctionMeta", "InplaceFunction"]
@@ -85,10 +86,10 @@ class _FunctionNode(Node, FunctionCtx):
                 t._edge, t._nr = edge, nr
                 out.append(t)
                 continue
-            if t._s.version != version:
-                a = aval_of(t)
+            if count := written_since(t._s, version):
+                a, now = aval_of(t), version_of(t._s)
                 raise RuntimeError(
-                    f"one of the variables needed for gradient computation has been modified by an inplace operation: [torch.{a.dtype.legacy}Tensor {list(a.shape)}] is at version {t._s.version}; expected version {version} instead. "
+                    f"one of the variables needed for gradient computation has been modified by an inplace operation: [torch.{a.dtype.legacy}Tensor {list(a.shape)}] is at version {now}; expected version {now - count} instead. "
                     "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
                 )
             if is_output is not None:

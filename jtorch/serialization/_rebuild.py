@@ -167,8 +167,9 @@ HOMES: dict[Any, tuple[str, str]] = {
         _rebuild_wrapper_subclass, _rebuild_qtensor,
     )
 }  # fmt: skip
-for _function in (*HOMES, _rebuild_from_type_v2):  # where the ordinary pickle module finds them
+for _function in HOMES:  # where the ordinary pickle module finds them
     _function.__module__ = "jtorch._utils"
+_rebuild_from_type_v2.__module__ = "jtorch._private.tensor"
 HOMES[_rebuild_from_type_v2] = ("torch._tensor", "_rebuild_from_type_v2")
 HOMES[_get_layout] = ("torch.serialization", "_get_layout")
 BY_HOME: dict[tuple[str, str], Any] = {home: function for function, home in HOMES.items()}

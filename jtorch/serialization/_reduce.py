@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import Any
 
 from jtorch._core.storage.bare_tensor import alias_of
+from jtorch._install import submodule
 from jtorch._public import torch
 
 from . import _rebuild
@@ -65,6 +66,7 @@ def reduce_ex(tensor: Any, protocol: int) -> tuple[Any, ...]:
     function, arguments = reduce_tensor(tensor)
     if kind is torch.Tensor and not state:
         return function, arguments
+    submodule("torch._tensor")  # where pickles find the function, and from where it has its name
     return _rebuild._rebuild_from_type_v2, (function, kind, arguments, state)
 
 

@@ -13,10 +13,10 @@ from jtorch._errors import not_implemented
 from jtorch._registry import lookup
 
 from jtorch._core.dispatch.signature_binding import descriptors
-from jtorch._core.graph.node import AccumulateGrad, OpNode, hooks_of
+from jtorch._core.graph.node import FIXED, AccumulateGrad, OpNode, hooks_of
 from jtorch._core.graph.view_history import VIEWED, rebase, refuse_creation, tell_views
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._core.storage.view_steps import aval_of, chain, check_no_overlap, read, write
+from jtorch._core.storage.view_steps import View, aval_of, chain, check_no_overlap, read, write
 
 __all__ = ["check_writable", "assign", "assign_results"]
 
@@ -87,7 +87,7 @@ def _current(t: Tensor) -> Value | None:
     view, s = t._view, t._s
     if s.host is not None:
         return None
-    return s.value if view is None else view.value if view.version == s.version else None
+    return s.value if view is None else view.value if view.seen == s.version else None
 
 
 def _rename(new: Tensor, t: Tensor, before: Value | None) -> None:
@@ -100,10 +100,12 @@ def _rename(new: Tensor, t: Tensor, before: Value | None) -> None:
     kept: list[Any] = []
     first = True
     for i, value in zip(range(0, len(v), 2), [x for x in node.saved if x.__class__ is Value], strict=False):  # hidden outputs come last
-        if v[i] is new._s:
-            kept += (s, s.version)
-        elif first and v[i] is s and (value is before or before is None):
+        place = v[i].s if v[i].__class__ is View else v[i]
+        if place is new._s:
+            kept += (t._view or s, s.version)
+        elif first and place is s and (value is before or before is None):
             first = False
+            kept += (FIXED, 0)
         else:
             kept += v[i : i + 2]
     node.versions = tuple(kept)

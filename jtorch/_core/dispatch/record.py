@@ -182,7 +182,7 @@ def link(entry: Entry, plan: Plan, mask: Any, args: Any, vals: Any, outs: Any, h
         saved.append(vals[i])
         a = args[i]
         if a.__class__ not in NUMBERS:
-            versions += (a._s, a._s.version)
+            versions += (a._view or a._s, a._s.version)
     for i in plan.saved_out:
         saved.append(outs[i])
         versions += (tensors[i]._s, 0)

@@ -122,11 +122,11 @@ _INPLACE = '''def {name}({given}{operands}):
 
 _SAVED_OF_TWO = """
             if len(plan.saved_in) == 2:
-                node.saved, node.versions = (va, vb), (sa, sa.version, sb, sb.version)
+                node.saved, node.versions = (va, vb), (a._view or sa, sa.version, b._view or sb, sb.version)
             elif plan.saved_in[0] == 0:
-                node.saved, node.versions = (va,), (sa, sa.version)
+                node.saved, node.versions = (va,), (a._view or sa, sa.version)
             else:
-                node.saved, node.versions = (vb,), (sb, sb.version)"""
+                node.saved, node.versions = (vb,), (b._view or sb, sb.version)"""
 
 _EDGES_OF_TWO = """if b._edge is None:
             node.edges = (a._edge if a._view is None else edge_of(a), a._nr)
@@ -157,7 +157,7 @@ def _text(name: str, kinds: str, form: str) -> str:
     key = [f"v{x}.aval" if k == "t" else f"{x}.__class__" for x, k in every]
     one = len(tensors) == 1
     if one:
-        saved = f"\n            node.saved, node.versions = (v{tensors[0]},), (s{tensors[0]}, s{tensors[0]}.version)"
+        saved = f"\n            node.saved, node.versions = (v{tensors[0]},), ({tensors[0]}._view or s{tensors[0]}, s{tensors[0]}.version)"
         if "s" in kinds:
             saved = "\n            node.saved, node.versions = saved_of(plan, ({vals}), (v,), ({storages}), (s,))"
         edges = "node.edges = ({x}._edge if {x}._view is None else edge_of({x}), {x}._nr)".format(x=tensors[0])
@@ -167,14 +167,14 @@ def _text(name: str, kinds: str, form: str) -> str:
     else:
         saved = "\n            saved = []\n            versions = []"
         for i, x in enumerate(names):
-            saved += f"\n            if {i} in plan.saved_in:\n                saved.append(v{x})\n                versions += (s{x}, s{x}.version)"
+            saved += f"\n            if {i} in plan.saved_in:\n                saved.append(v{x})\n                versions += ({x}._view or s{x}, s{x}.version)"
         saved += "\n            node.saved, node.versions = tuple(saved), tuple(versions)"
         edges = "edges = []"
         for x in tensors:
             edges += f"\n        if {x}._edge is not None:\n            edges += ({x}._edge if {x}._view is None else edge_of({x}), {x}._nr)"
         edges += "\n        node.edges = tuple(edges)"
     vals = "".join(f"v{x}, " if k == "t" else f"{x}, " for x, k in every)
-    storages = "".join(f"s{x}, " if k == "t" else "None, " for x, k in every)
+    storages = "".join(f"{x}._view or s{x}, " if k == "t" else "None, " for x, k in every)
     refs = ", ".join(f"p{x}" for x in names)
     other_inputs = " or ".join(f"entry.{at} is not {k}" for at, k in zip(("first", "second", "third"), key, strict=False))
     tests = " or ".join(f"({x}.__class__ is not Tensor and {x}.__class__ not in PLAIN)" for x in reversed(tensors))

@@ -16,8 +16,10 @@ from jtorch._engine.recording.vjp import Plan, wrapped
 
 from jtorch._core.graph.hook_handles import RemovableHandle
 from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import View, read_view, same_memory
+from jtorch._core.storage.write_counts import origin_of, version_of, written_since
 
-__all__ = ["Node", "OpNode", "AccumulateGrad", "class_of", "leaf_edge", "next_seq", "node_class", "node_repr"]
+__all__ = ["FIXED", "Node", "OpNode", "AccumulateGrad", "class_of", "leaf_edge", "next_seq", "node_class", "node_repr"]
 
 next_seq = itertools.count().__next__
 _new = object.__new__
@@ -142,10 +144,34 @@ class OpNode(Node):
                 "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
             )
         v = self.versions
-        if v:
-            for i in range(0, len(v), 2):
-                if v[i].version != v[i + 1]:
-                    raise RuntimeError(_modified(self, v[i], v[i + 1]))  # noqa: B904
+        for i in range(0, len(v), 2):
+            if v[i].version != v[i + 1]:
+                self._look_again(i)
+
+    def _look_again(self, i: int) -> None:
+        """The memory of what ``versions[i]`` stands for was, or may have been, written since. RuntimeError if that was counted; else backward reads what it holds."""
+        place, version = self.versions[i], self.versions[i + 1]
+        view, s = (place, place.s) if place.__class__ is View else (None, place)
+        if written_since(s, version):
+            raise RuntimeError(_modified(self, place, version))
+        k = [j for j, x in enumerate(self.saved) if x.__class__ is Value][i >> 1]
+        old = self.saved[k]
+        leaf = self._leaf(i >> 1)
+        if leaf is not None and origin_of(leaf._s) is not origin_of(s):  # a leaf that was given other data: torch saved the very tensor
+            view, s = leaf._view, leaf._s
+        if s.host is not None and same_memory(view, s, old):
+            return
+        new = s.value if view is None else read_view(view, s)
+        if new.aval is old.aval:
+            self.saved = (*self.saved[:k], new, *self.saved[k + 1 :])
+
+    def _leaf(self, n: int) -> Any:
+        """The leaf that was the n-th of the saved tensors; None if that was none."""
+        inputs = [i for i in self.plan.saved_in if not isinstance(self.entry.inputs[i], type)]
+        if n >= len(inputs) or inputs[n] not in self.plan.targets:
+            return None
+        edge = self.edges[2 * self.plan.targets.index(inputs[n])]
+        return edge.variable if edge.__class__ is AccumulateGrad else None
 
     def pull(self, ct: Value) -> list[Value]:
         """As :meth:`apply`, for a node of one output: written straight down for ordinary passes."""
@@ -154,7 +180,7 @@ class OpNode(Node):
         v = self.versions
         for i in range(0, len(v), 2):
             if v[i].version != v[i + 1]:
-                raise RuntimeError(_modified(self, v[i], v[i + 1]))
+                self._look_again(i)
         plan = self.plan
         entry = plan.direct
         tr = state.trace
@@ -192,11 +218,22 @@ class OpNode(Node):
         return record_multi(plan.backward(given), args)
 
 
-def _modified(node: OpNode, storage: Any, expected: int) -> str:
-    a = storage.value.aval
+class _Fixed:
+    """Stands in ``versions`` for what nobody can write any more."""
+
+    version = 0
+
+
+FIXED = _Fixed()
+
+
+def _modified(node: OpNode, place: Any, expected: int) -> str:
+    storage, a = (place.s, place.aval) if place.__class__ is View else (place, place.value.aval)
+    now = version_of(storage)
+    expected = now - written_since(storage, expected)
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{tensor_type(a)} {list(a.shape)}]{_producer(node, storage)} is at version {storage.version}; expected version {expected} instead. "
+        f"[torch.{tensor_type(a)} {list(a.shape)}]{_producer(node, storage)} is at version {now}; expected version {expected} instead. "
         "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
     )
 

@@ -16,6 +16,7 @@ from jtorch._engine.values.values import Value
 from jtorch._core.graph.node import AccumulateGrad, OpNode
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import read
+from jtorch._core.storage.write_counts import written_since
 
 __all__ = ["Hooks", "pop", "push", "pack_node", "packed", "unpacked", "settings"]
 
@@ -54,7 +55,7 @@ def packed(t: Tensor, pack: Callable[[Any], Any]) -> Any:
         out = pack(t)
     finally:
         state.mode = mode
-    if t._s.version != version:
+    if written_since(t._s, version):
         raise RuntimeError(
             "A saved tensor pack hook is modifying its input in place. Tensors provided as input to pack hook cannot be modified by in-place "
             "operations as this can lead to unexpected side-effects. Please open an issue if you need to perform in-place operations on the "

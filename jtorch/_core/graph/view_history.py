@@ -14,6 +14,7 @@ from jtorch._core.graph.node import AccumulateGrad, Node, OpNode, class_of, leaf
 from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of
 from jtorch._core.storage.host_memory import HostStorage
 from jtorch._core.storage.view_steps import View, aval_of, chain, layout, make_view, put_at_once, put_call
+from jtorch._core.storage.write_counts import written_since
 from jtorch._engine.recording.call import Call, T, call_of, value
 from jtorch._engine.recording.entry import entry_of
 from jtorch._engine.recording.vjp import plan_of
@@ -32,6 +33,8 @@ def edge_of(t: Tensor) -> Any:
     """Where the gradient of ``t`` goes now. A view whose base was written in place since gets the new history of the base."""
     m = t._meta
     if m is not None and m.base is not None and m.attr_version != t._s.version:
+        if not written_since(t._s, m.attr_version):
+            return t._edge
         if m.creation and (t._edge is not None or m.base._edge is not None):
             refuse_creation(t, "its base or another view of its base has been")
         regenerate(t)
@@ -77,7 +80,7 @@ def rebase(t: Tensor, edge: Any, nr: int) -> None:
     if base._meta is not None:
         base._meta.attr_version = base._s.version
     if not node.has_base:
-        tell_views(base, 1)
+        tell_views(base, 1 + len(steps))
     regenerate(t)
 
 

@@ -19,6 +19,7 @@ from jtorch._engine.recording.trace import flush, force
 from jtorch._engine.values.values import Value, aval, jax_device, value_of
 
 from jtorch._core.storage.bare_tensor import Storage
+from jtorch._core.storage.write_counts import Unsettled, origin_of, uncounted
 from jtorch._core.storage.shared_memory import CAN_SHARE, Mapping, mapping_under
 
 __all__ = ["HostStorage", "contiguous_strides", "data_ptr", "share_with_host", "host_view"]
@@ -50,6 +51,17 @@ class HostStorage(Storage):
     def value(self, v: Value) -> None:
         np.copyto(self.host, np.asarray(force(v)))
 
+    @property
+    def version(self) -> int:  # type: ignore[override]
+        return Unsettled(_version.__get__(self))
+
+    @version.setter
+    def version(self, n: int) -> None:
+        _version.__set__(self, int(n))
+
+
+_version: Any = Storage.version  # type: ignore[misc]
+
 
 def settled(s: Storage) -> bool:
     """Whether the storage has (or now gets) a value that nobody can write behind its back. Its memory stays where it is."""
@@ -69,6 +81,7 @@ def settled(s: Storage) -> bool:
 
 def share_with_host(s: Storage) -> np.ndarray:
     """Move a cpu storage into memory that numpy shares, and give that memory."""
+    s = origin_of(s)
     array = in_memory(s)
     if s.extra is not None:
         s.extra.wild = True
@@ -77,6 +90,7 @@ def share_with_host(s: Storage) -> np.ndarray:
 
 def in_memory(s: Storage) -> np.ndarray:
     """The same, for who lets no array out."""
+    s = origin_of(s)
     if s.host is None:
         v = s.value
         if v.aval.device is not _device.CPU:
@@ -88,6 +102,7 @@ def in_memory(s: Storage) -> np.ndarray:
             array = np.array(looked_at(force(v)))
             if s.strides is not None:
                 array = _with_strides(array, s.strides)
+        uncounted(s)  # whoever saved it looks again, also when it is an ordinary value by then
         s.host, s.ptr = array, 0
         s.value = None
         s.__class__ = HostStorage
@@ -138,6 +153,7 @@ class Pin:
         return self.version == s.version and self.value is not None and self.value() is v
 
 
+_ZERO = np.zeros((), np.int32)
 _ALIGN = 64  # XLA on the cpu takes memory without a copy when it is aligned so
 
 
@@ -161,6 +177,7 @@ def data_ptr(s: Storage) -> int:
     the old elements there. What is written there from outside is seen only if numpy has the memory too (``numpy()``, ``from_numpy``): programs may
     hold copies of it.
     """
+    s = origin_of(s)
     if s.host is not None:
         return address_of(s.host) if (s.host.size if s.extra is None else s.extra.size) else 0
     v = s.value
@@ -178,6 +195,8 @@ def data_ptr(s: Storage) -> int:
 
 def _pinned(s: Storage, v: Value, array: np.ndarray) -> np.ndarray:
     """Memory of the storage's own that holds its elements: the array itself where nobody else has it, or a block that the storage keeps."""
+    if array.nbytes >= 1 << 20:
+        jax.device_put(_ZERO)  # JAX lets go of host memory that its arrays stood on when it is next called
     pin = s.ptr
     alone = array is v.array and sys.getrefcount(array) <= 4 and sys.getrefcount(v) <= 4  # v, here, the caller, getrefcount's argument
     if not pin and alone and array.flags.c_contiguous and array.flags.writeable and s.strides is None:
@@ -215,6 +234,7 @@ def _taken_back(s: Storage, v: Value) -> np.ndarray | None:
 
 def share_between_processes(s: Storage) -> None:
     """Move a cpu storage into memory that this process's children, and whoever is sent it, write too. NotImplementedError where the system has none."""
+    s = origin_of(s)
     if s.host is not None and mapping_under(s.host) is not None:
         return
     if not CAN_SHARE:

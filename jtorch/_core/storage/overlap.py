@@ -7,6 +7,7 @@ from typing import Any
 
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of, check_no_overlap, layout
+from jtorch._core.storage.write_counts import origin_of
 
 __all__ = ["check_out"]
 
@@ -15,7 +16,7 @@ def check_out(out: Tensor, inputs: Sequence[Any], apart: bool) -> None:
     """RuntimeError if elements of ``out`` share a place, or share it with an input. ``apart``: the very memory of an input will not do either."""
     check_no_overlap(out)
     for t in inputs:
-        if isinstance(t, Tensor) and (t is out or t._s is out._s) and _shared(out, t, apart):
+        if isinstance(t, Tensor) and (t is out or origin_of(t._s) is origin_of(out._s)) and _shared(out, t, apart):
             raise RuntimeError(
                 "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory location. "
                 "Please clone() the tensor before performing the operation."

@@ -29,18 +29,24 @@ _new = object.__new__
 class View:
     """One step from ``parent`` (None: the storage's own tensor): a call of a view operator and the positions it was given.
 
-    ``strides`` is None when the view is contiguous. The value is kept until the storage is written.
+    ``strides`` is None when the view is contiguous. The value is kept until the storage ``s`` is written: ``seen`` is the version that it is of.
     """
 
-    __slots__ = ("parent", "call", "numbers", "aval", "strides", "offset", "version", "value")
+    __slots__ = ("parent", "call", "numbers", "aval", "strides", "offset", "s", "seen", "value")
     parent: View | None
     call: Call
     numbers: tuple[Any, ...]
     aval: Aval
     strides: tuple[int, ...] | None
     offset: int
-    version: int
+    s: Storage
+    seen: int
     value: Any
+
+    @property
+    def version(self) -> int:
+        """The storage's: nodes hold views in the place of storages, to know what of it they saved."""
+        return self.s.version
 
 
 _layouts: dict[Any, Any] = {}
@@ -92,7 +98,7 @@ def make_view(t: Tensor, op: Op, call: Call, args: tuple[Any, ...], numbers: tup
     else:  # the unit of the offset changes with the element type, or the offset is absolute
         assert op.strides is not None
         view.offset = op.strides(a.shape, strides or contiguous_strides(a.shape), offset, *args)[2]
-    view.version, view.value = -1, None
+    view.s, view.seen, view.value = t._s, -1, None
     return view
 
 
@@ -138,13 +144,13 @@ def _dtype_after(op: Op, args: tuple[Any, ...], a: Aval) -> Any:
     return a.dtype
 
 
-def copied(view: View | None) -> View | None:
+def copied(view: View | None, s: Storage) -> View | None:
     """The same steps, for another storage."""
     if view is None:
         return None
     new = View()
-    new.parent, new.call, new.numbers, new.aval = copied(view.parent), view.call, view.numbers, view.aval
-    new.strides, new.offset, new.version, new.value = view.strides, view.offset, -1, None
+    new.parent, new.call, new.numbers, new.aval = copied(view.parent, s), view.call, view.numbers, view.aval
+    new.strides, new.offset, new.s, new.seen, new.value = view.strides, view.offset, s, -1, None
     return new
 
 
@@ -156,7 +162,7 @@ def read(t: Tensor) -> Value:
 
 
 def read_view(view: View, s: Storage) -> Value:
-    if view.value is not None and view.version == s.version and s.host is None:
+    if view.value is not None and view.seen == s.version and s.host is None:
         return view.value
     if s.host is not None and not settled(s):
         memory = host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
@@ -171,14 +177,23 @@ def read_view(view: View, s: Storage) -> Value:
     else:
         parent = base if view.parent is None else read_view(view.parent, s)
         v = record_one(view.call, parent, view.numbers)
-    view.version, view.value = s.version, v
+    view.seen, view.value = s.version, v
     return v
+
+
+def same_memory(view: View | None, s: Storage, v: Value) -> bool:
+    """Whether the memory that a storage shares with numpy still holds this value."""
+    memory = s.host if view is None else host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
+    if v.array is None or isinstance(v.array, jax.core.Tracer) or v.aval.shape != memory.shape:
+        return False
+    held = np.asarray(v.array)
+    return held.dtype == memory.dtype and held.tobytes() == memory.tobytes()
 
 
 def elements(t: Tensor) -> np.ndarray:
     """The elements as a numpy array that must not be written, whatever has to run for it. NotImplementedError on the meta device."""
     view, s = t._view, t._s
-    if view is not None and s.host is None and s.strides is None and not state.host and (view.value is None or view.version != s.version):
+    if view is not None and s.host is None and s.strides is None and not state.host and (view.value is None or view.seen != s.version):
         # Where the storage's own value is in this memory, a numpy view costs no program: loops look at element after element.
         base = s.value
         array = force(base) if base.aval.device is CPU else None
@@ -282,7 +297,7 @@ def write(t: Tensor, v: Value) -> None:
         s.value = write_through(view, s.value, v)
     s.version += 1
     if view is not None and s.host is None:
-        view.version, view.value = s.version, v
+        view.seen, view.value = s.version, v
 
 
 def check_no_overlap(t: Tensor) -> None:

@@ -22,6 +22,7 @@ from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.host_memory import data_ptr, host_view, share_with_host
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of, elements, is_contiguous, layout, read, strides_of
+from jtorch._core.storage.write_counts import origin_of
 
 
 # --- shape, type, place -----------------------------------------------------------------------------------------
@@ -200,7 +201,7 @@ def is_same_size(self: Tensor, other: Tensor) -> bool:
 @method
 def is_set_to(self: Tensor, tensor: Tensor) -> bool:
     """Whether both are the same view of the same memory."""
-    return self._s is tensor._s and layout(self) == layout(tensor)
+    return origin_of(self._s) is origin_of(tensor._s) and layout(self) == layout(tensor)
 
 
 

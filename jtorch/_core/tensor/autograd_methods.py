@@ -16,7 +16,9 @@ from jtorch._core.tensor.method_decorators import method, prop
 from jtorch._core.graph.node import AccumulateGrad, hooks_of, leaf_edge
 from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of
-from jtorch._core.storage.view_steps import aval_of
+from jtorch._core.storage.view_steps import aval_of, copied
+from jtorch._core.storage.write_counts import Alias, origin_of, own_version, uncounted, version_of
+from jtorch._engine.values.sparse_values import SparseAval
 
 
 def require_grad(t: Tensor, yes: bool = True) -> Tensor:
@@ -139,7 +141,7 @@ def output_nr(self: Tensor) -> int:
 
 @prop
 def _version(self: Tensor) -> int:
-    return self._s.version
+    return version_of(self._s)
 
 
 @prop
@@ -242,14 +244,38 @@ def _set_data(self: Tensor, new: Tensor) -> None:
         raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
     if a.device.type != b.device.type and "meta" in (a.device.type, b.device.type) or a.layout is not b.layout:
         raise RuntimeError("Attempted to call `variable.set_data(tensor)`, but `variable` and `tensor` have incompatible tensor type.")
-    self._s, self._view = new._s, new._view
+    own, old = version_of(self._s), origin_of(self._s)
+    s = origin_of(new._s)
+    if s is old:  # the same memory again
+        self._view = copied(new._view, self._s)
+        return
+    if self._edge.__class__ is AccumulateGrad:
+        uncounted(old)  # who saved this leaf saved the tensor, whatever data it has: see OpNode._look_again
+    if new._s is s:  # the memory becomes that of ``self``; where ``new`` lives on, it counts apart from now on
+        count = version_of(s)
+        self._s, self._view = s, new._view
+        own_version(s, own)
+        new._s = Alias.of(s, count)
+        new._view = copied(new._view, new._s)
+    else:
+        self._s = Alias.of(s, own)
+        self._view = copied(new._view, self._s)
+
+
+def _get_data(self: Tensor) -> Tensor:
+    """The same memory outside of the graph, with a version counter of its own."""
+    t = detach(self)
+    if aval_of(self).__class__ is not SparseAval:
+        t._s = Alias.of(self._s)
+        t._view = copied(self._view, t._s)
+    return t
 
 
 def _del_data(self: Tensor) -> None:
     raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
 
 
-Tensor.data = property(detach, _set_data, _del_data)  # type: ignore[attr-defined]
+Tensor.data = property(_get_data, _set_data, _del_data)  # type: ignore[attr-defined]
 
 
 def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:

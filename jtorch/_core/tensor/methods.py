@@ -11,6 +11,7 @@ from jtorch._core.tensor import storage_objects
 from jtorch._core.tensor.process_sharing import share_memory
 from jtorch._core.tensor.creation import as_tensor
 from jtorch._core.storage.view_steps import copied
+from jtorch._core.storage.write_counts import origin_of
 from jtorch._core.graph.grad_modes import no_grad
 from jtorch import _device, _dtypes, _types
 from jtorch._engine.recording import forgetting
@@ -409,12 +410,13 @@ def __deepcopy__(self: Tensor, memo: Any) -> Any:
         )
     import copy
 
-    s = memo.get(("storage", id(self._s)))
+    key = ("storage", id(origin_of(self._s)))
+    s = memo.get(key)
     if s is None:
         with _no_grad():
             s = apply_multi(_clone, (alias_of(self._s, None),))._s
-        memo["storage", id(self._s)] = s
-    out = alias_of(s, copied(self._view), self.__class__)
+        memo[key] = s
+    out = alias_of(s, copied(self._view, s), self.__class__)
     if self._edge is not None:
         require_grad(out)
     if self._grad is not None:

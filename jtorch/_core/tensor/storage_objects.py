@@ -18,6 +18,7 @@ from jtorch._core.storage.bare_tensor import Storage, Tensor, alias_of, new_stor
 from jtorch._core.storage.host_memory import HostStorage, contiguous_strides, data_ptr, in_memory, put_on, share_between_processes
 from jtorch._core.storage.shared_memory import Region, mapping_under
 from jtorch._core.storage.view_steps import aval_of
+from jtorch._core.storage.write_counts import origin_of
 from jtorch._engine.recording.call import T, call_of, value
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._engine.values.values import value_of
@@ -204,7 +205,7 @@ class UntypedStorage(_Memory):
                 " * (object sequence, *, int allocator = None, torch.device device = None)\n"
             )
         if isinstance(storage, Storage):
-            self._s = storage
+            self._s = origin_of(storage)
             return
         data = np.zeros(_checked_size(storage), np.uint8) if isinstance(storage, int) else _checked_bytes(storage)
         self._s = _made(data, None if device is None else _device.device(device))
@@ -470,9 +471,10 @@ _objects: weakref.WeakValueDictionary[int, UntypedStorage] = weakref.WeakValueDi
 def untyped_storage(self: Tensor) -> UntypedStorage:
     """The bytes behind the tensor; the same object as long as somebody has it."""
     _has_storage(self)
-    found = _objects.get(id(self._s))
+    s = origin_of(self._s)
+    found = _objects.get(id(s))
     if found is None:
-        found = _objects[id(self._s)] = UntypedStorage(self._s)
+        found = _objects[id(s)] = UntypedStorage(s)
     return found
 
 

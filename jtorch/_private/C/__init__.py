@@ -19,7 +19,7 @@ from . import _autograd as _autograd
 from . import _profiler as _profiler
 
 _nn = _namespace.C_nn
-_VariableFunctions = _namespace.torch
+_VariableFunctions = _VariableFunctionsClass = _namespace.torch  # pickles of torch.relu and its like are attributes of the second
 _linalg, _fft, _special = _namespace.linalg, _namespace.fft, _namespace.special
 TensorBase = _TensorBase = _Tensor
 _TensorMeta = type(_Tensor)
