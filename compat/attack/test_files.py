@@ -305,6 +305,32 @@ def test_attributes_do_not_stand_before_the_class() -> None:
         _allowed.with_attributes(collections.OrderedDict(), {"keys": dict})
 
 
+def test_safetensors_that_lie(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.numpy")
+    good = safetensors.save({"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2, np.int64)})
+    path, rng, eye = tmp_path / "x.safetensors", np.random.RandomState(0), files_fuzz.watch()
+    path.write_bytes(good)
+    want = {k: v.tolist() for k, v in jtorch.load(path).items()}
+    assert want == {"a": [[0, 1, 2], [3, 4, 5]], "b": [1, 1]}
+    length = struct.unpack("<Q", good[:8])[0]
+    headers = [b"[]", b"{", b'{"a": 1}', b"[" * 100_000, b'{"a":{"dtype":"F32","shape":[2,3],"data_offsets":[0,99999999999]}}', b'{"a":{"dtype":"F32","shape":[-2,3],"data_offsets":[0,24]}}',
+               b'{"a":{"dtype":"X","shape":[6],"data_offsets":[0,24]}}', b'{"a":{"dtype":"F32","shape":[6],"data_offsets":[8,32]}}']  # fmt: skip
+    lies = [good[:4], struct.pack("<Q", 1 << 60) + good[8:], *(struct.pack("<Q", len(h)) + h + good[8 + length :] for h in headers), good + b"1", good[:-1]]
+    for _ in range(150):
+        mutated = bytearray(good)
+        mutated[rng.randint(8 + length)] = rng.randint(256)
+        lies.append(bytes(mutated))
+    eye.seen.clear()
+    for lie in lies:
+        path.write_bytes(lie)
+        try:
+            found = jtorch.load(path)
+        except RuntimeError:
+            continue
+        assert {t.numel() for t in found.values()} <= {2, 6}
+    assert len(lies) > 150
+
+
 # --- a share of the long run
 
 

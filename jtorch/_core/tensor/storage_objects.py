@@ -217,6 +217,11 @@ class UntypedStorage(_Memory):
         """
         return UntypedStorage(_of_file(os.fspath(filename), bool(shared), nbytes))
 
+    @staticmethod
+    def _new_shared(size: int, *, device: Any = "cpu") -> UntypedStorage:
+        """Bytes that other processes see."""
+        return UntypedStorage(size, device=device).share_memory_()  # type: ignore[no-any-return]
+
     def _like(self, elements: np.ndarray, where: Any = None) -> UntypedStorage:
         return UntypedStorage(_made(elements, where))
 
@@ -372,6 +377,11 @@ class TypedStorage(_Memory):
         """A file as elements of the default type; see :meth:`UntypedStorage.from_file`."""
         kind = _dtypes.default
         return TypedStorage(wrap_storage=UntypedStorage.from_file(filename, shared, size * kind.itemsize), dtype=kind)
+
+    def _new_shared(self, size: int, *, device: Any = None) -> TypedStorage:
+        """Elements of the same type that other processes see."""
+        memory = UntypedStorage._new_shared(size * self.dtype.itemsize, device=device or self.device)
+        return TypedStorage(wrap_storage=memory, dtype=self.dtype)
 
     def _like(self, elements: np.ndarray, where: Any = None) -> TypedStorage:
         return TypedStorage(wrap_storage=UntypedStorage(_made(elements, where)), dtype=self.dtype)
