@@ -109,7 +109,6 @@ CASES: dict[str, tuple[Any, list[Any]]] = {
     "flip and roll": (lambda a: (a[::-1], jnp.flip(a), jnp.roll(a, 1, 0), jnp.roll(a, -2, 0)), [Y]),
     "split": (lambda a: (*jnp.split(a, 2, 1), *jnp.split(jnp.concatenate([a, a]), [N], 0)), [X]),
     "sort": (lambda a, i: (jnp.sort(a, 0), jnp.argsort(a, 1), lax.top_k(a, 2), jnp.sort(i), lax.sort((i, i * 2), num_keys=1)), [Y, ((M,), I)]),
-    "search": (lambda a, b: (jnp.searchsorted(jnp.sort(a), b, method="compare_all"), jnp.searchsorted(jnp.sort(a), b, side="right", method="compare_all")), [((N,), F), ((M,), F)]),
     "gather": (lambda a, i: (a[i], a[i, 1], jnp.take(a, i, 0), a[i[:, None], i[None, :2] % 4]), [X, ((M,), I)]),
     "take along": (lambda a, i: (jnp.take_along_axis(a, i, 0), jnp.take_along_axis(a, i[:, :1] * 0, 1) if a is i else jnp.take_along_axis(i, i % 4, 1)), [X, ((M, 4), I)]),
     "embedding of merged": (lambda w, i: w[i.reshape(N * M)].reshape(N, M, 5), [((3, 5), F), ((N, M), I)]),
