@@ -22,6 +22,24 @@ def dim_of(dim: int, ndim: int) -> int:
     return dim % n
 
 
+PLAIN = (bool, int, float, complex, np.generic, np.ndarray)  # numbers that are there while a program is traced
+
+
+def known_below(n: Any, limit: int) -> bool:
+    """Whether a size is a number (and not a symbol of a program for many sizes) below ``limit``."""
+    return isinstance(n, int) and n < limit
+
+
+def size_as(n: Any, kind: Any) -> Any:
+    """A size as a number of this type: numpy's, or an array where it is a symbol."""
+    return np.asarray(n, kind) if isinstance(n, int) else jnp.asarray(n).astype(kind)
+
+
+def positions(n: Any, kind: Any = np.int64) -> Any:
+    """0, 1, ... up to a size, on the host where that is a number."""
+    return np.arange(n, dtype=kind) if isinstance(n, int) else jnp.arange(n, dtype=kind)
+
+
 def dims_of(dims: Any, ndim: int) -> tuple[int, ...]:
     """Several dims; None or () means all of them. RuntimeError when one comes twice."""
     if dims is None or (isinstance(dims, tuple) and not dims):
@@ -133,7 +151,7 @@ def total(x: Any, axes: tuple[int, ...], keepdims: bool = False) -> Any:
     n = 1
     for i in axes:
         n *= x.shape[i]
-    if 5 <= n <= 7 and x.size <= 1024 and is_inexact(x) and sorted(axes) == list(range(lead, x.ndim)):
+    if isinstance(n, int) and 5 <= n <= 7 and not (isinstance(x.size, int) and x.size > 1024) and is_inexact(x) and sorted(axes) == list(range(lead, x.ndim)):
         flat = x.reshape((*x.shape[:lead], n))
         parts = [lax.index_in_dim(flat, i, lead, keepdims=False) for i in range(n)]
         out = parts[0]

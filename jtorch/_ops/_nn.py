@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._lib import accumulate_in, dtype_of, is_complex, is_float, quotient, total
+from ._lib import PLAIN, accumulate_in, dtype_of, is_complex, is_float, quotient, size_as, total
 
 NONE, MEAN, SUM = 0, 1, 2  # torch's numbers for the reductions of a loss
 
@@ -52,12 +52,14 @@ def reduced(loss: Any, reduction: int) -> Any:
         return loss
     whole = total(accumulate_in(loss), tuple(range(loss.ndim)))
     if reduction == MEAN:
-        whole = quotient(whole, np.asarray(loss.size, whole.dtype))
+        whole = quotient(whole, size_as(loss.size, whole.dtype))
     return back(whole, loss)
 
 
 def const(value: float, like: Any) -> Any:
     """A Python number as a numpy scalar in the type of ``like``, so that nothing is promoted."""
+    if not isinstance(value, PLAIN):  # a size that is a symbol, or comes from one
+        return jnp.asarray(value).astype(like.dtype)
     return np.asarray(value).astype(like.dtype)[()]
 
 

@@ -13,7 +13,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from jtorch import _dtypes
 from jtorch._errors import no_such_type
-from jtorch._ops._lib import dtype_of, is_complex, is_float
+from jtorch._ops._lib import PLAIN, dtype_of, is_complex, is_float
 
 # Letters for groups of element types in `refuse`.
 _GROUPS: dict[str, frozenset[str]] = {
@@ -114,6 +114,8 @@ def promote_number(x: Any, number: Any) -> Any:
 
 def constant(value: Any, like: Any) -> Any:
     """A structural Python number in the type of ``like``, as a numpy scalar (a literal in the program)."""
+    if not isinstance(value, PLAIN):  # a size that is a symbol, or comes from one
+        return jnp.asarray(value).astype(like.dtype)
     return np.asarray(value).astype(like.dtype)[()]
 
 

@@ -18,7 +18,7 @@ from jtorch._registry import op
 
 from . import _guards, _value_guards
 from ._fitting import written_at
-from ._lib import dim_of, num
+from ._lib import dim_of, known_below, num, size_as
 from ._linalg_lib import broadcast_shape, scalar_name, times
 
 _MODE = "promise_in_bounds"
@@ -26,7 +26,7 @@ _MODE = "promise_in_bounds"
 
 def narrow(index: Any, *sizes: int) -> Any:
     """An index in int32 where every position fits: half the arithmetic."""
-    if index.dtype == np.int32 or any(n >= 2**31 for n in sizes):
+    if index.dtype == np.int32 or not all(known_below(n, 2**31) for n in sizes):
         return index
     return index.astype(np.int32)
 
@@ -34,7 +34,7 @@ def narrow(index: Any, *sizes: int) -> Any:
 def wrap(index: Any, size: int) -> Any:
     """Negative positions counted from the end."""
     index = narrow(index, size)
-    return jnp.where(index < 0, index + np.array(size, index.dtype), index)
+    return jnp.where(index < 0, index + size_as(size, index.dtype), index)
 
 
 def _as_1d(x: Any) -> Any:

@@ -12,7 +12,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, dtype_of, is_float, matmul_precision
+from ._lib import accumulate_in, dtype_of, is_float, known_below, matmul_precision
 from ._linalg_lib import ShapedName
 from ._nn import back, const, unsupported
 
@@ -40,7 +40,7 @@ def _bias(mask: Any, is_causal: bool, rows: int, columns: int, like: Any) -> Any
     bias = None
     if is_causal:
         # built on the host: XLA folds it, and a triangle of iota costs a quarter of the whole
-        if rows * columns <= 1 << 20:
+        if known_below(rows * columns, (1 << 20) + 1):
             bias = np.where(np.tril(np.ones((rows, columns), bool)), 0.0, -np.inf).astype(like.dtype)
         else:
             seen = lax.broadcasted_iota(np.int32, (rows, columns), 0) >= lax.broadcasted_iota(np.int32, (rows, columns), 1)

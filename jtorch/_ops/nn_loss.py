@@ -12,7 +12,7 @@ from jax import lax
 from jtorch._registry import op
 
 from . import _guards, _value_guards
-from ._lib import accumulate_in, dtype_of, num, quotient
+from ._lib import accumulate_in, dtype_of, known_below, num, quotient
 from ._nn import MEAN, NONE, back, const, expand_together, floats_only, reduced, shape_text
 from ._pointwise import with_slope
 
@@ -84,7 +84,7 @@ def _nll(input: Any, target: Any, weight: Any, reduction: int, ignore_index: int
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {dtype_of(target).legacy}")
     classes = input.shape[dim]
     x = accumulate_in(jnp.moveaxis(input, dim, -1) if dim != input.ndim - 1 else input)
-    index = target.astype(np.int32) if target.dtype == np.uint8 or classes < 2**31 else target
+    index = target.astype(np.int32) if target.dtype == np.uint8 or known_below(classes, 2**31) else target
     kept = target != const(ignore_index, target) if -(2**31) <= ignore_index else jnp.ones(target.shape, bool)
     safe = jnp.where(kept, index, const(0, index))
     if classes == 0:

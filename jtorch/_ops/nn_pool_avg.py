@@ -10,7 +10,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, dtype_of, is_complex, quotient
+from ._lib import accumulate_in, dtype_of, is_complex, positions, quotient
 from ._nn import back, const, floats_only, shape_text
 from .nn_pool_max import Ints, Windows, check_padding, complain_of_shape, fit
 
@@ -56,10 +56,10 @@ def _counts(w: Windows, spatial: Ints, count_include_pad: bool) -> np.ndarray:
     """How many elements each window divides by; ceil mode's last windows count what lies within the padded input."""
     per_dim = []
     for size, o, k, s, p in zip(spatial, w.out, w.kernel, w.stride, w.padding, strict=True):
-        start = np.arange(o) * s - p
-        end = np.minimum(start + k, size + p)
+        start = positions(o) * s - p
+        end = np.minimum(start + k, size + p) if isinstance(o, int) else jnp.minimum(start + k, size + p)
         if not count_include_pad:
-            start, end = np.maximum(start, 0), np.minimum(end, size)
+            start, end = (np.maximum(start, 0), np.minimum(end, size)) if isinstance(o, int) else (jnp.maximum(start, 0), jnp.minimum(end, size))
         per_dim.append(end - start)
     total = per_dim[0]
     for c in per_dim[1:]:
@@ -79,7 +79,7 @@ def _avg_pool(
     x = accumulate_in(input)
     sums = window_sums(x, w.out, w.kernel, w.stride, w.padding, w.extent)
     counts = _counts(w, w.spatial, count_include_pad) if divisor is None else np.asarray(divisor)
-    if counts.min() == counts.max():
+    if isinstance(counts, np.ndarray) and counts.min() == counts.max():
         counts = counts.reshape(-1)[0]
     if jnp.issubdtype(x.dtype, jnp.integer):
         return lax.div(sums, jnp.broadcast_to(jnp.asarray(counts.astype(x.dtype)), sums.shape))

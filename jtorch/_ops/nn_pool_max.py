@@ -17,7 +17,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import dtype_of, is_complex
+from ._lib import dtype_of, is_complex, known_below, positions, size_as
 from ._nn import const, shape_text
 
 Ints = tuple[int, ...]
@@ -140,7 +140,7 @@ def windows_max(x: Any, key: tuple[Ints, ...]) -> tuple[Any, Any]:
 def _windows_max_jvp(key: tuple[Ints, ...], primals: Any, tangents: Any) -> Any:
     (x,), (t,) = primals, tangents
     best, chosen = windows_max(x, key)
-    none = np.zeros(chosen.shape, jax.dtypes.float0)
+    none = jax.custom_derivatives.zero_from_primal(chosen)
     if max(key[2]) > 1 and jax.default_backend() == "cpu":
         # The transpose is a scatter; that of the sum below pads with holes, which takes twice as long on CPU and less on a GPU.
         spatial = x.shape[x.ndim - len(key[0]) :]
@@ -161,14 +161,15 @@ def flat_index(chosen: Any, key: tuple[Ints, ...], spatial: Ints) -> Any:
 def _flat(chosen: Any, key: tuple[Ints, ...], spatial: Ints) -> Any:
     out, kernel, stride, padding, dilation, _ = key
     rest, index, step = chosen.astype(np.int32), None, 1
-    wide = np.int32 if math.prod(spatial) < 2**31 else np.int64
+    wide = np.int32 if known_below(math.prod(spatial), 2**31) else np.int64
     for axis in reversed(range(len(out))):
         k = kernel[axis]
         offset = rest % np.int32(k) if axis else rest
         rest = rest // np.int32(k)
-        start = np.arange(out[axis], dtype=wide) * stride[axis] - padding[axis]
+        start = positions(out[axis], wide) * wide(stride[axis]) - wide(padding[axis])
         at = offset.astype(wide) * wide(dilation[axis]) + start.reshape((-1,) + (1,) * (len(out) - 1 - axis))
-        index = at * wide(step) if index is None else index + at * wide(step)
+        at = at * size_as(step, wide)
+        index = at if index is None else index + at
         step *= spatial[axis]
     return index
 

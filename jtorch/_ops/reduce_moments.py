@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
-from jtorch._ops._lib import accumulate_in, dtype_of, is_complex, is_inexact, quotient
+from jtorch._ops._lib import accumulate_in, dtype_of, is_complex, is_inexact, quotient, size_as
 from jtorch._ops._pointwise import constant, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims, count_of
 from jtorch._ops.extrema import clamp_between
@@ -119,7 +119,7 @@ def _covariance(x: Any, correction: int, fweights: Any, aweights: Any) -> Any:
         high = high.astype(np.complex128 if is_complex(high) else np.float64)
     real = _real_type(high)
     if weights is None:
-        total: Any = np.asarray(n, real)
+        total: Any = size_as(n, real)
         mean = jnp.sum(high, 1, keepdims=True) / constant(n, high)
     else:
         w = weights.astype(real)

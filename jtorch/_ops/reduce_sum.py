@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
-from jtorch._ops._lib import accumulate_in, cast, dim_of, dtype_of, is_float, is_inexact, quotient, total
+from jtorch._ops._lib import accumulate_in, cast, dim_of, dtype_of, is_float, is_inexact, quotient, size_as, total
 from jtorch._ops._pointwise import refuse_with
 from jtorch._ops._reduce import axes_of, check_dims, count_of
 from jtorch._registry import op
@@ -69,7 +69,7 @@ def _averaged(x: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     x = cast(x, dtype)
     high = accumulate_in(x)
     n = count_of(x, axes)
-    return quotient(total(high, axes, keepdim), np.asarray(n, high.dtype)).astype(x.dtype)
+    return quotient(total(high, axes, keepdim), size_as(n, high.dtype)).astype(x.dtype)
 
 
 @op("mean(Tensor input, *, dtype? dtype=None)")

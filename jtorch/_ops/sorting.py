@@ -26,7 +26,7 @@ def _ascending(x: Any) -> tuple[Any, Any]:
 def _ascending_rule(primals: Any, tangents: Any) -> Any:
     values, where = _ascending(*primals)
     moved = jnp.take_along_axis(tangents[0], where, -1, mode="promise_in_bounds")
-    return (values, where), (moved, np.zeros(where.shape, jax.dtypes.float0))
+    return (values, where), (moved, jax.custom_derivatives.zero_from_primal(where))
 
 
 def sorted_along(x: Any, dim: int, descending: bool) -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -17,7 +18,7 @@ from jax import lax
 from jtorch import _dtypes
 from jtorch._registry import op
 
-from ._lib import dim_of
+from ._lib import dim_of, known_below, size_as
 
 PUT: dict[str, Callable[..., Any]] = {}
 Layout = tuple[tuple[int, ...], tuple[int, ...], int]
@@ -36,7 +37,7 @@ def put(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def put_generic(view: Callable[..., Any], whole: Any, part: Any, *args: Any) -> Any:
     """Write any view: send the positions 0..n-1 through it and scatter."""
     n = whole.size
-    where = view(jnp.arange(n, dtype=np.int32 if n < 2**31 else np.int64).reshape(whole.shape), *args)
+    where = view(jnp.arange(n, dtype=np.int32 if known_below(n, 2**31) else np.int64).reshape(whole.shape), *args)
     return whole.reshape(-1).at[where.reshape(-1)].set(part.reshape(-1), unique_indices=True).reshape(whole.shape)
 
 
@@ -309,7 +310,11 @@ def _wrapped(index: Any, size: int) -> Any:
 
 @op("select(Tensor input, int dim, index index)", view=True, strides=_select_strides, out=False)
 def select(input: Any, dim: int, index: Any) -> Any:
-    return lax.dynamic_index_in_dim(input, _wrapped(index, input.shape[dim]), dim_of(dim, input.ndim), keepdims=False)
+    d = dim_of(dim, input.ndim)
+    at: Any = _wrapped(index, input.shape[d])
+    at = at if isinstance(at, jax.Array) else size_as(at, np.int32)
+    starts = [at if i == d else np.int32(0) for i in range(input.ndim)]
+    return lax.squeeze(lax.dynamic_slice(input, starts, [1 if i == d else n for i, n in enumerate(input.shape)]), (d,))
 
 
 @put("select")

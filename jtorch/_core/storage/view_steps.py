@@ -221,7 +221,7 @@ def put_call(call: Call) -> Call:
                 return specific(whole, part, *args)
             return _ops.put_generic(op.fn, whole, part, *args)
 
-        found = _puts[call] = Call(None, ("put", call), apply, f"{op.name}_put", grad_name="CopySlices")
+        found = _puts[call] = Call(None, ("put", call), apply, f"{op.name}_put", grad_name="CopySlices", origin=(put_call, (call,)))
     return found
 
 
@@ -230,10 +230,13 @@ def put_at_once(steps: list[View]) -> Call | None:
     them shows an element more than once (expand, unfold), because what becomes of one of its copies does not tell what becomes of the element."""
     if not any(_overlaps(step) for step in steps[:-1]):
         return None
-    calls = tuple([step.call for step in steps])
+    return _put_calls(*[step.call for step in steps])
+
+
+def _put_calls(*calls: Call) -> Call:
     found = _puts.get(calls)
     if found is None:
-        counts = [len(step.numbers) for step in steps]
+        counts = [sum(d[0] == "S" for d in call.key) for call in calls]
 
         def apply(whole: Any, part: Any, *numbers: Any) -> Any:
             rest = iter(numbers)
@@ -242,7 +245,7 @@ def put_at_once(steps: list[View]) -> Call | None:
                 at = call.apply(at, *[next(rest) for _ in range(n)])
             return whole.reshape(-1).at[at.reshape(-1)].set(part.reshape(-1)).reshape(whole.shape)
 
-        found = _puts[calls] = Call(None, ("put", calls), apply, "put_at_once", grad_name="CopySlices")
+        found = _puts[calls] = Call(None, ("put", calls), apply, "put_at_once", grad_name="CopySlices", origin=(_put_calls, calls))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,27 +10,29 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from jtorch import _dtypes
+from jtorch import _config
+from jtorch._engine.padded import Frame, Padded, Room, evaluate, is_symbolic, replaced, single, symbols_under
+from jtorch._engine.recording import entry as entry_module
+from jtorch._engine.recording import vjp
+from jtorch._engine.recording.call import Call
+from jtorch._engine.recording.entry import Entry
+from jtorch._engine.values.values import aval
 
-from ..entry import NUMBERS, Entry
-from ..call import Call
-from ..padded import Frame, Padded, Room, evaluate, is_symbolic, single
-from ..values import Aval, aval
-from .outline import blind_of, dims_of, inputs_with, outline, symbolic_aval, with_sizes
+from . import outline as outlines
+from .outline import blind_of, dims_of, expected_inputs, inputs_with, outline, symbolic_entry, with_sizes
 from .solving import Solver
 
-__all__ = ["General", "entry_for", "general_of", "symbolic_entry", "sizes_of"]
+__all__ = ["General", "blind", "entry_for", "general_of", "sizes_of"]
 
 
 class General:
     """``entry``: with symbolic inputs and outputs. ``fit(sizes)``: of a call's sizes and its inputs' dims, the values of the symbols, or None if they are not of this form."""
 
-    __slots__ = ("entry", "fit", "shapes", "count", "_jaxpr")
+    __slots__ = ("entry", "fit", "shapes", "names", "_jaxpr")
 
-    def __init__(self, entry: Entry, pattern: Sequence[Any], count: int) -> None:
-        self.entry, self.count = entry, count
-        self.fit: Any = _matcher(pattern, count)
-        self.shapes: Any = _function(",".join(f"n{i}" for i in range(count)), _text([_text(list(a.shape)) for a in entry.outs]))
+    def __init__(self, entry: Entry, names: Sequence[str], fit: Any) -> None:
+        self.entry, self.names, self.fit = entry, names, fit
+        self.shapes: Any = _function(",".join(names), _text([_text(list(a.shape)) for a in entry.outs]))
         self._jaxpr: ClosedJaxpr | None = None
 
     @property
@@ -39,13 +42,9 @@ class General:
             self._jaxpr = jax.make_jaxpr(self.entry.call.apply)(*self.entry.structs())
         return self._jaxpr
 
-    def apply_exactly(self, sizes: Sequence[int], arrays: Sequence[Any]) -> Any:
-        """The operator on arrays of exact shapes."""
-        f = Frame(Room({}), {}, {f"n{i}": n for i, n in enumerate(sizes)})
-        kinds = self.entry.structs()
-        given = [Padded(a if hasattr(a, "ndim") else np.asarray(a, s.dtype), single(np.shape(a))) for a, s in zip(arrays, kinds, strict=True)]
-        out = [p.array for p in evaluate(f, self.jaxpr, given)]
-        return out[0] if self.entry.out is not None else tuple(out)
+    def by_name(self, dims: Sequence[Any]) -> dict[str, Any]:
+        """What its symbols are."""
+        return dict(zip(self.names, dims, strict=True))
 
 
 def _function(params: str, body: str) -> Any:
@@ -57,44 +56,20 @@ def _text(parts: Sequence[Any]) -> str:
     return "(" + "".join(f"{p}," for p in parts).replace("^", "**") + ")"
 
 
-def _matcher(pattern: Sequence[Any], count: int) -> Any:
+def _matcher(pattern: Sequence[Any], names: Sequence[str], conditions: Sequence[str]) -> Any:
     """A function of the sizes. What each symbol is comes from the first place where it stands alone."""
     where: dict[str, int] = {}
     for i, d in enumerate(pattern):
         if is_symbolic(d):
             where.setdefault(str(d), i)
-    names = [f"n{i}" for i in range(count)]
-    fixed = [(i, d) for i, d in enumerate(pattern) if not is_symbolic(d)]
-    tests = [f"v[{i}] == {d}" for i, d in fixed]
-    given = []
-    for name in names:  # a solver gives every symbol to some column
-        tests.append(f"({name} := v[{where[name]}]) >= 2")
-        given.append(name)
-    tests += [f"v[{i}] == {d}".replace("^", "**") for i, d in enumerate(pattern) if is_symbolic(d) and where.get(str(d)) != i or (is_symbolic(d) and str(d) not in names)]
-    return _function("v", f"{_text(given)} if {' and '.join(tests) or 'True'} else None")
+    tests = [f"v[{i}] == {d}" for i, d in enumerate(pattern) if not is_symbolic(d)]
+    tests += [f"({name} := v[{where[name]}]) >= 2" for name in names]  # a solver gives every symbol to some column
+    tests += [f"v[{i}] == {d}" for i, d in enumerate(pattern) if is_symbolic(d) and not (str(d) in names and where[str(d)] == i)]
+    return _function("v", f"{_text(names)} if {' and '.join([*tests, *conditions]) or 'True'} else None".replace("^", "**"))
 
 
 _generals: dict[int, list[General]] = {}
-_entries: dict[Any, Entry] = {}
 _failed: dict[Any, str] = {}
-
-
-def symbolic_entry(call: Call, inputs: tuple[Any, ...]) -> Entry:
-    """As ``make_entry``, for inputs (and calls) with symbolic sizes."""
-    key = (call, inputs)
-    found = _entries.get(key)
-    if found is None:
-        structs = [NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs]
-        shapes = jax.eval_shape(lambda *arrays: call.apply(*arrays), *structs)
-        alone = not isinstance(shapes, (tuple, list))
-        where = next((a.device for a in inputs if isinstance(a, Aval)), None)
-        outs = []
-        for s in (shapes,) if alone else shapes:
-            like = Aval()
-            like.dtype, like.device = _dtypes.from_np(np.dtype(s.dtype)), where  # type: ignore[assignment]
-            outs.append(symbolic_aval(tuple(s.shape), like))
-        found = _entries[key] = Entry(call, inputs, tuple(outs), alone, where)  # type: ignore[arg-type]
-    return found
 
 
 def sizes_of(entry: Entry) -> tuple[int, ...]:
@@ -111,41 +86,82 @@ def blind(entry: Entry) -> int:
 
 
 def general_of(entries: Sequence[Entry]) -> General | str:
-    """The general entry that all of these, alike but for sizes, are cases of. Why there is none, otherwise."""
+    """The general entry that all of these, alike but for sizes, are cases of; why the operator has none, otherwise. ValueError if these sizes are in the way."""
     samples = [sizes_of(e) for e in entries]
+    columns = list(zip(*samples, strict=True))
+    if min([min(c) for c in columns if len(set(c)) > 1], default=2) < 2:
+        raise ValueError("a size of 0 or 1 among changing ones")
     known = _generals.setdefault(blind(entries[0]), [])
     for general in known:
         if all(general.fit(s) is not None for s in samples):
             return general
     solver = Solver()
-    columns = list(zip(*samples, strict=True))
-    try:
-        solver.prepare(columns)
-        pattern = tuple([solver.dim(c) for c in columns])
-    except ValueError as error:
-        return f"{entries[0].call.name}: {error}"
-    key = (blind(entries[0]), pattern)
+    solver.prepare(columns)
+    pattern = [solver.dim(c) for c in columns]
+    key = (blind(entries[0]), tuple(map(str, pattern)))
     failed = _failed.get(key)
     if failed is not None:
         return failed
-    try:
-        rest = iter(pattern)
-        call = with_sizes(entries[0].call, rest)
-        entry = symbolic_entry(call, inputs_with(entries[0].inputs, rest))
-    except Exception as error:  # whatever a function does that only numbers can
-        found = _failed[key] = f"{entries[0].call.name}: {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-        return found
-    general = General(entry, pattern, len(solver.columns))
-    if entry.device is not entries[0].device or [a.dtype for a in entry.outs] != [a.dtype for a in entries[0].outs]:
-        found = _failed[key] = f"{entries[0].call.name}: other types"
-        return found
-    for e, s in zip(entries, samples, strict=True):
-        sizes = general.fit(s)
-        if sizes is None or general.shapes(*sizes) != tuple([a.shape for a in e.outs]):
-            found = _failed[key] = f"{entries[0].call.name}: other shapes"
-            return found
-    known.append(general)
-    return general
+    found = _made(entries, pattern, solver)
+    if isinstance(found, str):
+        _failed[key] = found
+    else:
+        known.append(found)
+    return found
+
+
+def _made(entries: Sequence[Entry], pattern: list[Any], solver: Solver) -> General | str:
+    first, count = entries[0], len(solver.columns)
+    conditions: list[str] = []
+    for _ in range(_COMPARISONS):
+        own = symbols_under(conditions, count)
+        names = [str(x) for x in own]
+        by = {f"n{i}": x for i, x in enumerate(own)}
+        try:
+            mine = [replaced(d, by) if is_symbolic(d) else d for d in pattern]
+            rest = iter(mine)
+            call = with_sizes(first.call, rest)
+            entry = symbolic_entry(call, expected_inputs(call) or inputs_with(first.inputs, rest))
+        except Exception as error:  # whatever a function does that only numbers can
+            condition = _decided(str(error), names, solver)
+            if condition is None:
+                return f"{first.call.name}: {type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+            conditions.append(condition)
+            continue
+        whole = [*mine[: len(outline(first.call).sizes)], *[d for a in entry.inputs if not isinstance(a, type) for d in a.shape]]
+        alone = {str(d) for d in whole}
+        if not all(n in alone for d in whole if is_symbolic(d) for n in _NAME.findall(str(d))):
+            return f"{first.call.name}: a size that is nowhere by itself"
+        texts = [re.sub(r"\bn(\d+)\b", lambda m: names[int(m.group(1))], c) for c in conditions]  # noqa: B023 - used at once
+        names = [n for n in names if n in alone]
+        general = General(entry, names, _matcher(whole, names, texts))
+        if entry.device is not first.device or [a.dtype for a in entry.outs] != [a.dtype for a in first.outs]:
+            return f"{first.call.name}: other types"
+        for e in entries:
+            sizes = general.fit(sizes_of(e))
+            if sizes is None or general.shapes(*sizes) != tuple([a.shape for a in e.outs]):
+                return f"{first.call.name}: other shapes"
+        return general
+    return f"{first.call.name}: too many comparisons of sizes"
+
+
+_COMPARISONS = 12
+_NAME = re.compile(r"\bs\d+\b")
+_INCONCLUSIVE = re.compile(r"Symbolic dimension comparison '(.+?)' (>=|<=|>|<) '(.+?)' is inconclusive")
+_WHERE_SO = {">=": ("{a} >= {b}", "{a} <= {b} - 1"), "<=": ("{a} <= {b}", "{a} >= {b} + 1"), ">": ("{a} >= {b} + 1", "{a} <= {b}"), "<": ("{a} <= {b} - 1", "{a} >= {b}")}
+
+
+def _decided(message: str, names: Sequence[str], solver: Solver) -> str | None:
+    """What a function compared, decided as it is in the samples: a condition on the sizes. None if it was something else. ValueError if the samples do not agree."""
+    found = _INCONCLUSIVE.search(message)
+    if found is None:
+        return None
+    a, op, b = [re.sub(r"\bs\d+\b", lambda m: f"n{names.index(m.group())}", x) for x in found.groups()]
+    test = _function(",".join(f"n{i}" for i in range(len(names))), f"({a}) {op} ({b})".replace("^", "**"))
+    answers = {bool(test(*values)) for values in zip(*solver.columns, strict=True)}
+    if len(answers) != 1:
+        raise ValueError(f"some are {a} {op} {b} and some are not")
+    return _WHERE_SO[op][0 if answers.pop() else 1].format(a=a, b=b)
 
 
 def entry_for(call: Call, inputs: tuple[Any, ...]) -> Entry | None:
@@ -166,3 +182,64 @@ def entry_for(call: Call, inputs: tuple[Any, ...]) -> Entry | None:
             entry.general, entry.blind = (general, sizes), number
             return entry
     return None
+
+
+entry_module.general_entry = entry_for
+
+
+def plan_for(entry: Entry, mask: tuple[bool, ...]) -> vjp.Plan:
+    """The plan of an entry that was made from a general one: that one's, for these sizes."""
+    general, sizes = entry.general
+    try:
+        like = vjp.plan_of(general.entry, mask)
+        whole = None if like.forward is None else symbolic_entry(like.forward, general.entry.inputs)
+    except Exception:  # a rule compares what the function itself does not: then as for any other sizes
+        return vjp.build(entry, mask)
+    plan = vjp.Plan()
+    plan.saved_in, plan.saved_out, plan.hidden, plan.targets, plan.wanted_outs = like.saved_in, like.saved_out, like.hidden, like.targets, like.wanted_outs
+    plan.simple, plan.once, plan._name, plan._backward = like.simple, like.once, like._name, {}
+    plan.outs = tuple([entry.outs[i] for i in like.wanted_outs])
+
+    def exact() -> vjp.Plan | None:
+        """What JAX makes for these sizes, if it saves the same."""
+        made = vjp.build(entry, mask)
+        alike = (made.saved_in, made.saved_out, made.hidden) == (like.saved_in, like.saved_out, like.hidden)
+        return made if alike else None
+
+    def forward(*arrays: Any) -> Any:
+        made = exact()
+        return made.forward.apply(*arrays) if made is not None else _exactly(whole, general, sizes, arrays)
+
+    def backward(given: tuple[bool, ...]) -> Any:
+        def apply(*arrays: Any) -> Any:
+            made = exact()
+            if made is not None:
+                return made.backward(given).apply(*arrays)
+            return _exactly(symbolic_entry(like.backward(given), vjp.inputs_of(whole or general.entry, like, given)), general, sizes, arrays)
+
+        return apply
+
+    plan.forward = None if like.forward is None else vjp.forward_of(entry, mask, forward)
+    plan._make, plan.source = backward, (entry, mask, False)
+    return plan
+
+
+def _exactly(entry: Any, general: General, sizes: Sequence[int], arrays: Sequence[Any]) -> Any:
+    """A symbolic entry on arrays of exact shapes."""
+    f = Frame(Room({}), {}, general.by_name(sizes))
+    kinds = entry.structs()
+    closed = jax.make_jaxpr(entry.call.apply)(*kinds)
+    given = [Padded(a if hasattr(a, "ndim") else np.asarray(a, s.dtype), single(np.shape(a))) for a, s in zip(arrays, kinds, strict=True)]
+    out = [p.array for p in evaluate(f, closed, given)]
+    return out[0] if entry.out is not None else tuple(out)
+
+
+vjp.general_plan = plan_for
+
+
+def _forget() -> None:
+    for known in (_generals, _failed, outlines.ENTRIES):
+        known.clear()
+
+
+_config.on_change(_forget)

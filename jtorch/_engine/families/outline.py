@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..call import Call, call_of
-from ..entry import Entry
-from ..values import Aval
+import jax
+import numpy as np
 
-__all__ = ["Outline", "dims_of", "blind_of", "outline", "with_sizes", "symbolic_aval"]
+from jtorch import _dtypes
+from jtorch._engine.recording import vjp
+from jtorch._engine.recording.call import Call, call_of
+from jtorch._engine.recording.entry import NUMBERS, Entry, common_device
+from jtorch._engine.values.values import Aval
+
+__all__ = ["Outline", "blind_of", "dims_of", "expected_inputs", "inputs_with", "outline", "symbolic_aval", "symbolic_entry", "with_sizes"]
 
 
 class Outline:
@@ -101,8 +106,6 @@ def _part_with(p: Any, sizes: Iterator[Any]) -> Any:
     if isinstance(p, Call):
         return with_sizes(p, sizes)
     if isinstance(p, Entry):
-        from .general import symbolic_entry
-
         call = with_sizes(p.call, sizes)
         return symbolic_entry(call, inputs_with(p.inputs, sizes))
     return p
@@ -121,6 +124,19 @@ def _filled(x: Any, sizes: Iterator[Any]) -> Any:
     return x
 
 
+def expected_inputs(call: Call) -> tuple[Any, ...] | None:
+    """The inputs of a derived call as what it was derived from says; None if it does not."""
+    if call.origin is None or call.origin[0] is not vjp.derived:
+        return None
+    entry, mask, from_inputs, given = call.origin[1]
+    if given is None:
+        return entry.inputs  # type: ignore[no-any-return]
+    plan = vjp.recomputing_plan(entry, mask) if from_inputs else vjp.plan_of(entry, mask)
+    if plan.forward is None:
+        return vjp.inputs_of(entry, plan, given)
+    return vjp.inputs_of(symbolic_entry(plan.forward, entry.inputs), plan, given)
+
+
 _avals: dict[Any, Aval] = {}
 
 
@@ -132,4 +148,25 @@ def symbolic_aval(shape: tuple[Any, ...], like: Any) -> Aval:
         found = Aval()
         found.shape, found.dtype, found.device, found.nbytes = shape, like.dtype, like.device, 0
         found = _avals.setdefault(key, found)
+    return found
+
+
+ENTRIES: dict[Any, Entry] = {}
+
+
+def symbolic_entry(call: Call, inputs: tuple[Any, ...]) -> Entry:
+    """As ``make_entry``, for inputs (and calls) with symbolic sizes."""
+    key = (call, inputs)
+    found = ENTRIES.get(key)
+    if found is None:
+        structs = [NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs]
+        shapes = jax.eval_shape(lambda *arrays: call.apply(*arrays), *structs)
+        alone = not isinstance(shapes, (tuple, list))
+        where = common_device(inputs)
+        outs = []
+        for s in (shapes,) if alone else shapes:
+            like = Aval()
+            like.dtype, like.device = _dtypes.from_np(np.dtype(s.dtype)), where
+            outs.append(symbolic_aval(tuple(s.shape), like))
+        found = ENTRIES[key] = Entry(call, inputs, tuple(outs), alone, where)
     return found

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..padded import symbol
+from jtorch._engine.padded import symbol
 
 __all__ = ["Solver"]
 
 _SHIFT = 64  # the most that one size may differ from another to be taken for it plus a number
+_TIMES = 9  # the most that one size may be of another, give or take
 _MOST = 24  # symbols of one family
 
 
@@ -24,8 +25,16 @@ class Solver:
         self.columns: list[tuple[int, ...]] = []
 
     def prepare(self, columns: Iterable[tuple[int, ...]]) -> None:
-        """Choose symbols for these; small ones first, so that products are made of their factors."""
-        for column in sorted(set(columns), key=lambda c: (sum(c), c)):
+        """Choose symbols for these, as they come; but what is a multiple or a product of others comes after them."""
+        every = [c for c in dict.fromkeys(columns) if len(set(c)) > 1]
+
+        def made(c: tuple[int, ...]) -> bool:
+            less = [x for x in every if x != c and all(a < b for a, b in zip(x, c, strict=True))]
+            return any((t := _ratio(c, x)) is not None and t > 1 for x in less) or any(
+                _ratio(c, [a * b for a, b in zip(x, y, strict=True)]) is not None for x in less for y in less
+            )
+
+        for column in sorted(every, key=made):
             self.dim(column)
 
     def dim(self, column: tuple[int, ...]) -> Any:
@@ -59,6 +68,11 @@ class Solver:
             if times is not None:
                 return symbol(i) * times
         for i, other in enumerate(self.columns):
+            found = _line(column, other)
+            if found is not None:
+                times, shift, by = found
+                return (symbol(i) * times + shift) // by
+        for i, other in enumerate(self.columns):
             for j, another in enumerate(self.columns[i:], i):
                 times = _ratio(column, [a * b for a, b in zip(other, another, strict=True)])
                 if times is not None:
@@ -71,3 +85,22 @@ class Solver:
 def _ratio(column: Sequence[int], other: Sequence[int]) -> int | None:
     times = column[0] // other[0]
     return times if times and all(a == times * b for a, b in zip(column, other, strict=True)) else None
+
+
+def _line(column: Sequence[int], other: Sequence[int]) -> tuple[int, int, int] | None:
+    """(a, c, b) with ``column = (a * other + c) // b``, for small numbers."""
+    if len(set(other)) < 3:
+        return None
+    for i in range(1, len(other)):
+        if other[i] != other[0]:
+            times, rest = divmod(column[i] - column[0], other[i] - other[0])
+            if not rest and 1 < times <= _TIMES:
+                shift = column[0] - times * other[0]
+                if abs(shift) <= _SHIFT and all(a == times * b + shift for a, b in zip(column, other, strict=True)):
+                    return times, shift, 1
+            break
+    for by in range(2, _TIMES):
+        for shift in range(-2 * by, by):
+            if all(a == (b + shift) // by for a, b in zip(column, other, strict=True)):
+                return 1, shift, by
+    return None

@@ -7,9 +7,10 @@ public way, so what is computed from one is computed from its text, which is com
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from jax import lax
 from jax.export import SymbolicScope, symbolic_shape
 
-__all__ = ["Frame", "Room", "is_symbolic", "names_in", "product", "quotient", "symbol", "value_at"]
+__all__ = ["Frame", "Room", "is_symbolic", "names_in", "product", "quotient", "replaced", "shift_of", "symbol", "symbols_under", "value_at"]
 
 _COUNT = 64
 _NAMES = tuple([f"n{i}" for i in range(_COUNT)])
@@ -34,6 +35,18 @@ def _symbols() -> tuple[Any, ...]:
 def symbol(i: int) -> Any:
     """Symbol number ``i``. IndexError beyond the last."""
     return _symbols()[i]
+
+
+_scopes = itertools.count()
+
+
+def symbols_under(conditions: Sequence[str], count: int) -> list[Any]:
+    """``count`` symbols of a scope of their own, for which these hold besides (comparisons by >= or <=, of ``n0``, ``n1``, ...). They have other names, since JAX
+    does not compare symbols of two scopes."""
+    names = [f"s{next(_scopes)}" for _ in range(count)]
+    by = dict(zip(_NAMES, names, strict=False))
+    scope = SymbolicScope([f"{name} >= 2" for name in names] + [re.sub(r"\bn\d+\b", lambda m: by[m.group()], c) for c in conditions])
+    return list(symbolic_shape(",".join(names), scope=scope))
 
 
 def is_symbolic(d: Any) -> bool:
@@ -75,10 +88,19 @@ def value_at(d: Any, values: Mapping[str, Any]) -> Any:
     return eval(_code(str(d)), _NUMBERS, values) if is_symbolic(d) else d  # noqa: S307 - JAX's own text
 
 
-def _replaced(d: Any, by: Mapping[str, Any]) -> Any:
+def replaced(d: Any, by: Mapping[str, Any]) -> Any:
     """``d`` with dims in the place of its symbols."""
     functions = {"floordiv": operator.floordiv, "mod": operator.mod, "max": _extreme(max, jax.core.max_dim), "min": _extreme(min, jax.core.min_dim)}
     return eval(_code(str(d)), functions, by)  # noqa: S307
+
+
+def shift_of(d: Any) -> tuple[str, int] | None:
+    """(symbol, c) of a dim ``symbol + c``."""
+    found = _SHIFTED.match(str(d))
+    if found is None:
+        return None
+    name, sign, number = found.groups()
+    return name, int(number or 0) * (-1 if sign == "-" else 1)
 
 
 def _extreme(of_numbers: Callable[..., Any], of_dims: Callable[..., Any]) -> Callable[..., Any]:
@@ -167,10 +189,9 @@ class Room:
         return found
 
     def _pad(self, text: str) -> int:
-        shifted = _SHIFTED.match(text)
-        if shifted:
-            name, sign, number = shifted.groups()
-            c = int(number or 0) * (-1 if sign == "-" else 1)
+        shifted = shift_of(text)
+        if shifted is not None:
+            name, c = shifted
             return self.bounds[name] + (c if c > self.reach.get(name, 0) else 0)
         return max(eval(_code(text), _INTERVALS, {n: _Interval(2, b) for n, b in self.bounds.items()}).high, 0)  # noqa: S307
 
@@ -194,7 +215,7 @@ class Frame:
         text = str(d)
         found = self._dims.get(text)
         if found is None:
-            found = self._dims[text] = _replaced(d, self.names)
+            found = self._dims[text] = replaced(d, self.names)
         return found
 
     def dims(self, shape: Iterable[Any]) -> tuple[Any, ...]:

@@ -130,6 +130,14 @@ def _stack(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
     return Padded(jnp.stack([p.array for p in ps], axis), (*dims[:i], (len(ps),), *dims[i:]))
 
 
+@rule("unstack")
+def _unstack(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
+    i = eqn.params["axis"]
+    p = whole(f, ps[0], [i])
+    (axis,) = p.axes(i)
+    return [Padded(lax.index_in_dim(p.array, k, axis, False), (*p.dims[:i], *p.dims[i + 1 :])) for k in range(len(eqn.outvars))]
+
+
 @rule("tile")
 def _tile(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
     p, k = ps[0], 0

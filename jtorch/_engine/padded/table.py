@@ -47,7 +47,8 @@ def evaluate(f: Frame, closed: ClosedJaxpr, values: Sequence[Padded]) -> list[Pa
 
     def read(v: Any) -> Padded:
         if isinstance(v, Literal):
-            return Padded(jnp.asarray(v.val, v.aval.dtype), single(np.shape(v.val)))
+            shape, value = f.dims(v.aval.shape), jnp.asarray(v.val, v.aval.dtype)
+            return Padded(jnp.broadcast_to(value, [f.pad(d) for d in shape]) if shape and not value.ndim else value, single(shape))
         return known[v]
 
     for eqn in jaxpr.eqns:

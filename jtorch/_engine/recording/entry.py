@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from jtorch._engine.values.values import Aval, aval
 
 made = 0  # entries since they were last forgotten (forgetting.py)
 
-__all__ = ["Entry", "NUMBERS", "make_entry", "entry_of"]
+__all__ = ["Entry", "NUMBERS", "common_device", "entry_of", "make_entry"]
 
 NUMBERS = {
     bool: jax.ShapeDtypeStruct((), np.bool_), int: jax.ShapeDtypeStruct((), np.int64),
@@ -28,7 +29,7 @@ NUMBERS = {
 class Entry:
     """``inputs`` are avals, or Python's number classes for runtime scalars. ``outs`` are avals; ``out`` is the only one, or None."""
 
-    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "_weight", "differentiable", "simple_on", "guarded_on", "layouts", "guard", "first", "second", "third")
+    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "_weight", "differentiable", "simple_on", "guarded_on", "layouts", "guard", "first", "second", "third", "general", "blind")
 
     def __init__(self, call: Call, inputs: tuple[Any, ...], outs: tuple[Aval, ...], single: bool, device: _device.device) -> None:
         self.call, self.inputs, self.outs, self.device = call, inputs, outs, device
@@ -46,6 +47,8 @@ class Entry:
         self.simple_on, self.guarded_on = (simple, None) if self.guard is None else (None, simple)
         self.layouts: dict[Any, Any] = {}  # strides of the result by those of the inputs
         self.first, self.second, self.third = (*inputs, None, None, None)[:3]  # the inputs once more, for dispatch to compare
+        self.general: Any = None  # (the general entry that this is a case of, its sizes): see families/general.py
+        self.blind: int | None = None  # what entries alike but for sizes have in common
 
     def structs(self) -> list[jax.ShapeDtypeStruct]:
         return [NUMBERS[a] if isinstance(a, type) else a.struct for a in self.inputs]
@@ -82,15 +85,27 @@ def _named(fn: Any, name: str) -> Any:
     return run
 
 
+def _no_general(call: Call, inputs: tuple[Any, ...]) -> Entry | None:
+    return None
+
+
+general_entry: Callable[[Call, tuple[Any, ...]], Entry | None] = _no_general  # an entry for new sizes of what is known in general; set by families/general.py
+
+
 def make_entry(call: Call, key: Any) -> Entry:
     """Infer the outputs of ``call`` on ``key`` (an aval, or a tuple of avals and number classes) and remember the answer.
 
     What the operator's function raises about shapes and types comes out here, at the line that recorded it.
     """
     inputs = key if isinstance(key, tuple) else (key,)
+    global made
+    known = general_entry(call, inputs)
+    if known is not None:
+        made += 1
+        return call.entries.setdefault(key, known)
     if SparseValue in inputs:
         raise SparseMet(f"{call.name} is not recorded for sparse values")
-    where = _common_device(inputs)
+    where = common_device(inputs)
     try:
         # A function of its own each time: JAX remembers what it has traced, and a setting may have changed since.
         shapes = jax.eval_shape(_named(call.apply, call.name), *[NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])
@@ -103,7 +118,6 @@ def make_entry(call: Call, key: Any) -> Entry:
     single = not isinstance(shapes, (tuple, list))
     outs = tuple(aval(tuple(s.shape), _dtypes.from_np(np.dtype(s.dtype)), where) for s in ((shapes,) if single else shapes))
     entry = Entry(call, inputs, outs, single, where)
-    global made
     made += 1
     return call.entries.setdefault(key, entry)
 
@@ -113,7 +127,7 @@ def entry_of(call: Call, key: Any) -> Entry:
     return found if found is not None else make_entry(call, key)
 
 
-def _common_device(inputs: tuple[Any, ...]) -> _device.device:
+def common_device(inputs: tuple[Any, ...]) -> _device.device:
     where: _device.device | None = None
     for a in inputs:
         if isinstance(a, Aval) and (a.shape or a.device is not _device.CPU):

@@ -26,7 +26,7 @@ class Program:
     a runtime scalar ``("s", class, number)``. ``together``: lists of outputs that come end to end, an array for each list, after the ``outs``.
     """
 
-    __slots__ = ("body", "outs", "donated", "together", "kinds", "run", "given", "cost", "_compiling", "__weakref__")
+    __slots__ = ("body", "outs", "donated", "together", "kinds", "run", "given", "results", "cost", "_compiling", "__weakref__")
 
     def __init__(self, body: Any, outs: Any, donated: Any, together: Any = ()) -> None:
         self.body, self.outs, self.donated, self.together = body, outs, donated, together
@@ -40,12 +40,14 @@ class Program:
         self.run: Any = jax.jit(self._function(), donate_argnums=tuple(d + shift for d in donated), compiler_options=ROUNDING)
         self.given: list[Any] | None = None  # what it was compiled ahead for
         self.cost = 0  # bytes, as measured when it was compiled
+        self.results: Any = None  # the shapes that it then gives
         self._compiling: Any = None
 
     def compile(self, given: list[Any]) -> None:
         """Start compiling for inputs of these shapes (``jax.ShapeDtypeStruct``); :meth:`ready` waits. Tracing happens here, XLA works in another thread."""
         self.given = given
         lowered = self.run.lower(*given)
+        self.results = lowered.out_info
         self._compiling = _pool().submit(lowered.compile)
 
     def ready(self) -> None:

@@ -151,7 +151,7 @@ def force(v: Value, why: str = "look") -> Any:
         else:
             _force_foreign(v, tr)
     array = v.array
-    return array.take(v) if array.__class__ is Pieces else array
+    return array.take(v) if array.__class__ in HELD else array
 
 
 def _force_foreign(v: Value, tr: Trace) -> None:
@@ -168,6 +168,7 @@ def _force_foreign(v: Value, tr: Trace) -> None:
     del keep
 
 
+HELD: set[type] = {Pieces}  # what may stand for an array until somebody wants that: ``take(value)`` gives it
 _ARRAYS: set[type] = set()  # classes of concrete jax arrays that were seen
 _GIVEN = -2  # ``pos`` of a value on the host that was an input
 SMALL = 1 << 16  # bytes; what is larger is not given twice

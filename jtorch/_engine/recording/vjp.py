@@ -20,7 +20,7 @@ from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.half_sums import wide_sums
 from jtorch._engine.values.values import Aval
 
-__all__ = ["Plan", "plan_of", "recomputing_plan", "wrapped"]
+__all__ = ["Plan", "build", "derived", "forward_of", "inputs_of", "plan_of", "recomputing_plan", "wrapped"]
 
 
 class Plan:
@@ -31,7 +31,7 @@ class Plan:
     cotangents that are there) to the gradients of the chosen inputs. ``once``: it reads what torch calls a saved tensor, which is freed after the first time.
     """
 
-    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct")
+    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct", "source", "_make")
     saved_in: tuple[int, ...]
     saved_out: tuple[int, ...]
     forward: Call | None
@@ -46,16 +46,20 @@ class Plan:
     _name: str
     direct: Any  # the backward's entry when it is given the one output's cotangent, or None as long as it was not recorded
 
+    source: Any  # (entry, mask, whether it reads inputs alone)
+    _make: Callable[[tuple[bool, ...]], Callable[..., Any]]
+
     def __init__(self) -> None:
         self.direct = None
+        self._make = self._from_pull
 
     def backward(self, given: tuple[bool, ...]) -> Call:
         found = self._backward.get(given)
         if found is None:
-            found = self._backward[given] = Call(None, given, self._make(given), self._name)
+            found = self._backward[given] = Call(None, given, self._make(given), self._name, origin=(derived, (*self.source, given)))
         return found
 
-    def _make(self, given: tuple[bool, ...]) -> Callable[..., Any]:
+    def _from_pull(self, given: tuple[bool, ...]) -> Callable[..., Any]:
         pull, outs = self._pull, self.outs
         n_saved = len(self.saved_in) + len(self.saved_out) + self.hidden
 
@@ -70,18 +74,41 @@ class Plan:
         return backward
 
 
+def _no_general(entry: Entry, mask: tuple[bool, ...]) -> Plan:
+    raise NotImplementedError
+
+
+general_plan: Callable[[Entry, tuple[bool, ...]], Plan] = _no_general  # for an entry that was made from a general one; set by families/general.py
+
+
 def plan_of(entry: Entry, mask: tuple[bool, ...]) -> Plan:
     """The plan for the gradient with respect to the inputs that ``mask`` marks."""
     found = entry.plans.get(mask)
     if found is None:
         try:
-            found = _build(entry, mask)
+            found = build(entry, mask) if entry.general is None else general_plan(entry, mask)
         except RuntimeError as error:
             if "derivative" not in str(error):
                 raise
             found = _without(entry, mask, str(error))
         entry.plans[mask] = found
     return found
+
+
+def derived(entry: Entry, mask: tuple[bool, ...], from_inputs: bool, given: tuple[bool, ...] | None) -> Call:
+    """The backward of an entry for these cotangents, or (None) its forward with hidden outputs."""
+    plan = recomputing_plan(entry, mask) if from_inputs else plan_of(entry, mask)
+    call = plan.forward if given is None else plan.backward(given)
+    assert call is not None
+    return call
+
+
+def inputs_of(entry: Entry, plan: Plan, given: tuple[bool, ...]) -> tuple[Any, ...]:
+    """The avals of what the backward reads. ``entry``: that of the forward with hidden outputs, if there are any."""
+    saved = [entry.inputs[i] for i in plan.saved_in] + [entry.outs[i] for i in plan.saved_out]
+    if plan.hidden:
+        saved += entry.outs[-plan.hidden :]
+    return (*saved, *[o for there, o in zip(given, plan.outs, strict=True) if there])
 
 
 def _without(entry: Entry, mask: tuple[bool, ...], message: str) -> Plan:
@@ -91,7 +118,7 @@ def _without(entry: Entry, mask: tuple[bool, ...], message: str) -> Plan:
     plan.targets = tuple(i for i, m in enumerate(mask) if m)
     plan.wanted_outs = tuple(i for i, d in enumerate(entry.differentiable) if d)
     plan.outs = tuple(entry.outs[i] for i in plan.wanted_outs)
-    plan._backward, plan._name = {}, entry.call.grad_name
+    plan._backward, plan._name, plan.source = {}, entry.call.grad_name, (entry, mask, False)
 
     def pull(saved: Any, cts: Any) -> Any:
         raise RuntimeError(message)
@@ -109,7 +136,7 @@ def recomputing_plan(entry: Entry, mask: tuple[bool, ...]) -> Plan:
     key = ("inputs", mask)
     found = entry.plans.get(key)
     if found is None:
-        found = entry.plans[key] = _build(entry, mask, from_inputs=True)
+        found = entry.plans[key] = build(entry, mask, from_inputs=True)
     return found
 
 
@@ -127,7 +154,7 @@ def wrapped(call: Call) -> set[int]:
     return found
 
 
-def _build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> Plan:
+def build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> Plan:
     call, structs = entry.call, entry.structs()
     targets = [i for i, m in enumerate(mask) if m]
     wanted = [i for i, d in enumerate(entry.differentiable) if d]
@@ -164,6 +191,7 @@ def _build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> P
             between.append(v)
     plan = Plan()
     plan.targets, plan.wanted_outs, plan._backward, plan._name = tuple(targets), tuple(wanted), {}, call.grad_name
+    plan.source = (entry, mask, from_inputs)
     plan.outs = tuple(entry.outs[i] for i in wanted)
     used_in = {in_vars[v] for v in kept if not isinstance(v, Literal) and v in in_vars}
     used_out = {out_vars[v] for v in kept if not isinstance(v, Literal) and v in out_vars and v not in in_vars}
@@ -176,7 +204,7 @@ def _build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> P
     plan.hidden = len(between) if save else 0
     plan.forward = None
     if plan.hidden:
-        plan.forward = _forward_with(call, closed, n_out, between)
+        plan.forward = forward_of(entry, mask, _forward_with(closed, n_out, between))
     plan.simple = not plan.saved_out and plan.forward is None
     plan.once = bool(plan.saved_out or plan.hidden) or any(isinstance(entry.inputs[i], Aval) or i in wrapped(call) for i in plan.saved_in)
 
@@ -249,9 +277,18 @@ def _no_debug(closed: ClosedJaxpr, n_in: int, n_out: int) -> Any:
     return closed.jaxpr.debug_info._replace(arg_names=(None,) * n_in, result_paths=(None,) * n_out)
 
 
-def _forward_with(call: Call, closed: ClosedJaxpr, n_out: int, between: list[Any]) -> Call:
+def _forward_with(closed: ClosedJaxpr, n_out: int, between: list[Any]) -> Callable[..., Any]:
     whole = closed.jaxpr.replace(
         outvars=[*closed.jaxpr.outvars[:n_out], *between], debug_info=_no_debug(closed, len(closed.jaxpr.invars), n_out + len(between))
     )
     program = jaxpr_as_fun(ClosedJaxpr(whole, closed.consts))
-    return Call(None, ("with residuals", call), lambda *a: tuple(program(*a)), call.name, elementwise=call.elementwise, grad_name=call.grad_name, fields=call.fields)
+    return lambda *a: tuple(program(*a))
+
+
+def forward_of(entry: Entry, mask: tuple[bool, ...], apply: Callable[..., Any]) -> Call:
+    """The call of an entry's forward that gives hidden outputs too."""
+    call = entry.call
+    return Call(
+        None, ("with residuals", call), apply, call.name, elementwise=call.elementwise, grad_name=call.grad_name, fields=call.fields,
+        origin=(derived, (entry, mask, False, None)),
+    )  # fmt: skip

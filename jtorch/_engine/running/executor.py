@@ -18,6 +18,7 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
+from jtorch._engine.families import family as families
 from jtorch._engine.host.host_executor import NotOnHost, execute_on_host
 from jtorch._engine.planning.liveness import LISTED, held_outputs, needed_nodes
 from jtorch._engine.planning import ahead
@@ -61,7 +62,7 @@ stats = _Stats()
 class Recipe(retention.Kept):
     """What is known about traces of one structure: how often they came, and their plans by which runtime scalars are inputs."""
 
-    __slots__ = ("needed", "scalars", "dynamic", "plan", "static")
+    __slots__ = ("needed", "scalars", "dynamic", "plan", "static", "member")
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,6 +71,7 @@ class Recipe(retention.Kept):
         self.dynamic: set[int] = set()  # the slots that are inputs
         self.plan: Plan | None = None
         self.static: list[int] = []
+        self.member: families.Member | None = None  # how it runs as one of many sizes
 
     def programs(self) -> list[Any]:
         plan = self.plan
@@ -147,9 +149,13 @@ def execute(tr: Trace, why: str) -> None:
     recipe = _recipes.get(key)
     if recipe is None:
         recipe = _recipes[key] = Recipe()
+        if not checks:
+            recipe.member = families.join(tr, live)
     recipe.seen += 1
     recipe.used = stats.executions
     arrays = [v.array for v in inputs]
+    if families.in_use:
+        families.exact(tr, arrays, recipe.member)
     begun = tr.begun
     try:
         ready = None if begun is None else begun.found(tr, recipe)
@@ -157,6 +163,9 @@ def execute(tr: Trace, why: str) -> None:
             if ready is not None:
                 results, found = ready, []
                 stats.ahead += 1
+            elif (member := recipe.member) is not None and (made := _run_member(member, recipe, tr, arrays, live, donated, why)) is not None:
+                results, found = made, []
+                state.ran = recipe
             elif (why in _HOT or recipe.seen > 1) and (len(tr.nodes) > _ALONE or tr.nodes[-1][0].__class__ is Bundle):
                 results, found = run_compiled(tr, recipe, checks, arrays, live, donated, why)
                 if why == "backward":
@@ -184,6 +193,19 @@ def execute(tr: Trace, why: str) -> None:
 
 
 trace.executor = execute
+
+
+def _run_member(
+    member: families.Member, recipe: Recipe, tr: Trace, arrays: list[Any], live: list[int], donated: list[int], why: str
+) -> list[Any] | None:
+    """The live outputs from the program of a family; None if the trace is to run by its exact shapes."""
+    made = None
+    if not member.outgrown(recipe.seen) and _on_one_device(arrays):
+        made = member.run(tr, arrays, live, donated, why, _planned, Recipe)
+    if made is None:
+        recipe.member = None
+    return made
+
 
 def _on_device(arrays: list[Any], tr: Trace) -> None:
     """Put what numpy holds on the trace's device, for the programs that are compiled when they are called: those look at where their inputs are."""
@@ -234,7 +256,19 @@ def _array_of(number: Any) -> Any:
 def run_compiled(
     tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str
 ) -> tuple[list[Any], list[Found]]:
-    """Run a trace by its recipe's plan, which is made if there is none or numbers that were constants in it have changed. ``arrays`` is used up."""
+    """Run a trace by its recipe's plan. ``arrays`` is used up."""
+    plan = _planned(tr, recipe, checks, arrays, live, donated, why, _on_one_device(arrays))
+    if not plan.ahead:
+        _on_device(arrays, tr)
+    vals = plan.run(arrays, tr.scalars)
+    n_in = plan.inputs
+    return [vals[n_in + i] for i in live], [(vals[slot], every) for slot, every in plan.checks]
+
+
+def _planned(
+    tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str, ahead: bool = False
+) -> Plan:
+    """The recipe's plan, which is made if there is none or numbers that were constants in it have changed."""
     scalars = tr.scalars
     plan = recipe.plan
     if plan is None:
@@ -254,13 +288,9 @@ def run_compiled(
         recipe.scalars = list(scalars)
     if plan is None:
         before = memory.in_use()
-        plan = recipe.plan = _make_plan(tr, recipe, checks, live, donated, why, _on_one_device(arrays))
+        plan = recipe.plan = _make_plan(tr, recipe, checks, live, donated, why, ahead)
         retention.made(recipe, before, len(tr.nodes))
-    if not plan.ahead:
-        _on_device(arrays, tr)
-    vals = plan.run(arrays, scalars)
-    n_in = plan.inputs
-    return [vals[n_in + i] for i in live], [(vals[slot], every) for slot, every in plan.checks]
+    return plan
 
 
 def _changed(now: list[Any], before: list[Any]) -> set[int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from jtorch import _config
 
-__all__ = ["trace", "compiling", "packing", "gathering", "scalars_changed"]
+__all__ = ["trace", "compiling", "exact_shapes", "packing", "gathering", "scalars_changed"]
 
 _seen: dict[Any, Any] = {}
 
@@ -25,6 +25,11 @@ def scalars_changed(tr: Any, fresh: set[int], before: list[Any]) -> None:
     if "recompiles" in _config.LOG:
         for i in sorted(fresh):
             _say(f"recompile: number {before[i]!r} became {tr.scalars[i]!r}; it is a runtime input from now on")
+
+
+def exact_shapes(why: str) -> None:
+    if "recompiles" in _config.LOG:
+        _say(f"programs alike but for sizes are compiled for each shape: {why}")
 
 
 def packing(name: str, count: int) -> None:

@@ -1,0 +1,385 @@
+"""Families: traces that are alike but for sizes, and one program for all of them.
+
+The first members run by their exact shapes. From the third on, each of its operators is taken in general (``general.py``), and the sizes that changed become symbols, or expressions
+of symbols (``solving.py``). What came out is a guess: the sizes of every later member are checked against it before the family's program runs for it, so a wrong one costs time and
+never an answer. A member that does not fit is one more sample for a better guess.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import SingleDeviceSharding
+
+from jtorch import _config, _dtypes
+from jtorch._engine.padded import Frame, NoRule, Padded, Room, evaluate, is_symbolic, plain, replaced, shift_of, single, value_at
+from jtorch._engine.planning.liveness import needed_nodes
+from jtorch._engine.recording.bundle import Bundle
+from jtorch._engine.recording.entry import NUMBERS
+from jtorch._engine.recording.program import Program
+from jtorch._engine.recording.trace import Trace
+from jtorch._engine.values import log
+from jtorch._engine.values.values import Value, aval, jax_device
+
+from .general import General, blind, general_of, sizes_of
+from .held import Held, padded_input
+from .solving import Solver
+
+__all__ = ["Member", "join", "stats"]
+
+_TRIES = 6  # guesses at one family; then its members run by their exact shapes
+_SAMPLES = 3
+_GROUPS = 500  # kinds of traces that are remembered without being a family
+
+
+class _Stats:
+    """Counters for tests and benchmarks."""
+
+    __slots__ = ("runs", "programs", "families")
+
+    def __init__(self) -> None:
+        self.runs = self.programs = self.families = 0
+
+
+stats = _Stats()
+
+
+class _Other:
+    """The aval of an input of changing size: like no other."""
+
+
+class PaddedNode:
+    """An operator of a family's program: takes the place of an entry in a body. The last input are the sizes."""
+
+    __slots__ = ("call", "general", "names", "room", "outs", "out", "inputs", "name", "op")
+
+    def __init__(self, general: General, names: tuple[Any, ...], room: Room) -> None:
+        self.general, self.names, self.room = general, general.by_name(names), room
+        self.call, self.name, self.op = self, general.entry.call.name, None
+        f = Frame(room, {}, self.names)
+        # Results of changing size are like no input, so nothing is donated to them.
+        shapes = [f.dims(a.shape) for a in general.entry.outs]
+        self.outs: Any = tuple([_Other() if any(map(is_symbolic, s)) else aval(s, a.dtype, a.device) for s, a in zip(shapes, general.entry.outs, strict=True)])
+        self.out = None if general.entry.out is None else self.outs[0]
+        self.inputs = general.entry.inputs
+
+    def apply(self, *given: Any) -> Any:
+        *arrays, sizes = given
+        every = _Sizes(sizes)
+        f = Frame(self.room, every, self.names)
+        values = []
+        for a, like in zip(arrays, self.inputs, strict=True):
+            if a.__class__ is not Padded:
+                kind = NUMBERS[like].dtype if isinstance(like, type) else like.dtype.np
+                a = Padded(jnp.asarray(a, kind), single(np.shape(a)))
+            values.append(a)
+        out = [p.array if plain(p) else p for p in evaluate(f, self.general.jaxpr, values)]
+        return out[0] if self.out is not None else tuple(out)
+
+
+class _Sizes(dict[str, Any]):
+    """The true sizes by symbol, read from the array that has them when they are asked for."""
+
+    def __init__(self, sizes: Any) -> None:
+        super().__init__({f"n{i}": sizes[i] for i in range(sizes.shape[0])})
+
+
+_node = functools.lru_cache(4096)(PaddedNode)
+
+
+@functools.lru_cache(1024)
+def _room(bounds: tuple[tuple[str, int], ...], reach: tuple[tuple[str, int], ...]) -> Room:
+    return Room(dict(bounds), dict(reach))
+
+
+def bucket(n: int) -> int:
+    """The room for ``n`` elements: a power of two, or one and a half of it beyond 64."""
+    b = 8
+    while b < n:
+        b *= 2
+    return b if b <= 64 or n > b // 4 * 3 else b // 4 * 3
+
+
+class Family:
+    """One guess. ``watched``: the nodes that have symbolic sizes, each with its general entry, and what the symbols of that are in the family's."""
+
+    def __init__(self, nodes: list[Any], live: Sequence[int], samples: list[tuple[list[Any], list[Value]]]) -> None:
+        """``samples``: nodes and inputs of traces that are alike but for sizes. ValueError, with the reason, if they cannot be one family, and NoRule if no others like them can."""
+        self.nodes, self.runs, self.tries = nodes, 0, 0
+        self.needed = needed_nodes(nodes, live)
+        self.watched: list[tuple[int, General, tuple[Any, ...]]] = []
+        self.inputs: dict[int, tuple[Any, ...]] = {}
+        self.programs: dict[Any, _Program] = {}
+        self.dynamic: set[int] = set()
+        solver = self._solve(samples)
+        self.columns = solver.columns
+        if not self.columns:
+            raise ValueError("nothing but sizes below 2 changes")
+        self._bind(solver, samples)
+        reach: dict[str, int] = {}
+        for d in solver.known.values():
+            shifted = shift_of(d)
+            if shifted is not None:
+                reach[shifted[0]] = max(reach.get(shifted[0], 0), shifted[1])
+        self.reach = tuple(sorted(reach.items()))
+        stats.families += 1
+
+    def _solve(self, samples: list[tuple[list[Any], list[Value]]]) -> Solver:
+        solver = Solver()
+        lasting = set(self.needed)
+        for i, values in enumerate(zip(*[ins for _, ins in samples], strict=True)):
+            if len({v.aval for v in values}) > 1:
+                columns = list(zip(*[v.aval.shape for v in values], strict=True))
+                self.inputs[i] = tuple(columns)
+        solver.prepare([c for columns in self.inputs.values() for c in columns if len(set(c)) > 1])
+        self.inputs = {i: tuple([solver.dim(c) for c in columns]) for i, columns in self.inputs.items()}
+        for k in range(len(self.nodes)):
+            if k not in lasting:
+                continue
+            entries = [nodes[k][0] for nodes, _ in samples]
+            if all(e is entries[0] for e in entries):
+                continue
+            general = general_of(entries)
+            if isinstance(general, str):
+                raise NoRule(general)
+            local = [general.fit(sizes_of(e)) for e in entries]
+            names = tuple([solver.dim(c) for c in zip(*local, strict=True)])
+            self.watched.append((k, general, names))
+            by = general.by_name(names)
+            for j, out in enumerate(general.entry.outs):
+                for axis, d in enumerate(out.shape):
+                    if is_symbolic(d):
+                        solver.learn(tuple([e.outs[j].shape[axis] for e in entries]), replaced(d, by))
+        return solver
+
+    def _bind(self, solver: Solver, samples: list[tuple[list[Any], list[Value]]]) -> None:
+        """Where each symbol's value is read from: a place among the sizes of a trace."""
+        texts: list[str] = [str(d) for dims in self.inputs.values() for d in dims] + [str(d) for _, _, names in self.watched for d in names]
+        self.places = [texts.index(f"n{i}") for i in range(len(solver.columns))]
+        distinct = list(dict.fromkeys(texts))
+        number = {t: i for i, t in enumerate(distinct)}
+        self.expected = [number[t] for t in texts]
+        names = ",".join(f"n{i}" for i in range(len(solver.columns)))
+        functions = {"floordiv": lambda a, b: a // b, "mod": lambda a, b: a % b, "max": max, "min": min}
+        self.values: Callable[..., Any] = eval(f"lambda {names}: ({','.join(distinct).replace('^', '**')},)", functions)  # noqa: S307
+
+    def sizes_of(self, nodes: list[Any], inputs: list[Value]) -> tuple[int, ...] | None:
+        """The values of the symbols in a trace; None if it is no member."""
+        sizes = [n for i in self.inputs for n in inputs[i].aval.shape]
+        for k, general, _ in self.watched:
+            entry = nodes[k][0]
+            known = entry.general
+            local = known[1] if known is not None and known[0] is general else general.fit(sizes_of(entry))
+            if local is None:
+                return None
+            sizes += local
+        values = tuple([sizes[p] for p in self.places])
+        if min(values) < 2:
+            return None
+        every = self.values(*values)
+        if sizes != [every[i] for i in self.expected]:
+            return None
+        changing = {k for k, _, _ in self.watched}
+        for k in self.needed:
+            if k not in changing and nodes[k][0] is not self.nodes[k][0]:
+                return None
+        for i, v in enumerate(inputs):
+            if i not in self.inputs and v.aval is not self.input_avals[i]:
+                return None
+        return values
+
+    input_avals: list[Any]
+
+    def program(self, values: tuple[int, ...], donated: tuple[int, ...]) -> _Program:
+        reach = dict(self.reach)
+        bounds = tuple([(f"n{i}", bucket(n + reach.get(f"n{i}", 0))) for i, n in enumerate(values)])
+        found = self.programs.get((bounds, donated))
+        if found is None:
+            found = self.programs[bounds, donated] = _Program(self, _room(bounds, self.reach))
+        return found
+
+
+class _Program:
+    """A family's nodes for one bucket."""
+
+    def __init__(self, family: Family, room: Room) -> None:
+        self.room, self.ready = room, False
+        sizes = -1 - len(family.input_avals)
+        self.nodes = list(family.nodes)
+        for k, general, names in family.watched:
+            _, *refs = family.nodes[k]
+            self.nodes[k] = (_node(general, names, room), *refs, sizes)
+        self.inputs = []
+        for i, a in enumerate([*family.input_avals, aval((len(family.columns),), _dtypes.int64, family.device)]):
+            v = Value()
+            v.aval, v.array, v.trace, v.pos = (_Other() if i in family.inputs else a), None, None, -1
+            self.inputs.append(v)
+        self.recipe: Any = None
+
+
+class Member:
+    """A trace of a family: what to run for it, and the sizes."""
+
+    __slots__ = ("family", "group", "sizes")
+
+    def __init__(self, group: _Group, family: Family, sizes: tuple[int, ...]) -> None:
+        self.group, self.family, self.sizes = group, family, sizes
+
+    def outgrown(self, seen: int) -> bool:
+        """Whether this one size comes so often that a program of its own pays."""
+        return seen > 64 and 2 * seen > self.family.runs
+
+    def run(self, tr: Trace, arrays: list[Any], live: Sequence[int], donated: Sequence[int], why: str, planned: Any, recipe: Any) -> list[Any] | None:
+        """The live outputs; None if the family's program cannot be made. ``planned``, ``recipe``: how the executor makes plans, and what it remembers of them."""
+        family = self.family
+        if self.group.given_up:
+            return None
+        program = family.program(self.sizes, tuple([i for i in donated if i not in family.inputs]))
+        room = program.room
+        given = list(arrays)
+        for i, dims in family.inputs.items():
+            given[i] = padded_input(tr.inputs[i], given[i], dims, room)
+        given.append(np.array(self.sizes, np.int64))
+        made = Trace(tr.device)
+        made.nodes, made.inputs, made.scalars = list(program.nodes), program.inputs, tr.scalars
+        if program.recipe is None:
+            program.recipe = recipe()
+            program.recipe.seen, program.recipe.scalars = 2, [_NEVER if i in family.dynamic else s for i, s in enumerate(tr.scalars)]
+        before = program.recipe.plan
+        try:
+            plan = planned(made, program.recipe, (), given, live, [i for i in donated if i not in family.inputs], why)
+            if plan is not before:
+                self._compile(plan, given, tr)
+        except (NoRule, TypeError, ValueError, IndexError, NotImplementedError) as error:
+            program.recipe.plan = before
+            self.group.give_up(f"{type(error).__name__}: {error}" if not isinstance(error, NoRule) else f"no rule for {error}")
+            return None
+        global in_use
+        family.runs += 1
+        stats.runs += 1
+        values = {f"n{i}": n for i, n in enumerate(self.sizes)}
+        slots = plan.run(given, tr.scalars)
+        out = [slots[plan.inputs + i] for i in live]
+        in_use = in_use or any(x.__class__ is Padded for x in out)
+        return [Held(x.array, tuple([value_at(d, values) for d in x.factors])) if x.__class__ is Padded else x for x in out]
+
+    def _compile(self, plan: Any, given: list[Any], tr: Trace) -> None:
+        """Trace all programs of a plan, each on what those before it give, then compile them side by side."""
+        here = SingleDeviceSharding(jax_device(tr.device))
+
+        def struct(a: Any) -> Any:
+            return jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=here)
+
+        slots: list[Any] = [jax.tree.map(struct, x) for x in given] + [None] * (plan.size - len(given))
+        fresh: list[Program] = []
+        for n, (program, gather, outs, scalars, dead) in enumerate(plan.steps):
+            inputs = [jax.ShapeDtypeStruct((len(of),), NUMBERS[kind].dtype) for kind, of in scalars or ()] + list(gather(slots))
+            if program.given is not None and program.given != inputs:  # the same nodes on values that are laid out otherwise
+                program = Program(program.body, program.outs, program.donated)
+                plan.steps[n] = (program, gather, outs, scalars, dead)
+            if program.given is None:
+                stats.programs += 1
+                program.compile(inputs)
+                fresh.append(program)
+            for slot, r in zip(outs, program.results, strict=True):
+                slots[slot] = jax.tree.map(struct, r)
+        for program in fresh:
+            program.ready()
+
+
+_NEVER = object()
+
+
+class _Group:
+    """Traces that are alike but for sizes: the last of them, and the guesses that were made from them."""
+
+    __slots__ = ("samples", "families", "given_up", "tries")
+
+    def __init__(self) -> None:
+        self.samples: list[tuple[list[Any], list[Value], list[Any]]] = []
+        self.families: list[Family] = []
+        self.given_up, self.tries = False, 0
+
+    def give_up(self, why: str) -> None:
+        self.given_up, self.samples, self.families = True, [], []
+        log.exact_shapes(why)
+
+
+_groups: dict[Any, _Group] = {}
+
+
+def _sample_of(tr: Trace) -> tuple[list[Any], list[Any], list[Any]]:
+    like = []
+    for v in tr.inputs:
+        x = Value()
+        x.aval, x.array, x.trace, x.pos = v.aval, None, None, -1
+        like.append(x)
+    return list(tr.nodes), like, list(tr.scalars)
+
+
+def join(tr: Trace, live: Sequence[int]) -> Member | None:
+    """The membership of a trace whose like, to the sizes, was not met before. None: it runs by its exact shapes."""
+    if _config.DYNAMIC is False or not tr.nodes:
+        return None
+    key = (tr.device, tuple([((node[0] if node[0].__class__ is Bundle else blind(node[0])), *node[1:]) for node in tr.nodes]), tuple(live))
+    group = _groups.get(key)
+    if group is None:
+        if len(_groups) >= _GROUPS:
+            for k in [k for k, g in list(_groups.items()) if not g.families]:
+                _groups.pop(k, None)
+        group = _groups[key] = _Group()
+    if group.given_up:
+        return None
+    for family in group.families:
+        sizes = family.sizes_of(tr.nodes, tr.inputs)
+        if sizes is not None:
+            return Member(group, family, sizes)
+    entries = [node[0] for node in tr.nodes]
+    if any([node[0] for node in nodes] == entries for nodes, _, _ in group.samples):
+        return None
+    group.samples = [*group.samples[1 - _SAMPLES :], _sample_of(tr)]
+    if len(group.samples) < (2 if _config.DYNAMIC else _SAMPLES):
+        return None
+    group.tries += 1
+    if group.tries > _TRIES:
+        group.give_up("its sizes follow no rule that holds")
+        return None
+    try:
+        family = Family(list(tr.nodes), live, [(nodes, ins) for nodes, ins, _ in group.samples])
+    except NoRule as error:
+        group.give_up(str(error))
+        return None
+    except ValueError as error:  # these sizes; others may do
+        log.exact_shapes(str(error))
+        return None
+    family.device = tr.device
+    family.input_avals = [v.aval for v in tr.inputs]
+    numbers = [scalars for _, _, scalars in group.samples]
+    family.dynamic = {i for i, every in enumerate(zip(*numbers, strict=True)) if len({(type(x), str(x)) for x in every}) > 1}
+    sizes = family.sizes_of(tr.nodes, tr.inputs)
+    if sizes is None:
+        return None
+    group.families.append(family)
+    return Member(group, family, sizes)
+
+
+in_use = False  # whether there is any value that is held padded
+
+
+def exact(tr: Trace, arrays: list[Any], member: Member | None) -> None:
+    """Give what is held padded its own array, where a trace needs exact shapes."""
+    for i, a in enumerate(arrays):
+        if a.__class__ is Held and (member is None or i not in member.family.inputs):
+            arrays[i] = a.take(tr.inputs[i])
+
+
+def _forget() -> None:
+    _groups.clear()
+
+
+_config.on_change(_forget)

@@ -1,0 +1,58 @@
+"""Values that are held as their programs left them: padded, with their true sizes beside them.
+
+A program of the same bucket takes such a value as it is; the host sees the valid part, and a program of exact shape gets an exact copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jtorch._engine.padded import Padded, Room, single
+from jtorch._engine.recording import trace
+from jtorch._engine.values.values import Value
+
+__all__ = ["Held", "padded_input"]
+
+
+class Held:
+    """``array``: one axis for each factor of each dim; ``sizes``: how much of each axis is valid."""
+
+    __slots__ = ("array", "sizes")
+
+    def __init__(self, array: Any, sizes: tuple[int, ...]) -> None:
+        self.array, self.sizes = array, sizes
+
+    def devices(self) -> Any:
+        return self.array.devices()
+
+    def exact(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The valid elements, in memory of their own."""
+        return np.array(np.asarray(self.array)[tuple([slice(0, n) for n in self.sizes])].reshape(shape))
+
+    def take(self, v: Value) -> Any:
+        """Give a value its elements, without the padding."""
+        v.array = self.exact(v.aval.shape)
+        if v.aval.device.type != "cpu":
+            v.array = jax.device_put(v.array, next(iter(self.array.devices())))
+        return v.array
+
+
+trace.HELD.add(Held)
+
+
+def padded_input(v: Value, array: Any, dims: Sequence[Any], room: Room) -> Padded:
+    """A value for a program over these dims."""
+    lengths = tuple([room.pad(d) for d in dims])
+    if array.__class__ is Held:
+        if array.array.shape == lengths and len(array.sizes) == len(dims):
+            return Padded(array.array, single(dims))
+        array = array.exact(v.aval.shape)
+    if array.shape == lengths:
+        return Padded(array, single(dims))
+    wide = np.zeros(lengths, v.aval.dtype.np)
+    wide[tuple([slice(0, n) for n in array.shape])] = np.asarray(array)
+    return Padded(wide, single(dims))

@@ -1,0 +1,163 @@
+"""One program for all sizes: what it computes is what programs of exact shapes compute, and few are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jtorch as torch
+from jtorch import _config, nn
+from jtorch._engine.families import family
+from jtorch.nn import functional as F
+
+
+@pytest.fixture(autouse=True)
+def _afresh() -> Iterator[None]:
+    before = _config.DYNAMIC
+    yield
+    _config.DYNAMIC = before
+    _config.changed()
+
+
+def both(run: Callable[[np.random.RandomState], list[Any]]) -> tuple[list[Any], list[Any]]:
+    """What ``run`` gives with programs for all sizes, and with one for each."""
+    results = []
+    for dynamic in (None, False):
+        _config.DYNAMIC = dynamic
+        _config.changed()
+        torch.manual_seed(0)
+        results.append(run(np.random.RandomState(0)))
+    return results[0], results[1]
+
+
+def same(run: Callable[[np.random.RandomState], list[Any]], runs: int) -> None:
+    before = family.stats.runs
+    many, exact = both(run)
+    assert family.stats.runs - before >= runs
+    for a, b in zip(many, exact, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def array(r: np.random.RandomState, *shape: int) -> Any:
+    return torch.tensor(r.randn(*shape).astype("f"))
+
+
+def test_training_on_changing_lengths() -> None:
+    def run(r: np.random.RandomState) -> list[Any]:
+        embed, cell, out = nn.Embedding(11, 4), nn.GRU(4, 6, batch_first=True), nn.Linear(6, 11)
+        optimizer = torch.optim.SGD([*embed.parameters(), *cell.parameters(), *out.parameters()], 0.1)
+        losses = []
+        for n in (9, 12, 15, 10, 14):
+            x, y = torch.tensor(r.randint(0, 11, (2, n))), torch.tensor(r.randint(0, 11, (2, n)))
+            optimizer.zero_grad()
+            loss = F.cross_entropy(out(cell(embed(x))[0]).view(-1, 11), y.view(-1))
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return losses
+
+    same(run, 2)
+
+
+def test_attention_over_merged_batches() -> None:
+    def run(r: np.random.RandomState) -> list[Any]:
+        w = array(r, 4, 12).requires_grad_()
+        found = []
+        for b, n in ((2, 9), (3, 12), (4, 14), (2, 11), (4, 10)):
+            x = array(r, b, n, 4)
+            q, k, v = (x.view(b * n, 4) @ w).view(b, n, 3, 2, 2).permute(2, 0, 3, 1, 4)
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(b, n, 4)
+            w.grad = None
+            (y[:, 1:] * x[:, :-1]).mean().backward()
+            found += [w.grad.numpy().copy(), y.detach().numpy().copy()]
+        return found
+
+    same(run, 2)
+
+
+def test_graphs_with_changing_nodes_and_edges() -> None:
+    def run(r: np.random.RandomState) -> list[Any]:
+        w = array(r, 3, 3).requires_grad_()
+        found = []
+        for n, m in ((9, 20), (12, 31), (15, 29), (10, 25)):
+            x, source, target = array(r, n, 3), torch.tensor(r.randint(0, n, m)), torch.tensor(r.randint(0, n, m))
+            h = x @ w
+            total = torch.zeros_like(h).index_add(0, target, F.relu(h[source]))
+            w.grad = None
+            (total + h).square().mean().backward()
+            found.append(w.grad.numpy().copy())
+        return found
+
+    same(run, 2)
+
+
+def test_a_value_that_grows_is_held_padded() -> None:
+    def run(r: np.random.RandomState) -> list[Any]:
+        cache = array(r, 1, 8, 2)
+        found = []
+        for _ in range(7):
+            new = array(r, 1, 1, 2)
+            cache = torch.cat([cache, new], 1)
+            found.append((torch.softmax(new @ cache.transpose(1, 2), -1) @ cache).numpy().copy())
+        return [*found, cache.numpy().copy(), cache[:, -1].numpy().copy()]
+
+    same(run, 4)
+
+
+def test_a_wrong_guess_costs_time_and_no_answer() -> None:
+    def run(r: np.random.RandomState) -> list[Any]:
+        found = []
+        for n, m in ((9, 18), (10, 20), (11, 22), (12, 25), (13, 21), (14, 30)):  # as if m were 2 n
+            x = array(r, n).sum() * array(r, m).sum() + array(r, n).max()
+            found.append(x.item())
+        return found
+
+    same(run, 2)
+
+
+def test_sizes_of_one_run_by_themselves() -> None:
+    def run(r: np.random.RandomState) -> list[Any]:
+        found = []
+        for n in (9, 12, 15, 1, 11, 1, 2, 0):
+            x = array(r, n, 3)
+            found.append((torch.relu(x).sum(0) * 2 + x.cumsum(0).sum()).numpy().copy())
+        return found
+
+    same(run, 2)
+
+
+def test_few_programs_for_many_sizes() -> None:
+    w = array(np.random.RandomState(0), 3)
+    before = family.stats.programs
+    for n in (9, 12, 15, 10, 11, 13, 14, 16):
+        x = torch.ones(n, 3)
+        assert torch.relu(x * w + 1).sum(1).exp().numpy().shape == (n,)
+    assert family.stats.programs - before <= 1
+
+
+def test_one_size_that_comes_often_gets_its_own_program() -> None:
+    x = torch.ones(3)
+    for n in (9, 12, 15, *[11] * 70):
+        before = family.stats.runs
+        (torch.ones(n, 3) * x).tanh().cumsum(0).numpy()
+    assert family.stats.runs == before
+
+
+def test_random_masks_change_with_their_sizes() -> None:
+    def run(r: np.random.RandomState) -> list[Any]:
+        return [F.dropout(array(r, n, 3), 0.5).cumsum(0).numpy().copy() for n in (9, 12, 15, 10, 14)]
+
+    same(run, 2)
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+def test_the_environment_decides(dynamic: bool) -> None:
+    _config.DYNAMIC = dynamic
+    _config.changed()
+    before = family.stats.runs
+    for n in (9, 12, 15, 17):
+        (torch.ones(n, 3) * 2).tanh().cumsum(0).numpy()
+    assert (family.stats.runs - before) == (3 if dynamic else 0)
