@@ -20,6 +20,7 @@ def tight(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "RECENT", 12)
     monkeypatch.setattr(retention, "LATEST", 1)
     monkeypatch.setattr(retention, "_threshold", 0)
+    monkeypatch.setattr(_config, "DYNAMIC", False)  # a program for each shape
 
 
 def _loss(x: Any, w: Any) -> float:
