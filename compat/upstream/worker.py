@@ -15,14 +15,10 @@ from compat.harness import Record, serve
 from compat.upstream import loading
 
 
-def tests_of(suite: Any) -> dict[str, unittest.TestCase]:
-    """Every test below a suite by ``Class.method``."""
-    if isinstance(suite, unittest.TestCase):
-        return {".".join(suite.id().split(".")[-2:]): suite}
-    found: dict[str, unittest.TestCase] = {}
-    for part in suite:
-        found.update(tests_of(part))
-    return found
+def tests_of(module: Any) -> dict[str, unittest.TestCase]:
+    """Every test of a module by ``Class.method``."""
+    classes = {c for c in vars(module).values() if isinstance(c, type) and issubclass(c, unittest.TestCase) and c.__module__ == module.__name__}
+    return {f"{c.__name__}.{n}": c(n) for c in classes for n in unittest.defaultTestLoader.getTestCaseNames(c)}
 
 
 class _Outcome(unittest.TestResult):
@@ -83,7 +79,7 @@ def main() -> None:
     sys.argv[1:] = []
     loading.prepare(library)
     path = Path(file)
-    tests = tests_of(unittest.defaultTestLoader.loadTestsFromModule(loading.load(path)))
+    tests = tests_of(loading.load(path))
     def one(name: str) -> Record:
         if name == "?":  # the names of the tests
             return Record("?", note=" ".join(sorted(tests)), state="pass")

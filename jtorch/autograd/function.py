@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import Any
 
 from jtorch._core.graph.grad_modes import no_grad
@@ -201,6 +202,11 @@ class Function(metaclass=_FunctionMeta):
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run forward outside of the graph and put one node for it into the graph."""
+        separate = cls.setup_context is not Function.setup_context
+        if separate:  # setup_context sees every input
+            bound = inspect.signature(cls.forward).bind(*args, **kwargs)
+            bound.apply_defaults()
+            args, kwargs = bound.args, bound.kwargs
         ctx = cls._backward_cls.__new__(cls._backward_cls)
         ctx.hooks, ctx.extra, ctx.edges, ctx.seq = None, None, (), 0
         grad_on = bool(state.mode & GRAD)
@@ -214,7 +220,6 @@ class Function(metaclass=_FunctionMeta):
             for a, n in zip(args, needs, strict=True):
                 if n:
                     edges += (edge_of(a), a._nr)
-        separate = cls.setup_context is not Function.setup_context
         with no_grad():
             if separate:
                 output = cls.forward(*args, **kwargs)

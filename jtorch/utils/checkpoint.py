@@ -52,7 +52,10 @@ _settings: dict[str, Any] = {"early_stop": None, "debug": None}
 
 
 def set_checkpoint_early_stop(enable: bool) -> AbstractContextManager[None]:
-    """torch's switch for ending the second run early. Here what is not needed of it is not computed anyway."""
+    """Whether the second run ends with the last operator whose values backward needs: hooks and counters after it do not run twice then.
+
+    It is decided in the first run, and prevails over ``checkpoint``'s own argument.
+    """
     return _setting(_settings, "early_stop", enable)
 
 
@@ -227,7 +230,8 @@ def checkpoint(
         with surroundings.restored(), second_context:
             return function(*leaves[:n], **dict(zip(names, leaves[n:], strict=True)))
 
-    region = Region(again, _describe if determinism_check == "default" else lambda v: None, _compare)
+    early = early_stop if _settings["early_stop"] is None else _settings["early_stop"]
+    region = Region(again, _describe if determinism_check == "default" else lambda v: None, _compare, early)
     with first_context:
         result = function(*args, **kwargs)
     region.close(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
@@ -110,6 +111,7 @@ class _Pass:
         self.roots: list[Any] = []
         self.reached: tuple[list[Any], dict[Any, int]] | None = None
         self.allowed: set[Any] | None = None
+        self.callbacks: list[Any] = []
 
     def will_visit(self, node: Any) -> bool:
         """Whether the pass comes to a node."""
@@ -162,6 +164,9 @@ def run_backward(
     outer, state.backward = state.backward, run
     previous = state.mode
     state.mode = (previous | GRAD) if create else (previous & ~GRAD)
+    limit = sys.getrecursionlimit()
+    if outer is not None:  # a pass within a pass, as deep as the program wants
+        sys.setrecursionlimit(limit + _FRAMES)
     run.plain = state.mode == 0 and not create and inputs is None
     try:
         if run.plain and not node_module.leaves_have_hooks:
@@ -170,9 +175,31 @@ def run_backward(
             _walk(run, frontier, wanted, accumulate, previous)
     finally:
         state.mode, state.backward = previous, outer
+        if outer is not None:
+            sys.setrecursionlimit(limit)
+    if run.callbacks:
+        if inputs is None:
+            put([found for node, g in run.buffers.items() if (found := _accumulate(node, g, run, put_off=True)) is not None])
+            run.buffers = {}
+        state.backward = run
+        try:
+            for callback in run.callbacks:  # which may add others
+                callback()
+        finally:
+            state.backward = outer
     if inputs is None:
         return [found for node, g in run.buffers.items() if (found := _accumulate(node, g, run, put_off=True)) is not None]
     return [wanted[node][nr] for node, nr in inputs]
+
+
+def queue_callback(callback: Any) -> None:
+    """Call ``callback`` when the pass that is under way is done and the leaves have their gradients. RuntimeError outside of one."""
+    if state.backward is None:
+        raise RuntimeError("Final callbacks can only be installed during backward pass.")
+    state.backward.callbacks.append(callback)
+
+
+_FRAMES = 400  # Python's frames that a pass takes within a function of the user's
 
 
 def put(gradients: list[Any]) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 
 from jtorch._engine.recording.call import call_of, tensor_list
 from jtorch._engine.recording.trace import record_multi
+from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.values import Value
 from jtorch._registry import lookup
 
+from jtorch._core.graph.grad_modes import COUNTED, counting_hooks
 from jtorch._core.graph.node import OpNode, next_seq
 from jtorch._core.storage.bare_tensor import Tensor
 
@@ -58,34 +60,74 @@ class _Twins:
         return self.twin.saved
 
 
+class _Enough(Exception):
+    """The second run has made everything that backward needs."""
+
+
 class Region:
     """``again(cts)`` runs the function a second time, with gradients on, and returns its result; ``describe`` says of a value what must be
-    equal in both runs; ``fail`` raises where that is not so."""
+    equal in both runs; ``fail`` raises where that is not so. ``early``: the second run ends with the last operator that saves something."""
 
-    def __init__(self, again: Callable[[list[Value]], Any], describe: Callable[[Any], Any], fail: Callable[..., None]) -> None:
-        self.again, self.describe, self.fail = again, describe, fail
+    def __init__(self, again: Callable[[list[Value]], Any], describe: Callable[[Any], Any], fail: Callable[..., None], early: bool = False) -> None:
+        self.again, self.describe, self.fail, self.early = again, describe, fail, early
         self.first = next_seq()
         self.nodes: list[OpNode] = []
-        self.seen: list[list[Any]] = []
+        self.places: list[int] = []
+        self.seen: list[Any] = []
 
     def close(self, result: Any) -> None:
         """The function returned ``result``: forget what its nodes saved."""
-        self.nodes = _nodes_of(result, self.first)
+        self.nodes = [n for n in _nodes_of(result, self.first) if n.saved.__class__ is not tuple or _values(n)]
         note: Any = _Forgotten(self)
         for node in self.nodes:
-            self.seen.append([self.describe(v) for v in _values(node)])
+            self.places.append(node.seq - self.first)
+            self.seen.append([self.describe(v) for v in _values(node)] if node.saved.__class__ is tuple else None)
             node.saved, node.versions = note, ()
 
     def fill(self, cts: list[Value]) -> None:
         """Run again and give every node its values back."""
         start = next_seq()
-        twins = _nodes_of(self.again(cts), start)
-        found = [[self.describe(v) for v in _values(node)] for node in twins]
-        self.fail([x for saved in self.seen for x in saved], [x for saved in found for x in saved])
+        if self.early:
+            made = self._until_enough(start, cts)
+            twins = [made[place] for place in self.places if place in made]
+        else:
+            twins = [n for n in _nodes_of(self.again(cts), start) if n.saved.__class__ is not tuple or _values(n)]
+        seen = self.seen
+        if len(twins) == len(self.nodes):  # what a checkpoint within has forgotten cannot be compared
+            seen = [s for s, twin in zip(seen, twins, strict=True) if s is not None and twin.saved.__class__ is tuple]
+            compared = [t for s, t in zip(self.seen, twins, strict=True) if s is not None and t.saved.__class__ is tuple]
+        else:
+            seen, compared = [s for s in seen if s is not None], twins
+        self.fail([x for saved in seen for x in saved], [self.describe(v) for twin in compared for v in _values(twin)])
         for node, twin in zip(self.nodes, twins, strict=True):
             if node.saved is not None:
                 node.saved = twin.saved if twin.saved.__class__ is tuple else _Twins(twin)
-        self.nodes, self.seen = [], []
+        self.nodes, self.seen, self.places = [], [], []
+
+    def _until_enough(self, start: int, cts: list[Value]) -> dict[int, OpNode]:
+        """The nodes of the second run by how far from its begin they were made."""
+        made: dict[int, OpNode] = {}
+        last = max(self.places)
+
+        def saw(call: Any, args: Any, tensors: list[Tensor]) -> None:
+            for t in tensors:
+                node = t._edge
+                if isinstance(node, OpNode) and node.seq > start:
+                    made[node.seq - start] = node
+                    if node.seq - start >= last:
+                        raise _Enough
+
+        counting_hooks.append(saw)
+        mode = state.mode
+        state.mode |= COUNTED
+        try:
+            self.again(cts)
+        except _Enough:
+            pass
+        finally:
+            counting_hooks.remove(saw)
+            state.mode = mode
+        return made
 
 
 def _values(node: OpNode) -> list[Value]:

@@ -12,7 +12,8 @@ from jtorch._dtypes import OF_CLASS
 
 from jtorch._core.dispatch.signature_binding import FROM_NUMPY
 from jtorch._core.dispatch.torch_function import has_override, override
-from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor, meta_of
+from jtorch._engine.values.thread_state import INFERENCE, state
 
 __all__ = ["compose", "offered", "COMPOSITES"]
 
@@ -32,6 +33,7 @@ def offered(fn: Callable[..., Any], numpy_names: bool = False, also: dict[str, s
     params = inspect.signature(fn).parameters
     renamed = {theirs: ours for theirs, ours in FROM_NUMPY.items() if numpy_names and ours in params and theirs not in params} | (also or {})
     typed = "dtype" in params
+    makes = "requires_grad" in params or fn.__name__ in ("from_numpy", "as_tensor", "empty_permuted")
 
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -44,10 +46,19 @@ def offered(fn: Callable[..., Any], numpy_names: bool = False, also: dict[str, s
                 kwargs = {renamed.get(k, k): v for k, v in kwargs.items()}
         if has_override(args, kwargs):
             return override(call.jtorch_public, args, kwargs)  # type: ignore[attr-defined]
+        if makes and state.mode & INFERENCE:
+            return _marked(fn(*args, **kwargs), args)
         return fn(*args, **kwargs)
 
     call.jtorch_public = call  # type: ignore[attr-defined]  # what the namespaces show, should somebody wrap it once more
     return call
+
+
+def _marked(made: Any, args: tuple[Any, ...]) -> Any:
+    """A new tensor, marked as one of inference mode."""
+    if isinstance(made, Tensor) and made._view is None and not any(made is a for a in args):
+        meta_of(made).inference = True
+    return made
 
 
 def compose(

@@ -6,10 +6,12 @@ goes through ``pack`` when it is recorded, and what ``pack`` gave through ``unpa
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
 
+from jtorch._engine.recording.trace import record_multi
 from jtorch._engine.values.thread_state import GRAD, SAVED_HOOKS, state
 from jtorch._engine.values.values import Value
 
@@ -159,7 +161,7 @@ def _tensor(node: OpNode, k: int) -> Any:
     return t
 
 
-class _RawSaved:
+class SavedTensor:
     """One saved value of a node, as it is kept (``grad_fn._raw_saved_self``)."""
 
     def __init__(self, node: OpNode, k: int) -> None:
@@ -185,17 +187,53 @@ _AGAIN = (
 )
 
 
+_NOT_THERE = object()
+_SHAPES = ("self_sym_sizes", "self_sizes", "self_sym_numel", "self_numel", "self_dim", "self_scalar_type")
+_OTHER_NAMES = {"mat2": "other", "weight": "weight", "vec": "other"}
+
+
+def _beside(node: OpNode, name: str) -> Any:
+    """What torch's node keeps and this engine's need not: sizes, results that are computed again, and operands that no gradient needs (None)."""
+    entry, plan = node.entry, node.plan
+    first = next((a for a in entry.inputs if not isinstance(a, type)), None)
+    if name in _SHAPES and first is not None:
+        kinds = {"self_sym_sizes": tuple(first.shape), "self_sizes": tuple(first.shape), "self_dim": len(first.shape), "self_scalar_type": first.dtype}
+        return kinds[name] if name in kinds else math.prod(first.shape)
+    fields = entry.call.fields or (("result",) if len(entry.outs) == 1 else ())
+    if name in fields and plan.saved_in == tuple(range(len(entry.inputs))):
+        node.check()
+        at = fields.index(name)
+        t = new_tensor(record_multi(entry.call, list(node.saved[: len(entry.inputs)]))[at])
+        if not at:
+            t._edge = node
+        return t
+    params = {"self" if p.name == "input" else p.name: p for p in entry.call.op.fn_params}
+    if name in _OTHER_NAMES and _OTHER_NAMES[name] in params and name not in params:
+        kind, what = _names(node).get(_OTHER_NAMES[name], (None, None))
+        return _tensor(node, what) if kind == "saved" else None
+    if name in params and any(p.name == params[name].name and p.kind in ("Tensor", "Tensor|Scalar") for p in entry.call.op.signatures[0].params):
+        if node.saved is None:
+            node.check()
+        return None
+    return _NOT_THERE
+
+
 def attribute(node: OpNode, name: str) -> Any:
     """``node._saved_x`` and ``node._raw_saved_x``. AttributeError for what this engine's backward does not read."""
     raw = name.startswith("_raw_saved_")
     if raw or name.startswith("_saved_"):
-        kind, what = _names(node).get(name[11:] if raw else name[7:], (None, None))
+        wanted = name[11:] if raw else name[7:]
+        kind, what = _names(node).get(wanted, (None, None))
+        if kind is None and not raw and node.entry.call.op is not None:
+            found = _beside(node, wanted)
+            if found is not _NOT_THERE:
+                return found
         if kind == "constant" and not raw:
             return what
         if kind == "saved":
-            return _RawSaved(node, what) if raw else _tensor(node, what)
+            return SavedTensor(node, what) if raw else _tensor(node, what)
         if kind == "list":
-            return tuple(_RawSaved(node, k) if raw else _tensor(node, k) for k in what)
+            return tuple(SavedTensor(node, k) if raw else _tensor(node, k) for k in what)
     raise AttributeError(f"'{type(node).__name__}' object has no attribute '{name}'")
 
 

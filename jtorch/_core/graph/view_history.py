@@ -138,6 +138,8 @@ def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tup
     else:
         m.base, m.creation = tm.base, tm.creation
     m.attr_version = t._s.version
+    if tm is not None and tm.inference:
+        m.inference = True
     if mode & GRAD:
         if multi:
             m.creation = "multi"

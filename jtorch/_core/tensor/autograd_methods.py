@@ -141,6 +141,8 @@ def output_nr(self: Tensor) -> int:
 
 @prop
 def _version(self: Tensor) -> int:
+    if self._meta is not None and self._meta.inference:
+        raise RuntimeError("Inference tensors do not track version counter.")
     return version_of(self._s)
 
 

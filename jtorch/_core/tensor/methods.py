@@ -31,7 +31,7 @@ from jtorch._core.dispatch.inplace import assign, check_writable
 from jtorch._core.tensor.method_decorators import method
 from jtorch._core.graph.node import AccumulateGrad
 from jtorch._core.dispatch.torch_function import _DEFAULT, MODES, DisableTorchFunctionSubclass, has_override, override
-from jtorch._core.storage.bare_tensor import PLAIN, Tensor, alias_of
+from jtorch._core.storage.bare_tensor import PLAIN, Tensor, alias_of, meta_of
 from jtorch._core.graph.view_history import take_view
 from jtorch._core.storage.view_steps import aval_of, layout
 
@@ -392,6 +392,8 @@ def as_subclass(self: Tensor, cls: Any) -> Any:
 @staticmethod  # type: ignore[misc]
 def _make_subclass(cls: Any, data: Tensor, require_grad: bool = False, **_: Any) -> Any:
     t = alias_of(data._s, data._view, cls)
+    if data._meta is not None and data._meta.inference:
+        meta_of(t).inference = True
     if require_grad:
         set_requires_grad(t, True)
     return t

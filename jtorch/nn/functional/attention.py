@@ -242,11 +242,11 @@ def multi_head_attention_forward(
             batched,
         )
     if attn_mask is not None:
-        attn_mask = attn_mask.unsqueeze(0) if attn_mask.size(0) == 1 else attn_mask.view(bsz, num_heads, -1, source_len)
-    q, k, v = (x.view(bsz, num_heads, -1, head_dim) for x in (q, k, v))
+        attn_mask = attn_mask.unsqueeze(0) if attn_mask.size(0) == 1 else attn_mask.view(bsz, num_heads, target_len, source_len)
+    q, k, v = (x.view(bsz, num_heads, x.size(1), head_dim) for x in (q, k, v))
     out = F.scaled_dot_product_attention(q, k, v, attn_mask, dropout_p, is_causal)
     out = out.permute(2, 0, 1, 3).contiguous().view(bsz * target_len, embed_dim)
-    out = F.linear(out, out_proj_weight, out_proj_bias).view(target_len, bsz, -1)
+    out = F.linear(out, out_proj_weight, out_proj_bias).view(target_len, bsz, out_proj_weight.size(0))
     return (out if batched else out.squeeze(1)), None
 
 
@@ -259,7 +259,7 @@ def _with_weights(q, k, v, mask, dropout_p, out_weight, out_bias, shape, average
     if dropout_p > 0.0:
         weights = F.dropout(weights, p=dropout_p)
     out = torch.bmm(weights, v).transpose(0, 1).contiguous().view(target_len * bsz, embed_dim)
-    out = F.linear(out, out_weight, out_bias).view(target_len, bsz, -1)
+    out = F.linear(out, out_weight, out_bias).view(target_len, bsz, out_weight.size(0))
     weights = weights.view(bsz, num_heads, target_len, k.size(1))
     if average:
         weights = weights.mean(dim=1)
