@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import SingleDeviceSharding
 
 from jtorch import _config, _device, _dtypes
 
 from jtorch._engine.recording.call import NO_ENTRY, Call
 from jtorch._engine.recording.program import ROUNDING
+from jtorch._engine.recording.templates import called, compiled
 from jtorch._engine.values.sparse_values import SparseMet, SparseValue
-from jtorch._engine.values.values import Aval, aval
+from jtorch._engine.values.values import Aval, aval, jax_device
 
 made = 0  # entries since they were last forgotten (forgetting.py)
 
@@ -29,7 +32,7 @@ NUMBERS = {
 class Entry:
     """``inputs`` are avals, or Python's number classes for runtime scalars. ``outs`` are avals; ``out`` is the only one, or None."""
 
-    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "_weight", "differentiable", "simple_on", "guarded_on", "layouts", "guard", "first", "second", "third", "general", "blind")
+    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "template", "_weight", "differentiable", "simple_on", "guarded_on", "layouts", "guard", "first", "second", "third", "general", "blind")
 
     def __init__(self, call: Call, inputs: tuple[Any, ...], outs: tuple[Aval, ...], single: bool, device: _device.device) -> None:
         self.call, self.inputs, self.outs, self.device = call, inputs, outs, device
@@ -64,9 +67,35 @@ class Entry:
         """Run this operator alone, through an executable of its own."""
         fn = self._run
         if fn is None:
-            apply = self.call.apply
-            fn = self._run = jax.jit(_named(apply, self.call.name), compiler_options=ROUNDING)
+            fn = self._run = self._compiled(arrays)
         return fn(*arrays)
+
+    def _compiled(self, arrays: Any) -> Any:
+        fn = jax.jit(_named(self.call.apply, self.call.name), compiler_options=ROUNDING)
+        here = jax_device(self.device)
+        if any(not isinstance(a, np.ndarray) and a.devices() != {here} for a in arrays):
+            return fn  # sharded
+        where = SingleDeviceSharding(here)
+        given = [jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where) for a in arrays]
+        what = compiled(fn.trace(*given), (), given, _at_once, ROUNDING)
+        self.template = what.template
+        run = called(what)
+        alone = what.literals is not None and self.out is not None
+
+        def checked(*arrays: Any) -> Any:
+            try:
+                out = run(*arrays)
+            except ValueError:  # the inputs are somewhere else this time
+                return fn(*arrays)
+            return out[0] if alone else out
+
+        return checked
+
+
+def _at_once(compile: Any) -> Any:
+    done: Future[Any] = Future()
+    done.set_result(compile())
+    return done
 
 
 def _operations(jaxpr: Any) -> int:

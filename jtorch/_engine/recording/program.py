@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jtorch._engine.recording.templates import called, compiled
 from jtorch._engine.values import log
 
 __all__ = ["ROUNDING", "Program", "program_for"]
@@ -26,7 +27,7 @@ class Program:
     a runtime scalar ``("s", class, number)``. ``together``: lists of outputs that come end to end, an array for each list, after the ``outs``.
     """
 
-    __slots__ = ("body", "outs", "donated", "together", "kinds", "run", "given", "results", "cost", "_compiling", "__weakref__")
+    __slots__ = ("body", "outs", "donated", "together", "kinds", "run", "given", "results", "cost", "template", "_compiling", "__weakref__")
 
     def __init__(self, body: Any, outs: Any, donated: Any, together: Any = ()) -> None:
         self.body, self.outs, self.donated, self.together = body, outs, donated, together
@@ -41,24 +42,29 @@ class Program:
         self.given: list[Any] | None = None  # what it was compiled ahead for
         self.cost = 0  # bytes, as measured when it was compiled
         self.results: Any = None  # the shapes that it then gives
+        self.template: Any = None  # what it shares with programs of other numbers
         self._compiling: Any = None
 
     def compile(self, given: list[Any]) -> None:
         """Start compiling for inputs of these shapes (``jax.ShapeDtypeStruct``); :meth:`ready` waits. Tracing happens here, XLA works in another thread."""
         self.given = given
-        lowered = self.run.lower(*given)
-        self.results = lowered.out_info
-        self._compiling = _pool().submit(lowered.compile)
+        traced = self.run.trace(*given)
+        self.results = traced.out_info
+        shift = len(self.kinds)
+        self._compiling = what = compiled(traced, tuple(d + shift for d in self.donated), given, _pool().submit, ROUNDING)
+        self.template = what.template
+        if not what.new:
+            self.cost = 1 << 12
 
     def ready(self) -> None:
         """Wait for the executable, if it is being compiled."""
         pending, self._compiling = self._compiling, None
         if pending is not None:
-            self.run = pending.result()
+            self.run = called(pending)
 
     def compiled(self) -> bool:
         """Whether the executable is there. What went wrong with it is raised here."""
-        if self._compiling is not None and self._compiling.done():
+        if self._compiling is not None and self._compiling.executable.done():
             self.ready()
         return self._compiling is None
 
