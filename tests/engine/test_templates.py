@@ -1,0 +1,66 @@
+"""A number that is part of an operator's structure may change from call to call: what is compiled does not grow with it, and each value counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import jtorch as torch
+import jtorch.nn.functional as F
+from jtorch._engine.recording import templates
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each program since was compiled for itself."""
+    seen: list[bool] = []
+    original = templates.compiled
+
+    def counting(*args: Any) -> Any:
+        what = original(*args)
+        seen.append(what.new)
+        return what
+
+    for module in ("entry", "program"):
+        monkeypatch.setattr(f"jtorch._engine.recording.{module}.compiled", counting)
+    return seen
+
+
+X = np.linspace(0.5, 2, 6, dtype=np.float32)
+CASES: list[tuple[Callable[[Any, float], Any], Callable[[np.ndarray, float], Any]]] = [
+    (lambda x, s: x**s, lambda x, s: x**s),
+    (lambda x, s: torch.linalg.vector_norm(x, s), lambda x, s: (x**s).sum() ** (1 / s)),
+    (lambda x, s: F.layer_norm(x, (6,), eps=s), lambda x, s: (x - x.mean()) / np.sqrt(x.var() + s)),
+    (lambda x, s: F.softshrink(x, s), lambda x, s: np.where(x > s, x - s, 0)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_ever_new_numbers_are_two_programs(case: int, compiled: list[bool]) -> None:
+    ours, theirs = CASES[case]
+    for i in range(8):
+        s = 1.13 + i * 0.07
+        np.testing.assert_allclose(ours(torch.tensor(X), s).numpy(), theirs(X.astype(np.float64), s), rtol=2e-5, atol=1e-6)
+        if i == 2:
+            compiled.clear()
+    assert compiled
+    assert not any(compiled)
+
+
+def test_in_whole_programs_with_gradients(compiled: list[bool]) -> None:
+    w = torch.tensor(X, requires_grad=True)
+    optimizer = torch.optim.SGD([w], lr=0.0)
+    for i in range(8):
+        s = 1.53 + i * 0.1
+        optimizer.zero_grad()
+        (w**s).sum().backward()
+        optimizer.step()
+        assert w.grad is not None
+        np.testing.assert_allclose(w.grad.numpy(), s * X.astype(np.float64) ** (s - 1), rtol=2e-5)
+        if i == 3:
+            compiled.clear()
+    assert compiled
+    assert not any(compiled)
