@@ -59,12 +59,15 @@ def make(shape: tuple[int, ...], number: Any, dtype: Any, device: Any, requires_
     return require_grad(t) if requires_grad else t
 
 
-def _into(out: Tensor | None, t: Tensor, expanded: bool = True) -> Tensor:
+def _into(out: Tensor | None, t: Tensor, expanded: bool = True, name: str = "factory") -> Tensor:
+    """``t``, or ``out`` with the elements of ``t``. Of what counts steps, ``out`` keeps its shape if it has as many elements."""
     if out is None:
         return t
+    if name != "factory" and isinstance(out, Tensor) and out.numel() == t.numel():  # type: ignore[attr-defined]
+        t = t.reshape(out.shape)  # type: ignore[attr-defined]
     from jtorch._core.tensor.derived_functions import write_out
 
-    return write_out("factory", t, out, expanded=expanded)  # type: ignore[no-any-return]
+    return write_out(f"aten::{name}", t, out, expanded=expanded)  # type: ignore[no-any-return]
 
 
 def _factory(name: str, number: Any, what: str) -> None:
@@ -337,7 +340,7 @@ def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out
     else:
         # torch: float(start) + float(i) * float(step), accumulated in double for float32
         values = (float(start) + np.arange(n, dtype=np.float64) * float(step)).astype(dtype.np)
-    return _into(out, from_array(values, None, device, requires_grad), False)
+    return _into(out, from_array(values, None, device, requires_grad), False, "arange")
 
 
 @compose("torch")
@@ -359,7 +362,7 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dt
     if (step > 0 and start > end) or (step < 0 and start < end):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     n = int((end - start) / step + 1)
-    return _into(out, from_array((start + np.arange(n) * step).astype(kind.np), None, device, requires_grad), False)
+    return _into(out, from_array((start + np.arange(n) * step).astype(kind.np), None, device, requires_grad), False, "range")
 
 
 def _refuse_float8(name: str, kind: _dtypes.dtype) -> None:
@@ -412,7 +415,7 @@ def linspace(start: Any, end: Any, steps: Any = None, *, out: Any = None, dtype:
     _refuse_float8("linspace", kind)
     if not kind.is_complex and (isinstance(start, complex) or isinstance(end, complex)):
         raise RuntimeError(f"torch.linspace(): inferred dtype {_dtypes.default.to_complex()} can't be safely cast to passed dtype {kind}")
-    return _into(out, from_array(_linear(start, end, steps, kind), None, device, requires_grad), False)
+    return _into(out, from_array(_linear(start, end, steps, kind), None, device, requires_grad), False, "linspace")
 
 
 @compose("torch")
@@ -431,7 +434,7 @@ def logspace(start: Any, end: Any, steps: Any = None, base: float = 10.0, *, out
     exponents = _linear(start, end, steps, work)
     with np.errstate(all="ignore"):
         values = np.power(np.asarray(base, work.to_complex().np if kind.is_complex else np.float64), exponents.astype(np.complex128 if kind.is_complex else np.float64))
-    return _into(out, from_array(values.astype(kind.np), None, device, requires_grad), False)
+    return _into(out, from_array(values.astype(kind.np), None, device, requires_grad), False, "logspace")
 
 
 @compose("torch")

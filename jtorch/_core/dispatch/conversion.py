@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from jtorch import _dtypes
 from jtorch._engine.recording.call import T, call_of, value
-from jtorch._engine.recording.trace import record_multi
 from jtorch._errors import no_such_type
 from jtorch._registry import lookup
 
 
 from jtorch._core.dispatch.record import apply_multi
 from jtorch._core.storage.host_memory import contiguous_strides
-from jtorch._core.storage.bare_tensor import Tensor, new_tensor
+from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.graph.device_copy import to_device
-from jtorch._core.storage.view_steps import aval_of, is_contiguous, read, strides_of
+from jtorch._core.storage.view_steps import aval_of, is_contiguous, strides_of
 
-__all__ = ["cast", "resize_for_out", "to", "with_strides"]
+__all__ = ["cast", "format_strides", "to", "with_strides"]
 
 
 def cast(t: Tensor, kind: _dtypes.dtype) -> Tensor:
@@ -75,38 +73,3 @@ def format_strides(shape: tuple[int, ...], memory_format: Any) -> tuple[int, ...
         out[d] = step
         step *= max(shape[d], 1)
     return tuple(out)
-
-
-def resize(t: Tensor, shape: tuple[int, ...]) -> None:
-    """``resize_``: the storage keeps its elements in order."""
-    a = aval_of(t)
-    if a.shape == shape:
-        return
-    s = t._s
-    if s.host is not None and math.prod(shape) > s.host.size:
-        raise RuntimeError("Trying to resize storage that is not resizable")  # numpy's memory
-    v = record_multi(call_of(lookup("internal.resize"), (T, value(shape))), (read(t),))[0]
-    fresh = new_tensor(v)
-    if t._view is None and s.host is None:
-        s.value, s.strides = v, None
-        s.version += 1
-    else:
-        t._s, t._view = fresh._s, None
-
-
-def resize_for_out(t: Tensor, shape: tuple[int, ...]) -> None:
-    """An ``out=`` tensor of another shape is resized; torch warns unless it was empty."""
-    a = aval_of(t)
-    n = 1
-    for d in a.shape:
-        n *= d
-    if n:
-        import warnings
-
-        warnings.warn(
-            f"An output with one or more elements was resized since it had shape {list(a.shape)}, which does not match the required output shape {list(shape)}. "
-            "This behavior is deprecated, and in a future PyTorch release outputs will not be resized unless they have zero elements. "
-            "You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
-            stacklevel=5,
-        )
-    resize(t, shape)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
+import numpy as np
+
 from jtorch._core.tensor.storage_objects import UntypedStorage, tensor_on
 from jtorch import _dtypes
-from jtorch._engine.values.thread_state import state
+from jtorch._engine.values.thread_state import GRAD, state
 
 from jtorch._core.backward import backward_pass as _backward
 from jtorch._core.graph.view_history import edge_of
@@ -15,10 +17,11 @@ from jtorch._core.graph.hook_handles import RemovableHandle
 from jtorch._core.tensor.method_decorators import method, prop
 from jtorch._core.graph.node import AccumulateGrad, hooks_of, leaf_edge
 from jtorch._core.dispatch.torch_function import has_override, override
-from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of
+from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of, new_tensor
 from jtorch._core.storage.view_steps import aval_of, copied
 from jtorch._core.storage.write_counts import Alias, origin_of, own_version, uncounted, version_of
 from jtorch._engine.values.sparse_values import SparseAval
+from jtorch._engine.values.values import value_of
 
 
 def require_grad(t: Tensor, yes: bool = True) -> Tensor:
@@ -281,16 +284,43 @@ Tensor.data = property(_get_data, _set_data, _del_data)  # type: ignore[attr-def
 
 
 def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
-    """Make this tensor use the memory of ``source``."""
+    """Make this tensor use the memory of ``source`` (a tensor or a storage; nothing: none), from an offset on, by sizes and strides; it counts as a write."""
+    a = aval_of(self)
+    kind: Any = None
+    if source is None:
+        s = new_tensor(value_of(np.zeros(0, a.dtype.np), a.device))._s
+    elif isinstance(source, Tensor):
+        s, kind = source._s, aval_of(source).dtype
+    elif hasattr(source, "_untyped_storage"):
+        s, kind = source._untyped_storage._s, source.dtype
+    elif isinstance(source, UntypedStorage):
+        s = source._s
+    else:
+        raise TypeError(
+            f"set_() received an invalid combination of arguments - got ({type(source).__name__}), but expected one of:\n * ()\n * (torch.Storage source)\n"
+            " * (torch.Storage source, int storage_offset, tuple of ints size, tuple of ints stride = None)\n * (Tensor source)\n"
+            " * (Tensor source, int storage_offset, tuple of ints size, tuple of ints stride = None)\n"
+        )
+    if kind is not None and kind is not a.dtype:
+        raise RuntimeError(f"Could not set tensor of type {_type_word(kind)} to a tensor of type {_type_word(a.dtype)}")
+    if storage_offset < 0:
+        raise RuntimeError(f"Tensor: invalid storage offset {storage_offset}")
+    if state.mode & GRAD and self._edge.__class__ is AccumulateGrad:
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
     if isinstance(source, Tensor) and size is None:
-        self._s, self._view = source._s, source._view
-        return self
-    s = source._s if isinstance(source, Tensor) else source._untyped_storage._s if hasattr(source, "_untyped_storage") else source._s if isinstance(source, UntypedStorage) else None
-    if s is None:
-        raise TypeError("set_(): argument 'source' must be a Tensor or a storage")
-    other = tensor_on(s, aval_of(self).dtype, storage_offset, size, stride)
-    self._s, self._view = other._s, other._view
+        other = source
+    else:
+        other = tensor_on(origin_of(s), a.dtype, storage_offset, (0,) if source is None else size, stride)
+    count = version_of(self._s) + 1
+    self._s.version += 1  # for whoever saved it
+    self._s = Alias.of(other._s, count)
+    self._view = copied(other._view, self._s)
     return self
+
+
+def _type_word(kind: Any) -> str:
+    """How C++ calls an element type."""
+    return {"int64": "long int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "float32": "float", "float64": "double"}.get(kind.name, kind.name)
 
 
 Tensor.set_ = set_  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from jtorch._core.dispatch.signature_binding import _describe
 from jtorch._engine.recording.call import value, arguments
 from jtorch._core.storage.host_memory import put_on
 from jtorch._core.dispatch.conversion import cast
-from jtorch._core.dispatch.conversion import resize_for_out
+from jtorch._core.tensor.resizing import resize_for_out
 from jtorch import _dtypes, _namespace
 from jtorch._engine.recording.call import Call, T, call_of
 from jtorch._engine.values.sparse_values import SparseAval

@@ -8,6 +8,7 @@ import numpy as np
 
 from jtorch._core.graph.device_copy import to_device
 from jtorch._core.tensor import storage_objects
+from jtorch._core.tensor.resizing import resize
 from jtorch._core.tensor.process_sharing import share_memory
 from jtorch._core.tensor.creation import as_tensor
 from jtorch._core.storage.view_steps import copied
@@ -22,7 +23,7 @@ from jtorch._registry import lookup
 
 from jtorch._core.graph import sparse_values
 from jtorch._core.dispatch.signature_binding import _all_ints
-from jtorch._core.dispatch.conversion import cast, format_strides, resize, to, with_strides
+from jtorch._core.dispatch.conversion import cast, format_strides, to, with_strides
 from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.attributes import is_contiguous_, numel
 from jtorch._core.dispatch.record import apply_multi, call1
@@ -180,14 +181,14 @@ def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
     shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else tuple(sizes)
     if self._edge is not None:
         raise RuntimeError("cannot resize variables that require grad")
-    resize(self, tuple(int(s) for s in shape))
+    resize(self, tuple(int(s) for s in shape), memory_format)
     return self
 
 
 @method
 def resize_as_(self: Tensor, other: Tensor, memory_format: Any = None) -> Tensor:
     """``resize_`` to the shape of ``other``."""
-    return resize_(self, aval_of(other).shape)
+    return resize_(self, aval_of(other).shape, memory_format=memory_format)
 
 
 @method

@@ -472,7 +472,11 @@ def tensor_on(s: Storage, kind: _dtypes.dtype, offset: int, size: Any, stride: A
     flat = base if a.shape == (count,) and s.strides is None else as_strided(base, (count,), (1,), 0)
     op = lookup("internal.view_dtype")
     typed = take_view(op, call_of(op, (T, value(kind), value(a.dtype.itemsize))), flat, (kind, a.dtype.itemsize), ())
-    return typed if (size, stride, offset) == (aval_of(typed).shape, (1,), 0) else as_strided(typed, size, stride, offset)
+    if (size, stride, offset) == (aval_of(typed).shape, (1,), 0):
+        return typed
+    if stride == contiguous_strides(size):
+        return typed.narrow(0, offset, math.prod(size)).view(size)  # type: ignore[attr-defined,no-any-return]
+    return as_strided(typed, size, stride, offset)
 
 
 _objects: weakref.WeakValueDictionary[int, UntypedStorage] = weakref.WeakValueDictionary()  # by the storage's id: it lives as long as its object
