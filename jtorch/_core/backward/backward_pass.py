@@ -332,6 +332,26 @@ def _run(run: _Pass, node: Any, buffer: Any, mode: int) -> Any:
     return results
 
 
+def watch_nodes(around: Any) -> Any:
+    """Let ``around(node, run)`` call ``run()`` for each node's derivative from now on; what is returned undoes it. Costs nothing while nobody watches."""
+    global _pulled, _run
+    before = _pulled, _run
+
+    def pulled(node: OpNode, buffer: Value, retain: bool) -> list[Value]:
+        return around(node, lambda: before[0](node, buffer, retain))  # type: ignore[no-any-return]
+
+    def run_node(run: _Pass, node: Any, buffer: Any, mode: int) -> Any:
+        return around(node, lambda: before[1](run, node, buffer, mode))
+
+    _pulled, _run = pulled, run_node
+
+    def undo() -> None:
+        global _pulled, _run
+        _pulled, _run = before
+
+    return undo
+
+
 def _apply_with_graph(node: OpNode, cts: list[Any]) -> list[Any]:
     """As ``node.apply``, on tensors, so that the result can be differentiated again."""
 

@@ -20,10 +20,14 @@ autocast_hook: Callable[[Any, Any], Any] | None = None  # set by jtorch.amp
 
 COUNTED = 256  # a bit of state.mode beside those in jtorch/_engine/values/thread_state.py
 counting_hooks: list[Callable[[Any, Any, list[Tensor]], None]] = []  # told of each operator while that bit is set
+starting_hooks: list[Callable[[Any, Any], None]] = []  # and these before it
 
 
 def before(call: Any, args: Any, mode: int) -> Any:
     """Called for each operator while a mode other than grad is on."""
+    if mode & COUNTED:
+        for hook in starting_hooks:
+            hook(call, args)
     if mode & AUTOCAST and autocast_hook is not None:
         args = autocast_hook(call, args)
     return args
