@@ -19,6 +19,7 @@ from jax.sharding import SingleDeviceSharding
 from jtorch import _config, _dtypes
 from jtorch._engine.padded import Frame, NoRule, Padded, Room, evaluate, is_symbolic, plain, replaced, shift_of, single, value_at
 from jtorch._engine.planning.liveness import needed_nodes
+from jtorch._engine.recording import guards
 from jtorch._engine.recording.bundle import Bundle
 from jtorch._engine.recording.entry import NUMBERS
 from jtorch._engine.recording.program import Program
@@ -26,6 +27,7 @@ from jtorch._engine.recording.trace import Trace
 from jtorch._engine.values import log
 from jtorch._engine.values.values import Value, aval, jax_device
 
+from .checking import PaddedCheck
 from .general import General, blind, general_of, sizes_of
 from .held import Held, padded_input
 from .solving import Solver
@@ -90,6 +92,7 @@ class _Sizes(dict[str, Any]):
 
 
 _node = functools.lru_cache(4096)(PaddedNode)
+_check = functools.lru_cache(512)(PaddedCheck)
 
 
 @functools.lru_cache(1024)
@@ -108,10 +111,11 @@ def bucket(n: int) -> int:
 class Family:
     """One guess. ``watched``: the nodes that have symbolic sizes, each with its general entry, and what the symbols of that are in the family's."""
 
-    def __init__(self, nodes: list[Any], live: Sequence[int], samples: list[tuple[list[Any], list[Value]]]) -> None:
+    def __init__(self, nodes: list[Any], live: Sequence[int], checks: Sequence[Any], samples: list[tuple[list[Any], list[Value]]]) -> None:
         """``samples``: nodes and inputs of traces that are alike but for sizes. ValueError, with the reason, if they cannot be one family, and NoRule if no others like them can."""
         self.nodes, self.runs, self.tries = nodes, 0, 0
-        self.needed = needed_nodes(nodes, live)
+        self.checked = [(p, user) for p, _, user in checks]
+        self.needed = needed_nodes(nodes, [*live, *[p for p, _ in self.checked if p >= 0]])
         self.watched: list[tuple[int, General, tuple[Any, ...]]] = []
         self.inputs: dict[int, tuple[Any, ...]] = {}
         self.programs: dict[Any, _Program] = {}
@@ -195,25 +199,31 @@ class Family:
 
     input_avals: list[Any]
 
-    def program(self, values: tuple[int, ...], donated: tuple[int, ...]) -> _Program:
+    def program(self, values: tuple[int, ...], donated: tuple[int, ...], checks: Sequence[Any]) -> _Program:
         reach = dict(self.reach)
         bounds = tuple([(f"n{i}", bucket(n + reach.get(f"n{i}", 0))) for i, n in enumerate(values)])
         found = self.programs.get((bounds, donated))
         if found is None:
-            found = self.programs[bounds, donated] = _Program(self, _room(bounds, self.reach))
+            found = self.programs[bounds, donated] = _Program(self, _room(bounds, self.reach), checks)
         return found
 
 
 class _Program:
     """A family's nodes for one bucket."""
 
-    def __init__(self, family: Family, room: Room) -> None:
-        self.room, self.ready = room, False
+    def __init__(self, family: Family, room: Room, checks: Sequence[Any]) -> None:
+        self.room = room
         sizes = -1 - len(family.input_avals)
         self.nodes = list(family.nodes)
         for k, general, names in family.watched:
             _, *refs = family.nodes[k]
             self.nodes[k] = (_node(general, names, room), *refs, sizes)
+        owner = [k for k, node in enumerate(family.nodes) for _ in node[0].outs]
+        by_node = {k: (general, names) for k, general, names in family.watched}
+        for p, (_, bounds), user in checks:
+            general, names = by_node.get(owner[user], (None, ()))
+            self.nodes.append((_check(general, bounds, names, room), p, sizes))
+        self.checks = range(len(owner), len(owner) + len(checks))
         self.inputs = []
         for i, a in enumerate([*family.input_avals, aval((len(family.columns),), _dtypes.int64, family.device)]):
             v = Value()
@@ -234,12 +244,19 @@ class Member:
         """Whether this one size comes so often that a program of its own pays."""
         return seen > 64 and 2 * seen > self.family.runs
 
-    def run(self, tr: Trace, arrays: list[Any], live: Sequence[int], donated: Sequence[int], why: str, planned: Any, recipe: Any) -> list[Any] | None:
-        """The live outputs; None if the family's program cannot be made. ``planned``, ``recipe``: how the executor makes plans, and what it remembers of them."""
+    def run(
+        self, tr: Trace, arrays: list[Any], live: Sequence[int], donated: Sequence[int], checks: guards.Checks, why: str, planned: Any, recipe: Any
+    ) -> tuple[list[Any], list[guards.Found]] | None:
+        """The live outputs, and what guards have found; None if the family's program cannot be made. ``planned``, ``recipe``: how the executor makes plans, and what it remembers of them."""
         family = self.family
         if self.group.given_up:
             return None
-        program = family.program(self.sizes, tuple([i for i in donated if i not in family.inputs]))
+        static = [i for i in donated if i not in family.inputs]
+        try:
+            program = family.program(self.sizes, tuple(static), checks)
+        except NoRule as error:
+            self.group.give_up(str(error))
+            return None
         room = program.room
         given = list(arrays)
         for i, dims in family.inputs.items():
@@ -252,7 +269,7 @@ class Member:
             program.recipe.seen, program.recipe.scalars = 2, [_NEVER if i in family.dynamic else s for i, s in enumerate(tr.scalars)]
         before = program.recipe.plan
         try:
-            plan = planned(made, program.recipe, (), given, live, [i for i in donated if i not in family.inputs], why)
+            plan = planned(made, program.recipe, (), given, [*live, *program.checks], static, why)
             if plan is not before:
                 self._compile(plan, given, tr)
         except (NoRule, TypeError, ValueError, IndexError, NotImplementedError) as error:
@@ -266,7 +283,8 @@ class Member:
         slots = plan.run(given, tr.scalars)
         out = [slots[plan.inputs + i] for i in live]
         in_use = in_use or any(x.__class__ is Padded for x in out)
-        return [Held(x.array, tuple([value_at(d, values) for d in x.factors])) if x.__class__ is Padded else x for x in out]
+        found = [(slots[plan.inputs + i], ((bounds.size(a), bounds),)) for i, (_, (a, bounds), _) in zip(program.checks, checks, strict=True)]
+        return [Held(x.array, tuple([value_at(d, values) for d in x.factors])) if x.__class__ is Padded else x for x in out], found
 
     def _compile(self, plan: Any, given: list[Any], tr: Trace) -> None:
         """Trace all programs of a plan, each on what those before it give, then compile them side by side."""
@@ -322,11 +340,11 @@ def _sample_of(tr: Trace) -> tuple[list[Any], list[Any], list[Any]]:
     return list(tr.nodes), like, list(tr.scalars)
 
 
-def join(tr: Trace, live: Sequence[int]) -> Member | None:
+def join(tr: Trace, live: Sequence[int], checks: guards.Checks) -> Member | None:
     """The membership of a trace whose like, to the sizes, was not met before. None: it runs by its exact shapes."""
     if _config.DYNAMIC is False or not tr.nodes:
         return None
-    key = (tr.device, tuple([((node[0] if node[0].__class__ is Bundle else blind(node[0])), *node[1:]) for node in tr.nodes]), tuple(live))
+    key = (tr.device, tuple([((node[0] if node[0].__class__ is Bundle else blind(node[0])), *node[1:]) for node in tr.nodes]), tuple(live), tuple([(p, user) for p, _, user in checks]))
     group = _groups.get(key)
     if group is None:
         if len(_groups) >= _GROUPS:
@@ -350,7 +368,7 @@ def join(tr: Trace, live: Sequence[int]) -> Member | None:
         group.give_up("its sizes follow no rule that holds")
         return None
     try:
-        family = Family(list(tr.nodes), live, [(nodes, ins) for nodes, ins, _ in group.samples])
+        family = Family(list(tr.nodes), live, checks, [(nodes, ins) for nodes, ins, _ in group.samples])
     except NoRule as error:
         group.give_up(str(error))
         return None

@@ -28,7 +28,7 @@ from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import Trace, add_input, force
 from jtorch._engine.values.values import Aval, Value
 
-__all__ = ["look", "node_for", "pending", "ran", "taken", "watch"]
+__all__ = ["bounds_of", "look", "node_for", "pending", "ran", "taken", "watch"]
 
 _UNSIGNED = {n: np.dtype(f"u{n}") for n in (1, 2, 4, 8)}  # negative numbers are the largest there: one comparison instead of two
 _maximum = np.maximum.reduce
@@ -81,7 +81,7 @@ def watch(entry: Entry, vals: Any) -> None:
     """Check the indices among the inputs of an entry, now or when they are known."""
     every = entry.guard
     if every.__class__ is not tuple:
-        every = entry.guard = _bounds_of(entry)
+        every = entry.guard = bounds_of(entry)
         if not every:  # no guard for inputs of these types: calls may take the short way
             entry.guard, entry.simple_on, entry.guarded_on = None, entry.guarded_on, None
     tr = state.trace
@@ -125,7 +125,7 @@ def _largest(array: np.ndarray) -> int:
     return int(_maximum(array.view(_UNSIGNED[array.itemsize]), None)) if array.size else 0
 
 
-def _bounds_of(entry: Entry) -> tuple[_Bounds, ...]:
+def bounds_of(entry: Entry) -> tuple[_Bounds, ...]:
     if entry.device.type == "meta":
         return ()
     structs = entry.structs()

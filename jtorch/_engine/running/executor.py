@@ -149,8 +149,7 @@ def execute(tr: Trace, why: str) -> None:
     recipe = _recipes.get(key)
     if recipe is None:
         recipe = _recipes[key] = Recipe()
-        if not checks:
-            recipe.member = families.join(tr, live)
+        recipe.member = families.join(tr, live, checks)
     recipe.seen += 1
     recipe.used = stats.executions
     arrays = [v.array for v in inputs]
@@ -163,8 +162,8 @@ def execute(tr: Trace, why: str) -> None:
             if ready is not None:
                 results, found = ready, []
                 stats.ahead += 1
-            elif (member := recipe.member) is not None and (made := _run_member(member, recipe, tr, arrays, live, donated, why)) is not None:
-                results, found = made, []
+            elif (member := recipe.member) is not None and (made := _run_member(member, recipe, tr, arrays, live, donated, checks, why)) is not None:
+                results, found = made
                 state.ran = recipe
             elif (why in _HOT or recipe.seen > 1) and (len(tr.nodes) > _ALONE or tr.nodes[-1][0].__class__ is Bundle):
                 results, found = run_compiled(tr, recipe, checks, arrays, live, donated, why)
@@ -196,12 +195,12 @@ trace.executor = execute
 
 
 def _run_member(
-    member: families.Member, recipe: Recipe, tr: Trace, arrays: list[Any], live: list[int], donated: list[int], why: str
-) -> list[Any] | None:
-    """The live outputs from the program of a family; None if the trace is to run by its exact shapes."""
+    member: families.Member, recipe: Recipe, tr: Trace, arrays: list[Any], live: list[int], donated: list[int], checks: Checks, why: str
+) -> tuple[list[Any], list[Found]] | None:
+    """The live outputs, and what guards have found, from the program of a family; None if the trace is to run by its exact shapes."""
     made = None
     if not member.outgrown(recipe.seen) and _on_one_device(arrays):
-        made = member.run(tr, arrays, live, donated, why, _planned, Recipe)
+        made = member.run(tr, arrays, live, donated, checks, why, _planned, Recipe)
     if made is None:
         recipe.member = None
     return made

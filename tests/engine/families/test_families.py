@@ -153,6 +153,25 @@ def test_random_masks_change_with_their_sizes() -> None:
     same(run, 2)
 
 
+def test_an_index_of_a_changing_size_is_checked_against_the_true_size() -> None:
+    def run(r: np.random.RandomState) -> list[Any]:
+        found = []
+        for n in (9, 12, 15, 10, 14):
+            x, i = array(r, n, 3), torch.tensor(r.randint(0, n, 20 + n))
+            found.append((x * 2)[i * 1].sum(0).numpy().copy())
+        return found
+
+    same(run, 2)
+    for n in (9, 12, 15, 10):
+        x, i = torch.ones(n, 3), torch.arange(20 + n) % n
+        i[3] = n if n == 10 else 0  # inside the room of its program
+        if n == 10:
+            with pytest.raises(IndexError, match="index 10 is out of bounds for dimension 0 with size 10"):
+                (x * 2)[i * 1].sum(0).numpy()
+        else:
+            (x * 2)[i * 1].sum(0).numpy()
+
+
 @pytest.mark.parametrize("dynamic", [True, False])
 def test_the_environment_decides(dynamic: bool) -> None:
     _config.DYNAMIC = dynamic

@@ -1,0 +1,59 @@
+"""Guards in a family's program: an index that is still to be computed is checked against the true size of what it points into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jtorch import _device, _dtypes
+from jtorch._engine.padded import Frame, NoRule, Padded, Room, single, valid
+from jtorch._engine.recording import guards
+from jtorch._engine.values.values import aval
+
+from .general import General
+
+__all__ = ["PaddedCheck"]
+
+_FAR = np.iinfo(np.int64).max
+
+
+class PaddedCheck:
+    """Takes the place of an entry in a body: from an index (and the sizes) to ``[value, place]`` of its first element outside, the place being -1 if there is none."""
+
+    __slots__ = ("call", "op", "name", "rule", "names", "room", "outs", "out", "inputs")
+
+    def __init__(self, general: General | None, bounds: Any, names: Sequence[Any], room: Room) -> None:
+        """``bounds``: as the call that uses the index has them. ``general``: what that is a case of."""
+        rule = bounds.rule
+        if general is not None:
+            rule = next(b.rule for b in guards.bounds_of(general.entry) if b.at == bounds.at)
+        if callable(rule):
+            raise NoRule("a guard that is no range")
+        self.call, self.op, self.name, self.inputs = self, None, "outside", ()
+        self.rule, self.names, self.room = rule, {} if general is None else general.by_name(names), room
+        self.out = aval((2,), _dtypes.int64, _device.CPU)
+        self.outs = (self.out,)
+
+    def apply(self, index: Any, sizes: Any) -> Any:
+        f = Frame(self.room, {f"n{i}": sizes[i] for i in range(sizes.shape[0])}, self.names)
+        p = index if index.__class__ is Padded else Padded(jnp.asarray(index), single(np.shape(index)))
+        low, high, also = [None if x is None else f.true(f.dim(x)) for x in self.rule]
+        numbers = p.array.astype(np.int64)
+        bad = (numbers < low) | (numbers >= high)
+        if also is not None:
+            bad &= numbers != also
+        mask = valid(f, p)
+        if mask is not None:
+            bad &= mask
+        place: Any = jnp.zeros(numbers.shape, np.int64)
+        step: Any = 1
+        for axis in range(numbers.ndim - 1, -1, -1):
+            place = place + lax.broadcasted_iota(np.int64, numbers.shape, axis) * step
+            step = step * f.true(p.factors[axis])
+        place = jnp.where(bad, place, _FAR).reshape(-1)
+        first = jnp.argmin(place)
+        return jnp.stack([numbers.reshape(-1)[first], jnp.where(place[first] < _FAR, place[first], -1)])
