@@ -111,7 +111,7 @@ _INPLACE = '''def {name}({given}{operands}):
     mode = mine["mode"]
     if mode > GRAD:
         return {general}{read}{entry}
-    if entry.simple_on is not tr.device or entry.out is not va.aval{other_edge}:
+    if entry.simple_on is not tr.device or entry.out is not va.aval{other_edge}{one_memory}:
         return {general}{places}{numbers}{pending}
     sa.value = v
     sa.version += 1
@@ -187,6 +187,7 @@ def _text(name: str, kinds: str, form: str) -> str:
         numbers="".join(_NUMBER.format(x=x) for x, k in every if k == "s"), pending=_PENDING.format(refs=refs),
         any_edge=" or ".join(f"{x}._edge is not None" for x in tensors), any_layout=" or ".join(f"l{x} is not None" for x in tensors),
         mask=_MASKS.get(kinds) or "(" + "".join(f"{x}._edge is not None, " for x in names) + ")", other_edge=f" or (mode and ({others}))" if others else "",
+        one_memory="".join(f" or s{x} is sa" for x in tensors[1:]),
         layouts="".join(f"l{x}, " for x in tensors), vals=vals, storages=storages,
         saved=saved.format(vals=vals, storages=storages) if one else saved, edges=edges,
     )  # fmt: skip

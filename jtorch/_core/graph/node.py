@@ -17,9 +17,9 @@ from jtorch._engine.recording.vjp import Plan, wrapped
 from jtorch._core.graph.hook_handles import RemovableHandle
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import View, read_view, same_memory
-from jtorch._core.storage.write_counts import origin_of, version_of, written_since
+from jtorch._core.storage.write_counts import origin_of, version_of, was_detached_since, written_since
 
-__all__ = ["FIXED", "Node", "OpNode", "AccumulateGrad", "class_of", "leaf_edge", "next_seq", "node_class", "node_repr"]
+__all__ = ["DETACHED", "FIXED", "Node", "OpNode", "AccumulateGrad", "class_of", "leaf_edge", "next_seq", "node_class", "node_repr"]
 
 next_seq = itertools.count().__next__
 _new = object.__new__
@@ -154,6 +154,8 @@ class OpNode(Node):
         view, s = (place, place.s) if place.__class__ is View else (None, place)
         if written_since(s, version):
             raise RuntimeError(_modified(self, place, version))
+        if view is None and was_detached_since(s, version) and self._was_inner(i >> 1):
+            raise RuntimeError(DETACHED)
         k = [j for j, x in enumerate(self.saved) if x.__class__ is Value][i >> 1]
         old = self.saved[k]
         leaf = self._leaf(i >> 1)
@@ -165,13 +167,20 @@ class OpNode(Node):
         if new.aval is old.aval:
             self.saved = (*self.saved[:k], new, *self.saved[k + 1 :])
 
-    def _leaf(self, n: int) -> Any:
-        """The leaf that was the n-th of the saved tensors; None if that was none."""
+    def _edge_of_saved(self, n: int) -> Any:
+        """Where the gradient of the n-th saved tensor goes; None if it is no input, or one that needs none."""
         inputs = [i for i in self.plan.saved_in if not isinstance(self.entry.inputs[i], type)]
         if n >= len(inputs) or inputs[n] not in self.plan.targets:
             return None
-        edge = self.edges[2 * self.plan.targets.index(inputs[n])]
+        return self.edges[2 * self.plan.targets.index(inputs[n])]
+
+    def _leaf(self, n: int) -> Any:
+        edge = self._edge_of_saved(n)
         return edge.variable if edge.__class__ is AccumulateGrad else None
+
+    def _was_inner(self, n: int) -> bool:
+        edge = self._edge_of_saved(n)
+        return edge is not None and edge.__class__ is not AccumulateGrad
 
     def pull(self, ct: Value) -> list[Value]:
         """As :meth:`apply`, for a node of one output: written straight down for ordinary passes."""
@@ -216,6 +225,12 @@ class OpNode(Node):
         given = tuple([cts[i] is not None for i in wanted]) if len(wanted) > 1 else (True,)
         args = [*self.saved, *[cts[i] for i in wanted if cts[i] is not None]]
         return record_multi(plan.backward(given), args)
+
+
+DETACHED = (
+    "Trying to use a saved tensor that has been detached in-place, i.e. with .detach_()."
+    "This is not supported, please use out-of-place `.detach()` instead"
+)
 
 
 class _Fixed:

@@ -13,11 +13,12 @@ from typing import Any
 
 from jtorch._core.storage.bare_tensor import Storage
 
-__all__ = ["Alias", "Unsettled", "origin_of", "own_version", "uncounted", "version_of", "written_since"]
+__all__ = ["Alias", "Unsettled", "detached", "origin_of", "own_version", "uncounted", "version_of", "was_detached_since", "written_since"]
 
 _value: Any = Storage.value  # type: ignore[misc]
 _version: Any = Storage.version  # type: ignore[misc]
 _LONGEST = 1 << 16
+_DETACHED = -1
 
 
 class Unsettled(int):
@@ -108,6 +109,20 @@ def uncounted(s: Storage) -> None:
     n = int(s.version) + 1
     _log_of(s).add(n, 0)
     s.version = n
+
+
+def detached(s: Storage) -> None:
+    """``detach_`` of the tensor that the storage is of: nobody can go back through what was saved of it."""
+    s = origin_of(s)
+    n = int(s.version) + 1
+    _log_of(s).add(n, _DETACHED)
+    s.version = n
+
+
+def was_detached_since(s: Storage, version: int) -> bool:
+    """Whether :func:`detached` was said since."""
+    log = _logs.get(origin_of(s))
+    return log is not None and _DETACHED in log.by[bisect_right(log.at, int(version)) :]
 
 
 def version_of(s: Storage) -> int:

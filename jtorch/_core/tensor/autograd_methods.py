@@ -19,7 +19,7 @@ from jtorch._core.graph.node import AccumulateGrad, hooks_of, leaf_edge
 from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of, new_tensor
 from jtorch._core.storage.view_steps import aval_of, copied
-from jtorch._core.storage.write_counts import Alias, origin_of, own_version, uncounted, version_of
+from jtorch._core.storage.write_counts import Alias, detached, origin_of, own_version, uncounted, version_of
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._engine.values.values import value_of
 
@@ -237,6 +237,8 @@ def detach_(self: Tensor) -> Tensor:
             "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. "
             "To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
         )
+    if self._edge is not None and self._edge.__class__ is not AccumulateGrad:
+        detached(self._s)
     self._edge, self._nr = None, 0
     return self
 

@@ -317,6 +317,9 @@ def _run_inplace(call: Any, flat: Any) -> Tensor:
         return write_shared(target, calln(call, flat), dims)
     check_writable(target)
     before = aval_of(target)
+    for x in flat[1:]:
+        if isinstance(x, Tensor) and x is not target and x._s is target._s and (call.elementwise or (call.guard is not None and call.name != "masked_scatter")):
+            check_out(target, (x,), not call.elementwise)  # by indices: not even the very memory. Matrix products and masked_scatter take what they are given
     try:
         new = calln(call, flat)
     except NotImplementedError:

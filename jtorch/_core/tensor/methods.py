@@ -11,6 +11,7 @@ from jtorch._core.tensor import storage_objects
 from jtorch._core.tensor.resizing import resize
 from jtorch._core.tensor.process_sharing import share_memory
 from jtorch._core.tensor.creation import as_tensor
+from jtorch._core.storage.overlap import check_out
 from jtorch._core.storage.view_steps import copied
 from jtorch._core.storage.write_counts import origin_of
 from jtorch._core.graph.grad_modes import no_grad
@@ -167,6 +168,8 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
             raise TypeError(f"copy_(): argument 'src' (position 1) must be Tensor, not {src.__class__.__name__}")
         src = as_tensor(src)
     check_writable(self)
+    if src._s is self._s and src is not self:
+        check_out(self, (src,), False)
     a = aval_of(self)
     if aval_of(src).device is not a.device:
         src = to_device(src, a.device)
