@@ -69,3 +69,77 @@ def _disable_dynamo(fn: Any = None, recursive: bool = True) -> Any:
 
 torch._disable_dynamo = _disable_dynamo
 torch.legacy_contiguous_format = torch.contiguous_format
+
+
+# --- operators that torch's library has under names of its own ------------------------------------------------------------------
+
+
+@compose("aten")
+def _to_copy(self: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+    """A copy of another type, or elsewhere."""
+    return self.to(dtype=dtype or self.dtype, device=device or self.device, copy=True, non_blocking=non_blocking, memory_format=memory_format or torch.preserve_format)  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("aten")
+def alias(self: Tensor) -> Tensor:
+    """A view of the whole."""
+    return self.view_as(self)  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("aten")
+def lift_fresh(self: Tensor) -> Tensor:
+    """The tensor itself."""
+    return self
+
+
+@compose("aten")
+def lift_fresh_copy(self: Tensor) -> Tensor:
+    """A copy."""
+    return self.clone()  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("aten")
+def _unsafe_view(self: Tensor, size: Any) -> Tensor:
+    """The elements in another shape."""
+    return self.reshape(size)  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("aten")
+def _unsafe_index(self: Tensor, indices: Any) -> Tensor:
+    """The elements at these places, None for a whole dim."""
+    return self[tuple(slice(None) if i is None else i for i in indices)]  # type: ignore[index,no-any-return]
+
+
+@compose("aten")
+def sym_size(self: Tensor, dim: int | None = None) -> Any:
+    """The sizes, or one."""
+    return self.size() if dim is None else self.size(dim)  # type: ignore[attr-defined]
+
+
+@compose("aten")
+def sym_stride(self: Tensor, dim: int | None = None) -> Any:
+    """The strides, or one."""
+    return self.stride() if dim is None else self.stride(dim)  # type: ignore[attr-defined]
+
+
+@compose("aten")
+def sym_numel(self: Tensor) -> int:
+    """How many elements."""
+    return self.numel()  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("aten")
+def sym_storage_offset(self: Tensor) -> int:
+    """Where in its storage it begins."""
+    return self.storage_offset()  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("aten")
+def is_non_overlapping_and_dense(self: Tensor) -> bool:
+    """Whether its elements lie without gaps, each once."""
+    expected = 1
+    for stride, size in sorted((st, sz) for sz, st in zip(self.shape, self.stride()) if sz != 1):  # type: ignore[attr-defined]
+        if stride != expected:
+            return False
+        expected *= size
+    return True

@@ -15,9 +15,11 @@ _KL_MEMOIZE: dict[tuple[type, type], Any] = {}
 
 
 def register_kl(type_p: type, type_q: type) -> Callable[[Any], Any]:
-    """A decorator that enters a function ``(p, q) -> divergence`` for two classes and their subclasses. TypeError for other types."""
+    """A decorator that enters a function ``(p, q) -> divergence`` for two classes and their subclasses: of any library's, as in torch. TypeError for what is
+    no class."""
     for name, kind in (("type_p", type_p), ("type_q", type_q)):
-        if not (isinstance(kind, type) and issubclass(kind, Distribution)):
+        if not isinstance(kind, type):
+            issubclass(kind, Distribution)  # says so
             raise TypeError(f"Expected {name} to be a Distribution subclass but got {kind}")
 
     def decorator(fun: Any) -> Any:

@@ -59,7 +59,13 @@ PART_OF = {
 
 
 def _refusing(name: str) -> Callable[..., Any]:
-    return lambda *args, **kwargs: not_implemented(f"torch.ops.aten.{name}", f"use {PART_OF[name]}")
+    return lambda *args, **kwargs: not_implemented(f"torch.ops.aten.{name}", f"use {PART_OF[name]}" if name in PART_OF else "it is no operator of its own here")
+
+
+@functools.cache
+def _names() -> frozenset[str]:
+    """Every operator of torch's library."""
+    return frozenset(importlib.resources.files("jtorch.library").joinpath("aten_names.txt").read_text().split())
 
 
 @functools.cache
@@ -195,11 +201,11 @@ class AtenNamespace(OpNamespace):
         if name.startswith("__") and not name.endswith("__") or name in ("__path__", "__wrapped__", "__all__"):
             raise AttributeError(name)
         fn = function_of(name)
-        if fn is None and name in PART_OF:
+        if fn is None and f"aten::{name}" in REGISTRY:  # defined by a program
+            return super().__getattr__(name)
+        if fn is None and (name in PART_OF or name in _names()):
             fn = _refusing(name)
         if fn is None:
-            if f"aten::{name}" in REGISTRY:  # defined by a program
-                return super().__getattr__(name)
             raise AttributeError(f"'_OpNamespace' 'aten' object has no attribute '{name}'")
         packet = AtenPacket(name, fn)
         self.__dict__[name] = packet

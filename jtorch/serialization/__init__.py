@@ -14,6 +14,7 @@ from ._allowed import NAMES
 from ._legacy import MAGIC_NUMBER, PROTOCOL_VERSION
 from ._load import is_zip, load, opened
 from ._locations import default_restore_location, location_tag, register_package, validate_cuda_device
+from ._reader import PyTorchFileReader
 from ._rebuild import _get_layout as _get_layout
 from ._reduce import reduce_ex
 from ._save import DEFAULT_PROTOCOL, save
@@ -42,6 +43,7 @@ MAP_LOCATION = Callable[[Any, str], Any] | torch.device | str | dict[str, str] |
 
 torch.Tensor.__reduce_ex__ = reduce_ex
 torch.save, torch.load = save, load
+torch.PyTorchFileReader = PyTorchFileReader
 
 
 class SourceChangeWarning(Warning):

@@ -16,6 +16,7 @@ from jtorch._errors import LinAlgError as _LinAlgError  # noqa: F401
 from jtorch._public import torch as _torch
 
 from . import _autograd as _autograd
+from . import _functorch as _functorch
 from . import _profiler as _profiler
 
 _nn = _namespace.C_nn
