@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 from jtorch._errors import not_implemented
 
+from . import _names
+
 __all__ = ["init_process_group", "destroy_process_group", "is_available", "is_initialized"]
 
 _NEED_A_GROUP = (
@@ -81,3 +83,13 @@ def _needing_a_group(name: str) -> Callable[..., NoReturn]:
 
 globals().update({name: _needing_a_group(name) for name in _NEED_A_GROUP})
 __all__ += _NEED_A_GROUP
+
+_names.fill(globals())
+
+
+def __getattr__(name: str) -> Any:
+    module = None if name.startswith("__") else _names.found(name)
+    if module is None:
+        raise AttributeError(f"module 'torch.distributed' has no attribute '{name}'")
+    globals()[name] = module
+    return module

@@ -1,0 +1,196 @@
+"""Names of ``torch.distributed`` that libraries import whether they use them or not. Where there are no process groups, a class can be asked for by
+``isinstance`` and a function refuses; a submodule that is written as a file stands before its entry here."""
+
+from __future__ import annotations
+
+import enum
+from types import ModuleType
+from typing import Any
+
+from jtorch._errors import not_implemented
+
+__all__ = ["CLASSES", "ENUMS", "MODULES", "found"]
+
+# Module (relative to torch.distributed): its classes (capitals) and functions; "Class=A,B" is an enumeration. "<" takes the names of another module.
+_FSDP = (
+    "FullyShardedDataParallel FSDPModule CPUOffload CPUOffloadPolicy MixedPrecision MixedPrecisionPolicy OffloadPolicy FlatParameter UnshardHandle StateDictConfig "
+    "FullStateDictConfig LocalStateDictConfig ShardedStateDictConfig OptimStateDictConfig FullOptimStateDictConfig LocalOptimStateDictConfig ShardedOptimStateDictConfig "
+    "StateDictSettings BackwardPrefetch=BACKWARD_PRE,BACKWARD_POST ShardingStrategy=FULL_SHARD,SHARD_GRAD_OP,NO_SHARD,HYBRID_SHARD,_HYBRID_SHARD_ZERO2 "
+    "StateDictType=FULL_STATE_DICT,LOCAL_STATE_DICT,SHARDED_STATE_DICT OptimStateKeyType=PARAM_NAME,PARAM_ID fully_shard register_fsdp_forward_method"
+)
+_TENSOR = "DTensor Placement Partial Replicate Shard distribute_module distribute_tensor empty full ones rand randn zeros init_device_mesh"
+_PARALLEL = "ColwiseParallel RowwiseParallel SequenceParallel ParallelStyle PrepareModuleInput PrepareModuleInputOutput PrepareModuleOutput loss_parallel parallelize_module"
+MODULES: dict[str, str] = {
+    "fsdp": _FSDP, "fsdp.api": _FSDP, "fsdp.fully_sharded_data_parallel": _FSDP, "fsdp._fully_shard": _FSDP, "fsdp._traversal_utils": "_get_fsdp_states",
+    "fsdp.sharded_grad_scaler": "ShardedGradScaler",
+    "fsdp.wrap": "ModuleWrapPolicy CustomPolicy _or_policy _module_wrap_policy enable_wrap wrap always_wrap_policy lambda_auto_wrap_policy size_based_auto_wrap_policy transformer_auto_wrap_policy",
+    "_composable": "checkpoint fully_shard replicate", "_composable.fsdp": _FSDP, "_composable.fsdp.fully_shard": _FSDP,
+    "tensor": _TENSOR, "_tensor": _TENSOR + " DeviceMesh", "tensor.placement_types": "DTensorSpec TensorMeta Placement Partial Replicate Shard _StridedShard",
+    "_tensor.placement_types": "DTensorSpec TensorMeta Placement Partial Replicate Shard", "tensor.experimental": "context_parallel implicit_replication local_map register_sharding",
+    "tensor.experimental._attention": "set_rotate_method", "_tensor.experimental": "implicit_replication", "tensor.parallel": _PARALLEL, "tensor.parallel.style": _PARALLEL,
+    "tensor._utils": "compute_local_shape_and_global_offset", "tensor._dispatch": "", "tensor._ops": "", "tensor._api": _TENSOR,
+    "device_mesh": "DeviceMesh init_device_mesh", "_symmetric_memory": "empty enable_symm_mem_for_group is_symm_mem_enabled_for_group rendezvous set_backend",
+    "_functional_collectives": "AsyncCollectiveTensor all_gather_tensor all_reduce all_to_all_single all_to_all_single_autograd permute_tensor reduce_scatter_tensor wait_tensor",
+    "distributed_c10d": (
+        "Backend PrefixStore ProcessGroup ReduceOp Store Work GroupMember group _get_default_group _get_global_rank _new_process_group_helper _rank_not_in_group "
+        "_resolve_process_group rendezvous is_xccl_available"
+    ),
+    "rpc": "BackendType=TENSORPIPE PyRRef RRef RpcBackendOptions TensorPipeRpcBackendOptions WorkerInfo get_worker_info init_rpc remote rpc_async rpc_sync shutdown",
+    "rpc.api": "_all_gather _barrier _require_initialized", "autograd": "DistAutogradContext backward context get_gradients", "nn": "RemoteModule all_gather all_reduce reduce_scatter broadcast",
+    "nn.functional": "all_gather all_reduce all_to_all broadcast gather reduce reduce_scatter scatter", "optim": "DistributedOptimizer PostLocalSGDOptimizer ZeroRedundancyOptimizer",
+    "pipelining": "PipelineStage Schedule1F1B ScheduleGPipe SplitPoint=BEGINNING,END pipeline", "pipelining.microbatch": "TensorChunkSpec", "launcher": "", "run": "get_args_parser main run",
+    "launcher.api": "LaunchConfig elastic_launch", "elastic": "", "elastic.multiprocessing": "", "elastic.multiprocessing.errors": "ChildFailedError",
+    "algorithms": "", "algorithms.join": "Join Joinable JoinHook", "algorithms._checkpoint": "", "algorithms.ddp_comm_hooks": "",
+    "algorithms.ddp_comm_hooks.default_hooks": "allreduce_hook bf16_compress_hook bf16_compress_wrapper fp16_compress_hook fp16_compress_wrapper",
+    "algorithms.ddp_comm_hooks.post_localSGD_hook": "PostLocalSGDState post_localSGD_hook",
+    "algorithms.ddp_comm_hooks.powerSGD_hook": "PowerSGDState batched_powerSGD_hook powerSGD_hook",
+    "algorithms.model_averaging": "", "algorithms.model_averaging.averagers": "ModelAverager PeriodicModelAverager",
+    "checkpoint": (
+        "DefaultLoadPlanner DefaultSavePlanner FileSystemReader FileSystemWriter LoadPlanner SavePlanner StorageReader StorageWriter async_save load load_state_dict save save_state_dict"
+    ),
+    "checkpoint.default_planner": "DefaultLoadPlanner DefaultSavePlanner", "checkpoint._fsspec_filesystem": "FsspecReader FsspecWriter",
+    "checkpoint._consolidate_hf_safetensors": "consolidate_safetensors_files", "checkpoint.format_utils": "_EmptyStateDictLoadPlanner _load_state_dict dcp_to_torch_save",
+    "checkpoint.hf_storage": "HuggingFaceStorageReader HuggingFaceStorageWriter", "checkpoint.optimizer": "load_sharded_optimizer_state_dict", "checkpoint.staging": "BlockingAsyncStager",
+    "checkpoint.state_dict": (
+        "StateDictOptions _init_optim_state get_model_state_dict get_optimizer_state_dict get_state_dict set_model_state_dict set_optimizer_state_dict set_state_dict"
+    ),
+    "checkpoint.state_dict_loader": "_load_state_dict load", "checkpoint.state_dict_saver": "AsyncCheckpointerType=THREAD,PROCESS save async_save", "checkpoint.planner": "LoadPlanner SavePlanner",
+    "checkpoint.metadata": "Metadata", "constants": "", "utils": "_sync_module_states",
+}  # fmt: skip
+CLASSES = "DeviceMesh FileStore HashStore P2POp PrefixStore ProcessGroup ProcessGroupGloo Store TCPStore Work".split()
+ENUMS = {"ReduceOp": "SUM PRODUCT MIN MAX BAND BOR BXOR AVG PREMUL_SUM UNUSED"}
+
+
+def _refusing_class(name: str, where: str) -> Any:
+    def new(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        not_implemented("torch.distributed.*", "run one process: JAX sees all devices of a machine from it")
+
+    return type(name, (), {"__new__": new, "__module__": where, "__doc__": f"``{where}.{name}``: part of what process groups do.", "__class_getitem__": classmethod(lambda cls, _: cls)})
+
+
+def _refusing_function(name: str, where: str) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        not_implemented("torch.distributed.*", "run one process: JAX sees all devices of a machine from it")
+
+    call.__name__ = call.__qualname__ = name
+    call.__module__ = where
+    call.__doc__ = f"``{where}.{name}``: part of what process groups do."
+    return call
+
+
+_made: dict[str, Any] = {}
+
+
+def _one(entry: str, where: str) -> tuple[str, Any]:
+    """(name, object) of an entry. A class is one object, wherever it is named."""
+    name, _, members = entry.partition("=")
+    if name not in _made:
+        if members:
+            _made[name] = enum.Enum(name, members.split(","), module=where)
+        elif name.lstrip("_")[0].isupper():
+            _made[name] = _refusing_class(name, where)
+        else:
+            return name, _refusing_function(name, where)
+    return name, _made[name]
+
+
+def found(path: str) -> ModuleType | None:
+    """The submodule of this name (relative to torch.distributed), None if there is none."""
+    if path not in MODULES and not any(m.startswith(path + ".") for m in MODULES):
+        return None
+    where = f"torch.distributed.{path}"
+    module = _Names(where, f"``{where}``, as far as libraries name it: nothing here works without process groups.")
+    vars(module).update(_one(entry, where) for entry in MODULES.get(path, "").split())
+    vars(module).update(_EXTRA.get(path, {}))
+    return module
+
+
+def _record(fn: Any = None, error_handler: Any = None) -> Any:
+    """``fn``: its exception goes up as it is."""
+    return (lambda f: f) if fn is None else fn
+
+
+class CheckpointImpl(enum.Enum):
+    """How an activation checkpoint runs its second pass."""
+
+    REENTRANT = enum.auto()
+    NO_REENTRANT = enum.auto()
+
+
+def _false() -> bool:
+    """False: there are no process groups."""
+    return False
+
+
+def _checkpoint_wrapper(module: Any, checkpoint_impl: CheckpointImpl = CheckpointImpl.NO_REENTRANT, checkpoint_fn: Any = None, **options: Any) -> Any:
+    """A module whose activations are computed once more in backward."""
+    from jtorch._public import torch
+    from jtorch.utils.checkpoint import checkpoint
+
+    class CheckpointWrapper(torch.nn.Module):  # type: ignore[name-defined,misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self._checkpoint_wrapped_module = module
+
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                return getattr(self._checkpoint_wrapped_module, name)
+
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            run = checkpoint_fn or (lambda m, *a, **k: checkpoint(m, *a, use_reentrant=checkpoint_impl is CheckpointImpl.REENTRANT, **k, **options))
+            return run(module, *args, **kwargs)
+
+    return CheckpointWrapper()
+
+
+def _apply_activation_checkpointing(model: Any, checkpoint_wrapper_fn: Any = _checkpoint_wrapper, check_fn: Any = lambda m: True, auto_wrap_policy: Any = None) -> None:
+    """Wrap every module below for which ``check_fn`` holds."""
+    for name, child in list(model.named_children()):
+        _apply_activation_checkpointing(child, checkpoint_wrapper_fn, check_fn)
+        if check_fn(child):
+            setattr(model, name, checkpoint_wrapper_fn(child))
+
+
+_EXTRA: dict[str, dict[str, Any]] = {
+    "elastic.multiprocessing.errors": {"record": _record},
+    "rpc": {"is_available": _false, "_is_current_rpc_agent_set": _false}, "autograd": {"is_available": _false}, "rpc.api": {"UNSET_RPC_TIMEOUT": -1.0},
+    "distributed_c10d": {"_pg_map": {}, "is_xccl_available": _false},
+    "algorithms._checkpoint.checkpoint_wrapper": {
+        "CheckpointImpl": CheckpointImpl, "checkpoint_wrapper": _checkpoint_wrapper, "apply_activation_checkpointing": _apply_activation_checkpointing,
+    },
+}  # fmt: skip
+MODULES["algorithms._checkpoint.checkpoint_wrapper"] = "CheckpointWrapper ActivationWrapper offload_wrapper"
+
+
+class _Names(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        path = f"{self.__name__.removeprefix('torch.distributed.')}.{name}"
+        module = None if name.startswith("__") else found(path)
+        if module is None:
+            if name in ("default_pg_timeout",):
+                import datetime
+
+                return datetime.timedelta(minutes=30)
+            raise AttributeError(f"module '{self.__name__}' has no attribute '{name}'")
+        setattr(self, name, module)
+        return module
+
+
+def fill(names: dict[str, Any]) -> None:
+    """Give torch.distributed its classes, where nothing of the name is there."""
+    for name in CLASSES:
+        names.setdefault(name, _one(name, "torch.distributed")[1])
+    names.setdefault("ReduceOp", enum.Enum("ReduceOp", ENUMS["ReduceOp"], module="torch.distributed"))
+    _made["ReduceOp"] = names["ReduceOp"]
+    for name in ("group", "GroupMember"):
+        names.setdefault(name, _made.setdefault(name, type(name, (), {"WORLD": None, "NON_GROUP_MEMBER": -100, "__module__": "torch.distributed", "__doc__": "There is no group."})))
+    backend = {"UNDEFINED": "undefined", "GLOO": "gloo", "NCCL": "nccl", "UCC": "ucc", "MPI": "mpi", "XCCL": "xccl", "default_device_backend_map": {"cpu": "gloo", "cuda": "nccl"}, "backend_list": ["undefined", "gloo", "nccl", "xccl", "ucc", "mpi"]}
+    names.setdefault("Backend", _made.setdefault("Backend", type("Backend", (str,), {**backend, "__module__": "torch.distributed", "__doc__": "The name of a communication library."})))
+    for name in (
+        "_all_gather_base _broadcast_coalesced _rank_not_in_group _reduce_scatter_base batch_isend_irecv get_global_rank get_group_rank get_process_group_ranks init_device_mesh "
+        "new_subgroups new_subgroups_by_enumeration recv_object_list send_object_list"
+    ).split():
+        names.setdefault(name, _refusing_function(name, "torch.distributed"))
+    names.setdefault("is_xccl_available", _false)
