@@ -51,7 +51,14 @@ def load_ipython_extension(ipython: Any) -> None:
     ipython.set_custom_exc((Exception,), show)
 
 
+# Names that torch shows at its root though they are at home in a part that is imported when first used.
+_ELSEWHERE = {"ScriptModule": "jit", "Future": "futures"}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _ELSEWHERE:
+        globals()[name] = found = getattr(_import_module(f"jtorch.{_ELSEWHERE[name]}"), name)
+        return found
     if name in _LAZY or (name.startswith("_") and not name.startswith("__")):
         found = _submodule(f"torch.{name}")
         if found is not None:

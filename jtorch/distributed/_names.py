@@ -36,7 +36,7 @@ MODULES: dict[str, str] = {
         "_resolve_process_group rendezvous is_xccl_available"
     ),
     "rpc": "BackendType=TENSORPIPE PyRRef RRef RpcBackendOptions TensorPipeRpcBackendOptions WorkerInfo get_worker_info init_rpc remote rpc_async rpc_sync shutdown",
-    "rpc.api": "_all_gather _barrier _require_initialized", "autograd": "DistAutogradContext backward context get_gradients", "nn": "RemoteModule all_gather all_reduce reduce_scatter broadcast",
+    "rpc.api": "_all_gather _barrier", "autograd": "DistAutogradContext backward context get_gradients", "nn": "RemoteModule all_gather all_reduce reduce_scatter broadcast",
     "nn.functional": "all_gather all_reduce all_to_all broadcast gather reduce reduce_scatter scatter", "optim": "DistributedOptimizer PostLocalSGDOptimizer ZeroRedundancyOptimizer",
     "pipelining": "PipelineStage Schedule1F1B ScheduleGPipe SplitPoint=BEGINNING,END pipeline", "pipelining.microbatch": "TensorChunkSpec", "launcher": "", "run": "get_args_parser main run",
     "launcher.api": "LaunchConfig elastic_launch", "elastic": "", "elastic.multiprocessing": "", "elastic.multiprocessing.errors": "ChildFailedError",
@@ -155,7 +155,7 @@ def _apply_activation_checkpointing(model: Any, checkpoint_wrapper_fn: Any = _ch
 
 _EXTRA: dict[str, dict[str, Any]] = {
     "elastic.multiprocessing.errors": {"record": _record},
-    "rpc": {"is_available": _false, "_is_current_rpc_agent_set": _false}, "autograd": {"is_available": _false}, "rpc.api": {"UNSET_RPC_TIMEOUT": -1.0},
+    "rpc": {"is_available": _false, "_is_current_rpc_agent_set": _false}, "autograd": {"is_available": _false}, "rpc.api": {"UNSET_RPC_TIMEOUT": -1.0, "_require_initialized": lambda fn: fn},
     "distributed_c10d": {"_pg_map": {}, "is_xccl_available": _false},
     "algorithms._checkpoint.checkpoint_wrapper": {
         "CheckpointImpl": CheckpointImpl, "checkpoint_wrapper": _checkpoint_wrapper, "apply_activation_checkpointing": _apply_activation_checkpointing,

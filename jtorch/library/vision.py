@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jtorch._core.tensor.derived_functions import function_for
+from jtorch._errors import not_implemented
 from jtorch._public import torch
 
 from .libraries import Library
@@ -18,7 +20,9 @@ def _register(schema: str) -> Any:
     """Define an operator by the function that it is made of."""
 
     def register(fn: Any) -> Any:
-        _library.impl(_library.define(schema), fn, "CompositeImplicitAutograd")
+        name = _library.define(schema)
+        _library.impl(name, fn, "CompositeExplicitAutograd")
+        _library.impl(name, fn, "Autograd")  # until torchvision registers its own formulas, which call the operators named backward
         return fn
 
     return register
@@ -108,3 +112,61 @@ def _roi_align_backward(
         input = grad.new_zeros(batch_size, channels, height, width).requires_grad_()
         out = roi_align(input, rois, spatial_scale, pooled_height, pooled_width, sampling_ratio, aligned)
         return torch.autograd.grad(out, input, grad)[0]
+
+
+def _of_zeros(forward: Any, grad: Any, shape: Sequence[int], *args: Any) -> Any:
+    """The gradient of an operator that is linear in its input."""
+    with torch.enable_grad():
+        input = grad.new_zeros(*shape).requires_grad_()
+        return torch.autograd.grad(forward(input, *args)[0], input, grad)[0]
+
+
+@_register(
+    "_ps_roi_align_backward(Tensor grad, Tensor rois, Tensor channel_mapping, float spatial_scale, SymInt pooled_height, SymInt pooled_width, int sampling_ratio, "
+    "SymInt batch_size, SymInt channels, SymInt height, SymInt width) -> Tensor"
+)
+def _ps_roi_align_backward(
+    grad: Any, rois: Any, channel_mapping: Any, spatial_scale: float, pooled_height: int, pooled_width: int, sampling_ratio: int, batch_size: int, channels: int,
+    height: int, width: int,
+) -> Any:  # fmt: skip
+    return _of_zeros(ps_roi_align, grad, (batch_size, channels, height, width), rois, spatial_scale, pooled_height, pooled_width, sampling_ratio)
+
+
+@_register(
+    "_ps_roi_pool_backward(Tensor grad, Tensor rois, Tensor channel_mapping, float spatial_scale, SymInt pooled_height, SymInt pooled_width, SymInt batch_size, "
+    "SymInt channels, SymInt height, SymInt width) -> Tensor"
+)
+def _ps_roi_pool_backward(
+    grad: Any, rois: Any, channel_mapping: Any, spatial_scale: float, pooled_height: int, pooled_width: int, batch_size: int, channels: int, height: int, width: int
+) -> Any:
+    return _of_zeros(ps_roi_pool, grad, (batch_size, channels, height, width), rois, spatial_scale, pooled_height, pooled_width)
+
+
+@_register(
+    "_roi_pool_backward(Tensor grad, Tensor rois, Tensor argmax, float spatial_scale, SymInt pooled_height, SymInt pooled_width, SymInt batch_size, SymInt channels, "
+    "SymInt height, SymInt width) -> Tensor"
+)
+def _roi_pool_backward(
+    grad: Any, rois: Any, argmax: Any, spatial_scale: float, pooled_height: int, pooled_width: int, batch_size: int, channels: int, height: int, width: int
+) -> Any:
+    image = rois[:, 0].long()[:, None, None, None] * channels + torch.arange(channels)[:, None, None]
+    there = argmax >= 0  # an empty bin has no largest element
+    where = image * (height * width) + argmax.clamp(min=0).long()
+    found = grad.new_zeros(batch_size * channels * height * width).index_add(0, where.reshape(-1), torch.where(there, grad, 0.0).reshape(-1))
+    return found.view(batch_size, channels, height, width)
+
+
+@_register(
+    "_deform_conv2d_backward(Tensor grad, Tensor input, Tensor weight, Tensor offset, Tensor mask, Tensor bias, SymInt stride_h, SymInt stride_w, SymInt pad_h, "
+    "SymInt pad_w, SymInt dilation_h, SymInt dilation_w, SymInt groups, SymInt offset_groups, bool use_mask) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
+)
+def _deform_conv2d_backward(grad: Any, input: Any, weight: Any, offset: Any, mask: Any, bias: Any, *rest: Any) -> Any:
+    with torch.enable_grad():
+        leaves = [x.detach().requires_grad_() for x in (input, weight, offset, mask, bias)]
+        found = torch.autograd.grad(deform_conv2d(*leaves, *rest), leaves, grad, allow_unused=True)
+    return tuple(torch.zeros_like(x) if g is None else g for x, g in zip(leaves, found))
+
+
+@_register("qroi_align(Tensor qinput, Tensor rois, float scale, int zero_point, float spatial_scale, SymInt pooled_height, SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor")
+def qroi_align(*args: Any) -> Any:
+    return not_implemented("torch.ops.torchvision.qroi_align", "use roi_align: quantised tensors are not carried")
