@@ -8,6 +8,7 @@ The same holds for what a test file wants from helpers of another release than t
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import importlib.util
 import re
@@ -21,7 +22,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 HELPERS = "torch.testing._internal"
-ALSO = ("torch.testing._comparison", "torch.utils._import_utils")  # what the helpers are made of, in Python
+ALSO = ("torch.testing._comparison", "torch.testing._utils", "torch.utils._import_utils")  # what the helpers are made of, in Python
 WHEEL = Path(sysconfig.get_paths()["purelib"])
 
 touched: list[str] = []
@@ -179,19 +180,6 @@ class _Rest(MetaPathFinder):
         return ModuleSpec(name, _Found(None), is_package=True)
 
 
-class _Caught(MetaPathFinder):
-    """jtorch's own finder, which raises for what it lacks, asked so that others come after it."""
-
-    def __init__(self, finder: Any) -> None:
-        self.finder = finder
-
-    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        try:
-            return self.finder.find_spec(name, path, target)  # type: ignore[no-any-return]
-        except ModuleNotFoundError:
-            return None
-
-
 def _lenient(module: ModuleType) -> None:
     """Names that jtorch's ``torch._C`` lacks are stand-ins, for the helpers and the tests alone."""
     own = vars(module).get("__getattr__")
@@ -218,10 +206,16 @@ def prepare(library: str) -> None:
     if library == "jtorch":
         from jtorch import _install
 
-        before = list(sys.meta_path)
         _install.install()
-        for finder in [f for f in sys.meta_path if f not in before]:
-            sys.meta_path[sys.meta_path.index(finder)] = _Caught(finder)
+        finder = type(_install._finder)
+        theirs = finder.find_spec
+
+        def find_spec(self: Any, name: str, path: Any = None, target: Any = None) -> Any:
+            with contextlib.suppress(ModuleNotFoundError):  # others come after it here
+                return theirs(self, name, path, target)
+            return None
+
+        finder.find_spec = find_spec  # type: ignore[method-assign]
     sys.meta_path.insert(0, _Helpers())
     sys.meta_path.append(_Rest())
     if library != "torch":

@@ -228,7 +228,7 @@ def _fill(input: Any, mask: Any, value: Any) -> Any:
     return jnp.where(mask, value, input)
 
 
-@op("masked_fill(Tensor input, Tensor mask, Tensor value)", inplace=True, expanded=True, out=False, elementwise=True, grad_name="MaskedFillBackward1", guard=real_value)
+@op("masked_fill(Tensor input, Tensor mask, Tensor value)", inplace=True, expanded=True, out=False, grad_name="MaskedFillBackward1", guard=real_value)
 def masked_fill_tensor(input: Any, mask: Any, value: Any) -> Any:
     """The same with a 0-dim tensor, which gets a gradient. RuntimeError when it has dims."""
     if value.ndim:
@@ -236,7 +236,7 @@ def masked_fill_tensor(input: Any, mask: Any, value: Any) -> Any:
     return _fill(input, mask, value.astype(input.dtype))
 
 
-@op("masked_fill(Tensor input, Tensor mask, Scalar value)", inplace=True, expanded=True, out=False, elementwise=True, grad_name="MaskedFillBackward0", guard=written_value)
+@op("masked_fill(Tensor input, Tensor mask, Scalar value)", inplace=True, expanded=True, out=False, grad_name="MaskedFillBackward0", guard=written_value)
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """``value`` where the bool mask is set, ``input`` elsewhere; the type is the input's."""
     return _fill(input, mask, num(value, input))

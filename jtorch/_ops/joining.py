@@ -15,7 +15,7 @@ from ._lib import dim_of, dims_of
 from ._linalg_lib import scalar_name
 
 
-@op("cat(Tensor[] tensors, int dim=0)", where="torch", aliases="concat concatenate", promote="default", elementwise=False, apart=True)
+@op("cat(Tensor[] tensors, int dim=0)", format="all", where="torch", aliases="concat concatenate", promote="default", elementwise=False, apart=True)
 def cat(tensors: Any, dim: int) -> Any:
     """The tensors one after another along ``dim``; all other sizes agree. Empty 1-d tensors are skipped, as torch does."""
     if not tensors:
@@ -153,7 +153,7 @@ def repeat_interleave(input: Any, repeats: int, dim: int | None) -> Any:
     return wide.reshape(*shape[:dim], shape[dim] * repeats, *shape[dim + 1 :])
 
 
-@op("flip(Tensor input, int[] dims)", out=False)
+@op("flip(Tensor input, int[] dims)", out=False, format="like")
 def flip(input: Any, dims: tuple[int, ...]) -> Any:
     """The order of elements turned round along the given dims."""
     return lax.rev(input, dims_of(dims, input.ndim)) if dims and input.ndim else input
@@ -175,7 +175,7 @@ def flipud(input: Any) -> Any:
     return lax.rev(input, (0,))
 
 
-@op("roll(Tensor input, int[1] shifts, int[1] dims=())", out=False)
+@op("roll(Tensor input, int[1] shifts, int[1] dims=())", out=False, format="like")
 def roll(input: Any, shifts: tuple[int, ...], dims: tuple[int, ...]) -> Any:
     """Elements moved along the dims, those that fall off come in at the other end; without dims the flattened tensor is rolled."""
     if not shifts:

@@ -213,7 +213,7 @@ def log_sigmoid(input):
     return jnp.where(input < 0, input, const(0, input)) - jnp.log1p(jnp.exp(-jnp.abs(input)))
 
 
-@op("glu(Tensor input, int dim=-1)", where="_nn")
+@op("glu(Tensor input, int dim=-1)", format="first", where="_nn")
 def glu(input, dim):
     """The first half along ``dim`` times the sigmoid of the second half."""
     if input.ndim == 0:

@@ -233,7 +233,7 @@ def conv1d(input, weight, bias, stride, padding, dilation, groups):
     return _conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
-@op(*_overloads("conv2d", 2), where="torch nn.functional", out=False, grad_name=_grad_name(2))
+@op(*_overloads("conv2d", 2), format="any", where="torch nn.functional", out=False, grad_name=_grad_name(2))
 def conv2d(input, weight, bias, stride, padding, dilation, groups):
     """Cross-correlation of (N, C, H, W) or (C, H, W) with weights (O, C/groups, KH, KW)."""
     return _conv("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
@@ -273,7 +273,7 @@ def conv_transpose1d(input, weight, bias, stride, padding, output_padding, group
     return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-@op(_TRANSPOSED.format(name="conv_transpose2d", n=2), where="torch nn.functional", out=False, grad_name=_grad_name(2))
+@op(_TRANSPOSED.format(name="conv_transpose2d", n=2), format="any", where="torch nn.functional", out=False, grad_name=_grad_name(2))
 def conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation):
     """The gradient of :func:`conv2d` by its input, as an operator; weights are (C, O/groups, KH, KW)."""
     return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
@@ -288,7 +288,7 @@ def conv_transpose3d(input, weight, bias, stride, padding, output_padding, group
 @op(
     "convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, bool transposed, int[] "
     "output_padding, int groups)",
-    where="torch", out=False,
+    format="any", where="torch", out=False,
 )  # fmt: skip
 def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
     """Any of the convolutions over a batched input."""

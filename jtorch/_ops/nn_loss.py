@@ -23,7 +23,7 @@ def div_by_count(input, other):
     return quotient(input, num(other, input))
 
 
-@op("mse_loss(Tensor input, Tensor target, int reduction=1)", where="_nn", promote="default", elementwise=False)
+@op("mse_loss(Tensor input, Tensor target, int reduction=1)", format="pointwise", where="_nn", promote="default", elementwise=False)
 def mse_loss(input, target, reduction):
     """``(input - target) ** 2``, reduced."""
     floats_only("mse_cpu", input)
@@ -31,7 +31,7 @@ def mse_loss(input, target, reduction):
     return back(reduced(d * d, reduction), input)
 
 
-@op("huber_loss(Tensor input, Tensor target, int reduction=1, float delta=1.0)", where="_nn", promote="default", elementwise=False)
+@op("huber_loss(Tensor input, Tensor target, int reduction=1, float delta=1.0)", format="pointwise", where="_nn", promote="default", elementwise=False)
 def huber_loss(input, target, reduction, delta):
     """Quadratic within ``delta`` of the target, linear beyond."""
     if delta <= 0:
@@ -46,7 +46,7 @@ def huber_loss(input, target, reduction, delta):
     return back(reduced(loss, reduction), input)
 
 
-@op("smooth_l1_loss(Tensor input, Tensor target, int reduction=1, float beta=1.0)", where="_nn", promote="default", elementwise=False)
+@op("smooth_l1_loss(Tensor input, Tensor target, int reduction=1, float beta=1.0)", format="pointwise", where="_nn", promote="default", elementwise=False)
 def smooth_l1_loss(input, target, reduction, beta):
     """Quadratic within ``beta`` of the target, L1 beyond."""
     if beta < 0:
@@ -159,7 +159,7 @@ def nll_loss2d(input, target, weight, reduction, ignore_index):
     return _nll(input, target, weight, reduction, ignore_index, 1)[0]
 
 
-@op("binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, int reduction=1)", where="_nn", guard=_value_guards.probabilities)
+@op("binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, int reduction=1)", format="pointwise", where="_nn", guard=_value_guards.probabilities)
 def binary_cross_entropy(input, target, weight, reduction):
     """``-(target * log(input) + (1 - target) * log(1 - input)) * weight``; logarithms stop at -100."""
     floats_only("binary_cross_entropy", input)
@@ -189,7 +189,7 @@ def _bce_jvp(primals: Any, tangents: Any) -> Any:
 
 @op(
     "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1)",
-    where="torch", out=False,
+    format="pointwise", where="torch", out=False,
 )  # fmt: skip
 def binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction):
     """Binary cross entropy of ``sigmoid(input)``, computed from the logits."""

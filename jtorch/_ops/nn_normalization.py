@@ -163,7 +163,7 @@ def batch_norm_core(input, weight, bias, running_mean, running_var, training, ep
 @op(
     "_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, Scalar "
     "momentum, float eps)",
-    where="_nn", out=False, grad_name="NativeBatchNormBackward0",
+    format="first", where="_nn", out=False, grad_name="NativeBatchNormBackward0",
 )  # fmt: skip
 def _batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
     """``(output, saved mean, saved 1 / std, new running mean, new running variance)``; only the output is differentiable."""
@@ -216,14 +216,14 @@ def _group_norm(input: Any, num_groups: int, weight: Any, bias: Any, eps: float)
 
 @op(
     "group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enabled=True)",
-    where="torch", out=False, grad_name="NativeGroupNormBackward0",
+    format="first", where="torch", out=False, grad_name="NativeGroupNormBackward0",
 )  # fmt: skip
 def group_norm(input, num_groups, weight, bias, eps, cudnn_enabled):
     """Standardises each group of channels (dim 1) of each sample, then ``* weight + bias`` by channel."""
     return _group_norm(input, num_groups, weight, bias, eps)[0]
 
 
-@op("native_group_norm(Tensor input, Tensor? weight, Tensor? bias, int N, int C, int HxW, int group, float eps)", where="internal", out=False)
+@op("native_group_norm(Tensor input, Tensor? weight, Tensor? bias, int N, int C, int HxW, int group, float eps)", format="first", where="internal", out=False)
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
     """``(group_norm, mean, 1 / std)`` with statistics of shape ``(N, group)``."""
     y, mean, rstd = _group_norm(input.reshape(N, C, -1) if input.size else input, group, weight, bias, eps)

@@ -100,7 +100,7 @@ def adaptive_max_pool1d(input, output_size):
     return _adaptive_max(1, input, output_size)
 
 
-@op("adaptive_max_pool2d(Tensor input, int[2] output_size)", where="_nn", grad_name="AdaptiveMaxPool2DBackward0")
+@op("adaptive_max_pool2d(Tensor input, int[2] output_size)", format="first", where="_nn", grad_name="AdaptiveMaxPool2DBackward0")
 def adaptive_max_pool2d(input, output_size):
     """``(maxima, indices)`` of windows that cover (N, C, H, W) or (C, H, W)."""
     return _adaptive_max(2, input, output_size)

@@ -123,7 +123,7 @@ def _fold(x: Any, key: Any, size: Pair, kernel: Pair) -> Any:
     return jax.linear_transpose(lambda v: _columns(v, key), image)(x)[0]
 
 
-@op("pixel_shuffle(Tensor input, int upscale_factor)", where="torch nn.functional", out=False)
+@op("pixel_shuffle(Tensor input, int upscale_factor)", format="first", where="torch nn.functional", out=False)
 def pixel_shuffle(input, upscale_factor):
     """(..., C * r * r, H, W) to (..., C, H * r, W * r)."""
     r = upscale_factor
@@ -143,7 +143,7 @@ def pixel_shuffle(input, upscale_factor):
     return x.reshape(*lead, c // (r * r), h * r, w * r)
 
 
-@op("pixel_unshuffle(Tensor input, int downscale_factor)", where="torch nn.functional", out=False)
+@op("pixel_unshuffle(Tensor input, int downscale_factor)", format="first", where="torch nn.functional", out=False)
 def pixel_unshuffle(input, downscale_factor):
     """(..., C, H * r, W * r) to (..., C * r * r, H, W)."""
     r = downscale_factor
@@ -163,13 +163,13 @@ def pixel_unshuffle(input, downscale_factor):
     return x.reshape(*lead, c * r * r, h // r, w // r)
 
 
-@op("channel_shuffle(Tensor input, int groups)", where="torch nn.functional", out=False)
+@op("channel_shuffle(Tensor input, int groups)", format="first", where="torch nn.functional", out=False)
 def channel_shuffle(input, groups):
     """Interleave the channels (dim 1) of ``groups`` groups."""
     return _channel_shuffle(input, groups)
 
 
-@op("native_channel_shuffle(Tensor input, int groups)", where="torch nn.functional", out=False, grad_name="ChannelShuffleBackward0")
+@op("native_channel_shuffle(Tensor input, int groups)", format="first", where="torch nn.functional", out=False, grad_name="ChannelShuffleBackward0")
 def native_channel_shuffle(input, groups):
     """:func:`channel_shuffle` under its other name."""
     return _channel_shuffle(input, groups)

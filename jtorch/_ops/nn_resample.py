@@ -185,7 +185,7 @@ def _declare_weighted(name: str, n: int, kernel: Callable[..., Any], grad: str) 
     run.__name__ = run.__qualname__ = name
     dims = f"{n} spatial dim{'s' if n > 1 else ''}"
     run.__doc__ = f"Resize the {dims} of (N, C, ...) to ``output_size``; scale factors replace the ratio of sizes where given."
-    op(f"{name}(Tensor input, int[] output_size, bool align_corners=False, any scale_factors=None)", where="_nn", grad_name=grad)(run)
+    op(f"{name}(Tensor input, int[] output_size, bool align_corners=False, any scale_factors=None)", where="_nn", grad_name=grad, format="first")(run)
 
 
 def _declare_nearest(name: str, n: int, exact: bool, grad: str) -> None:
@@ -196,7 +196,7 @@ def _declare_nearest(name: str, n: int, exact: bool, grad: str) -> None:
     run.__doc__ = (
         f"The {'centre-aligned ' if exact else ''}nearest input element for each output, over {n} spatial dim{'s' if n > 1 else ''}."
     )
-    op(f"{name}(Tensor input, int[] output_size, any scale_factors=None)", where="_nn", grad_name=grad)(run)
+    op(f"{name}(Tensor input, int[] output_size, any scale_factors=None)", where="_nn", grad_name=grad, format="first")(run)
 
 
 for _n in (1, 2, 3):

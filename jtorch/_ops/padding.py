@@ -22,7 +22,7 @@ def _check(pad: tuple[int, ...], ndim: int) -> None:
         )
 
 
-@op("constant_pad_nd(Tensor input, int[] pad, Scalar value=0)", where="torch", out=False, guard=written_value)
+@op("constant_pad_nd(Tensor input, int[] pad, Scalar value=0)", format="first", where="torch", out=False, guard=written_value)
 def constant_pad_nd(input: Any, pad: tuple[int, ...], value: Any) -> Any:
     """``pad`` is (left, right) of the last dim, then of the one before, and so on."""
     _check(pad, input.ndim)
@@ -129,7 +129,7 @@ def _replication(input: Any, padding: tuple[int, ...]) -> Any:
 
 
 for _n in (1, 2, 3):
-    _OPTIONS = {"where": "internal", "out": False}
+    _OPTIONS = {"where": "internal", "out": False, "format": "first"}
     op(f"reflection_pad{_n}d(Tensor input, int[] padding)", grad_name=f"ReflectionPad{_n}DBackward0", **_OPTIONS)(_reflection)
     op(f"replication_pad{_n}d(Tensor input, int[] padding)", grad_name=f"ReplicationPad{_n}DBackward0", **_OPTIONS)(_replication)
 

@@ -56,8 +56,7 @@ def _sort(input: Any, dim: int, descending: bool) -> tuple[Any, Any]:
 
 @op(
     "sort(Tensor input, int dim=-1, bool descending=False) -> (values, indices)",
-    "sort(Tensor input, *, bool? stable=None, int dim=-1, bool descending=False) -> (values, indices)",
-)
+    "sort(Tensor input, *, bool? stable=None, int dim=-1, bool descending=False) -> (values, indices)", format="like")
 def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool | None = None) -> tuple[Any, Any]:
     """The values in order along ``dim`` and where they came from. Equal values keep their order; NaN counts as largest."""
     return _sort(input, dim, descending)

@@ -22,6 +22,7 @@ __all__ = ["Op", "op", "OPS", "lookup"]
 
 OPS: dict[str, list[Op]] = {}  # public name (with namespace, "linalg.det") -> overloads in the order torch tries them
 
+FORMATS = ("first", "any", "all", "like", "pointwise", None)
 PROMOTIONS = ("default", "int_to_float", None)
 
 
@@ -30,7 +31,7 @@ class Op:
 
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
-        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded",
+        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format",
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], signatures: tuple[str, ...], **options: Any) -> None:
@@ -59,6 +60,9 @@ class Op:
         self.types: Callable[..., None] | None = options.pop("types", None)
         self.one_way: str | None = options.pop("one_way", None)
         self.numbers_first: tuple[Signature, ...] = tuple(parse(s) for s in options.pop("numbers_first", ()))
+        self.format: str | None = options.pop("format", None)
+        if self.format not in FORMATS:
+            raise ValueError(f"{self.name}: format={self.format!r} is not one of {FORMATS}")
         self.expanded: bool | str = options.pop("expanded", False)
         if options:
             raise TypeError(f"{self.name}: unknown options {sorted(options)}")
@@ -95,6 +99,8 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
                 out tensor's unless given; ``"exact"``: the out tensor must have the result's type; a text with {0} and {1}
                 (the types' names): the same, with that message.
     elementwise: the result is laid out as its inputs are (default: promote is given).
+    format:     how the result lies in memory where it is not elementwise: in channels_last if the ``"first"`` tensor does, if the first or second does
+                (``"any"``, images only), if ``"all"`` do; ``"like"`` the first tensor; as of an elementwise operator if the shapes are the same (``"pointwise"``).
     aliases:    further public names, ``"absolute special.foo"``; a bare name goes to the same namespaces.
     grad_name:  ``grad_fn``'s class name where it is not ``<Camel>Backward0``.
     residuals:  ``"recompute"`` (default: backward recomputes cheap intermediates from the inputs) or ``"save"`` (the forward

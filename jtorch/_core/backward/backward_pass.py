@@ -205,7 +205,7 @@ _FRAMES = 400  # Python's frames that a pass takes within a function of the user
 def put(gradients: list[Any]) -> None:
     """First gradients into their leaves."""
     for leaf, g in gradients:
-        leaf._grad = new_tensor(g)
+        leaf._grad = new_tensor(g) if leaf._view is not None else new_tensor(g, leaf._s.strides)  # laid out as the leaf
 
 
 def _sweep(run: _Pass, roots: list[Any]) -> list[Any]:
@@ -465,7 +465,7 @@ def _accumulate(node: AccumulateGrad, g: Any, run: _Pass, put_off: bool = False)
     if old is None:
         if put_off:
             return leaf, g
-        leaf._grad = g if run.create else new_tensor(g)
+        leaf._grad = g if run.create else new_tensor(g, None if leaf._view is not None else leaf._s.strides)
     elif run.create:
         leaf._grad = run.add(old, g)
     else:

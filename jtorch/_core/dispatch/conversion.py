@@ -11,10 +11,11 @@ from jtorch._registry import lookup
 
 
 from jtorch._core.dispatch.record import apply_multi
+from jtorch._core.storage.elementwise_strides import channels_last
 from jtorch._core.storage.host_memory import contiguous_strides
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.graph.device_copy import to_device
-from jtorch._core.storage.view_steps import aval_of, is_contiguous, strides_of
+from jtorch._core.storage.view_steps import aval_of, strides_of
 
 __all__ = ["cast", "format_strides", "to", "with_strides"]
 
@@ -40,7 +41,8 @@ def to(t: Tensor, dtype: Any = None, device: Any = None, copy: bool = False, mem
         out = apply_multi(call_of(lookup("torch.clone"), (T, value(None))), (t,))
     if memory_format is not None and memory_format.name not in ("preserve_format",):
         wanted = format_strides(aval_of(out).shape, memory_format)
-        if strides_of(out) != wanted and not _same_layout(aval_of(out).shape, strides_of(out), wanted):
+        last = memory_format.name.startswith("channels_last")
+        if strides_of(out) != wanted and (last or not _same_layout(aval_of(out).shape, strides_of(out), wanted)):
             out = with_strides(out if out is not t else apply_multi(call_of(lookup("torch.clone"), (T, value(None))), (t,)), wanted)
     return out
 
@@ -51,7 +53,7 @@ def _same_layout(shape: tuple[int, ...], a: tuple[int, ...], b: tuple[int, ...])
 
 def with_strides(t: Tensor, strides: tuple[int, ...]) -> Tensor:
     """Give a fresh tensor (one that nobody else has seen) this layout."""
-    t._s.strides = None if is_contiguous(aval_of(t).shape, strides) else strides
+    t._s.strides = None if strides == contiguous_strides(aval_of(t).shape) else strides
     return t
 
 
@@ -61,15 +63,9 @@ def format_strides(shape: tuple[int, ...], memory_format: Any) -> tuple[int, ...
     if memory_format.name == "channels_last":
         if n != 4:
             raise RuntimeError("required rank 4 tensor to use channels_last format")
-        order = (0, 2, 3, 1)
     elif memory_format.name == "channels_last_3d":
         if n != 5:
             raise RuntimeError("required rank 5 tensor to use channels_last_3d format")
-        order = (0, 2, 3, 4, 1)
     else:
         return contiguous_strides(shape)
-    out, step = [0] * n, 1
-    for d in reversed(order):
-        out[d] = step
-        step *= max(shape[d], 1)
-    return tuple(out)
+    return channels_last(shape)

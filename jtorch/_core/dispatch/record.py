@@ -11,7 +11,7 @@ from typing import Any
 from jtorch._core.graph import grad_modes
 from jtorch._core.graph import selective_checkpoint
 from jtorch._core.graph import saved_tensors
-from jtorch._core.storage.elementwise_strides import computed_strides
+from jtorch._core.storage.elementwise_strides import computed_strides, formatted_strides
 from jtorch._core.storage.host_memory import contiguous_strides
 from jtorch._engine.running import executor as _executor  # noqa: F401
 from jtorch._engine.recording import guards
@@ -160,7 +160,9 @@ def apply_multi(call: Call, args: Any) -> Any:
         strides = _layout_like(args, entry)
     tensors = [new_tensor(v) for v in outs]
     if strides is not None:
-        tensors[0]._s.strides = strides
+        for t in tensors:
+            if t._s.value.aval.shape == tensors[0]._s.value.aval.shape:
+                t._s.strides = strides
     if plan is not None:
         node = link(entry, plan, mask, args, vals, outs, hidden, tensors)
         if mode & SAVED_HOOKS:
@@ -220,9 +222,11 @@ def _layout(entry: Entry, layouts: tuple[Any, ...]) -> tuple[int, ...] | None:
         return found  # type: ignore[no-any-return]
     shape = entry.outs[0].shape
     out = None
-    if len(shape) >= 2 and len(entry.outs) == 1 and any(s is not None for s in layouts):
+    rule = entry.call.elementwise
+    if len(shape) >= 2 and (len(entry.outs) == 1 or rule is not True) and any(s is not None for s in layouts):
         shapes = [a.shape for a in entry.inputs if not isinstance(a, type)]
-        out = computed_strides(shape, [s or contiguous_strides(n) for s, n in zip(layouts, shapes, strict=True)], shapes)
+        strides = [s or contiguous_strides(n) for s, n in zip(layouts, shapes, strict=True)]
+        out = computed_strides(shape, strides, shapes) if rule is True else formatted_strides(rule, shape, strides, shapes)
     entry.layouts[layouts] = out
     return out
 

@@ -1,13 +1,14 @@
-"""How the result of an elementwise operator lies in memory: the order of dims follows the inputs' strides, as torch's TensorIterator has it."""
+"""How results lie in memory: of an elementwise operator the order of dims follows the inputs' strides, as torch's TensorIterator has it; others keep channels_last."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
 
+from jtorch._core.storage.host_memory import contiguous_strides
 from jtorch._core.storage.view_steps import is_contiguous
 
-__all__ = ["computed_strides"]
+__all__ = ["channels_last", "computed_strides", "format_of", "formatted_strides"]
 
 
 def computed_strides(shape: tuple[int, ...], strides: Any, shapes: Any) -> tuple[int, ...] | None:
@@ -54,6 +55,42 @@ def _computed(shape: tuple[int, ...], strides: Any, shapes: Any) -> tuple[int, .
         out[d] = step
         step *= shape[d]
     return None if is_contiguous(shape, tuple(out)) else tuple(out)
+
+
+def format_of(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether images or volumes of these strides are in channels_last, as torch's ``suggest_memory_format`` has it."""
+    n = len(shape)
+    if n not in (4, 5) or strides[1] == 0:
+        return False
+    least = 0
+    for d in (1, *range(n - 1, 1, -1), 0):
+        if not shape[d] or strides[d] < least or (d == 0 and least == strides[1]):
+            return False
+        least = strides[d] * max(shape[d], 1)
+    return True
+
+
+def channels_last(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of channels_last."""
+    n = len(shape)
+    out, step = [0] * n, 1
+    for d in (1, *range(n - 1, 1, -1), 0):
+        out[d] = step
+        step *= max(shape[d], 1)
+    return tuple(out)
+
+
+def formatted_strides(rule: str, shape: tuple[int, ...], strides: Any, shapes: Any) -> tuple[int, ...] | None:
+    """Strides of a result of ``shape`` by an operator's ``format``; None if contiguous."""
+    if rule == "pointwise":
+        return computed_strides(shape, strides, shapes) if shape == shapes[0] else None
+    if rule == "like":
+        out = strides[0] if shape == shapes[0] and _dense(shape, strides[0]) else None
+    else:
+        found = [format_of(n, s) for n, s in zip(shapes, strides, strict=True)]
+        wanted = found[0] if rule == "first" else len(shape) == 4 and any(found[:2]) if rule == "any" else all(found)
+        out = channels_last(shape) if wanted and len(shape) == len(shapes[0]) else None
+    return None if out is None or out == contiguous_strides(shape) else tuple(out)
 
 
 def _dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:

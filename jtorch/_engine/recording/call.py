@@ -61,7 +61,7 @@ class Call:
         self.last: Any = NO_ENTRY
         self.laid: Any = (None, None, None, None)  # the same for the layouts of views (views.py)
         self.residuals: str = options.get("residuals", "recompute")
-        self.elementwise: bool = options.get("elementwise", False)
+        self.elementwise: bool | str = options.get("elementwise", False)  # a text: the operator's ``format``
         self.grad_name: str = options.get("grad_name", name)
         self.fields: tuple[str, ...] = options.get("fields", ())
         self.guard: Any = None if op is None else _guard_of(op, key)
@@ -79,7 +79,7 @@ def call_of(op: Op, key: tuple[Any, ...]) -> Call:
     if found is None:
         found = op.calls[key] = Call(
             op, key, _application(op, key), op.name,
-            residuals=op.residuals, elementwise=op.elementwise, grad_name=op.grad_name, fields=op.fields,
+            residuals=op.residuals, elementwise=op.format or op.elementwise, grad_name=op.grad_name, fields=op.fields,
         )  # fmt: skip
     return found
 

@@ -1,0 +1,73 @@
+"""How results lie in memory: strides after convolutions, pools, norms and the rest of what keeps channels_last, gradients and copies included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import jtorch
+
+OPS = (
+    "x.clone()", "torch.empty_like(x)", "torch.randn_like(x)", "x.double()", "x + torch.randn(4, 1, 1)", "torch.randn(2, 4, 6, 6) + x", "x.sum(0, keepdim=True)", "x.softmax(1)", "list(x.sort(1))", "x.contiguous()",
+    "torch.nn.Conv2d(4, 8, 3)(x)", "torch.nn.Conv2d(4, 8, 1)(c)", "torch.nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last)(c)", "torch.nn.Conv2d(4, 4, 3, groups=4)(x)", "torch.nn.ConvTranspose2d(4, 8, 3)(x)",
+    "F.max_pool2d(x, 2)", "F.max_pool2d(x, 2, return_indices=True)", "F.avg_pool2d(x, 2)", "F.adaptive_avg_pool2d(x, 3)", "F.adaptive_max_pool2d(x, 3)", "F.lp_pool2d(x, 2, 2)",
+    "torch.nn.BatchNorm2d(4)(x)", "torch.nn.BatchNorm2d(4).eval()(x)", "torch.nn.InstanceNorm2d(4)(x)", "torch.nn.GroupNorm(2, 4)(x)", "torch.nn.LayerNorm([4, 6, 6])(x)",
+    "F.interpolate(x, scale_factor=2)", "F.interpolate(x, scale_factor=2, mode='bilinear')", "F.interpolate(x, size=3, mode='area')", "F.pad(x, (1, 1, 1, 1))", "F.pad(x, (1, 1, 1, 1), mode='reflect')", "F.pad(x, (1, 1, 1, 1), mode='circular')",
+    "F.pixel_shuffle(x, 2)", "F.pixel_unshuffle(x, 2)", "F.channel_shuffle(x, 2)", "F.glu(x, 1)", "torch.cat([x, x], 1)", "torch.cat([x, c], 1)", "torch.cat([x, x], 0)", "x.roll(1, 2)", "x.flip(1)", "x.repeat(1, 2, 1, 1)",
+    "x.masked_fill(x > 0, 0.)", "F.mse_loss(x, x, reduction='none')", "F.binary_cross_entropy_with_logits(x, x, reduction='none')", "torch.randn(2, 1, 6, 6).to(memory_format=torch.channels_last)", "torch.randn(2, 4, 1, 1).to(memory_format=torch.channels_last)",
+    "torch.zeros(2, 4, 6, 6).copy_(x)", "x.clone().add_(1)", "[q + 1 for q in x.split(2, 1)]", "x.flatten(1)", "x.reshape(2, -1)", "F.dropout2d(x)", "F.prelu(x, torch.ones(4))",
+    "torch.nn.BatchNorm3d(4)(v)", "F.max_pool3d(v, 2)", "F.interpolate(v, scale_factor=2)", "torch.nn.Conv3d(4, 2, 2)(v)", "v + 1",
+    "list(torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3), torch.nn.BatchNorm2d(8)).to(memory_format=torch.channels_last).parameters())",
+)  # fmt: skip
+BACKWARD = ("torch.nn.Conv2d(4, 8, 3)(x)", "F.relu(x)", "F.max_pool2d(x, 2)", "F.avg_pool2d(x, 2)", "torch.nn.BatchNorm2d(4)(x)", "F.interpolate(x, scale_factor=2)", "x[:, :2]", "x.flatten(1)")
+
+
+def laid_out(library: Any, text: str, backward: bool = False) -> Any:
+    last = {"memory_format": library.channels_last}
+    x, v = library.randn(2, 4, 6, 6).to(**last), library.randn(1, 4, 4, 4, 4).to(memory_format=library.channels_last_3d)
+    if backward:
+        x.requires_grad_()
+    made = eval(text, {"torch": library, "F": library.nn.functional, "x": x, "c": library.randn(2, 4, 6, 6), "v": v})
+    made = list(made) if isinstance(made, (list, tuple)) else [made]
+    if backward:
+        made[0].backward(library.ones_like(made[0]))
+        made = [made[0], x.grad]
+    return [(tuple(m.shape), m.stride(), m.is_contiguous(), m.dim() == 4 and m.is_contiguous(**last)) for m in made]
+
+
+@pytest.mark.parametrize("text", OPS)
+def test_result(text: str) -> None:
+    assert laid_out(jtorch, text) == laid_out(torch, text)
+
+
+@pytest.mark.parametrize("text", BACKWARD)
+def test_gradient(text: str) -> None:
+    assert laid_out(jtorch, text, True) == laid_out(torch, text, True)
+
+
+def test_gradients_of_parameters() -> None:
+    def run(library: Any) -> Any:
+        m = library.nn.Sequential(library.nn.Conv2d(4, 8, 3), library.nn.BatchNorm2d(8)).to(memory_format=library.channels_last)
+        for _ in range(2):
+            m(library.randn(2, 4, 6, 6)).sum().backward()
+        return [p.grad.stride() for p in m.parameters()]
+
+    assert run(jtorch) == run(torch)
+
+
+def test_values_do_not_depend_on_it() -> None:
+    def run(library: Any) -> Any:
+        library.manual_seed(0)
+        m = library.nn.Sequential(library.nn.Conv2d(3, 8, 3), library.nn.BatchNorm2d(8), library.nn.ReLU(), library.nn.MaxPool2d(2), library.nn.Flatten(), library.nn.Linear(72, 2)).to(memory_format=library.channels_last)
+        o = library.optim.SGD(m.parameters(), lr=0.1, momentum=0.9)
+        x = library.arange(2 * 3 * 64.0).reshape(2, 3, 8, 8).div(100).to(memory_format=library.channels_last)
+        for _ in range(3):
+            o.zero_grad()
+            m(x).square().sum().backward()
+            o.step()
+        return [p.detach().flatten()[:4].tolist() for p in m.parameters()]
+
+    for mine, theirs in zip(run(jtorch), run(torch), strict=True):
+        assert mine == pytest.approx(theirs, rel=2e-3, abs=1e-5)
