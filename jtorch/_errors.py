@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-__all__ = ["LinAlgError", "not_implemented", "no_such_type"]
+__all__ = ["LinAlgError", "ValueUnknown", "not_implemented", "no_such_type"]
 
 
 class LinAlgError(RuntimeError):
@@ -13,6 +13,16 @@ class LinAlgError(RuntimeError):
 
 LinAlgError.__name__ = LinAlgError.__qualname__ = "_LinAlgError"
 LinAlgError.__module__ = "torch._C"
+
+
+class ValueUnknown(RuntimeError):
+    """A value was looked at that is not known while JAX traces the function."""
+
+
+UNKNOWN = (
+    "the value of this tensor is not known while jax traces the function: .item(), bool(), print, x[mask] and shapes that depend on values need one. "
+    "Write torch.where(mask, x, 0) for x[mask], torch.where or jax.lax.cond for an if, jax.lax.while_loop or scan for a loop; or leave this part outside of jit"
+)
 
 
 def not_implemented(name: str, instead: str = "") -> NoReturn:

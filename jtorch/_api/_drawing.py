@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
 from jtorch import _device, _dtypes
 from jtorch._core.dispatch.conversion import format_strides, with_strides
 from jtorch._core.dispatch.inplace import assign, check_writable
 from jtorch._core.dispatch.record import apply_multi
-from jtorch._core.state.generator import Generator, observers, pick
+from jtorch._core.state.generator import NEEDS_KEY, Generator, observers, pick
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of, is_contiguous, read, strides_of
 from jtorch._core.tensor.creation import from_array
@@ -51,6 +52,8 @@ def internal(name: str, *args: Any) -> Any:
 def from_draw(sample: Callable[[MT19937], np.ndarray], generator: Generator) -> Tensor:
     """A cpu tensor on what ``sample`` draws from a cpu generator."""
     engine = generator._engine
+    if _being_traced():
+        raise RuntimeError(NEEDS_KEY)
     t = from_array(sample(engine), device=_device.CPU)
     for watch in observers:
         watch(read(t), lambda: sample(engine))
@@ -64,7 +67,7 @@ def fresh(
     if where.type == "meta":
         return make(shape, 0, dtype, where)
     source = pick(generator, where)
-    if where is not _device.CPU:
+    if source._engine is None:
         key, offset = source.next_key()
         return internal("device_random", key, offset, *_numbers(on_device), shape, dtype, on_device[0])  # type: ignore[no-any-return]
     t = from_draw(lambda engine: np.asarray(sampler(engine, shape, dtype.np, strides), order="C"), source)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._core.dispatch.composites import compose
+from jtorch._core.state.generator import pick
 from jtorch._namespace import C_nn, torch
 
 Tensor = Any
 
 
 def _noise(input: Tensor, lower: float, upper: float, generator: Any) -> Tensor:
-    """Slopes for the elements <= 0, drawn in their order as torch draws them; 1 elsewhere. The count must be known."""
+    """Slopes for the elements <= 0, drawn in their order as torch draws them; 1 elsewhere. On the cpu the count must be known."""
     with torch.no_grad():
         negative = input.detach() <= 0
+        if pick(generator, input.device)._engine is None:  # a stream of the device's own: how many were drawn does not matter
+            return torch.where(negative, torch.empty_like(input).uniform_(lower, upper, generator=generator), 1)
         drawn = torch.empty(int(negative.sum()), dtype=torch.float64).uniform_(lower, upper, generator=generator)
         return torch.ones_like(input).masked_scatter(negative, drawn.to(dtype=input.dtype, device=input.device))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jtorch import _device, _dtypes
+from jtorch import _dtypes
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.inplace import check_writable
 from jtorch._core.state.generator import host_values, known, pick
@@ -24,8 +24,6 @@ from jtorch._random.layout import cast
 from ._drawing import _IS_FLOAT, fill, fresh, from_draw, internal, needs_float, no_kernel, put, with_zero_gradient
 from .creation import _size, make
 from .random import _finish, _normal
-
-_CPU = _device.CPU
 
 
 def _tensor(name: str, argument: str, position: int, v: Any) -> Tensor:
@@ -78,7 +76,7 @@ def normal(mean: Any = None, std: Any = 1.0, size: Any = None, *, generator: Any
 
 def _shifted(shape: tuple[int, ...], a: Any, generator: Any, mean: Any, std: Any, first: float) -> Tensor:
     """``draw * std + mean`` in the type of the result, rounded after each step: on the host where the parameters are there."""
-    ready = a.device is _CPU and all(known(v) for v in (mean, std) if isinstance(v, Tensor))
+    ready = pick(generator, a.device)._engine is not None and all(known(v) for v in (mean, std) if isinstance(v, Tensor))
     if ready:
         means, deviations = (host_values(v) if isinstance(v, Tensor) else v for v in (mean, std))
         kind = a.dtype.np
@@ -187,7 +185,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     if 0 in a.shape:
         return _out("multinomial", from_array(np.zeros((*a.shape[:-1], num_samples), np.int64)), out)
     source = pick(generator, a.device)
-    if a.device is _CPU:
+    if source._engine is not None:
         p = host_values(input)
         strides = strides_of(input)
         t = from_draw(lambda engine: S.multinomial(engine, p, num_samples, replacement, strides), source)
@@ -204,7 +202,7 @@ def _from_parameters(kind: str, generator: Any, sampler: Any, *parameters: Tenso
     if a.device.type == "meta":
         return torch.empty_like(parameters[0])  # type: ignore[no-any-return]
     source = pick(generator, a.device)
-    if a.device is _CPU:
+    if source._engine is not None:
         arrays = [host_values(p) for p in parameters]
         return from_draw(lambda engine: sampler(engine, *arrays), source)
     key, offset = source.next_key()

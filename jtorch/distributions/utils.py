@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import update_wrapper
 from typing import Any
 
-import jax
-
+from jtorch._errors import ValueUnknown
 from jtorch._public import F, torch
 
 __all__ = [
@@ -43,7 +42,7 @@ def holds(valid: Any) -> bool:
     """Whether a check is true everywhere. Inside a JAX transformation, where values cannot be looked at, it counts as true."""
     try:
         return bool(valid.all())
-    except jax.errors.ConcretizationTypeError:
+    except ValueUnknown:
         return True
 
 

@@ -4,7 +4,9 @@
 once, the same call works inside ``jax.jit``, ``jax.grad``, ``jax.vmap`` and ``jax.lax.scan``. ``requires_grad=False`` is a ``jax.lax.stop_gradient`` mask.
 """
 
+from jtorch._core.state.generator import keys_from as rngs
+
 from .functional_call import functional_call, stack_module_state
 from .pure import mask_gradients, pure_function, to_jax, to_torch, tree_of, value_and_grad
 
-__all__ = ["functional_call", "stack_module_state", "pure_function", "value_and_grad", "mask_gradients", "tree_of", "to_jax", "to_torch"]
+__all__ = ["functional_call", "stack_module_state", "pure_function", "value_and_grad", "mask_gradients", "tree_of", "to_jax", "to_torch", "rngs"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import jax
 import numpy as np
 from jax import lax
 
+from jtorch._core.state.generator import keys_from
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.tensor.attributes import to_jax as _array
 from jtorch._core.tensor.creation import as_tensor, from_jax
@@ -40,16 +42,20 @@ def mask_gradients(params: dict[str, Any], module: Any) -> dict[str, Any]:
 
 
 def pure_function(module: Any, *, mask: bool = True) -> Callable[..., Any]:
-    """``f(params, buffers, *args, **kwargs) -> (output, new buffers)`` over jax arrays, without side effects.
+    """``f(params, buffers, *args, rngs=None, **kwargs) -> (output, new buffers)`` over jax arrays, without side effects.
 
-    With ``mask``, parameters whose ``requires_grad`` is False get no gradient. The tape is off inside: derivatives are JAX's.
+    With ``mask``, parameters whose ``requires_grad`` is False get no gradient. The tape is off inside: derivatives are JAX's, but for a custom
+    ``autograd.Function``, whose own backward they take; hooks on tensors and modules' backward hooks are not called. ``rngs``: the JAX key (an input like
+    the others: split it for scan steps, map over it for lanes that differ) that dropout and other draws take their numbers from. Without one a draw where an
+    argument is traced raises RuntimeError, for it would be a constant of the program.
     """
     from jtorch._core.graph.grad_modes import no_grad
 
-    def f(params: dict[str, Any], buffers: dict[str, Any], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+    def f(params: dict[str, Any], buffers: dict[str, Any], *args: Any, rngs: Any = None, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         values = mask_gradients(params, module) if mask else params
         tensors, held = to_torch(values), to_torch(buffers)
-        with no_grad():
+        traced = rngs is None and any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves((params, buffers, args, kwargs)))
+        with no_grad(), keys_from(rngs) if traced or rngs is not None else nullcontext():
             out = functional_call(module, {**tensors, **held}, tuple(to_torch(list(args))), to_torch(kwargs))
         return to_jax(out), to_jax(held)
 
@@ -59,18 +65,19 @@ def pure_function(module: Any, *, mask: bool = True) -> Callable[..., Any]:
 def value_and_grad(module: Any, loss_fn: Callable[..., Any] | None = None, *, has_aux: bool = False) -> Callable[..., Any]:
     """``f(params, buffers, inputs, *targets) -> ((loss, new buffers), gradients)``: ``jax.value_and_grad`` over a module.
 
-    ``inputs`` is what the module is called with, a tuple for several. ``loss_fn(output, *targets)`` gives the scalar loss (tensors in, tensor out); without it the
+    ``f(..., rngs=key)``: as :func:`pure_function`'s, for the module and the loss. ``inputs`` is what the module is called with, a tuple for several. ``loss_fn(output, *targets)`` gives the scalar loss (tensors in, tensor out); without it the
     output is the loss. ``has_aux``: ``loss_fn`` returns ``(loss, aux)``, and the first result is ``(loss, (new buffers, aux))``. Frozen parameters have gradients of zero.
     """
     run = pure_function(module)
 
-    def loss(params: Any, buffers: Any, inputs: Any, *targets: Any) -> Any:
-        out, new = run(params, buffers, *(inputs if isinstance(inputs, tuple) else (inputs,)))
+    def loss(params: Any, buffers: Any, inputs: Any, *targets: Any, rngs: Any = None) -> Any:
+        ours, theirs = (None, None) if rngs is None else jax.random.split(rngs)
+        out, new = run(params, buffers, *(inputs if isinstance(inputs, tuple) else (inputs,)), rngs=ours)
         if loss_fn is None:
             return out, new
         from jtorch._core.graph.grad_modes import no_grad
 
-        with no_grad():
+        with no_grad(), keys_from(theirs):
             found = loss_fn(to_torch(out), *to_torch(list(targets)))
         if has_aux:
             value, aux = found

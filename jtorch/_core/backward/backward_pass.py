@@ -8,6 +8,8 @@ from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import Any
 
+import jax
+
 from jtorch._engine.values.values import value_of
 from jtorch._core.graph.grad_modes import check_anomaly
 from jtorch._core.storage.view_steps import write
@@ -27,7 +29,7 @@ from jtorch._core.dispatch.record import apply_multi
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.graph.node import AccumulateGrad, Node, OpNode
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
-from jtorch._core.storage.view_steps import aval_of, read
+from jtorch._core.storage.view_steps import aval_of, read, warn_leak
 
 __all__ = ["run_backward", "put", "call_node", "backward", "root_of", "ones"]
 
@@ -206,6 +208,8 @@ def put(gradients: list[Any]) -> None:
     """First gradients into their leaves."""
     for leaf, g in gradients:
         leaf._grad = new_tensor(g) if leaf._view is not None else new_tensor(g, leaf._s.strides)  # laid out as the leaf
+        if g.array is not None and isinstance(g.array, jax.core.Tracer) and not isinstance(leaf._s.value.array, jax.core.Tracer):
+            warn_leak("backward() was called inside a JAX transformation and put into .grad of a tensor outside of it")
 
 
 def _sweep(run: _Pass, roots: list[Any]) -> list[Any]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import jax
 import numpy as np
 
 from jtorch import _device
-from jtorch._engine.values.values import Value, canonical, jax_device
+from jtorch._engine.values.thread_state import state
+from jtorch._engine.values.values import Value, canonical, jax_device, value_of
 from jtorch._ops import random as _ops_random
 from jtorch._random import normal as _normal
 from jtorch._random.engine import DEFAULT_SEED, MT19937, seed_to_uint64
 
 from jtorch._core.tensor.creation import from_array
-from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, elements, read
 
-__all__ = ["Generator", "default_for", "default_generator", "manual_seed", "observers", "pick", "seed_accelerators"]
+__all__ = ["Generator", "default_for", "default_generator", "keys_from", "manual_seed", "observers", "pick", "seed_accelerators"]
 
 # Called with (value, redraw) for each array drawn on the host, so that a program that is replayed without its Python can draw anew.
 observers: list[Callable[[Value, Callable[[], np.ndarray]], None]] = []
@@ -131,6 +134,40 @@ class Generator:
         return self._key, self._offset - 1
 
 
+class Keys(Generator):
+    """Draws from one JAX key, which may be a tracer: so random numbers are inputs of a program, never constants in it. None refuses to draw."""
+
+    __slots__ = ()
+
+    def __init__(self, key: Any) -> None:
+        super().__init__("cpu")
+        self._engine = None
+        if key is not None:
+            words = key if key.dtype == np.uint32 else jax.random.key_data(key)
+            self._key = new_tensor(value_of(words.reshape(-1)[:2]))
+
+    def next_key(self) -> tuple[Tensor, int]:
+        if self._key is None:
+            raise RuntimeError(NEEDS_KEY)
+        return super().next_key()
+
+
+NEEDS_KEY = (
+    "random numbers inside JAX's transformations take a key, or they would be constants of the compiled program: "
+    "pure_function(module)(params, buffers, x, rngs=key), or `with jtorch.func.rngs(key):` around the code; vmap over keys to have lanes that differ"
+)
+
+
+@contextmanager
+def keys_from(key: Any) -> Iterator[None]:
+    """Within: draws without a generator come from this JAX key, one after the other. ``None``: they raise RuntimeError."""
+    before, state.keys = state.keys, Keys(key)
+    try:
+        yield
+    finally:
+        state.keys = before
+
+
 default_generator = Generator()
 _defaults: dict[_device.device, Generator] = {_device.CPU: default_generator}
 _seeded = [DEFAULT_SEED]
@@ -161,8 +198,10 @@ def seed_accelerators(seed: int) -> None:
 
 
 def pick(generator: Any, where: _device.device) -> Generator:
-    """``generator`` if it fits the device, the device's default for None. RuntimeError in torch's words otherwise."""
+    """``generator`` if it fits the device, the device's default for None (or the key that JAX's transformations run with). RuntimeError in torch's words otherwise."""
     if generator is None:
+        if state.keys is not None:
+            return state.keys  # type: ignore[no-any-return]
         return default_for(where)
     if not isinstance(generator, Generator):
         raise TypeError(f"argument 'generator' must be torch.Generator, not {type(generator).__name__}")
@@ -200,6 +239,4 @@ def known(t: Tensor) -> bool:
 
 
 def _concrete(array: Any) -> bool:
-    import jax
-
     return array is not None and not isinstance(array, jax.core.Tracer)

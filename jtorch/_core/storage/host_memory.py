@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jtorch._errors import UNKNOWN, ValueUnknown
 from jtorch import _device
 from jtorch._errors import not_implemented
 from jtorch._engine.recording import guards
@@ -282,7 +283,10 @@ def numpy_of(v: Value) -> np.ndarray:
 
 def looked_at(array: Any) -> np.ndarray:
     """An array's elements, once they are there; raises what the guards have found by then."""
-    found = np.asarray(array)
+    try:
+        found = np.asarray(array)
+    except jax.errors.TracerArrayConversionError:
+        raise ValueUnknown(UNKNOWN) from None
     if guards.pending:
         guards.look()
     return found

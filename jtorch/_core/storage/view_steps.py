@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import jax
@@ -301,6 +302,20 @@ def write(t: Tensor, v: Value) -> None:
     s.version += 1
     if view is not None and s.host is None:
         view.seen, view.value = s.version, v
+
+
+def is_traced(t: Tensor) -> bool:
+    """Whether the value of a tensor is a JAX tracer."""
+    return isinstance(t._s.value.array, jax.core.Tracer)
+
+
+def warn_leak(what: str) -> None:
+    """Say that a tensor holds a value that is there only while JAX traces."""
+    warnings.warn(
+        f"{what} a value that is known only while JAX traces the function: it cannot be used afterwards. Use jtorch.func.pure_function, which takes the "
+        "parameters and buffers and returns the new ones, or jtorch.func.value_and_grad",
+        stacklevel=3,
+    )
 
 
 def check_no_overlap(t: Tensor) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import numpy as np
 
 from jtorch._core.tensor.creation import from_numpy
-from jtorch._engine.values.values import jax_device
+from jtorch._engine.values.values import to_device
 from jtorch._core.tensor.tensor_repr import show
 from jtorch import _device, _dtypes, _types
 from jtorch._engine.values.sparse_values import SparseAval
@@ -216,10 +215,7 @@ def item(self: Tensor) -> Any:
         raise RuntimeError(f"a Tensor with {numel(self)} elements cannot be converted to Scalar")
     if aval_of(self).device.type == "meta":
         raise RuntimeError("Tensor.item() cannot be called on meta tensors")
-    try:
-        found = elements(self).reshape(-1)[0]
-    except jax.errors.TracerArrayConversionError:
-        raise RuntimeError("the value of this tensor is not known while jax traces the function: .item(), bool() and print need a value") from None
+    found = elements(self).reshape(-1)[0]
     return found.item() if found.dtype.kind in "biufc" and found.dtype.itemsize != 2 or found.dtype.kind in "iub" else _half(found)
 
 
@@ -290,7 +286,7 @@ def to_jax(t: Tensor) -> Any:
     v = read(t)
     array = force(v)
     if isinstance(array, np.ndarray):
-        array = v.array = jax.device_put(array, jax_device(v.aval.device), may_alias=False)
+        array = v.array = to_device(array, v.aval.device)
     return array
 
 

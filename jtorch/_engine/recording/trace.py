@@ -20,7 +20,7 @@ from jtorch._engine.recording.call import NO_ENTRY, Call
 from jtorch._engine.recording.entry import Entry, make_entry
 from jtorch._engine.recording.gradient_pieces import Pieces
 from jtorch._engine.values.thread_state import State, state
-from jtorch._engine.values.values import Value, jax_device
+from jtorch._engine.values.values import Value, jax_device, to_device
 
 __all__ = ["Trace", "record", "record_multi", "record_one", "add_input", "SCALAR", "force", "run_now", "has_tracer"]
 
@@ -180,8 +180,8 @@ def are_arrays(arrays: list[Any]) -> bool:
 
 
 def put(v: Value) -> None:
-    """A numpy array to the device, into memory of its own: it may be shared, and a copy costs less before than after."""
-    v.array = jax.device_put(v.array, jax_device(v.aval.device), may_alias=False)
+    """A numpy array to the device."""
+    v.array = to_device(v.array, v.aval.device)
 
 
 def add_input(tr: Trace, v: Value) -> int | None:
@@ -344,4 +344,4 @@ def moved(v: Value, where: _device.device) -> Value:
     array = force(v)
     if where.type == "meta":
         return _meta(aval(v.aval.shape, v.aval.dtype, where))
-    return value_of(jax.device_put(array, jax_device(where)), where)
+    return value_of(jax.device_put(array, jax_device(where)) if isinstance(array, jax.core.Tracer) else to_device(array, where), where)

@@ -35,7 +35,7 @@ from jtorch._engine.running import retention
 from jtorch._engine.values import memory
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import SCALAR, Trace
-from jtorch._engine.values.values import jax_device
+from jtorch._engine.values.values import jax_device, to_device
 
 __all__ = ["execute", "stats"]
 
@@ -210,7 +210,7 @@ def _on_device(arrays: list[Any], tr: Trace) -> None:
     """Put what numpy holds on the trace's device, for the programs that are compiled when they are called: those look at where their inputs are."""
     for i, a in enumerate(arrays):
         if a.__class__ is np.ndarray:
-            arrays[i] = jax.device_put(a, jax_device(tr.inputs[i].aval.device), may_alias=False)
+            arrays[i] = to_device(a, tr.inputs[i].aval.device)
 
 
 def _run_alone(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: list[int]) -> tuple[list[Any], list[Found]]:

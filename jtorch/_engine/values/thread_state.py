@@ -15,6 +15,7 @@ class State(threading.local):
 
     host = False  # whether traces begun now are run by numpy (host.py)
     steps = False  # whether this thread has seen an optimizer's step end a trace with a backward in it
+    keys: Any = None  # where random numbers come from inside JAX's transformations (generator.py)
     host_only = False  # in a forked child: XLA must not be touched at all (fork.py)
 
     def __init__(self) -> None:

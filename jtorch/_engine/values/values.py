@@ -7,10 +7,12 @@ output number ``pos`` of a trace that has not run yet.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
 from jtorch import _device, _dtypes, _types
 
@@ -69,6 +71,14 @@ def value_of(array: Any, device: _device.device = _device.CPU) -> Value:
     return v
 
 
+def to_device(array: Any, where: _device.device) -> Any:
+    """A numpy array on the device, in memory of its own: it may be shared, and a copy costs less before than after. Inside somebody's ``jit`` it is
+    an array all the same, not a tracer."""
+    with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
+        return jax.device_put(array, jax_device(where), may_alias=False)
+
+
+_NOTHING = nullcontext()
 _PLATFORM = {"cpu": "cpu", "cuda": "gpu", "tpu": "tpu"}
 
 

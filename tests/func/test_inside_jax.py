@@ -1,0 +1,111 @@
+"""jtorch's code inside JAX's transformations: random numbers, custom functions, constants, what leaks."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+import jtorch as torch
+from jtorch.func import pure_function, rngs, to_jax, to_torch, tree_of, value_and_grad
+
+jnp = jax.numpy
+
+
+def test_random_numbers_come_from_the_key() -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(3, 16), torch.nn.Dropout(0.5), torch.nn.RReLU())
+    state = tree_of(net)
+    run = jax.jit(lambda x, key: pure_function(net)(*state, x, rngs=key)[0])
+    x, keys = jnp.ones((2, 3), "float32"), jax.random.split(jax.random.key(0), 3)
+    assert (run(x, keys[0]) == run(x, keys[0])).all() and (run(x, keys[0]) != run(x, keys[1])).any()
+    lanes = jax.vmap(run, (None, 0))(x, keys)
+    steps = jax.lax.scan(lambda c, key: (c, run(x, key)), 0, keys)[1]
+    for one, other, key in zip(lanes, steps, keys, strict=True):
+        assert (one == run(x, key)).all() and (other == run(x, key)).all()
+
+
+def test_without_a_key_nothing_is_drawn_into_the_program() -> None:
+    net = torch.nn.Dropout(0.5)
+    for transform in (jax.jit, jax.vmap):
+        with pytest.raises(RuntimeError, match="rngs=key"):
+            transform(lambda x: pure_function(net)({}, {}, x)[0])(jnp.ones((4, 4)))
+    with pytest.raises(RuntimeError, match="rngs=key"):
+        jax.jit(lambda: to_jax(torch.rand(3)))()
+    with pytest.raises(RuntimeError, match="rngs=key"):
+        jax.jit(value_and_grad(net, lambda out: out.sum()))({}, {}, jnp.ones(3))
+
+
+@pytest.mark.parametrize("draw", [
+    lambda: torch.rand(4), lambda: torch.randn(4), lambda: torch.randint(0, 9, (4,)), lambda: torch.randperm(4), lambda: torch.multinomial(torch.ones(9), 4),
+    lambda: torch.bernoulli(torch.full((4,), 0.5)), lambda: torch.poisson(torch.full((4,), 9.0)), lambda: torch.normal(torch.zeros(4), torch.ones(4)),
+    lambda: torch.distributions.Gamma(torch.ones(4), 2.0).rsample(), lambda: torch.empty(4).exponential_(), lambda: torch.nn.init.kaiming_uniform_(torch.empty(2, 2)),
+], ids=str)  # fmt: skip
+def test_every_kind_of_draw_takes_the_key(draw) -> None:
+    def f(key):
+        with rngs(key):
+            return to_jax(draw())
+
+    found = jax.vmap(jax.jit(f))(jax.random.split(jax.random.key(1), 8))
+    assert len({np.asarray(x).tobytes() for x in found}) > 2
+
+
+class Scaled(torch.autograd.Function):
+    @staticmethod
+    def forward(x, y, n):
+        return x * y * n, x + y
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs[:2], output[0])
+        ctx.n, ctx.kept = inputs[2], inputs[0].detach()
+
+    @staticmethod
+    def backward(ctx, g, h):
+        x, y, _ = ctx.saved_tensors
+        return g * y * 7 + h, g * ctx.kept * ctx.n, None
+
+
+def test_the_backward_of_a_custom_function_is_jax_s_rule() -> None:
+    def f(x, y):
+        a, b = Scaled.apply(to_torch(x), to_torch(y), 2)
+        return to_jax((a * 3 + b).sum())
+
+    x, y = jnp.ones(2), jnp.ones(2) * 2
+    tx, ty = to_torch(x).requires_grad_(), to_torch(y).requires_grad_()
+    a, b = Scaled.apply(tx, ty, 2)
+    (a * 3 + b).sum().backward()
+    for transform in (jax.grad, lambda f, n: jax.jit(jax.grad(f, n)), lambda f, n: lambda *xs: jax.vmap(jax.grad(f, n))(*[v[None] for v in xs])):
+        gx, gy = transform(f, (0, 1))(x, y)
+        assert (gx.reshape(-1) == tx.grad.jax()).all() and (gy.reshape(-1) == ty.grad.jax()).all()
+    assert (jax.jacrev(jax.grad(lambda x: f(x, x * x)))(x) == 66 * np.eye(2)).all()
+
+
+def test_constants_and_checks_of_values() -> None:
+    def f(x):
+        t = to_torch(x)
+        a = torch.arange(2.0)
+        d = torch.distributions.Normal(t, torch.ones(2)).log_prob(t * 2) + torch.distributions.Gamma(t, 1.0).log_prob(t)
+        return to_jax((a + 1) * 2 + d + torch.distributions.Dirichlet(torch.ones(2)).log_prob(t / 2))
+
+    x = jnp.ones(2)
+    assert np.allclose(jax.jit(f)(x), f(x)) and np.allclose(jax.jit(jax.grad(lambda x: f(x).sum()))(x), jax.grad(lambda x: f(x).sum())(x))
+
+
+@pytest.mark.parametrize("look", [lambda t: t[t > 0], lambda t: t.sum().item(), lambda t: 1 if t.sum() > 0 else 0, lambda t: t.tolist(), lambda t: t.nonzero()])
+def test_a_value_that_is_not_known_is_said_in_a_sentence(look) -> None:
+    with pytest.raises(RuntimeError, match="torch.where"):
+        jax.jit(lambda x: look(to_torch(x)) and x)(jnp.ones(2))
+
+
+def test_what_leaks_warns() -> None:
+    net, norm = torch.nn.Linear(3, 1), torch.nn.BatchNorm1d(3)
+    x = jnp.ones((4, 3), "float32")
+
+    def backward(x):
+        net(to_torch(x)).sum().backward()
+        return x
+
+    with pytest.warns(UserWarning, match="pure_function"):
+        jax.jit(backward)(x)
+    with pytest.warns(UserWarning, match="pure_function"):
+        jax.jit(lambda x: to_jax(norm(to_torch(x))))(x)
