@@ -30,6 +30,11 @@ def known_below(n: Any, limit: int) -> bool:
     return isinstance(n, int) and n < limit
 
 
+def place_type(*sizes: Any) -> Any:
+    """The type of positions in dims of these sizes: half the arithmetic where int32 holds them all."""
+    return np.int64 if any(isinstance(n, int) and n >= 2**31 for n in sizes) else np.int32
+
+
 def size_as(n: Any, kind: Any) -> Any:
     """A size as a number of this type: numpy's, or an array where it is a symbol."""
     return np.asarray(n, kind) if isinstance(n, int) else jnp.asarray(n).astype(kind)

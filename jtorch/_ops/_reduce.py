@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._ops._lib import dim_of, dims_of, is_float
+from jtorch._ops._lib import dim_of, dims_of, is_float, place_type
 
 
 def axes_of(dim: Any, x: Any) -> tuple[int, ...]:
@@ -63,7 +63,7 @@ def _picked(x: Any, index: Any, values: Any, axis: int) -> Any:
 @_picked.defjvp
 def _picked_rule(axis: int, primals: Any, tangents: Any) -> Any:
     x, index, values = primals
-    here = lax.broadcasted_iota(np.int32, x.shape, axis) == jnp.expand_dims(index, axis)
+    here = lax.broadcasted_iota(index.dtype, x.shape, axis) == jnp.expand_dims(index, axis)
     return values, jnp.sum(jnp.where(here, tangents[0], jnp.zeros_like(x)), axis)
 
 
@@ -107,7 +107,7 @@ def order_key(x: Any) -> Any:
 
 def sort_with_index(x: Any, axis: int) -> tuple[Any, Any]:
     """Sorted values and their int32 positions: stable, nan last."""
-    places = lax.broadcasted_iota(np.int32, x.shape, axis)
+    places = lax.broadcasted_iota(place_type(x.shape[axis]), x.shape, axis)
     return tuple(lax.sort((x, places), dimension=axis, num_keys=1, is_stable=True))  # type: ignore[return-value]
 
 

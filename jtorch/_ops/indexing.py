@@ -18,7 +18,7 @@ from jtorch._registry import op
 
 from . import _guards, _value_guards
 from ._fitting import written_at
-from ._lib import dim_of, known_below, num, size_as
+from ._lib import dim_of, known_below, num, place_type, size_as
 from ._linalg_lib import broadcast_shape, scalar_name, times
 
 _MODE = "promise_in_bounds"
@@ -210,7 +210,7 @@ def _same_dims(input: Any, index: Any, what: str) -> bool:
 def _element_index(index: Any, dim: int, shape: tuple[int, ...]) -> tuple[Any, ...]:
     """The full position of every element of ``index``: itself along ``dim``, its own place elsewhere."""
     return tuple(
-        narrow(index, n) if d == dim else jax.lax.broadcasted_iota(np.int32, index.shape, d) for d, n in enumerate(shape)
+        narrow(index, n) if d == dim else jax.lax.broadcasted_iota(place_type(n), index.shape, d) for d, n in enumerate(shape)
     )
 
 
@@ -454,6 +454,6 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     x, m = jnp.broadcast_to(input, shape), jnp.broadcast_to(mask, shape)
     if source.size == 0:
         return x
-    rank = jnp.cumsum(m.reshape(-1), dtype=np.int32) - 1
+    rank = jnp.cumsum(m.reshape(-1), dtype=place_type(m.size)) - 1
     picked = source.reshape(-1).at[jnp.clip(rank, 0, source.size - 1)].get(mode=_MODE, wrap_negative_indices=False)
     return jnp.where(m, picked.reshape(shape), x)

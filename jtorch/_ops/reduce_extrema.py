@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._ops._lib import apart, dim_of, is_float
+from jtorch._ops._lib import apart, dim_of, is_float, place_type
 from jtorch._ops._pointwise import refuse, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims, keep, order_key, picked, same, shares, spread_evenly, whole_or_dim
 from jtorch._registry import op
@@ -38,7 +38,9 @@ def _reduced(fn: Any, x: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
 
 
 def _first_place(x: Any, best: Any, axis: int) -> Any:
-    """The int32 position of the first element equal to ``best`` (size 1 along the axis), or of the first nan."""
+    """The position (int32 where that holds it) of the first element equal to ``best`` (size 1 along the axis), or of the first nan."""
+    if place_type(x.shape[axis]) is np.int64:
+        return lax.argmax(same(x, best), axis, np.int64)
     # A masked minimum of positions: XLA's own argmax is many times slower on CPU.
     places = lax.broadcasted_iota(np.int32, x.shape, axis)
     return jnp.min(jnp.where(same(x, best), places, np.int32(2**31 - 1)), axis)

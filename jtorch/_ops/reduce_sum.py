@@ -18,12 +18,34 @@ from jtorch._registry import op
 Dtype = _dtypes.dtype
 
 
+_HUGE = 1 << 26  # elements
+_PIECE = 1 << 24
+
+
+def _is_huge(x: Any, axes: Any) -> bool:
+    return len(axes) == x.ndim and isinstance(x.size, int) and x.size >= _HUGE
+
+
+def _by_pieces(x: Any, kind: Any, keepdim: bool = False) -> Any:
+    """The sum of all elements as integers of a wider type, piece by piece: XLA would first write every one of them in that type."""
+    flat = x.reshape(-1)
+    whole = flat.size // _PIECE
+
+    def more(i: Any, found: Any) -> Any:
+        return found + jnp.sum(lax.dynamic_slice(flat, (i * _PIECE,), (_PIECE,)), dtype=kind)
+
+    found = lax.fori_loop(np.int64(0), np.int64(whole), more, jnp.sum(flat[whole * _PIECE :], dtype=kind))
+    return found.reshape((1,) * x.ndim) if keepdim else found
+
+
 def _summed(x: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The sum in ``dtype``, or in the input's; integers and bools in int64, halves accumulated in float32."""
     check_dims(dim, x)
     axes = axes_of(dim, x)
     if dtype is None and not is_inexact(x):
         dtype = _dtypes.int64
+    if dtype is not None and not is_inexact(x) and dtype.category == 1 and dtype.itemsize > x.dtype.itemsize and _is_huge(x, axes):
+        return _by_pieces(x, dtype.np, keepdim)
     x = cast(x, dtype)
     if x.dtype == np.bool_:
         return jnp.any(x, axes, keepdims=keepdim)
@@ -208,7 +230,10 @@ def any_dims(input: Any, dim: Any, keepdim: bool) -> Any:
 def count_nonzero(input: Any, dim: Any) -> Any:
     """How many elements are nonzero, as int64."""
     check_dims(dim, input)
-    return jnp.sum(input != 0, axes_of(dim, input), dtype=np.int64)
+    axes = axes_of(dim, input)
+    if _is_huge(input, axes):
+        return _by_pieces(input != 0, np.int64)
+    return jnp.sum(input != 0, axes, dtype=np.int64)
 
 
 @op("hash_tensor(Tensor input, int[1] dim=(), *, bool keepdim=False, int mode=0)")

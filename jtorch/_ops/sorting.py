@@ -11,14 +11,14 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import dim_of
+from ._lib import dim_of, place_type, size_as
 from ._linalg_lib import scalar_name
 
 
 @jax.custom_jvp
 def _ascending(x: Any) -> tuple[Any, Any]:
     """Sorted along the last dim, stable, NaN last; with where each came from."""
-    iota = lax.broadcasted_iota(np.int32, x.shape, x.ndim - 1)
+    iota = lax.broadcasted_iota(place_type(x.shape[-1]), x.shape, x.ndim - 1)
     return tuple(lax.sort((x, iota), dimension=x.ndim - 1, is_stable=True, num_keys=1))  # type: ignore[return-value]
 
 
@@ -36,7 +36,7 @@ def sorted_along(x: Any, dim: int, descending: bool) -> tuple[Any, Any]:
     if descending:
         # Turned round, sorted and turned back: equal keys keep their order, and NaN comes first.
         values, where = _ascending(lax.rev(x, (last,)))
-        values, where = lax.rev(values, (last,)), np.int32(x.shape[last] - 1) - lax.rev(where, (last,))
+        values, where = lax.rev(values, (last,)), size_as(x.shape[last] - 1, where.dtype) - lax.rev(where, (last,))
     else:
         values, where = _ascending(x)
     if dim != last:

@@ -18,7 +18,7 @@ from jax import lax
 from jtorch import _dtypes
 from jtorch._registry import op
 
-from ._lib import dim_of, known_below, size_as
+from ._lib import dim_of, known_below, place_type, size_as
 
 PUT: dict[str, Callable[..., Any]] = {}
 Layout = tuple[tuple[int, ...], tuple[int, ...], int]
@@ -305,15 +305,16 @@ def _select_strides(shape: Any, strides: Any, offset: int, dim: int, index: int)
 def _wrapped(index: Any, size: int) -> Any:
     if isinstance(index, int):
         return index % size
-    return jnp.where(index < 0, index + size, index).astype(np.int32)
+    return jnp.where(index < 0, index + size, index).astype(place_type(size))
 
 
 @op("select(Tensor input, int dim, index index)", view=True, strides=_select_strides, out=False)
 def select(input: Any, dim: int, index: Any) -> Any:
     d = dim_of(dim, input.ndim)
     at: Any = _wrapped(index, input.shape[d])
-    at = at if isinstance(at, jax.Array) else size_as(at, np.int32)
-    starts = [at if i == d else np.int32(0) for i in range(input.ndim)]
+    kind = place_type(input.shape[d])
+    at = at if isinstance(at, jax.Array) else size_as(at, kind)
+    starts = [at if i == d else kind(0) for i in range(input.ndim)]
     return lax.squeeze(lax.dynamic_slice(input, starts, [1 if i == d else n for i, n in enumerate(input.shape)]), (d,))
 
 
@@ -354,7 +355,8 @@ def _put_slice(whole: Any, part: Any, dim: int, start: Any, length: int, step: i
     d = dim_of(dim, whole.ndim)
     if step == 1:
         return lax.dynamic_update_slice_in_dim(whole, part, start, d)
-    where = (slice(None),) * d + (jnp.asarray(start, np.int32) + step * jnp.arange(length, dtype=np.int32),)
+    kind = place_type(whole.shape[d])
+    where = (slice(None),) * d + (jnp.asarray(start, kind) + step * jnp.arange(length, dtype=kind),)
     return whole.at[where].set(part, unique_indices=True, indices_are_sorted=True)
 
 
@@ -419,7 +421,7 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
     if input.ndim == 0:
         return jnp.broadcast_to(input, (size,))
     count = (input.shape[d] - size) // step + 1
-    where = (np.arange(count)[:, None] * step + np.arange(size)[None, :]).astype(np.int32)
+    where = (np.arange(count)[:, None] * step + np.arange(size)[None, :]).astype(place_type(input.shape[d]))
     # The bare gather: jnp.take is a jitted function, whose gradient would hold on to the input.
     kept = tuple(i for i in range(input.ndim + 1) if i not in (d, input.ndim))
     numbers = lax.GatherDimensionNumbers(offset_dims=kept, collapsed_slice_dims=(d,), start_index_map=(d,))
@@ -436,7 +438,7 @@ def put_unfold(whole: Any, part: Any, dimension: int, size: int, step: int) -> A
     strides=lambda sh, st, o, size, stride, offset, layout, order: (size, stride, offset))  # fmt: skip
 def as_strided(input: Any, size: Any, stride: Any, offset: int, layout: Any, order: Any) -> Any:
     flat = lax.transpose(input, order).reshape(-1) if order else input.reshape(-1)
-    return flat[places_within(flat, size, stride, offset).astype(np.int32)]
+    return flat[places_within(flat, size, stride, offset).astype(place_type(flat.size))]
 
 
 def places(size: Any, stride: Any, offset: int) -> np.ndarray:
