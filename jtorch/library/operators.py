@@ -124,6 +124,12 @@ def call(overload: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         with torch.autocast(kind, enabled=False):
             return call(overload, cast, kwargs)
     key = _KEY.get(kind, "CPU")
+    if f"Autocast{key}" in op.kernels:
+        from jtorch._public import torch
+
+        if torch.is_autocast_enabled(kind):
+            with torch.autocast(kind, enabled=False):
+                return op.kernels[f"Autocast{key}"](*args, **kwargs)
     if not _below.autograd:
         own = op.kernels.get(f"Autograd{key}") or op.kernels.get("Autograd")
         if own is not None:
@@ -147,6 +153,12 @@ def run_kernel(op: Operator, key: str, args: tuple[Any, ...], kwargs: dict[str, 
     if op.autograd is None and state.mode & GRAD and not _below.autograd and any(t._edge is not None for t in given):
         _warn_in_backward(op, result)
     return result
+
+
+def as_made(overload: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """For ``Operator.autograd``: an operator whose kernel's own derivatives are the derivative."""
+    given = tensors_in(args, kwargs)
+    return run_kernel(overload._op, _KEY.get(device_of(args, kwargs, given), "CPU"), args, kwargs, given)
 
 
 def _no_kernel(op: Operator, key: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from jtorch._core.tensor.derived_functions import function_for
@@ -10,6 +9,7 @@ from jtorch._errors import not_implemented
 from jtorch._public import torch
 
 from .libraries import Library
+from .operators import as_made, find
 
 _library = Library("torchvision", "FRAGMENT")
 _nms, _roi_align, _ps_roi_align = function_for("internal.nms"), function_for("internal.roi_align"), function_for("internal.ps_roi_align")
@@ -17,12 +17,12 @@ _roi_pool, _ps_roi_pool, _deform = function_for("internal.roi_pool"), function_f
 
 
 def _register(schema: str) -> Any:
-    """Define an operator by the function that it is made of."""
+    """Define an operator by the function that it is made of; torchvision may register shapes and derivatives of its own for it."""
 
     def register(fn: Any) -> Any:
         name = _library.define(schema)
         _library.impl(name, fn, "CompositeExplicitAutograd")
-        _library.impl(name, fn, "Autograd")  # until torchvision registers its own formulas, which call the operators named backward
+        find(f"torchvision::{name}").autograd = as_made
         return fn
 
     return register
@@ -97,76 +97,61 @@ def _cuda_version() -> int:
     return -1
 
 
-# The derivatives that torchvision's library registers as operators of their own.
+# The derivatives, which torchvision's library registers as operators of their own.
+
+_GRAD = "Tensor grad, Tensor rois"
+_SCALE = "float spatial_scale, SymInt pooled_height, SymInt pooled_width"
+_IMAGES = "SymInt batch_size, SymInt channels, SymInt height, SymInt width"
 
 
-@_register(
-    "_roi_align_backward(Tensor grad, Tensor rois, float spatial_scale, SymInt pooled_height, SymInt pooled_width, SymInt batch_size, SymInt channels, "
-    "SymInt height, SymInt width, int sampling_ratio, bool aligned) -> Tensor"
-)
-def _roi_align_backward(
-    grad: Any, rois: Any, spatial_scale: float, pooled_height: int, pooled_width: int, batch_size: int, channels: int, height: int, width: int,
-    sampling_ratio: int, aligned: bool,
-) -> Any:  # fmt: skip
+def _derivative(run: Any, shape: Any, grad: Any) -> Any:
+    """The gradient of a linear function of images of this shape."""
     with torch.enable_grad():
-        input = grad.new_zeros(batch_size, channels, height, width).requires_grad_()
-        out = roi_align(input, rois, spatial_scale, pooled_height, pooled_width, sampling_ratio, aligned)
-        return torch.autograd.grad(out, input, grad)[0]
+        input = grad.new_zeros(shape).requires_grad_()
+        return torch.autograd.grad(run(input), input, grad)[0]
 
 
-def _of_zeros(forward: Any, grad: Any, shape: Sequence[int], *args: Any) -> Any:
-    """The gradient of an operator that is linear in its input."""
-    with torch.enable_grad():
-        input = grad.new_zeros(*shape).requires_grad_()
-        return torch.autograd.grad(forward(input, *args)[0], input, grad)[0]
+@_register(f"_roi_align_backward({_GRAD}, {_SCALE}, {_IMAGES}, int sampling_ratio, bool aligned) -> Tensor")
+def _roi_align_backward(grad: Any, rois: Any, scale: float, ph: int, pw: int, n: int, c: int, h: int, w: int, ratio: int, aligned: bool) -> Any:
+    return _derivative(lambda x: roi_align(x, rois, scale, ph, pw, ratio, aligned), (n, c, h, w), grad)
 
 
-@_register(
-    "_ps_roi_align_backward(Tensor grad, Tensor rois, Tensor channel_mapping, float spatial_scale, SymInt pooled_height, SymInt pooled_width, int sampling_ratio, "
-    "SymInt batch_size, SymInt channels, SymInt height, SymInt width) -> Tensor"
-)
-def _ps_roi_align_backward(
-    grad: Any, rois: Any, channel_mapping: Any, spatial_scale: float, pooled_height: int, pooled_width: int, sampling_ratio: int, batch_size: int, channels: int,
-    height: int, width: int,
-) -> Any:  # fmt: skip
-    return _of_zeros(ps_roi_align, grad, (batch_size, channels, height, width), rois, spatial_scale, pooled_height, pooled_width, sampling_ratio)
+@_register(f"_ps_roi_align_backward({_GRAD}, Tensor channel_mapping, {_SCALE}, int sampling_ratio, {_IMAGES}) -> Tensor")
+def _ps_roi_align_backward(grad: Any, rois: Any, mapping: Any, scale: float, ph: int, pw: int, ratio: int, n: int, c: int, h: int, w: int) -> Any:
+    return _derivative(lambda x: ps_roi_align(x, rois, scale, ph, pw, ratio)[0], (n, c, h, w), grad)
 
 
-@_register(
-    "_ps_roi_pool_backward(Tensor grad, Tensor rois, Tensor channel_mapping, float spatial_scale, SymInt pooled_height, SymInt pooled_width, SymInt batch_size, "
-    "SymInt channels, SymInt height, SymInt width) -> Tensor"
-)
-def _ps_roi_pool_backward(
-    grad: Any, rois: Any, channel_mapping: Any, spatial_scale: float, pooled_height: int, pooled_width: int, batch_size: int, channels: int, height: int, width: int
-) -> Any:
-    return _of_zeros(ps_roi_pool, grad, (batch_size, channels, height, width), rois, spatial_scale, pooled_height, pooled_width)
+@_register(f"_ps_roi_pool_backward({_GRAD}, Tensor channel_mapping, {_SCALE}, {_IMAGES}) -> Tensor")
+def _ps_roi_pool_backward(grad: Any, rois: Any, mapping: Any, scale: float, ph: int, pw: int, n: int, c: int, h: int, w: int) -> Any:
+    return _derivative(lambda x: ps_roi_pool(x, rois, scale, ph, pw)[0], (n, c, h, w), grad)
 
 
-@_register(
-    "_roi_pool_backward(Tensor grad, Tensor rois, Tensor argmax, float spatial_scale, SymInt pooled_height, SymInt pooled_width, SymInt batch_size, SymInt channels, "
-    "SymInt height, SymInt width) -> Tensor"
-)
-def _roi_pool_backward(
-    grad: Any, rois: Any, argmax: Any, spatial_scale: float, pooled_height: int, pooled_width: int, batch_size: int, channels: int, height: int, width: int
-) -> Any:
-    image = rois[:, 0].long()[:, None, None, None] * channels + torch.arange(channels)[:, None, None]
-    there = argmax >= 0  # an empty bin has no largest element
-    where = image * (height * width) + argmax.clamp(min=0).long()
-    found = grad.new_zeros(batch_size * channels * height * width).index_add(0, where.reshape(-1), torch.where(there, grad, 0.0).reshape(-1))
-    return found.view(batch_size, channels, height, width)
+@_register(f"_roi_pool_backward({_GRAD}, Tensor argmax, {_SCALE}, {_IMAGES}) -> Tensor")
+def _roi_pool_backward(grad: Any, rois: Any, argmax: Any, scale: float, ph: int, pw: int, n: int, c: int, h: int, w: int) -> Any:
+    image = rois[:, 0].long()[:, None, None, None] * c + torch.arange(c, device=grad.device)[None, :, None, None]
+    place = image * (h * w) + argmax.clamp(min=0).long()
+    return grad.new_zeros(n * c * h * w).index_add(0, place.flatten(), torch.where(argmax >= 0, grad, 0).flatten()).view(n, c, h, w)
 
 
 @_register(
     "_deform_conv2d_backward(Tensor grad, Tensor input, Tensor weight, Tensor offset, Tensor mask, Tensor bias, SymInt stride_h, SymInt stride_w, SymInt pad_h, "
     "SymInt pad_w, SymInt dilation_h, SymInt dilation_w, SymInt groups, SymInt offset_groups, bool use_mask) -> (Tensor, Tensor, Tensor, Tensor, Tensor)"
 )
-def _deform_conv2d_backward(grad: Any, input: Any, weight: Any, offset: Any, mask: Any, bias: Any, *rest: Any) -> Any:
+def _deform_conv2d_backward(grad: Any, input: Any, weight: Any, offset: Any, mask: Any, bias: Any, *numbers: Any) -> Any:
     with torch.enable_grad():
-        leaves = [x.detach().requires_grad_() for x in (input, weight, offset, mask, bias)]
-        found = torch.autograd.grad(deform_conv2d(*leaves, *rest), leaves, grad, allow_unused=True)
-    return tuple(torch.zeros_like(x) if g is None else g for x, g in zip(leaves, found))
+        given = [t.detach().requires_grad_() for t in (input, weight, offset, mask, bias)]
+        found = torch.autograd.grad(deform_conv2d(*given, *numbers), given, grad, allow_unused=True)
+    return tuple(torch.zeros_like(t) if g is None else g for g, t in zip(found, given, strict=True))
+
+# For quantised tensors, which are declined.
 
 
-@_register("qroi_align(Tensor qinput, Tensor rois, float scale, int zero_point, float spatial_scale, SymInt pooled_height, SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor")
+@_register(
+    "qroi_align(Tensor input, Tensor rois, float input_scale, int input_zero_point, float rois_scale, int rois_zero_point, float spatial_scale, "
+    "SymInt pooled_height, SymInt pooled_width, int sampling_ratio, bool aligned) -> Tensor"
+)
 def qroi_align(*args: Any) -> Any:
     return not_implemented("torch.ops.torchvision.qroi_align", "use roi_align: quantised tensors are not carried")
+
+
+_library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -189,3 +189,21 @@ def test_many_regions_are_pooled_a_few_at_a_time() -> None:
     got = ops.roi_align(torch.tensor(x), torch.tensor(rois), 1.0, 2, 2, 2, False)
     np.testing.assert_allclose(got.numpy(), align(x, rois, 1.0, 2, 2, 2, False), rtol=2e-5, atol=2e-6)
     assert ops.roi_align(torch.tensor(x), torch.zeros(0, 5), 1.0, 2, 2, -1, False).shape == (0, 3, 2, 2)
+
+
+def test_derivatives_as_operators() -> None:
+    """What torchvision registers as the derivatives is what autograd gives."""
+    x = torch.tensor(RNG.random((2, 4, 5, 6)), requires_grad=True)
+    rois = torch.tensor(regions(5, 2, 5.0))
+    sizes = (*x.shape,)
+    out = ops.roi_align(x, rois, 0.9, 2, 2, 2, True)
+    g = torch.randn_like(out)
+    assert torch.allclose(torch.autograd.grad(out, x, g)[0], ops._roi_align_backward(g, rois, 0.9, 2, 2, *sizes, 2, True))
+    out, mapping = ops.ps_roi_align(x, rois, 0.9, 2, 2, 2)
+    g = torch.randn_like(out)
+    assert torch.allclose(torch.autograd.grad(out, x, g)[0], ops._ps_roi_align_backward(g, rois, mapping, 0.9, 2, 2, 2, *sizes))
+    out, mapping = ops.ps_roi_pool(x, rois, 0.9, 2, 2)
+    assert torch.allclose(torch.autograd.grad(out, x, g)[0], ops._ps_roi_pool_backward(g, rois, mapping, 0.9, 2, 2, *sizes))
+    out, places = ops.roi_pool(x, rois, 0.9, 2, 2)
+    g = torch.randn_like(out)
+    assert torch.allclose(torch.autograd.grad(out, x, g)[0], ops._roi_pool_backward(g, rois, places, 0.9, 2, 2, *sizes))
