@@ -81,3 +81,11 @@ w=torch.ones(2,requires_grad=True); h=w.register_hook(lambda g: g*2); w.data=tor
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_prints_what_torch_prints(name: str) -> None:
     assert printed(jtorch, BEGIN + PROGRAMS[name]) == printed(torch, BEGIN + PROGRAMS[name])
+
+
+def test_an_operator_and_a_derivative_of_the_same_program() -> None:
+    """clone and its derivative are one jaxpr, but one gives an array and the other a list of one: the gradient came out as its first element."""
+    x = jtorch.tensor([1.0, 1.0], requires_grad=True)
+    y = x.clone()
+    (y * y).sum().backward()
+    assert x.grad.tolist() == [2.0, 2.0]

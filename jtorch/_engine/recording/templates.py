@@ -179,7 +179,8 @@ class Compiling(NamedTuple):
 
 def compiled(traced: Any, donated: tuple[int, ...], given: list[Any], submit: Callable[[Any], Any], options: Any) -> Compiling:
     """The executable of a traced program for inputs like ``given``. ``submit`` starts a compilation and returns its future."""
-    found = template_of(traced.jaxpr, (donated, tuple(g.sharding for g in given)))
+    # One result and a list of one are the same jaxpr: how results are handed out is part of what is shared.
+    found = template_of(traced.jaxpr, (donated, tuple(g.sharding for g in given), jax.tree.structure(traced.out_info)))
     if found is None:
         return Compiling(None, submit(traced.lower().compile), None, True)
     template, literals = found
