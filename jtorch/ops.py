@@ -18,7 +18,8 @@ aten = AtenNamespace()
 set_namespace(aten)
 loaded_libraries: set[str] = set()
 
-_OURS = {"torchvision": "jtorch.library.vision"}
+_OURS = {"torchvision": "jtorch.library.vision", "torchaudio": "jtorch.library.audio", "_torchaudio": "jtorch.library.audio"}
+_FILES = {"torchvision": ("_C",), "lib": ("_torchaudio", "libtorchaudio")}  # of torchaudio they lie a folder deeper
 """Packages whose compiled operators jtorch has itself, by the module that registers them."""
 
 
@@ -26,9 +27,9 @@ def load_library(path: Any) -> None:
     """Let a package's operators be found. OSError for a library whose operators jtorch does not have: it is compiled against libtorch."""
     full = os.path.abspath(os.fspath(path))
     package = os.path.basename(os.path.dirname(full))
-    if not os.path.exists(full) or package not in _OURS or not os.path.basename(full).startswith("_C"):
+    if not os.path.exists(full) or not os.path.basename(full).startswith(_FILES.get(package, ("?",))):
         raise OSError(f"Could not load this library: {full}")
-    __import__(_OURS[package])
+    __import__(_OURS["torchaudio" if package == "lib" else package])
     loaded_libraries.add(full)
 
 

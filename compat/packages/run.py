@@ -15,6 +15,8 @@ def main(name: str) -> None:
     import numpy as np
     import torch
 
+    if not hasattr(torch, "jtorch_version") and not hasattr(torch, "_jtorch_version"):  # real torch, whose release these two packages' libraries were not built for
+        sys.modules.update(dict.fromkeys(("torchvision", "torchaudio")))  # type: ignore[arg-type]
     from compat.packages.things import THINGS, audio, numbers, science, text, training, vision
 
     _ = audio, science, text, training, vision

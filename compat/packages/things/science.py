@@ -111,7 +111,7 @@ def torchsde() -> Any:
         def g(self, t: Any, y: Any) -> Any:
             return 0.1 * torch.ones_like(y)
 
-    return torchsde.sdeint(Sde(), torch.ones(2, 1), torch.linspace(0, 1, 3), dt=0.25, bm=torchsde.BrownianInterval(0.0, 1.0, (2, 1), entropy=3))
+    return torchsde.sdeint(Sde(), torch.ones(2, 1), torch.linspace(0, 1, 3), dt=0.25, method="euler", bm=torchsde.BrownianInterval(0.0, 1.0, (2, 1), entropy=3))
 
 
 @thing
@@ -275,9 +275,9 @@ def spikingjelly() -> Any:
 
 @thing
 def norse() -> Any:
-    import norse.torch as norse
+    from norse.torch.module.lif import LIFCell
 
-    out, state = norse.LIFCell()(points())
+    out, state = LIFCell(2, 3)(points())
     return out, state.v
 
 
@@ -300,7 +300,7 @@ def torchlens() -> Any:
     import torch
     import torchlens
 
-    return len(torchlens.log_forward_pass(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), points()).layer_list)
+    return len(torchlens.trace(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), points()).layer_list)
 
 
 @thing

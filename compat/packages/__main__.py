@@ -1,0 +1,101 @@
+"""Installs the packages into one virtual environment, runs every thing under real torch and under jtorch, compares the numbers, and writes docs/packages.md.
+
+    python -m compat.packages --venv /tmp/packages [--only timm einops] [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import subprocess
+import sys
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+
+from compat.packages import scan
+from compat.packages.things import THINGS
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+PAGE = ROOT / "docs" / "packages.md"
+TOLERANCE = 1e-3
+
+
+@dataclass
+class Outcome:
+    """One thing: its numbers or error under each library, and the verdict."""
+
+    name: str
+    torch: str
+    jtorch: str
+    verdict: str
+
+
+def run(python: Path, library: str, name: str, timeout: float) -> tuple[list[float], str]:
+    """(numbers, the error's last line)."""
+    command = [str(python), *(["-m", "jtorch"] if library == "jtorch" else []), "-m", "compat.packages.run", name]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "JTORCH_TRACEBACK": "full"}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        return [], f"more than {timeout:.0f} s"
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    return [float(line[1:]) for line in done.stdout.split("\n") if line.startswith("\x1e")], (lines or ["?"])[-1][:200] if done.returncode else ""
+
+
+def judge(name: str, theirs: tuple[list[float], str], ours: tuple[list[float], str]) -> Outcome:
+    """Same numbers, or jtorch alone (where the package's compiled library is of another torch), or what differs."""
+    if ours[1]:
+        verdict = f"fails: {ours[1]}"
+    elif theirs[1]:
+        verdict = "works (not with this torch)"
+    elif len(theirs[0]) == len(ours[0]) and all(math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=1e-5) or (a != a and b != b) for a, b in zip(theirs[0], ours[0])):
+        verdict = "same numbers"
+    else:
+        far = next((f"{a:g} for {b:g}" for a, b in zip(ours[0], theirs[0]) if not math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=1e-5)), f"{len(ours[0])} for {len(theirs[0])} numbers")
+        verdict = f"differs: {far}"
+    return Outcome(name, theirs[1], ours[1], verdict)
+
+
+def document(outcomes: list[Outcome]) -> str:
+    """The table."""
+    good = sum(o.verdict.startswith(("same", "works")) for o in outcomes)
+    used = scan.names()
+    lines = [
+        "# Packages", "", "Written by `python -m compat.packages --venv DIR --write`; do not edit by hand. Each package (pinned in `compat/packages/requirements.txt`) is imported under",
+        "`python -m jtorch` and one real thing is done with it (`compat/packages/things/`), beside real torch where its compiled parts load there.", "",
+        f"{good} of {len(outcomes)} work: {good / max(1, len(outcomes)):.0%}. `compat/packages/names.txt` lists {len(used)} dotted names of torch that these packages use.", "",
+        "| package | what came of it |", "|---|---|",
+    ]  # fmt: skip
+    return "\n".join([*lines, *(f"| {o.name} | {o.verdict.replace('|', '/')} |" for o in outcomes)]) + "\n"
+
+
+def main() -> int:
+    """Run them."""
+    parser = argparse.ArgumentParser(prog="python -m compat.packages")
+    parser.add_argument("--venv", type=Path, required=True, help="the virtual environment, made and filled if it is not there")
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--write", action="store_true", help="write docs/packages.md")
+    parser.add_argument("--timeout", type=float, default=300)
+    args = parser.parse_args()
+    python = args.venv / "bin" / "python"
+    if not python.exists():
+        venv.create(args.venv, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "-r", HERE / "requirements.txt"], check=True)
+    from compat.packages.things import audio, science, text, training, vision
+
+    _ = audio, science, text, training, vision
+    outcomes = []
+    for name in args.only or sorted(THINGS):
+        outcome = judge(name, run(python, "torch", name, args.timeout), run(python, "jtorch", name, args.timeout))
+        print(f"{outcome.name}: {outcome.verdict}", flush=True)
+        outcomes.append(outcome)
+    if args.write:
+        PAGE.write_text(document(outcomes))
+    return int(any(not o.verdict.startswith(("same", "works")) for o in outcomes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
