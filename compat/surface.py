@@ -23,6 +23,7 @@ import torch
 import torch.overrides
 
 from compat import bridge, harness
+from compat.packages import scan
 
 SPACES = (
     "torch", "torch.Tensor", "torch.nn.functional", "torch.linalg", "torch.fft", "torch.special", "torch.nn", "torch.nn.init", "torch.nn.utils",
@@ -226,6 +227,9 @@ def document(reports: list[Report]) -> str:
     core = [r for r in reports if r.space in GOAL]
     total, missing, declined = (sum(x) for x in zip(*[(r.names, len(r.missing), len(r.declined)) for r in core], strict=True))
     lines += ["", f"The six namespaces of operators together: {total - missing} of {total} exist, {(total - missing) / total:.1%}; {total - missing - declined} work, {(total - missing - declined) / total:.1%}.", ""]
+    used, missing = scan.names(), scan.of_jtorch()
+    groups = sorted(set(missing.values()))
+    lines += ["## Names that libraries use", "", f"Of {len(used)} dotted names of torch in the sources of the packages of `compat/packages`, {len(used) - len(missing)} are there ({1 - len(missing) / len(used):.1%}). The rest falls into {len(groups)} groups, whose reasons are on the list of gaps:", "", ", ".join(f"`{g}`" for g in groups), ""]
     for r in reports:
         if r.missing:
             lines += [f"## Missing in {r.space}", "", ", ".join(f"`{n}`" for n in r.missing), ""]

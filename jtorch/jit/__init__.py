@@ -169,3 +169,5 @@ def _get_trace_graph(f: Any, args: Any = (), kwargs: Any = None, strict: bool = 
     root = f if f.__class__ is not None and issubclass(type(f), Module) else Module()
     program, result = record(f, root, given, _names(getattr(f, "forward", f), len(given)), strict, kwargs or {})
     return program.graph, result
+
+from . import annotations as annotations  # noqa: E402, F811 - over the future import's name

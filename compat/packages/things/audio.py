@@ -39,7 +39,7 @@ def torch_audiomentations() -> Any:
     from torch_audiomentations import Gain, PolarityInversion
 
     x = sound()[None]
-    return Gain(p=1.0, output_type="tensor", min_gain_in_db=-6, max_gain_in_db=-6)(x, 16000), PolarityInversion(p=1.0, output_type="tensor")(x, 16000)
+    return Gain(p=1.0, output_type="tensor", min_gain_in_db=-6, max_gain_in_db=-5.999)(x, 16000), PolarityInversion(p=1.0, output_type="tensor")(x, 16000)
 
 
 @thing

@@ -104,6 +104,7 @@ def ignite() -> Any:
 def fastai() -> Any:
     import torch
     from fastai.callback.core import Callback
+    from fastai.callback.progress import ProgressCallback as _  # noqa: F401 - a method of Learner by this import
     from fastai.data.core import DataLoaders
     from fastai.data.load import DataLoader
     from fastai.learner import Learner
