@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from jtorch._core.dispatch import sizes
 from jtorch._public import torch
 
 __all__ = [
@@ -21,13 +22,16 @@ __all__ = [
 class OptimizedModule(torch.nn.Module):  # type: ignore[name-defined,misc]
     """What ``torch.compile(module)`` returns: a module around ``_orig_mod``, which it shows the attributes of."""
 
-    def __init__(self, mod: Any) -> None:
+    def __init__(self, mod: Any, dynamic: bool | None = None) -> None:
         super().__init__()
         self._orig_mod = mod
+        self._dynamic = dynamic
         self.training = mod.training
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return self._orig_mod(*args, **kwargs)
+        out = self._orig_mod(*args, **kwargs)
+        sizes.pending(self._dynamic)
+        return out
 
     def __getattr__(self, name: str) -> Any:
         if name == "_orig_mod":
@@ -47,7 +51,7 @@ def compile(
     options: dict[str, Any] | None = None, name: str | None = None, disable: bool = False, recompile_limit: int | None = None,
     isolate_recompiles: bool = False, shapes_spec: Any = None,
 ) -> Any:  # fmt: skip
-    """A function or module that calls ``model``: it is compiled already. Without one, a decorator. RuntimeError for ``mode`` and ``options`` together."""
+    """A function or module that calls ``model``: it is compiled already. ``dynamic``: one program for all sizes from the second on, or (False) one for each. Without a ``model``, a decorator. RuntimeError for ``mode`` and ``options`` together."""
     if mode is not None and options is not None:
         raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
     _check_mode(mode)
@@ -63,11 +67,13 @@ def compile(
         raise AssertionError(f"A callable function is expected, but {type(model)} is provided.")
     _check_backend(backend)
     if isinstance(model, torch.nn.Module):
-        return OptimizedModule(model)
+        return OptimizedModule(model, dynamic)
 
     @functools.wraps(model)
     def run(*args: Any, **kwargs: Any) -> Any:
-        return model(*args, **kwargs)
+        out = model(*args, **kwargs)
+        sizes.pending(dynamic)
+        return out
 
     run._torchdynamo_orig_callable = model  # type: ignore[attr-defined]
     return run

@@ -1,4 +1,4 @@
-"""``python -m compat.bench [--only operators steps adamw first recompilations] [--write]``."""
+"""``python -m compat.bench [--only operators steps adamw first recompilations shapes] [--write]``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import jax
 import torch
 
-from compat.bench import sections
+from compat.bench import sections, shapes
 from compat.harness import DOCS
 
 SECTIONS = {
@@ -19,6 +19,7 @@ SECTIONS = {
     "adamw": sections.adamw,
     "recompilations": sections.recompilations,
     "first": sections.first_steps,
+    "shapes": shapes.changing_sizes,
 }
 
 

@@ -8,6 +8,7 @@ never an answer. A member that does not fit is one more sample for a better gues
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -297,7 +298,7 @@ class Member:
         fresh: list[Program] = []
         for n, (program, gather, outs, scalars, dead) in enumerate(plan.steps):
             inputs = [jax.ShapeDtypeStruct((len(of),), NUMBERS[kind].dtype) for kind, of in scalars or ()] + list(gather(slots))
-            if program.given is not None and program.given != inputs:  # the same nodes on values that are laid out otherwise
+            if program.given is not None and not _alike(program.given, inputs):  # the same nodes on values that are laid out otherwise
                 program = Program(program.body, program.outs, program.donated)
                 plan.steps[n] = (program, gather, outs, scalars, dead)
             if program.given is None:
@@ -308,6 +309,11 @@ class Member:
                 slots[slot] = jax.tree.map(struct, r)
         for program in fresh:
             program.ready()
+
+
+def _alike(a: list[Any], b: list[Any]) -> bool:
+    x, y = jax.tree.flatten(a), jax.tree.flatten(b)
+    return x[1] == y[1] and [(s.shape, s.dtype) for s in x[0]] == [(s.shape, s.dtype) for s in y[0]]
 
 
 _NEVER = object()
@@ -340,9 +346,25 @@ def _sample_of(tr: Trace) -> tuple[list[Any], list[Any], list[Any]]:
     return list(tr.nodes), like, list(tr.scalars)
 
 
+changing: weakref.WeakSet[Value] = weakref.WeakSet()  # marked by the program: their dims will change,
+lasting: weakref.WeakSet[Value] = weakref.WeakSet()  # or will not
+
+
+def _wanted(tr: Trace) -> bool | None:
+    """What the program or its user have said about one program for all sizes of this trace."""
+    if tr.dynamic is not None:
+        return tr.dynamic
+    if lasting and any(v in lasting for v in tr.inputs):
+        return False
+    if changing and any(v in changing for v in tr.inputs):
+        return True
+    return _config.DYNAMIC
+
+
 def join(tr: Trace, live: Sequence[int], checks: guards.Checks) -> Member | None:
     """The membership of a trace whose like, to the sizes, was not met before. None: it runs by its exact shapes."""
-    if _config.DYNAMIC is False or not tr.nodes:
+    dynamic = _wanted(tr)
+    if dynamic is False or not tr.nodes:
         return None
     key = (tr.device, tuple([((node[0] if node[0].__class__ is Bundle else blind(node[0])), *node[1:]) for node in tr.nodes]), tuple(live), tuple([(p, user) for p, _, user in checks]))
     group = _groups.get(key)
@@ -361,7 +383,7 @@ def join(tr: Trace, live: Sequence[int], checks: guards.Checks) -> Member | None
     if any([node[0] for node in nodes] == entries for nodes, _, _ in group.samples):
         return None
     group.samples = [*group.samples[1 - _SAMPLES :], _sample_of(tr)]
-    if len(group.samples) < (2 if _config.DYNAMIC else _SAMPLES):
+    if len(group.samples) < (2 if dynamic else _SAMPLES):
         return None
     group.tries += 1
     if group.tries > _TRIES:

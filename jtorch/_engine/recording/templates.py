@@ -177,8 +177,15 @@ class Compiling(NamedTuple):
     new: bool
 
 
+def _is_value(x: Any) -> bool:
+    return not isinstance(x, (list, tuple))
+
+
 def compiled(traced: Any, donated: tuple[int, ...], given: list[Any], submit: Callable[[Any], Any], options: Any) -> Compiling:
     """The executable of a traced program for inputs like ``given``. ``submit`` starts a compilation and returns its future."""
+    if not all(isinstance(g, jax.ShapeDtypeStruct) for g in (*given, *jax.tree.leaves(traced.out_info, is_leaf=_is_value))):
+        # Padded values: what they are padded from is part of what goes in and comes out.
+        return Compiling(None, submit(traced.lower().compile), None, True)
     # One result and a list of one are the same jaxpr: how results are handed out is part of what is shared.
     found = template_of(traced.jaxpr, (donated, tuple(g.sharding for g in given), jax.tree.structure(traced.out_info)))
     if found is None:

@@ -33,7 +33,7 @@ class Trace:
     ``outputs`` may hold None for a value that nobody ever held.
     """
 
-    __slots__ = ("nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "begun", "root", "host", "guards")
+    __slots__ = ("nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "begun", "root", "host", "guards", "dynamic")
 
     def __init__(self, device: _device.device) -> None:
         self.nodes: list[tuple[Any, ...]] = []
@@ -45,6 +45,7 @@ class Trace:
         self.input_bytes = 0
         self.backwards = 0  # backward passes that it holds
         self.begun: Any = None  # how it was when the first of them began (ahead.py)
+        self.dynamic: bool | None = None  # whether one program is to be made for all sizes, where somebody has said so
         self.root = 0  # id of the module whose call began it
         self.guards: list[Any] = []  # (index that is to be in range, its bounds, first output of what uses it): see guards.py
         self.host = state.host and device is _device.CPU  # run by numpy instead of XLA (host.py)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jtorch import compiler as _compiler
+from jtorch._core.dispatch.sizes import mark
 from jtorch._errors import not_implemented
 from jtorch._public import torch
 from jtorch.compiler import OptimizedModule, allow_in_graph, assume_constant_result, disable, is_compiling, list_backends, reset, substitute_in_graph
@@ -33,7 +34,7 @@ def graph_break(msg: str = "") -> None:
 
 
 def _mark(t: Any, index: Any = None, **options: Any) -> None:
-    """A note on how a tensor's sizes change. What changes is seen from the sizes themselves."""
+    """A note on how a tensor's sizes change. Which dims do is seen from the sizes themselves."""
     if not isinstance(t, torch.Tensor):
         raise RuntimeError(f"only tensors can be marked, not {type(t).__name__}")
 
@@ -41,12 +42,14 @@ def _mark(t: Any, index: Any = None, **options: Any) -> None:
 def mark_dynamic(t: Any, index: Any, *, hint_override: int | None = None, min: int | None = None, max: int | None = None, specialize_on: Any = None) -> None:
     """These dims of ``t`` will have other sizes in other calls."""
     _mark(t, index)
+    mark(t, True)
 
 
 def mark_static(t: Any, index: Any = None) -> None:
     """These dims of ``t`` (or of parameters of a module class) keep their sizes."""
     if not isinstance(t, type):
         _mark(t, index)
+        mark(t, False)
 
 
 def mark_static_address(t: Any, guard: bool = False) -> None:

@@ -11,12 +11,14 @@ import pytest
 import jtorch as torch
 from jtorch import _config, nn
 from jtorch._engine.families import family
+from jtorch._engine.recording.trace import flush
 from jtorch.nn import functional as F
 
 
 @pytest.fixture(autouse=True)
 def _afresh() -> Iterator[None]:
     before = _config.DYNAMIC
+    flush()  # what other tests have left recorded
     yield
     _config.DYNAMIC = before
     _config.changed()
@@ -180,3 +182,22 @@ def test_the_environment_decides(dynamic: bool) -> None:
     for n in (9, 12, 15, 17):
         (torch.ones(n, 3) * 2).tanh().cumsum(0).numpy()
     assert (family.stats.runs - before) == (3 if dynamic else 0)
+
+
+def test_the_program_decides() -> None:
+    def runs(f: Callable[[Any], Any], mark: Callable[[Any], Any] = lambda x: x) -> int:
+        _config.changed()
+        before = family.stats.runs
+        for n in (9, 12, 15, 17):
+            x = torch.ones(n, 3)
+            mark(x)
+            f(x).numpy()
+        return family.stats.runs - before
+
+    def f(x: Any) -> Any:
+        return (x * 2).tanh().cumsum(0)
+
+    assert runs(torch.compile(f, dynamic=True)) == 3
+    assert runs(torch.compile(f, dynamic=False)) == 0
+    assert runs(f, lambda x: torch._dynamo.mark_dynamic(x, 0)) == 3
+    assert runs(f, lambda x: torch._dynamo.mark_static(x, 0)) == 0
