@@ -94,6 +94,7 @@ PROGRAMS = {
 EMPTY = {
     "attention": "a = torch.nn.MultiheadAttention(8, 2, batch_first=True); r = [o.shape for o in a(e, e, e)]; a(e, e, e)[0].sum().backward(); r.append(a.in_proj_weight.grad.abs().sum().item())",
     "attention without weights": "a = torch.nn.MultiheadAttention(8, 2, batch_first=True).eval(); r = a(e, e, e, need_weights=False)[0].shape",
+    "a mask of keys": "a = torch.nn.MultiheadAttention(8, 2, batch_first=True); o = torch.ones(2, 3, 8); m = torch.zeros(2, 3, dtype=torch.bool); r = [a(q, q, q, key_padding_mask=k, need_weights=False)[0].shape for q, k in ((o, m),)]",
     "encoder layer": "l = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True); r = l(e).shape, l.eval()(e).shape",
     "decoder layer": "r = torch.nn.TransformerDecoderLayer(8, 2, 16, batch_first=True)(e, e).shape",
 }

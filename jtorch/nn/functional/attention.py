@@ -242,7 +242,7 @@ def multi_head_attention_forward(
             batched,
         )
     if attn_mask is not None:
-        attn_mask = attn_mask.unsqueeze(0) if attn_mask.size(0) == 1 else attn_mask.view(bsz, num_heads, target_len, source_len)
+        attn_mask = attn_mask.unsqueeze(0) if attn_mask.size(0) == 1 else attn_mask.view(bsz, num_heads, attn_mask.size(-2), source_len)
     q, k, v = (x.view(bsz, num_heads, x.size(1), head_dim) for x in (q, k, v))
     out = F.scaled_dot_product_attention(q, k, v, attn_mask, dropout_p, is_causal)
     out = out.permute(2, 0, 1, 3).contiguous().view(bsz * target_len, embed_dim)
