@@ -7,6 +7,7 @@ from typing import Any
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.storage.view_steps import is_traced, warn_leak
 from jtorch._core.tensor.derived_functions import function_for, write_out
+from jtorch._engine.values.thread_state import with_gradients
 from jtorch._namespace import C_nn, torch
 
 Tensor = Any
@@ -20,12 +21,14 @@ def _run(input, weight, bias, running_mean, running_var, training, momentum, eps
     if training:
         if running_mean is not None and is_traced(new_mean) and not is_traced(running_mean):
             warn_leak("BatchNorm was called inside a JAX transformation and put into its running statistics")
-        with torch.no_grad():
-            if running_mean is not None:
-                running_mean.copy_(new_mean)
-            if running_var is not None:
-                running_var.copy_(new_var)
+        with_gradients(False, _keep, (running_mean, new_mean), (running_var, new_var))
     return out, mean, rstd
+
+
+def _keep(*pairs):
+    for kept, new in pairs:
+        if kept is not None:
+            kept.copy_(new)
 
 
 @compose("torch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -127,21 +128,18 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Any, *, mode: str = 
     if mode not in ("all", "any"):
         raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
     edges = [get_gradient_edge(t).node for t in tensors]
-    found: list[Any] = []
-    missing = 0
-    seen: Any = None  # the pass that they belong to
+    passes: weakref.WeakKeyDictionary[Any, list[Any]] = weakref.WeakKeyDictionary()  # [how many are missing, the gradients] of each; threads have their own
 
     def hook(i: int) -> Any:
         def run(g: Any) -> None:
-            nonlocal found, missing, seen
-            if state.backward is not seen:
-                seen = state.backward
-                found = [None] * len(edges)
-                missing = 1 if mode == "any" else sum(seen.will_visit(e) for e in edges)
-            found[i] = g
-            missing -= 1
-            if missing == 0:
-                fn(g if mode == "any" else found)
+            mine = passes.get(state.backward)
+            if mine is None:
+                missing = 1 if mode == "any" else sum(state.backward.will_visit(e) for e in edges)
+                mine = passes[state.backward] = [missing, [None] * len(edges)]
+            mine[1][i] = g
+            mine[0] -= 1
+            if mine[0] == 0:
+                fn(g if mode == "any" else mine[1])
 
         return run
 

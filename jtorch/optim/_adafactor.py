@@ -49,8 +49,9 @@ class Adafactor(PerParameterOptimizer):
         """Update the parameters from their gradients. ``closure``, where given, evaluates the model again and returns the loss."""
         with torch.no_grad():
             loss = self._evaluate(closure)
-            for group in self.param_groups:
-                self._update_group(group)
+            with _apply.step():
+                for group in self.param_groups:
+                    self._update_group(group)
         return loss
 
     def _scalar(self, value: float, p: Any, group: dict[str, Any]) -> Any:

@@ -10,13 +10,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from jtorch._core.dispatch import flush_points
-from jtorch._core.state.optimizer_updates import add_number, call, number, prepare, put_number, update, update_columns
+from jtorch._core.state.optimizer_updates import add_number, call, number, prepare, put, put_number, step, update, update_columns
 from jtorch._core.storage.bare_tensor import PLAIN
+from jtorch._engine.values.thread_state import with_gradients
 from jtorch._public import torch
 from jtorch._registry import lookup
 
 __all__ = [
-    "Updates", "prepare", "update", "call", "factors", "number", "put_number", "advance", "graph_mode", "step_done", "zeros_like",
+    "Updates", "step", "put", "with_gradients", "prepare", "update", "call", "factors", "number", "put_number", "advance", "graph_mode", "step_done", "zeros_like",
     "record_function", "numpy_dtype",
 ]  # fmt: skip
 
@@ -40,8 +41,8 @@ def advance(steps: list[Any], graph: bool, found_inf: Any = None) -> list[Any]:
     """Count a step. The counts come back as Python numbers, or as the tensors themselves where they live in the graph."""
     if not graph:
         return add_number(steps, 1.0)
-    for step in steps:
-        step += 1 if found_inf is None else 1 - found_inf.reshape(())
+    for count in steps:
+        count += 1 if found_inf is None else 1 - found_inf.reshape(())
     return steps
 
 

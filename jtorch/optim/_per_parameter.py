@@ -34,8 +34,9 @@ class PerParameterOptimizer(Optimizer):
     def step(self, closure: Closure = None) -> Any:
         """Update the parameters from their gradients. ``closure``, where given, evaluates the model again and returns the loss."""
         loss = self._evaluate(closure)
-        for group in self.param_groups:
-            self._update_group(group)
+        with _apply.step():
+            for group in self.param_groups:
+                self._update_group(group)
         return loss
 
     def _update_group(self, group: dict[str, Any]) -> None:

@@ -95,5 +95,6 @@ class Optax(Optimizer):
             targets = [None if p.grad is None else p for p in params]
             counts = (len(params), len(grads), len(state), len(others))
             update = _apply.prepare("optax_update", counts, (program, tuple(extra)))
-            _apply.update(update, (*params, *grads, *state, *others), (*targets, *state))
+            with _apply.step():
+                _apply.update(update, (*params, *grads, *state, *others), (*targets, *state))
         return loss

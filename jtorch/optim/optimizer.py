@@ -64,8 +64,7 @@ def _use_grad_for_differentiable(step: Callable[..., Any]) -> Callable[..., Any]
 
     @functools.wraps(step)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with torch.set_grad_enabled(self.defaults["differentiable"]):
-            return step(self, *args, **kwargs)
+        return _apply.with_gradients(self.defaults["differentiable"], step, self, *args, **kwargs)
 
     return wrapper
 

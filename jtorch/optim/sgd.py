@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+from operator import setitem
 from typing import Any, ClassVar
 
 from jtorch._public import torch
@@ -66,8 +68,7 @@ class SGD(PerParameterOptimizer):
             dampening=group["dampening"], nesterov=group["nesterov"], maximize=group["maximize"],
             differentiable=group["differentiable"],
         )  # fmt: skip
-        for state, buffer in zip(states, buffers, strict=True):
-            state["momentum_buffer"] = buffer
+        _apply.put(map(setitem, states, repeat("momentum_buffer"), buffers))
 
 
 def sgd(

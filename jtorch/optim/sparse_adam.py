@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import setitem
 from typing import Any
 
 from jtorch._api._sparse import padded
@@ -42,8 +43,9 @@ class SparseAdam(Optimizer):
         """Update the parameters from their gradients. ``closure``, where given, evaluates the model again and returns the loss."""
         with torch.no_grad():
             loss = self._evaluate(closure)
-            for group in self.param_groups:
-                self._update_group(group)
+            with _apply.step():
+                for group in self.param_groups:
+                    self._update_group(group)
         return loss
 
     def _update_group(self, group: dict[str, Any]) -> None:
@@ -57,13 +59,13 @@ class SparseAdam(Optimizer):
             state = self.state[p]
             if not state:
                 state.update(step=0, exp_avg=_apply.zeros_like(p), exp_avg_sq=_apply.zeros_like(p))
-            state["step"] += 1
-            todo.append((p, p.grad, state))
-        for p, grad, state in todo:
+            todo.append((p, p.grad, state, state["step"] + 1))
+        for p, grad, state, step in todo:
+            _apply.put(map(setitem, (state,), ("step",), (step,)))
             indices, values = padded(grad)
             if values.numel() == 0:
                 continue
-            step, moments = state["step"], (state["exp_avg"], state["exp_avg_sq"])
+            moments = (state["exp_avg"], state["exp_avg_sq"])
             alpha = -(lr * math.sqrt(1 - beta2**step) / (1 - beta1**step))
             scalars = (alpha, beta1, beta2, group["eps"], group.get("maximize", False))
             update = _apply.prepare("sparse_adam_update", (True,) * 5, scalars)

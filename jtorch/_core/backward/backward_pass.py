@@ -29,7 +29,9 @@ from jtorch._core.dispatch.record import apply_multi
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.graph.node import AccumulateGrad, Node, OpNode
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
-from jtorch._core.storage.view_steps import aval_of, read, warn_leak
+from jtorch._core.storage.view_steps import Changed, aval_of, read, warn_leak
+from jtorch._engine.recording.undo import keep_gradient
+from jtorch._engine.values.unbroken import at_once
 
 __all__ = ["run_backward", "put", "call_node", "backward", "root_of", "ones"]
 
@@ -206,10 +208,33 @@ _FRAMES = 400  # Python's frames that a pass takes within a function of the user
 
 def put(gradients: list[Any]) -> None:
     """First gradients into their leaves."""
+    leaves, made = [leaf for leaf, _ in gradients], [new_tensor(g) if x._view is not None else new_tensor(g, x._s.strides) for x, g in gradients]  # laid out as the leaf
+    with state.updating:
+        if any([leaf._grad is not None for leaf in leaves]):  # of another thread's pass, or a handler's
+            for leaf, g in gradients:
+                if leaf._grad is not None:
+                    _add_to(leaf._grad, g)
+            leaves, made = [x for x in leaves if x._grad is None], [t for x, t in zip(leaves, made, strict=True) if x._grad is None]
+        if state.undo:
+            for leaf in leaves:
+                keep_gradient(leaf)
+        at_once(map(_set_grad, leaves, made))
     for leaf, g in gradients:
-        leaf._grad = new_tensor(g) if leaf._view is not None else new_tensor(g, leaf._s.strides)  # laid out as the leaf
         if g.array is not None and isinstance(g.array, jax.core.Tracer) and not isinstance(leaf._s.value.array, jax.core.Tracer):
             warn_leak("backward() was called inside a JAX transformation and put into .grad of a tensor outside of it")
+
+
+_set_grad = Tensor._grad.__set__  # type: ignore[attr-defined]
+
+
+def _add_to(t: Tensor, g: Value) -> None:
+    """Add to a gradient in place, whoever else writes it."""
+    while True:
+        at = t._s.version
+        try:
+            return write(t, _add(read(t), g), at)
+        except Changed:
+            pass
 
 
 def _sweep(run: _Pass, roots: list[Any]) -> list[Any]:
@@ -465,15 +490,20 @@ def _accumulate(node: AccumulateGrad, g: Any, run: _Pass, put_off: bool = False)
     leaf = node.ref()
     if leaf is None:
         return None
-    old = leaf._grad
-    if old is None:
-        if put_off:
-            return leaf, g
-        leaf._grad = g if run.create else new_tensor(g, None if leaf._view is not None else leaf._s.strides)
-    elif run.create:
-        leaf._grad = run.add(old, g)
-    else:
-        write(old, _add(read(old), g))
+    with state.updating:
+        old = leaf._grad
+        if old is None:
+            if put_off:
+                return leaf, g
+            if state.undo:
+                keep_gradient(leaf)
+            leaf._grad = g if run.create else new_tensor(g, None if leaf._view is not None else leaf._s.strides)
+        elif run.create:
+            if state.undo:
+                keep_gradient(leaf)
+            leaf._grad = run.add(old, g)
+        else:
+            _add_to(old, g)
     if node.hooks is not None:
         for hook in list(node.hooks.acc.values()):
             if hook(leaf) is not None:

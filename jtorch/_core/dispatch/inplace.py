@@ -47,17 +47,17 @@ def _check_history(t: Tensor, m: Any) -> None:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
 
 
-def assign(t: Tensor, new: Tensor) -> Tensor:
-    """Make the elements of ``t`` those of ``new`` (same shape and type), history included. ``check_writable`` has been called."""
+def assign(t: Tensor, new: Tensor, read_at: int | None = None) -> Tensor:
+    """Make the elements of ``t`` those of ``new`` (same shape and type), history included. ``check_writable`` has been called. ``read_at``: as :func:`write`."""
     v = read(new)
     m = t._meta
     base = m.base if m is not None else None
     grad = state.mode & GRAD
     before = _current(t) if new._edge is not None else None
     if base is not None and grad and (new._edge is not None or base._edge is not None):
-        _assign_view(t, base, new, v, before)
+        _assign_view(t, base, new, v, before, read_at)
         return t
-    write(t, v)
+    write(t, v, read_at)
     if grad or new._edge is not None:
         if new._edge is not None:
             if m is not None and m.retains:
@@ -111,13 +111,13 @@ def _rename(new: Tensor, t: Tensor, before: Value | None) -> None:
     node.versions = tuple(kept)
 
 
-def _assign_view(t: Tensor, base: Tensor, new: Tensor, v: Value, before: Value | None) -> None:
+def _assign_view(t: Tensor, base: Tensor, new: Tensor, v: Value, before: Value | None, read_at: int | None) -> None:
     """A write through a differentiable view: the base's history becomes "base with this part replaced", and views are derived from it anew."""
     if t._meta.creation:
         refuse_creation(t, "is being")
     if base._view is not None and chain(t._view, base._view)[0].parent is None:
         not_implemented("writing into as_strided of a tensor that is a view itself, where gradients are recorded", "clone() the tensor first")
-    write(t, v)
+    write(t, v, read_at)
     _rename(new, t, before)
     rebase(t, new._edge, new._nr)
 

@@ -19,7 +19,7 @@ from jtorch._engine.recording.call import NO_ENTRY, Call
 from jtorch._engine.recording.entry import Entry, make_entry
 from jtorch._engine.values.sparse_values import SparseValue
 from jtorch._engine.values.thread_state import GRAD, SAVED_HOOKS, SELECTIVE, state
-from jtorch._engine.recording.trace import SCALAR, add_input, key_of, moved, record
+from jtorch._engine.recording.trace import SCALAR, add_input, add_scalar, grow, key_of, moved, record, undo
 from jtorch._engine.values.values import Value
 from jtorch._engine.recording.vjp import Plan, plan_of
 
@@ -71,8 +71,7 @@ def calln(call: Call, args: Any) -> Any:
     known = tr.input_pos
     for v in vals:
         if v.__class__ is not Value:
-            node.append(SCALAR - len(tr.scalars))
-            tr.scalars.append(v)
+            node.append(add_scalar(tr, v))
         elif v.trace is tr:
             node.append(v.pos)
         else:
@@ -82,14 +81,26 @@ def calln(call: Call, args: Any) -> Any:
                 if pos is None or state.trace is not tr:
                     return apply(call, args)
             node.append(pos)
-    outputs = tr.outputs
+    recorded = tuple(node)
     v = Value()
     v.aval = entry.out
     v.array = None
     v.trace = tr
-    v.pos = n = len(outputs)
-    outputs.append(v)
-    tr.nodes.append(tuple(node))
+    # As in the engine's append: no call until the last.
+    if state.trace is not tr:
+        return apply(call, args)
+    v.pos = n = tr.count
+    try:
+        tr.count = n + 1
+        tr.outputs[n] = v
+        tr.nodes.append(recorded)
+    except IndexError:
+        tr.count = n
+        grow(tr)
+        return calln(call, args)
+    except BaseException:
+        undo(tr, n, recorded)
+        raise
     t = new_tensor(v)
     if call.elementwise:
         t._s.strides = _layout_like(args, entry)
@@ -243,6 +254,6 @@ PARTS = {
     "state": state, "GRAD": GRAD, "SCALAR": SCALAR, "LIMIT": _LIMIT, "NO_ENTRY": NO_ENTRY, "Value": Value, "Storage": Storage, "Tensor": Tensor,
     "new": _new, "read_view": read_view, "add_input": add_input, "plan_of": plan_of, "only_inexact": _only_inexact, "layout_of": _layout,
     "class_of": class_of, "saved_of": _saved, "edge_of": edge_of, "next_seq": next_seq, "at_limit": flush_points.at_limit, "apply": apply,
-    "PLAIN": PLAIN,
+    "PLAIN": PLAIN, "undo": undo, "grow": grow,
 }  # fmt: skip
 call1, call2, call3, call2s = (short_way(kinds, PARTS) for kinds in ("t", "tt", "ttt", "ts"))

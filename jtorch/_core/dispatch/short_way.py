@@ -32,8 +32,14 @@ _PLACE = """
                 return {general}"""
 
 _NUMBER = """
-    p{x} = SCALAR - len(tr.scalars)
-    tr.scalars.append({x})"""
+    k = tr.scalar_count
+    try:
+        tr.scalars[k] = {x}
+    except IndexError:
+        grow(tr)
+        return {general}
+    tr.scalar_count = k + 1
+    p{x} = SCALAR - k"""
 
 # The thread's own attributes are asked for once, and the entry of the last call is the next one's more often than not.
 _ENTRY = """
@@ -42,15 +48,27 @@ _ENTRY = """
         entry = call.last = call.entries.get({key}, NO_ENTRY)
     tr = mine["trace"]"""
 
+# From the test to the call of ``append`` nothing can come in between, because nothing is called (see ``_engine``'s ``unbroken``): a handler that came before may have run the trace.
 _PENDING = """
-    outputs = tr.outputs
     v = Value()
     v.aval = entry.out
     v.array = None
     v.trace = tr
-    v.pos = n = len(outputs)
-    outputs.append(v)
-    tr.nodes.append((entry, {refs}))"""
+    node = (entry, {refs})
+    if mine["trace"] is not tr{unless}:
+        return {general}
+    v.pos = n = tr.count
+    try:
+        tr.count = n + 1
+        tr.outputs[n] = v{write}
+        tr.nodes.append(node)
+    except IndexError:
+        tr.count = n
+        grow(tr)
+        return {general}
+    except BaseException:
+        undo(tr, n, node){restore}
+        raise"""
 
 _WHOLE = '''def {name}({given}{operands}):
     """{doc}"""{begin}
@@ -109,12 +127,10 @@ _INPLACE = '''def {name}({given}{operands}):
         return {general}
     mine = state.__dict__
     mode = mine["mode"]
-    if mode > GRAD:
+    if mode > GRAD or mine["undo"]:
         return {general}{read}{entry}
     if entry.simple_on is not tr.device or entry.out is not va.aval{other_edge}{one_memory}:
         return {general}{places}{numbers}{pending}
-    sa.value = v
-    sa.version += 1
     if n > LIMIT:
         at_limit()
     return a
@@ -144,6 +160,15 @@ _BEGIN = {  # form: (parameters before the operands, where else to go, text)
     "operator": ("", "other({operands})", _WHOLE),
     "inplace": ("call, ", "other(call, ({operands},))", _INPLACE),
 }
+
+
+_COMMIT = {
+    False: {"unless": "", "write": "", "restore": ""},
+    True: {
+        "unless": " or sa.value is not va", "write": "\n        sa.value = v\n        sa.version += 1",
+        "restore": "\n        if not tr.nodes or tr.nodes[-1] is not node:\n            sa.value = va",
+    },
+}  # fmt: skip
 
 
 def _text(name: str, kinds: str, form: str) -> str:
@@ -184,7 +209,7 @@ def _text(name: str, kinds: str, form: str) -> str:
         doc=f"{len(tensors)} tensor{'s' * (len(tensors) > 1)}{' and a Python number' * ('s' in kinds)} in, {'written to the first' if form == 'inplace' else 'one tensor out'}.",
         entry=_ENTRY.format(other_inputs=other_inputs, key=key[0] if len(key) == 1 else f"({', '.join(key)})"),
         read="".join(_OPERAND.format(x=x) for x in tensors), places="".join(_PLACE.format(x=x, general=general) for x in tensors),
-        numbers="".join(_NUMBER.format(x=x) for x, k in every if k == "s"), pending=_PENDING.format(refs=refs),
+        numbers="".join(_NUMBER.format(x=x, general=general) for x, k in every if k == "s"), pending=_PENDING.format(refs=refs, general=general, **_COMMIT[form == "inplace"]),
         any_edge=" or ".join(f"{x}._edge is not None" for x in tensors), any_layout=" or ".join(f"l{x} is not None" for x in tensors),
         mask=_MASKS.get(kinds) or "(" + "".join(f"{x}._edge is not None, " for x in names) + ")", other_edge=f" or (mode and ({others}))" if others else "",
         one_memory="".join(f" or s{x} is sa" for x in tensors[1:]),

@@ -10,7 +10,7 @@ from typing import Any
 
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.values.thread_state import state
-from jtorch._engine.recording.trace import SCALAR, add_input, record, record_multi, reserve
+from jtorch._engine.recording.trace import add_input, add_scalar, append, record, record_multi
 from jtorch._engine.values.values import Value
 from jtorch._engine.recording.vjp import Plan, wrapped
 
@@ -202,8 +202,7 @@ class OpNode(Node):
         known = tr.input_pos
         for x in (*self.saved, ct):
             if x.__class__ is not Value:
-                refs.append(SCALAR - len(tr.scalars))
-                tr.scalars.append(x)
+                refs.append(add_scalar(tr, x))
             elif x.trace is tr:
                 refs.append(x.pos)
             else:
@@ -213,9 +212,8 @@ class OpNode(Node):
                     if pos is None or state.trace is not tr:
                         return record(plan.backward((True,)), [*self.saved, ct])[1]
                 refs.append(pos)
-        outs = reserve(tr, entry.outs)
-        tr.nodes.append(tuple(refs))
-        return outs
+        outs = append(tr, tuple(refs), entry.outs)
+        return record(plan.backward((True,)), [*self.saved, ct])[1] if outs is None else outs
 
     def apply(self, cts: list[Value | None]) -> list[Value]:
         """Gradients of the inputs that need one, from those of the outputs."""

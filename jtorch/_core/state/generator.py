@@ -12,6 +12,7 @@ import numpy as np
 from jtorch import _device
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.values import Value, canonical, jax_device, value_of
+from jtorch._engine.recording.undo import keep_generator
 from jtorch._ops import random as _ops_random
 from jtorch._random import normal as _normal
 from jtorch._random.engine import DEFAULT_SEED, MT19937, seed_to_uint64
@@ -202,11 +203,16 @@ def pick(generator: Any, where: _device.device) -> Generator:
     if generator is None:
         if state.keys is not None:
             return state.keys  # type: ignore[no-any-return]
-        return default_for(where)
+        generator = default_for(where)
+        if state.undo:
+            keep_generator(generator)
+        return generator
     if not isinstance(generator, Generator):
         raise TypeError(f"argument 'generator' must be torch.Generator, not {type(generator).__name__}")
     if generator._where.type != where.type:
         raise RuntimeError(f"Expected a '{where.type}' device type for generator but found '{generator._where.type}'")
+    if state.undo:
+        keep_generator(generator)
     return generator
 
 

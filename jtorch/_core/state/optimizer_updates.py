@@ -6,6 +6,11 @@ An optimizer's step is hundreds of such nodes with the same scalars and flags, s
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice, repeat
+from operator import eq, is_
 from typing import Any
 
 import jax
@@ -16,17 +21,20 @@ from jtorch._engine.recording.bundle import Bundle, bundle_of
 from jtorch._engine.running.direct_updates import run_bundle
 from jtorch._engine.recording.call import T, call_of, slot, tensor_list, value
 from jtorch._engine.values.thread_state import state
-from jtorch._engine.recording.trace import SCALAR, add_input, force, record_multi, reserve
+from jtorch._engine.recording.trace import add_input, add_scalar, append, force, record_multi
 from jtorch._engine.values.values import Value
 from jtorch._registry import lookup
 
 from jtorch._core.dispatch.record import apply_multi
 from jtorch._core.state.packed_state import update_packed
-from jtorch._core.storage.host_memory import overwrite
+from jtorch._core.storage.host_memory import replacing, unchanged
 from jtorch._core.storage.bare_tensor import Storage, Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, read, read_view, write
+from jtorch._engine.recording import guards
+from jtorch._engine.recording.undo import keep_all
+from jtorch._engine.values.unbroken import at_once, provided, together
 
-__all__ = ["Update", "prepare", "update", "update_columns", "call", "number", "put_number", "add_number"]
+__all__ = ["Update", "prepare", "update", "update_columns", "call", "number", "put", "put_number", "add_number", "step"]
 
 _new = object.__new__
 _NONE = value(None)
@@ -93,96 +101,205 @@ def update(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None,
     tr = state.trace
     c = u.call
     entry = c.entries.get((*[v.aval for v in vals], *u.classes)) if u.plain else None
-    if entry is None or entry.moves or entry.device is not tr.device or _config.EAGER:
+    outs: Any = None
+    if entry is not None and not entry.moves and entry.device is tr.device and not _config.EAGER:
+        refs = _inputs_of(tr, vals)
+        if refs is not None:
+            outs = append(tr, (entry, *refs, *_slots(u, tr)), entry.outs)
+    if outs is None:
         outs = record_multi(c, [*vals, *[read(x) if isinstance(x, Tensor) else x for x in u.rest]])
-    elif (refs := _inputs_of(tr, vals)) is None:
-        outs = record_multi(c, [*vals, *u.rest])
-    else:
-        slots = _slots(u, tr)
-        outs = reserve(tr, entry.outs)
-        tr.nodes.append((entry, *refs, *slots))
     made: Any = None
+    targets_there, results = [], []
     for i, (t, v) in enumerate(zip(targets, outs, strict=True)):
         if t is None:
             made = list(targets) if made is None else made
             made[i] = new_tensor(v)
-        elif t._view is None and t._s.value.aval is v.aval:  # type: ignore[attr-defined]
-            s: Any = t._s
-            s.value = v
-            s.version += 1
         elif v.aval is not aval_of(t):
             raise RuntimeError(f"{c.name}: result {v.aval} does not fit its target {aval_of(t)}")
         else:
-            write(t, v)
+            targets_there.append(t)
+            results.append(v)
+    put(*_writing(targets_there, results))
     return made
+
+
+# ---- steps: what becomes visible together ---------------------------------------------------------------------------------
+
+
+class Step:
+    """What a step of an optimizer does, gathered. Nothing of it can be seen before all of it is done, and nothing comes in between (see the engine's ``unbroken``): so whoever is interrupted,
+    and a handler that saves the model, finds it as it was before the step or as it is after.
+
+    ``requests`` prepare what is to be done: ``doings`` are iterators that do it when they are gone through, if all ``conditions`` (iterators of one truth each) still hold then."""
+
+    __slots__ = ("requests", "conditions", "doings", "after")
+
+    def __init__(self) -> None:
+        self.requests: list[Callable[[Step], None]] = []
+        self.conditions: list[Any] = []
+        self.doings: list[Any] = []
+        self.after: list[Callable[[], None]] = []
+
+    def done(self) -> None:
+        """Do it all."""
+        for _ in range(_TRIES):
+            tr = state.trace
+            recorded = tr.count
+            self.conditions, self.doings, self.after = [], [], []
+            with state.updating:
+                for prepare in self.requests:
+                    recorded += prepare(self)
+                if not self.conditions:  # nothing that depends on what is there
+                    at_once(*self.doings)
+                    break
+                # A handler that has recorded something may have what would be overwritten.
+                quiet = (map(is_, map(getattr, (state,), ("trace",)), (tr,)), map(eq, map(getattr, (tr,), ("count",)), (recorded,)))
+                ready: list[bool] = []
+                at_once(provided(map(all, (together((*self.conditions, *quiet)),)), *self.doings, map(ready.append, (True,))))
+            if ready:
+                break
+        else:
+            raise RuntimeError("an optimizer's step was interrupted again and again by what reads its parameters")
+        for call_ in self.after:
+            call_()
+
+
+_TRIES = 100
+
+
+@contextmanager
+def step() -> Iterator[None]:
+    """Updates inside are done together at the end (see :class:`Step`), where nothing is thrown."""
+    if state.undo:
+        guards.before_a_step()
+    outer, mine = state.step, Step()
+    state.step = mine
+    try:
+        yield
+    finally:
+        state.step = outer
+    mine.done()
+
+
+def put(*doings: Any) -> None:
+    """Go through these iterators together with the rest of the step; now, if there is none."""
+    mine = state.step
+    if mine is None:
+        at_once(*doings)
+    else:
+        mine.requests.append(partial(_add, doings))
+
+
+def _add(doings: Any, to: Step) -> int:
+    to.doings += doings
+    return 0
+
+
+def _writing(tensors: list[Any], values: list[Value]) -> list[Any]:
+    """What writes values into tensors of their shapes and types when it is gone through."""
+    plain = [i for i, t in enumerate(tensors) if t._view is None and t._s.host is None]
+    if state.undo:
+        keep_all([t._s for t in tensors])
+    if len(plain) == len(tensors):
+        storages = [t._s for t in tensors]
+        return [map(setattr, storages, repeat("value"), values), map(setattr, storages, repeat("version"), [s.version + 1 for s in storages])]
+    return [map(write, tensors, values)]
 
 
 def update_columns(u: Update, columns: list[Any], places: tuple[int, ...]) -> None:
     """:func:`update` for many groups of tensors at once, outside of any graph. Column i holds the groups' i-th tensors; the operator's j-th result
     goes to the tensors of column ``places[j]``. No tensor of those columns stands in them twice."""
-    tensors = [t for column in columns for t in column]
-    n = len(columns[0])
-    if n > 1 and u.plain and not _config.EAGER:
-        plain = {t._view for t in tensors} == _NOTHING
-        if plain:
-            storages = [t._s for t in tensors]
-            left = update_packed(u, n, storages, places)
-            if left is not None:
-                if left:
-                    update_columns(u, [[column[i] for i in left] for column in columns], places)
-                return
-            vals = [s.value for s in storages]
+    if len(columns[0]) > 1 and u.plain and not _config.EAGER:
+        request = partial(_columns, u, columns, places)
+        mine = state.step
+        if mine is None:
+            mine = Step()
+            mine.requests.append(request)
+            mine.done()
         else:
-            vals = [t._s.value if t._view is None else read_view(t._view, t._s) for t in tensors]
-        bundle = bundle_of(u.call, tuple([v.aval for v in vals]), u.classes, n)
-        if bundle is not None and bundle.replaces(places):
-            if plain and _at_once(u, bundle, vals, storages, places):
-                return
-            if _recorded(u, bundle, vals, tensors, places):
-                return
+            mine.requests.append(request)
+    else:
+        _one_by_one(u, columns, places)
+
+
+def _one_by_one(u: Update, columns: list[Any], places: tuple[int, ...]) -> None:
     for row in zip(*columns, strict=True):
         update(u, row, tuple([row[c] for c in places]))
 
 
-def _at_once(u: Update, bundle: Bundle, vals: list[Value], storages: list[Any], places: tuple[int, ...]) -> bool:
-    """Run the update now, if all that it reads is there. Whether it was done."""
+def _columns(u: Update, columns: list[Any], places: tuple[int, ...], step: Step) -> int:
+    """Prepare :func:`update_columns`. How many outputs were recorded for it."""
+    tensors = [t for column in columns for t in column]
+    n = len(columns[0])
+    plain = {t._view for t in tensors} == _NOTHING
+    if plain:
+        storages = [t._s for t in tensors]
+        left = None if state.several or state.undo else update_packed(u, n, storages, places, step)
+        if left is not None:
+            return _columns(u, [[column[i] for i in left] for column in columns], places, step) if left else 0
+        vals = [s.value for s in storages]
+    else:
+        vals = [t._s.value if t._view is None else read_view(t._view, t._s) for t in tensors]
+    bundle = bundle_of(u.call, tuple([v.aval for v in vals]), u.classes, n)
+    if bundle is not None and bundle.replaces(places):
+        if plain and not state.several and not state.undo and _at_once(u, bundle, vals, storages, places, step):
+            return 0
+        recorded = _recorded(u, bundle, vals, tensors, places, step)
+        if recorded:
+            return recorded
+    before = state.trace.count
+    outer, state.step = state.step, None
+    try:
+        inner = state.step = Step()
+        _one_by_one(u, columns, places)
+    finally:
+        state.step = outer
+    for prepare_ in inner.requests:
+        prepare_(step)
+    return max(0, state.trace.count - before)  # type: ignore[no-any-return]
+
+
+def _at_once(u: Update, bundle: Bundle, vals: list[Value], storages: list[Any], places: tuple[int, ...], step: Step) -> bool:
+    """Run the update with the step, if all that it reads is there. Whether that can be done."""
     n = bundle.count
     for c in places:
         if set(map(type, storages[c * n : c * n + n])) != _ORDINARY:
             return False
-    done = run_bundle(bundle, vals, list(u.rest), places)
+    results: list[Any] = []
+    done = run_bundle(bundle, vals, list(u.rest), places, results)
     if done is None:
         return False
-    results, shared = done
+    run, shared = done
+    step.doings.append(run)
     for j, c in enumerate(places):
         first = c * n
-        held = None if shared is None else {i - first for i in shared}
-        overwrite(storages[first : first + n], vals[first : first + n], results[j :: len(places)], held)
+        held = None if shared is None else {i - first for i in shared if first <= i < first + n}
+        part, values = storages[first : first + n], vals[first : first + n]
+        step.conditions.append(unchanged(part, values))
+        step.doings += replacing(part, values, islice(results, j, None, len(places)), held or None)
     return True
 
 
-def _recorded(u: Update, bundle: Bundle, vals: list[Value], tensors: list[Any], places: tuple[int, ...]) -> bool:
-    """Record the update as one node, if all its inputs can stand in the trace. Whether it was done."""
+def _recorded(u: Update, bundle: Bundle, vals: list[Value], tensors: list[Any], places: tuple[int, ...], step: Step) -> int:
+    """Record the update as one node, if all its inputs can stand in the trace. How many outputs it has; 0 if it was not done."""
     tr = state.trace
     refs = _inputs_of(tr, vals) if bundle.device is tr.device else None
     if refs is None:
-        return False
-    slots = _slots(u, tr)
-    outs = reserve(tr, bundle.outs)
-    tr.nodes.append((bundle, *refs, *slots))
+        return 0
+    outs = append(tr, (bundle, *refs, *_slots(u, tr)), bundle.outs)
+    if outs is None:
+        return 0
     n = bundle.count
     for j, c in enumerate(places):
-        for t, v in zip(tensors[c * n : c * n + n], outs[j :: len(places)], strict=True):
-            write(t, v)
-    return True
+        step.doings += _writing(tensors[c * n : c * n + n], outs[j :: len(places)])
+    return len(outs)
 
 
 def _slots(u: Update, tr: Any) -> Any:
     """The places of the scalars in the trace; entered once for each trace."""
     if u.trace is not tr:
-        first = len(tr.scalars)
-        tr.scalars.extend(u.rest)
-        u.trace, u.slots = tr, tuple([SCALAR - i for i in range(first, first + len(u.rest))])
+        u.slots = tuple([add_scalar(tr, x) for x in u.rest])
+        u.trace = tr
     return u.slots
 
 
@@ -250,9 +367,7 @@ def put_number(t: Any, x: Any) -> None:
     if t._view is not None or s.host is not None or s.value.aval.device is not _device.CPU:
         t.fill_(x)
         return
-    old: Value = s.value
-    s.value = _number_value(x, old.aval)
-    s.version += 1
+    put(*_writing([t], [_number_value(x, s.value.aval)]))
 
 
 def add_number(tensors: list[Any], x: float) -> list[Any]:
@@ -264,12 +379,13 @@ def add_number(tensors: list[Any], x: float) -> list[Any]:
     old: Any = None
     new: Any = None
     total = 0.0
+    written: list[Any] = []
+    values: list[Any] = []
     for t in tensors:
-        s = t._s
-        v = s.value
+        v = t._s.value
         if v is old and t._view is None:
-            s.value = new
-            s.version += 1
+            written.append(t)
+            values.append(new)
             out.append(total)
             continue
         before = number(t)
@@ -280,13 +396,12 @@ def add_number(tensors: list[Any], x: float) -> list[Any]:
         if new is None or before + x != total or new.aval is not v.aval:
             total = before + x
             new = _number_value(total, v.aval)
-        if t._view is not None or s.host is not None:
-            t.fill_(total)
-        else:
+        written.append(t)
+        values.append(new)
+        if t._view is None and t._s.host is None:
             old = v
-            s.value = new
-            s.version += 1
         out.append(total)
+    put(*_writing(written, values))
     return out
 
 

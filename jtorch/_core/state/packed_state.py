@@ -7,7 +7,8 @@ has its state packed again after as many quiet steps as it has earned.
 
 from __future__ import annotations
 
-from operator import is_
+from itertools import chain, islice, repeat
+from operator import eq, is_
 from threading import RLock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,8 +19,9 @@ from jtorch._engine.running.packed_updates import SMALL, PackedUpdate, pack, pac
 from jtorch._engine.recording.gradient_pieces import ask, piece, together
 from jtorch._engine.values.values import Value
 
-from jtorch._core.storage.host_memory import overwrite
+from jtorch._core.storage.host_memory import replacing, unchanged
 from jtorch._core.storage.bare_tensor import Storage
+from jtorch._engine.values.unbroken import at_once, provided
 
 __all__ = ["PackedStorage", "update_packed"]
 
@@ -83,12 +85,11 @@ def _leave(s: Storage, read: bool = True) -> None:
         if s.__class__ is not PackedStorage:  # another thread was first
             return
         home.whole = False
+        v: Any = None
         if read:
             v = Value()
             v.aval, v.array, v.trace, v.pos = home.avals[i], piece(home.flats[kind], home.starts[i], home.avals[i]), None, -1
-            _value.__set__(s, v)
-        _version.__set__(s, _version.__get__(s) + home.steps)
-        s.__class__ = Storage
+        at_once(map(_value.__set__, (s,), (v,)), map(_version.__set__, (s,), (_version.__get__(s) + home.steps,)), map(setattr, (s,), ("__class__",), (Storage,)))
 
 
 class _Group:
@@ -107,9 +108,9 @@ _chosen: dict[Any, list[list[int]]] = {}
 forgetting.remembered.append(_chosen)
 
 
-def update_packed(u: Any, n: int, storages: list[Any], places: tuple[int, ...]) -> list[int] | None:
-    """Do the update ``u`` (see ``optimizer_updates.py``) of those of ``n`` parameters whose state is or can be packed. ``storages``: of the parameters, of the gradients,
-    and of each kind of state. The parameters that are left; None if nothing was done."""
+def update_packed(u: Any, n: int, storages: list[Any], places: tuple[int, ...], step: Any) -> list[int] | None:
+    """Prepare the update ``u`` (see ``optimizer_updates.py``) of those of ``n`` parameters whose state is or can be packed, as part of ``step``. ``storages``: of the parameters, of the
+    gradients, and of each kind of state. The parameters that are left; None if nothing was done."""
     width = len(storages) // n
     if width < 3 or places != (0, *range(2, width)):
         return None
@@ -122,10 +123,10 @@ def update_packed(u: Any, n: int, storages: list[Any], places: tuple[int, ...]) 
     if choice is None:
         choice = _chosen[avals] = _choose(avals)
     if len(choice) == 1 and len(choice[0]) == n:
-        return [] if _update(u, avals, storages) else None
+        return [] if _update(u, avals, storages, step) else None
     done: set[int] = set()
     for rows in choice:
-        if _update(u, tuple([avals[i] for i in rows]), [storages[c * n + i] for c in range(width) for i in rows]):
+        if _update(u, tuple([avals[i] for i in rows]), [storages[c * n + i] for c in range(width) for i in rows], step):
             done.update(rows)
     return [i for i in range(n) if i not in done] if done else None
 
@@ -142,7 +143,7 @@ def _choose(avals: tuple[Any, ...]) -> list[list[int]]:
     return [rows[i : i + MOST] for rows in by_type.values() for i in range(0, len(rows), MOST) if len(rows) - i >= LEAST]
 
 
-def _update(u: Any, avals: tuple[Any, ...], storages: list[Any]) -> bool:
+def _update(u: Any, avals: tuple[Any, ...], storages: list[Any], step: Any) -> bool:
     n = len(avals)
     first, others = storages[2 * n], storages[2 * n + 1 :]
     group = _groups.get(first)
@@ -169,12 +170,15 @@ def _update(u: Any, avals: tuple[Any, ...], storages: list[Any]) -> bool:
         if home is None:
             return False
         group.pack, group.others = home, others
-    with home.lock:
-        results, home.flats, shared = run_packed(update, params, arrays, grads, home.flats, u.rest)
-        home.steps += 1
+    results: list[Any] = []
+    run, shared = run_packed(update, params, arrays, grads, home.flats, u.rest, results)
+    step.conditions += [unchanged(storages[: 2 * n], [*params, *gradients]), map(getattr, (home,), ("whole",)), map(eq, map(getattr, (home,), ("steps",)), (home.steps,))]
+    step.doings += [
+        run, map(setattr, (home,), ("flats",), islice(results, 1, None)), map(setattr, (home,), ("steps",), (home.steps + 1,)),
+        *replacing(storages[:n], params, chain.from_iterable(results), shared),
+    ]  # fmt: skip
     if pieces is not None:
-        pieces.welcome()
-    overwrite(storages[:n], params, results, shared)
+        step.after.append(pieces.welcome)
     return True
 
 
@@ -186,7 +190,8 @@ def _begin(update: PackedUpdate, avals: tuple[Any, ...], storages: list[Storage]
     if set(map(type, storages)) != _ORDINARY or any(flat is None for flat in flats):
         return None
     home = Pack(avals, update.starts, flats)
-    for k, s in enumerate(storages):
-        s.__class__ = PackedStorage
-        _value.__set__(s, (home, *divmod(k, n)))
-    return home
+    places = [(home, *divmod(k, n)) for k in range(len(storages))]
+    at_once(provided(
+        unchanged(storages, values), map(_value.__set__, storages, places), map(setattr, storages, repeat("__class__"), repeat(PackedStorage)),
+    ))  # fmt: skip
+    return home if storages[0].__class__ is PackedStorage else None

@@ -7,6 +7,7 @@ import sys
 import time
 import weakref
 from collections.abc import Iterable
+from operator import eq
 from typing import Any
 
 import jax
@@ -75,8 +76,9 @@ def settled(s: Storage) -> bool:
         return False
     if array.base is not None if region is None else not region.alone(s):
         return False
+    v = value_of(array)
     s.__class__ = Storage  # type: ignore[assignment]
-    s.value, s.host, s.extra = value_of(array), None, None
+    s.value, s.host, s.extra = v, None, None
     return True
 
 
@@ -100,7 +102,7 @@ def in_memory(s: Storage) -> np.ndarray:
             )
         array = None if s.strides is not None else _taken_back(s, v)
         if array is None:
-            array = np.array(looked_at(force(v)))
+            array = np.array(looked_at(force(v), v))
             if s.strides is not None:
                 array = _with_strides(array, s.strides)
         uncounted(s)  # whoever saved it looks again, also when it is an ordinary value by then
@@ -191,7 +193,7 @@ def data_ptr(s: Storage) -> int:
         raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage: it stands for a value inside a JAX transformation")
     if v.aval.device is not _device.CPU:
         return int(array.addressable_data(0).unsafe_buffer_pointer())
-    return address_of(_pinned(s, v, looked_at(array)))
+    return address_of(_pinned(s, v, looked_at(array, v)))
 
 
 def _pinned(s: Storage, v: Value, array: np.ndarray) -> np.ndarray:
@@ -278,35 +280,41 @@ def numpy_of(v: Value) -> np.ndarray:
     """The elements as a numpy array that must not be written."""
     if v.aval.device.type == "meta":
         raise NotImplementedError("Cannot copy out of meta tensor; no data!")
-    return looked_at(force(v))
+    return looked_at(force(v), v)
 
 
-def looked_at(array: Any) -> np.ndarray:
-    """An array's elements, once they are there; raises what the guards have found by then."""
+def looked_at(array: Any, v: Value) -> np.ndarray:
+    """An array's elements, once they are there; raises what the guards have found by then, if the value depends on it."""
     try:
         found = np.asarray(array)
     except jax.errors.TracerArrayConversionError:
         raise ValueUnknown(UNKNOWN) from None
     if guards.pending:
-        guards.look()
+        guards.look(v)
     return found
 
 
-def overwrite(storages: list[Storage], values: list[Value], arrays: Iterable[Any], shared: set[int] | None) -> None:
-    """New arrays for storages with these values, in place: the values themselves get them, but for those that somebody else holds too (``shared``)."""
+def replacing(storages: list[Storage], values: list[Value], arrays: Iterable[Any], shared: set[int] | None) -> list[Iterable[Any]]:
+    """What puts new arrays into storages with these values, in place, when it is gone through: the values themselves get them, but for those that somebody else holds too (``shared``)."""
+    versions = map(_set_version, storages, [s.version + 1 for s in storages])
     if shared is None:
-        for v, array in zip(values, arrays, strict=True):
-            v.array = array
-    else:
-        for i, array in enumerate(arrays):
-            if i not in shared:
-                values[i].array = array
-            else:
-                new = Value()
-                new.aval, new.array, new.trace, new.pos = values[i].aval, array, None, -1
-                storages[i].value = new
-    for s in storages:
-        s.version += 1
+        return [map(_set_array, values, arrays), versions]
+    targets = list(values)
+    for i in shared:
+        new = targets[i] = Value()
+        new.aval, new.array, new.trace, new.pos = values[i].aval, None, None, -1
+    at = sorted(shared)
+    return [map(_set_array, targets, arrays), map(_set_value, [storages[i] for i in at], [targets[i] for i in at]), versions]
+
+
+_set_array = Value.array.__set__  # type: ignore[attr-defined]
+_set_version, _set_value = Storage.version.__set__, Storage.value.__set__  # type: ignore[attr-defined]
+_get_value = Storage.value.__get__  # type: ignore[attr-defined]
+
+
+def unchanged(storages: list[Storage], values: list[Value]) -> Iterable[bool]:
+    """Whether the storages have these values when it is asked for, and nobody shares their memory or has packed them."""
+    return map(eq, map(list, (map(_get_value, storages),)), (values,))
 
 
 def fresh(array: Any) -> Value:

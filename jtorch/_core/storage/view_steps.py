@@ -16,13 +16,14 @@ from jtorch._engine.values.sparse_values import SparseAval, SparseMet
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import force, record_multi, record_one
 from jtorch._engine.values.values import Aval, Value, aval, value_of
+from jtorch._engine.recording.undo import keep
 from jtorch._ops import views as _ops
 from jtorch._registry import Op
 
 from jtorch._core.storage.host_memory import contiguous_strides, host_view, looked_at, numpy_of, settled
 from jtorch._core.storage.bare_tensor import Storage, Tensor
 
-__all__ = ["View", "read", "elements", "write", "layout", "strides_of", "make_view"]
+__all__ = ["Changed", "View", "read", "elements", "write", "layout", "strides_of", "make_view"]
 
 _new = object.__new__
 
@@ -198,7 +199,7 @@ def elements(t: Tensor) -> np.ndarray:
         # Where the storage's own value is in this memory, a numpy view costs no program: loops look at element after element.
         base = s.value
         array = force(base) if base.aval.device is CPU else None
-        memory = looked_at(array) if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) else array
+        memory = looked_at(array, base) if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) else array
         if memory.__class__ is np.ndarray and memory.flags.c_contiguous:
             return host_view(memory, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
     return numpy_of(read(t))
@@ -289,19 +290,41 @@ def chain(view: View | None, stop: View | None = None) -> list[View]:
     return steps
 
 
-def write(t: Tensor, v: Value) -> None:
-    """Replace the elements of ``t`` by ``v`` (same shape and type), for every tensor that shares them."""
+class Changed(Exception):
+    """Somebody else has written a tensor since it was read."""
+
+
+def write(t: Tensor, v: Value, read_at: int | None = None) -> None:
+    """Replace the elements of ``t`` by ``v`` (same shape and type), for every tensor that shares them. ``read_at``: the version that ``v`` was computed from;
+    :class:`Changed`, before anything has happened, if it is no longer that."""
     s, view = t._s, t._view
+    if state.undo:
+        keep(s)
+    if s.host is not None:
+        memory = s.host if view is None else host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
+        array = np.asarray(force(v))
+        if read_at is not None and s.version != read_at:
+            raise Changed
+        np.copyto(memory, array)
+        s.version += 1
+        return
+    # From looking to writing nothing is called: a thread or a handler that wrote another part in the meantime is seen.
     if view is None:
+        if read_at is not None and s.version != read_at:
+            raise Changed
         s.value = v
-    elif s.host is not None:
-        memory = host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
-        np.copyto(memory, np.asarray(force(v)))
-    else:
-        s.value = write_through(view, s.value, v)
-    s.version += 1
-    if view is not None and s.host is None:
-        view.seen, view.value = s.version, v
+        s.version += 1
+        return
+    while True:
+        whole = s.value
+        new = write_through(view, whole, v)
+        if s.version != read_at and read_at is not None:
+            raise Changed
+        if s.value is whole:
+            s.value = new
+            s.version = at = s.version + 1
+            view.seen, view.value = at, v
+            return
 
 
 def is_traced(t: Tensor) -> bool:

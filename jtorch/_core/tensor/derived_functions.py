@@ -31,7 +31,7 @@ from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.dispatch.short_way import short_inplace
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor, new_tensor
 from jtorch._core.graph.view_history import take_view
-from jtorch._core.storage.view_steps import aval_of, elements
+from jtorch._core.storage.view_steps import Changed, aval_of, elements
 
 __all__ = ["attach_all", "function_for", "METHODS"]
 
@@ -312,6 +312,18 @@ def _run_one_way(call: Any, flat: Any) -> Tensor:
 
 
 def _run_inplace(call: Any, flat: Any) -> Tensor:
+    for _ in range(_TRIES):
+        try:
+            return _read_and_write(call, flat, flat[0]._s.version)
+        except Changed:  # by another thread, or a handler: what was computed is of the old elements
+            pass
+    return _read_and_write(call, flat, None)
+
+
+_TRIES = 1000
+
+
+def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
     target = flat[0]
     if target._view is not None and call.op is not None and call.op.expanded and (dims := shared_dims(target)) and (call.op.expanded is True or not any(isinstance(x, Tensor) for x in flat[1:])):
         return write_shared(target, calln(call, flat), dims)
@@ -330,7 +342,7 @@ def _run_inplace(call: Any, flat: Any) -> Tensor:
         raise
     after = new._s.value.aval
     if after is before:
-        return assign(target, new)
+        return assign(target, new, read_at)
     if after.__class__ is SparseAval and before.__class__ is not SparseAval:
         new = new.to_dense()
         after = aval_of(new)
@@ -339,7 +351,7 @@ def _run_inplace(call: Any, flat: Any) -> Tensor:
     if after.dtype is not before.dtype:
         check_cast(after.dtype, before.dtype)
         new = cast(new, before.dtype)
-    return assign(target, new)
+    return assign(target, new, read_at)
 
 
 inplace1, inplace2, inplace2s = (short_inplace(kinds, _run_inplace, PARTS) for kinds in ("t", "tt", "ts"))

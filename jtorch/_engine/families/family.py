@@ -245,10 +245,11 @@ class Member:
         """Whether this one size comes so often that a program of its own pays."""
         return seen > 64 and 2 * seen > self.family.runs
 
-    def run(
+    def prepare(
         self, tr: Trace, arrays: list[Any], live: Sequence[int], donated: Sequence[int], checks: guards.Checks, why: str, planned: Any, recipe: Any
-    ) -> tuple[list[Any], list[guards.Found]] | None:
-        """The live outputs, and what guards have found; None if the family's program cannot be made. ``planned``, ``recipe``: how the executor makes plans, and what it remembers of them."""
+    ) -> tuple[Any, list[Any], Any, list[Any]] | None:
+        """The plan, what it is given, and a function that makes of its live outputs what values hold, and where guards find something (place, what it is of); None if the family's program cannot be made. ``planned``, ``recipe``: how the executor
+        makes plans, and what it remembers of them."""
         family = self.family
         if self.group.given_up:
             return None
@@ -277,15 +278,16 @@ class Member:
             program.recipe.plan = before
             self.group.give_up(f"{type(error).__name__}: {error}" if not isinstance(error, NoRule) else f"no rule for {error}")
             return None
-        global in_use
         family.runs += 1
         stats.runs += 1
+        checked = [(plan.inputs + i, ((bounds.size(a), bounds, k),)) for k, (i, (_, (a, bounds), _)) in enumerate(zip(program.checks, checks, strict=True))]
+        return plan, given, self._held, checked
+
+    def _held(self, out: list[Any]) -> list[Any]:
+        global in_use
         values = {f"n{i}": n for i, n in enumerate(self.sizes)}
-        slots = plan.run(given, tr.scalars)
-        out = [slots[plan.inputs + i] for i in live]
         in_use = in_use or any(x.__class__ is Padded for x in out)
-        found = [(slots[plan.inputs + i], ((bounds.size(a), bounds),)) for i, (_, (a, bounds), _) in zip(program.checks, checks, strict=True)]
-        return [Held(x.array, tuple([value_at(d, values) for d in x.factors])) if x.__class__ is Padded else x for x in out], found
+        return [Held(x.array, tuple([value_at(d, values) for d in x.factors])) if x.__class__ is Padded else x for x in out]
 
     def _compile(self, plan: Any, given: list[Any], tr: Trace) -> None:
         """Trace all programs of a plan, each on what those before it give, then compile them side by side."""

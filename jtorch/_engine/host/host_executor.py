@@ -62,44 +62,29 @@ def section() -> Iterator[None]:
 
 def flush_host() -> None:
     """Run what this thread has recorded for numpy."""
-    tr = state.trace if state.trace.device is _device.CPU else state.traces.pop(_device.CPU, None)
+    tr = state.trace if state.trace.device is _device.CPU else state.traces.get(_device.CPU)
     if tr is not None and tr.host and tr.nodes:
-        if tr is state.trace:
-            state.trace = Trace(_device.CPU)
+        trace.take(tr)
         trace.executor(tr, "host")
 
 
 def execute_on_host(tr: Any) -> None:
     """Compute the outputs of a trace that are still held. :class:`NotOnHost` before anything has changed if a primitive has no rule."""
     live, held = held_outputs(tr)
-    failed = True
-    try:
-        arrays = [host_array(trace.force(v)) for v in tr.inputs]
-        tr.nodes = expanded(tr.nodes)
-        needed = set(needed_nodes(tr.nodes, live))
-        made: list[Any] = []
-        with np.errstate(all="ignore"):
-            for k, (entry, *refs) in enumerate(tr.nodes):
-                if k not in needed:
-                    made.extend([None] * len(entry.outs))
-                    continue
-                given = [made[p] if p >= 0 else arrays[-1 - p] if p > SCALAR else np.asarray(tr.scalars[SCALAR - p]) for p in refs]
-                made.extend(function_on_host(entry)(*given))
-        failed = False
-    except NotOnHost:
-        if state.host_only:
-            raise
-        failed = False  # the caller will run the trace otherwise
-        raise
-    finally:
-        if failed:
-            for v in held:
-                v.trace, v.array = None, None
-    tr.nodes, tr.outputs, tr.inputs = [], [], []
-    for i, v in zip(live, held, strict=True):
-        array = made[i]
-        # A part of another array would keep that alive, and values must not share memory with what a program may donate.
-        v.array, v.trace = array if array.base is None and array.flags.writeable and array.flags.c_contiguous else array.copy(), None
+    arrays = [host_array(trace.force(v)) for v in tr.inputs]
+    tr.nodes = nodes = expanded(tr.nodes)
+    needed = set(needed_nodes(nodes, live))
+    made: list[Any] = []
+    with np.errstate(all="ignore"):
+        for k, (entry, *refs) in enumerate(nodes):
+            if k not in needed:
+                made.extend([None] * len(entry.outs))
+                continue
+            given = [made[p] if p >= 0 else arrays[-1 - p] if p > SCALAR else np.asarray(tr.scalars[SCALAR - p]) for p in refs]
+            made.extend(function_on_host(entry)(*given))
+    results = [made[i] for i in live]
+    # A part of another array would keep that alive, and values must not share memory with what a program may donate.
+    trace.settle(tr, held, [a if a.base is None and a.flags.writeable and a.flags.c_contiguous else a.copy() for a in results])
 
 
 def host_array(array: Any) -> np.ndarray:

@@ -45,12 +45,12 @@ class Guess:
 class Begun:
     """Where a trace stood when backward began, and what was sent off then."""
 
-    __slots__ = ("key", "count", "guess", "plan", "results")
+    __slots__ = ("key", "count", "guess", "plan", "scalars", "results")
 
     def __init__(self, key: tuple[Any, ...], count: int) -> None:
         self.key, self.count = key, count
         self.guess: Guess | None = None
-        self.plan = self.results = None
+        self.plan = self.scalars = self.results = None
 
     def found(self, tr: Trace, recipe: Any) -> list[Any] | None:
         """The live outputs of the trace, if it became what was expected."""
@@ -58,7 +58,7 @@ class Begun:
         if guess is None:
             return None
         self.guess = self.results = None
-        if recipe is guess.recipe and recipe.plan is self.plan and tr.inputs[self.count :] == guess.inputs and tr.scalars == recipe.scalars and 0 not in tr.scalars:
+        if recipe is guess.recipe and recipe.plan is self.plan and tr.inputs[self.count :] == guess.inputs and tr.scalars == self.scalars and 0 not in tr.scalars:
             guess.hits += 1
             return results  # type: ignore[no-any-return]
         guess.misses += 1
@@ -91,11 +91,14 @@ def begin(tr: Trace) -> None:
         return
     recipe = guess.recipe
     plan = recipe.plan
-    if plan is not None and tr.scalars == recipe.scalars[: len(tr.scalars)]:
+    if plan is not None and tr.scalars[: tr.scalar_count] == plan.scalars[: tr.scalar_count]:
         arrays = [v.array for v in tr.inputs] + [v.array for v in guess.inputs]
         if _are_there(arrays):
-            vals = plan.run(arrays, [])
-            begun.guess, begun.plan, begun.results = guess, plan, [vals[plan.inputs + i] for i in guess.live]
+            begun.plan, begun.scalars = plan, plan.scalars
+            run = plan.run(arrays, [], guess.live)
+            run.finish()
+            begun.results = run.results()
+            begun.guess = guess
 
 
 def learn(begun: Begun, recipe: Any, key: Any, inputs: list[Any]) -> None:

@@ -17,6 +17,7 @@ from jtorch._engine.recording.call import NO_ENTRY, Call
 from jtorch._engine.recording.program import ROUNDING
 from jtorch._engine.recording.templates import called, compiled
 from jtorch._engine.values.sparse_values import SparseMet, SparseValue
+from jtorch._engine.values.unbroken import elsewhere
 from jtorch._engine.values.values import Aval, aval, jax_device
 
 made = 0  # entries since they were last forgotten (forgetting.py)
@@ -67,7 +68,7 @@ class Entry:
         """Run this operator alone, through an executable of its own."""
         fn = self._run
         if fn is None:
-            fn = self._run = self._compiled(arrays)
+            fn = self._run = elsewhere(self._compiled, arrays)
         return fn(*arrays)
 
     def _compiled(self, arrays: Any) -> Any:

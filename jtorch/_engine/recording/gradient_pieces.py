@@ -10,7 +10,8 @@ clips its gradients, or a new model of the same structure, gets arrays.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import starmap
 from typing import Any
 
 import jax
@@ -45,11 +46,12 @@ class Pieces:
         """Give a value its own array."""
         start, a = self.starts[v.pos], v.aval
         if state.host or state.host_only:
-            v.array = np.asarray(self.flat)[start : start + math.prod(a.shape)].reshape(a.shape)
+            array = np.asarray(self.flat)[start : start + math.prod(a.shape)].reshape(a.shape)
         else:
-            v.array = piece(self.flat, start, a)
-        self.taken[v.pos] = v.array
-        return v.array
+            array = piece(self.flat, start, a)
+        self.taken[v.pos] = array
+        v.array = array
+        return array
 
 
 def piece(flat: Any, start: int, like: Aval) -> Any:
@@ -80,9 +82,18 @@ class Packing:
     def ready(self) -> bool:
         return len(self.wanted) == len(self.groups) and self.program.compiled()
 
-    def run(self, *given: Any) -> list[Any]:
-        """What the plan's own program would give, with pieces in the place of some arrays."""
-        results = self.program.run(*given)
+    @property
+    def native(self) -> Any:
+        return self.program.native
+
+    def into(self, given: tuple[Any, ...], out: list[Any]) -> Any:
+        """As the program's, with pieces in the place of some arrays. (Nothing is lost if this is interrupted: the program takes nothing for itself.)"""
+        return map(out.extend, map(self._with_pieces, starmap(self.program.native, (given,))))
+
+    def first(self, given: tuple[Any, ...], then: Callable[[Any], Any]) -> Any:
+        return self.program.first(given, lambda results: then(self._with_pieces(results)))
+
+    def _with_pieces(self, results: list[Any]) -> list[Any]:
         first = len(results) - len(self.groups)
         for k in range(len(self.groups)):
             results[first + k] = Pieces(results[first + k], self, k)

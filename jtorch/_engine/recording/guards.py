@@ -2,7 +2,8 @@
 
 An operator declares what its indices (or probabilities, pivots, ...) must satisfy (``@op(..., guard=...)``). An index that is on the host is checked by the line that uses it. Those that
 are still to be computed are checked by the program that uses them, in one more output; what that says is looked at where the program waits for a value in any case, and then
-torch's exception is raised. (After an ``optimizer.step()`` nobody waits: it is raised at the next such place.) ``JTORCH_EAGER=1`` raises it at the line.
+torch's exception is raised, if the value that is waited for depends on it, and what was written since the line that used the index is undone (``undo.py``). An optimizer's step looks before it writes.
+``JTORCH_EAGER=1`` raises it at the line.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import os
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -25,10 +26,11 @@ from jtorch._registry import Range, Wrong
 from jtorch._engine.recording.call import Call, arguments
 from jtorch._engine.recording.entry import Entry, entry_of
 from jtorch._engine.values.thread_state import state
-from jtorch._engine.recording.trace import Trace, add_input, force
+from jtorch._engine.recording.trace import Trace, add_input, flush, force
+from jtorch._engine.recording.undo import Mark, depends, mark
 from jtorch._engine.values.values import Aval, Value
 
-__all__ = ["bounds_of", "look", "node_for", "pending", "ran", "taken", "watch"]
+__all__ = ["before_a_step", "bounds_of", "look", "node_for", "pending", "ran", "taken", "watch"]
 
 _UNSIGNED = {n: np.dtype(f"u{n}") for n in (1, 2, 4, 8)}  # negative numbers are the largest there: one comparison instead of two
 _maximum = np.maximum.reduce
@@ -68,11 +70,11 @@ class _Bounds:
 
 _Rule = Callable[[Any], Any] | tuple[int, int, int | None]
 Checks = tuple[tuple[int, tuple[Aval, _Bounds], int], ...]  # (position of an index, what it is, first output of what uses it)
-Every = tuple[tuple[int, _Bounds], ...]  # (elements, bounds) of indices that are checked together
+Every = tuple[tuple[int, _Bounds, int], ...]  # (elements, bounds, number of the guard in its trace) of indices that are checked together
 # (value, place) of the first element outside among them, one index after the other; the place is -1 if there is none.
 Found = tuple[Any, Every]
 
-pending: deque[tuple[Any, Every, bool]] = deque()  # what was found and not looked at yet; whether somebody waited for that run
+pending: deque[tuple[Any, Every, bool, tuple[Mark, ...]]] = deque()  # what was found and not looked at yet; whether somebody waited for that run
 _calls: dict[Any, Call] = {}
 _last: list[Any] = [lambda: None, 0]  # the batch that was looked at last, and its largest element
 
@@ -92,7 +94,7 @@ def watch(entry: Entry, vals: Any) -> None:
                 bounds.check(np.asarray(v))
             continue
         if v.trace is not None and not tr.host:
-            tr.guards.append((v, bounds, len(tr.outputs)))
+            tr.guards.append((v, bounds, tr.count, mark(entry.device.type == "cpu")))
             continue
         largest = getattr(v, "largest", None)
         if largest is None:
@@ -102,7 +104,7 @@ def watch(entry: Entry, vals: Any) -> None:
                     continue
                 if not tr.host:
                     # A device's array may be there already, but that is a question of time: the trace must not depend on it.
-                    tr.guards.append((v, bounds, len(tr.outputs)))
+                    tr.guards.append((v, bounds, tr.count, mark(entry.device.type == "cpu")))
                     continue
                 array = np.asarray(array)
             largest = v.largest = math.inf if bounds.high is None else _bound(array)
@@ -137,22 +139,21 @@ def bounds_of(entry: Entry) -> tuple[_Bounds, ...]:
 
 
 def taken(tr: Trace) -> Checks:
-    """The checks of a trace that is about to run, which forgets them."""
-    watched, tr.guards = tr.guards, []
+    """The checks of a trace that is about to run."""
     out = []
-    for v, bounds, user in watched:
+    for v, bounds, user, _ in tr.guards:
         at = v.pos if v.trace is tr else tr.input_pos.get(v)
         out.append((add_input(tr, v) if at is None else at, (v.aval, bounds), user))
     return tuple(out)  # type: ignore[arg-type]
 
 
-def node_for(every: list[tuple[Aval, _Bounds]]) -> tuple[Entry, Every]:
-    """The entry that checks indices of these avals, and what it is of."""
+def node_for(every: list[tuple[Aval, _Bounds]], numbers: Sequence[int]) -> tuple[Entry, Every]:
+    """The entry that checks indices of these avals (of the guards with these numbers in their trace), and what it is of."""
     rules = tuple([b.rule for _, b in every])
     call = _calls.get(rules)
     if call is None:
         call = _calls[rules] = Call(None, ("outside", *rules), _outside(rules), "outside")
-    return entry_of(call, tuple([a for a, _ in every])), tuple([(b.size(a), b) for a, b in every])
+    return entry_of(call, tuple([a for a, _ in every])), tuple([(b.size(a), b, i) for (a, b), i in zip(every, numbers, strict=True)])
 
 
 def _outside(rules: tuple[_Rule, ...]) -> Callable[..., Any]:
@@ -177,43 +178,73 @@ def _outside(rules: tuple[_Rule, ...]) -> Callable[..., Any]:
     return outside
 
 
-def ran(found: list[Found], why: str) -> None:
-    """A trace has been sent off. If somebody waits for it, what its guards find is looked at then; otherwise as soon as it is there."""
+def ran(found: list[Found], marks: tuple[Mark, ...], why: str) -> None:
+    """A trace has been sent off. If somebody waits for it, what its guards find is looked at then; otherwise as soon as it is there. ``marks``: those of all its guards."""
     for array, every in found:
-        pending.append((array, every, why == "look" or _config.EAGER))
+        pending.append((array, every, why == "look" or _config.EAGER, tuple([marks[i] for _, _, i in every])))
     if _config.EAGER:
         look()
     while len(pending) > MOST:
-        _raise(*pending.popleft()[:2])
+        _raise(*pending.popleft())
 
 
-def look() -> None:
-    """Called where the program has just waited for a value: raise what the guards have found. What nobody has waited for stays if it is not there."""
+def before_a_step() -> None:
+    """An optimizer is about to write: what it would write must not come from values that are refused. (On an accelerator that would cost the time in which the step is recorded; there a
+    wrong index ends the program in torch.)"""
+    if any([not m.gone and m.waits for m in state.undo]):
+        flush("backward")
+        for _ in range(len(pending)):
+            _raise(*pending.popleft())
+
+
+def look(v: Value | None = None) -> None:
+    """Called where the program has just waited for a value (``v``, if it is one): raise what the guards have found, if the value depends on it. What nobody has waited for stays if it is not
+    there."""
     for _ in range(len(pending)):
         try:
-            array, every, waited = pending.popleft()
+            array, every, waited, marks = pending.popleft()
         except IndexError:  # another thread was faster
             return
-        if waited or array.is_ready():
-            _raise(array, every)
+        if (waited or array.is_ready()) and (v is None or _passed(array, every, marks) or depends(v, marks[_first(array, every)])):
+            _raise(array, every, waited, marks)
         else:
-            pending.append((array, every, waited))
+            pending.append((array, every, waited, marks))
 
 
 @atexit.register
 def _at_exit(owner: int = os.getpid()) -> None:
     """A program that never looked hears of it when it ends (but not from a fork of it, where XLA does not run)."""
     while pending and os.getpid() == owner:
-        _raise(*pending.popleft()[:2])
+        _raise(*pending.popleft())
 
 
-def _raise(array: Any, every: Every) -> None:
-    value, at = np.asarray(array).tolist()
-    if at < 0:
-        return
-    for size, bounds in every:
+def _first(array: Any, every: Every) -> int:
+    """Which of the checks failed first."""
+    _, at = np.asarray(array).tolist()
+    for k, (size, _, _) in enumerate(every):
         if at < size:
-            error = bounds.error(value, at)
-            error.add_note("The index was still to be computed in the line that used it. With JTORCH_EAGER=1 the error comes out there.")
-            raise error
+            return k
         at -= size
+    raise IndexError(at)
+
+
+def _passed(array: Any, every: Every, marks: tuple[Mark, ...]) -> bool:
+    return np.asarray(array).tolist()[1] < 0  # type: ignore[no-any-return]
+
+
+def _raise(array: Any, every: Every, waited: bool, marks: tuple[Mark, ...]) -> None:
+    value, at = np.asarray(array).tolist()
+    if marks[0].gone:  # it came after another that has failed
+        return
+    if at < 0:
+        for m in marks:
+            m.passed()
+        return
+    k = _first(array, every)
+    for m in marks[:k]:
+        m.passed()
+    marks[k].roll_back()
+    bounds = every[k][1]
+    error = bounds.error(value, at - sum(size for size, _, _ in every[:k]))
+    error.add_note(f"The value was still to be computed in the line that used it; what was written since then has been undone. That line:\n{marks[k].shown()}With JTORCH_EAGER=1 the error comes out there.")
+    raise error

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import starmap
+from types import FunctionType
 from typing import Any
 from weakref import WeakValueDictionary
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jtorch._engine.recording.templates import called, compiled
 from jtorch._engine.values import log
+from jtorch._engine.values.unbroken import Elsewhere, elsewhere
 
 __all__ = ["ROUNDING", "Program", "program_for"]
 
@@ -27,7 +33,7 @@ class Program:
     a runtime scalar ``("s", class, number)``. ``together``: lists of outputs that come end to end, an array for each list, after the ``outs``.
     """
 
-    __slots__ = ("body", "outs", "donated", "together", "kinds", "run", "given", "results", "cost", "template", "_compiling", "__weakref__")
+    __slots__ = ("body", "outs", "donated", "together", "kinds", "run", "native", "given", "results", "cost", "template", "_compiling", "__weakref__")
 
     def __init__(self, body: Any, outs: Any, donated: Any, together: Any = ()) -> None:
         self.body, self.outs, self.donated, self.together = body, outs, donated, together
@@ -39,6 +45,7 @@ class Program:
         self.kinds = kinds
         shift = len(kinds)
         self.run: Any = jax.jit(self._function(), donate_argnums=tuple(d + shift for d in donated), compiler_options=ROUNDING)
+        self.native: Any = None  # the same, where it is a C function: there once it has run
         self.given: list[Any] | None = None  # what it was compiled ahead for
         self.cost = 0  # bytes, as measured when it was compiled
         self.results: Any = None  # the shapes that it then gives
@@ -46,27 +53,47 @@ class Program:
         self._compiling: Any = None
 
     def compile(self, given: list[Any]) -> None:
-        """Start compiling for inputs of these shapes (``jax.ShapeDtypeStruct``); :meth:`ready` waits. Tracing happens here, XLA works in another thread."""
-        self.given = given
+        """Start compiling for inputs of these shapes (``jax.ShapeDtypeStruct``); :meth:`ready` waits. It is traced while this thread waits, then XLA works by itself."""
+        if self._compiling is None:
+            elsewhere(self._compile, given)
+
+    def _compile(self, given: list[Any]) -> None:
         traced = self.run.trace(*given)
-        self.results = traced.out_info
         shift = len(self.kinds)
-        self._compiling = what = compiled(traced, tuple(d + shift for d in self.donated), given, _pool().submit, ROUNDING)
+        what = compiled(traced, tuple(d + shift for d in self.donated), given, _pool().submit, ROUNDING)
         self.template = what.template
         if not what.new:
             self.cost = 1 << 12
+        self.given, self.results, self._compiling = given, traced.out_info, what
 
     def ready(self) -> None:
         """Wait for the executable, if it is being compiled."""
-        pending, self._compiling = self._compiling, None
+        pending = self._compiling
         if pending is not None:
             self.run = called(pending)
+            self._compiling = None
 
     def compiled(self) -> bool:
         """Whether the executable is there. What went wrong with it is raised here."""
-        if self._compiling is not None and self._compiling.executable.done():
+        pending = self._compiling
+        if pending is not None and pending.executable.done():
             self.ready()
         return self._compiling is None
+
+    def into(self, given: tuple[Any, ...], out: list[Any]) -> Any:
+        """An iterator that runs the program and adds what it gives to ``out``. Only if ``native`` is there."""
+        return map(out.extend, starmap(self.native, (given,)))
+
+    def first(self, given: tuple[Any, ...], then: Callable[[Any], Any]) -> Elsewhere:
+        """The first run, which JAX does in Python; ``then`` is called with what it gives."""
+        return Elsewhere(self._first, given, then)
+
+    def _first(self, given: tuple[Any, ...], then: Callable[[Any], Any]) -> None:
+        self.ready()
+        found = self.run(*given)
+        then(found)
+        if all(isinstance(x, (jax.Array, np.ndarray)) for x in (*given, *found)):  # JAX takes padded values apart, and makes them, in Python
+            self.native = native(self.run)
 
     @staticmethod
     def key(body: list[Any], outs: list[int], donated: tuple[int, ...]) -> Any:
@@ -100,6 +127,15 @@ class Program:
             return [*[vals[i] for i in outs], *[jnp.concatenate([vals[i].reshape(-1) for i in group]) for group in together]]
 
         return segment
+
+
+def native(fn: Any) -> Any:
+    """The C function behind what JAX compiled; None if there is none. (Only JAX knows the one of what was compiled ahead. Without it, each run is done elsewhere: right, but slower.)"""
+    if isinstance(fn, partial):
+        inner = native(fn.func)
+        return None if inner is None else partial(inner, *fn.args)
+    inner = getattr(fn, "_call", fn)
+    return None if inner is None or isinstance(vars(type(inner)).get("__call__"), FunctionType) or isinstance(inner, FunctionType) else inner
 
 
 _programs: WeakValueDictionary[Any, Program] = WeakValueDictionary()  # kept by the plans that run them

@@ -8,6 +8,7 @@ operations are compiled once more with the literals as inputs, and all further o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -214,5 +215,4 @@ def called(what: Compiling) -> Any:
     executable = what.executable.result()
     if what.literals is None:
         return executable
-    numbers = packed(what.literals)
-    return lambda *args: executable(*numbers, *args)
+    return partial(executable, *packed(what.literals))

@@ -6,7 +6,10 @@ A node is ``(entry, position, ...)``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import repeat
+from operator import and_, eq, is_
+from threading import RLock
 from typing import Any
 
 import jax
@@ -21,26 +24,37 @@ from jtorch._engine.recording.entry import Entry, make_entry
 from jtorch._engine.recording.gradient_pieces import Pieces
 from jtorch._engine.values.thread_state import State, state
 from jtorch._engine.values.values import Value, jax_device, to_device
+from jtorch._engine.values.unbroken import at_once, provided
 
-__all__ = ["Trace", "record", "record_multi", "record_one", "add_input", "SCALAR", "force", "run_now", "has_tracer"]
+__all__ = ["Trace", "record", "record_multi", "record_one", "add_input", "add_scalar", "append", "grow", "undo", "SCALAR", "force", "run_now", "has_tracer"]
 
 SCALAR = -(1 << 40)
+
+
+_ROOM = 64
 
 
 class Trace:
     """Pending nodes, the values they read and the values they will give: those that nobody else holds when it runs are not computed.
 
-    ``outputs`` may hold None for a value that nobody ever held.
+    ``outputs`` may hold None for a value that nobody ever held. While it is recorded, there is room at the end of ``outputs`` and ``scalars`` (``count`` and ``scalar_count`` are
+    in use): storing into a list is no call, after which something else could come.
+
+    Nothing is appended any more once it has a ``lock``: it is about to run, is running, or was interrupted on the way, and then goes on when somebody looks (``run`` is how far it has
+    come). Only when all its results are put away does it forget its ``nodes``.
     """
 
-    __slots__ = ("nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "begun", "root", "host", "guards", "dynamic")
+    __slots__ = ("lock", "run", "count", "input_count", "scalar_count", "nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "begun", "root", "host", "guards", "dynamic")
 
     def __init__(self, device: _device.device) -> None:
+        self.lock: Any = None
+        self.run: Any = None
+        self.count = self.input_count = self.scalar_count = 0  # of outputs, inputs and scalars
         self.nodes: list[tuple[Any, ...]] = []
         self.inputs: list[Value] = []
         self.input_pos: dict[Value, int] = {}
-        self.outputs: list[Value | None] = []
-        self.scalars: list[Any] = []
+        self.outputs: list[Value | None] = [None] * _ROOM
+        self.scalars: list[Any] = [None] * _ROOM
         self.device = device
         self.input_bytes = 0
         self.backwards = 0  # backward passes that it holds
@@ -73,15 +87,28 @@ def trace_for(device: _device.device) -> Trace:
     return current
 
 
+def take(tr: Trace) -> None:
+    """Nothing is recorded into a trace of this thread any more: it is about to run."""
+    lock, fresh, others = RLock(), Trace(tr.device), state.traces
+    # No call from here on, so that nothing comes in between: a handler may have taken it in the meantime.
+    if tr.lock is None:
+        tr.lock = lock
+        del tr.outputs[tr.count :]
+        del tr.scalars[tr.scalar_count :]
+        if state.trace is tr:
+            state.trace = fresh
+        elif tr.device in others and others[tr.device] is tr:
+            del others[tr.device]
+
+
 def flush(why: str = "asked") -> None:
     """Run everything that this thread has recorded on every device."""
     for other in list(state.traces.values()):
-        state.traces.pop(other.device, None)
-        if other.nodes:
-            executor(other, why)
+        take(other)
+        executor(other, why)
     tr = state.trace
     if tr.nodes:
-        state.trace = Trace(tr.device)
+        take(tr)
         executor(tr, why)
 
 
@@ -90,15 +117,12 @@ def run_prefix(k: int, why: str) -> None:
     tr: Trace = state.trace
     first, rest = Trace(tr.device), Trace(tr.device)
     c = sum(len(node[0].outs) for node in tr.nodes[:k])
-    first.nodes, first.inputs, first.scalars = tr.nodes[:k], tr.inputs, tr.scalars
-    first.outputs, rest.outputs = tr.outputs[:c], tr.outputs[c:]
-    tr.outputs = []
+    total = tr.count
+    first.nodes, first.inputs, first.scalars = tr.nodes[:k], list(tr.inputs), tr.scalars[: tr.scalar_count]
+    first.outputs, rest.outputs = tr.outputs[:c], tr.outputs[c:total]
+    rest.scalars = []
     first.guards = [g for g in tr.guards if g[2] < c]
-    rest.guards = [(v, bounds, user - c) for v, bounds, user in tr.guards if user >= c]
-    tr.guards = []
-    for v in first.outputs:
-        if v is not None:
-            v.trace = first
+    rest.guards = [(v, bounds, user - c, m) for v, bounds, user, m in tr.guards if user >= c]
     for node in tr.nodes[k:]:
         refs: list[Any] = [node[0]]
         for p in node[1:]:
@@ -117,13 +141,30 @@ def run_prefix(k: int, why: str) -> None:
                     rest.inputs.append(v)
                 refs.append(at)
         rest.nodes.append(tuple(refs))
-    for v in rest.outputs:
-        if v is not None:
-            v.trace = rest
-            v.pos -= c
-    state.trace = rest
-    tr.inputs, v = [], None
-    executor(first, why)
+    rest.count, rest.input_count, rest.scalar_count = total - c, len(rest.inputs), len(rest.scalars)
+    first.lock = RLock()
+    ours, theirs = [v for v in first.outputs if v is not None], [v for v in rest.outputs if v is not None]
+    as_it_was = map(and_, map(is_, map(getattr, (state,), ("trace",)), (tr,)), map(eq, map(getattr, (tr,), ("count",)), (total,)))
+    at_once(provided(
+        as_it_was, map(_set_trace, ours, repeat(first)), map(_set_pos, theirs, [v.pos - c for v in theirs]), map(_set_trace, theirs, repeat(rest)),
+        map(setattr, (state, tr, tr, tr, tr), ("trace", "lock", "nodes", "outputs", "inputs"), (rest, first.lock, [], [], [])),
+    ))  # fmt: skip
+    if tr.lock is first.lock:  # otherwise a handler has recorded or run something in the meantime: next time
+        del ours, theirs
+        v = None
+        executor(first, why)
+
+
+def settle(tr: Trace, held: list[Value], arrays: list[Any]) -> None:
+    """The results of a trace are there: put them away, and forget the rest. (Nothing happens if a handler was faster.)"""
+    at_once(provided(
+        map(_nodes_of, (tr,)), map(_set_array, held, arrays), map(_set_trace, held, repeat(None)),
+        map(setattr, (tr,) * 5, ("nodes", "outputs", "inputs", "guards", "run"), ([], [], [], [], None)),
+    ))  # fmt: skip
+
+
+_nodes_of = Trace.nodes.__get__  # type: ignore[attr-defined]
+_set_trace, _set_pos, _set_array = Value.trace.__set__, Value.pos.__set__, Value.array.__set__  # type: ignore[attr-defined]
 
 
 def _pending(tr: Trace, pos: int) -> Value:
@@ -141,16 +182,18 @@ def _pending(tr: Trace, pos: int) -> Value:
 
 def force(v: Value, why: str = "look") -> Any:
     """The array of a value, running what it waits for."""
-    if v.trace is not None:
-        tr = v.trace
-        if tr is state.trace:
-            state.trace = Trace(tr.device)
+    tr = v.trace
+    while tr is not None:
+        if tr.lock is not None:  # it is running, or was interrupted
             executor(tr, why)
-        elif state.traces.get(tr.device) is tr:
-            del state.traces[tr.device]
+        elif tr is state.trace or state.traces.get(tr.device) is tr:
+            take(tr)
             executor(tr, why)
         else:
             _force_foreign(v, tr)
+        before, tr = tr, v.trace
+        if tr is before:
+            raise RuntimeError(f"a value of {v.aval} was lost")  # never, as far as we know
     array = v.array
     return array.take(v) if array.__class__ in HELD else array
 
@@ -161,10 +204,14 @@ def _force_foreign(v: Value, tr: Trace) -> None:
     copy = Trace(tr.device)
     copy.host = tr.host or state.host_only
     copy.nodes = list(tr.nodes)
-    copy.inputs, copy.scalars = list(tr.inputs), list(tr.scalars)
-    copy.outputs = [None] * len(tr.outputs)
-    copy.outputs[v.pos] = v
+    copy.inputs, copy.scalars = list(tr.inputs), tr.scalars[: tr.scalar_count]
     keep = list(copy.inputs)  # a second reference to each: nothing is donated
+    copy.outputs = [None] * (v.pos + 1)
+    if tr.lock is not None:  # its owner runs it by now, and did not see the references: wait for that
+        executor(tr, "thread")
+        return
+    copy.outputs[v.pos] = v
+    copy.lock = RLock()
     executor(copy, "thread")
     del keep
 
@@ -198,27 +245,71 @@ def add_input(tr: Trace, v: Value) -> int | None:
             return None
         elif isinstance(array, jax.Array):
             _ARRAYS.add(array.__class__)
-    inputs = tr.inputs
-    inputs.append(v)
-    tr.input_pos[v] = pos = -len(inputs)
+    one = (v,)
+    # No call from here on, so that no handler comes in between.
+    known = tr.input_pos
+    if v in known:
+        return known[v]
+    pos = -1 - tr.input_count
+    tr.inputs += one
+    tr.input_count = -pos
+    known[v] = pos
     tr.input_bytes += v.aval.nbytes
     return pos
 
 
-def reserve(tr: Trace, avals: Any) -> list[Value]:
-    """Pending values for the outputs of the node that is appended next."""
-    n = len(tr.outputs)
-    outs: list[Value] = []
-    for a in avals:
-        v = Value()
-        v.aval = a
-        v.array = None
-        v.trace = tr
-        v.pos = n
-        n += 1
-        outs.append(v)
-    tr.outputs += outs
-    return outs
+def grow(tr: Trace) -> None:
+    """More room for what is recorded."""
+    tr.outputs += [None] * (len(tr.outputs) + _ROOM)
+    tr.scalars += [None] * (len(tr.scalars) + _ROOM)
+
+
+def add_scalar(tr: Trace, x: Any) -> int:
+    """A Python number becomes a runtime scalar of the trace."""
+    k = tr.scalar_count
+    try:
+        tr.scalars[k] = x
+    except IndexError:
+        grow(tr)
+        return add_scalar(tr, x)
+    tr.scalar_count = k + 1
+    return SCALAR - k
+
+
+def append(tr: Trace, node: tuple[Any, ...], avals: Sequence[Any]) -> list[Value] | None:
+    """Record a node: pending values for its outputs. None if a handler ran the trace in the meantime (then what the node refers to is an input of the next one)."""
+    while True:
+        first = n = tr.count
+        outs: list[Value] = []
+        for a in avals:
+            v = Value()
+            v.aval = a
+            v.array = None
+            v.trace = tr
+            v.pos = n
+            n += 1
+            outs.append(v)
+        while len(tr.outputs) < n:
+            grow(tr)
+        nodes, outputs = tr.nodes, tr.outputs
+        # No call from here to the last: positions are given, outputs and node are there, or nothing is.
+        if state.trace is not tr:
+            return None
+        if tr.count == first:
+            try:
+                tr.count = n
+                outputs[first:n] = outs
+                nodes.append(node)
+            except BaseException:
+                undo(tr, first, node)
+                raise
+            return outs
+
+
+def undo(tr: Trace, count: int, node: Any) -> None:
+    """Memory ran out while a node was recorded: it does not count. (What else is thrown comes when it has been recorded.)"""
+    if not tr.nodes or tr.nodes[-1] is not node:
+        tr.count = count
 
 
 def has_tracer(args: Any) -> bool:
@@ -266,10 +357,10 @@ def record(call: Call, args: Any) -> tuple[Entry, list[Value]]:
                         return record(call, args)
                 node.append(pos)
         else:
-            node.append(SCALAR - len(tr.scalars))
-            tr.scalars.append(a)
-    result = reserve(tr, entry.outs)
-    tr.nodes.append(tuple(node))
+            node.append(add_scalar(tr, a))
+    result = append(tr, tuple(node), entry.outs)
+    if result is None:
+        return record(call, args)
     if _config.EAGER:
         flush("eager")
     return entry, result
@@ -295,18 +386,26 @@ def record_one(call: Call, v: Value, numbers: tuple[Any, ...]) -> Value:
             if known is None or state.trace is not tr:
                 return record(call, (v, *numbers))[1][0]
         pos = known
-    outputs = tr.outputs
+    node = (entry, pos, add_scalar(tr, numbers[0])) if numbers else (entry, pos)
     out = Value()
     out.aval = entry.out
     out.array = None
     out.trace = tr
-    out.pos = len(outputs)
-    outputs.append(out)
-    if numbers:
-        tr.nodes.append((entry, pos, SCALAR - len(tr.scalars)))
-        tr.scalars.append(numbers[0])
-    else:
-        tr.nodes.append((entry, pos))
+    # As in append.
+    if state.trace is not tr:
+        return record(call, (v, *numbers))[1][0]
+    out.pos = n = tr.count
+    try:
+        tr.count = n + 1
+        tr.outputs[n] = out
+        tr.nodes.append(node)
+    except IndexError:
+        tr.count = n
+        grow(tr)
+        return record_one(call, v, numbers)
+    except BaseException:
+        undo(tr, n, node)
+        raise
     return out
 
 

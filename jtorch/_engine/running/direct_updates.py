@@ -7,6 +7,7 @@ all outputs are wanted, and the inputs that the outputs replace are dead if nobo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import starmap
 from sys import getrefcount
 from typing import Any
 
@@ -16,7 +17,7 @@ from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 from jtorch._engine.values import log, memory
 from jtorch._engine.recording.bundle import Bundle
 from jtorch._engine.running import retention
-from jtorch._engine.running.executor import LISTED, Recipe, _changed, run_compiled, slots_of, stats
+from jtorch._engine.running.executor import LISTED, Recipe, _changed, plan_for, slots_of, stats
 from jtorch._engine.running.packed_updates import PackedUpdate
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import SCALAR, Trace, are_arrays, put
@@ -54,11 +55,10 @@ def _shared(vals: list[Value], arrays: list[Any], columns: list[range]) -> set[i
     return shared or None
 
 
-def run_bundle(bundle: Bundle, vals: list[Value], scalars: list[Any], places: tuple[int, ...]) -> tuple[list[Any], set[int] | None] | None:
-    """The bundle's outputs on ``vals`` (column after column), each of which a storage and this list hold. Those in the columns ``places`` will be overwritten.
-
-    The second result are the inputs among them that somebody else holds too (None: there are none); the arrays of the others are gone.
-    The whole is None if a value is not there, or if numpy would have to do it.
+def run_bundle(bundle: Bundle, vals: list[Value], scalars: list[Any], places: tuple[int, ...], results: list[Any]) -> tuple[Any, set[int] | None] | None:
+    """An iterator that adds the bundle's outputs on ``vals`` (column after column), each of which a storage and this list hold, to ``results``. Those in the columns ``places`` are
+    to be overwritten. The second is which of them somebody else holds too (None: there are none); the arrays of the others are gone then.
+    The whole is None if a value is not there, if numpy would have to do it, or if the program has not run yet: it is recorded first.
     """
     arrays = ready(vals)
     if arrays is None:
@@ -71,24 +71,26 @@ def run_bundle(bundle: Bundle, vals: list[Value], scalars: list[Any], places: tu
         recipe = _recipes[key] = Recipe()
     recipe.seen += 1
     recipe.used = stats.executions
-    stats.executions += 1
     plan = recipe.plan
-    if plan is not None and len(plan.steps) == 1 and (scalars == recipe.scalars or not _changed(scalars, recipe.scalars) - recipe.dynamic):
-        program, gather, _, slots, _ = plan.steps[0]
-        return program.run(*(slots_of(slots, scalars) if slots is not None else ()), *gather(arrays)), shared
-    tr = Trace(bundle.device)
-    tr.inputs, tr.scalars = vals, scalars
-    tr.nodes = [(bundle, *range(-1, -len(vals) - 1, -1), *range(SCALAR, SCALAR - len(scalars), -1))]
-    log.trace(tr, "update", len(bundle.outs))
-    donated = [i for c in places for i in range(c * n, c * n + n) if shared is None or i not in shared]
-    return run_compiled(tr, recipe, (), arrays, range(len(bundle.outs)), donated, "step")[0], shared
+    if plan is None or (scalars != plan.scalars and _changed(scalars, plan.scalars) - plan.dynamic):
+        tr = Trace(bundle.device)
+        tr.inputs, tr.scalars = vals, scalars
+        tr.nodes = [(bundle, *range(-1, -len(vals) - 1, -1), *range(SCALAR, SCALAR - len(scalars), -1))]
+        donated = [i for c in places for i in range(c * n, c * n + n) if shared is None or i not in shared]
+        plan = plan_for(tr, recipe, (), arrays, range(len(bundle.outs)), donated, "step")
+    if len(plan.steps) > 1 or plan.steps[0][0].native is None:
+        return None
+    stats.executions += 1
+    log.update(bundle.call.name, len(bundle.outs))
+    program, gather, _, slots, _ = plan.steps[0]
+    return program.into((*(slots_of(slots, scalars) if slots is not None else ()), *gather(arrays)), results), shared
 
 
 def run_packed(
-    update: PackedUpdate, params: list[Value], arrays: list[Any], grads: Any, flats: list[Any], scalars: Sequence[Any]
-) -> tuple[list[Any], list[Any], set[int] | None]:
-    """An update of parameters (a storage and this list hold each; ``arrays`` are theirs; ``grads`` as :class:`PackedUpdate` says) whose state is packed into ``flats``, which are gone afterwards: the
-    parameters' new arrays, the new state, and which of the old arrays somebody else holds too, as :func:`run_bundle`."""
+    update: PackedUpdate, params: list[Value], arrays: list[Any], grads: Any, flats: list[Any], scalars: Sequence[Any], results: list[Any]
+) -> tuple[Any, set[int] | None]:
+    """An iterator that does an update of parameters (a storage and this list hold each; ``arrays`` are theirs; ``grads`` as :class:`PackedUpdate` says) whose state is packed into
+    ``flats``, which are gone afterwards; it adds two lists to ``results``, the parameters' new arrays and the new state. And which of the old arrays somebody else holds too, as :func:`run_bundle`."""
     fresh = not update.compiled
     if fresh:
         update.compiled = True
@@ -99,8 +101,8 @@ def run_packed(
     update.used = stats.executions
     update.seen += 1
     shared = _shared(params, arrays, [range(len(params))])
-    run = update.run if shared is None else update.keeping
-    results, flats = run(slots_of(update.slots, scalars), arrays, grads, flats, update.offsets)
+    given = (slots_of(update.slots, scalars), arrays, grads, flats, update.offsets)
+    program = update.program(given, shared is not None)
     if fresh:
         retention.charge(update, retention.measured(before, 1))
-    return results, flats, shared
+    return map(results.extend, starmap(program, (given,))), shared

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from operator import itemgetter
+from functools import partial
+from itertools import repeat
+from operator import eq, itemgetter
 from sys import getrefcount
 from typing import Any
 
@@ -34,8 +36,10 @@ from jtorch._engine.planning.segments import cut
 from jtorch._engine.running import retention
 from jtorch._engine.values import memory
 from jtorch._engine.values.thread_state import state
-from jtorch._engine.recording.trace import SCALAR, Trace
+from jtorch._engine.recording.trace import SCALAR, Trace, settle
 from jtorch._engine.values.values import jax_device, to_device
+from jtorch._engine.recording import undo
+from jtorch._engine.values.unbroken import at_once, provided
 
 __all__ = ["execute", "stats"]
 
@@ -60,17 +64,15 @@ stats = _Stats()
 
 
 class Recipe(retention.Kept):
-    """What is known about traces of one structure: how often they came, and their plans by which runtime scalars are inputs."""
+    """What is known about traces of one structure: how often they came, and their plan."""
 
-    __slots__ = ("needed", "scalars", "dynamic", "plan", "static", "member")
+    __slots__ = ("needed", "scalars", "plan", "member")
 
     def __init__(self) -> None:
         super().__init__()
         self.needed: list[int] | None = None
-        self.scalars: list[Any] = []  # the values that the plan has as constants
-        self.dynamic: set[int] = set()  # the slots that are inputs
+        self.scalars: list[Any] = []  # what they were when it last ran operator by operator
         self.plan: Plan | None = None
-        self.static: list[int] = []
         self.member: families.Member | None = None  # how it runs as one of many sizes
 
     def programs(self) -> list[Any]:
@@ -83,41 +85,90 @@ class Recipe(retention.Kept):
 class Plan:
     """Programs in order. ``steps``: (program, gather, outputs, scalar slots, dead after).
 
+    ``scalars`` are the runtime scalars of the last run; all but the ``dynamic`` ones are constants in the programs. ``checks``: (slot, what it is of) of what guards find.
     ``ahead``: they were compiled ahead, several at a time, for inputs on one device; a sharded program is compiled when it runs.
     ``asked``, ``packing``: outputs that are wanted end to end, and the program that gives them so (``gradient_pieces.py``).
     """
 
-    __slots__ = ("steps", "inputs", "size", "checks", "ahead", "asked", "packing")
+    __slots__ = ("steps", "inputs", "size", "checks", "ahead", "asked", "packing", "scalars", "dynamic")
     steps: list[Any]
     inputs: int
     size: int
     ahead: bool
     asked: list[Any]
     packing: gradient_pieces.Packing | None
+    checks: list[Any]
+    scalars: list[Any]
+    dynamic: frozenset[int]
 
-    def run(self, vals: list[Any], scalars: list[Any]) -> list[Any]:
-        """All slots that are left at the end. ``vals``: the inputs' arrays; the list is used up."""
-        vals.extend([None] * (self.size - len(vals)))
-        if self.asked:
-            gradient_pieces.begin(self)
+    def run(self, arrays: list[Any], scalars: list[Any], live: Sequence[int] = (), held: Any = ()) -> Run:
+        """A run of it on these arrays, not begun yet."""
+        return Run(self, arrays, scalars, live, held)
+
+
+class Run:
+    """One execution of a plan, as far as it has come: ``at`` is the step that is next, and below zero while step ``~at`` is done elsewhere (``helper``).
+
+    A step takes place as a whole, its results put into ``vals`` included, or not at all. So whoever is interrupted leaves a run that can go on (:meth:`finish`), and a handler
+    that interrupts it may go on with it."""
+
+    __slots__ = ("plan", "vals", "scalars", "at", "helper", "live", "held", "laid_out", "checked")
+
+    def __init__(self, plan: Plan, arrays: list[Any], scalars: list[Any], live: Sequence[int] = (), held: Any = ()) -> None:
+        """``arrays``: the inputs; the list is used up. ``live``, ``held``: the outputs that are wanted, and their values."""
+        arrays.extend([None] * (plan.size - len(arrays)))
+        self.plan, self.vals, self.scalars, self.live, self.held = plan, arrays, scalars, live, held
+        self.at = 0
+        self.helper: Any = None
+        self.checked = plan.checks
+        self.laid_out: Any = None  # what makes of results what values hold, where they are padded
+
+    def finish(self) -> list[Any]:
+        """Run what has not run yet. All slots that are left."""
+        plan, vals = self.plan, self.vals
+        steps = plan.steps
+        if plan.asked and self.at == 0:
+            gradient_pieces.begin(plan)
             stats.compilations += 1
-        packing = self.packing
-        program: Any
-        for program, gather, outs, slots, dead in self.steps:
+        while True:
+            k = self.at
+            if k < 0:
+                self.helper.wait()
+                if self.at == k:  # it failed, and said so to another; once more
+                    self.at = ~k
+                continue
+            if k == len(steps):
+                return vals
+            program, gather, outs, slots, dead = steps[k]
+            packing = plan.packing
             if packing is not None and packing.ready():
                 program = packing
             given = gather(vals)
-            for i in dead:
-                vals[i] = None
             if slots is not None:
-                results = program.run(*slots_of(slots, scalars), *given)
+                given = (*slots_of(slots, self.scalars), *given)
+            results: list[Any] = []
+            after = (map(vals.__setitem__, dead, repeat(None)), map(vals.__setitem__, outs, results), map(setattr, (self,), ("at",), (k + 1,)))
+            if program.native is not None:
+                at_once(provided(map(eq, map(getattr, (self,), ("at",)), (k,)), program.into(given, results), *after))
             else:
-                results = program.run(*given)
-            del given
-            for i, r in zip(outs, results, strict=True):
-                vals[i] = r
-        return vals
-    checks: list[Any]  # (slot, what it is of) of what guards find
+                helper = program.first(given, partial(self._put, results, after))
+                if self.at == k:  # no call in between
+                    self.helper, self.at = helper, ~k
+            del given, after
+
+    @staticmethod
+    def _put(results: list[Any], after: Any, found: list[Any]) -> None:
+        at_once(map(results.extend, (found,)), *after)
+
+    def results(self) -> list[Any]:
+        """The wanted outputs of a finished run."""
+        n_in, vals = self.plan.inputs, self.vals
+        out = [vals[n_in + i] for i in self.live]
+        return out if self.laid_out is None else self.laid_out(out)
+
+    def found(self) -> list[Found]:
+        """What its guards have found."""
+        return [(self.vals[slot], every) for slot, every in self.checked]
 
 
 _recipes: dict[Any, Recipe] = {}
@@ -126,84 +177,108 @@ retention.told.append(lambda: ahead.forget(set(_recipes.values())))
 
 
 def execute(tr: Trace, why: str) -> None:
-    """Compute the outputs of a trace that are still held. Called with the trace already taken out of the thread's state."""
+    """Compute the outputs of a trace that are still held. It has been taken: nothing more is recorded into it. Where this is interrupted, or fails, it can be asked for again."""
+    with tr.lock:
+        if not tr.nodes:
+            return
+        watched = tr.guards
+        try:
+            found = _execute(tr, why)
+        except Exception:
+            if tr.nodes:
+                raise
+            return  # a handler came in between and did it all
+    if retention.full():
+        retention.sweep(stats.executions)
+    if found:
+        guards.ran(found, tuple([g[3] for g in watched]), why)
+
+
+def _execute(tr: Trace, why: str) -> list[Found]:
     if tr.host:
         try:
-            return execute_on_host(tr)
+            execute_on_host(tr)
+            return []
         except NotOnHost:
             if state.host_only:
                 raise
-    checks = guards.taken(tr) if tr.guards else ()
-    tr.input_pos = {}  # so that the list alone holds what nobody else does
-    live, held = held_outputs(tr)
-    stats.executions += 1
-    log.trace(tr, why, len(live))
-    if not live and not checks:
-        return
-    inputs = tr.inputs
-    # Held by the list alone; and nobody but the value holds the array. (Of one on the host the program has a copy.)
-    donated = [
-        i for i, n in enumerate(map(getrefcount, inputs)) if n <= LISTED and (getrefcount(inputs[i].array) <= 2 or inputs[i].array.__class__ is np.ndarray)
-    ]
-    key = (tuple(tr.nodes), tuple(live), tuple(donated), checks)
-    recipe = _recipes.get(key)
-    if recipe is None:
-        recipe = _recipes[key] = Recipe()
-        recipe.member = families.join(tr, live, checks)
-    recipe.seen += 1
-    recipe.used = stats.executions
-    arrays = [v.array for v in inputs]
-    if families.in_use:
-        families.exact(tr, arrays, recipe.member)
-    begun = tr.begun
-    try:
+    if tr.run is None:
+        checks = guards.taken(tr) if tr.guards else ()
+        tr.input_pos = {}  # so that the list alone holds what nobody else does
+        live, held = held_outputs(tr)
+        stats.executions += 1
+        log.trace(tr, why, len(live))
+        if not live and not checks:
+            settle(tr, [], [])
+            return []
+        if state.undo:
+            undo.ran(tr, live, held)
+        inputs, nodes = tr.inputs, tr.nodes
+        # Held by the list alone; and nobody but the value holds the array. (Of one on the host the program has a copy.)
+        donated = [
+            i for i, n in enumerate(map(getrefcount, inputs)) if n <= LISTED and (getrefcount(inputs[i].array) <= 2 or inputs[i].array.__class__ is np.ndarray)
+        ]
+        key = (tuple(nodes), tuple(live), tuple(donated), checks)
+        recipe = _recipes.get(key)
+        if recipe is None:
+            recipe = _recipes.setdefault(key, Recipe())
+            recipe.member = families.join(tr, live, checks)
+        recipe.seen += 1
+        recipe.used = stats.executions
+        arrays = [v.array for v in inputs]
+        if families.in_use:
+            families.exact(tr, arrays, recipe.member)
+        begun = tr.begun
         ready = None if begun is None else begun.found(tr, recipe)
+        if ready is not None:
+            stats.ahead += 1
+            settle(tr, held, ready)
+            return []
+        hot = (why in _HOT or recipe.seen > 1) and (len(nodes) > _ALONE or nodes[-1][0].__class__ is Bundle)
         with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
-            if ready is not None:
-                results, found = ready, []
-                stats.ahead += 1
-            elif (member := recipe.member) is not None and (made := _run_member(member, recipe, tr, arrays, live, donated, checks, why)) is not None:
-                results, found = made
+            run = _member_run(recipe, tr, arrays, live, held, donated, checks, why) if recipe.member is not None else None
+            if run is not None:
                 state.ran = recipe
-            elif (why in _HOT or recipe.seen > 1) and (len(tr.nodes) > _ALONE or tr.nodes[-1][0].__class__ is Bundle):
-                results, found = run_compiled(tr, recipe, checks, arrays, live, donated, why)
+            elif hot:
+                plan = plan_for(tr, recipe, checks, arrays, live, donated, why)
                 if why == "backward":
                     state.ran = recipe
                     if begun is not None:
                         ahead.learn(begun, recipe, key, inputs)
+                run = plan.run(arrays, tr.scalars, live, held)
             else:
-                tr.nodes = expanded(tr.nodes)
+                tr.nodes = expanded(nodes)
                 results, found = _run_alone(tr, recipe, checks, arrays, live)
-    except BaseException:
-        # The trace is lost: what hung on it cannot be computed. Say so when it is asked for.
-        for v in held:
-            v.trace, v.array = None, None
-        raise
-    finally:
-        # A donated array is gone; a value that somehow outlives it must not be read.
-        tr.nodes, tr.outputs, tr.inputs = [], [], []
-    for v, array in zip(held, results, strict=True):
-        v.array = array
-        v.trace = None
-    if retention.full():
-        retention.sweep(stats.executions)
-    if found:
-        guards.ran(found, why)
+                settle(tr, held, results)
+                return found
+        if tr.run is None and tr.nodes:  # no handler has begun it, or even done it
+            tr.run = run
+        del run, arrays
+    run = tr.run
+    if run is None:
+        return []
+    with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
+        run.finish()
+    found = run.found()
+    settle(tr, run.held, run.results())
+    return found
 
 
 trace.executor = execute
 
 
-def _run_member(
-    member: families.Member, recipe: Recipe, tr: Trace, arrays: list[Any], live: list[int], donated: list[int], checks: Checks, why: str
-) -> tuple[list[Any], list[Found]] | None:
-    """The live outputs, and what guards have found, from the program of a family; None if the trace is to run by its exact shapes."""
-    made = None
-    if not member.outgrown(recipe.seen) and _on_one_device(arrays):
-        made = member.run(tr, arrays, live, donated, checks, why, _planned, Recipe)
-    if made is None:
-        recipe.member = None
-    return made
+def _member_run(recipe: Recipe, tr: Trace, arrays: list[Any], live: list[int], held: Any, donated: list[int], checks: Checks, why: str) -> Run | None:
+    """A run of a family's program; None if the trace is to run by its exact shapes."""
+    member = recipe.member
+    if member is not None and not member.outgrown(recipe.seen) and _on_one_device(arrays):
+        made = member.prepare(tr, arrays, live, donated, checks, why, _planned, Recipe)
+        if made is not None:
+            plan, given, laid_out, checked = made
+            run = plan.run(given, tr.scalars, live, held)
+            run.laid_out, run.checked = laid_out, checked
+            return run  # type: ignore[no-any-return]
+    recipe.member = None
+    return None
 
 
 def _on_device(arrays: list[Any], tr: Trace) -> None:
@@ -238,7 +313,7 @@ def _run_alone(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], liv
     found = []
     if checks:
         indices = [vals[p] if p >= 0 else arrays[-1 - p] for p, _, _ in checks]
-        entry, every = guards.node_for([what for _, what, _ in checks])
+        entry, every = guards.node_for([what for _, what, _ in checks], range(len(checks)))
         found.append((entry.run(*indices), every))
     return [vals[i] for i in live], found
 
@@ -252,16 +327,12 @@ def _array_of(number: Any) -> Any:
     return np.asarray(number)
 
 
-def run_compiled(
-    tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str
-) -> tuple[list[Any], list[Found]]:
-    """Run a trace by its recipe's plan. ``arrays`` is used up."""
+def plan_for(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str) -> Plan:
+    """The recipe's plan. What numpy holds among ``arrays`` is put on the device if the plan wants it there."""
     plan = _planned(tr, recipe, checks, arrays, live, donated, why, _on_one_device(arrays))
     if not plan.ahead:
         _on_device(arrays, tr)
-    vals = plan.run(arrays, tr.scalars)
-    n_in = plan.inputs
-    return [vals[n_in + i] for i in live], [(vals[slot], every) for slot, every in plan.checks]
+    return plan
 
 
 def _planned(
@@ -272,23 +343,26 @@ def _planned(
     plan = recipe.plan
     if plan is None:
         tr.nodes = expanded(tr.nodes)
-        recipe.dynamic = _always_dynamic(tr.nodes)
+        dynamic = _always_dynamic(tr.nodes)
         if recipe.seen > 1:  # what changed since it last ran operator by operator will change again
-            recipe.dynamic |= _changed(scalars, recipe.scalars)
-        recipe.scalars = list(scalars)
-    elif scalars != recipe.scalars or 0 in scalars:  # -0.0 equals 0.0
-        changed = _changed(scalars, recipe.scalars)
-        fresh = changed - recipe.dynamic
+            dynamic |= _changed(scalars, recipe.scalars)
+        plan = _made(tr, recipe, dynamic, checks, live, donated, why, ahead)
+    elif scalars != plan.scalars or 0 in scalars:  # -0.0 equals 0.0
+        fresh = _changed(scalars, plan.scalars) - plan.dynamic
         if fresh:
             tr.nodes = expanded(tr.nodes)
-            log.scalars_changed(tr, fresh, recipe.scalars)
-            recipe.dynamic |= fresh
-            plan = None
-        recipe.scalars = list(scalars)
-    if plan is None:
-        before = memory.in_use()
-        plan = recipe.plan = _make_plan(tr, recipe, checks, live, donated, why, ahead)
-        retention.made(recipe, before, len(tr.nodes))
+            log.scalars_changed(tr, fresh, plan.scalars)
+            plan = _made(tr, recipe, fresh | plan.dynamic, checks, live, donated, why, ahead)
+        plan.scalars = list(scalars)
+    return plan
+
+
+def _made(
+    tr: Trace, recipe: Recipe, dynamic: set[int] | frozenset[int], checks: Checks, live: Sequence[int], donated: list[int], why: str, ahead: bool
+) -> Plan:
+    before = memory.in_use()
+    plan = recipe.plan = _make_plan(tr, dynamic, checks, live, donated, why, ahead)
+    retention.made(recipe, before, len(tr.nodes))
     return plan
 
 
@@ -319,7 +393,7 @@ def _on_one_device(arrays: list[Any]) -> bool:
     return all(a.__class__ is np.ndarray or len(a.devices()) == 1 for a in arrays)
 
 
-def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], donated: list[int], why: str, ahead: bool) -> Plan:
+def _make_plan(tr: Trace, dynamic: set[int] | frozenset[int], checks: Checks, live: Sequence[int], donated: list[int], why: str, ahead: bool) -> Plan:
     """Cut the trace into segments and find (or compile) the program of each. ``ahead``: compile it now, for inputs on the trace's device."""
     nodes = tr.nodes
     n_in = len(tr.inputs)
@@ -351,13 +425,13 @@ def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], d
             if p > SCALAR:
                 last_read[n_in + p if p >= 0 else -1 - p] = segment_of[k]
     # An index is checked in the segment that uses it: its program has one more output, however many there are.
-    checked: dict[int, list[tuple[int, Any]]] = {}
-    for p, what, user in checks:
+    checked: dict[int, list[tuple[int, Any, int]]] = {}
+    for i, (p, what, user) in enumerate(checks):
         s = segment_of.get(owner[user]) if user < len(owner) else None
         if s is None:  # what it was for is not computed
             s = segment_of[owner[p]] if p >= 0 else 0
         slot = n_in + p if p >= 0 else -1 - p
-        checked.setdefault(s, []).append((slot, what))
+        checked.setdefault(s, []).append((slot, what, i))
         last_read[slot] = max(s, last_read.get(slot, s))
     live_slots = {n_in + i for i in live}
     gone = set(donated)
@@ -365,6 +439,7 @@ def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], d
     plan = Plan()
     plan.inputs, plan.size, plan.checks, plan.ahead = n_in, n_in + len(owner), [], ahead
     plan.asked, plan.packing = [], None
+    plan.scalars, plan.dynamic = list(tr.scalars), frozenset(dynamic)
     steps = []
     fresh: list[Program] = []
     here = SingleDeviceSharding(jax_device(tr.device)) if ahead else None
@@ -394,7 +469,7 @@ def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], d
             for p in nodes[k][1:]:
                 if p <= SCALAR:
                     i = SCALAR - p
-                    if i in recipe.dynamic:
+                    if i in dynamic:
                         kind = tr.scalars[i].__class__
                         group = groups.setdefault(kind, {})  # several nodes may read one scalar
                         refs.append(("s", kind, group.setdefault(i, len(group))))
@@ -412,8 +487,8 @@ def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], d
         dead = [slot for slot in ins if last_read.get(slot) == s and slot not in live_slots and (slot >= n_in or slot in gone)]
         spare = _donatable(ins, dead, outs, nodes, owner, first, tr, n_in)
         if s in checked:
-            check, every = guards.node_for([what for _, what in checked[s]])
-            body.append((check, *[ref(slot) for slot, _ in checked[s]]))
+            check, every = guards.node_for([what for _, what, _ in checked[s]], [i for _, _, i in checked[s]])
+            body.append((check, *[ref(slot) for slot, _, _ in checked[s]]))
             inside[plan.size] = len(made)
             outs.append(plan.size)
             plan.checks.append((plan.size, every))
@@ -429,7 +504,8 @@ def _make_plan(tr: Trace, recipe: Recipe, checks: Checks, live: Sequence[int], d
                     a = _aval(slot, nodes, owner, first, tr, n_in)
                     given.append(jax.ShapeDtypeStruct(a.shape, a.dtype.np, sharding=here))
                 program.compile(given)
-                fresh.append(program)
+        if here is not None:
+            fresh.append(program)  # if it is not new, a run that was interrupted, or another thread, may be compiling it
         steps.append((program, _gather(ins), outs, slots, dead))
     for program in fresh:
         program.ready()

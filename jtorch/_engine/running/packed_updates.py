@@ -24,6 +24,7 @@ from jtorch._engine.recording.call import Call
 from jtorch._engine.running import retention
 from jtorch._engine.recording.entry import NUMBERS
 from jtorch._engine.values.values import Aval, Value, jax_device
+from jtorch._engine.values.unbroken import elsewhere
 
 __all__ = ["PackedUpdate", "packed_update", "pack", "SMALL"]
 
@@ -50,7 +51,7 @@ def _end_to_end(arrays: list[Any]) -> Any:
 class PackedUpdate(retention.Kept):
     """An update of parameters of these avals as one program: ``run(numbers by class, params, gradients, flats, offsets) -> params, flats``. Gradients are a list, or end to end already."""
 
-    __slots__ = ("name", "compiled", "run", "keeping", "starts", "offsets", "slots")
+    __slots__ = ("name", "compiled", "run", "keeping", "warm", "starts", "offsets", "slots")
 
     def __init__(self, name: str, avals: tuple[Aval, ...], classes: tuple[type, ...], halves: _Halves) -> None:
         super().__init__()
@@ -59,9 +60,20 @@ class PackedUpdate(retention.Kept):
         fn = _program(avals, classes, self.slots, halves)
         self.run = jax.jit(fn, donate_argnums=(1, 3))
         self.keeping = jax.jit(fn, donate_argnums=(3,))  # somebody else holds a parameter's array
+        self.warm: set[Any] = set()  # those of the two that have run: JAX does the first run in Python, where it may be interrupted
         self.starts = [0, *np.cumsum([math.prod(a.shape) for a in avals]).tolist()]
         # As inputs, they leave the many small kernels of the program equal, so that XLA compiles one of each size.
         self.offsets = jax.device_put([np.int32(start) for start in self.starts[:-1]], jax_device(avals[0].device))
+
+
+    def program(self, given: tuple[Any, ...], keeping: bool) -> Any:
+        """The program as a C function, which has run before, on copies if need be."""
+        fn = self.keeping if keeping else self.run
+        if fn not in self.warm:
+            numbers, params, grads, flats, offsets = given
+            elsewhere(lambda: fn(numbers, [jnp.array(p) for p in params], grads, [jnp.array(f) for f in flats], offsets))
+            self.warm.add(fn)
+        return fn
 
 
 _updates: dict[Any, PackedUpdate | None] = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from jtorch import _config
 
-__all__ = ["trace", "compiling", "exact_shapes", "packing", "gathering", "scalars_changed"]
+__all__ = ["trace", "update", "compiling", "exact_shapes", "packing", "gathering", "scalars_changed"]
 
 _seen: dict[Any, Any] = {}
 
@@ -19,6 +19,11 @@ def _say(text: str) -> None:
 def trace(tr: Any, why: str, live: int) -> None:
     if "trace" in _config.LOG:
         _say(f"run ({why}): {len(tr.nodes)} operators, {len(tr.inputs)} inputs, {live} results: " + " ".join(n[0].call.name for n in tr.nodes[:40]))
+
+
+def update(name: str, results: int) -> None:
+    if "trace" in _config.LOG:
+        _say(f"run (update): {name}, {results} results")
 
 
 def scalars_changed(tr: Any, fresh: set[int], before: list[Any]) -> None:

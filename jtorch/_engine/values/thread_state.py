@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 # Bits of ``state.mode``. Dispatch takes its short way for 0 and GRAD alone.
 GRAD, INFERENCE, AUTOCAST, FUNCTION_MODE, ANOMALY, SAVED_HOOKS = 1, 2, 4, 8, 16, 32
 SELECTIVE = 128  # a selective checkpoint wants to know of each operator
+
+
+_living = [0]  # threads that have computed something
 
 
 class State(threading.local):
@@ -17,6 +21,8 @@ class State(threading.local):
     steps = False  # whether this thread has seen an optimizer's step end a trace with a backward in it
     keys: Any = None  # where random numbers come from inside JAX's transformations (generator.py)
     host_only = False  # in a forked child: XLA must not be touched at all (fork.py)
+    several = False  # whether there is more than one thread that has computed anything
+    updating: Any = threading.RLock()  # held while tensors are updated without a trace, which no other thread may read meanwhile
 
     def __init__(self) -> None:
         self.trace: Any = None  # set by trace.py, which knows how to make one
@@ -26,6 +32,37 @@ class State(threading.local):
         self.selective: Any = None  # the run of a selective checkpoint
         self.backward: Any = None  # the backward pass that is running
         self.traces: dict[Any, Any] = {}  # pending traces of other devices
+        self.step: Any = None  # the optimizer's step whose updates are being gathered
+        self.undo: list[Any] = []  # marks: see undo.py
+        self.runs: list[Any] = []
+        self.here = _Here()
+
+
+class _Here:
+    """A thread that has computed something, as long as it lives."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        _living[0] += 1
+        if _living[0] > 1:
+            State.several = True
+            with State.updating:  # whoever updates does not know yet
+                pass
+
+    def __del__(self) -> None:
+        _living[0] -= 1
+        State.several = _living[0] > 1
 
 
 state = State()
+
+
+def with_gradients(on: bool, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """``fn(*args, **kwargs)`` with gradients on or off. As a context manager would, but that nothing can come before what it restores."""
+    before = state.mode & GRAD
+    try:
+        state.mode = state.mode | GRAD if on else state.mode & ~GRAD
+        return fn(*args, **kwargs)
+    finally:
+        state.mode = state.mode & ~GRAD | before

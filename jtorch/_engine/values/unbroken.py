@@ -1,0 +1,99 @@
+"""Doing several things with nothing in between.
+
+A signal's handler, an exception that another thread throws, and another thread come between two bytecode instructions; Python looks for them where a function begins, at the end of a loop's
+turn, and *after* a call. So what one call of a C function does is done as a whole, and so is what stands between two calls. :func:`at_once` goes through iterators that C functions make
+(``map`` of a slot's setter, ``starmap`` of a program) in one such call: a program runs and its results are put away, or neither.
+
+What has to be Python (JAX when it traces and compiles) is done in a thread of its own (:class:`Elsewhere`), where nothing is thrown and no handler runs.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from _thread import allocate_lock, start_new_thread
+from collections import deque
+from collections.abc import Callable, Iterable
+from itertools import chain, compress
+from typing import Any
+
+__all__ = ["Elsewhere", "at_once", "elsewhere", "provided", "together"]
+
+_go_through = deque(maxlen=0).extend
+_chained = chain.from_iterable
+# Before 3.12 the collector runs wherever an object is made, and finalizers with it.
+_COLLECTS = sys.version_info < (3, 12)
+
+
+def together(doings: Iterable[Iterable[Any]]) -> Iterable[Any]:
+    """One iterator after the other."""
+    return _chained(doings)
+
+
+def provided(condition: Iterable[Any], *doings: Iterable[Any]) -> Iterable[Any]:
+    """The iterators, one after the other, if the first thing that ``condition`` gives is true when they are gone through."""
+    return _chained(compress((_chained(doings),), condition))
+
+
+if _COLLECTS:
+
+    def at_once(*doings: Iterable[Any]) -> None:
+        """Go through the iterators, one after the other, with nothing in between. What one of them raises ends it there."""
+        todo = _chained(doings)
+        collects = gc.isenabled()
+        try:
+            if collects:
+                gc.disable()
+            _go_through(todo)
+        finally:
+            if collects:
+                gc.enable()
+
+else:
+
+    def at_once(*doings: Iterable[Any]) -> None:
+        """Go through the iterators, one after the other, with nothing in between. What one of them raises ends it there."""
+        _go_through(_chained(doings))
+
+
+class Elsewhere:
+    """``fn(*args)``, once, in a thread of its own. Whoever waits may be interrupted; the call goes on, and somebody else may wait for it."""
+
+    __slots__ = ("_call", "_claim", "_done", "_result", "_error")
+
+    def __init__(self, fn: Callable[..., Any], *args: Any) -> None:
+        self._call: Any = (fn, args)
+        self._claim, self._done = allocate_lock(), allocate_lock()
+        self._result = self._error = None
+        self._done.acquire()
+
+    def _run(self) -> None:
+        if not self._claim.acquire(False):
+            return
+        fn, args = self._call
+        self._call = None
+        try:
+            self._result = fn(*args)
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            self._error = error
+        finally:
+            del fn, args
+            self._done.release()
+
+    def wait(self) -> Any:
+        """What the call returns; raises what it raised."""
+        if not self._claim.locked():
+            try:
+                start_new_thread(self._run, ())
+            except RuntimeError:  # the interpreter is about to end
+                self._run()
+        with self._done:
+            pass
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+def elsewhere(fn: Callable[..., Any], *args: Any) -> Any:
+    """``fn(*args)``, done in a thread of its own while this one waits."""
+    return Elsewhere(fn, *args).wait()
