@@ -170,4 +170,5 @@ def _get_trace_graph(f: Any, args: Any = (), kwargs: Any = None, strict: bool = 
     program, result = record(f, root, given, _names(getattr(f, "forward", f), len(given)), strict, kwargs or {})
     return program.graph, result
 
-from . import annotations as annotations  # noqa: E402, F811 - over the future import's name
+# The submodule, over what the future import above left under its name.
+annotations = __import__("importlib").import_module("jtorch.jit.annotations")  # type: ignore[assignment]
