@@ -188,7 +188,7 @@ def compiled(traced: Any, donated: tuple[int, ...], given: list[Any], submit: Ca
         # Padded values: what they are padded from is part of what goes in and comes out.
         return Compiling(None, submit(traced.lower().compile), None, True)
     # One result and a list of one are the same jaxpr: how results are handed out is part of what is shared.
-    found = template_of(traced.jaxpr, (donated, tuple(g.sharding for g in given), jax.tree.structure(traced.out_info)))
+    found = template_of(traced.jaxpr, (donated, tuple(getattr(g, "sharding", None) for g in given), jax.tree.structure(traced.out_info)))
     if found is None:
         return Compiling(None, submit(traced.lower().compile), None, True)
     template, literals = found
