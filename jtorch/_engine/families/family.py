@@ -256,7 +256,7 @@ class Member:
         static = [i for i in donated if i not in family.inputs]
         try:
             program = family.program(self.sizes, tuple(static), checks)
-        except NoRule as error:
+        except Exception as error:
             self.group.give_up(str(error))
             return None
         room = program.room
@@ -274,7 +274,7 @@ class Member:
             plan = planned(made, program.recipe, (), given, [*live, *program.checks], static, why)
             if plan is not before:
                 self._compile(plan, given, tr)
-        except (NoRule, TypeError, ValueError, IndexError, NotImplementedError) as error:
+        except Exception as error:  # nothing has run yet: whatever stands in the way of this program, the exact one does not need it
             program.recipe.plan = before
             self.group.give_up(f"{type(error).__name__}: {error}" if not isinstance(error, NoRule) else f"no rule for {error}")
             return None
@@ -398,6 +398,9 @@ def join(tr: Trace, live: Sequence[int], checks: guards.Checks) -> Member | None
         return None
     except ValueError as error:  # these sizes; others may do
         log.exact_shapes(str(error))
+        return None
+    except Exception as error:  # a guess that cannot be made must not stand in the way of what was recorded
+        group.give_up(f"{type(error).__name__}: {error}")
         return None
     family.device = tr.device
     family.input_avals = [v.aval for v in tr.inputs]
