@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
@@ -89,7 +89,7 @@ class profile(_Decorator):
         self._recording.start()
         return self
 
-    def __exit__(self, *_: object) -> bool:
+    def __exit__(self, *_: object) -> Literal[False]:
         if self.enabled and self._recording is not None:
             self._recording.stop()
             self.function_events = EventList(self._recording.events, use_device=self.use_device, profile_memory=self.profile_memory, with_flops=self.with_flops)
@@ -150,7 +150,7 @@ class _Annotate(_Decorator):
         _annotating[0] += 1
         return self
 
-    def __exit__(self, *_: object) -> bool:
+    def __exit__(self, *_: object) -> Literal[False]:
         if self.enabled:
             _annotating[0] -= 1
         return False

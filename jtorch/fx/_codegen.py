@@ -18,6 +18,7 @@ from jtorch._public import torch
 from jtorch.utils import _pytree as pytree
 
 from . import _pytree as fx_pytree
+from . import _wrap
 from ._naming import ILLEGAL, Namespace, get_qualified_name, in_torch, library, type_repr
 from .node import Node, _sizes, short_dtype
 from .tensor_type import TensorType
@@ -328,9 +329,7 @@ class CodeGen:
             body.append("pass\n")
         wrap = ""
         if out.wrapped:
-            from ._symbolic_trace import wrap as wrap_function
-
-            say = out.add_global("wrap", wrap_function)
+            say = out.add_global("wrap", _wrap.wrap)
             wrap = "\n".join(f'{say}("{name}")' for name in out.wrapped)
         if self._body_transformer:
             body = self._body_transformer(body)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .graph import PythonCode
-from .graph_module import GraphModule, _format_import_block, reduce_graph_module
+from .graph_module import GraphModule, _format_import_block, from_above, reduce_graph_module
 
 _use_lazy_graph_module_flag = False
 _force_skip_lazy_graph_module_flag = False
@@ -91,3 +91,6 @@ class _LazyGraphModule(GraphModule):
     def __str__(self) -> str:
         self.real_recompile()
         return super().__str__()
+
+
+from_above.make_graph_module = _make_graph_module

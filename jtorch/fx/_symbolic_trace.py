@@ -25,8 +25,10 @@ from jtorch.utils import _pytree as pytree
 from ._compatibility import compatibility
 from ._lazy_graph_module import _LazyGraphModule, _make_graph_module
 from ._naming import as_torch
+from ._wrap import _wrapped_fns_to_patch as _wrapped_fns_to_patch
+from ._wrap import wrap as wrap
 from .graph import Graph, _PyTreeCodeGen, _PyTreeInfo
-from .graph_module import GraphModule
+from .graph_module import GraphModule, from_above
 from .node import Argument, base_types, map_aggregate
 from .proxy import ParameterProxy, Proxy, Scope, ScopeContextManager, TracerBase
 
@@ -55,7 +57,7 @@ class ProxyableClassMeta(type):
         super().__init__(name, bases, attrs)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        instance = cls.__new__(cls)
+        instance = cls.__new__(cls)  # type: ignore[call-overload]
         found = _find_proxy(args, kwargs) if _is_fx_tracing_flag else None
         if found is not None:
             return found.tracer.create_proxy("call_function", cls, args, kwargs)
@@ -350,7 +352,6 @@ class Tracer(TracerBase):
         return pytree.tree_map(fixed, concrete_args[name])
 
 
-_wrapped_fns_to_patch: dict[tuple[int, str], dict[str, Any]] = {}
 _wrapped_methods_to_patch: list[tuple[type, str]] = []
 
 
@@ -488,22 +489,6 @@ def _autowrap_check(patcher: _Patcher, frame_dict: dict[str, Any], function_ids:
 
 
 @compatibility(is_backward_compatible=True)
-def wrap(fn_or_name: Any) -> Any:
-    """Record calls of a function of this module (or of a builtin, by name) as one node.
-
-    Called at the top level of a module, or as a decorator there; NotImplementedError elsewhere.
-    """
-    if not callable(fn_or_name) and not isinstance(fn_or_name, str):
-        raise RuntimeError("Unsupported type for global function! Must be either a callable or string name")
-    name = fn_or_name if isinstance(fn_or_name, str) else fn_or_name.__name__
-    frame = inspect.currentframe().f_back  # type: ignore[union-attr]
-    if frame is None or frame.f_code.co_name != "<module>":
-        raise NotImplementedError("wrap must be called at the top level of a module")
-    _wrapped_fns_to_patch[(id(frame.f_globals), name)] = frame.f_globals
-    return fn_or_name
-
-
-@compatibility(is_backward_compatible=True)
 def symbolic_trace(root: Any, concrete_args: Any = None) -> GraphModule:
     """A GraphModule that does what ``root``, a module or a function, does. ``concrete_args`` fixes arguments by name."""
     tracer = Tracer()
@@ -514,3 +499,6 @@ def symbolic_trace(root: Any, concrete_args: Any = None) -> GraphModule:
 @wrap
 def _assert_is_none(value: Any, msg: str) -> None:
     assert value is None, msg
+
+
+from_above.tracer = Tracer

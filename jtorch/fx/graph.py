@@ -13,45 +13,19 @@ from jtorch._public import torch
 from jtorch.nn.modules.module import Module
 from jtorch.nn.parameter import Parameter
 
-from ._codegen import (
-    CodeGen as CodeGen,
-)
-from ._codegen import (
-    PythonCode as PythonCode,
-)
-from ._codegen import (
-    TransformCodeFunc as TransformCodeFunc,
-)
-from ._codegen import (
-    _BoxedCodeGen as _BoxedCodeGen,
-)
-from ._codegen import (
-    _custom_builtins as _custom_builtins,
-)
-from ._codegen import (
-    _CustomBuiltin as _CustomBuiltin,
-)
-from ._codegen import (
-    _format_target as _format_target,
-)
-from ._codegen import (
-    _PyTreeCodeGen as _PyTreeCodeGen,
-)
-from ._codegen import (
-    _PyTreeInfo as _PyTreeInfo,
-)
-from ._codegen import (
-    _register_custom_builtin as _register_custom_builtin,
-)
-from ._codegen import (
-    inplace_methods as inplace_methods,
-)
-from ._codegen import (
-    magic_methods as magic_methods,
-)
-from ._codegen import (
-    reflectable_magic_methods as reflectable_magic_methods,
-)
+from ._codegen import CodeGen as CodeGen  # noqa: I001  (public under this module, too)
+from ._codegen import PythonCode as PythonCode
+from ._codegen import TransformCodeFunc as TransformCodeFunc
+from ._codegen import _BoxedCodeGen as _BoxedCodeGen
+from ._codegen import _custom_builtins as _custom_builtins
+from ._codegen import _CustomBuiltin as _CustomBuiltin
+from ._codegen import _format_target as _format_target
+from ._codegen import _PyTreeCodeGen as _PyTreeCodeGen
+from ._codegen import _PyTreeInfo as _PyTreeInfo
+from ._codegen import _register_custom_builtin as _register_custom_builtin
+from ._codegen import inplace_methods as inplace_methods
+from ._codegen import magic_methods as magic_methods
+from ._codegen import reflectable_magic_methods as reflectable_magic_methods
 from ._compatibility import compatibility
 from ._naming import Namespace as _Namespace  # noqa: F401
 from ._naming import in_torch, target_to_str

@@ -94,6 +94,16 @@ def reduce_graph_module(body: dict[str, Any], import_block: str) -> Module:
     return _deserialize_graph_module(_forward_from_src(body.get("_code") or body["code"], _run_imports(import_block)), body)
 
 
+class _FromAbove:
+    """What copies and pickles are made with; the files that define these, which need GraphModule themselves, put them here."""
+
+    make_graph_module: Callable[..., Any]
+    tracer: Any
+
+
+from_above = _FromAbove()
+
+
 class _CodeOnlyModule(Module):
     """Attributes and a forward, without a graph."""
 
@@ -103,11 +113,8 @@ class _CodeOnlyModule(Module):
 
 
 def _deserialize_graph_module(forward: Callable[..., Any], body: dict[str, Any], graph_module_cls: Any = None) -> Module:
-    from ._lazy_graph_module import _make_graph_module
-    from ._symbolic_trace import Tracer
-
     _CodeOnlyModule.forward = forward  # type: ignore[method-assign]
-    tracer_cls = body.get("_tracer_cls") or Tracer
+    tracer_cls = body.get("_tracer_cls") or from_above.tracer
 
     class KeepModules(tracer_cls):  # type: ignore[misc,valid-type]
         """Every module was a leaf, or would not be in the graph."""
@@ -122,7 +129,7 @@ def _deserialize_graph_module(forward: Callable[..., Any], body: dict[str, Any],
         if traces.get(node.name) is not None:
             node.meta["stack_trace"] = traces[node.name]
     graph._tracer_cls = tracer_cls
-    made = _make_graph_module(module, graph, class_name=body.get("_graphmodule_cls_name", "GraphModule"), graph_module_cls=graph_module_cls)
+    made = from_above.make_graph_module(module, graph, class_name=body.get("_graphmodule_cls_name", "GraphModule"), graph_module_cls=graph_module_cls)
     for name, value in body.items():
         if not hasattr(made, name):
             setattr(made, name, value)
@@ -226,7 +233,7 @@ class _WrappedCall:
         try:
             if self.cls_call is not None:
                 return self.cls_call(obj, *args, **kwargs)
-            return super(self.cls, obj).__call__(*args, **kwargs)  # type: ignore[misc]
+            return super(self.cls, obj).__call__(*args, **kwargs)  # type: ignore[arg-type,misc]
         except Exception as e:
             frames = traceback.StackSummary.extract(traceback.walk_tb(e.__traceback__))
             last = next((f for f in reversed(frames) if not _is_beneath(f.filename)), frames[-1])
@@ -428,9 +435,7 @@ class GraphModule(Module):
         return made
 
     def __copy__(self) -> GraphModule:
-        from ._lazy_graph_module import _make_graph_module
-
-        made = _make_graph_module(self, self.graph)
+        made = from_above.make_graph_module(self, self.graph)
         made.meta = getattr(self, "meta", {})
         return made
 

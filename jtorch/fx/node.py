@@ -94,6 +94,14 @@ class Node:
     type: Any
     meta: dict[str, Any]
     users: dict[Node, None]
+    _input_nodes: dict[Node, None]
+    _args: Any
+    _kwargs: Any
+    _erased: bool
+    _repr_fn: Any
+    _sort_key: Any
+    _prev: Node
+    _next: Node
 
     @compatibility(is_backward_compatible=True)
     def __init__(self, graph: Any, name: str, op: str, target: Target, args: tuple[Argument, ...], kwargs: dict[str, Argument], return_type: Any = None) -> None:
@@ -124,12 +132,12 @@ class Node:
     @property
     def next(self) -> Node:
         """The node after this one."""
-        return self._next  # type: ignore[no-any-return]
+        return self._next
 
     @property
     def prev(self) -> Node:
         """The node before this one."""
-        return self._prev  # type: ignore[no-any-return]
+        return self._prev
 
     @compatibility(is_backward_compatible=True)
     def prepend(self, x: Node) -> None:

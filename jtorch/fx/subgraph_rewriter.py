@@ -103,7 +103,7 @@ def _replace_pattern(
     done = []
     for match in found:
         new = replacement_callback(match, graph, wanted) if replacement_callback is not None else common
-        copies = _insert(graph, match, new, changed)
+        copies = _insert(graph, match, new, changed)  # type: ignore[arg-type]
         for old, made in zip(match.returning_nodes, copies.results, strict=True):
             old.replace_all_uses_with(made)
             changed[old] = made

@@ -112,7 +112,7 @@ def interface(obj: Any) -> Any:
     """A class that only says what methods there are. RuntimeError for anything else."""
     if not inspect.isclass(obj):
         raise RuntimeError("interface must be applied to a class")
-    obj.__torch_script_interface__ = True
+    obj.__torch_script_interface__ = True  # type: ignore[attr-defined]
     return obj
 
 

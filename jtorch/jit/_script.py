@@ -155,7 +155,7 @@ class RecursiveScriptModule(ScriptModule):
         held["_modules"] = OrderedDict((name, None if child is None else _wrap(child)) for name, child in model._modules.items())
         for name, child in held["_modules"].items():
             twin._modules[name] = None if child is None else child._model
-        held["_methods"] = _reachable(type(model))
+        held["_methods"] = _reachable(type(model))  # type: ignore[arg-type]
 
     def _python(self) -> Any:
         return self._model

@@ -101,7 +101,7 @@ def _number(name: str, swap: bool) -> Any:
 for _name in ("add", "sub", "mul", "floordiv", "mod", "pow", "truediv"):
     setattr(TracedInt, f"__{_name}__", _number(_name, False))
     setattr(TracedInt, f"__r{_name}__", _number(_name, True))
-TracedInt.__neg__ = lambda self: self.recorder.number(-int(self), operator.neg, (self,)) if self.recorder.on else -int(self)  # type: ignore[method-assign]
+TracedInt.__neg__ = lambda self: self.recorder.number(-int(self), operator.neg, (self,)) if self.recorder.on else -int(self)  # type: ignore[attr-defined,method-assign]
 
 
 class Recorder:

@@ -90,7 +90,7 @@ class AtenPacket(OpOverloadPacket):
     def _overloads(self) -> dict[str, Operator]:
         known = REGISTRY.get(self._qualified_op_name)
         if known is None:
-            said = _signatures().get(self.__name__) or {"": None}
+            said = _signatures().get(self.__name__) or {"": None}  # type: ignore[dict-item]
             known = REGISTRY[self._qualified_op_name] = {name: _AtenOperator(self, name, text) for name, text in said.items()}
         return known
 
@@ -100,7 +100,7 @@ class AtenPacket(OpOverloadPacket):
         op = self._overloads.get("" if key == "default" else key)
         if op is None:
             raise AttributeError(f"The underlying op of '{self}' has no overload name '{key}'")
-        made = op.overload or _AtenOverload(self, "" if key == "default" else key, op)
+        made = op.overload or _AtenOverload(self, "" if key == "default" else key, op)  # type: ignore[arg-type]
         self.__dict__[key] = made
         return made
 
@@ -143,7 +143,7 @@ class _AtenOperator(Operator):
 
     @schema.setter
     def schema(self, value: FunctionSchema | None) -> None:
-        self._schema = value
+        self._schema = value  # type: ignore[assignment]
 
 
 class _AtenOverload(OpOverload):

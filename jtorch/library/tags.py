@@ -14,5 +14,5 @@ Tag = IntEnum(  # type: ignore[misc]
     start=0,
 )
 Tag.__module__ = "torch"
-Tag.__repr__ = lambda self: f"<Tag.{self.name}: {int(self)}>"  # type: ignore[method-assign]
-Tag.__str__ = lambda self: f"Tag.{self.name}"  # type: ignore[method-assign]
+Tag.__repr__ = lambda self: f"<Tag.{self.name}: {int(self)}>"  # type: ignore[attr-defined,call-overload,method-assign]
+Tag.__str__ = lambda self: f"Tag.{self.name}"  # type: ignore[attr-defined,method-assign]

@@ -23,7 +23,7 @@ def swap_tensors(t1: Tensor, t2: Tensor) -> None:
         if any(r is not own for r in weakref.getweakrefs(t)):
             raise RuntimeError(f"Cannot swap {name} because it has weakref associated with it")
     t1.__class__, t2.__class__ = t2.__class__, t1.__class__
-    for name in (n for n in Tensor.__slots__ if n != "__weakref__"):
+    for name in (n for n in Tensor.__slots__ if n != "__weakref__"):  # type: ignore[attr-defined]
         first, second = getattr(t1, name, None), getattr(t2, name, None)
         setattr(t1, name, second)
         setattr(t2, name, first)

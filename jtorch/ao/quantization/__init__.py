@@ -104,10 +104,10 @@ def prepare(model: Any, inplace: bool = False, allow_list: Any = None, observer_
             own = getattr(child, "qconfig", config)
             if own is not None and isinstance(child, FloatFunctional):
                 child.activation_post_process = own.activation()
-            elif own is not None and (isinstance(child, QuantStub) and not isinstance(child, DeQuantStub) or isinstance(child, tuple(allow_list or _OBSERVED)) and not list(child.children())):
-                child.qconfig = own
-                child.add_module("activation_post_process", own.activation())
-                child.register_forward_hook(lambda self, args, result: self.activation_post_process(result))
+            elif own is not None and (isinstance(child, QuantStub) and not isinstance(child, DeQuantStub) or isinstance(child, tuple(allow_list or _OBSERVED)) and not list(child.children())):  # type: ignore[attr-defined]
+                child.qconfig = own  # type: ignore[attr-defined]
+                child.add_module("activation_post_process", own.activation())  # type: ignore[attr-defined]
+                child.register_forward_hook(lambda self, args, result: self.activation_post_process(result))  # type: ignore[attr-defined]
             else:
                 walk(child, own)
 

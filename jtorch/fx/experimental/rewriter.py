@@ -30,7 +30,7 @@ class AST_Rewriter(ast.NodeTransformer):
         exec(code, space)
         name = next(n for n in space if n not in before or n == fn.__name__ and space[n] is not fn.__globals__.get(n))
         made = cast(FunctionType, space[name])
-        return functools.wraps(fn)(FunctionType(made.__code__, space, fn.__name__, fn.__defaults__, fn.__closure__ if made.__code__.co_freevars else None))
+        return functools.wraps(fn)(FunctionType(made.__code__, space, fn.__name__, fn.__defaults__, fn.__closure__ if made.__code__.co_freevars else None))  # type: ignore[return-value]
 
     def visit_Assert(self, node: ast.Assert) -> Any:
         message = node.msg if node.msg else ast.Constant(value="")

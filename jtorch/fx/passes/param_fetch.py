@@ -39,6 +39,6 @@ def lift_lowering_attrs_to_nodes(fx_module: GraphModule) -> None:
     for node in fx_module.graph.nodes:
         if node.op == "call_module":
             if isinstance(modules[node.target], GraphModule):
-                lift_lowering_attrs_to_nodes(modules[node.target])
+                lift_lowering_attrs_to_nodes(modules[node.target])  # type: ignore[arg-type]
             else:
                 node.attrs_for_lowering = extract_attrs_for_lowering(modules[node.target])

@@ -113,7 +113,7 @@ class PassManager:
         """A function of a module that raises if something is wrong."""
         if len(inspect.signature(check).parameters) != 1:
             raise TypeError("PassManager check function should only take in one variable, a module")
-        self.check = check  # type: ignore[method-assign]
+        self.check = check  # type: ignore[assignment,method-assign]
 
     def check(self, module: Any) -> None:
         pass

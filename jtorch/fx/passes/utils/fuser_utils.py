@@ -10,7 +10,7 @@ from ...graph import Graph
 from ...graph_module import GraphModule
 from ...node import Node
 from ...proxy import Proxy
-from .common import lift_subgraph_as_module
+from ._lift import lift_subgraph_as_module
 
 __all__ = ["topo_sort", "validate_partition", "fuse_as_graphmodule", "insert_subgm", "erase_nodes", "fuse_by_partitions"]
 
