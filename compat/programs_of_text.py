@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import linecache
+import os
 import re
 import sys
 import tempfile
@@ -36,6 +37,6 @@ def run(library: Any, program: str) -> str:
         finally:
             del sys.modules["program"]
             library.set_grad_enabled(True)
-        said = out.getvalue().replace(file.name, "<program>")
+        said = out.getvalue().replace(file.name, "<program>").replace(os.path.basename(file.name), "<program>")
     said = ADDRESS.sub("0x", said).replace("jtorch", "torch")
     return said.replace("torch._core.storage.bare_tensor.Tensor", "torch.Tensor").replace("torch._device.device", "torch.device")

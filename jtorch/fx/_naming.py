@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jtorch._core.storage.bare_tensor import Tensor
+from jtorch.nn.functional import NATIVE
 
 # Functions of torch.nn.functional that are torch's own C++ functions, by the module that these name as theirs.
 _C_FUNCTIONAL = {
@@ -20,7 +21,7 @@ _C_FUNCTIONAL = {
         "adaptive_avg_pool1d avg_pool1d bilinear celu_ channel_shuffle conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d "
         "cosine_similarity hardshrink native_channel_shuffle pairwise_distance pdist pixel_shuffle pixel_unshuffle prelu relu_ rrelu_ selu_ threshold_"
     ),
-    "torch._C._nn": "avg_pool2d avg_pool3d elu_ gelu hardtanh_ leaky_relu_ linear logsigmoid one_hot scaled_dot_product_attention softplus softshrink",
+    "torch._C._nn": " ".join((*NATIVE, "logsigmoid")),
 }  # fmt: skip
 _C_HOME = {name: home for home, names in _C_FUNCTIONAL.items() for name in names.split()}
 _RENAMED = {"logsigmoid": "log_sigmoid"}

@@ -26,3 +26,6 @@ def wrap(fn_or_name: Any) -> Any:
         raise NotImplementedError("wrap must be called at the top level of a module")
     _wrapped_fns_to_patch[(id(frame.f_globals), name)] = frame.f_globals
     return fn_or_name
+
+
+wrap.__module__ = "jtorch.fx._symbolic_trace"  # where torch has it, and generated code names it

@@ -24,4 +24,10 @@ for _found in _iter_modules(__path__):
             setattr(_native.F, _name, _value)
             setattr(_public.F, _name, _value)
 
+# What torch writes in C++ and shows here is one object with what it binds in torch._C._nn.
+NATIVE = ("avg_pool2d", "avg_pool3d", "elu_", "gelu", "hardtanh_", "leaky_relu_", "linear", "one_hot", "scaled_dot_product_attention", "softplus", "softshrink")
+for _name in NATIVE:
+    setattr(_native.C_nn, _name, getattr(_public.F, _name))
+_native.C_nn.log_sigmoid = _public.F.logsigmoid
+
 _public.complete(_public.F, globals())
