@@ -220,7 +220,7 @@ def prepare(library: str) -> None:
     sys.meta_path.append(_Rest())
     if library != "torch":
         _lenient(importlib.import_module("torch._C"))
-    for name in ("torch._dynamo.config", "torch.testing._utils"):  # asked for as attributes of torch
+    for name in ("torch._dynamo.config", "torch.testing._utils", "torch.utils._mode_utils"):  # asked for as attributes of torch
         importlib.import_module(name)
     utils = importlib.import_module(HELPERS + ".common_utils")
     if library != "torch":
