@@ -37,7 +37,7 @@ gm.print_readable()
     "a function with every kind of argument": """
 import torch.fx as fx, operator, math
 F = torch.nn.functional
-def f(x, y=None, *args, k: torch.Tensor, opt: float = 1.5, **rest):
+def f(x, y, *args, k: torch.Tensor, opt: float, **rest):
     return x * args[0] + opt + rest["z"] @ k, y
 gm = fx.symbolic_trace(f)
 print(gm.code); print(gm.graph)
