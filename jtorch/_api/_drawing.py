@@ -13,10 +13,11 @@ from jtorch._core.dispatch.conversion import format_strides, with_strides
 from jtorch._core.dispatch.inplace import assign, check_writable
 from jtorch._core.dispatch.record import apply_multi
 from jtorch._core.state.generator import NEEDS_KEY, Generator, observers, pick
-from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, is_contiguous, read, strides_of
 from jtorch._core.tensor.creation import from_array
 from jtorch._engine.recording.call import T, call_of, slot, value
+from jtorch._engine.values.lanes import within
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._errors import no_kernel
 from jtorch._random.engine import MT19937
@@ -66,12 +67,34 @@ def fresh(
     """A new tensor filled by a sampler. ``strides`` is the layout to give it, None for contiguous."""
     if where.type == "meta":
         return make(shape, 0, dtype, where)
+    levels = state.lanes
+    if levels:
+        return _in_lanes(levels, shape, dtype, where, generator, sampler, on_device)
     source = pick(generator, where)
     if source._engine is None:
         key, offset = source.next_key()
         return internal("device_random", key, offset, *_numbers(on_device), shape, dtype, on_device[0])  # type: ignore[no-any-return]
     t = from_draw(lambda engine: np.asarray(sampler(engine, shape, dtype.np, strides), order="C"), source)
     return t if strides is None else with_strides(t, tuple(strides))
+
+
+def _in_lanes(levels: tuple[Any, ...], shape: tuple[int, ...], dtype: Any, where: Any, generator: Any, sampler: Sampler, on_device: OnDevice) -> Tensor:
+    """A draw inside ``torch.vmap``: one for all lanes, or one for each."""
+    if any(level.randomness == "error" for level in levels):
+        raise RuntimeError(
+            "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags on vmap or perform "
+            "the randomness operation out of vmap"
+        )
+    different = [level for level in levels if level.randomness == "different"]
+    state.lanes = ()
+    try:
+        t = fresh((*[level.size for level in different], *shape), dtype, where, generator, sampler, on_device)
+    finally:
+        state.lanes = levels
+    v = read(t)
+    for level in different:
+        v = within(v, level)
+    return new_tensor(v)
 
 
 def _numbers(on_device: OnDevice) -> tuple[Any, Any]:

@@ -6,12 +6,14 @@ import functools
 import inspect
 from typing import Any
 
+import jax
+
 from jtorch._core.graph.grad_modes import no_grad
 from jtorch._core.graph.node import AccumulateGrad, Node, next_seq
 from jtorch._core.graph.saved_tensors import packed, settings, unpacked
 from jtorch._core.graph.view_history import VIEWED, edge_of, rebase, refuse_creation, tell_views
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._core.storage.view_steps import aval_of, is_traced
+from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.storage.write_counts import version_of, written_since
 from jtorch._engine.values.thread_state import GRAD, state
 
@@ -205,7 +207,7 @@ class Function(metaclass=_FunctionMeta):
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run forward outside of the graph and put one node for it into the graph."""
         tensors = [a for a in args if isinstance(a, Tensor)]
-        if any(map(is_traced, tensors)) and not (state.mode & GRAD and any(t._edge is not None for t in tensors)):
+        if any(isinstance(t._s.value.array, jax.core.Tracer) for t in tensors) and not (state.mode & GRAD and any(t._edge is not None for t in tensors)):
             return apply_to_tracers(cls, args)
         return cls._apply(*args, **kwargs)
 

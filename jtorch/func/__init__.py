@@ -6,7 +6,16 @@ once, the same call works inside ``jax.jit``, ``jax.grad``, ``jax.vmap`` and ``j
 
 from jtorch._core.state.generator import keys_from as rngs
 
-from .functional_call import functional_call, stack_module_state
-from .pure import mask_gradients, pure_function, to_jax, to_torch, tree_of, value_and_grad
+from jtorch._public import torch
 
-__all__ = ["functional_call", "stack_module_state", "pure_function", "value_and_grad", "mask_gradients", "tree_of", "to_jax", "to_torch", "rngs"]
+from .derivatives import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp
+from .functional_call import functional_call, functionalize, stack_module_state
+from .pure import mask_gradients, pure_function, to_jax, to_torch, tree_of, value_and_grad
+from .vmap import vmap
+
+__all__ = [
+    "functionalize", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "linearize", "vjp", "vmap",
+    "functional_call", "stack_module_state", "pure_function", "value_and_grad", "mask_gradients", "tree_of", "to_jax", "to_torch", "rngs",
+]
+
+torch.vmap = vmap

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 from jtorch._public import torch
 from jtorch.nn.utils.stateless import _functional_call
 
-__all__ = ["functional_call", "stack_module_state"]
+__all__ = ["functional_call", "functionalize", "stack_module_state"]
 
 
 def functional_call(
@@ -47,3 +48,15 @@ def stack_module_state(models: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     params = {k: torch.stack([d[k].detach() for d in named]).requires_grad_(named[0][k].requires_grad) for k in named[0]}
     buffers = [dict(m.named_buffers()) for m in models]
     return params, {k: torch.stack([d[k] for d in buffers]) for k in buffers[0]}
+
+
+def functionalize(func: Any, *, remove: str = "mutations") -> Any:
+    """``func``, whose writes in place are recorded as new values in any case. RuntimeError for an unknown ``remove``. Source: torch.func.functionalize."""
+    if remove not in ("mutations", "mutations_and_views"):
+        raise RuntimeError(f"functionalize(f, remove='mutations'): received invalid argument for remove={remove}. Valid options are: 'mutations', 'mutations_and_views'")
+
+    @functools.wraps(func)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return func(*args, **kwargs)
+
+    return wrapped

@@ -12,6 +12,7 @@ from jtorch._device import CPU
 from jtorch._engine.recording import forgetting
 from jtorch._engine.recording.call import Call
 from jtorch._engine.host.host_executor import memory_of
+from jtorch._engine.values.lanes import Lanes
 from jtorch._engine.values.sparse_values import SparseAval, SparseMet
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import force, record_multi, record_one
@@ -298,6 +299,8 @@ def write(t: Tensor, v: Value, read_at: int | None = None) -> None:
     """Replace the elements of ``t`` by ``v`` (same shape and type), for every tensor that shares them. ``read_at``: the version that ``v`` was computed from;
     :class:`Changed`, before anything has happened, if it is no longer that."""
     s, view = t._s, t._view
+    if v.trace is None and v.array.__class__ is Lanes:
+        _check_lanes(s.value, v.array)
     if state.undo:
         keep(s)
     if s.host is not None:
@@ -327,9 +330,25 @@ def write(t: Tensor, v: Value, read_at: int | None = None) -> None:
             return
 
 
+def _check_lanes(old: Value, new: Lanes) -> None:
+    """RuntimeError in torch's words if what is different from lane to lane is written into memory that is there once."""
+    known = old.array
+    while known.__class__ is Lanes:
+        if known.level is new.level:
+            return
+        known = known.value.array
+    if not new.level.made_here(old):
+        raise RuntimeError(
+            "vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a Tensor `other` in extra_args that has more elements than `self`. "
+            "This happened due to `other` being vmapped over but `self` not being vmapped over in a vmap. Please try to use out-of-place operators instead of "
+            "inplace arithmetic. If said operator is being called inside the PyTorch framework, please file a bug report instead."
+        )
+
+
 def is_traced(t: Tensor) -> bool:
-    """Whether the value of a tensor is a JAX tracer."""
-    return isinstance(t._s.value.array, jax.core.Tracer)
+    """Whether the value of a tensor cannot be looked at: it is a JAX tracer, or differs from lane to lane of a vmap."""
+    array = t._s.value.array
+    return array.__class__ is Lanes or isinstance(array, jax.core.Tracer)
 
 
 def warn_leak(what: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from jtorch._core.tensor.creation import from_numpy
+from jtorch._engine.values.lanes import LOOKED_AT
 from jtorch._engine.values.values import to_device
 from jtorch._core.tensor.tensor_repr import show
 from jtorch import _device, _dtypes, _types
@@ -310,7 +311,15 @@ def __bool__(self: Tensor) -> bool:
         raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
     if n > 1:
         raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
-    return bool(item(self))
+    try:
+        return bool(item(self))
+    except RuntimeError as error:
+        if error.args == (LOOKED_AT,):
+            raise RuntimeError(
+                "vmap: It looks like you're attempting to use a Tensor in some data-dependent control flow. We don't support that yet, please file an issue at "
+                "https://github.com/pytorch/pytorch/issues ."
+            ) from None
+        raise
 
 
 @method

@@ -25,7 +25,7 @@ from jtorch._core.dispatch.inplace import assign, check_writable
 from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor
 from jtorch._core.graph.view_history import take_view
-from jtorch._core.storage.view_steps import aval_of, elements
+from jtorch._core.storage.view_steps import is_traced, aval_of, elements
 
 __all__ = ["getitem", "setitem"]
 
@@ -53,7 +53,7 @@ def take_select(t: Tensor, dim: int, index: int) -> Tensor:
 
 def _is_advanced(i: Any) -> bool:
     if isinstance(i, Tensor):
-        return bool(aval_of(i).shape) or aval_of(i).dtype is _dtypes.bool_ or aval_of(i).dtype is _dtypes.uint8
+        return bool(aval_of(i).shape) or aval_of(i).dtype is _dtypes.bool_ or aval_of(i).dtype is _dtypes.uint8 or is_traced(i)
     return isinstance(i, (list, tuple, np.ndarray, range))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from jtorch import _device, _dtypes
 
+from jtorch._engine.values.lanes import Lanes
 from jtorch._engine.values.sparse_values import SparseAval
 
 from jtorch._core.tensor import print_format
@@ -13,7 +14,7 @@ from jtorch._core.graph import sparse_values
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.graph.node import AccumulateGrad
 from jtorch._core.storage.host_memory import numpy_of
-from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, read
 
 __all__ = ["show"]
@@ -34,6 +35,8 @@ def show(t: Tensor) -> str:
     v = read(t) if a.device.type != "meta" else None
     if v is not None and v.trace is None and isinstance(v.array, jax.core.Tracer):
         return f"tensor(<traced by jax>, shape={list(a.shape)}, dtype={a.dtype})"
+    if v is not None and v.array.__class__ is Lanes:
+        return f"BatchedTensor(lvl={v.array.level.depth}, bdim=0, value=\n{show(new_tensor(v.array.value))}\n)"
     return print_format.tensor_repr(
         None if v is None else numpy_of(v),
         a.dtype,

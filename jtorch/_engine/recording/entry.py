@@ -72,22 +72,29 @@ class Entry:
         return fn(*arrays)
 
     def _compiled(self, arrays: Any) -> Any:
-        fn = jax.jit(_named(self.call.apply, self.call.name), compiler_options=ROUNDING)
+        apply, alone = self.call.apply, self.out is not None
+
+        def results(*arrays: Any) -> Any:  # programs that are alike share an executable, so all give their results in a list
+            out = apply(*arrays)
+            return [out] if alone else list(out)
+
+        fn = jax.jit(_named(results, self.call.name), compiler_options=ROUNDING)
         here = jax_device(self.device)
-        if any(not isinstance(a, np.ndarray) and a.devices() != {here} for a in arrays):
-            return fn  # sharded
-        where = SingleDeviceSharding(here)
-        given = [jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where) for a in arrays]
-        what = compiled(fn.trace(*given), (), given, _at_once, ROUNDING)
-        self.template = what.template
-        run = called(what)
-        alone = what.literals is not None and self.out is not None
+        run = fn
+        if all(isinstance(a, np.ndarray) or a.devices() == {here} for a in arrays):  # else: sharded
+            where = SingleDeviceSharding(here)
+            given = [jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where) for a in arrays]
+            what = compiled(fn.trace(*given), (), given, _at_once, ROUNDING)
+            self.template = what.template
+            run = called(what)
 
         def checked(*arrays: Any) -> Any:
             try:
                 out = run(*arrays)
             except ValueError:  # the inputs are somewhere else this time
-                return fn(*arrays)
+                if run is fn:
+                    raise
+                out = fn(*arrays)
             return out[0] if alone else out
 
         return checked

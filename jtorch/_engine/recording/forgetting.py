@@ -14,11 +14,12 @@ from jtorch._registry import OPS
 from jtorch._engine.recording import bundle, entry, guards
 from jtorch._engine.recording.bundle import Bundle
 from jtorch._engine.recording.call import NO_ENTRY, Call
+from jtorch._engine.recording.trace import _lane_calls
 
 __all__ = ["entries_of", "forget_calls", "interned", "remembered"]
 
 remembered: list[dict[Any, Any]] = []  # caches of what is derived from calls and avals alone: emptied
-interned: list[dict[Any, Call]] = [guards._calls]  # where calls are found that belong to no operator
+interned: list[dict[Any, Call]] = [guards._calls, _lane_calls]  # where calls are found that belong to no operator
 
 
 def entries_of(nodes: Iterable[tuple[Any, ...]]) -> Iterator[Any]:

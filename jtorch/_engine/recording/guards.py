@@ -25,6 +25,7 @@ from jtorch._registry import Range, Wrong
 
 from jtorch._engine.recording.call import Call, arguments
 from jtorch._engine.recording.entry import Entry, entry_of
+from jtorch._engine.values.lanes import Lanes
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import Trace, add_input, flush, force
 from jtorch._engine.recording.undo import Mark, depends, mark
@@ -89,6 +90,8 @@ def watch(entry: Entry, vals: Any) -> None:
     tr = state.trace
     for bounds in every:
         v = vals[bounds.at]
+        while v.__class__ is Value and v.array.__class__ is Lanes:
+            v = v.array.value
         if v.__class__ is not Value:
             if not callable(bounds.rule) or bounds.rule(v):
                 bounds.check(np.asarray(v))

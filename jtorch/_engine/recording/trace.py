@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import repeat
-from operator import and_, eq, is_
+from operator import and_, attrgetter, eq, is_
 from threading import RLock
 from typing import Any
 
 import jax
 import numpy as np
 
+from jtorch._engine.values.lanes import Lanes, Level, lanes_of, within
 from jtorch._engine.values.values import value_of
 from jtorch._engine.values.values import aval
 from jtorch import _config, _device
@@ -241,7 +242,7 @@ def add_input(tr: Trace, v: Value) -> int | None:
                 v.pos = _GIVEN  # in its first trace it stays where it is: a program takes it from there for less than put costs
             elif not tr.host:
                 put(v)
-        elif isinstance(array, jax.core.Tracer):
+        elif array.__class__ is Lanes or isinstance(array, jax.core.Tracer):
             return None
         elif isinstance(array, jax.Array):
             _ARRAYS.add(array.__class__)
@@ -415,7 +416,10 @@ def record_multi(call: Call, args: Any) -> list[Value]:
 
 
 def run_now(entry: Entry, args: Any) -> list[Value]:
-    """Apply an operator to JAX tracers directly, which is how everything works inside ``jax.jit``, ``grad`` and ``vmap``."""
+    """Apply an operator to JAX tracers directly, which is how everything works inside ``jax.jit``, ``grad`` and ``vmap``; to all lanes of ``torch.vmap`` at once."""
+    levels = [a.array.level for a in args if a.__class__ is Value and a.array.__class__ is Lanes]
+    if levels:
+        return _in_lanes(entry.call, args, max(levels, key=_DEPTH))
     arrays = []
     for a in args:
         if a.__class__ is Value:
@@ -431,6 +435,30 @@ def run_now(entry: Entry, args: Any) -> list[Value]:
         v.aval, v.array, v.trace, v.pos = q, array, None, -1
         result.append(v)
     return result
+
+
+def _in_lanes(call: Call, args: Any, level: Level) -> list[Value]:
+    """Record an operator for all lanes of the innermost level among its values: ``jax.vmap`` of its function."""
+    given = [(lanes_of(a, level) if a.__class__ is Value else None) for a in args]
+    axes = tuple([None if g is None else 0 for g in given])
+    outs = record(lanes_call(call, axes), [a if g is None else g for a, g in zip(args, given, strict=True)])[1]
+    return [within(v, level) for v in outs]
+
+
+def lanes_call(call: Call, axes: tuple[int | None, ...]) -> Call:
+    """The call for all lanes; ``axes``: 0 for each argument that has them along its first dim."""
+    found = _lane_calls.get((call, axes))
+    if found is None:
+
+        def apply(*arrays: Any) -> Any:
+            return jax.vmap(call.apply, axes, 0)(*arrays)
+
+        found = _lane_calls[call, axes] = Call(None, None, apply, f"{call.name}_lanes", residuals=call.residuals)
+    return found
+
+
+_lane_calls: dict[Any, Call] = {}
+_DEPTH = attrgetter("depth")
 
 
 def _meta(a: Any) -> Value:

@@ -20,6 +20,7 @@ class State(threading.local):
     host = False  # whether traces begun now are run by numpy (host.py)
     steps = False  # whether this thread has seen an optimizer's step end a trace with a backward in it
     keys: Any = None  # where random numbers come from inside JAX's transformations (generator.py)
+    lanes: tuple[Any, ...] = ()  # the levels of torch.vmap that are under way, the innermost last
     host_only = False  # in a forked child: XLA must not be touched at all (fork.py)
     several = False  # whether there is more than one thread that has computed anything
     updating: Any = threading.RLock()  # held while tensors are updated without a trace, which no other thread may read meanwhile

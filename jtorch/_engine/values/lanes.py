@@ -1,0 +1,62 @@
+"""Values inside ``torch.vmap``: one lane is seen, all of them are computed."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NoReturn
+
+from jtorch._engine.values.values import Value, aval
+
+_entered = itertools.count(1).__next__
+
+__all__ = ["Lanes", "Level", "lanes_of", "within"]
+
+LOOKED_AT = (
+    "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please try to rewrite what you're doing "
+    "with other operations. If error is occurring somewhere inside PyTorch internals, please file a bug report."
+)
+
+
+class Level:
+    """One ``vmap`` that is under way. ``began``: the thread's trace then, and how many outputs it had. The level that was entered last is the innermost."""
+
+    __slots__ = ("size", "depth", "randomness", "began")
+
+    def __init__(self, size: int, randomness: str, began: tuple[Any, int]) -> None:
+        self.size, self.randomness, self.began = size, randomness, began
+        self.enter()
+
+    def enter(self) -> None:
+        """The innermost from now on: for the backward pass through a level that was left."""
+        self.depth = _entered()
+
+    def made_here(self, v: Value) -> bool:
+        """Whether a value is known to have been recorded since the level began."""
+        tr, count = self.began
+        return v.trace is not None and (v.trace is not tr or v.pos >= count)
+
+
+class Lanes:
+    """Stands for the array of a value: ``value`` has all lanes along a first dim of its own. It may itself be of a level further out."""
+
+    __slots__ = ("value", "level")
+
+    def __init__(self, value: Value, level: Level) -> None:
+        self.value, self.level = value, level
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise RuntimeError(LOOKED_AT)
+
+
+def within(v: Value, level: Level) -> Value:
+    """One lane of ``v``, whose first dim is the level's lanes."""
+    a = v.aval
+    out = Value()
+    out.aval, out.array, out.trace, out.pos = aval(a.shape[1:], a.dtype, a.device), Lanes(v, level), None, -1
+    return out
+
+
+def lanes_of(v: Value, level: Level) -> Value | None:
+    """All lanes of ``v``, along a first dim; None if it is the same in every lane of this level."""
+    x = v.array
+    return x.value if x.__class__ is Lanes and x.level is level else None

@@ -1,0 +1,153 @@
+"""``torch.vmap``: one lane is written, all are computed. Every operator is applied to all lanes at once by ``jax.vmap`` of its function."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from jtorch._core.backward.levels import enter_lanes, leave_lanes
+from jtorch._core.graph.node import next_seq
+from jtorch._core.storage.view_steps import read
+from jtorch._engine.values.lanes import Level, lanes_of
+from jtorch._engine.values.thread_state import state
+from jtorch._public import torch
+from jtorch.utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_map, tree_unflatten
+
+__all__ = ["vmap"]
+
+Tensor = torch.Tensor
+
+
+def _name(func: Any) -> str:
+    if hasattr(func, "__name__"):
+        return str(func.__name__)
+    if isinstance(func, functools.partial):
+        return f"functools.partial({_name(func.func)}, ...)"
+    return repr(func)
+
+
+def vmap(func: Any, in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error", *, chunk_size: int | None = None) -> Callable[..., Any]:
+    """``func`` over a dim of its tensors, which it does not see. ``randomness``: "error", "same" or "different" numbers in the lanes; ``chunk_size`` lanes at a time.
+
+    ValueError where dims do not fit; RuntimeError where a value is looked at inside. Source: https://docs.pytorch.org/docs/stable/generated/torch.func.vmap.html
+    """
+    if randomness not in ("error", "different", "same"):
+        raise RuntimeError(f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}")
+    if not (chunk_size is None or chunk_size > 0):
+        raise ValueError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})")
+
+    @functools.wraps(func)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        def check(x: Any) -> Any:
+            if not isinstance(x, int) and x is not None:
+                raise ValueError(
+                    f"vmap({_name(func)}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python collection of ints representing where in the outputs the vmapped dimension should appear."
+                )
+            return x
+
+        if not isinstance(out_dims, int):
+            tree_map(check, out_dims)
+        size, dims, flat, spec = _inputs(func, in_dims, args)
+        if chunk_size is None or chunk_size >= size:
+            return _run(func, size, dims, flat, spec, out_dims, randomness, kwargs)
+        pieces = [x if d is None else x.split(chunk_size, d) for x, d in zip(flat, dims, strict=True)]
+        parts, found, out_spec = [], None, None
+        for k, start in enumerate(range(0, size, chunk_size)):
+            given = [p if d is None else p[k] for p, d in zip(pieces, dims, strict=True)]
+            out = _run(func, min(chunk_size, size - start), dims, given, spec, out_dims, randomness, kwargs)
+            found, out_spec = tree_flatten(out)
+            parts.append(found)
+        where = _out_dims(func, tree_unflatten(parts[0], out_spec), out_dims)
+        return tree_unflatten([each[0] if d is None else torch.cat(list(each), d) for each, d in zip(zip(*parts, strict=True), where, strict=True)], out_spec)
+
+    return wrapped
+
+
+def _inputs(func: Any, in_dims: Any, args: tuple[Any, ...]) -> tuple[int, list[Any], list[Any], Any]:
+    start = f"vmap({_name(func)}, in_dims={in_dims}, ...)(<inputs>): "
+    if not isinstance(in_dims, (int, tuple)):
+        raise ValueError(f"{start}expected `in_dims` to be int or a (potentially nested) tuple matching the structure of inputs, got: {type(in_dims)}.")
+    if not args:
+        raise ValueError(
+            f"vmap({_name(func)})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to vmap over a function with no inputs. The latter is unsupported."
+        )
+    flat, spec = tree_flatten(args)
+    dims = _broadcast_to_and_flatten(in_dims, spec)
+    if dims is None:
+        raise ValueError(
+            f"{start}in_dims is not compatible with the structure of `inputs`. in_dims has structure {tree_flatten(in_dims)[1]} but inputs has structure {spec}."
+        )
+    dims = list(dims)
+    for i, (x, d) in enumerate(zip(flat, dims, strict=True)):
+        if d is None:
+            continue
+        if not isinstance(d, int):
+            raise ValueError(f"{start}Got in_dim={d} for an input but in_dim must be either an integer dimension or None.")
+        if not isinstance(x, Tensor):
+            raise ValueError(
+                f"{start}Got in_dim={d} for an input but the input is of type {type(x)}. We cannot vmap over non-Tensor arguments, please use None as the respective in_dim"
+            )
+        if not -x.dim() <= d < x.dim():
+            raise ValueError(
+                f"{start}Got in_dim={d} for some input, but that input is a Tensor of dimensionality {x.dim()} so expected in_dim to satisfy -{x.dim()} <= in_dim < {x.dim()}."
+            )
+        dims[i] = d % x.dim()
+    sizes = [x.size(d) for x, d in zip(flat, dims, strict=True) if d is not None]
+    if not sizes:
+        raise ValueError("vmap: Expected at least one Tensor to vmap over")
+    if any(s != sizes[0] for s in sizes):
+        raise ValueError(f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for the mapped dimension")
+    return sizes[0], dims, flat, spec
+
+
+def _out_dims(func: Any, out: Any, out_dims: Any) -> list[Any]:
+    spec = tree_flatten(out)[1]
+
+    def refuse() -> NoReturn:
+        raise ValueError(
+            f"vmap({_name(func)}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the structure of `outputs`. "
+            f"out_dims has structure {tree_flatten(out_dims)[1]} but outputs has structure {spec}."
+        )
+
+    if isinstance(out, Tensor):
+        if isinstance(out_dims, int) or out_dims is None:
+            return [out_dims]
+        if isinstance(out_dims, tuple) and len(out_dims) == 1:
+            return list(out_dims)
+        refuse()
+    found = _broadcast_to_and_flatten(out_dims, spec)
+    if found is None:
+        refuse()
+    return list(found)
+
+
+def _run(func: Any, size: int, dims: list[Any], flat: list[Any], spec: Any, out_dims: Any, randomness: str, kwargs: Any) -> Any:
+    moved = [x if d is None else x.movedim(d, 0) if d else x for x, d in zip(flat, dims, strict=True)]
+    since = next_seq()
+    level = Level(size, randomness, (state.trace, len(state.trace.outputs)))
+    inside = [x if d is None else enter_lanes(x, level) for x, d in zip(moved, dims, strict=True)]
+    before, state.lanes = state.lanes, (*state.lanes, level)
+    try:
+        out = func(*tree_unflatten(inside, spec), **kwargs)
+    finally:
+        state.lanes = before
+    outs, out_spec = tree_flatten(out)
+    where = _out_dims(func, out, out_dims)
+    name = _name(func)
+    for t, d in zip(outs, where, strict=True):
+        if d is None and isinstance(t, Tensor) and lanes_of(read(t), level) is not None:
+            raise ValueError(f"vmap({name}, ...): `{name}` can not return a BatchedTensor when out_dim is None")
+        if d is not None and not isinstance(t, Tensor):
+            raise ValueError(f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(t)}. Did you mean to set out_dims= to None for output?")
+    for x, d, t in zip(flat, dims, inside, strict=True):
+        if d is not None and t._s.version:  # written in place
+            (new,) = leave_lanes([t], level, since)
+            x.copy_(new.movedim(0, d) if d else new)
+    at = [i for i, d in enumerate(where) if d is not None]
+    for i, t in zip(at, leave_lanes([outs[i] for i in at], level, since), strict=True):
+        d = where[i]
+        if not -t.dim() <= d < t.dim():
+            raise IndexError(f"Dimension out of range (expected to be in range of [{-t.dim()}, {t.dim() - 1}], but got {d})")
+        outs[i] = t.movedim(0, d) if d else t
+    return tree_unflatten(outs, out_spec)
