@@ -10,7 +10,7 @@ import jtorch as torch
 from jtorch._api.declined import DECLINED
 
 
-@pytest.mark.parametrize("name", ["cudnn_convolution", "fbgemm_linear_quantize_weight", "miopen_rnn", "vmap", "fbgemm_pack_gemm_matrix_fp16"])
+@pytest.mark.parametrize("name", ["cudnn_convolution", "fbgemm_linear_quantize_weight", "miopen_rnn", "fbgemm_pack_gemm_matrix_fp16"])
 def test_declined_names_say_what_to_use(name: str) -> None:
     with pytest.raises(NotImplementedError, match=rf"jtorch does not implement torch\.{name}: .*(use|jax)"):
         getattr(torch, name)(1)
