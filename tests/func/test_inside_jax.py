@@ -39,7 +39,7 @@ def test_without_a_key_nothing_is_drawn_into_the_program() -> None:
     lambda: torch.rand(4), lambda: torch.randn(4), lambda: torch.randint(0, 9, (4,)), lambda: torch.randperm(4), lambda: torch.multinomial(torch.ones(9), 4),
     lambda: torch.bernoulli(torch.full((4,), 0.5)), lambda: torch.poisson(torch.full((4,), 9.0)), lambda: torch.normal(torch.zeros(4), torch.ones(4)),
     lambda: torch.distributions.Gamma(torch.ones(4), 2.0).rsample(), lambda: torch.empty(4).exponential_(), lambda: torch.nn.init.kaiming_uniform_(torch.empty(2, 2)),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_every_kind_of_draw_takes_the_key(draw) -> None:
     def f(key):
         with rngs(key):
