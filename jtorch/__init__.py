@@ -52,7 +52,7 @@ def load_ipython_extension(ipython: Any) -> None:
 
 
 # Names that torch shows at its root though they are at home in a part that is imported when first used.
-_ELSEWHERE = {"ScriptModule": "jit", "Future": "futures", "Tag": "library"}
+_ELSEWHERE = {"vmap": "func", "ScriptModule": "jit", "Future": "futures", "Tag": "library"}
 
 
 def __getattr__(name: str) -> Any:

@@ -43,6 +43,21 @@ def derivatives_nest(lib: Any, F: Any) -> Any:
 
 
 @case
+def dual_tensors(lib: Any, F: Any) -> Any:
+    forward = importlib.import_module(lib.__name__ + ".autograd.forward_ad")
+    net, x, v = lib.nn.Linear(3, 2), lib.tensor([1.0, 2.0, 3.0]), lib.tensor([0.5, -1.0, 2.0])
+    with forward.dual_level():
+        dual = forward.make_dual(x, v)
+        y = dual.sin() * dual.prod()
+        y[0].mul_(3)
+        one = forward.unpack_dual(y)
+        two = forward.unpack_dual(net(dual))
+        none = forward.unpack_dual(x)
+    two.tangent.sum().backward()
+    return [one.primal, one.tangent, two.primal.detach(), two.tangent, none.tangent, net.weight.grad]
+
+
+@case
 def structures(lib: Any, F: Any) -> Any:
     def f(p: Any, y: Any) -> Any:
         return {"a": p["w"] * y, "b": (p["w"].sum(), y.exp())}

@@ -84,9 +84,6 @@ DECLINED: dict[str, tuple[str, ...]] = {
     "JAX has no such device; use tensor.to('cuda') or tensor.to('xla')": tuple(
         f"Tensor.{n}(self, device=None, non_blocking=False, {_PLACE})" for n in ("ipu", "xpu", "mtia")
     ),
-    "use jax.vmap over jtorch.func.pure_function(module), or over a function of jax arrays": (
-        "vmap(func, in_dims=0, out_dims=0, randomness='error', *, chunk_size=None)",
-    ),
     "sizes are numbers here, never symbols": ("sym_fresh_size(expr)",),
 }  # fmt: skip
 

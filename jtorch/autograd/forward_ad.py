@@ -1,27 +1,92 @@
-"""Forward-mode AD by dual numbers: use ``torch.func.jvp``, which is ``jax.jvp`` underneath."""
+"""Forward-mode AD by dual tensors. A tangent is found when it is asked for: two passes over the tape that the computation left, so gradients must be recorded meanwhile."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
-from jtorch._errors import not_implemented
+from jtorch._core.backward.levels import Input, enter, gradients, reaches_out
+from jtorch._core.graph.node import next_seq
+from jtorch._public import torch
 
-__all__ = ["dual_level", "make_dual", "unpack_dual"]
+__all__ = ["UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual"]
+
+
+class UnpackedDualTensor(NamedTuple):
+    """What :func:`unpack_dual` returns; ``tangent`` is None if there is none."""
+
+    primal: Any
+    tangent: Any
+
+
+class _Level:
+    """A level that was entered: where its dual tensors begin, and their tangents."""
+
+    def __init__(self) -> None:
+        self.since = next_seq()
+        self.duals: list[tuple[Input, Any]] = []
+
+
+_levels: list[_Level] = []
+
+
+def enter_dual_level() -> int:
+    """Begin a level; its number. RuntimeError inside another one."""
+    if _levels:
+        raise RuntimeError("Nested forward mode AD is not supported at the moment")
+    _levels.append(_Level())
+    return 0
+
+
+def exit_dual_level(*, level: int | None = None) -> None:
+    """End the level. RuntimeError if it is not the current one."""
+    if not _levels or level not in (None, 0):
+        raise RuntimeError("Trying to exit a forward AD level that was not the last one that was created. This is not supported.")
+    _levels.pop()
 
 
 class dual_level:
-    """A level of forward-mode AD."""
+    """``with dual_level():`` a level of forward-mode AD."""
 
-    def __enter__(self) -> Any:
-        not_implemented("torch.autograd.forward_ad", "use torch.func.jvp")
+    def __enter__(self) -> int:
+        return enter_dual_level()
 
     def __exit__(self, *_: object) -> None:
-        pass
+        exit_dual_level()
 
 
-def make_dual(tensor: Any, tangent: Any, *, level: Any = None) -> Any:
-    not_implemented("torch.autograd.forward_ad.make_dual", "use torch.func.jvp")
+def _smooth(t: Any, what: str) -> None:
+    if not (t.is_floating_point() or t.is_complex()):
+        raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
 
 
-def unpack_dual(tensor: Any, *, level: Any = None) -> Any:
-    not_implemented("torch.autograd.forward_ad.unpack_dual", "use torch.func.jvp")
+def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
+    """A tensor of the same value that carries ``tangent``. RuntimeError outside of a level or for another size. Source: torch.autograd.forward_ad.make_dual."""
+    if not _levels or (level is not None and level < 0):
+        raise RuntimeError("Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() first.")
+    _smooth(tensor, "primal")
+    _smooth(tangent, "tangent")
+    if tensor.shape != tangent.shape:
+        raise RuntimeError(
+            "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not supported. "
+            f"Tensor is of size {list(tensor.shape)} while the given forward gradient is of size {list(tangent.shape)}."
+        )
+    dual, node = enter(tensor)
+    _levels[-1].duals.append((node, tangent))
+    return dual
+
+
+def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
+    """(primal, tangent) of a tensor in the current level. Source: torch.autograd.forward_ad.unpack_dual."""
+    if not _levels or (level is not None and level < 0) or tensor._edge is None:
+        return UnpackedDualTensor(tensor, None)
+    current = _levels[-1]
+    outer = torch.is_grad_enabled() and (reaches_out(tensor, current.since) or any(t.requires_grad for _, t in current.duals))
+    primal = tensor.view_as(tensor) if outer else tensor.detach()
+    with torch.enable_grad():
+        seed, end = enter(torch.zeros_like(tensor.detach()))
+        back = gradients([tensor], [seed], [node for node, _ in current.duals], True)
+        pairs = [(b, t) for b, (_, t) in zip(back, current.duals, strict=True) if b is not None]
+        if not pairs:
+            return UnpackedDualTensor(primal, None)
+        (found,) = gradients([b for b, _ in pairs], [t for _, t in pairs], [end], outer)
+    return UnpackedDualTensor(primal, torch.zeros_like(primal) if found is None else found if outer else found.detach())
