@@ -1,4 +1,4 @@
-"""JAX's settings: 64-bit types, and the persistent compilation cache in the user's cache folder."""
+"""JAX's settings: 64-bit types, and the persistent compilation cache in the user's cache folder. Why both are for the whole process: docs/from-jax.md."""
 
 from __future__ import annotations
 
