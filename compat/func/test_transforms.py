@@ -92,7 +92,7 @@ def lanes(lib: Any, F: Any) -> Any:
     return [
         F.vmap(lambda x, i: x[i])(x, i), F.vmap(writes, out_dims=(1, -1))(x), F.vmap(lambda x, y: x @ y, (0, None))(x, lib.ones(4)), kept,
         F.vmap(F.vmap(lambda x, y: x * y, (0, None)), (None, 0))(x[0], x[1]), F.vmap(lambda x: {"a": x.sort(), "n": x.softmax(0)}["a"][1], 1, chunk_size=3)(x),
-        F.vmap(lambda x: lib.nn.functional.layer_norm(x, (4,)).topk(2)[0])(x), F.vmap(lambda x: lib.ones(2))(x), F.vmap(lambda x: (x, 3), out_dims=(0, None))(x),
+        F.vmap(lambda x: lib.nn.functional.layer_norm(x, (4,)).topk(2)[0])(x), F.vmap(lambda x: lib.linalg.cholesky(x.outer(x) + lib.eye(4)))(x), F.vmap(lambda x: lib.linalg.solve(x.outer(x) + lib.eye(4), x))(x), F.vmap(lambda x: lib.ones(2))(x), F.vmap(lambda x: (x, 3), out_dims=(0, None))(x),
     ]  # fmt: skip
 
 

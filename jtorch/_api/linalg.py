@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import jax
-
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.host_memory import force, numpy_of
 from jtorch._core.storage.view_steps import read
 from jtorch._core.tensor.derived_functions import function_for, write_out
 from jtorch._core.tensor.return_types import return_type
+from jtorch._engine.values.lanes import unknown
 from jtorch._errors import LinAlgError
 from jtorch._namespace import linalg, torch
 
@@ -32,7 +31,7 @@ def result_of(name: str, result: Any, out: Any) -> Any:
 def check_info(info: Tensor, name: str, text: Callable[[int], str], error: type[RuntimeError] = LinAlgError) -> None:
     """Raise for the first matrix whose info is not 0. This looks at the values, as torch does; inside jax's transformations nothing is known."""
     v = read(info.detach())
-    if v.aval.device.type == "meta" or isinstance(force(v), jax.core.Tracer):
+    if v.aval.device.type == "meta" or unknown(force(v)):
         return
     found = numpy_of(v)
     if not found.any():
@@ -424,7 +423,7 @@ def lstsq(input: Tensor, b: Tensor, rcond: float | None = None, *, driver: str |
     if driver in ("gelsd", "gelss") and residuals.numel() and A.dim() >= 2:
         # LAPACK gives no residuals where a matrix has not full rank. That is a matter of shape, so the ranks are looked at.
         v = read(rank.detach())
-        if not isinstance(force(v), jax.core.Tracer) and (numpy_of(v) < A.size(-1)).any():
+        if not unknown(force(v)) and (numpy_of(v) < A.size(-1)).any():
             residuals = residuals.new_empty(0)
     kind = return_type("linalg_lstsq", ("solution", "residuals", "rank", "singular_values"))
     return result_of("lstsq", kind(solution, residuals, rank, values.detach()), out)

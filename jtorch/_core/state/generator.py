@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from jtorch import _device
+from jtorch._engine.values.lanes import unknown
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.values import Value, canonical, jax_device, value_of
 from jtorch._engine.recording.undo import keep_generator
@@ -245,4 +246,4 @@ def known(t: Tensor) -> bool:
 
 
 def _concrete(array: Any) -> bool:
-    return array is not None and not isinstance(array, jax.core.Tracer)
+    return array is not None and not unknown(array)

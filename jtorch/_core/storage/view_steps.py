@@ -12,7 +12,7 @@ from jtorch._device import CPU
 from jtorch._engine.recording import forgetting
 from jtorch._engine.recording.call import Call
 from jtorch._engine.host.host_executor import memory_of
-from jtorch._engine.values.lanes import Lanes
+from jtorch._engine.values.lanes import Lanes, unknown
 from jtorch._engine.values.sparse_values import SparseAval, SparseMet
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import force, record_multi, record_one
@@ -347,8 +347,7 @@ def _check_lanes(old: Value, new: Lanes) -> None:
 
 def is_traced(t: Tensor) -> bool:
     """Whether the value of a tensor cannot be looked at: it is a JAX tracer, or differs from lane to lane of a vmap."""
-    array = t._s.value.array
-    return array.__class__ is Lanes or isinstance(array, jax.core.Tracer)
+    return unknown(t._s.value.array)
 
 
 def warn_leak(what: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import Any, NoReturn
 
+import jax
+
 from jtorch._engine.values.values import Value, aval
 
 _entered = itertools.count(1).__next__
 
-__all__ = ["Lanes", "Level", "lanes_of", "within"]
+__all__ = ["Lanes", "Level", "lanes_of", "unknown", "within"]
 
 LOOKED_AT = (
     "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please try to rewrite what you're doing "
@@ -46,6 +48,11 @@ class Lanes:
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
         raise RuntimeError(LOOKED_AT)
+
+
+def unknown(array: Any) -> bool:
+    """Whether what stands for an array cannot be looked at: a JAX tracer, or all lanes of a vmap."""
+    return array.__class__ is Lanes or isinstance(array, jax.core.Tracer)
 
 
 def within(v: Value, level: Level) -> Value:
