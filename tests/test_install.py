@@ -34,7 +34,7 @@ assert sys.modules["torch.nn"] is jtorch.nn and torch.utils.data.dataloader.Data
 assert jtorch.__spec__.name == "jtorch" and jtorch.nn.__spec__.name == "jtorch.nn"
 print(importlib.metadata.version("torch"), importlib.util.find_spec("torch") is not None, importlib.util.find_spec("torch.optim") is not None)
 print(importlib.util.find_spec("torch.nowhere"))
-for name in ("torch._C", "torch.nowhere", "torch.nn.nowhere.deep"):
+for name in ("torch._nowhere", "torch.nowhere", "torch.nn.nowhere.deep"):
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -51,7 +51,7 @@ def test_names(tmp_path: Path) -> None:
     assert code == 0, err
     lines = out.splitlines()
     assert lines[:2] == ["2.13.0 True True", "None"]
-    assert lines[2].startswith("torch._C | No module named 'torch._C'") and lines[3].startswith("torch.nowhere |")
+    assert lines[2].startswith("torch._nowhere | No module named 'torch._nowhere'") and lines[3].startswith("torch.nowhere |")
 
 
 PROGRAM = """

@@ -299,7 +299,7 @@ def write(t: Tensor, v: Value, read_at: int | None = None) -> None:
     """Replace the elements of ``t`` by ``v`` (same shape and type), for every tensor that shares them. ``read_at``: the version that ``v`` was computed from;
     :class:`Changed`, before anything has happened, if it is no longer that."""
     s, view = t._s, t._view
-    if v.trace is None and v.array.__class__ is Lanes:
+    if v.__class__ is Value and v.trace is None and v.array.__class__ is Lanes:
         _check_lanes(s.value, v.array)
     if state.undo:
         keep(s)

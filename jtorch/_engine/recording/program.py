@@ -91,8 +91,9 @@ class Program:
     def _first(self, given: tuple[Any, ...], then: Callable[[Any], Any]) -> None:
         self.ready()
         found = self.run(*given)
-        then(found)
-        if all(isinstance(x, (jax.Array, np.ndarray)) for x in (*given, *found)):  # JAX takes padded values apart, and makes them, in Python
+        plain = all(isinstance(x, (jax.Array, np.ndarray)) for x in (*given, *found))  # JAX takes padded values apart, and makes them, in Python
+        then(found)  # which may change the list
+        if plain:
             self.native = native(self.run)
 
     @staticmethod
