@@ -366,7 +366,7 @@ def _wanted(tr: Trace) -> bool | None:
 def join(tr: Trace, live: Sequence[int], checks: guards.Checks) -> Member | None:
     """The membership of a trace whose like, to the sizes, was not met before. None: it runs by its exact shapes."""
     dynamic = _wanted(tr)
-    if dynamic is False or not tr.nodes:
+    if dynamic is False or not tr.nodes or _config.EAGER:  # operators run at once are for looking closely: nothing is padded
         return None
     key = (tr.device, tuple([((node[0] if node[0].__class__ is Bundle else blind(node[0])), *node[1:]) for node in tr.nodes]), tuple(live), tuple([(p, user) for p, _, user in checks]))
     group = _groups.get(key)

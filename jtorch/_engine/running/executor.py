@@ -278,6 +278,7 @@ def _member_run(recipe: Recipe, tr: Trace, arrays: list[Any], live: list[int], h
             run.laid_out, run.checked = laid_out, checked
             return run  # type: ignore[no-any-return]
     recipe.member = None
+    families.exact(tr, arrays, None)  # what stayed padded for the family's program
     return None
 
 
