@@ -59,12 +59,13 @@ else:
 class Elsewhere:
     """``fn(*args)``, once, in a thread of its own. Whoever waits may be interrupted; the call goes on, and somebody else may wait for it."""
 
-    __slots__ = ("_call", "_claim", "_done", "_result", "_error")
+    __slots__ = ("_call", "_claim", "_done", "_finished", "_result", "_error")
 
     def __init__(self, fn: Callable[..., Any], *args: Any) -> None:
         self._call: Any = (fn, args)
         self._claim, self._done = allocate_lock(), allocate_lock()
         self._result = self._error = None
+        self._finished = False
         self._done.acquire()
 
     def _run(self) -> None:
@@ -78,17 +79,21 @@ class Elsewhere:
             self._error = error
         finally:
             del fn, args
+            self._finished = True
             self._done.release()
 
     def wait(self) -> Any:
         """What the call returns; raises what it raised."""
-        if not self._claim.locked():
-            try:
-                start_new_thread(self._run, ())
-            except RuntimeError:  # the interpreter is about to end
-                self._run()
-        with self._done:
-            pass
+        while not self._finished:
+            if not self._claim.locked():
+                # Or once more: what is thrown at a thread also hits one that it has just started (CPython gives a new thread its starter's number until it runs),
+                # which then ends before it has begun.
+                try:
+                    start_new_thread(self._run, ())
+                except RuntimeError:  # the interpreter is about to end
+                    self._run()
+            if self._done.acquire(timeout=0.2):
+                self._done.release()
         if self._error is not None:
             raise self._error
         return self._result
