@@ -38,6 +38,7 @@ from jtorch import functional as functional
 from jtorch import futures as futures
 from jtorch import fx as fx
 from jtorch import hub as hub
+from jtorch import jit as jit
 from jtorch import library as library
 from jtorch import linalg as linalg
 from jtorch import masked as masked
@@ -52,6 +53,7 @@ from jtorch import ops as ops
 from jtorch import optim as optim
 from jtorch import overrides as overrides
 from jtorch import package as package
+from jtorch import profiler as profiler
 from jtorch import quantization as quantization
 from jtorch import quasirandom as quasirandom
 from jtorch import random as random
@@ -99,6 +101,7 @@ from jtorch._api.runtime import JITException as JITException
 LongStorage = Any
 LongTensor = Any
 OutOfMemoryError = Any
+from jtorch.serialization._reader import PyTorchFileReader as PyTorchFileReader
 def ScriptFunction(*args: Any, **kwargs: Any) -> Any: ...
 ShortStorage = Any
 ShortTensor = Any
@@ -1203,7 +1206,6 @@ def view_as_complex_copy(input: Any, *args: Any, out: Tensor | tuple[Tensor, ...
 def view_as_real(input: Tensor) -> Tensor: ...
 def view_as_real_copy(input: Any, *args: Any, out: Tensor | tuple[Tensor, ...] | None = ..., **kwargs: Any) -> Any: ...
 def view_copy(input: Any, *args: Any, out: Tensor | tuple[Tensor, ...] | None = ..., **kwargs: Any) -> Any: ...
-def vmap(func: Any, in_dims: Any = ..., out_dims: Any = ..., randomness: Any = ..., *, chunk_size: Any = ...) -> Any: ...
 def vsplit(input: Tensor, indices_or_sections: Any = ..., *, indices: Any = ..., sections: Any = ...) -> tuple[Tensor, ...]: ...
 def vstack(tensors: Sequence[Tensor], *, out: Tensor | None = ...) -> Tensor: ...
 @overload

@@ -46,7 +46,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 import numpy as np
 
-from jtorch import _dtypes, _types
+from jtorch import _device, _dtypes, _types
 from jtorch._core.state.generator import Generator as Generator
 {imports}
 _int: TypeAlias = builtins.int

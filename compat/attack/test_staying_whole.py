@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
+pytestmark = pytest.mark.slow  # random moments: minutes, and the deterministic cases stand in tests/engine/test_unbroken.py
 
 
 def _run(script: str, *args: str, eager: bool = False) -> str:

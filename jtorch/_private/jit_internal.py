@@ -65,7 +65,7 @@ from jtorch.jit._marks import (
     unused as unused,
 )
 
-BroadcastingListCls = _annotations.BroadcastingListCls
+BroadcastingListCls = _annotations.BroadcastingListCls  # type: ignore[attr-defined]
 globals().update({name: value for name, value in vars(_annotations).items() if name.startswith("BroadcastingList")})
 
 

@@ -58,8 +58,8 @@ def vmap(func: Any, in_dims: Any = 0, out_dims: Any = 0, randomness: str = "erro
             out = _run(func, min(chunk_size, size - start), dims, given, spec, out_dims, randomness, kwargs)
             found, out_spec = tree_flatten(out)
             parts.append(found)
-        where = _out_dims(func, tree_unflatten(parts[0], out_spec), out_dims)
-        return tree_unflatten([each[0] if d is None else torch.cat(list(each), d) for each, d in zip(zip(*parts, strict=True), where, strict=True)], out_spec)
+        where = _out_dims(func, tree_unflatten(parts[0], out_spec), out_dims)  # type: ignore[arg-type]
+        return tree_unflatten([each[0] if d is None else torch.cat(list(each), d) for each, d in zip(zip(*parts, strict=True), where, strict=True)], out_spec)  # type: ignore[arg-type]
 
     return wrapped
 

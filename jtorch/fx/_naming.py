@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch.nn.functional import NATIVE
+from jtorch.nn.functional._c_functions import NATIVE
 
 # Functions of torch.nn.functional that are torch's own C++ functions, by the module that these name as theirs.
 _C_FUNCTIONAL = {

@@ -10,6 +10,7 @@ import jtorch._api  # noqa: F401
 from jtorch import _namespace as _native
 from jtorch import _public
 from jtorch._core.dispatch.composites import offered as _offered
+from jtorch.nn.functional._c_functions import NATIVE as _NATIVE
 
 for _found in _iter_modules(__path__):
     if not _found.name.startswith("_"):
@@ -24,9 +25,7 @@ for _found in _iter_modules(__path__):
             setattr(_native.F, _name, _value)
             setattr(_public.F, _name, _value)
 
-# What torch writes in C++ and shows here is one object with what it binds in torch._C._nn.
-NATIVE = ("avg_pool2d", "avg_pool3d", "elu_", "gelu", "hardtanh_", "leaky_relu_", "linear", "one_hot", "scaled_dot_product_attention", "softplus", "softshrink")
-for _name in NATIVE:
+for _name in _NATIVE:
     setattr(_native.C_nn, _name, getattr(_public.F, _name))
 _native.C_nn.log_sigmoid = _public.F.logsigmoid
 
