@@ -90,7 +90,7 @@ def _functions() -> Iterable[tuple[str, Any, str, Any]]:
     for path in _SPACES:
         space = _space(path)
         for name in sorted(dir(space)):
-            value = inspect.getattr_static(space, name) if space is Tensor else getattr(space, name)
+            value = inspect.getattr_static(space, name) if space is Tensor else getattr(space, name, None)  # what is listed may not be there yet
             if callable(value) and not isinstance(value, type) and (not name.startswith("_") or name.startswith("__") and space is Tensor):
                 yield path, space, name, value
 

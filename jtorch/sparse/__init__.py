@@ -64,6 +64,8 @@ class _Legacy(type):
     dtype: Any
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs and all(isinstance(n, int) for n in args):  # sizes, or nothing at all
+            return torch.sparse_coo_tensor(args or (0,), dtype=cls.dtype)
         return torch.sparse_coo_tensor(*args, dtype=cls.dtype, **kwargs)
 
     def __instancecheck__(cls, instance: Any) -> bool:

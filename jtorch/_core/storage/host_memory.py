@@ -186,7 +186,7 @@ def data_ptr(s: Storage) -> int:
     v = s.value
     if not v.aval.nbytes or v.aval.device.type == "meta":
         return 0
-    if v.trace is None and s.ptr and s.ptr.holds(s, v):
+    if v.trace is None and s.ptr and (v.array is s.ptr.block or s.ptr.holds(s, v)):  # the version counts shapes that change in place, too
         return address_of(s.ptr.block)
     array = force(v)
     if isinstance(array, jax.core.Tracer):

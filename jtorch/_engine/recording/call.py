@@ -134,7 +134,7 @@ def _guard_of(op: Op, key: tuple[Any, ...]) -> Any:
     def guard(*args: Any) -> list[Any]:
         found = [] if op.guard is None else list(op.guard(*args))
         kind = next((np.dtype(args[i].dtype) for i, d in enumerate(key) if d[0] == "T"), None)
-        if kind is not None and kind.kind != "c":
+        if kind is not None and kind.kind not in "cb":  # bool takes any number
             kind = np.dtype(np.float32) if _dtypes.from_np(kind) in _HALF else kind
             error = unfit(_dtypes.from_np(kind), True)
             found += [Wrong(args[i], imaginary, lambda value, at: error, number=True) for i in at]

@@ -81,7 +81,7 @@ class Entry:
         fn = jax.jit(_named(results, self.call.name), compiler_options=ROUNDING)
         here = jax_device(self.device)
         run = fn
-        if all(isinstance(a, np.ndarray) or a.devices() == {here} for a in arrays):  # else: sharded
+        if all(isinstance(a, (np.ndarray, np.generic)) or a.devices() == {here} for a in arrays):  # else: sharded
             where = SingleDeviceSharding(here)
             given = [jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where) for a in arrays]
             what = compiled(fn.trace(*given), (), given, _at_once, ROUNDING)
@@ -91,7 +91,7 @@ class Entry:
         def checked(*arrays: Any) -> Any:
             try:
                 out = run(*arrays)
-            except ValueError:  # the inputs are somewhere else this time
+            except (ValueError, TypeError):  # the inputs are somewhere else this time, or a number is wider than the first was
                 if run is fn:
                     raise
                 out = fn(*arrays)

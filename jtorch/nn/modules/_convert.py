@@ -68,8 +68,8 @@ class ConvertMixin:
             with torch.no_grad():
                 applied = fn(param)
             grad = param.grad
-            # A parameter without data cannot be filled in place: it leaves "meta" as a new one.
-            if overwrite or (param.is_meta and not applied.is_meta):
+            # Data cannot go to "meta" or come from there in place: a new parameter takes its place.
+            if overwrite or param.is_meta != applied.is_meta:
                 self._parameters[name] = kept = Parameter(applied, param.requires_grad)
             else:
                 param.data = applied
