@@ -102,10 +102,17 @@ def test_what_leaks_warns() -> None:
     x = jnp.ones((4, 3), "float32")
 
     def backward(x):
+        net.zero_grad()
         net(to_torch(x)).sum().backward()
         return x
 
     with pytest.warns(UserWarning, match="pure_function"):
         jax.jit(backward)(x)
+    hook = net.bias.register_post_accumulate_grad_hook(lambda leaf: None)  # the way through every node in full; once taken it stays for the process
+    with pytest.warns(UserWarning, match="pure_function"):
+        jax.jit(lambda x: backward(x))(x)
+    hook.remove()
+    with pytest.warns(UserWarning, match="pure_function"):
+        jax.jit(lambda x: backward(x))(x)
     with pytest.warns(UserWarning, match="pure_function"):
         jax.jit(lambda x: to_jax(norm(to_torch(x))))(x)

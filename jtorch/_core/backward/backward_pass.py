@@ -220,8 +220,14 @@ def put(gradients: list[Any]) -> None:
                 keep_gradient(leaf)
         at_once(map(_set_grad, leaves, made))
     for leaf, g in gradients:
-        if g.array is not None and isinstance(g.array, jax.core.Tracer) and not isinstance(leaf._s.value.array, jax.core.Tracer):
-            warn_leak("backward() was called inside a JAX transformation and put into .grad of a tensor outside of it")
+        if g.array is not None and isinstance(g.array, jax.core.Tracer):
+            _check_leak(leaf, g.array)
+
+
+def _check_leak(leaf: Tensor, gradient: Any) -> None:
+    """Warn if a gradient that is known only while JAX traces goes to a leaf that stays."""
+    if isinstance(gradient, jax.core.Tracer) and not isinstance(leaf._s.value.array, jax.core.Tracer):
+        warn_leak("backward() was called inside a JAX transformation and put into .grad of a tensor outside of it")
 
 
 _set_grad = Tensor._grad.__set__  # type: ignore[attr-defined]
@@ -504,6 +510,9 @@ def _accumulate(node: AccumulateGrad, g: Any, run: _Pass, put_off: bool = False)
             leaf._grad = run.add(old, g)
         else:
             _add_to(old, g)
+    array = getattr(g, "array", None)  # of a tensor under create_graph: its history says where it belongs
+    if array is not None:
+        _check_leak(leaf, array)
     if node.hooks is not None:
         for hook in list(node.hooks.acc.values()):
             if hook(leaf) is not None:
