@@ -29,6 +29,10 @@ touched: list[str] = []
 """Uses of stand-ins by a test since the list was last emptied."""
 
 
+def _helper(name: str) -> bool:
+    return name in ALSO or name == HELPERS or name.startswith(HELPERS + ".")
+
+
 def _touch(name: str) -> None:
     if sys._getframe(2).f_globals.get("__name__", "").startswith("test_"):
         touched.append(name)
@@ -121,7 +125,8 @@ class _Tolerant(ast.NodeTransformer):
         self.generic_visit(node)
         for i, line in enumerate(node.body):
             target = line.targets[0] if isinstance(line, ast.Assign) else line.target if isinstance(line, ast.AnnAssign) and line.value else None
-            if isinstance(target, ast.Name):
+            imported = isinstance(line.value, ast.Call) and isinstance(line.value.func, ast.Name) and line.value.func.id == "__from__" if target else False
+            if isinstance(target, ast.Name) and not imported:
                 guarded = ast.parse(f"try: pass\nexcept Exception: {target.id} = __stand_in__('{target.id}')").body[0]
                 guarded.body = [line]  # type: ignore[attr-defined]
                 node.body[i] = ast.copy_location(guarded, line)
@@ -146,11 +151,18 @@ class _Tolerant(ast.NodeTransformer):
 
 
 def _from(module: str, name: str) -> Any:
-    """``from module import name``; a module that fails fails."""
-    home = importlib.import_module(module)
+    """``from module import name``; a stand-in where there is none. What one helper wants of another must be there: they come from one wheel."""
+    try:
+        home = importlib.import_module(module)
+    except ImportError:
+        if _helper(module):
+            raise
+        return StandIn(f"{module}.{name}")
     try:
         return getattr(home, name)
     except (AttributeError, NotImplementedError):
+        if module in ALSO or (_helper(module) and _helper(sys._getframe(1).f_globals.get("__name__", ""))):
+            raise
         try:
             return importlib.import_module(f"{module}.{name}")
         except ImportError:
@@ -161,7 +173,7 @@ class _Helpers(MetaPathFinder):
     """``torch.testing._internal`` out of the wheel."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name not in ALSO and name != HELPERS and not name.startswith(HELPERS + "."):
+        if not _helper(name):
             return None
         base = WHEEL.joinpath(*name.split("."))
         package = base.is_dir()
@@ -216,6 +228,11 @@ def prepare(library: str) -> None:
             return None
 
         finder.find_spec = find_spec  # type: ignore[method-assign]
+        for name in ALSO:
+            importlib.import_module(name.rpartition(".")[0])
+        for name in filter(_helper, [*sys.modules]):  # jtorch's own of these names
+            del sys.modules[name]
+            _install._aliases.pop(name, None)
     sys.meta_path.insert(0, _Helpers())
     sys.meta_path.append(_Rest())
     if library != "torch":
