@@ -55,18 +55,6 @@ Tensor.is_nonzero = torch.is_nonzero  # type: ignore[attr-defined]
 
 
 @compose("torch")
-def is_conj(input: Tensor) -> bool:
-    """Whether the conjugate bit is set: the elements in memory are the conjugates of what the tensor shows."""
-    return False
-
-
-@compose("torch")
-def is_neg(input: Tensor) -> bool:
-    """Whether the negative bit is set."""
-    return False
-
-
-@compose("torch")
 def is_inference(input: Tensor) -> bool:
     """Whether the tensor was made in inference mode."""
     return bool(input.is_inference())  # type: ignore[attr-defined]
@@ -102,18 +90,6 @@ def detach(input: Tensor) -> Tensor:
 def detach_(input: Tensor) -> Tensor:
     """As ``Tensor.detach_``: take the tensor out of the graph."""
     return input.detach_()  # type: ignore[attr-defined,no-any-return]
-
-
-@compose("torch")
-def resolve_conj(input: Tensor) -> Tensor:
-    """The input, with the conjugation carried out in memory of its own if its conjugate bit is set."""
-    return input
-
-
-@compose("torch")
-def resolve_neg(input: Tensor) -> Tensor:
-    """The input, with the negation carried out in memory of its own if its negative bit is set."""
-    return input
 
 
 def is_storage(obj: Any) -> bool:

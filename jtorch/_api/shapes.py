@@ -140,16 +140,6 @@ def moveaxis(input: Tensor, source: Any, destination: Any) -> Tensor:
     return torch.movedim(input, source, destination)  # type: ignore[no-any-return]
 
 
-@compose("torch Tensor")
-def adjoint(input: Tensor) -> Tensor:
-    """The last two dims exchanged, and the complex conjugate: a view."""
-    return _conj_of(input.transpose(-2, -1))  # type: ignore[attr-defined]
-
-
-def _conj_of(t: Tensor) -> Tensor:
-    return torch.conj(t) if aval_of(t).dtype.is_complex else t  # type: ignore[no-any-return]
-
-
 def _reversed_dims(self: Tensor) -> Tensor:
     n = len(aval_of(self).shape)
     if n != 2 and n != 0:
@@ -172,24 +162,8 @@ def _m_t(self: Tensor) -> Tensor:
     return self.transpose(-2, -1) if n else self  # type: ignore[attr-defined,no-any-return]
 
 
-def _m_h(self: Tensor) -> Tensor:
-    n = len(aval_of(self).shape)
-    if n < 2 and n != 0:
-        raise RuntimeError(f"tensor.mH is only supported on matrices or batches of matrices. Got {n}-D tensor.")
-    return _conj_of(_m_t(self))
-
-
-def _h(self: Tensor) -> Tensor:
-    n = len(aval_of(self).shape)
-    if n not in (0, 2):
-        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {n}-D tensor.For batches of matrices, consider using tensor.mH")
-    return _conj_of(self.transpose(0, 1)) if n else _conj_of(self)  # type: ignore[attr-defined]
-
-
 Tensor.T = property(_reversed_dims)  # type: ignore[attr-defined]
 Tensor.mT = property(_m_t)  # type: ignore[attr-defined]
-Tensor.mH = property(_m_h)  # type: ignore[attr-defined]
-Tensor.H = property(_h)  # type: ignore[attr-defined]
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------
@@ -444,32 +418,3 @@ def _at_least(n: int) -> Any:
 
 for _n in (1, 2, 3):
     _each(f"atleast_{_n}d", _at_least(_n))
-
-
-@compose("torch")
-def real(input: Tensor) -> Tensor:
-    """The real part, a view; a real tensor itself."""
-    if not aval_of(input).dtype.is_complex:
-        return input
-    op = lookup("internal.real_part")
-    return take_view(op, call_of(op, (T,)), input, (), ())
-
-
-@compose("torch")
-def imag(input: Tensor) -> Tensor:
-    """The imaginary part, a view. RuntimeError for real tensors."""
-    if not aval_of(input).dtype.is_complex:
-        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
-    op = lookup("internal.imag_part")
-    return take_view(op, call_of(op, (T,)), input, (), ())
-
-
-def _set_part(part: Any) -> Any:
-    def assign(self: Tensor, new: Any) -> None:
-        part(self).copy_(new if isinstance(new, Tensor) else torch.as_tensor(new))
-
-    return assign
-
-
-Tensor.real = property(torch.real, _set_part(torch.real))  # type: ignore[attr-defined]
-Tensor.imag = property(torch.imag, _set_part(torch.imag))  # type: ignore[attr-defined]

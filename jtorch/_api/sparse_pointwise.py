@@ -39,7 +39,7 @@ _UNARY = (
     "abs asin asinh atan atanh ceil deg2rad erf erfinv expm1 floor frac isinf isnan isneginf isposinf log1p nan_to_num rad2deg round sgn sign "
     "signbit sin sinh sqrt square tan tanh trunc relu"
 ).split()
-_AS_IT_IS = ("neg", "positive", "conj", "conj_physical", "resolve_conj", "real")
+_AS_IT_IS = ("neg", "positive", "conj_physical", "resolve_conj", "real")
 
 
 def _node_name(name: str) -> str:
@@ -64,9 +64,9 @@ def angle(input: Tensor) -> Tensor:
     return transform(input, torch.angle, "AngleBackward0")
 
 
-for _part in ("real", "imag"):
+for _part, _op in (("real", "real_part"), ("imag", "imag_part"), ("conj", "conj_view")):
 
-    @handles(f"{_part}_part")
+    @handles(_op)
     def part(input: Tensor, _fn: Any = getattr(torch, _part), _name: str = _part) -> Tensor:
         return transform(input, lambda v: _fn(v).clone(), _node_name(_name))
 

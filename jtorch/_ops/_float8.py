@@ -19,7 +19,7 @@ FLOAT8 = frozenset(np.dtype(k.np) for k in _dtypes.FLOAT8)
 
 # What takes 8-bit floats besides views and what is internal.
 _TAKE = frozenset("""
-    abs addbmm addmm all any cat clone column_stack conj conj_physical constant_pad_nd diag_embed diagflat diagonal_scatter dstack embedding eq fill fliplr flipud
+    abs addbmm addmm all any cat clone column_stack conj_physical constant_pad_nd diag_embed diagflat diagonal_scatter dstack embedding eq fill fliplr flipud
     float_power hstack index_put index_select isfinite isinf isnan isreal kron masked_select matmul mm ne nonzero_static outer positive repeat roll rot90 select_scatter slice_scatter
     stack svd tile vstack where zero
 """.split())

@@ -91,11 +91,6 @@ def reshape_copy(input: Any, size: Any) -> Any:
     return input.reshape(size)
 
 
-@op("conj(Tensor input)", elementwise=True, out=False)
-def conj(input: Any) -> Any:
-    return jnp.conj(input) if jnp.iscomplexobj(input) else input
-
-
 @op("sum_to_shape(Tensor input, int[] size)", where="internal", out=False, grad_name="SumBackward1")
 def sum_to_shape(input: Any, size: Any) -> Any:
     """Sum over the dims that broadcasting ``size`` to the input's shape would add or stretch."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from jtorch._engine.recording.call import T, call_of
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._errors import not_implemented
 from jtorch._ops.views import check_within
@@ -14,7 +15,7 @@ from jtorch._core.dispatch.inplace import check_writable
 from jtorch._core.graph.node import AccumulateGrad
 from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of
 from jtorch._core.graph.view_history import as_strided_args, edge_of, take_view, view_edge
-from jtorch._core.storage.view_steps import aval_of, layout
+from jtorch._core.storage.view_steps import aval_of, flips_of, layout
 
 __all__ = ["as_strided", "as_strided_"]
 
@@ -26,6 +27,14 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     if len(size) != len(stride):
         raise RuntimeError(f"mismatch in length of strides and shape: {len(size)} vs {len(stride)}")
     size, stride = tuple(size), tuple(stride)
+    if flips := flips_of(input):  # the memory's, and what is read there is flipped as the input's elements are
+        steps = [call_of(lookup(f"internal.{name}"), (T,)) for bit, name in ((1, "conj_view"), (2, "neg_view")) if flips & bit]
+        for call in steps:
+            input = take_view(call.op, call, input, (), ())
+        out = as_strided(input, size, stride, storage_offset)
+        for call in steps:
+            out = take_view(call.op, call, out, (), ())
+        return out
     if any(s < 0 for s in stride):
         raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
     offset = layout(input)[2] if storage_offset is None else storage_offset

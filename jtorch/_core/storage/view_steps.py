@@ -24,7 +24,7 @@ from jtorch._registry import Op
 from jtorch._core.storage.host_memory import contiguous_strides, host_view, looked_at, numpy_of, settled
 from jtorch._core.storage.bare_tensor import Storage, Tensor
 
-__all__ = ["Changed", "View", "read", "elements", "write", "layout", "strides_of", "make_view"]
+__all__ = ["Changed", "View", "flipped", "flips_of", "read", "elements", "write", "layout", "strides_of", "make_view"]
 
 _new = object.__new__
 
@@ -45,11 +45,58 @@ class View:
     s: Storage
     seen: int
     value: Any
+    flips = 0  # 1: the elements are the conjugates of what is in memory; 2: they have the other sign
 
     @property
     def version(self) -> int:
         """The storage's: nodes hold views in the place of storages, to know what of it they saved."""
         return self.s.version
+
+
+class _Conj(View):
+    __slots__ = ()
+    flips = 1
+
+
+class _Neg(View):
+    __slots__ = ()
+    flips = 2
+
+
+class _ConjNeg(View):
+    __slots__ = ()
+    flips = 3
+
+
+_FLIPPED = (View, _Conj, _Neg, _ConjNeg)
+_FLIPS = {  # how a step changes the flips of what it is taken of
+    "conj_view": lambda f: f ^ 1, "neg_view": lambda f: f ^ 2, "real_part": lambda f: f & 2, "imag_part": lambda f: f & 2 ^ (f & 1) << 1,
+}  # fmt: skip
+
+
+def _refuse_flips(op: Op, flips: int) -> None:
+    """RuntimeError where the memory is asked for as another type and its elements are not what lies there."""
+    if op.name == "view_as_real" and flips & 1:
+        raise RuntimeError(
+            "view_as_real doesn't work on unresolved conjugated tensors.  To resolve the conjugate tensor so you can view it as real, use self.resolve_conj(); "
+            "however, be warned that the resulting tensor will NOT alias the original."
+        )
+    if op.name == "view_dtype":
+        what = "conjugate view tensors" if flips & 1 else "tensors with negative bit set"
+        raise RuntimeError(f"torch.Tensor.view is not supported for {what} when converting to a different dtype.")
+
+
+def flips_of(t: Tensor) -> int:
+    """1: the conjugate bit is set, 2: the negative bit."""
+    return 0 if t._view is None else t._view.flips
+
+
+def flipped(memory: np.ndarray, view: View | None) -> np.ndarray:
+    """A view's elements from those in memory, or the other way round."""
+    if view is None or not view.flips:
+        return memory
+    out = np.conj(memory) if view.flips & 1 else memory
+    return np.negative(out) if view.flips & 2 else out
 
 
 _layouts: dict[Any, Any] = {}
@@ -85,15 +132,15 @@ def make_view(t: Tensor, op: Op, call: Call, args: tuple[Any, ...], numbers: tup
     """The view that ``op`` with these arguments takes of ``t``; raises what torch raises if there is none."""
     parent = t._view
     if parent is None:
-        s = t._s
+        view, s = View(), t._s
         a, strides, offset = aval_of(t) if s.host is not None else s.value.aval, s.strides, 0
     else:
+        view = parent.__class__()
         a, strides, offset = parent.aval, parent.strides, parent.offset
     of, along, by, found = call.laid
     if of is not a or along is not strides or by is not args:
         found = _layout_after(op, args, a, strides)
         call.laid = (a, strides, args, found)
-    view = View()
     view.parent, view.call, view.numbers = parent, call, numbers
     view.aval, view.strides, moved = found
     if moved is not None:
@@ -101,6 +148,10 @@ def make_view(t: Tensor, op: Op, call: Call, args: tuple[Any, ...], numbers: tup
     else:  # the unit of the offset changes with the element type, or the offset is absolute
         assert op.strides is not None
         view.offset = op.strides(a.shape, strides or contiguous_strides(a.shape), offset, *args)[2]
+        if op.name in _FLIPS:
+            view.__class__ = _FLIPPED[_FLIPS[op.name](view.flips)]
+        elif view.flips:
+            _refuse_flips(op, view.flips)
     view.s, view.seen, view.value = t._s, -1, None
     return view
 
@@ -116,7 +167,7 @@ def _layout_after(op: Op, args: tuple[Any, ...], a: Aval, strides: tuple[int, ..
         shape, out, moved = op.strides(a.shape, strides or contiguous_strides(a.shape), 0, *args)
         shape, out = tuple(shape), tuple(out)
         kind = _dtype_after(op, args, a)
-        scaled = moved if kind is a.dtype and op.name != "as_strided" else None
+        scaled = moved if kind is a.dtype and op.name not in _FLIPS and op.name not in ("as_strided", "view_dtype") else None
         found = (aval(shape, kind, a.device), None if is_contiguous(shape, out) else out, scaled)
         if len(_layouts) > 20000:
             _layouts.clear()
@@ -151,7 +202,7 @@ def copied(view: View | None, s: Storage) -> View | None:
     """The same steps, for another storage."""
     if view is None:
         return None
-    new = View()
+    new = view.__class__()
     new.parent, new.call, new.numbers, new.aval = copied(view.parent, s), view.call, view.numbers, view.aval
     new.strides, new.offset, new.s, new.seen, new.value = view.strides, view.offset, s, -1, None
     return new
@@ -169,12 +220,12 @@ def read_view(view: View, s: Storage) -> Value:
         return view.value
     if s.host is not None and not settled(s):
         memory = host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
-        return value_of(memory.copy())
+        return value_of(flipped(memory, view) if view.flips else memory.copy())
     base = s.value
     array = None
     if base.trace is None:
         array = memory_of(base) if state.host else base.array
-    if array.__class__ is np.ndarray and s.strides is None and array.flags.c_contiguous:
+    if array.__class__ is np.ndarray and s.strides is None and array.flags.c_contiguous and not view.flips:
         # Still on the host (loaded data): a numpy view costs no program.
         v = value_of(host_view(array, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np))
     else:
@@ -190,6 +241,7 @@ def same_memory(view: View | None, s: Storage, v: Value) -> bool:
     if v.array is None or isinstance(v.array, jax.core.Tracer) or v.aval.shape != memory.shape:
         return False
     held = np.asarray(v.array)
+    memory = flipped(memory, view)
     return held.dtype == memory.dtype and held.tobytes() == memory.tobytes()
 
 
@@ -202,7 +254,8 @@ def elements(t: Tensor) -> np.ndarray:
         array = force(base) if base.aval.device is CPU else None
         memory = looked_at(array, base) if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) else array
         if memory.__class__ is np.ndarray and memory.flags.c_contiguous:
-            return host_view(memory, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
+            memory = host_view(memory, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
+            return flipped(memory, view)
     return numpy_of(read(t))
 
 
@@ -245,7 +298,10 @@ def _put_calls(*calls: Call) -> Call:
             rest = iter(numbers)
             at = jax.lax.iota(np.int64, whole.size).reshape(whole.shape)
             for call, n in zip(calls, counts, strict=True):
-                at = call.apply(at, *[next(rest) for _ in range(n)])
+                if call.op.name in ("conj_view", "neg_view"):  # of the elements, wherever in the chain
+                    part = call.apply(part)
+                else:
+                    at = call.apply(at, *[next(rest) for _ in range(n)])
             return whole.reshape(-1).at[at.reshape(-1)].set(part.reshape(-1)).reshape(whole.shape)
 
         found = _puts[calls] = Call(None, ("put", calls), apply, "put_at_once", grad_name="CopySlices", origin=(_put_calls, calls))
@@ -305,7 +361,7 @@ def write(t: Tensor, v: Value, read_at: int | None = None) -> None:
         keep(s)
     if s.host is not None:
         memory = s.host if view is None else host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
-        array = np.asarray(force(v))
+        array = flipped(np.asarray(force(v)), view)
         if read_at is not None and s.version != read_at:
             raise Changed
         np.copyto(memory, array)

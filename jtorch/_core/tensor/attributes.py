@@ -21,7 +21,7 @@ from jtorch._core.tensor.method_decorators import method, prop
 from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.host_memory import data_ptr, host_view, share_with_host
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._core.storage.view_steps import aval_of, elements, is_contiguous, layout, read, strides_of
+from jtorch._core.storage.view_steps import aval_of, elements, flips_of, is_contiguous, layout, read, strides_of
 from jtorch._core.storage.write_counts import origin_of
 
 
@@ -249,6 +249,9 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
         raise TypeError(f"Got unsupported ScalarType {a.dtype.legacy}")
     if a.__class__ is SparseAval:
         raise TypeError(f"can't convert {sparse_values.SHORT[a.layout.name]} layout tensor to numpy. Use Tensor.to_dense() first.")
+    if flips := flips_of(self):
+        what = "conjugate" if flips & 1 else "negative"
+        raise RuntimeError(f"Can't call numpy() on Tensor that has {what} bit set. Use tensor.resolve_{what[:4] if flips & 1 else 'neg'}().numpy() instead.")
     memory = share_with_host(self._s)
     if self._view is None:
         return memory
@@ -415,6 +418,8 @@ def __dlpack__(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_
     """The DLPack capsule of this tensor's memory, which it shares on the cpu where numpy has the element type."""
     if self._edge is not None:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    if flips_of(self) & 1:
+        raise BufferError("Can't export tensors with the conjugate bit set")
     a = aval_of(self)
     if a.device is _device.CPU and a.dtype.np.kind in "biufc":
         asked = {"max_version": max_version, "dl_device": dl_device, "copy": copy}

@@ -12,7 +12,7 @@ from jtorch._core.tensor.resizing import resize
 from jtorch._core.tensor.process_sharing import share_memory
 from jtorch._core.tensor.creation import as_tensor
 from jtorch._core.storage.overlap import check_out
-from jtorch._core.storage.view_steps import copied
+from jtorch._core.storage.view_steps import copied, flips_of
 from jtorch._core.storage.write_counts import origin_of
 from jtorch._core.graph.grad_modes import no_grad
 from jtorch import _device, _dtypes, _types
@@ -219,22 +219,6 @@ def is_pinned(self: Tensor, device: Any = None) -> bool:
     return False
 
 
-def _itself(self: Tensor) -> Tensor:
-    """This tensor: conjugation and negation are always carried out."""
-    return self
-
-
-def _never(self: Tensor) -> bool:
-    """False: conjugation and negation are always carried out."""
-    return False
-
-
-for _same in ("resolve_conj", "resolve_neg"):
-    setattr(Tensor, _same, _itself)
-for _no in ("is_conj", "is_neg"):
-    setattr(Tensor, _no, _never)
-
-
 # --- views whose arguments need a word --------------------------------------------------------------------------
 
 
@@ -293,7 +277,7 @@ def view(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if isinstance(kind, _dtypes.dtype):
         op = lookup("internal.view_dtype")
         old = aval_of(self).dtype
-        if kind is old:
+        if kind is old and not flips_of(self):
             return take_view(lookup("internal.alias"), call_of(lookup("internal.alias"), (T,)), self, (), ())
         return take_view(op, call_of(op, (T, value(kind), value(old.itemsize))), self, (kind, old.itemsize), ())
     if not args and not kwargs:
@@ -423,6 +407,10 @@ def __deepcopy__(self: Tensor, memo: Any) -> Any:
             s = apply_multi(_clone, (alias_of(self._s, None),))._s
         memo[key] = s
     out = alias_of(s, copied(self._view, s), self.__class__)
+    if flips_of(self):  # carried out, as in torch
+        with _no_grad():
+            resolved = apply_multi(_clone, (alias_of(self._s, self._view),))
+        out._s, out._view = resolved._s, None
     if self._edge is not None:
         require_grad(out)
     if self._grad is not None:

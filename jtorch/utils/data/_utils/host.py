@@ -10,7 +10,7 @@ import numpy as np
 from jtorch import _device
 from jtorch._core.storage.bare_tensor import PLAIN
 from jtorch._core.storage.host_memory import host_view
-from jtorch._core.storage.view_steps import aval_of, layout
+from jtorch._core.storage.view_steps import aval_of, flipped, layout
 from jtorch._core.tensor.creation import from_array
 from jtorch._engine.recording.trace import force
 
@@ -35,7 +35,7 @@ def host_array(tensor: Any) -> np.ndarray | None:
     elif tensor._view is None:
         return array
     shape, strides, offset = layout(tensor)
-    return host_view(array, shape, strides, offset, aval_of(tensor).dtype.np)
+    return flipped(host_view(array, shape, strides, offset, aval_of(tensor).dtype.np), tensor._view)
 
 
 def owned(array: np.ndarray) -> Any:

@@ -1,0 +1,151 @@
+"""Views of the same memory as other numbers: parts of complex numbers, conjugates, other types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jtorch import _dtypes
+from jtorch._registry import op
+
+from .views import Layout, put
+
+
+def _real_strides(shape: Any, strides: Any, offset: int) -> Layout:
+    return shape, tuple(2 * s for s in strides), 2 * offset
+
+
+def _imag_strides(shape: Any, strides: Any, offset: int) -> Layout:
+    return shape, tuple(2 * s for s in strides), 2 * offset + 1
+
+
+@op("real_part(Tensor input)", view=True, strides=_real_strides, where="internal", out=False, grad_name="SelectBackward0")
+def real_part(input: Any) -> Any:
+    return lax.real(input)
+
+
+put("real_part")(lambda whole, part: lax.complex(part, lax.imag(whole)))
+
+
+@op("imag_part(Tensor input)", view=True, strides=_imag_strides, where="internal", out=False, grad_name="SelectBackward0")
+def imag_part(input: Any) -> Any:
+    return lax.imag(input)
+
+
+put("imag_part")(lambda whole, part: lax.complex(lax.real(whole), part))
+
+
+def _same_strides(shape: Any, strides: Any, offset: int) -> Layout:
+    return shape, strides, offset
+
+
+# The same memory read as its conjugate or with the other sign: what lies there does not change (view_steps.py remembers which views do this).
+
+
+@op("conj_view(Tensor input)", view=True, strides=_same_strides, where="internal", out=False, grad_name="ConjBackward0")
+def conj_view(input: Any) -> Any:
+    return lax.conj(input)
+
+
+put("conj_view")(lambda whole, part: lax.conj(part))
+
+
+@op("neg_view(Tensor input)", view=True, strides=_same_strides, where="internal", out=False, grad_name="NegViewBackward0")
+def neg_view(input: Any) -> Any:
+    return lax.neg(input)
+
+
+put("neg_view")(lambda whole, part: lax.neg(part))
+
+
+@op("view_as_real(Tensor input)", view=True, out=False, strides=lambda sh, st, o: ((*sh, 2), (*(2 * s for s in st), 1), 2 * o))
+def view_as_real(input: Any) -> Any:
+    if not jnp.iscomplexobj(input):
+        raise RuntimeError("view_as_real is only supported for complex tensors")
+    return jnp.stack([lax.real(input), lax.imag(input)], -1)
+
+
+put("view_as_real")(lambda whole, part: lax.complex(part[..., 0], part[..., 1]))
+
+
+def _complex_strides(shape: Any, strides: Any, offset: int) -> Layout:
+    if not shape:
+        raise RuntimeError("Input tensor must have one or more dimensions")
+    if shape[-1] != 2:
+        raise RuntimeError("Tensor must have a last dimension of size 2")
+    if strides[-1] != 1:
+        raise RuntimeError("Tensor must have a last dimension with stride 1")
+    if any(s % 2 for s in strides[:-1]):
+        raise RuntimeError("Tensor must have a stride divisible by 2 for all but last dimension")
+    return shape[:-1], tuple(s // 2 for s in strides[:-1]), offset // 2
+
+
+@op("view_as_complex(Tensor input)", view=True, out=False, strides=_complex_strides)
+def view_as_complex(input: Any) -> Any:
+    if input.dtype not in (np.float32, np.float64):
+        raise RuntimeError(
+            f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {_dtypes.from_np(np.dtype(input.dtype)).legacy}"
+        )
+    return lax.complex(input[..., 0], input[..., 1])
+
+
+put("view_as_complex")(lambda whole, part: jnp.stack([lax.real(part), lax.imag(part)], -1))
+
+
+def _bits_strides(shape: Any, strides: Any, offset: int, dtype: Any, itemsize: int) -> Layout:
+    new = dtype.itemsize
+    if new == itemsize:
+        return shape, strides, offset
+    if not shape:
+        raise RuntimeError(f"self.dim() cannot be 0 to view {_named(itemsize)} as {dtype} (different element sizes)")
+    if strides[-1] != 1:
+        raise RuntimeError(f"self.stride(-1) must be 1 to view {_named(itemsize)} as {dtype} (different element sizes), but got {strides[-1]}")
+    if new < itemsize:
+        k = itemsize // new
+        return (*shape[:-1], shape[-1] * k), (*(s * k for s in strides[:-1]), 1), offset * k
+    k = new // itemsize
+    if shape[-1] % k:
+        raise RuntimeError(
+            f"self.size(-1) must be divisible by {k} to view {_named(itemsize)} as {dtype} (different element sizes), but got {shape[-1]}"
+        )
+    if any(s % k for s in strides[:-1]) or offset % k:
+        raise RuntimeError(f"self.storage_offset() and strides must be divisible by {k} to view as {dtype} (different element sizes)")
+    return (*shape[:-1], shape[-1] // k), (*(s // k for s in strides[:-1]), 1), offset // k
+
+
+def _named(itemsize: int) -> str:
+    return f"elements of {itemsize} bytes"
+
+
+def _bitcast(x: Any, kind: np.dtype) -> Any:
+    if x.dtype == kind:
+        return x
+    if x.dtype == np.bool_ or kind == np.bool_:
+        mid = x.astype(np.uint8) if x.dtype == np.bool_ else x
+        return (lax.bitcast_convert_type(mid, np.uint8) != 0) if kind == np.bool_ else _bitcast(mid, kind)
+    if x.dtype.kind == "c":
+        x = jnp.stack([lax.real(x), lax.imag(x)], -1).reshape(*x.shape[:-1], -1) if x.ndim else jnp.stack([lax.real(x), lax.imag(x)])
+        return _bitcast(x, kind)
+    if kind.kind == "c":
+        half = np.dtype(np.float32 if kind.itemsize == 8 else np.float64)
+        x = _bitcast(x, half)
+        return lax.complex(x[..., 0::2], x[..., 1::2])
+    old, new = x.dtype.itemsize, kind.itemsize
+    if new < old:
+        y = lax.bitcast_convert_type(x, kind)
+        return y.reshape(*x.shape[:-1], -1)
+    if new > old:
+        k = new // old
+        return lax.bitcast_convert_type(x.reshape(*x.shape[:-1], x.shape[-1] // k, k), kind)
+    return lax.bitcast_convert_type(x, kind)
+
+
+@op("view_dtype(Tensor input, dtype dtype, int itemsize)", view=True, strides=_bits_strides, where="internal", out=False, grad_name="ViewBackward0")
+def view_dtype(input: Any, dtype: Any, itemsize: int) -> Any:
+    return _bitcast(input, dtype.np)
+
+
+put("view_dtype")(lambda whole, part, dtype, itemsize: _bitcast(part, np.dtype(whole.dtype)))
