@@ -10,6 +10,7 @@ import pytest
 
 import jtorch as torch
 from jtorch._engine.planning import segments
+from jtorch._engine.running import executor, small_looks
 from jtorch._engine.running.executor import stats
 from jtorch._engine.values.thread_state import state
 
@@ -171,16 +172,54 @@ def test_operators_work_inside_jax_transforms():
 
 def test_what_is_small_and_on_the_host_goes_to_a_device_the_second_time():
     def run():
-        x = torch.full((3,), 2.0)
+        x = torch.full((600,), 2.0)
         y = x * 3 + x + x
         first = y.tolist()
         assert isinstance(x._s.value.array, np.ndarray)
-        assert (x * 3 + x + x).tolist() == first == [10.0] * 3
+        assert (x * 3 + x + x).tolist() == first == [10.0] * 600
         assert not isinstance(x._s.value.array, np.ndarray)
 
     run()
     run()
     assert compiled(run) == 0
+
+
+def test_what_is_tiny_and_on_the_host_stays_there_for_a_while():
+    x = torch.full((3,), 2.0)
+    for i in range(40):
+        assert isinstance(x._s.value.array, np.ndarray) == (i < 26)
+        assert torch.exp(x * 0).tolist() == [1.0] * 3
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: bool(x[0] > 1), lambda x: (x * 2 - 1).max().item(), lambda x: int(x.argmax()), lambda x: x.to(torch.int64).tolist(), lambda x: bool(torch.isnan(x).any()),
+        lambda x: torch.where(x > 1, x, -x).tolist(), lambda x: bool(((x >= 0) & (x <= 9)).all()), lambda x: torch.round(x).tolist(), lambda x: (x % 2).tolist(),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("values", [[0.5, 2.5, -7.0], [float("inf"), float("nan"), -0.0], [2.0**100, -3e9, 5.0]])
+def test_a_look_at_little_is_what_a_program_gives(look, values, monkeypatch):
+    x = torch.tensor(values) + 0
+    x.tolist()
+    with monkeypatch.context() as m:
+        m.setattr(small_looks, "_NODES", -1)
+        wanted = repr(look(x))
+    ran = []
+    original = small_looks.run
+    monkeypatch.setattr(small_looks, "run", lambda *args: ran.append(1) or original(*args))
+    monkeypatch.setattr(executor, "_recipes", {})
+    found = [repr(look(x)) for _ in range(3)]
+    assert found == [wanted] * 3
+    assert ran
+
+
+def test_a_look_at_what_is_large_or_inexact_is_a_program(monkeypatch):
+    monkeypatch.setattr(small_looks, "run", lambda *args: pytest.fail("numpy has run it"))
+    for _ in range(2):
+        assert (torch.zeros(3).exp() + 1).sum().item() == 6
+        assert bool((torch.zeros(5000) == 0).all())
+
 
 
 def test_what_a_program_may_overwrite_is_a_copy_of_what_numpy_holds():

@@ -212,16 +212,13 @@ def is_set_to(self: Tensor, tensor: Tensor) -> bool:
 @method
 def item(self: Tensor) -> Any:
     """The only element as a Python number."""
-    if numel(self) != 1:
+    a = aval_of(self)
+    if a.shape and numel(self) != 1:
         raise RuntimeError(f"a Tensor with {numel(self)} elements cannot be converted to Scalar")
-    if aval_of(self).device.type == "meta":
+    if a.device is _device.META:
         raise RuntimeError("Tensor.item() cannot be called on meta tensors")
-    found = elements(self).reshape(-1)[0]
-    return found.item() if found.dtype.kind in "biufc" and found.dtype.itemsize != 2 or found.dtype.kind in "iub" else _half(found)
-
-
-def _half(x: Any) -> Any:
-    return float(x)
+    found = elements(self)
+    return found.item() if found.dtype.kind in "biufc" else float(found.item())
 
 
 @method
@@ -309,11 +306,12 @@ def _scalar_guard(self: Tensor, what: str) -> Any:
 
 @method
 def __bool__(self: Tensor) -> bool:
-    n = numel(self)
-    if n == 0:
-        raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
-    if n > 1:
-        raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+    if aval_of(self).shape:
+        n = numel(self)
+        if n == 0:
+            raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+        if n > 1:
+            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
     try:
         return bool(item(self))
     except RuntimeError as error:

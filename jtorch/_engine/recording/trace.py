@@ -219,8 +219,9 @@ def _force_foreign(v: Value, tr: Trace) -> None:
 
 HELD: set[type] = {Pieces}  # what may stand for an array until somebody wants that: ``take(value)`` gives it
 _ARRAYS: set[type] = set()  # classes of concrete jax arrays that were seen
-_GIVEN = -2  # ``pos`` of a value on the host that was an input
+_GIVEN = -2  # ``pos`` of a value on the host that was an input; less by one for each further time
 SMALL = 1 << 16  # bytes; what is larger is not given twice
+_TINY, _OFTEN = 1 << 10, 24  # bytes of what is given so many times: put costs as much as that
 
 
 def are_arrays(arrays: list[Any]) -> bool:
@@ -238,8 +239,9 @@ def add_input(tr: Trace, v: Value) -> int | None:
     if v.array.__class__ not in _ARRAYS or v.trace is not None:
         array = v.array if v.trace is None and v.array.__class__ is not Pieces else force(v, "thread")
         if array.__class__ is np.ndarray:
-            if v.pos != _GIVEN and array.nbytes <= SMALL:
-                v.pos = _GIVEN  # in its first trace it stays where it is: a program takes it from there for less than put costs
+            times = _GIVEN - v.pos if v.pos < 0 else -1
+            if array.nbytes <= (SMALL if times < 0 else _TINY) and times < _OFTEN:
+                v.pos = _GIVEN - 1 - times  # in its first trace it stays where it is: a program takes it from there for less than put costs
             elif not tr.host:
                 put(v)
         elif array.__class__ is Lanes or isinstance(array, jax.core.Tracer):

@@ -21,6 +21,7 @@ from jax.sharding import SingleDeviceSharding
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
 from jtorch._engine.families import family as families
+from jtorch._engine.families.held import Held
 from jtorch._engine.host.host_executor import NotOnHost, execute_on_host
 from jtorch._engine.planning.liveness import LISTED, held_outputs, needed_nodes
 from jtorch._engine.planning import ahead
@@ -33,7 +34,7 @@ from jtorch._engine.recording.entry import NUMBERS, Entry
 from jtorch._engine.recording.guards import Checks, Found
 from jtorch._engine.recording.program import Program, program_for
 from jtorch._engine.planning.segments import cut
-from jtorch._engine.running import retention
+from jtorch._engine.running import retention, small_looks
 from jtorch._engine.values import memory
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import SCALAR, Trace, settle
@@ -66,7 +67,7 @@ stats = _Stats()
 class Recipe(retention.Kept):
     """What is known about traces of one structure: how often they came, and their plan."""
 
-    __slots__ = ("needed", "scalars", "plan", "member")
+    __slots__ = ("needed", "scalars", "plan", "member", "small")
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,6 +75,7 @@ class Recipe(retention.Kept):
         self.scalars: list[Any] = []  # what they were when it last ran operator by operator
         self.plan: Plan | None = None
         self.member: families.Member | None = None  # how it runs as one of many sizes
+        self.small: small_looks.Small | bool | None = False  # how numpy runs it where it is looked at; False: not known yet
 
     def programs(self) -> list[Any]:
         plan = self.plan
@@ -234,6 +236,11 @@ def _execute(tr: Trace, why: str) -> list[Found]:
             stats.ahead += 1
             settle(tr, held, ready)
             return []
+        if why == "look" and recipe.small is not None and not checks:
+            results = _run_small(tr, recipe, arrays, live)
+            if results is not None:
+                settle(tr, held, results)
+                return []
         hot = (why in _HOT or recipe.seen > 1) and (len(nodes) > _ALONE or nodes[-1][0].__class__ is Bundle)
         with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
             run = _member_run(recipe, tr, arrays, live, held, donated, checks, why) if recipe.member is not None else None
@@ -280,6 +287,17 @@ def _member_run(recipe: Recipe, tr: Trace, arrays: list[Any], live: list[int], h
     recipe.member = None
     families.exact(tr, arrays, None)  # what stayed padded for the family's program
     return None
+
+
+def _run_small(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int]) -> list[Any] | None:
+    """What numpy makes of a trace that is looked at; None if it is not for numpy."""
+    steps = recipe.small
+    if steps is False:
+        steps = recipe.small = None if _being_traced() else small_looks.small(tr, live)
+    if steps is None or not all([a.__class__ is np.ndarray or (a.__class__ is not Held and len(a.devices()) == 1) for a in arrays]):
+        return None
+    recipe.scalars = tr.scalars
+    return small_looks.run(steps, arrays, tr.scalars, live)  # type: ignore[arg-type]
 
 
 def _on_device(arrays: list[Any], tr: Trace) -> None:
@@ -330,16 +348,16 @@ def _array_of(number: Any) -> Any:
 
 def plan_for(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str) -> Plan:
     """The recipe's plan. What numpy holds among ``arrays`` is put on the device if the plan wants it there."""
-    plan = _planned(tr, recipe, checks, arrays, live, donated, why, _on_one_device(arrays))
+    plan = _planned(tr, recipe, checks, arrays, live, donated, why, None)
     if not plan.ahead:
         _on_device(arrays, tr)
     return plan
 
 
 def _planned(
-    tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str, ahead: bool = False
+    tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str, ahead: bool | None = False
 ) -> Plan:
-    """The recipe's plan, which is made if there is none or numbers that were constants in it have changed."""
+    """The recipe's plan, which is made if there is none or numbers that were constants in it have changed. ``ahead``: whether it is compiled ahead; None: if its inputs allow that."""
     scalars = tr.scalars
     plan = recipe.plan
     if plan is None:
@@ -347,20 +365,22 @@ def _planned(
         dynamic = _always_dynamic(tr.nodes)
         if recipe.seen > 1:  # what changed since it last ran operator by operator will change again
             dynamic |= _changed(scalars, recipe.scalars)
-        plan = _made(tr, recipe, dynamic, checks, live, donated, why, ahead)
+        plan = _made(tr, recipe, dynamic, checks, arrays, live, donated, why, ahead)
     elif scalars != plan.scalars or 0 in scalars:  # -0.0 equals 0.0
         fresh = _changed(scalars, plan.scalars) - plan.dynamic
         if fresh:
             tr.nodes = expanded(tr.nodes)
             log.scalars_changed(tr, fresh, plan.scalars)
-            plan = _made(tr, recipe, fresh | plan.dynamic, checks, live, donated, why, ahead)
+            plan = _made(tr, recipe, fresh | plan.dynamic, checks, arrays, live, donated, why, ahead)
         plan.scalars = list(scalars)
     return plan
 
 
 def _made(
-    tr: Trace, recipe: Recipe, dynamic: set[int] | frozenset[int], checks: Checks, live: Sequence[int], donated: list[int], why: str, ahead: bool
+    tr: Trace, recipe: Recipe, dynamic: set[int] | frozenset[int], checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str, ahead: bool | None
 ) -> Plan:
+    if ahead is None:
+        ahead = _on_one_device(arrays)
     before = memory.in_use()
     plan = recipe.plan = _make_plan(tr, dynamic, checks, live, donated, why, ahead)
     retention.made(recipe, before, len(tr.nodes))

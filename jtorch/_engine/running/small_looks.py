@@ -1,0 +1,97 @@
+"""Looks at little: a condition, an index, the largest of a few numbers, computed by numpy where the value is looked at.
+
+A program of XLA's costs ten microseconds to call, and as much again to wait for where it is worth a thread to XLA; numpy does such a step in one. So a short trace whose values are small
+and whose operations have one right answer (comparisons, rounded arithmetic, choices, layouts: no sums, nothing transcendental) is not sent off at all. What else is pending runs as always.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import Literal
+
+from jtorch import _device
+from jtorch._engine.host.host_executor import NotOnHost, function_on_host
+from jtorch._engine.planning.liveness import needed_nodes
+from jtorch._engine.recording.bundle import Bundle
+from jtorch._engine.recording.trace import SCALAR, Trace
+
+__all__ = ["Small", "small"]
+
+_NODES = 10  # of a trace that are worth it
+_OPERATIONS = 32
+_BYTES = 4096  # of one value
+_EXACT = frozenset(
+    "add sub mul div rem max min neg abs sign floor ceil round sqrt is_finite clamp eq ne lt le gt ge and or xor not select_n convert_element_type shift_left "
+    "shift_right_arithmetic shift_right_logical broadcast_in_dim reshape squeeze expand_dims transpose rev concatenate slice split iota copy copy_p stop_gradient "
+    "reduce_and reduce_or reduce_max reduce_min argmax argmin".split()
+)
+_INNER = ("jaxpr", "call_jaxpr")
+
+Step = tuple[Callable[..., list[np.ndarray]] | None, tuple[int, ...], int]
+Small = tuple[Step, ...]  # (function of a node, or None if it is not needed; what it reads; how many outputs it has)
+
+
+def small(tr: Trace, live: Sequence[int]) -> Small | None:
+    """How numpy runs traces like this one; None if they are to be programs."""
+    nodes = tr.nodes
+    if tr.device is not _device.CPU or len(nodes) > _NODES or any([v.aval.nbytes > _BYTES for v in tr.inputs]):
+        return None
+    needed = set(needed_nodes(nodes, live))
+    steps: list[Step] = []
+    room = _OPERATIONS
+    for k, (entry, *refs) in enumerate(nodes):
+        run = None
+        if k in needed:
+            if entry.__class__ is Bundle or any([a.nbytes > _BYTES for a in entry.outs]):
+                return None
+            room -= _cost(jax.make_jaxpr(entry.call.apply)(*entry.structs()).jaxpr)
+            if room < 0:
+                return None
+            try:
+                run = function_on_host(entry)
+            except NotOnHost:
+                return None
+        steps.append((run, tuple(refs), len(entry.outs)))
+    return tuple(steps)
+
+
+def _cost(jaxpr: Any) -> float:
+    """How many operations it is; infinite if one of them is large or has not one right answer."""
+    count: float = 0
+    for eqn in jaxpr.eqns:
+        inner = [eqn.params[key] for key in _INNER if key in eqn.params]
+        if inner and eqn.primitive.name in ("jit", "pjit", "closed_call", "custom_jvp_call"):
+            count += _cost(getattr(inner[0], "jaxpr", inner[0]))
+        elif eqn.primitive.name in _EXACT and all([_fits(v) for v in (*eqn.invars, *eqn.outvars)]):
+            count += 1
+        else:
+            return math.inf
+    return count
+
+
+def _fits(v: Any) -> bool:
+    kind = np.dtype(v.aval.dtype)
+    return kind.kind in "biuf" and (kind.kind != "f" or kind.itemsize > 2) and (isinstance(v, Literal) or v.aval.size * kind.itemsize <= _BYTES)
+
+
+def run(steps: Small, arrays: Sequence[Any], scalars: Sequence[Any], live: Sequence[int]) -> list[np.ndarray]:
+    """The live outputs. ``arrays``: the inputs, on the host or the cpu."""
+    given = [a if a.__class__ is np.ndarray else np.asarray(a) for a in arrays]
+    made: list[Any] = []
+    with _quiet():
+        for function, refs, count in steps:
+            if function is None:
+                made.extend([None] * count)
+            else:
+                made.extend(function(*[made[p] if p >= 0 else given[-1 - p] if p > SCALAR else np.asarray(scalars[SCALAR - p]) for p in refs]))
+    # A part of another array would keep that alive, and values must not share memory with what a program may be given for its own.
+    return [a if a.base is None and a.flags.writeable and a.flags.c_contiguous else a.copy() for a in map(made.__getitem__, live)]
+
+
+def _quiet() -> Any:
+    return np.errstate(all="ignore")
