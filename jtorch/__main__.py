@@ -15,6 +15,7 @@ _USAGE = """\
 usage: python -m jtorch script.py [args]
        python -m jtorch -m module [args]
        python -m jtorch -c code [args]
+       python -m jtorch --check script.py [args]    (or -m, -c) compares every operator with real torch, if it is installed
        python -m jtorch --version
        python -m jtorch --stubs [FOLDER]     type stubs for `import torch`, by default in ./typings
 
@@ -136,8 +137,18 @@ def main() -> None:
     from jtorch._install import install
     from jtorch._traceback import shorten
 
-    run = _plan(sys.argv[1:])
+    argv = sys.argv[1:]
+    check = argv[:1] == ["--check"]
+    run = _plan(argv[check:])
     install()
+    if check:
+        from jtorch._checker.calls import start
+
+        try:
+            start()
+        except ModuleNotFoundError as error:
+            print(error, file=sys.stderr)
+            raise SystemExit(2) from None
     try:
         run()
     except SystemExit:

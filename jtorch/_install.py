@@ -23,7 +23,7 @@ TORCH_VERSION = "2.13.0"
 
 # jtorch's own floors, which are no modules of torch's though some have such names.
 _OWN = frozenset((
-    "_api", "_autocast", "_config", "_core", "_device", "_dtypes", "_engine", "_errors", "_install", "_namespace", "_ops", "_private", "_public", "_random",
+    "_api", "_autocast", "_checker", "_config", "_core", "_device", "_dtypes", "_engine", "_errors", "_install", "_namespace", "_ops", "_private", "_public", "_random",
     "_registry", "_types",
 ))  # fmt: skip
 
