@@ -8,9 +8,9 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from jtorch._api.subclasses import silent
 from jtorch._core.dispatch import torch_function as _core
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._engine.values.thread_state import FUNCTION_MODE, state
 from jtorch._public import torch
 
 __all__ = ["has_torch_function", "handle_torch_function", "is_tensor_like", "is_tensor_method_or_property", "wrap_torch_function", "TorchFunctionMode", "resolve_name", "get_default_nowrap_functions", "BaseTorchFunctionMode", "get_ignored_functions", "get_overridable_functions", "get_testing_overrides"]
@@ -73,7 +73,12 @@ def _methods() -> frozenset[Any]:
 
 def _asks(fn: Any) -> bool:
     """Whether a function offers itself to its arguments' ``__torch_function__``."""
-    return hasattr(fn, "jtorch_ops") or hasattr(fn, "jtorch_public")
+    return hasattr(fn, "jtorch_ops") or hasattr(fn, "jtorch_public") or fn in _by_subclasses()
+
+
+@functools.cache
+def _by_subclasses() -> frozenset[Any]:
+    return frozenset(plain for plain, _ in silent().values() if not isinstance(plain, property))
 
 
 _SPACES = ("", "functional", "nn.functional", "nn.init", "Tensor", "linalg", "fft", "special")
@@ -91,6 +96,8 @@ def _functions() -> Iterable[tuple[str, Any, str, Any]]:
         space = _space(path)
         for name in sorted(dir(space)):
             value = inspect.getattr_static(space, name) if space is Tensor else getattr(space, name, None)  # what is listed may not be there yet
+            if space is Tensor and name in silent():  # a mode may have put another in its place
+                value = silent()[name][0]
             if callable(value) and not isinstance(value, type) and (not name.startswith("_") or name.startswith("__") and space is Tensor):
                 yield path, space, name, value
 
@@ -102,6 +109,7 @@ def get_overridable_functions() -> dict[Any, list[Callable[..., Any]]]:
     for _, space, _, value in _functions():
         if _asks(value):
             found.setdefault(space, []).append(value)
+    found[Tensor] += [plain.__get__ for plain, _ in silent().values() if isinstance(plain, property)]
     return found
 
 
@@ -133,15 +141,17 @@ def _names() -> dict[Any, str]:
     found: dict[Any, str] = {}
     for path, _, name, value in _functions():
         if _asks(value):
-            found.setdefault(value, ".".join(filter(None, ("torch", path, name))))
+            shared = value in found and found[value].startswith("torch.Tensor.")
+            if value not in found or path == "Tensor" and not shared or name == value.__name__ != found[value].rpartition(".")[2]:  # not what is another name of it
+                found[value] = ".".join(filter(None, ("torch", path, name)))
     return found
 
 
 def resolve_name(f: Any) -> str | None:
     """The public name of an overridable function, None of any other."""
     owner = getattr(f, "__self__", None)
-    if getattr(f, "__name__", "") == "__get__" and owner is not None:
-        return f"torch.Tensor.{getattr(owner, '__name__', None) or getattr(getattr(owner, 'fget', None), '__name__', '')}.__get__"
+    if isinstance(owner, property) and f.__name__ != "__delete__":
+        return f"torch.Tensor.{owner.__name__}.{f.__name__}"  # type: ignore[attr-defined]
     try:
         return _names().get(f)
     except TypeError:
@@ -149,7 +159,8 @@ def resolve_name(f: Any) -> str | None:
 
 
 def get_default_nowrap_functions() -> set[Any]:
-    return set()
+    """What the default ``__torch_function__`` gives as it is: the ``__get__`` of ``_base`` and ``grad``."""
+    return {Tensor._base.__get__, Tensor.grad.__get__}
 
 
 class TorchFunctionMode:
@@ -159,14 +170,11 @@ class TorchFunctionMode:
         raise NotImplementedError
 
     def __enter__(self) -> Any:
-        _core.MODES.append(self)
-        state.mode |= FUNCTION_MODE
+        _core.enter_mode(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _core.MODES.pop()
-        if not _core.MODES:
-            state.mode &= ~FUNCTION_MODE
+        _core.exit_mode()
 
 
 class BaseTorchFunctionMode(TorchFunctionMode):

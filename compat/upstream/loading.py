@@ -151,21 +151,21 @@ class _Tolerant(ast.NodeTransformer):
 
 
 def _from(module: str, name: str) -> Any:
-    """``from module import name``; a stand-in where there is none. What one helper wants of another must be there: they come from one wheel."""
+    """``from module import name``; a stand-in where there is none, or where its module cannot be executed. What compares must be there: it is of the wheel."""
     try:
         home = importlib.import_module(module)
-    except ImportError:
-        if _helper(module):
+    except (ImportError, AttributeError, NotImplementedError):
+        if module in ALSO:
             raise
         return StandIn(f"{module}.{name}")
     try:
         return getattr(home, name)
     except (AttributeError, NotImplementedError):
-        if module in ALSO or (_helper(module) and _helper(sys._getframe(1).f_globals.get("__name__", ""))):
-            raise
         try:
             return importlib.import_module(f"{module}.{name}")
         except ImportError:
+            if module in ALSO:
+                raise
             return StandIn(f"{module}.{name}")
 
 
@@ -237,7 +237,7 @@ def prepare(library: str) -> None:
     sys.meta_path.append(_Rest())
     if library != "torch":
         _lenient(importlib.import_module("torch._C"))
-    for name in ("torch._dynamo.config", "torch.testing._utils", "torch.utils._mode_utils"):  # asked for as attributes of torch
+    for name in ("torch.backends.python_native", "torch._dynamo.config", "torch.testing._utils", "torch.utils._mode_utils"):  # asked for as attributes of torch
         importlib.import_module(name)
     utils = importlib.import_module(HELPERS + ".common_utils")
     if library != "torch":

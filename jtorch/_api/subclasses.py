@@ -1,23 +1,29 @@
-"""Methods that plain tensors run without asking anybody ask on subclasses: each subclass gets them once, when it is defined.
+"""Methods and properties that plain tensors run without asking anybody ask on subclasses: each subclass gets them once, when it is defined.
 
-So ``x.float()`` and ``x.numel()`` cost nothing more on a tensor, and on a subclass they go through its ``__torch_function__``, as in torch.
+So ``x.float()`` and ``x.shape`` cost nothing more on a tensor, and on a subclass they go through its ``__torch_function__``, as in torch. While a
+``TorchFunctionMode`` is on, :class:`Tensor` itself has them.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-from jtorch._core.dispatch.torch_function import has_override, override
-from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.dispatch.torch_function import WATCHES, has_override, override
+from jtorch._core.storage.bare_tensor import Tensor, TensorMeta
+from jtorch._namespace import torch
 
 _OWN = frozenset((
     "__new__", "__init__", "__init_subclass__", "__hash__", "__getattribute__", "__getattr__", "__setattr__", "__delattr__", "__dir__", "__del__",
     "__class_getitem__", "__torch_function__", "__jax_array__", "__array__", "__cuda_array_interface__", "__reduce_ex__", "__reduce__", "__getstate__",
     "__setstate__", "as_subclass", "jax",
 ))  # fmt: skip
+
+
+_HIDDEN_TOO = ("_version", "_base")  # properties of torch's whose names begin so
 
 
 def _asking(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,15 +34,34 @@ def _asking(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _asking_property(plain: property) -> property:
+    """``plain``, offered to ``__torch_function__`` as the ``__get__``, ``__set__`` or ``__delete__`` of what Tensor has."""
+
+    def get(self: Any) -> Any:
+        return override(plain.__get__, (self,), {}) if has_override((self,), {}) else plain.__get__(self)  # type: ignore[attr-defined]
+
+    def put(self: Any, value: Any) -> Any:
+        return override(plain.__set__, (self, value), {}) if has_override((self,), {}) else plain.__set__(self, value)
+
+    def delete(self: Any) -> Any:
+        return override(plain.__delete__, (self,), {}) if has_override((self,), {}) else plain.__delete__(self)
+
+    return property(get, put, delete, plain.__doc__)
+
+
 @functools.cache
-def _silent() -> dict[str, Any]:
-    """Tensor's methods that do not ask by themselves."""
-    found = {}
-    for name, method in vars(Tensor).items():
-        asks = hasattr(method, "jtorch_ops") or hasattr(method, "jtorch_public")
-        hidden = name.startswith("_") and not name.endswith("__")
-        if isinstance(method, FunctionType) and not asks and not hidden and name not in _OWN:
-            found[name] = _asking(method)
+def silent() -> dict[str, tuple[Any, Any]]:
+    """Tensor's methods and properties that do not ask by themselves, and those that do in their place."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for name, member in vars(Tensor).items():
+        asks = hasattr(member, "jtorch_ops") or hasattr(member, "jtorch_public")
+        hidden = name.startswith("_") and not name.endswith("__") and name not in _HIDDEN_TOO
+        if asks or hidden or name in _OWN:
+            continue
+        if isinstance(member, FunctionType):
+            found[name] = member, _asking(member)
+        elif isinstance(member, property):
+            found[name] = member, _asking_property(member)
     return found
 
 
@@ -44,9 +69,43 @@ def _defined(cls: Any, **kwargs: Any) -> None:
     super(Tensor, cls).__init_subclass__(**kwargs)
     if cls.__module__.startswith("jtorch."):
         return  # parameters and buffers are plain
-    for name, method in _silent().items():
-        if getattr(cls, name, None) is getattr(Tensor, name):
-            setattr(cls, name, method)
+    for name, (plain, asking) in silent().items():
+        if getattr(cls, name, None) in (plain, asking):
+            setattr(cls, name, asking)
 
 
 Tensor.__init_subclass__ = classmethod(_defined)  # type: ignore[assignment]
+
+
+class _Watched(TensorMeta):
+    """Tensor's class while a mode is on: it shows the plain methods, by which functions are known, and tensors find those that ask."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        if cls is Tensor and name in silent():
+            return silent()[name][0]
+        return super().__getattribute__(name)
+
+
+def _watch(on: bool) -> None:
+    for name, (plain, asking) in silent().items():
+        setattr(Tensor, name, asking if on else plain)
+    Tensor.__class__ = _Watched if on else TensorMeta
+
+
+WATCHES[0] = _watch
+
+class _Named(property):
+    """A property that knows its name, as they all do from Python 3.13 on."""
+
+    __name__: str
+
+
+# Whoever asks is told methods and properties by their names.
+for _name, _member in list(vars(Tensor).items()):
+    if isinstance(_member, FunctionType) and _member.__name__ not in (_name, "pow", "pow_") and vars(Tensor).get(_member.__name__) is not _member:
+        if getattr(torch, _member.__name__, None) is not _member:
+            _member.__name__ = _name
+    elif isinstance(_member, property):
+        _named = _member if sys.version_info >= (3, 13) else _Named(_member.fget, _member.fset, _member.fdel, _member.__doc__)
+        _named.__name__ = _name
+        setattr(Tensor, _name, _named)

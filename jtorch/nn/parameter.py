@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jtorch._core.dispatch.torch_function import disabled
 from jtorch._core.storage.bare_tensor import PLAIN
 from jtorch._public import torch
 
@@ -51,6 +52,8 @@ class Parameter(Tensor, metaclass=_ParameterMeta):  # type: ignore[misc]
 
     def __repr__(self, *args: Any, **kwargs: Any) -> str:
         return "Parameter containing:\n" + super().__repr__()
+
+    __torch_function__ = staticmethod(disabled)  # type: ignore[assignment]
 
 
 PLAIN.add(Parameter)
@@ -160,6 +163,8 @@ class Buffer(Tensor, metaclass=_BufferMeta):  # type: ignore[misc]
         tensor.persistent = persistent
         tensor._is_buffer = True
         return tensor
+
+    __torch_function__ = staticmethod(disabled)  # type: ignore[assignment]
 
 
 class UninitializedBuffer(UninitializedTensorMixin, Tensor):  # type: ignore[misc]

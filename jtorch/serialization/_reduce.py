@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
+from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.bare_tensor import alias_of
 from jtorch._install import submodule
 from jtorch._public import torch
@@ -58,6 +59,8 @@ def reduce_tensor(tensor: Any) -> tuple[Any, ...]:
 
 def reduce_ex(tensor: Any, protocol: int) -> tuple[Any, ...]:
     """``Tensor.__reduce_ex__``: subclasses and tensors with Python attributes keep their type and state."""
+    if has_override((tensor,), {}):
+        return override(torch.Tensor.__reduce_ex__, (tensor, protocol), {})  # type: ignore[no-any-return]
     kind, state = type(tensor), _rebuild._get_obj_state(tensor)
     if issubclass(kind, torch.nn.Parameter):
         # Hooks are never saved, hence the empty dictionary, which is part of the format.
@@ -68,6 +71,9 @@ def reduce_ex(tensor: Any, protocol: int) -> tuple[Any, ...]:
         return function, arguments
     submodule("torch._tensor")  # where pickles find the function, and from where it has its name
     return _rebuild._rebuild_from_type_v2, (function, kind, arguments, state)
+
+
+reduce_ex.__name__, reduce_ex.jtorch_public = "__reduce_ex__", reduce_ex  # type: ignore[attr-defined]  # it asks, under this name
 
 
 def reduce_for_file(tensor: Any) -> Any:

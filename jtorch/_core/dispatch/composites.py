@@ -73,16 +73,18 @@ def compose(
     def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
         public = name or fn.__name__
         fn.__doc__ = doc or fn.__doc__
-        call = offered(fn, f"{where.split()[0]}.{public}" not in _IN_PYTHON and where != "nn.functional", also)
+        numpy_names = f"{where.split()[0]}.{public}" not in _IN_PYTHON and where != "nn.functional"
+        call = offered(fn, numpy_names, also)
+        method = offered(fn, numpy_names, also) if "Tensor" in where.split()[1:] else call  # who is asked hears which of the two was called
         for n in (public, *aliases.split()):
             for space in ("",) if "." in n else where.split():
                 full = n if not space else f"{space}.{n}"
                 spaced, _, short = full.rpartition(".")
                 if full in COMPOSITES:
                     raise RuntimeError(f"{full} is declared twice")
-                COMPOSITES[full] = call
+                COMPOSITES[full] = method if spaced == "Tensor" else call
                 if spaced == "Tensor":
-                    setattr(Tensor, short, call)
+                    setattr(Tensor, short, method)
                 else:
                     module = _namespace.BY_NAME[spaced]
                     setattr(module, short, call)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from jtorch import _namespace
 from jtorch._engine.values.thread_state import FUNCTION_MODE, state
 
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor
 
-__all__ = ["has_override", "override", "DisableTorchFunctionSubclass"]
+__all__ = ["enter_mode", "exit_mode", "has_override", "override", "DisableTorchFunctionSubclass"]
 
 _disabled = [0]
 
@@ -23,12 +24,18 @@ class DisableTorchFunctionSubclass:
         _disabled[0] -= 1
 
 
+def disabled(func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """The ``__torch_function__`` of who takes no part: results are plain tensors."""
+    with DisableTorchFunctionSubclass():
+        return func(*args, **(kwargs or {}))
+
+
 def _overrides(v: Any) -> bool:
     cls = v.__class__
     if cls in PLAIN or cls in _INERT:
         return False
     fn = getattr(cls, "__torch_function__", None)
-    if fn is None:
+    if fn is None or fn is disabled:
         return False
     return getattr(fn, "__func__", fn) is not _DEFAULT[0]
 
@@ -57,8 +64,8 @@ def has_override(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 
 def _other_subclass(v: Any) -> bool:
-    """Subclasses without an override keep their class in results: the default __torch_function__ does that."""
-    return isinstance(v, Tensor) and v.__class__ not in PLAIN
+    """Subclasses without an override keep their class in results: the default __torch_function__ does that. Those of parameters have switched it off."""
+    return isinstance(v, Tensor) and v.__class__ not in PLAIN and v.__class__.__torch_function__ is not disabled  # type: ignore[attr-defined]
 
 
 def relevant_args(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
@@ -68,7 +75,7 @@ def relevant_args(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
 
     def look(v: Any) -> None:
         cls = v.__class__
-        if cls in types or cls in _INERT or not hasattr(cls, "__torch_function__"):
+        if cls in types or cls in _INERT or getattr(cls, "__torch_function__", disabled) is disabled:
             return
         types.add(cls)
         for i, other in enumerate(found):
@@ -87,6 +94,28 @@ def relevant_args(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
 
 
 MODES: list[Any] = []
+WATCHES: list[Any] = [None]  # makes all methods and properties of plain tensors ask, or not (_api/subclasses.py)
+_on = [0]
+
+
+def enter_mode(mode: Any) -> None:
+    """The innermost mode is ``mode``."""
+    MODES.append(mode)
+    state.mode |= FUNCTION_MODE
+    _on[0] += 1
+    if _on[0] == 1:
+        WATCHES[0](True)
+
+
+def exit_mode() -> Any:
+    """The innermost mode, which is off now."""
+    mode = MODES.pop()
+    if not MODES:
+        state.mode &= ~FUNCTION_MODE
+    _on[0] -= 1
+    if _on[0] == 0:
+        WATCHES[0](False)
+    return mode
 
 
 def override(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -112,7 +141,10 @@ def override(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = type(v).__torch_function__(fn, types, args, kwargs)
         if result is not NotImplemented:
             return result
-    names = ", ".join(str(t) for t in types)
+    name = getattr(fn, "__name__", str(fn))
+    path = f"torch.{name}" if getattr(_namespace.torch, name, None) is fn or not hasattr(Tensor, name) else f"torch.Tensor.{name}"
+    asked_of = "".join(f"\n  - tensor subclass {t}" for t in types)
     raise TypeError(
-        f"no implementation found for 'torch.{getattr(fn, '__name__', fn)}' on types that implement __torch_function__: [{names}]"
+        f"Multiple dispatch failed for '{path}'; all __torch_function__ handlers returned NotImplemented:\n{asked_of}\n\n"
+        "For more information, try re-running with TORCH_LOGS=not_implemented"
     )

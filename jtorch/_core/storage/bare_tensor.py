@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 __all__ = ["Tensor", "PLAIN", "new_tensor", "Storage", "new_storage"]
 
 
-class _TensorMeta(type):
+class TensorMeta(type):
     def __repr__(cls) -> str:
         return "<class 'torch.Tensor'>" if cls.__name__ == "Tensor" and cls.__mro__[1] is object else super().__repr__()
 
@@ -34,7 +34,7 @@ class Storage:
     wrote: Any
 
 
-class Tensor(metaclass=_TensorMeta):
+class Tensor(metaclass=TensorMeta):
     """A multi-dimensional array with torch's semantics. Source: https://docs.pytorch.org/docs/stable/tensors.html"""
 
     __slots__ = ("_s", "_view", "_edge", "_nr", "_grad", "_meta", "__dict__", "__weakref__")

@@ -266,6 +266,9 @@ def __array__(self: Tensor, dtype: Any = None, copy: Any = None) -> np.ndarray:
     return a if dtype is None else a.astype(dtype, copy=False)
 
 
+__array__.jtorch_public = __array__  # it asks by itself
+
+
 def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
     if array.dtype == bool:
         array = array.astype("uint8")

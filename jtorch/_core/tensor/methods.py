@@ -349,12 +349,9 @@ def __torch_function__(cls: Any, func: Any, types: Any, args: Any = (), kwargs: 
         return NotImplemented
     with DisableTorchFunctionSubclass():
         result = func(*args, **(kwargs or {}))
-    if cls in PLAIN or getattr(func, "__name__", "") in _KEEP:
+    if cls in PLAIN or func in (Tensor._base.__get__, Tensor.grad.__get__):
         return result
     return _as_class(result, cls)
-
-
-_KEEP = frozenset(("__get__", "__set__", "numpy", "item", "tolist"))
 
 
 def _as_class(result: Any, cls: Any) -> Any:
@@ -397,6 +394,12 @@ def __deepcopy__(self: Tensor, memo: Any) -> Any:
     if not self.is_leaf:  # type: ignore[attr-defined]
         raise RuntimeError(
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
+        )
+    if self.__class__ not in PLAIN and type(self.new_empty([])) is not type(self):  # type: ignore[attr-defined]
+        raise RuntimeError(
+            "The default implementation of __deepcopy__() for non-wrapper subclasses only works for subclass types that implement new_empty() and for which that "
+            "function returns another instance of the same subclass. You should either properly implement new_empty() for your subclass or override __deepcopy__() "
+            "if it is intended behavior for new_empty() to return an instance of a different type."
         )
     import copy
 

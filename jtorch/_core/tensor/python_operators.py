@@ -46,6 +46,22 @@ def _other(x: Any) -> Any:
     return number_of(x)
 
 
+# Under which name __torch_function__ hears of an operator: torch's are often the very methods that do the work.
+_HEARD = {
+    "__truediv__": "div", "__rtruediv__": "__rdiv__", "__mod__": "remainder", "__radd__": "add", "__rmul__": "mul", "__pos__": "positive",
+    "__iadd__": "add_", "__isub__": "sub_", "__imul__": "mul_", "__itruediv__": "div_",
+    **{f"__{n}__": n for n in ("add", "sub", "mul", "matmul", "ne", "lt", "le", "gt", "ge", "neg", "abs")},
+}  # fmt: skip
+
+
+def asked(name: str, *operands: Any) -> Any:
+    """What the operands' ``__torch_function__`` makes of an operator; as in torch, a TypeError there leaves it to the other operand."""
+    try:
+        return override(getattr(Tensor, _HEARD.get(name, name)), operands, {})
+    except TypeError:
+        return NotImplemented
+
+
 def _binary(name: str, op: Op, symbol: str) -> Callable[..., Any]:
     tensors, numbers = _calls(op, _extra(op))
 
@@ -58,7 +74,7 @@ def _binary(name: str, op: Op, symbol: str) -> Callable[..., Any]:
             if call is not None:
                 return call2s(call, a, b)
         if has_override((a, b), {}):
-            return override(getattr(Tensor, name), (a, b), {})
+            return asked(name, a, b)
         if isinstance(b, Tensor):
             return apply_multi(tensors, (a, b))
         other = _other(b)
@@ -78,7 +94,7 @@ def _reflected(name: str, fn: Callable[[Tensor, Any], Any]) -> Callable[..., Any
         if a.__class__ in PLAIN and b.__class__ in _NUMBERS and not MODES:
             return fn(a, b)
         if has_override((a, b), {}):
-            return override(getattr(Tensor, name), (a, b), {})
+            return asked(name, a, b)
         if of_class and not isinstance(a, Tensor):  # Tensor.__radd__(2, t): torch's is a slot of its C class
             raise TypeError(f"descriptor '{name}' for 'torch._C.TensorBase' objects doesn't apply to a '{type(a).__name__}' object")
         if not isinstance(b, (Tensor, *_NUMBERS)) and not (of_quotient and isinstance(b, np.ndarray)):
@@ -101,7 +117,7 @@ def _inplace(name: str, op: Op) -> Callable[..., Any]:
             if b.__class__ in numbers:
                 return run_inplace(numbers[b.__class__], (a, b))
         if has_override((a, b), {}):
-            return override(getattr(Tensor, name), (a, b), {})
+            return asked(name, a, b)
         if not isinstance(b, (Tensor, *_NUMBERS)) or (b.__class__ not in numbers and not isinstance(b, Tensor)):
             b = _other(b)
             if b is None:
@@ -145,7 +161,7 @@ def _function_operator(name: str, public: str) -> Callable[..., Any]:
         if tensors is not None and a.__class__ in PLAIN and b.__class__ in PLAIN and not MODES:
             return call2(tensors, a, b)
         if has_override((a, b), {}):
-            return override(getattr(Tensor, name), (a, b), {})
+            return asked(name, a, b)
         if not isinstance(b, (Tensor, *_NUMBERS)):
             b = _other(b)
             if b is None:
@@ -188,6 +204,10 @@ def attach_operators() -> None:
     Tensor.__imatmul__ = lambda a, b: NotImplemented  # type: ignore[attr-defined]
     for dunder, fn in {"neg": "neg", "pos": "positive", "abs": "abs", "invert": "bitwise_not"}.items():
         setattr(Tensor, f"__{dunder}__", _unary(f"__{dunder}__", fn))
+    _pow.__name__, Tensor.__ipow__.__name__, Tensor.__rtruediv__.__name__ = "pow", "pow_", "__rdiv__"
+    for name in [*map("__{}__".format, (*_TABLE, "pow", "neg", "pos", "abs", "invert")), *map("__r{}__".format, _REFLECT), *map("__i{}__".format, (*_TABLE, "pow"))]:
+        if (found := vars(Tensor).get(name)) is not None:
+            found.jtorch_public = found  # it asks by itself
     Tensor.__div__ = Tensor.__truediv__  # type: ignore[attr-defined]
     Tensor.__rdiv__ = Tensor.__rtruediv__  # type: ignore[attr-defined]
 
@@ -196,7 +216,7 @@ def _pow(a: Tensor, b: Any) -> Any:
     if a.__class__ in PLAIN and (b.__class__ in _NUMBERS or b.__class__ in PLAIN) and not MODES:
         return torch.pow(a, b)
     if has_override((a, b), {}):
-        return override(Tensor.__pow__, (a, b), {})  # type: ignore[attr-defined]
+        return asked("__pow__", a, b)
     if not isinstance(b, (Tensor, *_NUMBERS)):
         b = _other(b)
         if b is None:
@@ -216,6 +236,8 @@ def _inplace_method(name: str, public: str) -> Callable[..., Any]:
 
 def _unary(name: str, fn: str) -> Callable[..., Any]:
     def operate(a: Tensor) -> Any:
+        if (a.__class__ not in PLAIN or MODES) and has_override((a,), {}):
+            return override(getattr(Tensor, _HEARD.get(name, name)), (a,), {})
         return getattr(torch, fn)(a)
 
     operate.__name__ = operate.__qualname__ = name

@@ -8,7 +8,7 @@ from typing import Any
 
 from jtorch import _device, _dtypes, _namespace, _types
 from jtorch._api.runtime import DisableTorchFunction as DisableTorchFunction
-from jtorch._core.dispatch.torch_function import DisableTorchFunctionSubclass as DisableTorchFunctionSubclass
+from jtorch._core.dispatch.torch_function import DisableTorchFunctionSubclass as DisableTorchFunctionSubclass, disabled as _disabled
 from jtorch._core.state.generator import Generator as Generator
 from jtorch._core.storage.bare_tensor import Tensor as _Tensor
 from jtorch._engine.values.thread_state import state as _state
@@ -118,13 +118,7 @@ class _DisableTorchDispatch(_Guard): ...
 class _AutoDispatchBelowAutograd(_Guard): ...
 
 
-def _disabled_torch_function_impl(func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-    """The ``__torch_function__`` of classes that want none."""
-    with DisableTorchFunctionSubclass():
-        return func(*args, **(kwargs or {}))
-
-
-_disabled_torch_dispatch_impl = _disabled_torch_function_impl
+_disabled_torch_dispatch_impl = _disabled_torch_function_impl = _disabled
 
 
 def _get_tracing_state() -> Any:
