@@ -49,9 +49,7 @@ class Adafactor(PerParameterOptimizer):
         """Update the parameters from their gradients. ``closure``, where given, evaluates the model again and returns the loss."""
         with torch.no_grad():
             loss = self._evaluate(closure)
-            with _apply.step():
-                for group in self.param_groups:
-                    self._update_group(group)
+            _apply.in_a_step(self._update_group, self.param_groups)
         return loss
 
     def _scalar(self, value: float, p: Any, group: dict[str, Any]) -> Any:

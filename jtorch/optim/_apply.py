@@ -10,14 +10,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from jtorch._core.dispatch import flush_points
-from jtorch._core.state.optimizer_updates import add_number, call, number, prepare, put, put_number, step, update, update_columns
+from jtorch._core.state.optimizer_updates import add_number, call, in_a_step, number, prepare, put, put_number, update, update_columns
 from jtorch._core.storage.bare_tensor import PLAIN
 from jtorch._engine.values.thread_state import with_gradients
 from jtorch._public import torch
 from jtorch._registry import lookup
 
 __all__ = [
-    "Updates", "step", "put", "with_gradients", "prepare", "update", "call", "factors", "number", "put_number", "advance", "graph_mode", "step_done", "zeros_like",
+    "Updates", "in_a_step", "put", "with_gradients", "prepare", "update", "call", "factors", "number", "put_number", "advance", "graph_mode", "step_done", "zeros_like",
     "record_function", "numpy_dtype",
 ]  # fmt: skip
 

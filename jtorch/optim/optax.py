@@ -95,6 +95,5 @@ class Optax(Optimizer):
             targets = [None if p.grad is None else p for p in params]
             counts = (len(params), len(grads), len(state), len(others))
             update = _apply.prepare("optax_update", counts, (program, tuple(extra)))
-            with _apply.step():
-                _apply.update(update, (*params, *grads, *state, *others), (*targets, *state))
+            _apply.in_a_step(_apply.update, (update,), ((*params, *grads, *state, *others),), ((*targets, *state),))
         return loss

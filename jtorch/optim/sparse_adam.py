@@ -43,9 +43,7 @@ class SparseAdam(Optimizer):
         """Update the parameters from their gradients. ``closure``, where given, evaluates the model again and returns the loss."""
         with torch.no_grad():
             loss = self._evaluate(closure)
-            with _apply.step():
-                for group in self.param_groups:
-                    self._update_group(group)
+            _apply.in_a_step(self._update_group, self.param_groups)
         return loss
 
     def _update_group(self, group: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import linecache
+import dis
 import signal
 import sys
 import threading
@@ -55,43 +55,48 @@ def near(a: Any, b: Any) -> bool:
     return a == pytest.approx(b, rel=1e-3, abs=1e-4)  # type: ignore[no-any-return]
 
 
-def at_line(n: int, what: Any) -> Any:
-    """A trace function that calls ``what`` at the n-th line of the library that runs."""
-    count = [0]
+class Points:
+    """A trace function that counts the points of the library's code at which something can come in between: where a function begins, after a call, at the end of a loop's turn. At the n-th,
+    or as soon as possible afterwards, it calls ``what``."""
 
-    def tracer(frame: Any, event: str, arg: Any) -> Any:
-        if "jtorch" not in frame.f_code.co_filename or "tests" in frame.f_code.co_filename:
-            return tracer if event == "call" else None
-        if event == "line":
-            count[0] += 1
-            # (The line of a with statement is reported once more before it ends, where nothing real can come.)
-            if count[0] >= n and not linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with "):
-                sys.settrace(None)
-                what()
-        return tracer
+    def __init__(self, n: int = 0, what: Any = None) -> None:
+        self.n, self.what, self.count = n, what, 0
 
-    return tracer
+    def __call__(self, frame: Any, event: str, arg: Any) -> Any:
+        code = frame.f_code
+        if "jtorch" not in code.co_filename or "tests" in code.co_filename:
+            return self
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        text, before = code.co_code, [""]
+
+        def within(frame: Any, event: str, arg: Any) -> Any:
+            if event == "opcode":
+                if before[0].startswith(("CALL", "RESUME", "JUMP_BACKWARD")):
+                    self.count += 1
+                    if self.what is not None and self.count >= self.n:
+                        sys.settrace(None)
+                        self.what()
+                before[0] = dis.opname[text[frame.f_lasti]]
+            return within
+
+        return within
 
 
-def lines_of_a_step() -> int:
+def points_of_a_step() -> int:
     model, optimizer = job()
     for _ in range(3):
         step(model, optimizer)
-    count = [0]
-
-    def tracer(frame: Any, event: str, arg: Any) -> Any:
-        count[0] += event == "line" and "jtorch" in frame.f_code.co_filename and "tests" not in frame.f_code.co_filename
-        return tracer
-
-    sys.settrace(tracer)
+    points = Points()
+    sys.settrace(points)
     try:
         step(model, optimizer)
     finally:
         sys.settrace(None)
-    return count[0]
+    return points.count
 
 
-def test_an_exception_at_any_line_of_a_step(known: list[Any]) -> None:
+def test_an_exception_at_any_point_of_a_step(known: list[Any]) -> None:
     model, optimizer = job()
     for _ in range(3):
         step(model, optimizer)
@@ -99,7 +104,7 @@ def test_an_exception_at_any_line_of_a_step(known: list[Any]) -> None:
     import copy
 
     start = copy.deepcopy(start)
-    total = lines_of_a_step()
+    total = points_of_a_step()
 
     def throw() -> None:
         raise Hit
@@ -107,7 +112,7 @@ def test_an_exception_at_any_line_of_a_step(known: list[Any]) -> None:
     for n in range(1, total, max(1, total // 60)):
         model.load_state_dict(start[0])
         optimizer.load_state_dict(copy.deepcopy(start[1]))
-        sys.settrace(at_line(n, throw))
+        sys.settrace(Points(n, throw))
         try:
             step(model, optimizer)
         except Hit:
@@ -122,14 +127,14 @@ def test_an_exception_at_any_line_of_a_step(known: list[Any]) -> None:
             assert near(whole(model, optimizer), known[3]), n
 
 
-def test_a_handler_that_looks_and_computes_at_any_line(known: list[Any]) -> None:
+def test_a_handler_that_looks_and_computes_at_any_point(known: list[Any]) -> None:
     model, optimizer = job()
     for _ in range(2):
         step(model, optimizer)
     import copy
 
     start = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
-    total, found = lines_of_a_step(), []
+    total, found = points_of_a_step(), []
 
     def look() -> None:
         found.append(whole(model, optimizer))
@@ -140,7 +145,7 @@ def test_a_handler_that_looks_and_computes_at_any_line(known: list[Any]) -> None
     for n in range(1, total, max(1, total // 60)):
         model.load_state_dict(start[0])
         optimizer.load_state_dict(copy.deepcopy(start[1]))
-        sys.settrace(at_line(n, look))
+        sys.settrace(Points(n, look))
         try:
             step(model, optimizer)
         finally:

@@ -165,14 +165,13 @@ def run_backward(
     for (node, nr), g in zip(roots, grads, strict=True):
         run.deliver(node, nr, g)
     run.roots = frontier = list(dict.fromkeys(r[0] for r in roots))
-    outer, state.backward = state.backward, run
-    previous = state.mode
-    state.mode = (previous | GRAD) if create else (previous & ~GRAD)
-    limit = sys.getrecursionlimit()
-    if outer is not None:  # a pass within a pass, as deep as the program wants
-        sys.setrecursionlimit(limit + _FRAMES)
-    run.plain = state.mode == 0 and not create and inputs is None
+    outer, previous, limit = state.backward, state.mode, sys.getrecursionlimit()
+    mode = (previous | GRAD) if create else (previous & ~GRAD)
+    run.plain = mode == 0 and not create and inputs is None
     try:
+        state.backward, state.mode = run, mode
+        if outer is not None:  # a pass within a pass, as deep as the program wants
+            sys.setrecursionlimit(limit + _FRAMES)
         if run.plain and not node_module.leaves_have_hooks:
             frontier = _sweep(run, frontier)
         if frontier:
@@ -183,17 +182,29 @@ def run_backward(
             sys.setrecursionlimit(limit)
     if run.callbacks:
         if inputs is None:
-            put([found for node, g in run.buffers.items() if (found := _accumulate(node, g, run, put_off=True)) is not None])
+            put(_firsts(run))
             run.buffers = {}
-        state.backward = run
         try:
+            state.backward = run
             for callback in run.callbacks:  # which may add others
                 callback()
         finally:
             state.backward = outer
     if inputs is None:
-        return [found for node, g in run.buffers.items() if (found := _accumulate(node, g, run, put_off=True)) is not None]
+        return _firsts(run)
     return [wanted[node][nr] for node, nr in inputs]
+
+
+def _firsts(run: _Pass) -> list[tuple[Tensor, Any]]:
+    """What lies at leaves that have no gradient yet; the others get theirs."""
+    firsts: list[tuple[Tensor, Any]] = []
+    for node, g in run.buffers.items():
+        leaf = node.ref()
+        if leaf is not None and leaf._grad is None:  # :func:`put` looks again
+            firsts.append((leaf, g))
+        else:
+            _accumulate(node, g, run)
+    return firsts
 
 
 def queue_callback(callback: Any) -> None:
@@ -208,7 +219,7 @@ _FRAMES = 400  # Python's frames that a pass takes within a function of the user
 
 def put(gradients: list[Any]) -> None:
     """First gradients into their leaves."""
-    leaves, made = [leaf for leaf, _ in gradients], [new_tensor(g) if x._view is not None else new_tensor(g, x._s.strides) for x, g in gradients]  # laid out as the leaf
+    leaves, made = [leaf for leaf, _ in gradients], [new_tensor(g, None if x._view is not None else x._s.strides) for x, g in gradients]  # laid out as the leaf
     with state.updating:
         if any([leaf._grad is not None for leaf in leaves]):  # of another thread's pass, or a handler's
             for leaf, g in gradients:
@@ -219,8 +230,10 @@ def put(gradients: list[Any]) -> None:
             for leaf in leaves:
                 keep_gradient(leaf)
         at_once(map(_set_grad, leaves, made))
-    for leaf, g in gradients:
-        if g.array is not None and isinstance(g.array, jax.core.Tracer):
+    classes = {g.array.__class__ for _, g in gradients}
+    if not classes <= _PLAIN_ARRAYS:
+        _PLAIN_ARRAYS.update(c for c in classes if not issubclass(c, jax.core.Tracer))
+        for leaf, g in gradients:
             _check_leak(leaf, g.array)
 
 
@@ -230,6 +243,7 @@ def _check_leak(leaf: Tensor, gradient: Any) -> None:
         warn_leak("backward() was called inside a JAX transformation and put into .grad of a tensor outside of it")
 
 
+_PLAIN_ARRAYS: set[type] = {type(None)}  # classes of arrays that are no tracers
 _set_grad = Tensor._grad.__set__  # type: ignore[attr-defined]
 
 
@@ -491,16 +505,14 @@ def _replaced_all(hook: Any, new: Any, old: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple([_replaced(hook, n, o) for n, o in zip(new, old, strict=True)])
 
 
-def _accumulate(node: AccumulateGrad, g: Any, run: _Pass, put_off: bool = False) -> Any:
-    """Add a gradient to its leaf's. The leaf and the value if it is the leaf's first and may be ``put_off``."""
+def _accumulate(node: AccumulateGrad, g: Any, run: _Pass) -> None:
+    """Add a gradient to its leaf's."""
     leaf = node.ref()
     if leaf is None:
-        return None
+        return
     with state.updating:
         old = leaf._grad
         if old is None:
-            if put_off:
-                return leaf, g
             if state.undo:
                 keep_gradient(leaf)
             leaf._grad = g if run.create else new_tensor(g, None if leaf._view is not None else leaf._s.strides)
@@ -519,7 +531,6 @@ def _accumulate(node: AccumulateGrad, g: Any, run: _Pass, put_off: bool = False)
                 raise RuntimeError("Tensor post accumulate grad hooks should return None.")
         for hook in list(node.hooks.post.values()):
             hook((), (run.wrap(g),))
-    return None
 
 
 def call_node(node: Node, grads: Any) -> Any:

@@ -117,16 +117,17 @@ class Region:
                     if node.seq - start >= last:
                         raise _Enough
 
-        counting_hooks.append(saw)
         mode = state.mode
-        state.mode |= COUNTED
         try:
+            counting_hooks.append(saw)
+            state.mode |= COUNTED
             self.again(cts)
         except _Enough:
             pass
         finally:
-            counting_hooks.remove(saw)
             state.mode = mode
+            if saw in counting_hooks:
+                counting_hooks.remove(saw)
         return made
 
 

@@ -78,7 +78,7 @@ def calln(call: Call, args: Any) -> Any:
             pos = known.get(v)
             if pos is None:
                 pos = add_input(tr, v)
-                if pos is None or state.trace is not tr:
+                if pos is None or tr.lock is not None:
                     return apply(call, args)
             node.append(pos)
     recorded = tuple(node)
@@ -87,7 +87,7 @@ def calln(call: Call, args: Any) -> Any:
     v.array = None
     v.trace = tr
     # As in the engine's append: no call until the last.
-    if state.trace is not tr:
+    if tr.lock is not None:
         return apply(call, args)
     v.pos = n = tr.count
     try:
@@ -250,10 +250,18 @@ def is_leaf_edge(edge: Any) -> bool:
     return edge is None or edge.__class__ is AccumulateGrad
 
 
+def _more_room(tr: Any) -> None:
+    """Room for what is to be recorded; where the trace is as long as it may be, in the next one."""
+    if tr.count > _LIMIT:
+        flush_points.at_limit()
+    else:
+        grow(tr)
+
+
 PARTS = {
-    "state": state, "GRAD": GRAD, "SCALAR": SCALAR, "LIMIT": _LIMIT, "NO_ENTRY": NO_ENTRY, "Value": Value, "Storage": Storage, "Tensor": Tensor,
+    "state": state, "GRAD": GRAD, "SCALAR": SCALAR, "NO_ENTRY": NO_ENTRY, "Value": Value, "Storage": Storage, "Tensor": Tensor,
     "new": _new, "read_view": read_view, "add_input": add_input, "plan_of": plan_of, "only_inexact": _only_inexact, "layout_of": _layout,
-    "class_of": class_of, "saved_of": _saved, "edge_of": edge_of, "next_seq": next_seq, "at_limit": flush_points.at_limit, "apply": apply,
-    "PLAIN": PLAIN, "undo": undo, "grow": grow,
+    "class_of": class_of, "saved_of": _saved, "edge_of": edge_of, "next_seq": next_seq, "apply": apply,
+    "PLAIN": PLAIN, "undo": undo, "grow": _more_room,
 }  # fmt: skip
 call1, call2, call3, call2s = (short_way(kinds, PARTS) for kinds in ("t", "tt", "ttt", "ts"))

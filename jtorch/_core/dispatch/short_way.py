@@ -28,7 +28,7 @@ _PLACE = """
         p{x} = tr.input_pos.get(v{x})
         if p{x} is None:
             p{x} = add_input(tr, v{x})
-            if p{x} is None or state.trace is not tr:
+            if p{x} is None or tr.lock is not None:
                 return {general}"""
 
 _NUMBER = """
@@ -37,7 +37,7 @@ _NUMBER = """
         tr.scalars[k] = {x}
     except IndexError:
         grow(tr)
-        return {general}
+        return again({given}{operands})
     tr.scalar_count = k + 1
     p{x} = SCALAR - k"""
 
@@ -55,7 +55,7 @@ _PENDING = """
     v.array = None
     v.trace = tr
     node = (entry, {refs})
-    if mine["trace"] is not tr{unless}:
+    if tr.lock is not None{unless}:
         return {general}
     v.pos = n = tr.count
     try:
@@ -65,7 +65,7 @@ _PENDING = """
     except IndexError:
         tr.count = n
         grow(tr)
-        return {general}
+        return again({given}{operands})
     except BaseException:
         undo(tr, n, node){restore}
         raise"""
@@ -111,8 +111,6 @@ _WHOLE = '''def {name}({given}{operands}):
         node.seq = next_seq()
         node.hooks = node.extra = None
         t._edge = node
-    if n > LIMIT:
-        at_limit()
     return t
 '''
 
@@ -127,12 +125,10 @@ _INPLACE = '''def {name}({given}{operands}):
         return {general}
     mine = state.__dict__
     mode = mine["mode"]
-    if mode > GRAD or mine["undo"]:
+    if mode > GRAD:
         return {general}{read}{entry}
-    if entry.simple_on is not tr.device or entry.out is not va.aval{other_edge}{one_memory}:
+    if entry.simple_on is not tr.device or entry.out is not va.aval or tr.marked{other_edge}{one_memory}:
         return {general}{places}{numbers}{pending}
-    if n > LIMIT:
-        at_limit()
     return a
 '''
 
@@ -209,7 +205,7 @@ def _text(name: str, kinds: str, form: str) -> str:
         doc=f"{len(tensors)} tensor{'s' * (len(tensors) > 1)}{' and a Python number' * ('s' in kinds)} in, {'written to the first' if form == 'inplace' else 'one tensor out'}.",
         entry=_ENTRY.format(other_inputs=other_inputs, key=key[0] if len(key) == 1 else f"({', '.join(key)})"),
         read="".join(_OPERAND.format(x=x) for x in tensors), places="".join(_PLACE.format(x=x, general=general) for x in tensors),
-        numbers="".join(_NUMBER.format(x=x, general=general) for x, k in every if k == "s"), pending=_PENDING.format(refs=refs, general=general, **_COMMIT[form == "inplace"]),
+        numbers="".join(_NUMBER.format(x=x, given=given, operands=operands) for x, k in every if k == "s"), pending=_PENDING.format(refs=refs, general=general, given=given, operands=operands, **_COMMIT[form == "inplace"]),
         any_edge=" or ".join(f"{x}._edge is not None" for x in tensors), any_layout=" or ".join(f"l{x} is not None" for x in tensors),
         mask=_MASKS.get(kinds) or "(" + "".join(f"{x}._edge is not None, " for x in names) + ")", other_edge=f" or (mode and ({others}))" if others else "",
         one_memory="".join(f" or s{x} is sa" for x in tensors[1:]),
@@ -231,7 +227,9 @@ def _function(kinds: str, form: str, name: str, namespace: dict[str, Any]) -> Ca
         made: dict[str, Any] = {}
         exec(compile(text, file, "exec"), made)  # noqa: S102 - our own text
         code = _codes[kinds, form] = made[plain].__code__
-    return FunctionType(code.replace(co_name=name, co_qualname=name), {**namespace, **_CONSTANTS}, name)
+    around = {**namespace, **_CONSTANTS}
+    made_here = around["again"] = FunctionType(code.replace(co_name=name, co_qualname=name), around, name)
+    return made_here
 
 
 def short_way(kinds: str, namespace: dict[str, Any]) -> Callable[..., Any]:

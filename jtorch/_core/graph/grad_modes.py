@@ -6,10 +6,12 @@ import functools
 import inspect
 import traceback
 from collections.abc import Callable
+from operator import and_, or_
 from typing import Any
 
 from jtorch._engine.recording.trace import flush
 from jtorch._engine.values.thread_state import ANOMALY, AUTOCAST, GRAD, INFERENCE, state
+from jtorch._engine.values.unbroken import ending
 
 from jtorch._core.storage.bare_tensor import Tensor, meta_of
 
@@ -126,6 +128,31 @@ class _Context:
         raise NotImplementedError
 
 
+def _grad_as_before(context: Any) -> Any:
+    return map(or_, map(and_, map(getattr, _STATE, _MODE), _OTHERS), map(getattr, (context,), _BEFORE))
+
+
+def _mode_as_before(context: Any) -> Any:
+    return map(getattr, (context,), _BEFORE)
+
+
+_STATE, _MODE, _BEFORE, _OTHERS = (state,), ("mode",), ("prev",), (~GRAD,)
+
+
+class _Exit:
+    """An ``__exit__`` that nothing comes before (see the engine's ``unbroken``): whoever is interrupted at the end of a block does not stay in its mode.
+    ``mode``: what gives that of outside when it is gone through."""
+
+    def __init__(self, mode: Callable[[Any], Any]) -> None:
+        self.mode = mode
+
+    def __get__(self, context: Any, cls: Any) -> Callable[..., Any]:
+        return self if context is None else ending(setattr, _STATE, _MODE, self.mode(context))
+
+    def __call__(self, context: Any, *_: object) -> None:
+        ending(setattr, _STATE, _MODE, self.mode(context))()
+
+
 class no_grad(_Context):
     """Operators inside are not recorded for backward. Context manager and decorator."""
 
@@ -139,8 +166,7 @@ class no_grad(_Context):
         self.prev = bool(mode & GRAD)
         state.mode = mode & ~GRAD
 
-    def __exit__(self, *_: object) -> None:
-        state.mode = state.mode | GRAD if self.prev else state.mode & ~GRAD
+    __exit__ = _Exit(_grad_as_before)
 
 
 class enable_grad(_Context):
@@ -156,8 +182,7 @@ class enable_grad(_Context):
         self.prev = bool(mode & GRAD)
         state.mode = mode | GRAD
 
-    def __exit__(self, *_: object) -> None:
-        state.mode = state.mode | GRAD if self.prev else state.mode & ~GRAD
+    __exit__ = _Exit(_grad_as_before)
 
 
 class set_grad_enabled(_Context):
@@ -175,8 +200,7 @@ class set_grad_enabled(_Context):
     def __enter__(self) -> None:
         state.mode = state.mode | GRAD if self.mode else state.mode & ~GRAD
 
-    def __exit__(self, *_: object) -> None:
-        state.mode = state.mode | GRAD if self.prev else state.mode & ~GRAD
+    __exit__ = _Exit(_grad_as_before)
 
     def clone(self) -> Any:
         return self.__class__(self.mode)
@@ -203,8 +227,7 @@ class inference_mode(_Context):
         else:
             state.mode = (state.mode & ~INFERENCE) | GRAD
 
-    def __exit__(self, *_: object) -> None:
-        state.mode = self.prev
+    __exit__ = _Exit(_mode_as_before)
 
     def clone(self) -> Any:
         return self.__class__(self.mode)

@@ -209,7 +209,7 @@ class OpNode(Node):
                 pos = known.get(x)
                 if pos is None:
                     pos = add_input(tr, x)
-                    if pos is None or state.trace is not tr:
+                    if pos is None or tr.lock is not None:
                         return record(plan.backward((True,)), [*self.saved, ct])[1]
                 refs.append(pos)
         outs = append(tr, tuple(refs), entry.outs)

@@ -6,10 +6,9 @@ An optimizer's step is hundreds of such nodes with the same scalars and flags, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from itertools import islice, repeat
+from collections.abc import Callable, Iterable
+from functools import lru_cache, partial
+from itertools import chain, islice, repeat
 from operator import eq, is_
 from typing import Any
 
@@ -34,7 +33,7 @@ from jtorch._engine.recording import guards
 from jtorch._engine.recording.undo import keep_all
 from jtorch._engine.values.unbroken import at_once, provided, together
 
-__all__ = ["Update", "prepare", "update", "update_columns", "call", "number", "put", "put_number", "add_number", "step"]
+__all__ = ["Update", "prepare", "update", "update_columns", "call", "number", "put", "put_number", "add_number", "in_a_step"]
 
 _new = object.__new__
 _NONE = value(None)
@@ -56,18 +55,19 @@ class Update:
 def prepare(name: str, present: tuple[Any, ...], rest: tuple[Any, ...]) -> Update:
     """``internal.<name>`` for tensors that are there as ``present`` says (its first parameters: a bool each, or a length for a list)
     and these scalars and flags (its further parameters, by position; tensors may stand for scalars)."""
-    op = lookup("internal." + name)
-    params = op.signatures[0].params
-    key: list[Any] = []
-    for there in present:
-        key.append(tensor_list((True,) * there) if there.__class__ is int else T if there else _NONE)
+    op, head, scalar, defaults = _params_of(name, present, *map(type, present))
+    key: list[Any] = list(head)
     flat: list[Any] = []
-    for p, v in zip(params[len(present) :], (*rest, *[p.default for p in params[len(present) + len(rest) :]]), strict=True):
+    plain = True
+    for is_scalar, v in zip(scalar, (*rest, *defaults[len(rest) :]), strict=True):
         if v is None:
             key.append(_NONE)
-        elif p.kind in _SCALAR_KINDS:
-            if isinstance(v, Tensor):
+        elif is_scalar:
+            if v.__class__ in _SLOTS:
+                key.append(_SLOTS[v.__class__])
+            elif isinstance(v, Tensor):
                 key.append(T)
+                plain = False
             else:
                 v = _plain(v)
                 key.append(slot(v.__class__))
@@ -78,9 +78,22 @@ def prepare(name: str, present: tuple[Any, ...], rest: tuple[Any, ...]) -> Updat
     u.call = call_of(op, tuple(key))
     u.rest = tuple(flat)
     u.classes = tuple([v.__class__ for v in flat])
-    u.plain = not any(isinstance(v, Tensor) for v in flat)
+    u.plain = plain
     u.trace = u.slots = None
     return u
+
+
+@lru_cache(1 << 12)
+def _params_of(name: str, present: tuple[Any, ...], *classes: type) -> tuple[Any, list[Any], list[bool], list[Any]]:
+    """An update's operator, the descriptors of its first parameters, and of each of the others whether it is a scalar, and its default. (``classes``: that True is not 1.)"""
+    op = lookup("internal." + name)
+    params = op.signatures[0].params
+    head = [tensor_list((True,) * there) if there.__class__ is int else T if there else _NONE for there in present]
+    others = params[len(present) :]
+    return op, head, [p.kind in _SCALAR_KINDS for p in others], [p.default for p in others]
+
+
+_SLOTS = {kind: slot(kind) for kind in (float, int)}
 
 
 def _plain(v: Any) -> Any:
@@ -167,15 +180,15 @@ class Step:
 _TRIES = 100
 
 
-@contextmanager
-def step() -> Iterator[None]:
-    """Updates inside are done together at the end (see :class:`Step`), where nothing is thrown."""
+def in_a_step(make: Callable[..., Any], *given: Iterable[Any]) -> None:
+    """``make(...)`` for each of what is given; the updates that it makes are done together at the end (see :class:`Step`), where nothing is thrown."""
     if state.undo:
         guards.before_a_step()
     outer, mine = state.step, Step()
-    state.step = mine
     try:
-        yield
+        state.step = mine
+        for args in zip(*given, strict=True):
+            make(*args)
     finally:
         state.step = outer
     mine.done()
@@ -229,8 +242,8 @@ def _one_by_one(u: Update, columns: list[Any], places: tuple[int, ...]) -> None:
 
 def _columns(u: Update, columns: list[Any], places: tuple[int, ...], step: Step) -> int:
     """Prepare :func:`update_columns`. How many outputs were recorded for it."""
-    tensors = [t for column in columns for t in column]
     n = len(columns[0])
+    tensors = list(chain.from_iterable(columns))
     plain = {t._view for t in tensors} == _NOTHING
     if plain:
         storages = [t._s for t in tensors]
@@ -248,9 +261,9 @@ def _columns(u: Update, columns: list[Any], places: tuple[int, ...], step: Step)
         if recorded:
             return recorded
     before = state.trace.count
-    outer, state.step = state.step, None
+    outer, inner = state.step, Step()
     try:
-        inner = state.step = Step()
+        state.step = inner
         _one_by_one(u, columns, places)
     finally:
         state.step = outer
@@ -314,7 +327,7 @@ def _inputs_of(tr: Any, vals: list[Value]) -> list[int] | None:
         pos = known.get(v)
         if pos is None:
             pos = add_input(tr, v)
-            if pos is None or tr is not state.trace:
+            if pos is None or tr.lock is not None:
                 return None
         refs.append(pos)
     return refs
@@ -375,6 +388,13 @@ def add_number(tensors: list[Any], x: float) -> list[Any]:
 
     Equal counts share one value.
     """
+    alike = [t._s.value for t in tensors]
+    if alike and alike.count(alike[0]) == len(alike) and {t._view for t in tensors} == _NOTHING:  # nearly always
+        before = number(tensors[0])
+        if before is not tensors[0]:
+            total = before + x
+            put(*_writing(tensors, [_number_value(total, alike[0].aval)] * len(alike)))
+            return [total] * len(alike)
     out: list[Any] = []
     old: Any = None
     new: Any = None

@@ -90,6 +90,10 @@ class Packing:
         """As the program's, with pieces in the place of some arrays. (Nothing is lost if this is interrupted: the program takes nothing for itself.)"""
         return map(out.extend, map(self._with_pieces, starmap(self.program.native, (given,))))
 
+    def at_a_stroke(self, given: tuple[Any, ...]) -> list[Any]:
+        """As the program's."""
+        return self._with_pieces(self.program.native(*given))
+
     def first(self, given: tuple[Any, ...], then: Callable[[Any], Any]) -> Any:
         return self.program.first(given, lambda results: then(self._with_pieces(results)))
 

@@ -84,6 +84,10 @@ class Program:
         """An iterator that runs the program and adds what it gives to ``out``. Only if ``native`` is there."""
         return map(out.extend, starmap(self.native, (given,)))
 
+    def at_a_stroke(self, given: tuple[Any, ...]) -> Any:
+        """What the program gives. Only if ``native`` is there."""
+        return self.native(*given)
+
     def first(self, given: tuple[Any, ...], then: Callable[[Any], Any]) -> Elsewhere:
         """The first run, which JAX does in Python; ``then`` is called with what it gives."""
         return Elsewhere(self._first, given, then)

@@ -32,7 +32,7 @@ __all__ = ["Trace", "record", "record_multi", "record_one", "add_input", "add_sc
 SCALAR = -(1 << 40)
 
 
-_ROOM = 64
+_ROOM, _MOST = 256, 2048  # what there is at first, and what is added at most
 
 
 class Trace:
@@ -45,7 +45,7 @@ class Trace:
     come). Only when all its results are put away does it forget its ``nodes``.
     """
 
-    __slots__ = ("lock", "run", "count", "input_count", "scalar_count", "nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "begun", "root", "host", "guards", "dynamic")
+    __slots__ = ("lock", "run", "count", "input_count", "scalar_count", "nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "begun", "root", "host", "guards", "dynamic", "marked")
 
     def __init__(self, device: _device.device) -> None:
         self.lock: Any = None
@@ -62,6 +62,7 @@ class Trace:
         self.begun: Any = None  # how it was when the first of them began (ahead.py)
         self.dynamic: bool | None = None  # whether one program is to be made for all sizes, where somebody has said so
         self.root = 0  # id of the module whose call began it
+        self.marked = bool(state.undo)  # whether there are, or were when it began, marks to which what is written may be undone (undo.py)
         self.guards: list[Any] = []  # (index that is to be in range, its bounds, first output of what uses it): see guards.py
         self.host = state.host and device is _device.CPU  # run by numpy instead of XLA (host.py)
 
@@ -263,8 +264,8 @@ def add_input(tr: Trace, v: Value) -> int | None:
 
 def grow(tr: Trace) -> None:
     """More room for what is recorded."""
-    tr.outputs += [None] * (len(tr.outputs) + _ROOM)
-    tr.scalars += [None] * (len(tr.scalars) + _ROOM)
+    tr.outputs += [None] * min(len(tr.outputs) + _ROOM, _MOST)
+    tr.scalars += [None] * min(len(tr.scalars) + _ROOM, _MOST)
 
 
 def add_scalar(tr: Trace, x: Any) -> int:
@@ -292,17 +293,18 @@ def append(tr: Trace, node: tuple[Any, ...], avals: Sequence[Any]) -> list[Value
             v.pos = n
             n += 1
             outs.append(v)
-        while len(tr.outputs) < n:
+        outputs = tr.outputs
+        if len(outputs) < n:
             grow(tr)
-        nodes, outputs = tr.nodes, tr.outputs
+            continue
         # No call from here to the last: positions are given, outputs and node are there, or nothing is.
-        if state.trace is not tr:
+        if tr.lock is not None:
             return None
         if tr.count == first:
             try:
                 tr.count = n
                 outputs[first:n] = outs
-                nodes.append(node)
+                tr.nodes.append(node)
             except BaseException:
                 undo(tr, first, node)
                 raise
@@ -356,7 +358,7 @@ def record(call: Call, args: Any) -> tuple[Entry, list[Value]]:
                     pos = add_input(tr, a)
                     if pos is None:
                         return entry, run_now(entry, args)
-                    if tr is not state.trace:  # adding the input ran the trace
+                    if tr.lock is not None:  # adding the input ran the trace
                         return record(call, args)
                 node.append(pos)
         else:
@@ -386,7 +388,7 @@ def record_one(call: Call, v: Value, numbers: tuple[Any, ...]) -> Value:
         known = tr.input_pos.get(v)
         if known is None:
             known = add_input(tr, v)
-            if known is None or state.trace is not tr:
+            if known is None or tr.lock is not None:
                 return record(call, (v, *numbers))[1][0]
         pos = known
     node = (entry, pos, add_scalar(tr, numbers[0])) if numbers else (entry, pos)
@@ -395,7 +397,7 @@ def record_one(call: Call, v: Value, numbers: tuple[Any, ...]) -> Value:
     out.array = None
     out.trace = tr
     # As in append.
-    if state.trace is not tr:
+    if tr.lock is not None:
         return record(call, (v, *numbers))[1][0]
     out.pos = n = tr.count
     try:

@@ -93,6 +93,8 @@ def mark(waits: bool) -> Mark:
     made = Mark(waits)
     if waits:
         state.undo.append(made)
+        for tr in (state.trace, *state.traces.values()):
+            tr.marked = True
     return made
 
 

@@ -107,6 +107,14 @@ class Plan:
         """A run of it on these arrays, not begun yet."""
         return Run(self, arrays, scalars, live, held)
 
+    def at_a_stroke(self, arrays: list[Any]) -> list[Any] | None:
+        """What its one program gives, which takes nothing for itself, has no scalars and no guards, so that nothing is lost where this is interrupted. None if that has not run yet."""
+        program, gather, _, _, _ = self.steps[0]
+        packing = self.packing
+        if packing is not None and packing.ready():
+            program = packing
+        return None if self.asked or program.native is None else program.at_a_stroke(gather(arrays))
+
 
 class Run:
     """One execution of a plan, as far as it has come: ``at`` is the step that is next, and below zero while step ``~at`` is done elsewhere (``helper``).

@@ -64,6 +64,7 @@ def with_gradients(on: bool, fn: Callable[..., Any], *args: Any, **kwargs: Any) 
     before = state.mode & GRAD
     try:
         state.mode = state.mode | GRAD if on else state.mode & ~GRAD
-        return fn(*args, **kwargs)
+        out = fn(*args, **kwargs)
     finally:
         state.mode = state.mode & ~GRAD | before
+    return out

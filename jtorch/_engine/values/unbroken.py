@@ -14,10 +14,11 @@ import sys
 from _thread import allocate_lock, start_new_thread
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import chain, compress
 from typing import Any
 
-__all__ = ["Elsewhere", "at_once", "elsewhere", "provided", "together"]
+__all__ = ["Elsewhere", "at_once", "elsewhere", "ending", "provided", "together"]
 
 _go_through = deque(maxlen=0).extend
 _chained = chain.from_iterable
@@ -33,6 +34,19 @@ def together(doings: Iterable[Iterable[Any]]) -> Iterable[Any]:
 def provided(condition: Iterable[Any], *doings: Iterable[Any]) -> Iterable[Any]:
     """The iterators, one after the other, if the first thing that ``condition`` gives is true when they are gone through."""
     return _chained(compress((_chained(doings),), condition))
+
+
+class _Ending(map):  # type: ignore[type-arg]
+    done = property(_go_through)
+
+
+_look = "{0.done!s:.0}".format
+
+
+def ending(doing: Callable[..., Any], *args: Iterable[Any]) -> Callable[..., str]:
+    """A C function that goes through ``map(doing, *args)``, whatever it is given, and returns something false: an ``__exit__`` that nothing can keep from being done.
+    (In one that is written in Python an exception may come before its first line. ``str.format`` takes any arguments, and looks at an attribute of the first.)"""
+    return partial(_look, _Ending(doing, *args))
 
 
 if _COLLECTS:
