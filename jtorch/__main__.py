@@ -16,6 +16,7 @@ usage: python -m jtorch script.py [args]
        python -m jtorch -m module [args]
        python -m jtorch -c code [args]
        python -m jtorch --check script.py [args]    (or -m, -c) compares every operator with real torch, if it is installed
+       python -m jtorch torchrun [options] script.py [args]      several processes, as torchrun starts them
        python -m jtorch --version
        python -m jtorch --stubs [FOLDER]     type stubs for `import torch`, by default in ./typings
 
@@ -83,6 +84,8 @@ def _plan(argv: list[str]) -> Callable[[], None]:
         folder = rest[0] if rest else "typings"
         print(f"{_stub_alias.write(folder)} stubs in {folder}/torch")
         raise SystemExit(0)
+    if first == "torchrun" and not os.path.exists(first):
+        first, rest = "-m", ["torch.distributed.run", *rest]
     if first in ("-m", "-c"):
         if not rest:
             print(f"Argument expected for the {first} option\n{_USAGE}", end="", file=sys.stderr)

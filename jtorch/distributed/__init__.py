@@ -1,36 +1,47 @@
-"""``torch.distributed`` in a program that runs as one process, which is what most programs ask it about.
+"""``torch.distributed``: several processes that work together, each with its devices. Source: https://docs.pytorch.org/docs/stable/distributed.html
 
-There are no process groups yet (distribution will be by sharding): ``is_available()`` is False, :func:`init_process_group` says so, and everything that needs
-a group raises torch's error for a program that has made none. Source: https://docs.pytorch.org/docs/stable/distributed.html
+What moves tensors is XLA: gloo between cpus, NCCL between GPUs, the interconnect between TPUs, whichever backend a program names. ``docs/distributed.md`` tells how.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
-from jtorch._errors import not_implemented
+from jtorch._engine.values.values import jax_devices
 
 from . import _names
-
-__all__ = ["init_process_group", "destroy_process_group", "is_available", "is_initialized"]
-
-_NEED_A_GROUP = (
-    "all_gather", "all_gather_into_tensor", "all_gather_object", "all_reduce", "all_to_all", "all_to_all_single", "barrier", "broadcast", "broadcast_object_list",
-    "gather", "gather_object", "get_backend", "get_rank", "get_world_size", "irecv", "isend", "monitored_barrier", "new_group", "recv", "reduce",
-    "reduce_scatter", "reduce_scatter_tensor", "scatter", "scatter_object_list", "send",
+from ._collectives import P2POp as P2POp
+from ._collectives import (
+    all_gather, all_gather_into_tensor, all_gather_single, all_reduce, all_reduce_coalesced, all_to_all, all_to_all_single, barrier, batch_isend_irecv, broadcast, gather, irecv, isend,
+    monitored_barrier, recv, reduce, reduce_scatter, reduce_scatter_single, reduce_scatter_tensor, scatter, send,
 )  # fmt: skip
+from ._collectives import coalescing_manager as _coalescing_manager  # noqa: F401
+from ._groups import (
+    Backend, GroupMember, ProcessGroup, destroy_process_group, get_backend, get_default_backend_for_device, get_global_rank, get_group_rank, get_node_local_rank,
+    get_process_group_ranks, get_rank, get_world_size, group, init_process_group, is_initialized, new_group, new_subgroups, new_subgroups_by_enumeration, rendezvous,
+)  # fmt: skip
+from ._objects import all_gather_object, broadcast_object_list, gather_object, recv_object_list, scatter_object_list, send_object_list
+from ._reduce_op import ReduceOp
+from ._stores import DistBackendError, DistError, DistNetworkError, DistStoreError, FileStore, HashStore, PrefixStore, QueueEmptyError, Store, TCPStore
+from ._work import Work
+
+__all__ = [
+    "Backend", "DistBackendError", "DistError", "DistNetworkError", "DistStoreError", "FileStore", "GroupMember", "HashStore", "P2POp", "PrefixStore", "ProcessGroup", "QueueEmptyError",
+    "ReduceOp", "Store", "TCPStore", "Work", "all_gather", "all_gather_into_tensor", "all_gather_object", "all_gather_single", "all_reduce", "all_reduce_coalesced", "all_to_all",
+    "all_to_all_single", "barrier", "batch_isend_irecv", "broadcast", "broadcast_object_list", "destroy_process_group", "gather", "gather_object", "get_backend",
+    "get_default_backend_for_device", "get_global_rank", "get_group_rank", "get_node_local_rank", "get_process_group_ranks", "get_rank", "get_world_size", "group", "init_process_group",
+    "irecv", "is_available", "is_initialized", "isend", "monitored_barrier", "new_group", "new_subgroups", "new_subgroups_by_enumeration", "recv", "recv_object_list", "reduce",
+    "reduce_scatter", "reduce_scatter_single", "reduce_scatter_tensor", "rendezvous", "scatter", "scatter_object_list", "send", "send_object_list",
+]  # fmt: skip
+
+_all_gather_base, _reduce_scatter_base = all_gather_single, reduce_scatter_single
+ProcessGroupGloo = ProcessGroup  # every group is one of XLA's
 
 
 def is_available() -> bool:
-    """Whether processes can be joined to a group: not yet."""
-    return False
-
-
-def is_initialized() -> bool:
-    """Whether there is a process group."""
-    return False
+    """Whether processes can be joined: yes."""
+    return True
 
 
 def is_torchelastic_launched() -> bool:
@@ -39,18 +50,18 @@ def is_torchelastic_launched() -> bool:
 
 
 def is_backend_available(backend: str) -> bool:
-    """Whether a communication library is there: none is."""
-    return False
+    """Whether a name of a communication library is understood."""
+    return backend.lower() in ("gloo", "nccl", "xla")
 
 
 def is_nccl_available() -> bool:
-    """Whether NCCL is there: no."""
-    return False
+    """Whether there are GPUs, between which XLA uses NCCL."""
+    return bool(jax_devices("cuda"))
 
 
 def is_gloo_available() -> bool:
-    """Whether Gloo is there: no."""
-    return False
+    """Whether cpus can be joined: yes."""
+    return True
 
 
 def is_mpi_available() -> bool:
@@ -58,31 +69,15 @@ def is_mpi_available() -> bool:
     return False
 
 
-def init_process_group(*args: Any, **kwargs: Any) -> NoReturn:
-    """Join a group of processes."""
-    not_implemented("torch.distributed.init_process_group", "run one process: JAX sees all devices of a machine from it")
+def is_ucc_available() -> bool:
+    """Whether UCC is there: no."""
+    return False
 
 
-def destroy_process_group(group: Any = None) -> None:
-    """Leave the group. AssertionError, as there is none."""
-    raise AssertionError("Process group cannot be None")
+def is_xccl_available() -> bool:
+    """Whether XCCL is there: no."""
+    return False
 
-
-def no_group(*args: Any, **kwargs: Any) -> NoReturn:
-    """torch's error where a process group is needed and none was made."""
-    raise ValueError("Default process group has not been initialized, please make sure to call init_process_group.")
-
-
-def _needing_a_group(name: str) -> Callable[..., NoReturn]:
-    def function(*args: Any, **kwargs: Any) -> NoReturn:
-        no_group()
-
-    function.__name__ = function.__qualname__ = name
-    return function
-
-
-globals().update({name: _needing_a_group(name) for name in _NEED_A_GROUP})
-__all__ += _NEED_A_GROUP
 
 _names.fill(globals())
 

@@ -31,17 +31,12 @@ MODULES: dict[str, str] = {
     "tensor._utils": "compute_local_shape_and_global_offset", "tensor._dispatch": "", "tensor._ops": "", "tensor._api": _TENSOR,
     "device_mesh": "DeviceMesh init_device_mesh", "_symmetric_memory": "empty enable_symm_mem_for_group is_symm_mem_enabled_for_group rendezvous set_backend",
     "_functional_collectives": "AsyncCollectiveTensor all_gather_tensor all_reduce all_to_all_single all_to_all_single_autograd permute_tensor reduce_scatter_tensor wait_tensor",
-    "distributed_c10d": (
-        "Backend PrefixStore ProcessGroup ReduceOp Store Work GroupMember group _get_default_group _get_global_rank _new_process_group_helper _rank_not_in_group "
-        "_resolve_process_group rendezvous is_xccl_available"
-    ),
     "rpc": "BackendType=TENSORPIPE PyRRef RRef RpcBackendOptions TensorPipeRpcBackendOptions WorkerInfo get_worker_info init_rpc remote rpc_async rpc_sync shutdown",
     "rpc.api": "_all_gather _barrier", "autograd": "DistAutogradContext backward context get_gradients", "nn": "RemoteModule all_gather all_reduce reduce_scatter broadcast",
     "nn.functional": "all_gather all_reduce all_to_all broadcast gather reduce reduce_scatter scatter", "optim": "DistributedOptimizer PostLocalSGDOptimizer ZeroRedundancyOptimizer",
-    "pipelining": "PipelineStage Schedule1F1B ScheduleGPipe SplitPoint=BEGINNING,END pipeline", "pipelining.microbatch": "TensorChunkSpec", "launcher": "", "run": "get_args_parser main run",
-    "launcher.api": "LaunchConfig elastic_launch", "elastic": "", "elastic.multiprocessing": "", "elastic.multiprocessing.errors": "ChildFailedError",
-    "algorithms": "", "algorithms.join": "Join Joinable JoinHook", "algorithms._checkpoint": "", "algorithms.ddp_comm_hooks": "",
-    "algorithms.ddp_comm_hooks.default_hooks": "allreduce_hook bf16_compress_hook bf16_compress_wrapper fp16_compress_hook fp16_compress_wrapper",
+    "pipelining": "PipelineStage Schedule1F1B ScheduleGPipe SplitPoint=BEGINNING,END pipeline", "pipelining.microbatch": "TensorChunkSpec", "launcher": "",
+    "launcher.api": "LaunchConfig elastic_launch",
+    "algorithms._checkpoint": "",
     "algorithms.ddp_comm_hooks.post_localSGD_hook": "PostLocalSGDState post_localSGD_hook",
     "algorithms.ddp_comm_hooks.powerSGD_hook": "PowerSGDState batched_powerSGD_hook powerSGD_hook",
     "algorithms.model_averaging": "", "algorithms.model_averaging.averagers": "ModelAverager PeriodicModelAverager",
@@ -63,14 +58,14 @@ ENUMS = {"ReduceOp": "SUM PRODUCT MIN MAX BAND BOR BXOR AVG PREMUL_SUM UNUSED"}
 
 def _refusing_class(name: str, where: str) -> Any:
     def new(cls: Any, *args: Any, **kwargs: Any) -> Any:
-        not_implemented("torch.distributed.*", "run one process: JAX sees all devices of a machine from it")
+        not_implemented("torch.distributed.*", "it is not there yet; docs/distributed.md says what is")
 
     return type(name, (), {"__new__": new, "__module__": where, "__doc__": f"``{where}.{name}``: part of what process groups do.", "__class_getitem__": classmethod(lambda cls, _: cls)})
 
 
 def _refusing_function(name: str, where: str) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
-        not_implemented("torch.distributed.*", "run one process: JAX sees all devices of a machine from it")
+        not_implemented("torch.distributed.*", "it is not there yet; docs/distributed.md says what is")
 
     call.__name__ = call.__qualname__ = name
     call.__module__ = where
@@ -103,11 +98,6 @@ def found(path: str) -> ModuleType | None:
     vars(module).update(_one(entry, where) for entry in MODULES.get(path, "").split())
     vars(module).update(_EXTRA.get(path, {}))
     return module
-
-
-def _record(fn: Any = None, error_handler: Any = None) -> Any:
-    """``fn``: its exception goes up as it is."""
-    return (lambda f: f) if fn is None else fn
 
 
 class CheckpointImpl(enum.Enum):
@@ -154,9 +144,7 @@ def _apply_activation_checkpointing(model: Any, checkpoint_wrapper_fn: Any = _ch
 
 
 _EXTRA: dict[str, dict[str, Any]] = {
-    "elastic.multiprocessing.errors": {"record": _record},
     "rpc": {"is_available": _false, "_is_current_rpc_agent_set": _false}, "autograd": {"is_available": _false}, "rpc.api": {"UNSET_RPC_TIMEOUT": -1.0, "_require_initialized": lambda fn: fn},
-    "distributed_c10d": {"_pg_map": {}, "is_xccl_available": _false},
     "algorithms._checkpoint.checkpoint_wrapper": {
         "CheckpointImpl": CheckpointImpl, "checkpoint_wrapper": _checkpoint_wrapper, "apply_activation_checkpointing": _apply_activation_checkpointing,
     },

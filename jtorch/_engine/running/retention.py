@@ -21,7 +21,7 @@ from jtorch._engine.recording.forgetting import entries_of, forget_calls
 from jtorch._engine.recording.program import Program
 from jtorch._engine.values import memory
 
-__all__ = ["Kept", "charge", "full", "kept_in", "made", "measured", "sweep", "told"]
+__all__ = ["Kept", "charge", "forget_everything", "full", "kept_in", "made", "measured", "sweep", "told"]
 
 RECENT = 64  # executions; what came again and ran within them stays
 LATEST = 8  # the same of what came once or twice
@@ -114,3 +114,13 @@ def sweep(now: int) -> None:
         jax.clear_caches()
         _traced = 0
     memory.give_back()
+
+
+def forget_everything() -> None:
+    """Drop all recipes and whatever is known of calls: the devices that programs were compiled for are no more."""
+    for store, _ in kept_in:
+        store.clear()
+    forget_calls(set())
+    for tell in told:
+        tell()
+    gc.collect()

@@ -1,0 +1,248 @@
+"""Every collective over every type that gloo takes, in two processes; what is refused, in torch's words."""
+
+import os
+import sys
+import warnings
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+warnings.filterwarnings("ignore")
+FULL = len(sys.argv) > 3 and sys.argv[3] == "full"
+MOVED = "bool int8 int64 float16 bfloat16 float32 float64 complex64 complex128 uint8 int16 int32".split() if FULL else ["float32", "bool", "int16"]
+TYPES = "bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64 complex64 complex128 uint16 float8_e4m3fn".split()
+OPS = "SUM AVG PRODUCT MIN MAX BAND BOR BXOR".split()
+
+
+def shown(x):
+    if isinstance(x, torch.Tensor):
+        return str(x.tolist())
+    if isinstance(x, (list, tuple)):
+        return str([shown(y) for y in x])
+    return str(x)
+
+
+def attempt(said, name, run):
+    try:
+        said.append(f"{name}: {shown(run())}")
+    except Exception as error:
+        said.append(f"{name}: {type(error).__name__}: {str(error).splitlines()[0]}")
+
+
+if not FULL:
+    TYPES = "bool uint8 int64 bfloat16 float32 complex64 int16".split()
+
+
+def reductions(r, n, said):
+    numbers = torch.tensor([3.0, 0.0, 1.5, 7.0, 2.0] if r == 0 else [5.0, 0.0, 2.0, 1.0, 0.0])
+    for name in TYPES:
+        for op in OPS:
+            x = numbers.to(getattr(torch, name))
+
+            def reduce_all(x=x, op=op):
+                dist.all_reduce(x, op=getattr(dist.ReduceOp, op))
+                return x if x.dtype is not torch.float8_e4m3fn else x.float()
+
+            attempt(said, f"all_reduce {op} {name}", reduce_all)
+
+
+def movements(r, n, said):
+    for name in MOVED:
+        x = (torch.arange(4) + 2 * r).to(getattr(torch, name))
+
+        def made(like=x, size=None):
+            return torch.zeros(size or like.shape, dtype=like.dtype)
+
+        def broadcast(x=x):
+            y = x.clone()
+            dist.broadcast(y, 1)
+            return y
+
+        def reduce(x=x):
+            y = x.clone()
+            dist.reduce(y, 1)
+            return y if r == 1 else "-"
+
+        def gather_all(x=x, made=made):
+            out = [made() for _ in range(n)]
+            dist.all_gather(out, x)
+            return out
+
+        def gather_into(x=x, made=made):
+            out = made(size=(8,))
+            dist.all_gather_into_tensor(out, x)
+            return out
+
+        def gather(x=x, made=made):
+            out = [made() for _ in range(n)] if r == 1 else None
+            dist.gather(x, out, dst=1)
+            return out
+
+        def scatter(x=x, made=made):
+            out = made()
+            dist.scatter(out, [x, x.flip(0)] if r == 0 else None, src=0)
+            return out
+
+        def reduce_scatter(x=x, made=made):
+            out = made()
+            dist.reduce_scatter(out, [x, x.flip(0)])
+            return out
+
+        def reduce_scatter_one(x=x, made=made):
+            out = made(size=(2,))
+            dist.reduce_scatter_tensor(out, x)
+            return out
+
+        def exchange(x=x, made=made):
+            out = made()
+            dist.all_to_all_single(out, x)
+            return out
+
+        def exchange_uneven(x=x, made=made):
+            out = made(size=(2 if r == 0 else 6,))
+            dist.all_to_all_single(out, x, [1, 1] if r == 0 else [3, 3], [1, 3])
+            return out
+
+        def send(x=x, made=made):
+            if r == 0:
+                dist.send(x, 1)
+                return "sent"
+            out = made()
+            return dist.recv(out, 0), out
+
+        for run in (broadcast, reduce, gather_all, gather_into, gather, scatter, reduce_scatter, reduce_scatter_one, exchange, exchange_uneven, send):
+            attempt(said, f"{run.__name__} {name}", run)
+    y = torch.tensor([float("nan"), -0.0, float("inf")]) if r == 1 else torch.zeros(3)
+    dist.broadcast(y, 1)
+    said.append(f"bits {y.view(torch.int32).tolist()}")
+    z = torch.tensor(r + 1.0)
+    dist.all_reduce(z)
+    empty = torch.zeros(0, 3)
+    dist.all_reduce(empty)
+    strided = (torch.arange(6.0).reshape(2, 3) * (r + 1)).t()
+    dist.all_reduce(strided)
+    part = torch.zeros(4)
+    dist.all_reduce(part[1:3].add_(1))
+    said.append(f"shapes {z} {empty.shape} {strided.tolist()} {strided.stride()} {part.tolist()}")
+
+
+def works(r, n, said):
+    x = torch.ones(2) * (r + 1)
+    work = dist.all_reduce(x, async_op=True)
+    said.append(f"async {work.wait()} {work.is_completed()} {x.tolist()}")
+    again = dist.all_reduce(torch.ones(2), async_op=True).get_future().then(lambda f: f.value()[0] / 2).wait()
+    said.append(f"then {again.tolist()}")
+    other = 1 - r
+    out = torch.zeros(3)
+    first, second = dist.isend(torch.full((3,), float(r)), other), dist.irecv(out, other)
+    if r == 0:
+        first.wait(), second.wait()
+    else:
+        second.wait(), first.wait()
+    said.append(f"ring {out.tolist()}")
+    a, b = torch.zeros(2), torch.zeros(2)
+    if r == 0:  # tags choose
+        requests = [dist.isend(torch.tensor([1.0, 1.0]), 1, tag=1), dist.isend(torch.tensor([2.0, 2.0]), 1, tag=2)]
+    else:
+        requests = [dist.irecv(a, 0, tag=2), dist.irecv(b, 0, tag=1)]
+    for q in requests:
+        q.wait()
+    said.append(f"tags {a.tolist()} {b.tolist()}")
+    out = torch.zeros(2)
+    ops = [dist.P2POp(dist.irecv, out, other), dist.P2POp(dist.isend, torch.tensor([r, r + 1.0]), other)]
+    for q in dist.batch_isend_irecv(ops if r else ops[::-1]):
+        q.wait()
+    said.append(f"batch {out.tolist()}")
+    if r == 0:
+        out = torch.zeros(2)
+        said.append(f"from any {dist.recv(out)} {out.tolist()}")
+    else:
+        dist.send(torch.tensor([5.0, 6.0]), 0)
+    late = torch.ones(2)  # an async collective before a send that the other receives first
+    if r == 0:
+        work = dist.all_reduce(late, async_op=True)
+        dist.send(torch.ones(1), 1)
+        work.wait()
+    else:
+        dist.recv(torch.zeros(1), 0)
+        dist.all_reduce(late)
+    said.append(f"crossed {late.tolist()}")
+
+
+def objects(r, n, said):
+    found = [None] * n
+    dist.all_gather_object(found, {"rank": r, "t": torch.tensor([r])})
+    said.append(f"objects {found}")
+    told = ["a", 1, None] if r == 0 else [None] * 3
+    dist.broadcast_object_list(told, 0)
+    said.append(f"told {told}")
+    got = [None]
+    dist.scatter_object_list(got, [{"x": 1}, "two"] if r == 0 else None, 0)
+    gathered = [None] * n if r == 1 else None
+    dist.gather_object(("from", r), gathered, dst=1)
+    said.append(f"scattered {got} {gathered}")
+    mail = ["x", {"y": 2}] if r == 0 else [None, None]
+    if r == 0:
+        dist.send_object_list(mail, 1)
+    else:
+        dist.recv_object_list(mail, 0)
+    said.append(f"mail {mail}")
+
+
+def groups(r, n, said):
+    one = dist.new_group([1])
+    said.append(f"group {one == dist.GroupMember.NON_GROUP_MEMBER} {dist.get_rank(one)} {dist.get_world_size(one)}")
+    x = torch.ones(2)
+    if r == 1:
+        dist.all_reduce(x, group=one)
+        dist.broadcast(x, 1, group=one)
+        said.append(f"alone {x.tolist()} {dist.get_process_group_ranks(one)} {dist.get_global_rank(one, 0)} {dist.get_group_rank(one, 1)}")
+    both = dist.new_group([1, 0])
+    dist.all_reduce(x, group=both)
+    mine, every = dist.new_subgroups(1)
+    said.append(f"both {x.tolist()} {dist.get_process_group_ranks(both)} {dist.get_world_size(mine)} {len(every)}")
+    said.append(f"world {dist.get_backend()} {dist.is_initialized()} {dist.get_process_group_ranks(dist.group.WORLD)} {dist.ReduceOp.SUM!r} {dist.ReduceOp.MAX}")
+
+
+def refusals(r, n, said):
+    ones, twos = torch.ones(2), torch.ones(2, dtype=torch.float64)
+    for name, run in {
+        "a list": lambda: dist.all_reduce([ones]),
+        "types": lambda: dist.all_gather([ones, ones], twos),
+        "too few": lambda: dist.all_gather([ones], ones),
+        "shapes": lambda: dist.all_gather([torch.ones(3), ones], ones),
+        "into": lambda: dist.all_gather_into_tensor(torch.ones(3), ones),
+        "scatter": lambda: dist.scatter(ones, None, src=r),
+        "gather": lambda: dist.gather(ones, None, dst=r),
+        "gather elsewhere": lambda: dist.gather(ones, [ones] * 2, dst=1 - r),
+        "twice": lambda: dist.new_group([0, 0]),
+        "out of range": lambda: dist.new_group([0, 5]),
+        "to itself": lambda: dist.send(ones, r),
+        "again": lambda: dist.init_process_group("gloo", rank=r, world_size=n),
+        "no list": lambda: dist.all_gather(ones, ones),
+        "p2p": lambda: dist.P2POp(dist.send, ones, 1 - r),
+    }.items():
+        attempt(said, name, run)
+    dist.barrier()
+    dist.monitored_barrier()
+    dist.destroy_process_group()
+    attempt(said, "after", lambda: dist.all_reduce(ones))
+    attempt(said, "destroyed", lambda: dist.destroy_process_group())
+    attempt(said, "state", lambda: (dist.is_initialized(), dist.is_available(), dist.is_gloo_available(), dist.is_torchelastic_launched()))
+
+
+def work(r, n, folder):
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1])
+    dist.init_process_group("gloo", rank=r, world_size=n)
+    said = []
+    with open(f"{folder}/{r}", "w") as file:
+        for part in (reductions, movements, works, objects, groups, refusals):
+            part(r, n, said)
+            file.write("\n".join(said) + "\n")
+            file.flush()
+            said.clear()
+
+
+if __name__ == "__main__":
+    mp.spawn(work, (2, sys.argv[2]), nprocs=2)

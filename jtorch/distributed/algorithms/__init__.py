@@ -1,0 +1,14 @@
+"""``torch.distributed.algorithms``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jtorch.distributed import _names
+
+
+def __getattr__(name: str) -> Any:
+    module = None if name.startswith("__") else _names.found(f"algorithms.{name}")
+    if module is None:
+        raise AttributeError(f"module 'torch.distributed.algorithms' has no attribute '{name}'")
+    return module
