@@ -68,7 +68,18 @@ def __getattr__(name: str) -> Any:
             raise AttributeError(f"module 'torch' has no attribute '{name}' (jtorch does not implement torch.{name})")
     found = getattr(_torch, name, None)
     if found is None:
-        raise AttributeError(f"module 'torch' has no attribute '{name}'")
+        library = _submodule("torch._C")
+        if name == "__all__":  # as torch's: what is no module and has no underscore before it
+            offered = {n: v for space in (vars(_torch), globals()) for n, v in space.items() if not n.startswith("_") and not isinstance(v, type(_public))}
+            return sorted({*offered, *library.published(), *_ELSEWHERE} - {"LoggerBase", "load_ipython_extension", "install", "installed", "uninstall", "annotations", "Any"})
+        if name == "set_vital":
+            import warnings
+
+            warnings.warn("'set_vital' is deprecated, please do not call", stacklevel=2)
+            return lambda *args: None
+        if name not in library.published():
+            raise AttributeError(f"module 'torch' has no attribute '{name}'")
+        globals()[name] = found = getattr(library, name)
     return found
 
 

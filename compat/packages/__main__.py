@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,19 +35,23 @@ class Outcome:
     verdict: str
 
 
-def run(python: Path, library: str, name: str, timeout: float) -> tuple[list[float], str]:
-    """(numbers, the error's last line)."""
-    command = [str(python), *(["-m", "jtorch"] if library == "jtorch" else []), "-m", "compat.packages.run", name]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "JTORCH_TRACEBACK": "full"}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=timeout, check=False)
-    except subprocess.TimeoutExpired:
-        return [], f"more than {timeout:.0f} s"
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return [float(line[1:]) for line in done.stdout.split("\n") if line.startswith("\x1e")], (lines or ["?"])[-1][:200] if done.returncode else ""
+Found = tuple[list[float], str]  # numbers, and the error or nothing
 
 
-def judge(name: str, theirs: tuple[list[float], str], ours: tuple[list[float], str]) -> Outcome:
+def run(python: Path, library: str, names: list[str], timeout: float) -> Iterator[tuple[str, Found]]:
+    """(name, (numbers, error)) of each thing, as they come."""
+    command = [str(python), *(["-m", "jtorch"] if library == "jtorch" else []), "-m", "compat.packages.run", *names]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "JTORCH_TRACEBACK": "full", "PACKAGES_TIMEOUT": str(timeout)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("\x1e"):
+                found = json.loads(line[1:])
+                print(f"{library} {found['name']}: {found['error'] or len(found['numbers'])} ({found['seconds']:.0f} s)", found["traceback"], file=sys.stderr, flush=True)
+                yield found["name"], (found["numbers"], found["error"])
+
+
+def judge(name: str, theirs: Found, ours: Found) -> Outcome:
     """Same numbers, or jtorch alone (where the package's compiled library is of another torch), or what differs."""
     if ours[1]:
         verdict = f"fails: {ours[1]}"
@@ -87,11 +93,12 @@ def main() -> int:
     from compat.packages.things import audio, science, text, training, vision
 
     _ = audio, science, text, training, vision
+    names = args.only or sorted(THINGS)
+    theirs = dict(run(python, "torch", names, args.timeout))
     outcomes = []
-    for name in args.only or sorted(THINGS):
-        outcome = judge(name, run(python, "torch", name, args.timeout), run(python, "jtorch", name, args.timeout))
-        print(f"{outcome.name}: {outcome.verdict}", flush=True)
-        outcomes.append(outcome)
+    for name, ours in run(python, "jtorch", names, args.timeout):
+        outcomes.append(judge(name, theirs[name], ours))
+        print(f"{name}: {outcomes[-1].verdict}", flush=True)
     if args.write:
         PAGE.write_text(document(outcomes))
     return int(any(not o.verdict.startswith(("same", "works")) for o in outcomes))

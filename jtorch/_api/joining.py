@@ -30,21 +30,25 @@ def _label(i: Any) -> str:
     return chr(ord("A") + i) if i < 26 else chr(ord("a") + i - 26)
 
 
-@compose("torch")
-def einsum(*args: Any) -> Tensor:
-    """Sums of products: ``einsum("ij,jk->ik", a, b)``, or ``einsum(a, [0, 1], b, [1, 2], [0, 2])``. All operands have one type."""
+def _equation_first(*args: Any) -> tuple[Any, ...]:
+    """``(equation, operand, ...)`` from any of the forms of einsum."""
     if len(args) < 2:
         raise ValueError(
             "einsum(): must specify the equation string and at least one operand, or at least one operand and its subscripts list"
         )
-    if isinstance(args[0], Tensor):
-        operands = args[0 : len(args) - len(args) % 2 : 2]
-        equation = ",".join("".join(map(_label, s)) for s in args[1::2][: len(operands)])
-        if len(args) % 2:
-            equation += "->" + "".join(map(_label, args[-1]))
-    else:
-        equation, operands = args[0], flat_tensors(args[1:])
-    return _einsum(equation, operands)  # type: ignore[no-any-return]
+    if not isinstance(args[0], Tensor):
+        return args[0], *flat_tensors(args[1:])
+    operands = args[0 : len(args) - len(args) % 2 : 2]
+    equation = ",".join("".join(map(_label, s)) for s in args[1::2][: len(operands)])
+    if len(args) % 2:
+        equation += "->" + "".join(map(_label, args[-1]))
+    return equation, *operands
+
+
+@compose("torch", seen=_equation_first)
+def einsum(*args: Any) -> Tensor:
+    """Sums of products: ``einsum("ij,jk->ik", a, b)``, or ``einsum(a, [0, 1], b, [1, 2], [0, 2])``. All operands have one type."""
+    return _einsum(args[0], args[1:])  # type: ignore[no-any-return]
 
 
 @compose("torch")

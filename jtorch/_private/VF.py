@@ -8,7 +8,7 @@ from jtorch import _namespace
 
 
 def __getattr__(name: str) -> Any:
-    found = vars(_namespace.torch).get(name)
-    if found is None or name.startswith("__"):
+    names = vars(_namespace.torch)
+    if name not in names or name.startswith("__"):
         raise AttributeError(f"module 'torch._VF' has no attribute '{name}'")
-    return found
+    return names[name]

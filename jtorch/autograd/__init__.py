@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-
 from jtorch._core.graph.grad_modes import (
     enable_grad,
     inference_mode,
     no_grad,
     set_grad_enabled,
 )
+
+from jtorch._engine.values.thread_state import state
 
 from . import forward_ad, functional, grad_mode, graph, profiler, variable
 from ._passes import backward, grad
@@ -23,3 +24,9 @@ __all__ = [
     "set_detect_anomaly", "gradcheck", "gradgradcheck", "functional", "grad_mode", "graph", "forward_ad", "profiler", "set_multithreading_enabled", "variable",
     "NestedIOFunction", "enforce_grad_layout_policy",
 ]  # fmt: skip
+
+
+def _is_checkpoint_valid() -> bool:
+    """Whether a checkpoint may run its second pass: not where gradients of named inputs are asked for."""
+    running = state.backward
+    return running is None or running.allowed is None

@@ -125,9 +125,17 @@ def get_kernel(op: Any, dispatch_key: Any) -> Callable[..., Any]:
     return kernels[key]
 
 
-def triton_op(name: str, fn: Any = None, /, *, mutates_args: Any, schema: str | None = None) -> Any:
-    """Declined: Triton's kernels are compiled for torch's streams."""
-    return not_implemented("torch.library.triton_op", "use custom_op, or a JAX function through jtorch.func")
+def triton_op(name: str, fn: Callable[..., Any] | None = None, /, *, mutates_args: Any, schema: str | None = None) -> Any:
+    """As :func:`custom_op`, of a function that also tells the results' shapes by being called. What it calls through :func:`wrap_triton` is declined; the way for
+    tensors on the host, which such functions have, is taken.
+    """
+
+    def register(fn: Callable[..., Any]) -> CustomOpDef:
+        made = custom_op(name, fn, mutates_args=mutates_args, schema=schema)
+        made.register_fake(fn)
+        return made  # type: ignore[no-any-return]
+
+    return register if fn is None else register(fn)
 
 
 def wrap_triton(triton_kernel: Any, /) -> Any:

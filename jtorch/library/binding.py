@@ -8,7 +8,8 @@ from typing import Any
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._dtypes import dtype as _dtype
 
-from .schema import Argument, FunctionSchema, JitType, ListType, OptionalType
+from .jit_types import ListType, OptionalType, Type
+from .schema import Argument, FunctionSchema
 
 __all__ = ["bind"]
 
@@ -32,7 +33,7 @@ _FITS = {
 }
 
 
-def _fits(value: Any, kind: JitType) -> bool:
+def _fits(value: Any, kind: Type) -> bool:
     if isinstance(kind, OptionalType):
         return value is None or _fits(value, kind.element)
     if isinstance(kind, ListType):
@@ -45,7 +46,7 @@ def _fits(value: Any, kind: JitType) -> bool:
     return check is None or check(value)
 
 
-def _taken(value: Any, kind: JitType) -> Any:
+def _taken(value: Any, kind: Type) -> Any:
     """A value as the kernel gets it: one number for a list of a size, numbers of tensors."""
     if isinstance(kind, OptionalType):
         return None if value is None else _taken(value, kind.element)

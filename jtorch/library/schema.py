@@ -7,141 +7,9 @@ from typing import Any
 
 from jtorch import _dtypes
 
-__all__ = ["Argument", "AliasInfo", "FunctionSchema", "JitType", "ListType", "OptionalType", "TupleType", "DictType", "parse_schema"]
+from .jit_types import DictType, ListType, OptionalType, TupleType, Type, base_type
 
-# How a type is called by ``str(type)``, where that isn't its name in a schema.
-_SHOWN = {
-    "Scalar": "number", "SymInt": "int", "SymFloat": "float", "SymBool": "bool", "ScalarType": "int", "Layout": "int", "MemoryFormat": "int",
-}  # fmt: skip
-_BASE = {
-    "Tensor", "int", "float", "bool", "str", "complex", "Scalar", "SymInt", "SymFloat", "SymBool", "ScalarType", "Layout", "MemoryFormat", "Device",
-    "Generator", "Stream", "Storage", "Dimname", "QScheme", "ConstQuantizerPtr", "NoneType", "Any", "AnyEnumType", "Future", "DeviceIndex", "number",
-    "PyObject", "t", "t1", "t2", "tVal", "T",
-}  # fmt: skip
-
-
-class JitType:
-    """A type without parts."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def kind(self) -> str:
-        """``TensorType``, ``IntType``, ..."""
-        shown = str(self)
-        return {"str": "StringType", "Device": "DeviceObjType"}.get(shown, shown[:1].upper() + shown[1:] + "Type")
-
-    @property
-    def annotation_str(self) -> str:
-        return str(self)
-
-    def in_schema(self) -> str:
-        """As a schema writes it."""
-        return self.name
-
-    def __str__(self) -> str:
-        return _SHOWN.get(self.name, self.name)
-
-    __repr__ = __str__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, JitType) and self.in_schema() == other.in_schema()
-
-    def __hash__(self) -> int:
-        return hash(self.in_schema())
-
-    def isSubtypeOf(self, other: JitType) -> bool:  # noqa: N802 - torch's name
-        return self == other or (isinstance(other, OptionalType) and self.isSubtypeOf(other.getElementType()))
-
-
-class _Of(JitType):
-    """A type of one other."""
-
-    def __init__(self, element: JitType) -> None:
-        self.element = element
-
-    def getElementType(self) -> JitType:  # noqa: N802 - torch's name
-        return self.element
-
-
-class OptionalType(_Of):
-    """Or None."""
-
-    def kind(self) -> str:
-        return "OptionalType"
-
-    def in_schema(self) -> str:
-        return f"{self.element.in_schema()}?"
-
-    def __str__(self) -> str:
-        return f"Optional[{self.element}]"
-
-    __repr__ = __str__
-
-
-class ListType(_Of):
-    """A list, perhaps of a size: one number then stands for that many."""
-
-    def __init__(self, element: JitType, size: int | None = None) -> None:
-        super().__init__(element)
-        self.size = size
-
-    def kind(self) -> str:
-        return "ListType"
-
-    def in_schema(self) -> str:
-        return f"{self.element.in_schema()}[{'' if self.size is None else self.size}]"
-
-    def __str__(self) -> str:
-        return f"List[{self.element}]"
-
-    __repr__ = __str__
-
-
-class TupleType(JitType):
-    """Several types."""
-
-    def __init__(self, parts: list[JitType]) -> None:
-        self.parts = parts
-
-    def kind(self) -> str:
-        return "TupleType"
-
-    def elements(self) -> list[JitType]:
-        return self.parts
-
-    def in_schema(self) -> str:
-        return f"({', '.join(p.in_schema() for p in self.parts)})"
-
-    def __str__(self) -> str:
-        return f"Tuple[{', '.join(map(str, self.parts))}]"
-
-    __repr__ = __str__
-
-
-class DictType(JitType):
-    """Keys to values."""
-
-    def __init__(self, key: JitType, value: JitType) -> None:
-        self.key, self.value = key, value
-
-    def kind(self) -> str:
-        return "DictType"
-
-    def getKeyType(self) -> JitType:  # noqa: N802 - torch's name
-        return self.key
-
-    def getValueType(self) -> JitType:  # noqa: N802 - torch's name
-        return self.value
-
-    def in_schema(self) -> str:
-        return f"Dict({self.key.in_schema()}, {self.value.in_schema()})"
-
-    def __str__(self) -> str:
-        return f"Dict[{self.key}, {self.value}]"
-
-    __repr__ = __str__
-
+__all__ = ["Argument", "AliasInfo", "FunctionSchema", "parse_schema"]
 
 class AliasInfo:
     """Whether an argument is written to, and which others it may share memory with."""
@@ -161,12 +29,12 @@ _NO_DEFAULT: Any = object()
 class Argument:
     """A parameter or a result."""
 
-    def __init__(self, name: str, type: JitType, default: Any, kwarg_only: bool, alias_info: AliasInfo | None, size: int | None = None) -> None:  # noqa: A002
+    def __init__(self, name: str, type: Type, default: Any, kwarg_only: bool, alias_info: AliasInfo | None, size: int | None = None) -> None:  # noqa: A002
         self.name, self.type, self.kwarg_only, self.alias_info, self.N = name, type, kwarg_only, alias_info, size
         self._default = default
 
     @property
-    def real_type(self) -> JitType:
+    def real_type(self) -> Type:
         return self.type
 
     @property
@@ -198,7 +66,7 @@ class Argument:
     __repr__ = __str__
 
 
-def _shown_default(value: Any, kind: JitType) -> str:
+def _shown_default(value: Any, kind: Type) -> str:
     if isinstance(value, bool) or value is None:
         return str(value)
     if isinstance(value, float):
@@ -325,9 +193,9 @@ class _Parser:
         default = self.default(kind, size) if self.skip("=") else _NO_DEFAULT
         return Argument(name, kind, default, kwarg_only, alias, size)
 
-    def type(self) -> tuple[JitType, AliasInfo | None, int | None]:
+    def type(self) -> tuple[Type, AliasInfo | None, int | None]:
         alias, size = None, None
-        kind: JitType
+        kind: Type
         if self.skip("("):
             parts = [self.type()[0]]
             while self.skip(","):
@@ -345,9 +213,10 @@ class _Parser:
             else:
                 while self.skip("."):  # a class: __torch__.torch.classes.ns.Name
                     name += "." + self.take()
-                if name not in _BASE and not name.startswith("__torch__"):
+                found = base_type(name)
+                if found is None:
                     raise RuntimeError(f"\nUnknown type specifier:\n{self.text}\n{name} <--- HERE\n")
-                kind = JitType(name)
+                kind = found
                 if self.peek() == "(":
                     alias = self.alias()
         while True:
@@ -377,7 +246,7 @@ class _Parser:
             out.append(self.take())
         return out
 
-    def default(self, kind: JitType, size: int | None) -> Any:
+    def default(self, kind: Type, size: int | None) -> Any:
         base = kind.element if isinstance(kind, OptionalType) else kind
         if self.skip("["):
             out = []
@@ -397,7 +266,7 @@ class _Parser:
             return [one] * size if size is not None else one
         return self.number(token, base)
 
-    def number(self, token: str, kind: JitType) -> Any:
+    def number(self, token: str, kind: Type) -> Any:
         while self.peek() == ".":  # torch.float32
             self.take(".")
             token = self.take()

@@ -313,6 +313,8 @@ def torchprofile() -> Any:
 
 @thing
 def torch_fidelity() -> Any:
-    from torch_fidelity.metric_kid import polynomial_mmd
+    from torch_fidelity.metric_kid import kid_features_to_metric
+    from torch_fidelity.metric_prc import calc_cdist_full
 
-    return polynomial_mmd(points(8, 4).numpy(), points(8, 4).numpy(), 3, None, 1)
+    kind = {"kid_subsets": 2, "kid_subset_size": 4, "kid_degree": 3, "kid_gamma": None, "kid_coef0": 1, "verbose": False, "rng_seed": 0}
+    return kid_features_to_metric(points(8, 4), points(8, 4), **kind), calc_cdist_full(points(8, 4), points(8, 4), 4)

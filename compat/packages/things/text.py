@@ -166,5 +166,5 @@ def clip() -> Any:
     import torch
     from clip.model import CLIP
 
-    net = CLIP(8, 16, 1, 16, 8, 8, 20, 64, 1, 1)
+    net = CLIP(8, 16, 1, 64, 8, 8, 20, 64, 1, 1).float()
     return net(torch.rand(2, 3, 16, 16), torch.randint(0, 20, (2, 8)))

@@ -344,14 +344,6 @@ def jaxtyping() -> Any:
 
 
 @thing
-def torchtyping() -> Any:
-    import torch
-    from torchtyping import TensorType
-
-    return isinstance(torch.ones(2, 3), TensorType[2, 3]), isinstance(torch.ones(2, 3), TensorType[3, 3])
-
-
-@thing
 def torchjd() -> Any:
     from torchjd.aggregation import UPGrad
 

@@ -24,11 +24,13 @@ COMPOSITES: dict[str, Callable[..., Any]] = {}
 _IN_PYTHON = frozenset(f"torch.{n}" for n in "norm split unique unique_consecutive tensordot stft einsum lu unravel_index".split())
 
 
-def offered(fn: Callable[..., Any], numpy_names: bool = False, also: dict[str, str] | None = None) -> Callable[..., Any]:
+def offered(
+    fn: Callable[..., Any], numpy_names: bool = False, also: dict[str, str] | None = None, seen: Callable[..., tuple[Any, ...]] | None = None
+) -> Callable[..., Any]:
     """``fn``, offered first to arguments (and modes) that have a ``__torch_function__`` of their own.
 
     As torch's functions in C++ do, it takes a class of Python for a ``dtype`` and, where ``numpy_names``, numpy's names (``axis``). ``also``: what other
-    overloads call a parameter.
+    overloads call a parameter. ``seen``: the arguments in the one form in which such classes see them, where there are several.
     """
     params = inspect.signature(fn).parameters
     renamed = {theirs: ours for theirs, ours in FROM_NUMPY.items() if numpy_names and ours in params and theirs not in params} | (also or {})
@@ -44,6 +46,8 @@ def offered(fn: Callable[..., Any], numpy_names: bool = False, also: dict[str, s
                 kwargs["dtype"] = OF_CLASS[kind]
             if renamed and not renamed.keys().isdisjoint(kwargs):
                 kwargs = {renamed.get(k, k): v for k, v in kwargs.items()}
+        if seen is not None:
+            args = seen(*args)
         if has_override(args, kwargs):
             return override(call.jtorch_public, args, kwargs)  # type: ignore[attr-defined]
         if makes and state.mode & INFERENCE:
@@ -62,20 +66,21 @@ def _marked(made: Any, args: tuple[Any, ...]) -> Any:
 
 
 def compose(
-    where: str = "torch Tensor", name: str | None = None, aliases: str = "", doc: str | None = None, also: dict[str, str] | None = None
+    where: str = "torch Tensor", name: str | None = None, aliases: str = "", doc: str | None = None, also: dict[str, str] | None = None,
+    seen: Callable[..., tuple[Any, ...]] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Publish a function of tensors in these namespaces ("torch Tensor nn.functional linalg fft special").
 
     ``doc`` is the docstring of functions that a loop makes. Bare ``aliases`` go to the same namespaces, dotted ones where they say. ``also``: other overloads'
-    names for parameters. A name that is taken raises.
+    names for parameters; ``seen``: as in :func:`offered`. A name that is taken raises.
     """
 
     def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
         public = name or fn.__name__
         fn.__doc__ = doc or fn.__doc__
         numpy_names = f"{where.split()[0]}.{public}" not in _IN_PYTHON and where != "nn.functional"
-        call = offered(fn, numpy_names, also)
-        method = offered(fn, numpy_names, also) if "Tensor" in where.split()[1:] else call  # who is asked hears which of the two was called
+        call = offered(fn, numpy_names, also, seen)
+        method = offered(fn, numpy_names, also, seen) if "Tensor" in where.split()[1:] else call  # who is asked hears which of the two was called
         for n in (public, *aliases.split()):
             for space in ("",) if "." in n else where.split():
                 full = n if not space else f"{space}.{n}"

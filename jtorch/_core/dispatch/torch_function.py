@@ -54,12 +54,12 @@ def has_override(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         cls = v.__class__
         if cls in PLAIN or cls in _INERT:
             continue
+        if _overrides(v) or _other_subclass(v):
+            return True
         if cls is tuple or cls is list or isinstance(v, (tuple, list)):
             for x in v:
                 if _overrides(x) or _other_subclass(x):
                     return True
-        if _overrides(v) or _other_subclass(v):
-            return True
     return False
 
 
@@ -85,7 +85,7 @@ def relevant_args(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
         found.append(v)
 
     for v in (*args, *kwargs.values()):
-        if isinstance(v, (tuple, list)):
+        if isinstance(v, (tuple, list)) and not hasattr(v.__class__, "__torch_function__"):
             for x in v:
                 look(x)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import importlib
 import itertools
 from typing import Any
 
@@ -39,9 +40,35 @@ def _not_made_here(name: str) -> Any:
     return type(name, (), {"__new__": new, "__module__": __name__, "__doc__": f"``torch._C.{name}``: part of TorchScript's compiler, which is not there."})
 
 
-Graph, Node, Value, Block, ScriptObject, ScriptMethod, FunctionSchema, Type = map(
-    _not_made_here, ("Graph", "Node", "Value", "Block", "ScriptObject", "ScriptMethod", "FunctionSchema", "Type")
-)
+# Classes of TorchScript's compiler, interpreter and files.
+_CLASSES = (
+    "AliasDb ArgumentSpec BenchmarkConfig BenchmarkExecutionStats Block BufferDict CallStack Capsule Code CompilationUnit CompleteArgumentSpec ConcreteModuleType "
+    "ConcreteModuleTypeBuilder DeepCopyMemoTable DeserializationStorageContext ErrorReport ExcludeDispatchKeyGuard ExecutionPlan Gradient Graph "
+    "GraphExecutorState IODescriptor LiteScriptModule LockingLogger LoggerBase ModuleDict Node NoopLogger OperatorInfo ParameterDict PyTorchFileWriter "
+    "ScriptClass ScriptClassFunction ScriptDict ScriptDictIterator ScriptDictKeyIterator ScriptList ScriptListIterator ScriptMethod ScriptModuleSerializer "
+    "ScriptObject ScriptObjectProperty SerializationStorageContext StaticModule ThroughputBenchmark TracingState Use Value"
+).split()
+globals().update({_name: _not_made_here(_name) for _name in _CLASSES})
+# What is at home in the parts that work with signatures, which are imported when first used.
+_SIGNATURES = {**dict.fromkeys(("Argument", "FunctionSchema", "parse_schema"), "schema"), **dict.fromkeys((
+    "AnyType", "AwaitType", "BoolType", "ClassType", "ComplexType", "DeviceObjType", "DictType", "EnumType", "FloatType", "FutureType", "InferredType",
+    "IntType", "InterfaceType", "ListType", "NoneType", "NumberType", "OptionalType", "PyObjectType", "RRefType", "StreamObjType", "StringType", "SymBoolType",
+    "SymIntType", "TensorType", "TupleType", "Type", "UnionType",
+), "jit_types")}  # fmt: skip
+
+
+class AggregationType(enum.Enum):
+    """How a logger of numbers puts them together."""
+
+    SUM, AVG = range(2)
+
+
+SUM, AVG = AggregationType
+
+
+def published() -> frozenset[str]:
+    """The names that torch shows at its root because its library has them."""
+    return frozenset((*_CLASSES, *_SIGNATURES, "AggregationType", "SUM", "AVG", "DispatchKey", "DispatchKeySet"))
 
 
 class DispatchKey(enum.Enum):
@@ -231,6 +258,9 @@ def _set_print_stack_traces_on_fatal_signal(enabled: bool) -> None:
 
 def __getattr__(name: str) -> Any:
     """The operators that torch's library shows under its own name, and the generic settings that ``torch`` shows too."""
+    if name in _SIGNATURES:
+        globals()[name] = found = getattr(importlib.import_module(f"jtorch.library.{_SIGNATURES[name]}"), name)
+        return found
     if not name.startswith("__"):
         for space in (_namespace.torch, _torch):
             found = vars(space).get(name)

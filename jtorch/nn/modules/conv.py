@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 from jtorch._public import F, torch
@@ -304,6 +305,14 @@ class ConvTranspose3d(_ConvTransposeNd):
     """The gradient of ``Conv3d`` with respect to its input, as a layer."""
 
     _dims = 3
+
+
+class _ConvTransposeMixin(_ConvTransposeNd):
+    """An old name for the base of transposed convolutions."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        warnings.warn("`_ConvTransposeMixin` is a deprecated internal class. Please consider using public APIs.", FutureWarning, stacklevel=2)
+        super().__init__(*args, **kwargs)
 
 
 class _LazyConvXdMixin(LazyModuleMixin):

@@ -12,6 +12,8 @@ from jtorch._public import torch
 
 from . import _utils
 from ._utils.fetch import _DatasetKind
+from .datapipes.datapipe import IterDataPipe
+from .graph_settings import apply_random_seed
 from .sampler import draw_seed
 
 __all__ = ["_BaseDataLoaderIter", "_SingleProcessDataLoaderIter", "default_context"]
@@ -22,6 +24,10 @@ class _BaseDataLoaderIter:
 
     def __init__(self, loader: Any) -> None:
         self._dataset = loader.dataset
+        self._shared_seed: int | None = None
+        self._pg: Any = None
+        self._seed_pipes(loader)
+        self._world_size, self._rank = _processes()
         self._dataset_kind = loader._dataset_kind
         self._IterableDataset_len_called = loader._IterableDataset_len_called
         self._auto_collation = loader._auto_collation
@@ -40,6 +46,7 @@ class _BaseDataLoaderIter:
                 "'pin_memory' argument is set as true but no accelerator is found, then device pinned memory won't be used.", stacklevel=2
             )
         self._pin_memory = bool(loader.pin_memory and accelerator is not None)
+        self._pin_memory_device = accelerator if self._pin_memory else None
         self._timeout = loader.timeout
         self._collate_fn = loader.collate_fn
         # torch's order of draws: the base seed now, the sampler's own seed when its first index is asked for.
@@ -47,6 +54,13 @@ class _BaseDataLoaderIter:
         self._base_seed = draw_seed(loader.generator)
         self._persistent_workers = loader.persistent_workers
         self._num_yielded = 0
+        self._profile_name = f"enumerate(DataLoader)#{type(self).__name__}.__next__"
+
+    def _seed_pipes(self, loader: Any) -> None:
+        """A seed for the pipes that draw random numbers, the same in every process."""
+        if isinstance(self._dataset, IterDataPipe):
+            self._shared_seed = draw_seed(loader.generator)
+            self._dataset = apply_random_seed(self._dataset, torch.Generator().manual_seed(self._shared_seed))
 
     def __iter__(self) -> _BaseDataLoaderIter:
         return self
@@ -55,6 +69,7 @@ class _BaseDataLoaderIter:
         self._sampler_iter = iter(self._index_sampler)
         self._num_yielded = 0
         self._IterableDataset_len_called = loader._IterableDataset_len_called
+        self._seed_pipes(loader)
 
     def _next_index(self) -> Any:
         return next(self._sampler_iter)
@@ -85,6 +100,12 @@ class _BaseDataLoaderIter:
 
     def __getstate__(self) -> Any:
         raise NotImplementedError("{} cannot be pickled", self.__class__.__name__)
+
+
+def _processes() -> tuple[int, int]:
+    """(how many processes of torch.distributed, which one this is)."""
+    together = vars(torch).get("distributed")
+    return (together.get_world_size(), together.get_rank()) if together is not None and together.is_available() and together.is_initialized() else (1, 0)
 
 
 def _accelerator() -> str | None:

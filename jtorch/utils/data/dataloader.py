@@ -15,7 +15,9 @@ from . import _utils
 from ._iterators import _BaseDataLoaderIter, _SingleProcessDataLoaderIter
 from ._parallel import _MultiProcessingDataLoaderIter
 from ._utils.fetch import _DatasetKind
+from .datapipes.datapipe import IterDataPipe, MapDataPipe
 from .dataset import Dataset, IterableDataset
+from .graph_settings import apply_sharding
 from .sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
 __all__ = ["DataLoader", "default_collate", "default_convert", "get_worker_info"]
@@ -35,6 +37,18 @@ class _InfiniteConstantSampler(Sampler[Any]):
     def __iter__(self) -> Iterator[Any]:
         while True:
             yield None
+
+
+def _sharding_worker_init_fn(worker_init_fn: _worker_init_fn_t | None, world_size: int, rank_id: int, worker_id: int) -> None:
+    """What a worker with a data pipe begins with: its share of the elements, among all processes' workers."""
+    info = get_worker_info()
+    if info is None:
+        raise AssertionError("Worker info is None in sharding worker init function")
+    if not isinstance(info.dataset, (IterDataPipe, MapDataPipe)):
+        raise AssertionError("datapipe must be an instance of IterDataPipe or MapDataPipe")
+    apply_sharding(info.dataset, info.num_workers * world_size, worker_id * world_size + rank_id)
+    if worker_init_fn is not None:
+        worker_init_fn(worker_id)
 
 
 class DataLoader(Generic[T_co]):

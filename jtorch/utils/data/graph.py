@@ -41,5 +41,5 @@ def _sources(value: Any) -> list[Any]:
     if isinstance(value, dict):
         value = list(value.values())
     elif callable(value):
-        value = [c.cell_contents for c in getattr(value, "__closure__", None) or ()]
+        value = [*(c.cell_contents for c in getattr(value, "__closure__", None) or ()), getattr(value, "__self__", None)]
     return [found for v in value for found in _sources(v)] if isinstance(value, (list, tuple, set)) else []

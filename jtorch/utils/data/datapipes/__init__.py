@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from ._forms import (
-    DataChunk,
-    DFIterDataPipe,
-    IterDataPipe,
-    MapDataPipe,
+from . import _forms as _forms  # registers the forms
+from ._decorator import (
     argument_validation,
     functional_datapipe,
     guaranteed_datapipes_determinism,
@@ -14,6 +11,7 @@ from ._forms import (
     runtime_validation,
     runtime_validation_disabled,
 )
+from .datapipe import DataChunk, DFIterDataPipe, IterDataPipe, MapDataPipe
 
 __all__ = [
     "DFIterDataPipe", "DataChunk", "IterDataPipe", "MapDataPipe", "argument_validation", "functional_datapipe", "guaranteed_datapipes_determinism",

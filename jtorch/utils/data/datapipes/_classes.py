@@ -7,9 +7,10 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ._forms import IterDataPipe, MapDataPipe, _Iterated, _Mapped
+from ._forms import _Iterated, _Mapped
+from .datapipe import IterDataPipe, MapDataPipe
 
-__all__ = ["IterableWrapper", "SequenceWrapper", "named"]
+__all__ = ["IterableWrapperIterDataPipe", "SequenceWrapperMapDataPipe", "named"]
 
 
 class _Copied:
@@ -25,7 +26,7 @@ class _Copied:
             return data
 
 
-class IterableWrapper(_Copied, IterDataPipe):
+class IterableWrapperIterDataPipe(_Copied, IterDataPipe):
     """An iterable as a pipe."""
 
     def __init__(self, iterable: Iterable[Any], deepcopy: bool = True) -> None:
@@ -38,7 +39,7 @@ class IterableWrapper(_Copied, IterDataPipe):
         return len(self.iterable)  # type: ignore[arg-type]
 
 
-class SequenceWrapper(_Copied, MapDataPipe):
+class SequenceWrapperMapDataPipe(_Copied, MapDataPipe):
     """A sequence or mapping as a pipe."""
 
     def __init__(self, sequence: Any, deepcopy: bool = True) -> None:
@@ -51,12 +52,11 @@ class SequenceWrapper(_Copied, MapDataPipe):
         return len(self.sequence)
 
 
-def named(name: str, form: str, base: type[IterDataPipe] | type[MapDataPipe]) -> type:
-    """The class whose instances the registered ``form`` makes."""
-    made = _Iterated if base is IterDataPipe else _Mapped
+def named(name: str, form: str, made: type[IterDataPipe] | type[MapDataPipe]) -> type:
+    """The class whose instances the registered ``form`` makes, derived from ``made``."""
+    kind: Any = made if made not in (IterDataPipe, MapDataPipe) else _Iterated if made is IterDataPipe else _Mapped
 
     def __init__(self: Any, datapipe: Any, *args: Any, **kwargs: Any) -> None:
-        built = base.functions[form](datapipe, *args, **kwargs)
-        made.__init__(self, *((built._run, built._size) if made is _Iterated else (built._take, built._size)))
+        vars(self).update(vars(kind.functions[form](datapipe, *args, **kwargs)))
 
-    return type(name, (made,), {"__init__": __init__, "__doc__": f"As ``pipe.{form}(...)``."})
+    return type(name, (kind,), {"__init__": __init__, "__doc__": f"As ``pipe.{form}(...)``."})

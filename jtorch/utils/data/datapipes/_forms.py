@@ -5,7 +5,6 @@ The forms that need no files, frames or threads are here: others raise Attribute
 
 from __future__ import annotations
 
-import functools
 import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,146 +12,9 @@ from typing import Any
 
 from jtorch._public import torch
 
-from ..dataloader import default_collate
-from ..dataset import Dataset, IterableDataset
-
-__all__ = [
-    "DFIterDataPipe", "DataChunk", "IterDataPipe", "MapDataPipe", "argument_validation", "functional_datapipe", "guaranteed_datapipes_determinism",
-    "non_deterministic", "runtime_validation", "runtime_validation_disabled",
-]  # fmt: skip
-
-
-class DataChunk(list):  # type: ignore[type-arg]
-    """A batch as a list that shows itself as one."""
-
-    def __init__(self, items: Iterable[Any]) -> None:
-        items = list(items)
-        super().__init__(items)
-        self.items = items
-
-    def as_str(self, indent: str = "") -> str:
-        return indent + "[" + ", ".join(str(i) for i in iter(self)) + "]"
-
-    def raw_iterator(self) -> Iterator[Any]:
-        yield from self.items
-
-
-class _Forms:
-    """What both kinds of pipe share: forms registered by name, called as methods."""
-
-    functions: dict[str, Callable[..., Any]] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        found = type(self).functions.get(name)
-        if found is None:
-            raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-        return functools.partial(found, self)
-
-    @classmethod
-    def register_function(cls, function_name: str, function: Callable[..., Any]) -> None:
-        cls.functions[function_name] = function
-
-    @classmethod
-    def register_datapipe_as_function(cls, function_name: str, cls_to_register: Any, enable_df_api_tracing: bool = False) -> None:
-        """``pipe.name(...)`` makes ``cls_to_register(pipe, ...)``. An error if the name is taken."""
-        if function_name in cls.functions:
-            raise Exception(f"Unable to add DataPipe function name {function_name} as it is already taken")
-        cls.functions[function_name] = cls_to_register
-
-    def __repr__(self) -> str:
-        return type(self).__qualname__
-
-
-class IterDataPipe(_Forms, IterableDataset):  # type: ignore[type-arg]
-    """A pipe that gives its elements in turn."""
-
-    functions: dict[str, Callable[..., Any]] = {}
-
-    def reset(self) -> None:
-        """Called before each new turn, for pipes that keep a state."""
-
-
-class MapDataPipe(_Forms, Dataset):  # type: ignore[type-arg]
-    """A pipe that is indexed."""
-
-    functions: dict[str, Callable[..., Any]] = {}
-
-    def __len__(self) -> int:
-        raise NotImplementedError
-
-
-class DFIterDataPipe(IterDataPipe):
-    """torch's pipes of data frames derive from this."""
-
-
-class functional_datapipe:
-    """A decorator: the class is also a form, ``pipe.name(...)``."""
-
-    def __init__(self, name: str, enable_df_api_tracing: bool = False) -> None:
-        self.name = name
-
-    def __call__(self, cls: Any) -> Any:
-        base = IterDataPipe if issubclass(cls, IterDataPipe) else MapDataPipe if issubclass(cls, MapDataPipe) else None
-        if base is None:
-            raise TypeError("`functional_datapipe` can only decorate IterDataPipe or MapDataPipe")
-        base.register_datapipe_as_function(self.name, cls)
-        return cls
-
-
-_determinism = [False]
-
-
-class guaranteed_datapipes_determinism:
-    """Inside, pipes that say they are not deterministic refuse to be made."""
-
-    def __init__(self) -> None:
-        self.before = _determinism[0]
-        _determinism[0] = True
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        _determinism[0] = self.before
-
-
-class non_deterministic:
-    """A decorator for pipes whose order is not fixed: always, or where a function of their arguments says so."""
-
-    def __init__(self, arg: Any) -> None:
-        self.cls, self.says = (arg, None) if isinstance(arg, type) else (None, arg)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if self.cls is None:
-            self.cls = args[0]
-            return self._checked
-        return self._checked(*args, **kwargs)
-
-    def _checked(self, *args: Any, **kwargs: Any) -> Any:
-        if _determinism[0] and (self.says is None or self.says(*args, **kwargs)):
-            raise TypeError(f"{self.cls.__name__} is non-deterministic, but you set 'guaranteed_datapipes_determinism'.")
-        return self.cls(*args, **kwargs)
-
-
-def argument_validation(f: Callable[..., Any]) -> Callable[..., Any]:
-    """``f`` itself: annotations of pipes are not checked here."""
-    return f
-
-
-def runtime_validation(f: Callable[..., Any]) -> Callable[..., Any]:
-    """``f`` itself: annotations of pipes are not checked here."""
-    return f
-
-
-class runtime_validation_disabled:
-    """A context without effect: annotations of pipes are not checked here."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
+from .._utils.collate import default_collate
+from .._utils.worker import get_worker_info
+from .datapipe import DataChunk, IterDataPipe, MapDataPipe
 
 # --- the forms ----------------------------------------------------------------------------------------------------
 
@@ -212,18 +74,39 @@ def _flat(x: Any, level: int) -> Iterator[Any]:
         yield x
 
 
-def _buffered(source: Iterable[Any], size: int) -> Iterator[Any]:
-    """In the order that torch's buffer gives for the same seed: one of the full buffer leaves for each that comes."""
-    rng, held = random.Random(int(torch.empty((), dtype=torch.int64).random_().item())), []
-    for x in source:
-        if len(held) == size:
-            at = rng.randint(0, len(held) - 1)
-            yield held[at]
-            held[at] = x
-        else:
-            held.append(x)
-    while held:
-        yield held.pop(rng.randint(0, len(held) - 1))
+class _Shuffled(_Iterated):
+    """The elements of a pipe in another order: the one that torch's buffer gives for the same seed."""
+
+    def __init__(self, source: Any, size: int) -> None:
+        super().__init__(lambda: (), lambda: len(source))
+        self.datapipe, self.buffer_size, self._enabled, self._seed = source, size, True, None
+
+    def set_shuffle(self, shuffle: bool = True) -> _Shuffled:
+        """Switch it on or off."""
+        self._enabled = shuffle
+        return self
+
+    def set_seed(self, seed: int) -> _Shuffled:
+        """What the next turn's order follows from."""
+        self._seed = seed
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self._enabled:
+            yield from self.datapipe
+            return
+        seed = int(torch.empty((), dtype=torch.int64).random_().item()) if self._seed is None else self._seed
+        self._seed = None
+        rng, held = random.Random(seed), []
+        for x in self.datapipe:
+            if len(held) == self.buffer_size:
+                at = rng.randint(0, len(held) - 1)
+                yield held[at]
+                held[at] = x
+            else:
+                held.append(x)
+        while held:
+            yield held.pop(rng.randint(0, len(held) - 1))
 
 
 def _steps(n: int, size: int, drop_last: bool) -> int:
@@ -252,8 +135,7 @@ def _unbatch(self: Any, unbatch_level: int = 1) -> IterDataPipe:
 
 
 def _shuffle(self: Any, *, buffer_size: int = 10000, unbatch_level: int = 0) -> IterDataPipe:
-    source = self if unbatch_level == 0 else _unbatch(self, unbatch_level)
-    return _Iterated(lambda: _buffered(source, buffer_size), lambda: len(self))
+    return _Shuffled(self if unbatch_level == 0 else _unbatch(self, unbatch_level), buffer_size)
 
 
 def _concat(self: Any, *others: Any) -> IterDataPipe:
@@ -288,8 +170,6 @@ def _groupby(self: Any, group_key_fn: Callable[[Any], Any], *, keep_key: bool = 
 
 def _shard(self: Any, sharding_group_filter: Any = None) -> IterDataPipe:
     """Each of the loader's workers takes every n-th element."""
-    from .dataloader import get_worker_info
-
     def run() -> Iterator[Any]:
         info = get_worker_info()
         return iter(self) if info is None else itertools.islice(self, info.id, None, info.num_workers)
