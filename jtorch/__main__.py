@@ -25,7 +25,7 @@ Runs a program with `import torch` meaning jtorch, in the program and in every l
 environment:
   JTORCH_EAGER=1                 run each operator at once
   JTORCH_LOG=trace,recompiles    print what runs, and what is compiled and why
-  JTORCH_CACHE_DIR=PATH          where compiled programs are kept (0: nowhere)
+  JTORCH_CACHE_DIR=PATH          where compiled programs are kept (0: nowhere); python -m jtorch.cache shows them
   JTORCH_TRACEBACK=full          show jtorch's own frames in the traceback of an error
 """
 

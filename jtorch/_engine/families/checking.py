@@ -24,7 +24,7 @@ _FAR = np.iinfo(np.int64).max
 class PaddedCheck:
     """Takes the place of an entry in a body: from an index (and the sizes) to ``[value, place]`` of its first element outside, the place being -1 if there is none."""
 
-    __slots__ = ("call", "op", "name", "rule", "names", "room", "outs", "out", "inputs")
+    __slots__ = ("call", "op", "name", "general", "rule", "names", "room", "outs", "out", "inputs")
 
     def __init__(self, general: General | None, bounds: Any, names: Sequence[Any], room: Room) -> None:
         """``bounds``: as the call that uses the index has them. ``general``: what that is a case of."""
@@ -34,9 +34,15 @@ class PaddedCheck:
         if callable(rule):
             raise NoRule("a guard that is no range")
         self.call, self.op, self.name, self.inputs = self, None, "outside", ()
+        self.general = general
         self.rule, self.names, self.room = rule, {} if general is None else general.by_name(names), room
         self.out = aval((2,), _dtypes.int64, _device.CPU)
         self.outs = (self.out,)
+
+    def identity(self) -> str:
+        """Its name for other processes (identity.py)."""
+        shown = [None if x is None else str(x) for x in self.rule]
+        return f"checked({self.general and self.general.identity(shown)};{[str(d) for d in self.names.values()]};{self.room.identity()};{shown if self.general is None else ''})"
 
     def apply(self, index: Any, sizes: Any) -> Any:
         f = Frame(self.room, {f"n{i}": sizes[i] for i in range(sizes.shape[0])}, self.names)

@@ -71,6 +71,10 @@ class PaddedNode:
         self.out = None if general.entry.out is None else self.outs[0]
         self.inputs = general.entry.inputs
 
+    def identity(self) -> str:
+        """Its name for other processes (identity.py)."""
+        return f"padded({self.general.identity()};{[str(d) for d in self.names.values()]};{self.room.identity()})"
+
     def apply(self, *given: Any) -> Any:
         *arrays, sizes = given
         every = _Sizes(sizes)

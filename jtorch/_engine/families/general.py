@@ -16,6 +16,7 @@ from jtorch._engine.recording import entry as entry_module
 from jtorch._engine.recording import vjp
 from jtorch._engine.recording.call import Call
 from jtorch._engine.recording.entry import Entry
+from jtorch._engine.recording.identity import of_node
 from jtorch._engine.values.values import aval
 
 from . import outline as outlines
@@ -28,10 +29,10 @@ __all__ = ["General", "blind", "entry_for", "general_of", "sizes_of"]
 class General:
     """``entry``: with symbolic inputs and outputs. ``fit(sizes)``: of a call's sizes and its inputs' dims, the values of the symbols, or None if they are not of this form."""
 
-    __slots__ = ("entry", "fit", "shapes", "names", "_jaxpr")
+    __slots__ = ("entry", "fit", "shapes", "names", "conditions", "_jaxpr")
 
-    def __init__(self, entry: Entry, names: Sequence[str], fit: Any) -> None:
-        self.entry, self.names, self.fit = entry, names, fit
+    def __init__(self, entry: Entry, names: Sequence[str], fit: Any, conditions: Sequence[str] = ()) -> None:
+        self.entry, self.names, self.fit, self.conditions = entry, names, fit, conditions
         self.shapes: Any = _function(",".join(names), _text([_text(list(a.shape)) for a in entry.outs]))
         self._jaxpr: ClosedJaxpr | None = None
 
@@ -41,6 +42,11 @@ class General:
         if self._jaxpr is None:
             self._jaxpr = jax.make_jaxpr(self.entry.call.apply)(*self.entry.structs())
         return self._jaxpr
+
+    def identity(self, more: Any = "") -> str:
+        """Its name for other processes (identity.py): symbols by number, since they are counted through in each process. ``more``: what is said besides with its symbols."""
+        number = {n: f"#{i}" for i, n in enumerate(self.names)}
+        return re.sub(r"\bs\d+\b", lambda m: number.get(m.group(), m.group()), f"{of_node(self.entry)}{self.conditions}{more}")
 
     def by_name(self, dims: Sequence[Any]) -> dict[str, Any]:
         """What its symbols are."""
@@ -134,7 +140,7 @@ def _made(entries: Sequence[Entry], pattern: list[Any], solver: Solver) -> Gener
             return f"{first.call.name}: a size that is nowhere by itself"
         texts = [re.sub(r"\bn(\d+)\b", lambda m: names[int(m.group(1))], c) for c in conditions]  # noqa: B023 - used at once
         names = [n for n in names if n in alone]
-        general = General(entry, names, _matcher(whole, names, texts))
+        general = General(entry, names, _matcher(whole, names, texts), texts)
         if entry.device is not first.device or [a.dtype for a in entry.outs] != [a.dtype for a in first.outs]:
             return f"{first.call.name}: other types"
         for e in entries:
@@ -195,11 +201,6 @@ def plan_for(entry: Entry, mask: tuple[bool, ...]) -> vjp.Plan:
         whole = None if like.forward is None else symbolic_entry(like.forward, general.entry.inputs)
     except Exception:  # a rule compares what the function itself does not: then as for any other sizes
         return vjp.build(entry, mask)
-    plan = vjp.Plan()
-    plan.saved_in, plan.saved_out, plan.hidden, plan.targets, plan.wanted_outs = like.saved_in, like.saved_out, like.hidden, like.targets, like.wanted_outs
-    plan.simple, plan.once, plan._name, plan._backward = like.simple, like.once, like._name, {}
-    plan.outs = tuple([entry.outs[i] for i in like.wanted_outs])
-
     def exact() -> vjp.Plan | None:
         """What JAX makes for these sizes, if it saves the same."""
         made = vjp.build(entry, mask)
@@ -219,9 +220,7 @@ def plan_for(entry: Entry, mask: tuple[bool, ...]) -> vjp.Plan:
 
         return apply
 
-    plan.forward = None if like.forward is None else vjp.forward_of(entry, mask, forward)
-    plan._make, plan.source = backward, (entry, mask, False)
-    return plan
+    return vjp.plan_of_shape(entry, (mask, False), vjp.shape_of(like), None if like.forward is None else forward, backward)
 
 
 def _exactly(entry: Any, general: General, sizes: Sequence[int], arrays: Sequence[Any]) -> Any:

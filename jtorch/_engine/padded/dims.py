@@ -20,7 +20,7 @@ import numpy as np
 from jax import lax
 from jax.export import SymbolicScope, symbolic_shape
 
-__all__ = ["Frame", "Room", "is_symbolic", "names_in", "product", "quotient", "replaced", "shift_of", "symbol", "symbols_under", "value_at"]
+__all__ = ["Frame", "Room", "is_symbolic", "names_in", "parsed", "product", "quotient", "replaced", "shift_of", "symbol", "symbols_under", "value_at"]
 
 _COUNT = 64
 _NAMES = tuple([f"n{i}" for i in range(_COUNT)])
@@ -92,6 +92,16 @@ def replaced(d: Any, by: Mapping[str, Any]) -> Any:
     """``d`` with dims in the place of its symbols."""
     functions = {"floordiv": operator.floordiv, "mod": operator.mod, "max": _extreme(max, jax.core.max_dim), "min": _extreme(min, jax.core.min_dim)}
     return eval(_code(str(d)), functions, by)  # noqa: S307
+
+
+_WORDS = re.compile(r"(?:n\d+|\d+|floordiv|mod|max|min|[\s+*^(),-])+")
+
+
+def parsed(text: str) -> Any:
+    """The dim that is shown so. ValueError for anything else."""
+    if not _WORDS.fullmatch(text):
+        raise ValueError(text)
+    return replaced(text, {name: symbol(int(name[1:])) for name in names_in(text)})
 
 
 def shift_of(d: Any) -> tuple[str, int] | None:
@@ -178,6 +188,10 @@ class Room:
         self.bounds, self.reach = dict(bounds), dict(reach or {})
         self._known: dict[str, int] = {}
 
+    def identity(self) -> str:
+        """Its name for other processes."""
+        return f"{sorted(self.bounds.items())}{sorted(self.reach.items())}"
+
     def pad(self, d: Any) -> int:
         """The length of an axis of this size."""
         if not is_symbolic(d):
@@ -224,6 +238,10 @@ class Frame:
     def out(self, eqn: Any, i: int = 0) -> tuple[Any, ...]:
         """The shape of an equation's result."""
         return self.dims(eqn.outvars[i].aval.shape)
+
+    def identity(self) -> str:
+        """Its name for other processes."""
+        return f"{sorted(self.bounds.items())}{sorted(self.reach.items())}"
 
     def pad(self, d: Any) -> int:
         return self.room.pad(d)

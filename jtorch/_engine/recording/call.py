@@ -53,7 +53,7 @@ NO_ENTRY: Any = _NoEntry()
 class Call:
     """``apply(*arrays)``: the pure function. ``entries`` caches what is known of it by input avals (see ``entry.py``); ``last`` is the one met last."""
 
-    __slots__ = ("op", "key", "apply", "name", "entries", "last", "laid", "residuals", "elementwise", "grad_name", "fields", "guard", "origin", "outline")
+    __slots__ = ("op", "key", "apply", "name", "entries", "last", "laid", "residuals", "elementwise", "grad_name", "fields", "guard", "origin", "outline", "identity")
 
     def __init__(self, op: Any, key: Any, apply: Callable[..., Any], name: str, **options: Any) -> None:
         self.op, self.key, self.apply, self.name = op, key, apply, name
@@ -67,6 +67,7 @@ class Call:
         self.guard: Any = None if op is None else _guard_of(op, key)
         self.origin: Any = options.get("origin")  # of a derived call: (make, parts), so that make(*parts) is the same once more
         self.outline: Any = None  # what is left without its sizes (families/outline.py)
+        self.identity: Any = None  # a name that another process gives it too (identity.py)
 
     def __repr__(self) -> str:
         shown = ", ".join(str(d[-1]) if d[0] == "V" else d[0] for d in self.key) if isinstance(self.key, tuple) else ""

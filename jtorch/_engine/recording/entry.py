@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
@@ -15,7 +15,9 @@ from jtorch import _config, _device, _dtypes
 
 from jtorch._engine.recording.call import NO_ENTRY, Call
 from jtorch._engine.recording.program import ROUNDING
-from jtorch._engine.recording.templates import called, compiled
+from jtorch._engine.recording import kept
+from jtorch._engine.recording.identity import of_call, of_inputs, of_node
+from jtorch._engine.recording.templates import at_once, called
 from jtorch._engine.values.sparse_values import SparseMet, SparseValue
 from jtorch._engine.values.unbroken import elsewhere
 from jtorch._engine.values.values import Aval, aval, jax_device
@@ -78,13 +80,13 @@ class Entry:
             out = apply(*arrays)
             return [out] if alone else list(out)
 
-        fn = jax.jit(_named(results, self.call.name), compiler_options=ROUNDING)
+        fn = jax.jit(_named(results, self.call.name), compiler_options=ROUNDING, keep_unused=True)
         here = jax_device(self.device)
         run = fn
         if all(isinstance(a, (np.ndarray, np.generic)) or a.devices() == {here} for a in arrays):  # else: sharded
             where = SingleDeviceSharding(here)
             given = [jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where) for a in arrays]
-            what = compiled(fn.trace(*given), (), given, _at_once, ROUNDING)
+            what, _ = kept.program(kept.name(lambda: f"alone {of_node(self)}"), given, lambda: fn.trace(*given), (), at_once, ROUNDING)
             self.template = what.template
             run = called(what)
 
@@ -98,12 +100,6 @@ class Entry:
             return out[0] if alone else out
 
         return checked
-
-
-def _at_once(compile: Any) -> Any:
-    done: Future[Any] = Future()
-    done.set_result(compile())
-    return done
 
 
 def _operations(jaxpr: Any) -> int:
@@ -143,6 +139,13 @@ def make_entry(call: Call, key: Any) -> Entry:
     if SparseValue in inputs:
         raise SparseMet(f"{call.name} is not recorded for sparse values")
     where = common_device(inputs)
+    name = kept.name(lambda: f"{of_call(call)}{of_inputs(inputs)}")
+    here, known = (None, None) if name is None else kept.fact("entry", name, where)
+    if known is not None:
+        single, *shown = known
+        made += 1
+        outs = tuple([aval(tuple(shape), _dtypes.from_np(jnp.dtype(kind)), where) for shape, kind in shown])
+        return call.entries.setdefault(key, Entry(call, inputs, outs, single, where))
     try:
         # A function of its own each time: JAX remembers what it has traced, and a setting may have changed since.
         shapes = jax.eval_shape(_named(call.apply, call.name), *[NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])
@@ -154,6 +157,7 @@ def make_entry(call: Call, key: Any) -> Entry:
         raise
     single = not isinstance(shapes, (tuple, list))
     outs = tuple(aval(tuple(s.shape), _dtypes.from_np(np.dtype(s.dtype)), where) for s in ((shapes,) if single else shapes))
+    kept.keep_fact(here, [single, *[(o.shape, o.dtype.np.name) for o in outs]])
     entry = Entry(call, inputs, outs, single, where)
     made += 1
     return call.entries.setdefault(key, entry)

@@ -16,7 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._engine.recording.templates import called, compiled
+from jtorch._engine.recording import kept
+from jtorch._engine.recording.identity import of_node
+from jtorch._engine.recording.templates import called
 from jtorch._engine.values import log
 from jtorch._engine.values.unbroken import Elsewhere, elsewhere
 
@@ -44,7 +46,7 @@ class Program:
                     kinds.append(r[1])
         self.kinds = kinds
         shift = len(kinds)
-        self.run: Any = jax.jit(self._function(), donate_argnums=tuple(d + shift for d in donated), compiler_options=ROUNDING)
+        self.run: Any = jax.jit(self._function(), donate_argnums=tuple(d + shift for d in donated), compiler_options=ROUNDING, keep_unused=True)
         self.native: Any = None  # the same, where it is a C function: there once it has run
         self.given: list[Any] | None = None  # what it was compiled ahead for
         self.cost = 0  # bytes, as measured when it was compiled
@@ -58,13 +60,22 @@ class Program:
             elsewhere(self._compile, given)
 
     def _compile(self, given: list[Any]) -> None:
-        traced = self.run.trace(*given)
-        shift = len(self.kinds)
-        what = compiled(traced, tuple(d + shift for d in self.donated), given, _pool().submit, ROUNDING)
+        shift, run = len(self.kinds), self.run
+        what, results = kept.program(
+            kept.name(self._identity), given, lambda: run.trace(*given), tuple(d + shift for d in self.donated), _pool().submit, ROUNDING
+        )
         self.template = what.template
         if not what.new:
             self.cost = 1 << 12
-        self.given, self.results, self._compiling = given, traced.out_info, what
+        self.given, self.results, self._compiling = given, results, what
+
+    def _identity(self) -> str:
+        """Its name for other processes (identity.py)."""
+        numbers: dict[Any, int] = {}
+        for entry, *_ in self.body:
+            numbers.setdefault(entry, len(numbers))
+        nodes = [(numbers[entry], [r if r.__class__ is int else (r[0], r[1].__name__, *map(repr, r[2:])) for r in refs]) for entry, *refs in self.body]
+        return f"{[of_node(entry) for entry in numbers]}{nodes}{list(self.outs)}{[list(g) for g in self.together]}"
 
     def ready(self) -> None:
         """Wait for the executable, if it is being compiled."""

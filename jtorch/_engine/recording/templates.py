@@ -8,6 +8,7 @@ operations are compiled once more with the literals as inputs, and all further o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
@@ -17,7 +18,7 @@ import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Literal
 
-__all__ = ["called", "compiled"]
+__all__ = ["at_once", "called", "compiled"]
 
 _INLINED = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr"}
 _MOST = 4000  # operations of a program that is looked at
@@ -170,7 +171,7 @@ def _evaluate(closed: Any, args: Any, numbers: Iterator[Any]) -> list[Any]:
 
 
 class Compiling(NamedTuple):
-    """What a program runs: ``executable`` (a future of it), and the ``literals`` that it is given (None: it has its own). ``new``: it is being compiled for this program."""
+    """What a program runs: ``executable`` (a future of it, as its ``run``), and the ``literals`` that it is given (None: it has its own). ``new``: it is being compiled, or loaded, for this program."""
 
     template: Template | None
     executable: Any
@@ -183,17 +184,17 @@ def _is_value(x: Any) -> bool:
 
 
 def compiled(traced: Any, donated: tuple[int, ...], given: list[Any], submit: Callable[[Any], Any], options: Any) -> Compiling:
-    """The executable of a traced program for inputs like ``given``. ``submit`` starts a compilation and returns its future."""
+    """The executable of a traced program for inputs like ``given``. ``submit`` starts the compilation of a lowered one and returns its future, of something whose ``run`` is the executable."""
     if not all(isinstance(g, jax.ShapeDtypeStruct) for g in (*given, *jax.tree.leaves(traced.out_info, is_leaf=_is_value))):
         # Padded values: what they are padded from is part of what goes in and comes out.
-        return Compiling(None, submit(traced.lower().compile), None, True)
+        return Compiling(None, submit(traced.lower()), None, True)
     # One result and a list of one are the same jaxpr: how results are handed out is part of what is shared.
     found = template_of(traced.jaxpr, (donated, tuple(getattr(g, "sharding", None) for g in given), jax.tree.structure(traced.out_info)))
     if found is None:
-        return Compiling(None, submit(traced.lower().compile), None, True)
+        return Compiling(None, submit(traced.lower()), None, True)
     template, literals = found
     if template.first is None:
-        template.first = submit(traced.lower().compile)
+        template.first = submit(traced.lower())
         return Compiling(template, template.first, None, True)
     if _same(literals, template.literals):
         return Compiling(template, template.first, None, False)
@@ -201,9 +202,16 @@ def compiled(traced: Any, donated: tuple[int, ...], given: list[Any], submit: Ca
     if new:
         numbers = packed(literals)
         shapes = [jax.ShapeDtypeStruct(n.shape, n.dtype) for n in numbers]
-        fn = jax.jit(with_inputs(traced.jaxpr, literals), donate_argnums=tuple(d + len(numbers) for d in donated), compiler_options=options)
-        template.shared = submit(fn.lower(*shapes, *given).compile)
+        fn = jax.jit(with_inputs(traced.jaxpr, literals), donate_argnums=tuple(d + len(numbers) for d in donated), compiler_options=options, keep_unused=True)
+        template.shared = submit(fn.lower(*shapes, *given))
     return Compiling(template, template.shared, literals, new)
+
+
+def at_once(compile: Any) -> Any:
+    """The future of what is done now."""
+    done: Future[Any] = Future()
+    done.set_result(compile())
+    return done
 
 
 def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
@@ -212,7 +220,7 @@ def _same(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
 
 def called(what: Compiling) -> Any:
     """The executable when it is there, given its numbers: a function of the inputs."""
-    executable = what.executable.result()
+    executable = what.executable.result().run
     if what.literals is None:
         return executable
     return partial(executable, *packed(what.literals))

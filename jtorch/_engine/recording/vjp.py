@@ -7,7 +7,8 @@ the operator asks for ``residuals="save"``: then the forward gives it as a hidde
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,12 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
+from jtorch._engine.recording import kept
 from jtorch._engine.recording.call import Call
 from jtorch._engine.recording.entry import Entry
+from jtorch._engine.recording.identity import of_node
 from jtorch._engine.recording.half_sums import wide_sums
 from jtorch._engine.values.values import Aval
 
-__all__ = ["Plan", "build", "derived", "forward_of", "inputs_of", "plan_of", "recomputing_plan", "wrapped"]
+__all__ = ["Plan", "build", "derived", "forward_of", "inputs_of", "plan_of", "plan_of_shape", "shape_of", "recomputing_plan", "wrapped"]
 
 
 class Plan:
@@ -86,7 +89,7 @@ def plan_of(entry: Entry, mask: tuple[bool, ...]) -> Plan:
     found = entry.plans.get(mask)
     if found is None:
         try:
-            found = build(entry, mask) if entry.general is None else general_plan(entry, mask)
+            found = kept_plan(entry, mask) if entry.general is None else general_plan(entry, mask)
         except RuntimeError as error:
             if "derivative" not in str(error):
                 raise
@@ -136,7 +139,7 @@ def recomputing_plan(entry: Entry, mask: tuple[bool, ...]) -> Plan:
     key = ("inputs", mask)
     found = entry.plans.get(key)
     if found is None:
-        found = entry.plans[key] = build(entry, mask, from_inputs=True)
+        found = entry.plans[key] = kept_plan(entry, mask, from_inputs=True)
     return found
 
 
@@ -152,6 +155,38 @@ def wrapped(call: Call) -> set[int]:
             found.add(i)
         i += sum(d[1]) if d[0] == "L" else d[0] in ("T", "S")
     return found
+
+
+_SHAPE = ("saved_in", "saved_out", "hidden", "targets", "wanted_outs", "simple", "once")
+
+
+def kept_plan(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> Plan:
+    """The plan as an earlier process has found it, or a new one."""
+    name = kept.name(lambda: f"{of_node(entry)}{mask}{from_inputs}")
+    key, known = (None, None) if name is None else kept.fact("plan", name, entry.device)
+    if known is None:
+        plan = build(entry, mask, from_inputs)
+        kept.keep_fact(key, [*shape_of(plan), plan.forward is not None])
+        return plan
+    *shape, forward = [tuple(x) if x.__class__ is list else x for x in known]
+    made = functools.cache(lambda: build(entry, mask, from_inputs))
+    return plan_of_shape(entry, (mask, from_inputs), shape, (lambda *arrays: made().forward.apply(*arrays)) if forward else None, lambda given: lambda *arrays: made()._from_pull(given)(*arrays))
+
+
+def shape_of(plan: Plan) -> list[Any]:
+    """What there is to a plan, as long as nothing of it is compiled."""
+    return [getattr(plan, field) for field in _SHAPE]
+
+
+def plan_of_shape(entry: Entry, source: tuple[Any, ...], shape: Sequence[Any], forward: Any, make: Callable[[tuple[bool, ...]], Callable[..., Any]]) -> Plan:
+    """A plan of which only the shape is known (what ``_SHAPE`` names), with functions to trace where its programs are not there."""
+    plan = Plan()
+    for field, x in zip(_SHAPE, shape, strict=True):
+        setattr(plan, field, x)
+    plan.outs = tuple([entry.outs[i] for i in plan.wanted_outs])
+    plan._name, plan._backward, plan._make, plan.source = entry.call.grad_name, {}, make, (entry, *source)
+    plan.forward = None if forward is None else forward_of(entry, source[0], forward)
+    return plan
 
 
 def build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> Plan:

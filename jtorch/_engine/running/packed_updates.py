@@ -20,7 +20,11 @@ import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Var, jaxpr_as_fun
 
+from jtorch import _device
+from jtorch._engine.recording import kept
 from jtorch._engine.recording.call import Call
+from jtorch._engine.recording.identity import of_aval, of_call
+from jtorch._engine.recording.program import native
 from jtorch._engine.running import retention
 from jtorch._engine.recording.entry import NUMBERS
 from jtorch._engine.values.values import Aval, Value, jax_device
@@ -40,27 +44,36 @@ def pack(avals: tuple[Aval, ...], values: list[Value]) -> Any:
     """The values' arrays end to end, if they are arrays like these on one device; else None."""
     if tuple([v.aval for v in values]) != avals or not all(isinstance(v.array, jax.Array) and len(v.array.sharding.device_set) == 1 for v in values):
         return None
-    return _end_to_end([v.array for v in values])
+    arrays = [v.array for v in values]
+    return kept.function("end to end", _packing, [arrays])(arrays)
 
 
-@jax.jit
 def _end_to_end(arrays: list[Any]) -> Any:
     return jnp.concatenate([x.reshape(-1) for x in arrays])
+
+
+_packing = jax.jit(_end_to_end, keep_unused=True)
+
+
+def _like(a: Any) -> Any:
+    """An array of its own of the same kind."""
+    return jax.device_put(np.zeros(a.shape, a.dtype), a.sharding)
 
 
 class PackedUpdate(retention.Kept):
     """An update of parameters of these avals as one program: ``run(numbers by class, params, gradients, flats, offsets) -> params, flats``. Gradients are a list, or end to end already."""
 
-    __slots__ = ("name", "compiled", "run", "keeping", "warm", "starts", "offsets", "slots")
+    __slots__ = ("name", "compiled", "run", "keeping", "warm", "starts", "offsets", "slots", "identity")
 
     def __init__(self, name: str, avals: tuple[Aval, ...], classes: tuple[type, ...], halves: _Halves) -> None:
         super().__init__()
         self.name, self.compiled = name, False
         self.slots = tuple((kind, [i for i, c in enumerate(classes) if c is kind]) for kind in dict.fromkeys(classes))
         fn = _program(avals, classes, self.slots, halves)
-        self.run = jax.jit(fn, donate_argnums=(1, 3))
-        self.keeping = jax.jit(fn, donate_argnums=(3,))  # somebody else holds a parameter's array
-        self.warm: set[Any] = set()  # those of the two that have run: JAX does the first run in Python, where it may be interrupted
+        self.run = jax.jit(fn, donate_argnums=(1, 3), keep_unused=True)
+        self.keeping = jax.jit(fn, donate_argnums=(3,), keep_unused=True)  # somebody else holds a parameter's array
+        self.warm: dict[Any, Any] = {}  # those of the two, for gradients in a list or in one piece, that have run: JAX does the first run in Python, where it may be interrupted
+        self.identity = f"packed {halves.name}{';'.join(map(of_aval, avals))}{[c.__name__ for c in classes]}" if halves.name is not None else None
         self.starts = [0, *np.cumsum([math.prod(a.shape) for a in avals]).tolist()]
         # As inputs, they leave the many small kernels of the program equal, so that XLA compiles one of each size.
         self.offsets = jax.device_put([np.int32(start) for start in self.starts[:-1]], jax_device(avals[0].device))
@@ -68,12 +81,18 @@ class PackedUpdate(retention.Kept):
 
     def program(self, given: tuple[Any, ...], keeping: bool) -> Any:
         """The program as a C function, which has run before, on copies if need be."""
+        key = keeping, given[2].__class__ is list
+        found = self.warm.get(key)
+        if found is None:
+            found = self.warm[key] = elsewhere(self._ready, given, keeping)
+        return found
+
+    def _ready(self, given: tuple[Any, ...], keeping: bool) -> Any:
         fn = self.keeping if keeping else self.run
-        if fn not in self.warm:
-            numbers, params, grads, flats, offsets = given
-            elsewhere(lambda: fn(numbers, [jnp.array(p) for p in params], grads, [jnp.array(f) for f in flats], offsets))
-            self.warm.add(fn)
-        return fn
+        numbers, params, grads, flats, offsets = given
+        run = kept.function(self.identity and f"{self.identity}{keeping}", fn, given)
+        run(numbers, [_like(p) for p in params], grads, [_like(f) for f in flats], offsets)
+        return native(run) or run
 
 
 _updates: dict[Any, PackedUpdate | None] = {}
@@ -98,8 +117,13 @@ class _Halves:
     def __init__(self, call: Call, kinds: int, classes: tuple[type, ...], dtype: Any) -> None:
         self.call, self.kinds, self.classes, self.dtype = call, kinds, classes, dtype
         self.made: dict[int, tuple[Any, Any] | None] = {}
+        self.name = kept.name(lambda: f"{of_call(call)}{kinds}{[c.__name__ for c in classes]}{dtype}")
+        key, known = (None, None) if self.name is None else kept.fact("halves", self.name, _device.CPU)
         self.from_params = False  # whether the state needs the parameter too (weight decay in the gradient)
-        self.found = self.of(2) is not None
+        if known is None:
+            known = self.of(2) is not None, self.from_params
+            kept.keep_fact(key, known)
+        self.found, self.from_params = known
 
     def of(self, size: int) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
         """``(state(param, grad, *old, *numbers) -> new ..., param(param, grad, *new, *numbers))`` on flat arrays of this size."""
