@@ -11,7 +11,8 @@ import torch
 from compat import bridge, harness
 from compat.opdb.checks import Call, attempt, settle
 from compat.opdb.samples import database, pick
-from jtorch._engine.recording import templates
+from jtorch import _config
+from jtorch._engine.recording import kept
 
 _RANDOM = re.compile(r"dropout|bernoulli|normal|uniform|rand|exponential|cauchy|geometric")  # drawn on the host: nothing is compiled for them
 _TABLES = {"_upsample_bilinear2d_aa"}  # its numbers make tables of weights, which are constants of the program
@@ -41,16 +42,16 @@ def compiled_anew(name: str, monkeypatch: pytest.MonkeyPatch) -> int | None:
     if torch.float32 not in op.dtypes or op.name.startswith("jiterator"):
         return None
     seen: list[bool] = []
-    original = templates.compiled
+    original = kept.program
 
     def counting(*args: Any) -> Any:
-        what = original(*args)
+        what, shapes = original(*args)
         seen.append(what.new)
-        return what
+        return what, shapes
 
     with monkeypatch.context() as patch:
-        for module in ("entry", "program"):
-            patch.setattr(f"jtorch._engine.recording.{module}.compiled", counting)
+        patch.setattr(kept, "program", counting)
+        patch.setattr(_config, "CACHE_DIR", "0")  # what an earlier process has left
         for sample in pick(op, torch.float32, False, 40):
             if not _has_float((sample.args, sample.kwargs)):
                 continue

@@ -10,22 +10,23 @@ import pytest
 
 import jtorch as torch
 import jtorch.nn.functional as F
-from jtorch._engine.recording import templates
+from jtorch import _config
+from jtorch._engine.recording import kept
 
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each program since was compiled for itself."""
     seen: list[bool] = []
-    original = templates.compiled
+    original = kept.program
 
     def counting(*args: Any) -> Any:
-        what = original(*args)
+        what, shapes = original(*args)
         seen.append(what.new)
-        return what
+        return what, shapes
 
-    for module in ("entry", "program"):
-        monkeypatch.setattr(f"jtorch._engine.recording.{module}.compiled", counting)
+    monkeypatch.setattr(kept, "program", counting)
+    monkeypatch.setattr(_config, "CACHE_DIR", "0")  # what an earlier process has left
     return seen
 
 
