@@ -18,7 +18,7 @@ from jtorch import _config, _dtypes
 __all__ = ["machine", "settings", "sources"]
 
 _BEGIN = time.time()
-_FOLDERS = ("_ops", "_registry", "_engine")  # whose code decides what a program is
+_FOLDERS = ("_ops", "_registry", "_engine", "_core", "_random")  # whose code decides what a program is: all whose functions have names (identity.py)
 _FILES = ("_dtypes.py", "_device.py", "_errors.py")
 _COMPILER = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "TF_XLA_FLAGS")
 
