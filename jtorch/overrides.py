@@ -160,7 +160,7 @@ def resolve_name(f: Any) -> str | None:
 
 def get_default_nowrap_functions() -> set[Any]:
     """What the default ``__torch_function__`` gives as it is: the ``__get__`` of ``_base`` and ``grad``."""
-    return {Tensor._base.__get__, Tensor.grad.__get__}
+    return {Tensor._base.__get__, Tensor.grad.__get__}  # type: ignore[attr-defined]
 
 
 class TorchFunctionMode:

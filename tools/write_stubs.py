@@ -132,7 +132,10 @@ def operator(name: str, ops: tuple[Op, ...], method: bool, inplace: bool, indent
             if last is not None and last.kind == "int[]" and len(sig.positional) == 2 and method:
                 rest = [p for p in _op_params(sig, method) if p.split(":")[0] not in ("self", "*", last.name)]
                 forms.append(f"{indent}def {name}(self, *{last.name}: _int{''.join(', ' + r for r in rest)}) -> {result}: ...")
-    forms = list(dict.fromkeys(forms))
+    told: dict[tuple[str, ...], str] = {}
+    for form in forms:  # what differs only in which parameters are keywords is told by the freer, which comes first
+        told.setdefault(tuple(sorted(set(re.split(r", |[()]", form)) - {"*", ""})), form)
+    forms = list(told.values())
     return forms if len(forms) == 1 else [line for f in forms for line in (f"{indent}@overload", f)]
 
 
@@ -251,7 +254,7 @@ class Storage:
     version: _int
     strides: tuple[_int, ...] | None
     host: Any
-    ptr: _int
+    ptr: Any
     extra: Any
     def __getattr__(self, name: _str) -> Any: ...
 

@@ -78,7 +78,7 @@ class _FunctionNode(Node, FunctionCtx):
                 "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
                 "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
             )
-        out = []
+        out: list[Any] = []
         for t, version, is_output in self.__dict__.get("_saved", ()):
             if t is None:
                 out.append(None)
@@ -141,7 +141,7 @@ class _FunctionNode(Node, FunctionCtx):
             raise RuntimeError(f"function {type(self).__name__} returned an incorrect number of gradients (expected {n}, got {len(results)})")
         if not run.retain:
             self.release()
-        out = []
+        out: list[Any] = []
         for i, g in enumerate(results):
             if not self.needs_input_grad[i]:  # type: ignore[attr-defined]
                 continue
@@ -160,12 +160,12 @@ def _fit(g: Tensor, want: Any, name: str, i: int) -> Tensor:
     a = aval_of(g)
     if a.shape != want.shape:
         try:
-            g = g.sum_to_size(want.shape)  # type: ignore[attr-defined]
+            g = g.sum_to_size(want.shape)
         except RuntimeError:
             raise RuntimeError(
                 f"Function {name} returned an invalid gradient at index {i} - got {list(a.shape)} but expected shape compatible with {list(want.shape)}"
             ) from None
-    return g if a.dtype is want.dtype else g.to(want.dtype)  # type: ignore[attr-defined,no-any-return]
+    return g if a.dtype is want.dtype else g.to(want.dtype)
 
 
 class _FunctionMeta(type):
@@ -218,7 +218,8 @@ class Function(metaclass=_FunctionMeta):
             bound = inspect.signature(cls.forward).bind(*args, **kwargs)
             bound.apply_defaults()
             args, kwargs = bound.args, bound.kwargs
-        ctx = cls._backward_cls.__new__(cls._backward_cls)
+        made: Any = cls._backward_cls
+        ctx = made.__new__(made)
         ctx.hooks, ctx.extra, ctx.edges, ctx.seq = None, None, (), 0
         grad_on = bool(state.mode & GRAD)
         needs = tuple(isinstance(a, Tensor) and a._edge is not None for a in args)
@@ -254,7 +255,7 @@ class Function(metaclass=_FunctionMeta):
                 kept = _Hooked(packed(t, hooks[0]), hooks[1])
                 saved.append((kept, (t._edge, t._nr), saved_ids[id(t)] if id(t) in saved_ids and id(t) not in inputs else None))
             elif id(t) in saved_ids and id(t) not in inputs:
-                keep = t.detach()  # type: ignore[attr-defined]  # the output itself would be a cycle
+                keep = t.detach()  # the output itself would be a cycle
                 saved.append((keep, t._s.version, saved_ids[id(t)]))
             else:
                 saved.append((t, t._s.version, None))
@@ -306,7 +307,7 @@ def _handed_out(ctx: Any, outs: list[Any], inputs: set[int], record: bool) -> tu
 
 def _through(t: Tensor) -> Tensor:
     with no_grad():
-        return t.view_as(t)  # type: ignore[attr-defined,no-any-return]
+        return t.view_as(t)
 
 
 def _rewritten(t: Tensor, ctx: Any, nr: int, given: bool, count: int) -> None:
@@ -352,8 +353,8 @@ def once_differentiable(fn: Any) -> Any:
 
 def _needing(o: Any) -> Any:
     if isinstance(o, Tensor) and aval_of(o).dtype.category >= 2:
-        o = o.detach()  # type: ignore[attr-defined]
-        return o.requires_grad_()  # type: ignore[attr-defined]
+        o = o.detach()
+        return o.requires_grad_()
     return o
 
 

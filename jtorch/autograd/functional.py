@@ -21,7 +21,7 @@ def _inputs(inputs: Any, create_graph: bool) -> tuple[bool, tuple[Tensor, ...]]:
     for x in ins:
         if not isinstance(x, Tensor):
             raise TypeError(f"The inputs given must be either a Tensor or a tuple of Tensors but got {type(x)}.")
-    return many, tuple(x.view_as(x) if create_graph and x.requires_grad else x.detach().requires_grad_() for x in ins)  # type: ignore[attr-defined]
+    return many, tuple(x.view_as(x) if create_graph and x.requires_grad else x.detach().requires_grad_() for x in ins)
 
 
 def _grad(outputs: Any, inputs: Any, seeds: Any, create_graph: bool, strict: bool = False) -> tuple[Any, ...]:
@@ -84,9 +84,9 @@ def jacobian(func: Any, inputs: Any, create_graph: bool = False, strict: bool = 
 
 def _scalar(func: Any, ins: Any) -> Any:
     out = func(*ins)
-    if not isinstance(out, Tensor) or out.numel() != 1:  # type: ignore[attr-defined]
+    if not isinstance(out, Tensor) or out.numel() != 1:
         raise RuntimeError("The Tensor returned by the function given to hessian should contain a single element")
-    return out.squeeze()  # type: ignore[attr-defined]
+    return out.squeeze()
 
 
 def hessian(func: Any, inputs: Any, create_graph: bool = False, strict: bool = False, vectorize: bool = False, outer_jacobian_strategy: str = "reverse-mode") -> Any:

@@ -21,7 +21,7 @@ class GradcheckError(RuntimeError):
 
 def _outputs(fn: Any, inputs: Any) -> tuple[Tensor, ...]:
     out = fn(*inputs)
-    return tuple(o for o in (out if isinstance(out, (tuple, list)) else (out,)) if isinstance(o, Tensor) and o.requires_grad)  # type: ignore[attr-defined]
+    return tuple(o for o in (out if isinstance(out, (tuple, list)) else (out,)) if isinstance(o, Tensor) and o.requires_grad)
 
 
 def gradcheck(
@@ -39,7 +39,7 @@ def gradcheck(
     if check_forward_ad:
         not_implemented("torch.autograd.gradcheck of forward mode", "check_backward_ad=True alone")
     inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    checked = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]  # type: ignore[attr-defined]
+    checked = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
     if not checked:
         raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True.")
     outs = _outputs(func, inputs)
@@ -88,7 +88,7 @@ def _numeric(func: Any, inputs: Any, x: Any, k: int, eps: float) -> np.ndarray:
             rows.append((at(old + step) - at(old - step)) / (2 * eps))
         parts.append(np.array(rows))
     # d re(out) / d(re x) + i d re(out) / d(im x) is what backward gives for a real seed.
-    return parts[0].real + 1j * parts[1].real if len(parts) == 2 else parts[0].real  # type: ignore[no-any-return]
+    return parts[0].real + 1j * parts[1].real if len(parts) == 2 else parts[0].real
 
 
 def gradgradcheck(func: Any, inputs: Any, grad_outputs: Any = None, **options: Any) -> bool:
@@ -105,7 +105,7 @@ def gradgradcheck(func: Any, inputs: Any, grad_outputs: Any = None, **options: A
 
     def gradient(*args: Any) -> Any:
         ins, given = args[:n], args[n:]
-        wanted = [x for x in ins if isinstance(x, Tensor) and x.requires_grad]  # type: ignore[attr-defined]
+        wanted = [x for x in ins if isinstance(x, Tensor) and x.requires_grad]
         return grad(_outputs(func, ins), wanted, given, create_graph=True, allow_unused=True, materialize_grads=True)
 
     return gradcheck(gradient, (*inputs, *seeds), **options)

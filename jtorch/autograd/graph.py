@@ -143,7 +143,7 @@ def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Any, *, mode: str = 
 
         return run
 
-    handles = [t.register_hook(hook(i)) for i, t in enumerate(tensors)]  # type: ignore[attr-defined]
+    handles = [t.register_hook(hook(i)) for i, t in enumerate(tensors)]
 
     class _Handle:
         def remove(self) -> None:

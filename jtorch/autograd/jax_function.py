@@ -27,7 +27,7 @@ def apply_to_tracers(cls: Any, args: tuple[Any, ...]) -> Any:
         inputs = list(args)
         for i, array, s in zip(at, arrays, smooth, strict=True):
             t = from_jax(array)
-            inputs[i] = t.requires_grad_().view_as(t) if grad and s else t  # type: ignore[attr-defined]
+            inputs[i] = t.requires_grad_().view_as(t) if grad and s else t
         with enable_grad() if grad else no_grad():
             out = cls._apply(*inputs)
         outs = list(out) if isinstance(out, tuple) else [out]
@@ -37,7 +37,7 @@ def apply_to_tracers(cls: Any, args: tuple[Any, ...]) -> Any:
         box["dirty"] = [written.get(id(o)) for o in outs if isinstance(o, Tensor)]
         return outs, [to_jax(o.detach()) for o in outs if isinstance(o, Tensor)]
 
-    @jax.custom_vjp
+    @jax.custom_vjp  # type: ignore[untyped-decorator]  # jax is not followed
     def function(*arrays: Any) -> Any:
         return run(arrays, False)[1]
 

@@ -181,7 +181,8 @@ class FunctionEventAvg(FormattedTimesMixin):
         self.cpu_parent: Any = None
         self.device_type = DeviceType.CPU
         self.input_shapes: Any = None
-        self.overload_name, self.stack, self.scope, self.flops = "", [], None, 0
+        self.overload_name, self.scope, self.flops = "", None, 0
+        self.stack: list[str] = []
         for name in _SUMMED:
             setattr(self, name, 0)
 
@@ -299,8 +300,8 @@ def _table(
     else:
         shown = _format_time
     total = sum(e.self_cpu_time_total for e in rows)
-    cut = lambda text, width: text[: width - 3] + "..." if width is not None and len(text) >= width - 3 else text
-    fit = lambda longest, width: longest + 4 if width is None else min(longest + 4, width)
+    cut: Callable[[str, int | None], str] = lambda text, width: text[: width - 3] + "..." if width is not None and len(text) >= width - 3 else text
+    fit: Callable[[int, int | None], int] = lambda longest, width: longest + 4 if width is None else min(longest + 4, width)
     columns: list[tuple[str, int, str, Callable[[Any], Any]]] = [
         ("Name", fit(max(len(e.key) for e in rows), name_width), ">", lambda e: cut(e.key, name_width)),
         ("Self CPU %", 12, ">", lambda e: _format_time_share(e.self_cpu_time_total, total)),
@@ -318,13 +319,13 @@ def _table(
     stacks = [e.stack for e in rows if e.stack]
     if stacks:
         wide = fit(max(len(line) for stack in stacks for line in stack), src_width)
-        tail = lambda text: "..." + text[len(text) - wide + 3 :] if len(text) > wide else text
+        tail: Callable[[str], str] = lambda text: "..." + text[len(text) - wide + 3 :] if len(text) > wide else text
         columns.append(("Source Location", wide, "<", lambda e: tail(e.stack[0]) if e.stack else ""))
     flops = [e.flops for e in rows if e.flops] if events._with_flops else []
     if flops:
         power = min(int(math.log10(min(flops)) / 3), 5)
         columns.append((f"Total {['', 'K', 'M', 'G', 'T', 'P'][power]}FLOPs", 12, ">", lambda e: f"{e.flops / 1000**power:8.3f}" if e.flops else "--"))
-    line = lambda values: "".join(f"{v!s:{side}{w}}  " for v, (_, w, side, _) in zip(values, columns, strict=True))
+    line: Callable[[list[Any]], str] = lambda values: "".join(f"{v!s:{side}{w}}  " for v, (_, w, side, _) in zip(values, columns, strict=True))
     separator = "".join("-" * w + "  " for _, w, _, _ in columns)
     length = sum(w + 2 for _, w, _, _ in columns) - 2
     out = ["=" * length, header] if header is not None else []

@@ -35,5 +35,5 @@ class Variable(metaclass=VariableMeta):
         from jtorch._core.tensor.autograd_methods import require_grad
         from jtorch._core.tensor.creation import tensor
 
-        t = data.detach() if isinstance(data, Tensor) else tensor(data)  # type: ignore[attr-defined]
+        t = data.detach() if isinstance(data, Tensor) else tensor(data)
         return require_grad(t) if requires_grad else t

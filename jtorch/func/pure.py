@@ -84,4 +84,5 @@ def value_and_grad(module: Any, loss_fn: Callable[..., Any] | None = None, *, ha
             return to_jax(value), (new, to_jax(aux))
         return to_jax(found), new
 
-    return jax.value_and_grad(loss, has_aux=True)
+    both: Callable[..., Any] = jax.value_and_grad(loss, has_aux=True)
+    return both

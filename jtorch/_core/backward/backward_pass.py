@@ -244,7 +244,7 @@ def _check_leak(leaf: Tensor, gradient: Any) -> None:
 
 
 _PLAIN_ARRAYS: set[type] = {type(None)}  # classes of arrays that are no tracers
-_set_grad = Tensor._grad.__set__  # type: ignore[attr-defined]
+_set_grad = Tensor._grad.__set__
 
 
 def _add_to(t: Tensor, g: Value) -> None:
@@ -533,13 +533,21 @@ def _accumulate(node: AccumulateGrad, g: Any, run: _Pass) -> None:
             hook((), (run.wrap(g),))
 
 
-def call_node(node: Node, grads: Any) -> Any:
-    """``grad_fn(grad)``: the gradients of one node's inputs."""
+def call_node(node: Node, *grads: Any) -> Any:
+    """``grad_fn(grad)``: the gradients of one node's inputs from those of its outputs (None: there is none). TypeError for what is neither, and for another number of them."""
+    leaf = node if isinstance(node, AccumulateGrad) else None
+    at = [0] if leaf is not None else [i for i, a in enumerate(node.outs) if a.dtype.category >= 2]  # type: ignore[attr-defined]  # every other kind has them
+    if len(grads) != len(at):
+        raise TypeError(f"expected {len(at)} arguments, got {len(grads)} instead")
+    for i, g in enumerate(grads):
+        if g is not None and not isinstance(g, Tensor):
+            raise TypeError(f"argument {i} is not a Variable")
     run = _Pass(True, False)
-    buffer = {i: read(g) for i, g in enumerate(grads) if g is not None}
-    if isinstance(node, AccumulateGrad):
-        _accumulate(node, buffer[0], run)
-        return None
+    buffer = {i: read(g) for i, g in zip(at, grads) if g is not None}
+    if leaf is not None:
+        if buffer:
+            _accumulate(leaf, buffer[0], run)
+        return ()
     results = iter(_run(run, node, buffer, 0))
     out = tuple((run.wrap(g) if (g := next(results)) is not None else None) if m else None for m in node._mask())
     return out[0] if len(out) == 1 else out
@@ -614,4 +622,4 @@ def _seed(t: Tensor, g: Any, create: bool) -> Any:
     return g if create else read(g)
 
 
-Node.__call__ = call_node  # type: ignore[method-assign]
+Node.__call__ = call_node  # type: ignore[method-assign,assignment]

@@ -115,7 +115,7 @@ def _every_lane(t: Tensor, level: Level) -> Tensor:
     if found is not None:
         return new_tensor(found)
     plain = new_tensor(v)
-    return plain.unsqueeze(0).expand(level.size, *aval_of(t).shape).clone()  # type: ignore[attr-defined,no-any-return]
+    return plain.unsqueeze(0).expand(level.size, *aval_of(t).shape).clone()
 
 
 def _boundary(outs: list[Tensor], level: Level, since: int) -> tuple[list[Any], list[_Lane]]:

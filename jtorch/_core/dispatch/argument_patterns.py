@@ -131,6 +131,7 @@ def sources(op: Op, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any
         if p is None:
             continue
         at = sig.params.index(p)
+        where: Any
         if at < len(args) and not p.keyword_only:
             kind, where, v = "arg", at, args[at]
         elif p.name in kwargs:
@@ -164,7 +165,8 @@ def sources(op: Op, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any
 def _taker(places: list[tuple[str, Any]]) -> Callable[[Any, Any], Any]:
     kinds = [k for k, _ in places]
     if kinds == ["args"]:
-        return lambda args, kwargs, at=places[0][1]: args[at]
+        only = places[0][1]
+        return lambda args, kwargs: args[only]
     if all(k == "arg" for k in kinds):
         at = [w for _, w in places]
         if at == [0]:

@@ -69,5 +69,5 @@ def as_strided_(self: Tensor, size: Any, stride: Any, storage_offset: int | None
     return self
 
 
-Tensor.as_strided = as_strided  # type: ignore[attr-defined]
-Tensor.as_strided_ = as_strided_  # type: ignore[attr-defined]
+Tensor.as_strided = as_strided  # type: ignore[method-assign,assignment]
+Tensor.as_strided_ = as_strided_  # type: ignore[method-assign]

@@ -116,7 +116,8 @@ def _only_inexact(entry: Entry, mask: tuple[bool, ...]) -> tuple[bool, ...]:
 
 
 def _saved(plan: Plan, vals: Any, outs: Any, storages: Any, out_storages: Any) -> tuple[Any, Any]:
-    saved, versions = [], []
+    saved: list[Any] = []
+    versions: list[Any] = []
     for i in plan.saved_in:
         saved.append(vals[i])
         if storages[i] is not None:

@@ -80,7 +80,7 @@ def _describe(op: Op, sig: Signature, values: list[Any]) -> tuple[tuple[Any, ...
             flat.append(v)
         elif kind in SLOT_KINDS:
             if isinstance(v, Tensor):
-                v = v.item()  # type: ignore[attr-defined]
+                v = v.item()
             key.append(slot(v.__class__))
             flat.append(v)
         elif kind == "Tensor[]" or kind == "Tensor?[]":
@@ -208,7 +208,7 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
         if (x := number_of(v)) is not None:
             return x
         if isinstance(v, Tensor) and not v._edge and _numel(v) == 1:
-            return v.item()  # type: ignore[attr-defined]
+            return v.item()
     elif kind == "int" or kind == "index":
         if isinstance(v, (int, np.integer)) and not isinstance(v, bool):
             return int(v)
@@ -223,11 +223,11 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
         if isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool):
             return float(v)
         if isinstance(v, Tensor) and _numel(v) == 1 and not v._edge:
-            return float(v.item())  # type: ignore[attr-defined]
+            return float(v.item())
     elif kind == "int[]":
         if isinstance(v, (tuple, list)) or v.__class__.__name__ == "Size":
             if _all_ints(v):
-                return tuple(int(x) if not isinstance(x, Tensor) else x.item() for x in v)  # type: ignore[attr-defined]
+                return tuple(int(x) if not isinstance(x, Tensor) else x.item() for x in v)
             for k, x in enumerate(v):
                 if not _all_ints((x,)) and not (k == 0 and method):
                     raise Mismatch(
@@ -283,7 +283,7 @@ def number_of(v: Any) -> Any:
     if isinstance(v, (bool, int, float, complex)):
         return v if v.__class__ in _NUMBERS else _plain(v)
     if isinstance(v, np.generic) and isinstance(v, (numbers.Number, np.bool_, np.number)):
-        return int(v) if isinstance(v, np.integer) else float(v)  # numpy.bool_ and complex64 too: what is no number of Python is read as float
+        return int(v) if isinstance(v, np.integer) else float(v)  # type: ignore[arg-type]  # numpy.bool_ and complex64 too: what is no number of Python is read as float
     return None
 
 
@@ -291,7 +291,8 @@ _NUMBERS = frozenset((bool, int, float, complex))
 
 
 def _plain(v: Any) -> Any:
-    for kind in (bool, int, float, complex):
+    kinds: tuple[type, ...] = (bool, int, float, complex)
+    for kind in kinds:
         if isinstance(v, kind):
             return kind(v)
     return None
@@ -321,7 +322,7 @@ def no_match(name: str, signatures: list[tuple[Op, Signature]], args: tuple[Any,
 
 def _shows_out(op: Op, sig: Signature, overloads: int, method: bool) -> bool:
     """The form of a reduction over everything has no ``out`` beside the one with dims."""
-    return op.out and not method and not (overloads > 1 and len(sig.positional) == 1)
+    return bool(op.out) and not method and not (overloads > 1 and len(sig.positional) == 1)
 
 
 def _shown_type(v: Any) -> str:

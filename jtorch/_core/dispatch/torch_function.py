@@ -65,7 +65,7 @@ def has_override(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
 
 def _other_subclass(v: Any) -> bool:
     """Subclasses without an override keep their class in results: the default __torch_function__ does that. Those of parameters have switched it off."""
-    return isinstance(v, Tensor) and v.__class__ not in PLAIN and v.__class__.__torch_function__ is not disabled  # type: ignore[attr-defined]
+    return isinstance(v, Tensor) and v.__class__ not in PLAIN and v.__class__.__torch_function__ is not disabled
 
 
 def relevant_args(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:

@@ -22,6 +22,8 @@ class ToDevice(Node):
     """The gradient of a move goes back to where the tensor came from."""
 
     __slots__ = ("origin", "shape_aval")
+    origin: _device.device
+    shape_aval: Any
 
     def name(self) -> str:
         return "ToCopyBackward0"

@@ -59,7 +59,7 @@ def check_anomaly(node: Any, grads: list[Tensor]) -> None:
     from jtorch._namespace import torch
 
     for i, g in enumerate(grads):
-        if g.dtype.category >= 2 and bool(torch.isnan(g).any()):  # type: ignore[attr-defined]
+        if g.dtype.category >= 2 and bool(torch.isnan(g).any()):
             import warnings
 
             if node.extra and "traceback" in node.extra:
@@ -77,7 +77,7 @@ class _Context:
 
     def __call__(self, fn: Any) -> Any:
         if inspect.isclass(fn):
-            fn.__init__ = self(fn.__init__)
+            fn.__init__ = self(fn.__init__)  # type: ignore[method-assign]
             return fn
         if inspect.isgeneratorfunction(fn):
 

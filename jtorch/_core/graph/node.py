@@ -6,6 +6,7 @@ import itertools
 import re
 import weakref
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 from jtorch._engine.recording.entry import Entry
@@ -212,8 +213,8 @@ class OpNode(Node):
                     if pos is None or tr.lock is not None:
                         return record(plan.backward((True,)), [*self.saved, ct])[1]
                 refs.append(pos)
-        outs = append(tr, tuple(refs), entry.outs)
-        return record(plan.backward((True,)), [*self.saved, ct])[1] if outs is None else outs
+        made = append(tr, tuple(refs), entry.outs)
+        return record(plan.backward((True,)), [*self.saved, ct])[1] if made is None else made
 
     def apply(self, cts: list[Value | None]) -> list[Value]:
         """Gradients of the inputs that need one, from those of the outputs."""
@@ -289,6 +290,8 @@ class AccumulateGrad(Node):
     """The end of the graph at a leaf: adds what arrives to ``leaf.grad``."""
 
     __slots__ = ("ref", "aval")
+    ref: Callable[[], Tensor | None]
+    aval: Any  # of the leaf, once asked for; None before
 
     def name(self) -> str:
         return "torch::autograd::AccumulateGrad"

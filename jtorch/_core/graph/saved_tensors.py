@@ -101,7 +101,7 @@ def pack_node(node: OpNode, args: Any, tensors: Any) -> None:
     pack, unpack = settings.stack[-1]
     plan = node.plan
     known = [*[args[i] for i in plan.saved_in], *[tensors[i] for i in plan.saved_out]]
-    items = []
+    items: list[tuple[Any, Any]] = []
     for j, v in enumerate(node.saved):
         if not isinstance(v, Value):
             items.append((v, None))

@@ -37,7 +37,7 @@ def library_name(call: Call, args: Any) -> str:
     if name == "linear":
         return "addmm.default" if len(tensors) == 3 else "mm.default"
     if name == "matmul":
-        dims = tuple(t.dim() for t in tensors)  # type: ignore[attr-defined]
+        dims: Any = tuple(t.dim() for t in tensors)
         return {(1, 1): "dot.default", (2, 1): "mv.default", (2, 2): "mm.default"}.get(dims, "bmm.default")
     if name.startswith(("conv1d", "conv2d", "conv3d", "conv_transpose")):
         return "convolution.default"

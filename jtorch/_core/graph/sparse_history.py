@@ -67,7 +67,7 @@ def link(name: str, out: Tensor, *inputs: tuple[Any, Callable[[Tensor], Tensor]]
             fns.append(fn)
     if not edges:
         return out
-    cls = _classes.get(name)
+    cls: Any = _classes.get(name)
     if cls is None:
         cls = _classes[name] = type(name, (SparseNode,), {"__slots__": (), "__module__": "torch.autograd.graph"})
     node = cls.__new__(cls)
@@ -88,10 +88,10 @@ def renamed(name: str, out: Tensor) -> Tensor:
 def dense_gradient(g: Any) -> Any:
     """A gradient (value or tensor) for a node that knows dense ones only."""
     if isinstance(g, Tensor):
-        return g.to_dense() if value_of(g) is not None else g  # type: ignore[operator]
+        return g.to_dense() if value_of(g) is not None else g
     if g.__class__ is not SparseValue:
         return g
-    return read(new_tensor(g).to_dense())  # type: ignore[operator]
+    return read(new_tensor(g).to_dense())
 
 
 def add_gradients(a: Value, b: Value) -> Value:

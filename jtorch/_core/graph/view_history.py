@@ -20,6 +20,7 @@ from jtorch._engine.recording.entry import entry_of
 from jtorch._engine.recording.vjp import plan_of
 from jtorch._engine.values.sparse_values import SparseMet
 from jtorch._engine.values.thread_state import GRAD, INFERENCE, state
+from jtorch._engine.values.values import Aval
 from jtorch._ops.views import places
 from jtorch._registry import Op, lookup
 
@@ -126,7 +127,8 @@ def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tup
     try:
         view = make_view(t, op, call, args, numbers)
     except SparseMet:
-        return sparse_values.divert(call, (t, *numbers))
+        diverted: Tensor = sparse_values.divert(call, (t, *numbers))
+        return diverted
     out = alias_of(t._s, view)
     mode = state.mode
     m = meta_of(out)
@@ -214,6 +216,10 @@ class CopySlices(Node):
     """The history of a tensor after a part of it was written: the gradient of the part goes to the new elements, the rest to the old tensor."""
 
     __slots__ = ("steps", "before", "has_base", "has_part")
+    steps: list[View]
+    before: Aval
+    has_base: bool
+    has_part: bool
 
     def _mask(self) -> tuple[bool, ...]:
         return (self.has_base, self.has_part)
@@ -268,6 +274,10 @@ class AsStridedBackward0(Node):
     """The gradient of a view of memory of which the tensor that needs it (a leaf made from a view) is another view: what lies outside of that is dropped."""
 
     __slots__ = ("view", "owner_view", "storage", "outs")
+    view: View
+    owner_view: View | None
+    storage: tuple[Any, ...]  # shape, strides, and the layout of the owner in it
+    outs: tuple[Aval, ...]
 
     def check(self) -> None:
         return None

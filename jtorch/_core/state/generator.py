@@ -43,6 +43,7 @@ class Generator:
         if where.type != "cpu":
             jax_device(where)
         self._where = where
+        self._key: Tensor | None
         self._engine: Any = MT19937() if where.type == "cpu" else None
         self._seed, self._offset, self._key = DEFAULT_SEED, 0, None
 
@@ -204,10 +205,10 @@ def pick(generator: Any, where: _device.device) -> Generator:
     if generator is None:
         if state.keys is not None:
             return state.keys  # type: ignore[no-any-return]
-        generator = default_for(where)
+        default = default_for(where)
         if state.undo:
-            keep_generator(generator)
-        return generator
+            keep_generator(default)
+        return default
     if not isinstance(generator, Generator):
         raise TypeError(f"argument 'generator' must be torch.Generator, not {type(generator).__name__}")
     if generator._where.type != where.type:

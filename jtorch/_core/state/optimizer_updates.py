@@ -110,7 +110,7 @@ def update(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None,
     """
     if differentiable:
         return _in_graph(u, tensors, targets)
-    vals = [t._s.value if t._view is None else read_view(t._view, t._s) for t in tensors]  # type: ignore[attr-defined]
+    vals = [t._s.value if t._view is None else read_view(t._view, t._s) for t in tensors]
     tr = state.trace
     c = u.call
     entry = c.entries.get((*[v.aval for v in vals], *u.classes)) if u.plain else None
@@ -223,7 +223,7 @@ def update_columns(u: Update, columns: list[Any], places: tuple[int, ...]) -> No
     """:func:`update` for many groups of tensors at once, outside of any graph. Column i holds the groups' i-th tensors; the operator's j-th result
     goes to the tensors of column ``places[j]``. No tensor of those columns stands in them twice."""
     if len(columns[0]) > 1 and u.plain and not _config.EAGER:
-        request = partial(_columns, u, columns, places)
+        request: Any = partial(_columns, u, columns, places)
         mine = state.step
         if mine is None:
             mine = Step()
@@ -339,13 +339,13 @@ _ORDINARY = {Storage}
 
 def _in_graph(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None, ...]) -> list[Tensor]:
     # what is about to be overwritten must not be what the graph keeps
-    kept = [t.clone() if any(t is x for x in targets) else t for t in tensors]  # type: ignore[attr-defined]
+    kept = [t.clone() if any(t is x for x in targets) else t for t in tensors]
     results = apply_multi(u.call, [*kept, *u.rest])
     if not isinstance(results, tuple):
         results = (results,)
     made: list[Tensor] = []
     for t, r in zip(targets, results, strict=True):
-        made.append(r if t is None else t.copy_(r))  # type: ignore[attr-defined]
+        made.append(r if t is None else t.copy_(r))
     return made
 
 

@@ -50,7 +50,7 @@ class PackedStorage(Storage):
     __slots__ = ()
 
     @property
-    def value(self) -> Value:  # type: ignore[override]
+    def value(self) -> Value:
         _leave(self)
         return _value.__get__(self)  # type: ignore[no-any-return]
 
@@ -60,7 +60,7 @@ class PackedStorage(Storage):
         self.value = v
 
     @property
-    def version(self) -> int:  # type: ignore[override]
+    def version(self) -> int:
         place = _value.__get__(self)
         return _version.__get__(self) + (place[0].steps if place.__class__ is tuple else 0)  # type: ignore[no-any-return]
 
@@ -70,8 +70,8 @@ class PackedStorage(Storage):
         self.version = n
 
 
-_value: Any = Storage.value  # type: ignore[misc]
-_version: Any = Storage.version  # type: ignore[misc]
+_value: Any = Storage.value
+_version: Any = Storage.version
 
 
 def _leave(s: Storage, read: bool = True) -> None:

@@ -46,7 +46,7 @@ class HostStorage(Storage):
     __slots__ = ()
 
     @property
-    def value(self) -> Value:  # type: ignore[override]
+    def value(self) -> Value:
         return self.value if settled(self) else value_of(self.host.copy())
 
     @value.setter
@@ -54,7 +54,7 @@ class HostStorage(Storage):
         np.copyto(self.host, np.asarray(force(v)))
 
     @property
-    def version(self) -> int:  # type: ignore[override]
+    def version(self) -> int:
         return Unsettled(_version.__get__(self))
 
     @version.setter
@@ -62,7 +62,7 @@ class HostStorage(Storage):
         _version.__set__(self, int(n))
 
 
-_version: Any = Storage.version  # type: ignore[misc]
+_version: Any = Storage.version
 
 
 def settled(s: Storage) -> bool:
@@ -77,7 +77,7 @@ def settled(s: Storage) -> bool:
     if array.base is not None if region is None else not region.alone(s):
         return False
     v = value_of(array)
-    s.__class__ = Storage  # type: ignore[assignment]
+    s.__class__ = Storage
     s.value, s.host, s.extra = v, None, None
     return True
 
@@ -307,9 +307,9 @@ def replacing(storages: list[Storage], values: list[Value], arrays: Iterable[Any
     return [map(_set_array, targets, arrays), map(_set_value, [storages[i] for i in at], [targets[i] for i in at]), versions]
 
 
-_set_array = Value.array.__set__  # type: ignore[attr-defined]
+_set_array = Value.array.__set__  # type: ignore[misc]  # the slots themselves: C functions
 _set_version, _set_value = Storage.version.__set__, Storage.value.__set__  # type: ignore[attr-defined]
-_get_value = Storage.value.__get__  # type: ignore[attr-defined]
+_get_value = Storage.value.__get__
 
 
 def unchanged(storages: list[Storage], values: list[Value]) -> Iterable[bool]:

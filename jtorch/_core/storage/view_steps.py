@@ -115,13 +115,13 @@ def layout(t: Tensor) -> tuple[tuple[int, ...], tuple[int, ...], int]:
 def aval_of(t: Tensor) -> Aval:
     """Shape, type and device, without reading any value."""
     if t._view is not None:
-        return t._view.aval
+        return t._view.aval  # type: ignore[no-any-return]  # asked for with every call
     s = t._s
     if s.host is not None:
         from jtorch import _device, _dtypes
 
         return aval(s.host.shape, _dtypes.from_np(s.host.dtype), _device.CPU)
-    return s.value.aval
+    return s.value.aval  # type: ignore[no-any-return]
 
 
 def strides_of(t: Tensor) -> tuple[int, ...]:
@@ -211,18 +211,18 @@ def copied(view: View | None, s: Storage) -> View | None:
 def read(t: Tensor) -> Value:
     """The current value of a tensor."""
     if t._view is None:
-        return t._s.value
+        return t._s.value  # type: ignore[no-any-return]  # asked for with every call
     return read_view(t._view, t._s)
 
 
 def read_view(view: View, s: Storage) -> Value:
     if view.value is not None and view.seen == s.version and s.host is None:
-        return view.value
+        return view.value  # type: ignore[no-any-return]
     if s.host is not None and not settled(s):
         memory = host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
         return value_of(flipped(memory, view) if view.flips else memory.copy())
     base = s.value
-    array = None
+    array: Any = None
     if base.trace is None:
         array = memory_of(base) if state.host else base.array
     if array.__class__ is np.ndarray and s.strides is None and array.flags.c_contiguous and not view.flips:
@@ -242,7 +242,7 @@ def same_memory(view: View | None, s: Storage, v: Value) -> bool:
         return False
     held = np.asarray(v.array)
     memory = flipped(memory, view)
-    return held.dtype == memory.dtype and held.tobytes() == memory.tobytes()
+    return bool(held.dtype == memory.dtype and held.tobytes() == memory.tobytes())
 
 
 def elements(t: Tensor) -> np.ndarray:
@@ -252,7 +252,7 @@ def elements(t: Tensor) -> np.ndarray:
         # Where the storage's own value is in this memory, a numpy view costs no program: loops look at element after element.
         base = s.value
         array = force(base) if base.aval.device is CPU else None
-        memory = looked_at(array, base) if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) else array
+        memory: Any = looked_at(array, base) if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) else array
         if memory.__class__ is np.ndarray and memory.flags.c_contiguous:
             memory = host_view(memory, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
             return flipped(memory, view)

@@ -15,8 +15,8 @@ from jtorch._core.storage.bare_tensor import Storage
 
 __all__ = ["Alias", "Unsettled", "detached", "origin_of", "own_version", "uncounted", "version_of", "was_detached_since", "written_since"]
 
-_value: Any = Storage.value  # type: ignore[misc]
-_version: Any = Storage.version  # type: ignore[misc]
+_value: Any = Storage.value
+_version: Any = Storage.version
 _LONGEST = 1 << 16
 _DETACHED = -1
 
@@ -74,7 +74,7 @@ class Alias(Storage):
         return new
 
     @property
-    def value(self) -> Any:  # type: ignore[override]
+    def value(self) -> Any:
         return _value.__get__(self).value
 
     @value.setter
@@ -82,7 +82,7 @@ class Alias(Storage):
         _value.__get__(self).value = v
 
     @property
-    def version(self) -> int:  # type: ignore[override]
+    def version(self) -> int:
         return _value.__get__(self).version  # type: ignore[no-any-return]
 
     @version.setter
@@ -92,7 +92,7 @@ class Alias(Storage):
         _version.__set__(self, _version.__get__(self) + 1)
         origin.version = n
 
-    strides = property(lambda self: _value.__get__(self).strides)  # type: ignore[assignment]
+    strides = property(lambda self: _value.__get__(self).strides)
     host = property(lambda self: _value.__get__(self).host)
     ptr = property(lambda self: _value.__get__(self).ptr)
     extra = property(lambda self: _value.__get__(self).extra, lambda self, x: None)
@@ -100,7 +100,7 @@ class Alias(Storage):
 
 def origin_of(s: Storage) -> Storage:
     """The storage whose memory this is: it, or the origin of an alias."""
-    return _value.__get__(s) if s.__class__ is Alias else s  # type: ignore[no-any-return]
+    return _value.__get__(s) if s.__class__ is Alias else s
 
 
 def uncounted(s: Storage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def layout_(self: Tensor) -> Any:
     return aval_of(self).layout
 
 
-Tensor.layout = Tensor.layout_  # type: ignore[attr-defined]
+Tensor.layout = Tensor.layout_  # type: ignore[method-assign,attr-defined]
 del Tensor.layout_  # type: ignore[attr-defined]
 
 
@@ -94,7 +95,7 @@ def dim(self: Tensor) -> int:
     return len(aval_of(self).shape)
 
 
-Tensor.ndimension = Tensor.dim  # type: ignore[attr-defined]
+Tensor.ndimension = Tensor.dim  # type: ignore[method-assign]
 
 
 @method
@@ -106,7 +107,7 @@ def numel(self: Tensor) -> int:
     return n
 
 
-Tensor.nelement = Tensor.numel  # type: ignore[attr-defined]
+Tensor.nelement = Tensor.numel  # type: ignore[method-assign]
 
 
 @method
@@ -148,7 +149,7 @@ def is_contiguous_(self: Tensor, memory_format: Any = None) -> bool:
     return all(a == b or d == 1 for a, b, d in zip(st, want, sh, strict=True))
 
 
-Tensor.is_contiguous = is_contiguous_  # type: ignore[attr-defined]
+Tensor.is_contiguous = is_contiguous_  # type: ignore[method-assign]
 del Tensor.is_contiguous_  # type: ignore[attr-defined]
 
 
@@ -161,7 +162,7 @@ def data_ptr_(self: Tensor) -> int:
     return data_ptr(self._s) + layout(self)[2] * aval_of(self).dtype.itemsize if n else 0
 
 
-Tensor.data_ptr = data_ptr_  # type: ignore[attr-defined]
+Tensor.data_ptr = data_ptr_  # type: ignore[method-assign]
 del Tensor.data_ptr_  # type: ignore[attr-defined]
 
 
@@ -184,12 +185,21 @@ for _name, _test in {
     _of_dtype.__doc__ = f"Whether the element type {_says[_name]}."
     setattr(Tensor, _name, _of_dtype)
 
+
+def _is_on(kind: str) -> Callable[[Tensor], bool]:
+    return lambda self: bool(aval_of(self).device.type == kind)
+
+
+def _is_laid_out(wanted: Any) -> Callable[[Tensor], bool]:
+    return lambda self: aval_of(self).layout is wanted
+
+
 for _kind in ("cuda", "xla", "mps", "meta", "cpu", "xpu", "ipu", "hpu", "mtia", "maia", "vulkan"):
-    setattr(Tensor, f"is_{_kind}", property(lambda self, k=_kind: aval_of(self).device.type == k))
+    setattr(Tensor, f"is_{_kind}", property(_is_on(_kind)))
 for _flag in ("is_quantized", "is_mkldnn", "is_nested"):
     setattr(Tensor, _flag, property(lambda self: False))
 for _flag, _named in (("is_sparse", "sparse_coo"), ("is_sparse_csr", "sparse_csr")):
-    setattr(Tensor, _flag, property(lambda self, _wanted=_types.CONSTANTS[_named]: aval_of(self).layout is _wanted))
+    setattr(Tensor, _flag, property(_is_laid_out(_types.CONSTANTS[_named])))
 
 
 @method
@@ -236,7 +246,7 @@ def tolist(self: Tensor) -> Any:
 def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     """A numpy array on the same memory (cpu tensors outside of a graph). TypeError/RuntimeError as torch's."""
     if force:
-        return self.detach().cpu().resolve_conj().resolve_neg().numpy()  # type: ignore[attr-defined,no-any-return]
+        return self.detach().cpu().resolve_conj().resolve_neg().numpy()
     a = aval_of(self)
     if a.device.type != "cpu":
         raise TypeError(f"can't convert {a.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
@@ -259,14 +269,14 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
 @method
 def __array__(self: Tensor, dtype: Any = None, copy: Any = None) -> np.ndarray:
     if has_override((self,), {}):
-        return override(Tensor.__array__, (self,), {"dtype": dtype})  # type: ignore[no-any-return]
+        return override(Tensor.__array__, (self,), {"dtype": dtype})
     if self._edge is not None and state.mode & GRAD:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     a = numpy(self)
     return a if dtype is None else a.astype(dtype, copy=False)
 
 
-__array__.jtorch_public = __array__  # it asks by itself
+__array__.jtorch_public = __array__  # type: ignore[attr-defined]  # it asks by itself
 
 
 def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar: bool = False) -> Tensor:
@@ -275,7 +285,7 @@ def __array_wrap__(self: Tensor, array: Any, context: Any = None, return_scalar:
     return from_numpy(array)
 
 
-Tensor.__array_wrap__ = __array_wrap__  # type: ignore[attr-defined]
+Tensor.__array_wrap__ = __array_wrap__  # type: ignore[method-assign]
 Tensor.__array_priority__ = 1000  # type: ignore[attr-defined]
 
 
@@ -360,18 +370,18 @@ def __len__(self: Tensor) -> int:
 def __iter__(self: Tensor) -> Any:
     if not aval_of(self).shape:
         raise TypeError("iteration over a 0-d tensor")
-    return iter(self.unbind(0))  # type: ignore[attr-defined]
+    return iter(self.unbind(0))
 
 
 @method
 def __reversed__(self: Tensor) -> Tensor:
-    return self if not aval_of(self).shape else self.flip(0)  # type: ignore[attr-defined,no-any-return]
+    return self if not aval_of(self).shape else self.flip(0)
 
 
 @method
 def __contains__(self: Tensor, element: Any) -> bool:
     if isinstance(element, (Tensor, int, float, complex, bool, np.generic)):
-        return bool((self == element).any())  # type: ignore[attr-defined]
+        return bool((self == element).any())
     raise RuntimeError(f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}.")
 
 
@@ -411,7 +421,7 @@ def __cuda_array_interface__(self: Tensor) -> Any:
     )
 
 
-Tensor.__cuda_array_interface__ = property(Tensor.__cuda_array_interface__)  # type: ignore[attr-defined]
+Tensor.__cuda_array_interface__ = property(Tensor.__cuda_array_interface__)  # type: ignore[method-assign,assignment]
 
 
 @method
@@ -424,8 +434,8 @@ def __dlpack__(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_
     a = aval_of(self)
     if a.device is _device.CPU and a.dtype.np.kind in "biufc":
         asked = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
-        return self.numpy().__dlpack__(**{k: v for k, v in asked.items() if v is not None})  # type: ignore[attr-defined]
-    found = to_jax(self.contiguous())  # type: ignore[attr-defined]
+        return self.numpy().__dlpack__(**{k: v for k, v in asked.items() if v is not None})
+    found = to_jax(self.contiguous())
     return found.__dlpack__(stream=stream) if stream is not None else found.__dlpack__()
 
 
@@ -434,5 +444,5 @@ def __dlpack_device__(self: Tensor) -> Any:
     return to_jax(self).__dlpack_device__()
 
 
-Tensor.__hash__ = __hash__  # type: ignore[method-assign,assignment]
-Tensor.jax = to_jax  # type: ignore[attr-defined]
+Tensor.__hash__ = __hash__  # type: ignore[method-assign,method-assign]
+Tensor.jax = to_jax  # type: ignore[method-assign,assignment]

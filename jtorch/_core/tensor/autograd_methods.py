@@ -65,7 +65,7 @@ def _keep(text: str) -> Any:
     return refuse
 
 
-Tensor.requires_grad = property(_get_requires_grad, set_requires_grad, _keep("requires_grad must be a bool"))  # type: ignore[attr-defined]
+Tensor.requires_grad = property(_get_requires_grad, set_requires_grad, _keep("requires_grad must be a bool"))  # type: ignore[method-assign,assignment]
 
 
 @method
@@ -91,7 +91,7 @@ def grad_fn(self: Tensor) -> Any:
 
 
 def _get_grad(self: Tensor) -> Any:
-    if self._grad is None and self._edge is not None and not self.is_leaf and not (self._meta is not None and self._meta.retains):  # type: ignore[attr-defined]
+    if self._grad is None and self._edge is not None and not self.is_leaf and not (self._meta is not None and self._meta.retains):
         import warnings
 
         warnings.warn(
@@ -134,7 +134,7 @@ def _del_grad(self: Tensor) -> None:
     self._grad = None
 
 
-Tensor.grad = property(_get_grad, _set_grad, _del_grad)  # type: ignore[attr-defined]
+Tensor.grad = property(_get_grad, _set_grad, _del_grad)  # type: ignore[method-assign,assignment]
 
 
 @prop
@@ -175,7 +175,7 @@ def retain_grad(self: Tensor) -> None:
     """Keep the gradient of this non-leaf in ``.grad`` too."""
     if self._edge is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-    if self.is_leaf:  # type: ignore[attr-defined]
+    if self.is_leaf:
         return
     import weakref
 
@@ -211,7 +211,7 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> Any:
 def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None) -> None:
     """Accumulate the gradients of this tensor into the leaves of its graph. Source: torch.Tensor.backward."""
     if has_override((self,), {}):
-        return override(Tensor.backward, (self,), {"gradient": gradient, "retain_graph": retain_graph, "create_graph": create_graph, "inputs": inputs})  # type: ignore[no-any-return,attr-defined]
+        return override(Tensor.backward, (self,), {"gradient": gradient, "retain_graph": retain_graph, "create_graph": create_graph, "inputs": inputs})  # type: ignore[no-any-return]
     if inputs is not None:
         inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         if not inputs:
@@ -271,7 +271,7 @@ def _set_data(self: Tensor, new: Tensor) -> None:
 
 def _get_data(self: Tensor) -> Tensor:
     """The same memory outside of the graph, with a version counter of its own."""
-    t = detach(self)
+    t: Tensor = detach(self)
     if aval_of(self).__class__ is not SparseAval:
         t._s = Alias.of(self._s)
         t._view = copied(self._view, t._s)
@@ -282,7 +282,7 @@ def _del_data(self: Tensor) -> None:
     raise RuntimeError("Deleting tensor data is not allowed. Delete tensor instead!")
 
 
-Tensor.data = property(_get_data, _set_data, _del_data)  # type: ignore[attr-defined]
+Tensor.data = property(_get_data, _set_data, _del_data)  # type: ignore[method-assign,assignment]
 
 
 def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
@@ -322,7 +322,8 @@ def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = 
 
 def _type_word(kind: Any) -> str:
     """How C++ calls an element type."""
-    return {"int64": "long int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "float32": "float", "float64": "double"}.get(kind.name, kind.name)
+    name: str = kind.name
+    return {"int64": "long int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "float32": "float", "float64": "double"}.get(name, name)
 
 
-Tensor.set_ = set_  # type: ignore[attr-defined]
+Tensor.set_ = set_  # type: ignore[method-assign]

@@ -43,11 +43,11 @@ def described(overloads: Sequence[Op], method: bool, inplace: bool = False) -> i
         params.append(inspect.Parameter("out", _KEYWORD, default=None, annotation="Tensor | None" if not overloads[0].fields else "tuple[Tensor, ...] | None"))
     params.sort(key=lambda p: p.kind)
     seen = False  # a parameter without a default cannot follow one that has it
-    for i, p in enumerate(params):
-        if p.kind is _POSITIONAL:
-            seen |= p.default is not _EMPTY
-            if seen and p.default is _EMPTY:
-                params[i] = p.replace(default=...)
+    for i, made in enumerate(params):
+        if made.kind is _POSITIONAL:
+            seen |= made.default is not _EMPTY
+            if seen and made.default is _EMPTY:
+                params[i] = made.replace(default=...)
     return inspect.Signature(params, return_annotation=_result(overloads, widest), __validate_parameters__=False)
 
 

@@ -193,7 +193,7 @@ def _int_of(i: Any) -> int:
         kind = aval_of(i).dtype
         if kind.category > 1:
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
-        return int(i.item())  # type: ignore[attr-defined]
+        return int(i.item())
     if hasattr(i, "__index__"):
         return int(i.__index__())
     if isinstance(i, str):
@@ -217,11 +217,11 @@ def getitem(self: Tensor, index: Any) -> Any:
         if (self.__class__ in PLAIN and not MODES) or not has_override((self,), {}):
             return take_view(_select, _first, self, (0, index), (index,))
     elif (index.__class__ is tuple or index.__class__ is slice) and self.__class__ in PLAIN and not MODES:
-        found = _plain_parts(self, index if index.__class__ is tuple else (index,))
+        found = _plain_parts(self, index if isinstance(index, tuple) else (index,))
         if found is not None and found is not self:
             return found
     if has_override((self, index), {}):
-        return override(Tensor.__getitem__, (self, index), {})  # type: ignore[attr-defined]
+        return override(Tensor.__getitem__, (self, index), {})
     t, advanced = _parse(self, index)
     if any(a is not None for a in advanced):
         return _gather(t, advanced)
@@ -267,7 +267,7 @@ def _converts(index: Any, new: Tensor) -> bool:
 def setitem(self: Tensor, index: Any, new: Any) -> None:
     """``self[index] = new``: written through to every tensor that shares the memory."""
     if has_override((self, index, new), {}):
-        return override(Tensor.__setitem__, (self, index, new), {})  # type: ignore[no-any-return,attr-defined]
+        return override(Tensor.__setitem__, (self, index, new), {})  # type: ignore[no-any-return]
     if aval_of(self).__class__ is SparseAval:
         raise TypeError("Cannot assign to a sparse tensor")
     if not isinstance(new, Tensor):
@@ -275,7 +275,7 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
     if isinstance(index, Tensor) and aval_of(index).dtype is _dtypes.bool_ and aval_of(index).shape == aval_of(self).shape and aval_of(index).shape:
         if not isinstance(new, Tensor) or (isinstance(new, Tensor) and not aval_of(new).shape and new._edge is None):
             # One value under a mask needs no positions: nothing has to be computed now.
-            self.masked_fill_(index, new)  # type: ignore[attr-defined]
+            self.masked_fill_(index, new)
             return
     t, advanced = _parse(self, index)
     if not isinstance(new, Tensor):
@@ -284,8 +284,8 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
     if not any(i is not None for i in advanced):
         lead = len(aval_of(new).shape) - len(a.shape)
         if lead > 0 and all(n == 1 for n in aval_of(new).shape[:lead]):
-            new = new.reshape(aval_of(new).shape[lead:])  # type: ignore[attr-defined]
-        t.copy_(new)  # type: ignore[attr-defined]
+            new = new.reshape(aval_of(new).shape[lead:])
+        t.copy_(new)
         return
     shared = shared_dims(t)
     if not shared:
@@ -305,12 +305,12 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
         assign(t, out)
 
 
-Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
-Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
+Tensor.__getitem__ = getitem  # type: ignore[method-assign]
+Tensor.__setitem__ = setitem  # type: ignore[method-assign]
 
 
 def _delitem(self: Tensor, index: Any) -> None:
     raise TypeError("Tensor does not support deleting items")
 
 
-Tensor.__delitem__ = _delitem  # type: ignore[attr-defined]
+Tensor.__delitem__ = _delitem  # type: ignore[method-assign]

@@ -53,8 +53,8 @@ NAMES = {
 
 def install() -> None:
     """Give Tensor its constructor and the namespace its typed classes."""
-    Tensor.__new__ = _new  # type: ignore[assignment,method-assign]
-    Tensor.__init__ = lambda self, *args, **kwargs: None  # type: ignore[assignment,misc]
+    Tensor.__new__ = _new  # type: ignore[method-assign]
+    Tensor.__init__ = lambda self, *args, **kwargs: None  # type: ignore[method-assign]
     for name, kind in NAMES.items():
         setattr(torch, name, _typed(name, kind))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from jtorch._core.storage.bare_tensor import Tensor
 
 __all__ = ["method", "prop"]
 
+_Fn = TypeVar("_Fn", bound=Callable[..., Any])
 
-def method(fn: Any) -> Any:
+
+def method(fn: _Fn) -> _Fn:
     """Make ``fn`` a method under its own name."""
     setattr(Tensor, fn.__name__, fn)
     return fn

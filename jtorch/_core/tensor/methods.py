@@ -51,7 +51,7 @@ def clone(self: Tensor, *, memory_format: Any = None) -> Tensor:
     if memory_format is None and self.__class__ in PLAIN and not MODES:
         return call1(_clone, self)  # type: ignore[no-any-return]
     if has_override((self,), {}):
-        return override(Tensor.clone, (self,), {"memory_format": memory_format})  # type: ignore[no-any-return,attr-defined]
+        return override(Tensor.clone, (self,), {"memory_format": memory_format})  # type: ignore[no-any-return]
     out: Tensor = apply_multi(_clone, (self,))
     if memory_format is not None and memory_format.name != "preserve_format":
         with_strides(out, format_strides(aval_of(out).shape, memory_format))
@@ -70,7 +70,7 @@ def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
 def to_(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Another element type, device or layout: ``to(dtype)``, ``to(device, dtype)``, ``to(other)``."""
     if has_override((self,), kwargs):
-        return override(Tensor.to, (self, *args), kwargs)  # type: ignore[no-any-return,attr-defined]
+        return override(Tensor.to, (self, *args), kwargs)  # type: ignore[no-any-return]
     kind, where = kwargs.pop("dtype", None), kwargs.pop("device", None)
     copy = kwargs.pop("copy", False)
     kwargs.pop("non_blocking", None)
@@ -101,7 +101,7 @@ def to_(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return to(self, kind, where, copy, fmt)
 
 
-Tensor.to = to_  # type: ignore[attr-defined]
+Tensor.to = to_  # type: ignore[method-assign]
 del Tensor.to_  # type: ignore[attr-defined]
 
 
@@ -144,7 +144,7 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs:
     return cast(self, kind)
 
 
-Tensor.type = type_  # type: ignore[attr-defined]
+Tensor.type = type_  # type: ignore[method-assign]
 
 for _name, _to in {
     "float": _dtypes.float32, "double": _dtypes.float64, "half": _dtypes.float16, "bfloat16": _dtypes.bfloat16, "int": _dtypes.int32,
@@ -246,7 +246,7 @@ def _known_sizes(t: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: st
     for n in given:
         if n.__class__ is not int:  # 2.0 and True are found under 2 and 1
             return None
-    view, s = t._view, t._s
+    view, s = t._view, t._s  # type: ignore[attr-defined]  # a class of PLAIN
     if view is not None:
         key = (name, given, view.aval, view.strides)
     elif s.host is None:
@@ -270,7 +270,7 @@ def view(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if found.__class__ is tuple:
         return take_view(_view_op, found[0], self, found[1], ())
     if has_override((self,), {}):
-        return override(Tensor.view, (self, *args), kwargs)  # type: ignore[no-any-return,attr-defined]
+        return override(Tensor.view, (self, *args), kwargs)  # type: ignore[no-any-return]
     kind = kwargs.get("dtype", args[0] if args else None)
     if kind.__class__ is type:
         kind = _dtypes.OF_CLASS.get(kind, kind)
@@ -295,7 +295,7 @@ def reshape(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if found.__class__ is tuple:
         return take_view(_view_op, found[0], input, found[1], ())
     if has_override((input,), {}):
-        return override(Tensor.reshape, (input, *args), kwargs)  # type: ignore[no-any-return,attr-defined]
+        return override(Tensor.reshape, (input, *args), kwargs)  # type: ignore[no-any-return]
     from jtorch._ops.views import infer_size, view_strides
 
     if aval_of(input).__class__ is SparseAval:
@@ -310,7 +310,7 @@ def reshape(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return out
 
 
-Tensor.reshape = reshape  # type: ignore[attr-defined]
+Tensor.reshape = reshape  # type: ignore[method-assign,assignment]
 
 
 @method
@@ -349,20 +349,20 @@ def __torch_function__(cls: Any, func: Any, types: Any, args: Any = (), kwargs: 
         return NotImplemented
     with DisableTorchFunctionSubclass():
         result = func(*args, **(kwargs or {}))
-    if cls in PLAIN or func in (Tensor._base.__get__, Tensor.grad.__get__):
+    if cls in PLAIN or func in (Tensor._base.__get__, Tensor.grad.__get__):  # type: ignore[attr-defined]
         return result
     return _as_class(result, cls)
 
 
 def _as_class(result: Any, cls: Any) -> Any:
     if isinstance(result, Tensor) and not isinstance(result, cls):
-        return result.as_subclass(cls)  # type: ignore[attr-defined]
+        return result.as_subclass(cls)
     if result.__class__ in (tuple, list):
         return result.__class__(_as_class(r, cls) for r in result)
     return result
 
 
-Tensor.__torch_function__ = __torch_function__  # type: ignore[attr-defined]
+Tensor.__torch_function__ = __torch_function__
 _DEFAULT[0] = __torch_function__.__func__  # type: ignore[attr-defined]
 
 
@@ -391,11 +391,11 @@ Tensor._make_subclass = _make_subclass  # type: ignore[attr-defined]
 def __deepcopy__(self: Tensor, memo: Any) -> Any:
     if id(self) in memo:
         return memo[id(self)]
-    if not self.is_leaf:  # type: ignore[attr-defined]
+    if not self.is_leaf:
         raise RuntimeError(
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
         )
-    if self.__class__ not in PLAIN and type(self.new_empty([])) is not type(self):  # type: ignore[attr-defined]
+    if self.__class__ not in PLAIN and type(self.new_empty([])) is not type(self):
         raise RuntimeError(
             "The default implementation of __deepcopy__() for non-wrapper subclasses only works for subclass types that implement new_empty() and for which that "
             "function returns another instance of the same subclass. You should either properly implement new_empty() for your subclass or override __deepcopy__() "

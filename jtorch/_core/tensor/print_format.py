@@ -113,14 +113,15 @@ def _complex_formatter(array: np.ndarray) -> tuple[_Format, int]:
 def _lines(array: np.ndarray, indent: int, summarise: bool, show: _Format, width: int) -> str:
     if array.ndim == 0:
         return show(array.tolist())
-    edge = options.edgeitems
+    edge: int = options.edgeitems
     short = summarise and len(array) > 2 * edge
     if array.ndim > 1:
         chosen = [*range(edge), *range(len(array) - edge, len(array))] if short else range(len(array))
-        rows = [_lines(array[i], indent + 1, summarise, show, width) for i in chosen]
+        rows: list[str] = [_lines(array[i], indent + 1, summarise, show, width) for i in chosen]
         if short:
             rows.insert(edge, "...")
-        return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(rows) + "]"
+        between = "," + "\n" * int(array.ndim - 1) + " " * (indent + 1)
+        return "[" + between.join(rows) + "]"
     if summarise and not edge:
         words = ["..."]
     elif short:

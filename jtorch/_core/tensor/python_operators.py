@@ -140,7 +140,7 @@ _REFLECT: dict[str, Callable[[Tensor, Any], Any]] = {
     "add": lambda a, b: a + b,
     "mul": lambda a, b: a * b,
     "sub": lambda a, b: torch.rsub(a, b),
-    "truediv": lambda a, b: torch.div(b, a) if isinstance(a, Tensor) and isinstance(b, Tensor) else a.reciprocal() * b,  # type: ignore[attr-defined]
+    "truediv": lambda a, b: torch.div(b, a) if isinstance(a, Tensor) and isinstance(b, Tensor) else a.reciprocal() * b,
     "floordiv": lambda a, b: torch.floor_divide(b, a),
     "mod": lambda a, b: torch.remainder(b, a),
     "and": lambda a, b: torch.bitwise_and(a, b),
@@ -187,7 +187,7 @@ def attach_operators() -> None:
 
             def compare(a: Tensor, b: Any, plain: Any = plain, stem: str = stem) -> Any:
                 if b.__class__ is np.ndarray and stem == "eq":  # the one operator that takes an array in torch too
-                    b = torch.as_tensor(b, device=a.device)  # type: ignore[attr-defined]
+                    b = torch.as_tensor(b, device=a.device)
                 return plain(a, b) if b is not None else (NotImplemented if stem not in ("eq", "ne") else stem == "ne")
 
             compare.__name__ = compare.__qualname__ = name
@@ -198,18 +198,18 @@ def attach_operators() -> None:
             setattr(Tensor, f"__r{stem}__", _reflected(f"__r{stem}__", _REFLECT[stem]))
         if stem not in _COMPARE and stem != "matmul":
             setattr(Tensor, f"__i{stem}__", _inplace(f"__i{stem}__", first) if simple else _inplace_method(f"__i{stem}__", public))
-    Tensor.__pow__ = _pow  # type: ignore[attr-defined]
-    Tensor.__rpow__ = _reflected("__rpow__", _REFLECT["pow"])  # type: ignore[attr-defined]
-    Tensor.__ipow__ = _inplace_method("__ipow__", "torch.pow")  # type: ignore[attr-defined]
-    Tensor.__imatmul__ = lambda a, b: NotImplemented  # type: ignore[attr-defined]
+    Tensor.__pow__ = _pow  # type: ignore[method-assign]
+    Tensor.__rpow__ = _reflected("__rpow__", _REFLECT["pow"])  # type: ignore[method-assign]
+    Tensor.__ipow__ = _inplace_method("__ipow__", "torch.pow")  # type: ignore[method-assign]
+    Tensor.__imatmul__ = lambda a, b: NotImplemented  # type: ignore[method-assign]
     for dunder, fn in {"neg": "neg", "pos": "positive", "abs": "abs", "invert": "bitwise_not"}.items():
         setattr(Tensor, f"__{dunder}__", _unary(f"__{dunder}__", fn))
     _pow.__name__, Tensor.__ipow__.__name__, Tensor.__rtruediv__.__name__ = "pow", "pow_", "__rdiv__"
     for name in [*map("__{}__".format, (*_TABLE, "pow", "neg", "pos", "abs", "invert")), *map("__r{}__".format, _REFLECT), *map("__i{}__".format, (*_TABLE, "pow"))]:
         if (found := vars(Tensor).get(name)) is not None:
             found.jtorch_public = found  # it asks by itself
-    Tensor.__div__ = Tensor.__truediv__  # type: ignore[attr-defined]
-    Tensor.__rdiv__ = Tensor.__rtruediv__  # type: ignore[attr-defined]
+    Tensor.__div__ = Tensor.__truediv__  # type: ignore[method-assign,assignment]
+    Tensor.__rdiv__ = Tensor.__rtruediv__  # type: ignore[method-assign]
 
 
 def _pow(a: Tensor, b: Any) -> Any:

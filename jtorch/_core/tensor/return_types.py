@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 from jtorch._registry import Op
@@ -11,7 +12,7 @@ __all__ = ["namedtuple_for", "TYPES", "return_type"]
 TYPES: dict[str, type] = {}
 
 
-class _Result(tuple):
+class _Result(tuple[Any, ...]):
     """A structured result: a tuple with names."""
 
     __slots__ = ()
@@ -42,7 +43,7 @@ def return_type(name: str, fields: tuple[str, ...]) -> type:
     if found is None:
         body: dict[str, Any] = {"__slots__": (), "_fields": fields, "__module__": "torch.return_types", "n_sequence_fields": len(fields)}
         for i, f in enumerate(fields):
-            body[f] = property(lambda self, i=i: self[i])
+            body[f] = property(itemgetter(i))
         found = TYPES[name] = type(name, (_Result,), body)
     return found
 

@@ -43,7 +43,7 @@ class _Memory:
     @property
     def filename(self) -> str | None:
         """The file that the memory is shared with, if it is."""
-        return None if self._s.extra is None else self._s.extra.filename  # type: ignore[no-any-return]
+        return None if self._s.extra is None else self._s.extra.filename
 
     @property
     def device(self) -> _device.device:
@@ -85,7 +85,7 @@ class _Memory:
     def _bytes(self) -> np.ndarray:
         region = self._s.extra
         if region is not None and region.owner is self._s:
-            return region.bytes[: region.size]  # type: ignore[no-any-return]
+            return region.bytes[: region.size]
         if self.device.type == "meta":
             raise NotImplementedError("Not available for 'meta' device type")
         memory = in_memory(self._s)
@@ -159,7 +159,8 @@ def _span(array: np.ndarray) -> int:
 
 def _made(array: np.ndarray, where: Any = None) -> Storage:
     v = value_of(array)
-    return new_tensor(v if where is None or where is _device.CPU else put_on(v, where))._s
+    made: Storage = new_tensor(v if where is None or where is _device.CPU else put_on(v, where))._s
+    return made
 
 
 def _in_region(region: Region, start: int, stop: int) -> Storage:
@@ -475,7 +476,7 @@ def tensor_on(s: Storage, kind: _dtypes.dtype, offset: int, size: Any, stride: A
     if (size, stride, offset) == (aval_of(typed).shape, (1,), 0):
         return typed
     if stride == contiguous_strides(size):
-        return typed.narrow(0, offset, math.prod(size)).view(size)  # type: ignore[attr-defined,no-any-return]
+        return typed.narrow(0, offset, math.prod(size)).view(size)
     return as_strided(typed, size, stride, offset)
 
 
@@ -503,5 +504,5 @@ def storage(self: Tensor) -> TypedStorage:
     return TypedStorage(wrap_storage=UntypedStorage(self._s), dtype=aval_of(self).dtype)
 
 
-Tensor.untyped_storage = untyped_storage  # type: ignore[attr-defined]
-Tensor.storage = Tensor._typed_storage = storage  # type: ignore[attr-defined]
+Tensor.untyped_storage = untyped_storage  # type: ignore[method-assign]
+Tensor.storage = Tensor._typed_storage = storage  # type: ignore[method-assign,attr-defined]

@@ -203,6 +203,7 @@ class Family:
         return values
 
     input_avals: list[Any]
+    device: Any
 
     def program(self, values: tuple[int, ...], donated: tuple[int, ...], checks: Sequence[Any]) -> _Program:
         reach = dict(self.reach)
@@ -224,7 +225,7 @@ class _Program:
             _, *refs = family.nodes[k]
             self.nodes[k] = (_node(general, names, room), *refs, sizes)
         owner = [k for k, node in enumerate(family.nodes) for _ in node[0].outs]
-        by_node = {k: (general, names) for k, general, names in family.watched}
+        by_node: dict[int, Any] = {k: (general, names) for k, general, names in family.watched}
         for p, (_, bounds), user in checks:
             general, names = by_node.get(owner[user], (None, ()))
             self.nodes.append((_check(general, bounds, names, room), p, sizes))
@@ -232,7 +233,8 @@ class _Program:
         self.inputs = []
         for i, a in enumerate([*family.input_avals, aval((len(family.columns),), _dtypes.int64, family.device)]):
             v = Value()
-            v.aval, v.array, v.trace, v.pos = (_Other() if i in family.inputs else a), None, None, -1
+            stands_for: Any = _Other() if i in family.inputs else a
+            v.aval, v.array, v.trace, v.pos = stands_for, None, None, -1
             self.inputs.append(v)
         self.recipe: Any = None
 

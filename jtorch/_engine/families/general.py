@@ -88,7 +88,7 @@ def blind(entry: Entry) -> int:
     found = entry.blind
     if found is None:
         found = entry.blind = blind_of(entry.call, entry.inputs)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def general_of(entries: Sequence[Entry]) -> General | str:
@@ -209,7 +209,7 @@ def plan_for(entry: Entry, mask: tuple[bool, ...]) -> vjp.Plan:
 
     def forward(*arrays: Any) -> Any:
         made = exact()
-        return made.forward.apply(*arrays) if made is not None else _exactly(whole, general, sizes, arrays)
+        return made.forward.apply(*arrays) if made is not None and made.forward is not None else _exactly(whole, general, sizes, arrays)
 
     def backward(given: tuple[bool, ...]) -> Any:
         def apply(*arrays: Any) -> Any:

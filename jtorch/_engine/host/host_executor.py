@@ -165,7 +165,8 @@ def _rule_of(eqn: Any) -> Callable[[list[Any]], Any]:
     """One equation as a function of its inputs, which gives a sequence."""
     name, params = eqn.primitive.name, eqn.params
     if name in _CONTROL:
-        return _CONTROL[name](**params)
+        made: Callable[[list[Any]], Any] = _CONTROL[name](**params)
+        return made
     if name in ("empty", "empty2"):
         like = eqn.outvars[0].aval
         return lambda args: (np.zeros(like.shape, like.dtype),)

@@ -18,7 +18,7 @@ def padded(x: np.ndarray, padding: Any, dilation: Any, fill: Any) -> np.ndarray:
     config = [(low, high, gap - 1) for (low, high), gap in zip(padding, dilation, strict=True)]
     if all(c == (0, 0, 0) for c in config):
         return x
-    return RULES["pad"](x, fill, padding_config=config)  # type: ignore[no-any-return]
+    return RULES["pad"](x, fill, padding_config=config)
 
 
 def windows(x: np.ndarray, sizes: Any, strides: Any, dilation: Any) -> np.ndarray:

@@ -207,7 +207,7 @@ class Room:
         if shifted is not None:
             name, c = shifted
             return self.bounds[name] + (c if c > self.reach.get(name, 0) else 0)
-        return max(eval(_code(text), _INTERVALS, {n: _Interval(2, b) for n, b in self.bounds.items()}).high, 0)  # noqa: S307
+        return max(int(eval(_code(text), _INTERVALS, {n: _Interval(2, b) for n, b in self.bounds.items()}).high), 0)  # noqa: S307
 
 
 class Frame:

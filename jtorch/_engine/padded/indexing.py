@@ -86,8 +86,8 @@ def _gather(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
     )
     out = lax.gather(p.array, at, numbers, windows, mode=q["mode"], fill_value=q["fill_value"])
     if inside is not None:
-        shape = [1 if a in numbers.offset_dims else n for a, n in enumerate(out.shape)]
-        out = jnp.where(inside.reshape(shape), out, jnp.asarray(_fill(q["fill_value"], out.dtype), out.dtype))
+        lined_up = [1 if a in numbers.offset_dims else n for a, n in enumerate(out.shape)]
+        out = jnp.where(inside.reshape(lined_up), out, jnp.asarray(_fill(q["fill_value"], out.dtype), out.dtype))
     shape, batch = f.out(eqn), iter(index.dims[:-1])
     return Padded(out, tuple([(d,) if i in g.offset_dims else next(batch) for i, d in enumerate(shape)]))
 

@@ -23,7 +23,7 @@ __all__ = ["Call", "NO_ENTRY", "T", "slot", "tensor_list", "value", "call_of", "
 
 # Descriptors of a parameter: where its value comes from when the function runs.
 T = ("T",)
-_SLOTS = {kind: ("S", kind) for kind in (bool, int, float, complex)}
+_SLOTS: dict[type, tuple[Any, ...]] = {kind: ("S", kind) for kind in (bool, int, float, complex)}
 
 
 def slot(kind: type) -> tuple[Any, ...]:
@@ -133,7 +133,7 @@ def _guard_of(op: Op, key: tuple[Any, ...]) -> Any:
         return op.guard
 
     def guard(*args: Any) -> list[Any]:
-        found = [] if op.guard is None else list(op.guard(*args))
+        found: list[Any] = [] if op.guard is None else list(op.guard(*args))
         kind = next((np.dtype(args[i].dtype) for i, d in enumerate(key) if d[0] == "T"), None)
         if kind is not None and kind.kind not in "cb":  # bool takes any number
             kind = np.dtype(np.float32) if _dtypes.from_np(kind) in _HALF else kind

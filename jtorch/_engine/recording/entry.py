@@ -50,7 +50,8 @@ class Entry:
         self.guard: Any = call.guard  # what the values must satisfy; guards.py replaces it by what it has made of it
         # Where dispatch takes its short way: one output, nothing to move. Else None. What has a guard has a short way of its own.
         simple = device if single and not self.moves else None
-        self.simple_on, self.guarded_on = (simple, None) if self.guard is None else (None, simple)
+        self.simple_on: _device.device | None = simple if self.guard is None else None
+        self.guarded_on: _device.device | None = None if self.guard is None else simple
         self.layouts: dict[Any, Any] = {}  # strides of the result by those of the inputs
         self.first, self.second, self.third = (*inputs, None, None, None)[:3]  # the inputs once more, for dispatch to compare
         self.general: Any = None  # (the general entry that this is a case of, its sizes): see families/general.py
@@ -135,7 +136,7 @@ def make_entry(call: Call, key: Any) -> Entry:
     known = general_entry(call, inputs)
     if known is not None:
         made += 1
-        return call.entries.setdefault(key, known)
+        return call.entries.setdefault(key, known)  # type: ignore[no-any-return]
     if SparseValue in inputs:
         raise SparseMet(f"{call.name} is not recorded for sparse values")
     where = common_device(inputs)
@@ -160,7 +161,7 @@ def make_entry(call: Call, key: Any) -> Entry:
     kept.keep_fact(here, [single, *[(o.shape, o.dtype.np.name) for o in outs]])
     entry = Entry(call, inputs, outs, single, where)
     made += 1
-    return call.entries.setdefault(key, entry)
+    return call.entries.setdefault(key, entry)  # type: ignore[no-any-return]  # made by now in another thread, perhaps
 
 
 def entry_of(call: Call, key: Any) -> Entry:

@@ -112,7 +112,7 @@ class _Shape:
 
 
 def _is_number(x: np.ndarray) -> bool:
-    return x.ndim == 0 and x.dtype != np.bool_
+    return bool(x.ndim == 0 and x.dtype != np.bool_)
 
 
 def _frozen_array(x: Any) -> Any:

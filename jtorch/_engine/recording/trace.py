@@ -165,8 +165,8 @@ def settle(tr: Trace, held: list[Value], arrays: list[Any]) -> None:
     ))  # fmt: skip
 
 
-_nodes_of = Trace.nodes.__get__  # type: ignore[attr-defined]
-_set_trace, _set_pos, _set_array = Value.trace.__set__, Value.pos.__set__, Value.array.__set__  # type: ignore[attr-defined]
+_nodes_of = Trace.nodes.__get__  # type: ignore[misc,attr-defined]  # the slot itself: a C function
+_set_trace, _set_pos, _set_array = Value.trace.__set__, Value.pos.__set__, Value.array.__set__  # type: ignore[misc,attr-defined]
 
 
 def _pending(tr: Trace, pos: int) -> Value:
@@ -189,15 +189,15 @@ def force(v: Value, why: str = "look") -> Any:
         if tr.lock is not None:  # it is running, or was interrupted
             executor(tr, why)
         elif tr is state.trace or state.traces.get(tr.device) is tr:
-            take(tr)
-            executor(tr, why)
+            take(tr)  # type: ignore[arg-type]
+            executor(tr, why)  # type: ignore[arg-type]
         else:
             _force_foreign(v, tr)
         before, tr = tr, v.trace
         if tr is before:
             raise RuntimeError(f"a value of {v.aval} was lost")  # never, as far as we know
     array = v.array
-    return array.take(v) if array.__class__ in HELD else array
+    return array.take(v) if array.__class__ in HELD else array  # type: ignore[attr-defined]
 
 
 def _force_foreign(v: Value, tr: Trace) -> None:

@@ -17,7 +17,8 @@ from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 from jtorch._engine.values import log, memory
 from jtorch._engine.recording.bundle import Bundle
 from jtorch._engine.running import retention
-from jtorch._engine.running.executor import LISTED, Recipe, _changed, plan_for, slots_of, stats
+from jtorch._engine.planning.liveness import LISTED
+from jtorch._engine.running.executor import Recipe, _changed, plan_for, slots_of, stats
 from jtorch._engine.running.packed_updates import PackedUpdate
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import SCALAR, Trace, are_arrays, put

@@ -274,9 +274,9 @@ def _execute(tr: Trace, why: str) -> list[Found]:
         return []
     with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
         run.finish()
-    found = run.found()
+    checked: list[Found] = run.found()
     settle(tr, run.held, run.results())
-    return found
+    return checked
 
 
 trace.executor = execute
@@ -399,7 +399,7 @@ def _changed(now: list[Any], before: list[Any]) -> set[int]:
     return {i for i, (a, b) in enumerate(zip(now, before, strict=False)) if a != b or a.__class__ is not b.__class__ or (a == 0 and str(a) != str(b))}
 
 
-def slots_of(groups: Any, scalars: list[Any]) -> list[Any]:
+def slots_of(groups: Any, scalars: Sequence[Any]) -> list[Any]:
     """The runtime scalars of a program, packed by class: one array each."""
     return [np.array([scalars[i] for i in slots], kind) for kind, slots in groups]
 
@@ -456,9 +456,8 @@ def _make_plan(tr: Trace, dynamic: set[int] | frozenset[int], checks: Checks, li
     # An index is checked in the segment that uses it: its program has one more output, however many there are.
     checked: dict[int, list[tuple[int, Any, int]]] = {}
     for i, (p, what, user) in enumerate(checks):
-        s = segment_of.get(owner[user]) if user < len(owner) else None
-        if s is None:  # what it was for is not computed
-            s = segment_of[owner[p]] if p >= 0 else 0
+        used_in = segment_of.get(owner[user]) if user < len(owner) else None
+        s = used_in if used_in is not None else segment_of[owner[p]] if p >= 0 else 0  # without one, what it was for is not computed
         slot = n_in + p if p >= 0 else -1 - p
         checked.setdefault(s, []).append((slot, what, i))
         last_read[slot] = max(s, last_read.get(slot, s))

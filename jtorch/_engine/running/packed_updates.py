@@ -192,7 +192,7 @@ def _is_elementwise(jaxpr: Any, size: int) -> bool:
 
 
 def _program(avals: tuple[Aval, ...], classes: tuple[type, ...], slots: Any, halves: _Halves) -> Callable[..., Any]:
-    @jax.jit  # traced and lowered once for each size
+    @jax.jit  # type: ignore[untyped-decorator]  # traced and lowered once for each size
     def one(p: Any, start: Any, flats: list[Any], numbers: list[Any]) -> Any:
         _, param = halves.of(p.size)  # type: ignore[misc]
         return param(p, *[lax.dynamic_slice(f, (start,), p.shape) for f in flats], *numbers)[0]

@@ -43,7 +43,7 @@ def small(tr: Trace, live: Sequence[int]) -> Small | None:
         return None
     needed = set(needed_nodes(nodes, live))
     steps: list[Step] = []
-    room = _OPERATIONS
+    room: float = _OPERATIONS
     for k, (entry, *refs) in enumerate(nodes):
         run = None
         if k in needed:

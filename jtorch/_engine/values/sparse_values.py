@@ -23,7 +23,7 @@ class SparseAval(Aval):
     _layout: Any
 
     @property
-    def layout(self) -> Any:  # type: ignore[override]
+    def layout(self) -> Any:
         return self._layout
 
     def __repr__(self) -> str:
@@ -74,9 +74,9 @@ class SparseValue(Value):
         if self._parts.__class__ is not tuple:
             self._parts = self._parts()
             self.loose = None  # the parts can be written from here on
-        return self._parts  # type: ignore[no-any-return]
+        return self._parts
 
     @property
-    def array(self) -> Any:  # type: ignore[override]
-        layout = self.aval.layout  # type: ignore[attr-defined]
+    def array(self) -> Any:
+        layout = self.aval.layout
         raise SparseMet(f"jtorch does not implement this for the layout {layout}: use to_dense() first")

@@ -20,7 +20,7 @@ from typing import Any
 
 __all__ = ["Elsewhere", "at_once", "elsewhere", "ending", "provided", "together"]
 
-_go_through = deque(maxlen=0).extend
+_go_through: Callable[[Iterable[Any]], None] = deque(maxlen=0).extend
 _chained = chain.from_iterable
 # Before 3.12 the collector runs wherever an object is made, and finalizers with it.
 _COLLECTS = sys.version_info < (3, 12)
@@ -78,7 +78,8 @@ class Elsewhere:
     def __init__(self, fn: Callable[..., Any], *args: Any) -> None:
         self._call: Any = (fn, args)
         self._claim, self._done = allocate_lock(), allocate_lock()
-        self._result = self._error = None
+        self._result: Any = None
+        self._error: BaseException | None = None
         self._finished = False
         self._done.acquire()
 

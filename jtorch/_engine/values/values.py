@@ -60,7 +60,7 @@ class Value:
     array: Any
     trace: Any
     pos: int
-    largest: int
+    largest: float  # an int, or infinity
 
 
 def value_of(array: Any, device: _device.device = _device.CPU) -> Value:
@@ -85,9 +85,9 @@ _PLATFORM = {"cpu": "cpu", "cuda": "gpu", "tpu": "tpu"}
 def jax_devices(kind: str) -> list[Any]:
     """JAX's devices behind a torch device type; empty if there are none. ``xla`` is whatever accelerator JAX found, or the cpu."""
     if kind == "xla":
-        return jax.local_devices()
+        return list(jax.local_devices())
     try:
-        return jax.local_devices(backend=_PLATFORM.get(kind, kind))
+        return list(jax.local_devices(backend=_PLATFORM.get(kind, kind)))
     except RuntimeError:
         return []
 
