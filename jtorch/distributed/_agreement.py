@@ -175,12 +175,13 @@ class Account:
                 del self._open[key]
                 for w in come:
                     self._tell(w.rank, "bad", w.number, f"{w.what} timed out after {seconds.decode()} s: {_ranks(missing)} did not call it")
-        for store in (self._sends, self._receives):
+        stores: tuple[dict[Any, Any], ...] = (self._sends, self._receives)
+        for store in stores:
             for waiting in store.values():
                 for x in list(waiting):
                     w = x if isinstance(x, _Waiting) else x[1]
                     if w.rank == rank and w.number == mine:
-                        waiting.remove(x)  # type: ignore[arg-type]
+                        waiting.remove(x)
                         other = "" if isinstance(x, _Waiting) or x[0] == _ANY else f" from rank {x[0]}"
                         self._tell(rank, "bad", mine, f"{'send' if isinstance(x, _Waiting) else 'recv'}{other} timed out after {seconds.decode()} s")
 

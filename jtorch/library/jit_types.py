@@ -144,7 +144,7 @@ class TensorType(Type):
     def with_device(self, device: Any) -> TensorType:
         """The same elsewhere."""
         of = self.__dict__.get("_of", (None,) * 5)
-        return TensorType(*of[:3], device, bool(of[4]))
+        return TensorType(of[0], of[1], of[2], device, bool(of[4]))
 
 
 def _plain(cls_name: str, name: str, shown: str | None = None) -> type[Type]:

@@ -60,7 +60,7 @@ def _carry_over() -> None:
     trace.flush("joining processes")
     for v in [x for x in gc.get_objects() if x.__class__ is Value]:
         if v.array.__class__ in trace.HELD:
-            v.array = v.array.take(v)
+            v.array = v.array.take(v)  # type: ignore[attr-defined]
         if isinstance(v.array, jax.Array) and not isinstance(v.array, jax.core.Tracer):
             v.array = np.asarray(v.array)
             v.pos = -1

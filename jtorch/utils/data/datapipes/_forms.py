@@ -79,7 +79,8 @@ class _Shuffled(_Iterated):
 
     def __init__(self, source: Any, size: int) -> None:
         super().__init__(lambda: (), lambda: len(source))
-        self.datapipe, self.buffer_size, self._enabled, self._seed = source, size, True, None
+        self.datapipe, self.buffer_size, self._enabled = source, size, True
+        self._seed: int | None = None
 
     def set_shuffle(self, shuffle: bool = True) -> _Shuffled:
         """Switch it on or off."""
