@@ -60,7 +60,7 @@ class Contents(NamedTuple):
     """What is kept: the file, how many things, and their bytes."""
 
     path: str | None
-    count: int
+    count: int  # type: ignore[assignment]  # and so the tuple's method is hidden
     size: int
 
 

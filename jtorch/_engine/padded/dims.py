@@ -239,10 +239,6 @@ class Frame:
         """The shape of an equation's result."""
         return self.dims(eqn.outvars[i].aval.shape)
 
-    def identity(self) -> str:
-        """Its name for other processes."""
-        return f"{sorted(self.bounds.items())}{sorted(self.reach.items())}"
-
     def pad(self, d: Any) -> int:
         return self.room.pad(d)
 

@@ -146,7 +146,7 @@ def make_entry(call: Call, key: Any) -> Entry:
         single, *shown = known
         made += 1
         outs = tuple([aval(tuple(shape), _dtypes.from_np(jnp.dtype(kind)), where) for shape, kind in shown])
-        return call.entries.setdefault(key, Entry(call, inputs, outs, single, where))
+        return call.entries.setdefault(key, Entry(call, inputs, outs, single, where))  # type: ignore[no-any-return]
     try:
         # A function of its own each time: JAX remembers what it has traced, and a setting may have changed since.
         shapes = jax.eval_shape(_named(call.apply, call.name), *[NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])

@@ -99,7 +99,7 @@ def of_aval(a: Any) -> str:
     if a.__class__ is Aval:
         return f"{a.dtype.name}{a.shape}@{a.device}"
     if a.__class__ is type and a in _PLAIN:
-        return a.__name__  # type: ignore[no-any-return]
+        return a.__name__
     raise Nameless(repr(a))
 
 

@@ -169,7 +169,7 @@ def kept_plan(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -
         kept.keep_fact(key, [*shape_of(plan), plan.forward is not None])
         return plan
     *shape, forward = [tuple(x) if x.__class__ is list else x for x in known]
-    made = functools.cache(lambda: build(entry, mask, from_inputs))
+    made: Callable[[], Any] = functools.cache(lambda: build(entry, mask, from_inputs))
     return plan_of_shape(entry, (mask, from_inputs), shape, (lambda *arrays: made().forward.apply(*arrays)) if forward else None, lambda given: lambda *arrays: made()._from_pull(given)(*arrays))
 
 

@@ -123,14 +123,14 @@ class _Halves:
         if known is None:
             known = self.of(2) is not None, self.from_params
             kept.keep_fact(key, known)
-        self.found, self.from_params = known
+        self.found, self.from_params = known  # type: ignore[var-annotated]
 
     def of(self, size: int) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
         """``(state(param, grad, *old, *numbers) -> new ..., param(param, grad, *new, *numbers))`` on flat arrays of this size."""
-        found = self.made.get(size, self.made)
+        found: Any = self.made.get(size, self.made)
         if found is self.made:
             found = self.made[size] = self._of(size)
-        return found  # type: ignore[return-value]
+        return found  # type: ignore[no-any-return]
 
     def _of(self, size: int) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
         array = jax.ShapeDtypeStruct((size,), self.dtype)
