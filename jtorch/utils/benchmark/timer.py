@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._engine.recording.trace import force
 from jtorch._core.storage.view_steps import read
+from jtorch._engine.recording.trace import force
 from jtorch._errors import not_implemented
 from jtorch._public import torch
 
