@@ -38,9 +38,9 @@ class Outcome:
 Found = tuple[list[float], str]  # numbers, and the error or nothing
 
 
-def run(python: Path, library: str, names: list[str], timeout: float) -> Iterator[tuple[str, Found]]:
+def run(python: Path, library: str, names: list[str], timeout: float, module: str = "compat.packages.run") -> Iterator[tuple[str, Found]]:
     """(name, (numbers, error)) of each thing, as they come."""
-    command = [str(python), *(["-m", "jtorch"] if library == "jtorch" else []), "-m", "compat.packages.run", *names]
+    command = [str(python), *(["-m", "jtorch"] if library == "jtorch" else []), "-m", module, *names]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "JTORCH_TRACEBACK": "full", "PACKAGES_TIMEOUT": str(timeout)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
         assert process.stdout is not None

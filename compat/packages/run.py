@@ -15,6 +15,8 @@ import tempfile
 import time
 import traceback
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 
 def prepare() -> None:
@@ -26,9 +28,7 @@ def prepare() -> None:
 
     if not hasattr(torch.version, "jtorch_version"):
         declare_vision()
-    from compat.packages.things import audio, science, text, training, vision
-
-    _ = np, audio, science, text, training, vision
+    _ = np
 
 
 def declare_vision() -> None:
@@ -44,21 +44,22 @@ def declare_vision() -> None:
         if name.startswith("torchvision::"):
             library.define(str(overloads[""].schema).partition("::")[2])
     globals()["_kept"] = library
+    sys.modules["torchaudio"] = None  # type: ignore[assignment]  # refuses to be imported without its own compiled library
 
 
-def one(name: str) -> list[float]:
-    """The numbers of one thing."""
+def one(fn: Callable[[], Any], whole: bool) -> list[float]:
+    """The numbers of one thing, all of them or those of :func:`numbers`."""
     import numpy as np
     import torch
 
-    from compat.packages.things import THINGS, numbers
+    from compat.packages.things import numbers
 
     torch.set_num_threads(1)
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
-    return [float(f"{x:.6g}") for x in numbers(THINGS[name]())]
+    return [float(f"{x:.6g}") for x in numbers(fn(), whole)]
 
 
-def in_a_fork(name: str, timeout: float) -> dict[str, object]:
+def in_a_fork(name: str, fn: Callable[[], Any], timeout: float, whole: bool) -> dict[str, object]:
     """``{name, numbers, error, seconds}``; the error is the exception's type and first line with the lines of the traceback after it, or empty."""
     began = time.monotonic()
     with tempfile.NamedTemporaryFile("w+") as found, tempfile.NamedTemporaryFile("w+") as noise:
@@ -67,7 +68,7 @@ def in_a_fork(name: str, timeout: float) -> dict[str, object]:
             os.setsid()
             os.dup2(noise.fileno(), 1), os.dup2(noise.fileno(), 2)
             try:
-                json.dump([one(name), "", ""], found)
+                json.dump([one(fn, whole), "", ""], found)
             except BaseException as error:
                 line = (str(error).strip().splitlines() or [""])[0][:200]
                 json.dump([[], f"{type(error).__name__}: {line}", traceback.format_exc()], found)
@@ -90,16 +91,19 @@ def in_a_fork(name: str, timeout: float) -> dict[str, object]:
     return {"name": name, "numbers": values, "error": error, "traceback": trace, "seconds": time.monotonic() - began}
 
 
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str], registry: dict[str, Callable[[], Any]], whole: bool = False) -> None:
     """Each in a fork, or one here."""
     prepare()
     if arguments[0] == "--here":
-        print(one(arguments[1]))
+        print(one(registry[arguments[1]], whole))
         return
     timeout = float(os.environ.get("PACKAGES_TIMEOUT", "300"))
     for name in arguments:
-        print("\x1e" + json.dumps(in_a_fork(name, timeout)), flush=True)
+        print("\x1e" + json.dumps(in_a_fork(name, registry[name], timeout, whole)), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    from compat.packages.things import THINGS, audio, science, text, training, vision
+
+    _ = audio, science, text, training, vision
+    main(sys.argv[1:], THINGS)

@@ -9,6 +9,8 @@ from typing import Any
 
 from jtorch._errors import not_implemented
 
+from . import _placements
+
 __all__ = ["CLASSES", "ENUMS", "MODULES", "found"]
 
 # Module (relative to torch.distributed): its classes (capitals) and functions; "Class=A,B" is an enumeration. "<" takes the names of another module.
@@ -73,7 +75,7 @@ def _refusing_function(name: str, where: str) -> Any:
     return call
 
 
-_made: dict[str, Any] = {}
+_made: dict[str, Any] = {name: getattr(_placements, name) for name in _placements.__all__}
 
 
 def _one(entry: str, where: str) -> tuple[str, Any]:
@@ -95,6 +97,8 @@ def found(path: str) -> ModuleType | None:
         return None
     where = f"torch.distributed.{path}"
     module = _Names(where, f"``{where}``, as far as libraries name it: nothing here works without process groups.")
+    if any(m.startswith(path + ".") for m in MODULES):
+        module.__path__ = []  # a package, or the import system asks for nothing below it
     vars(module).update(_one(entry, where) for entry in MODULES.get(path, "").split())
     vars(module).update(_EXTRA.get(path, {}))
     return module

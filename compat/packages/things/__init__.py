@@ -29,8 +29,8 @@ def train(model: Any, inputs: Any, loss_of: Callable[[Any], Any], steps: int = 3
     return losses
 
 
-def numbers(value: Any) -> list[float]:
-    """What has been computed as a short list of numbers: long tensors by their size, mean, mean magnitude and first elements."""
+def numbers(value: Any, whole: bool = False) -> list[float]:
+    """What has been computed as a list of numbers: all, or long tensors by their size, mean, mean magnitude and first elements."""
     import numpy as np
     import torch
 
@@ -39,11 +39,11 @@ def numbers(value: Any) -> list[float]:
         value = (torch.view_as_real(value) if value.is_complex() else value).double().cpu().numpy()
     if isinstance(value, np.ndarray):
         flat = value.astype(np.float64).ravel()
-        return flat.tolist() if flat.size <= 8 else [float(flat.size), float(flat.mean()), float(np.abs(flat).mean()), *flat[:4].tolist()]
+        return flat.tolist() if whole or flat.size <= 8 else [float(flat.size), float(flat.mean()), float(np.abs(flat).mean()), *flat[:4].tolist()]
     if isinstance(value, (bool, int, float, np.number)):
         return [float(value)]
     if isinstance(value, dict):
-        return [x for v in value.values() for x in numbers(v)]
+        return [x for v in value.values() for x in numbers(v, whole)]
     if isinstance(value, (list, tuple)):
-        return [x for v in value for x in numbers(v)]
+        return [x for v in value for x in numbers(v, whole)]
     return []

@@ -136,14 +136,6 @@ def optimum() -> Any:
 
 
 @thing
-def torchtune() -> Any:
-    import torch
-    from torchtune.modules import RMSNorm, RotaryPositionalEmbeddings
-
-    return RotaryPositionalEmbeddings(dim=8, max_seq_len=8)(torch.randn(1, 4, 2, 8)), RMSNorm(8)(torch.randn(2, 8))
-
-
-@thing
 def torchcrf() -> Any:
     import torch
     from torchcrf import CRF

@@ -367,14 +367,6 @@ def fairscale() -> Any:
 
 
 @thing
-def torchao() -> Any:
-    from torchao.optim import AdamW8bit
-
-    _ = AdamW8bit
-    return 1.0
-
-
-@thing
 def brevitas() -> Any:
     from brevitas.nn import QuantLinear
 
