@@ -8,12 +8,25 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.export
 
 import jtorch as torch
 
 
 def program(call: Callable[..., Any], *tensors: Any, grads: tuple[int, ...] = ()) -> str:
     """The optimized HLO of ``call``; with ``grads``, of its backward alone, by these arguments, from a given gradient of the result."""
+    fn, arrays = _function(call, tensors, grads)
+    return jax.jit(fn).lower(*arrays).compile().as_text()
+
+
+def exported(platform: str, call: Callable[..., Any], *tensors: Any, grads: tuple[int, ...] = ()) -> str:
+    """The same as it is handed to another platform's compiler (StableHLO), which need not be there."""
+    fn, arrays = _function(call, tensors, grads)
+    return jax.export.export(jax.jit(fn), platforms=[platform])(*arrays).mlir_module()
+
+
+def _function(call: Callable[..., Any], tensors: Any, grads: tuple[int, ...]) -> tuple[Callable[..., Any], list[Any]]:
+    """The function of arrays, and what it is given."""
     arrays = [torch.func.to_jax(t) for t in tensors]
 
     def forward(*xs: Any) -> Any:
@@ -24,10 +37,7 @@ def program(call: Callable[..., Any], *tensors: Any, grads: tuple[int, ...] = ()
         wanted = [made[i].requires_grad_() for i in grads]
         return torch.func.to_jax(list(torch.autograd.grad(call(*made), wanted, g)))
 
-    if grads:
-        out = jax.eval_shape(forward, *arrays)
-        return jax.jit(backward).lower(out, *arrays).compile().as_text()
-    return jax.jit(forward).lower(*arrays).compile().as_text()
+    return (backward, [jax.eval_shape(forward, *arrays), *arrays]) if grads else (forward, arrays)
 
 
 _IDLE = frozenset(("parameter", "constant", "bitcast", "fusion", "tuple", "get-tuple-element", "broadcast", "iota", "convert", "call"))
@@ -37,6 +47,11 @@ def operations(text: str) -> dict[str, int]:
     """How often each operation stands there, those apart that only name, reshape or widen values."""
     found = collections.Counter(re.findall(r"= \S+ ([a-z][\w-]*)\(", text))
     return {k: n for k, n in sorted(found.items()) if k not in _IDLE}
+
+
+def stable_operations(text: str) -> dict[str, int]:
+    """How often each operation of StableHLO stands there."""
+    return dict(collections.Counter(re.findall(r"= \"?stablehlo\.([a-z_]+)", text)))
 
 
 def wide_integers(text: str) -> set[str]:

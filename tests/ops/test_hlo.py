@@ -12,7 +12,7 @@ import pytest
 
 import jtorch as torch
 from jtorch.nn import functional as F
-from tests.ops.programs import operations, program, wide_integers
+from tests.ops.programs import exported, operations, program, stable_operations, wide_integers
 
 DOT = {"dot": 1}
 TWO = {"dot": 2}
@@ -101,3 +101,29 @@ def test_lookups_are_gathers(name: str) -> None:
         found = operations(text)
         assert {k: found.get(k, 0) for k in ("gather", "scatter", "dot", "reduce")} == {"gather": 0, "scatter": 0, "dot": 0, "reduce": 0} | wanted
         assert not wide_integers(text)
+
+
+HEAVY = ("dot_general", "gather", "scatter", "while", "custom_call", "sort", "dynamic_slice")
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize("name", [*PRODUCTS, *LOOKUPS])
+def test_what_accelerators_are_given(name: str, platform: str) -> None:
+    """The same dots, gathers and scatters as on the cpu and no loops or calls beside them: what a library of products takes whole. (What of the forward a backward does not need is still there.)"""
+    call, tensors, forward, backward = {**PRODUCTS, **LOOKUPS}[name]
+    names = {"dot": "dot_general", "gather": "gather", "scatter": "scatter"}
+    wanted = {names[k]: n for k, n in forward.items() if k in names}
+    found = stable_operations(exported(platform, call, *tensors))
+    assert {k: n for k, n in found.items() if k in HEAVY} == wanted
+    also = {names[k]: n for k, n in backward.items() if k in names}
+    found = stable_operations(exported(platform, call, *tensors, grads=tuple(k for k, t in enumerate(tensors) if t.is_floating_point())))
+    for k in HEAVY:
+        assert also.get(k, 0) <= found.get(k, 0) <= also.get(k, 0) + wanted.get(k, 0), k
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_products_of_halves_stay_halves_on_accelerators(platform: str) -> None:
+    """bfloat16 operands go to the product as they are; nothing is widened before it."""
+    text = exported(platform, torch.matmul, f(3, 4).bfloat16(), f(4, 5).bfloat16())
+    (line,) = [x for x in text.splitlines() if "= stablehlo.dot_general" in x]
+    assert "(tensor<3x4xbf16>, tensor<4x5xbf16>)" in line
