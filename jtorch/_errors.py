@@ -38,3 +38,14 @@ def no_such_type(kind: Any) -> NoReturn:
 def no_kernel(name: str, dtype: Any) -> Any:
     """torch's error for a type that a kernel does not take."""
     raise NotImplementedError(f'"{name}" not implemented for \'{dtype.legacy}\'')
+
+
+def check_addressable(shape: tuple[int, ...], itemsize: int) -> None:
+    """RuntimeError in torch's words where strides or bytes of a contiguous tensor of this shape do not fit 64 bits."""
+    step = 1
+    for n in reversed(shape[1:]):
+        step *= max(n, 1)
+        if step >= 2**63:
+            raise RuntimeError("Stride calculation overflowed")
+    if 0 not in shape and step * (shape[0] if shape else 1) * itemsize >= 2**63:
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)}")

@@ -94,6 +94,11 @@ def resolve_neg(input: Tensor) -> Tensor:
 @compose("torch Tensor")
 def adjoint(input: Tensor) -> Tensor:
     """The last two dims exchanged, and the complex conjugate: a view."""
+    n = len(aval_of(input).shape)
+    if n == 1:
+        raise RuntimeError("tensor.adjoint() is only supported on matrices or batches of matrices. Got 1-D tensor.")
+    if n == 0:
+        return conj(input)  # type: ignore[no-any-return]
     return conj(input.transpose(-2, -1))  # type: ignore[attr-defined,no-any-return]
 
 
@@ -107,7 +112,7 @@ def _m_h(self: Tensor) -> Tensor:
 def _h(self: Tensor) -> Tensor:
     n = len(aval_of(self).shape)
     if n not in (0, 2):
-        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {n}-D tensor.For batches of matrices, consider using tensor.mH")
+        raise RuntimeError(f"tensor.H is only supported on matrices (2-D tensors). Got {n}-D tensor. For batches of matrices, consider using tensor.mH")
     return conj(self.transpose(0, 1) if n else self)  # type: ignore[attr-defined,no-any-return]
 
 

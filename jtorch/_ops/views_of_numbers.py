@@ -95,29 +95,28 @@ def view_as_complex(input: Any) -> Any:
 put("view_as_complex")(lambda whole, part: jnp.stack([lax.real(part), lax.imag(part)], -1))
 
 
-def _bits_strides(shape: Any, strides: Any, offset: int, dtype: Any, itemsize: int) -> Layout:
-    new = dtype.itemsize
+def bits_strides(shape: Any, strides: Any, offset: int, dtype: Any, old: Any) -> Layout:
+    """Layout of the same memory as elements of another type. RuntimeError in torch's words if there is none."""
+    new, itemsize = dtype.itemsize, old.itemsize
     if new == itemsize:
         return shape, strides, offset
+    what = f"to view {old.legacy} as {dtype.legacy} (different element sizes)"
     if not shape:
-        raise RuntimeError(f"self.dim() cannot be 0 to view {_named(itemsize)} as {dtype} (different element sizes)")
+        raise RuntimeError(f"self.dim() cannot be 0 {what}")
     if strides[-1] != 1:
-        raise RuntimeError(f"self.stride(-1) must be 1 to view {_named(itemsize)} as {dtype} (different element sizes), but got {strides[-1]}")
+        raise RuntimeError(f"self.stride(-1) must be 1 {what}, but got {strides[-1]}")
     if new < itemsize:
         k = itemsize // new
         return (*shape[:-1], shape[-1] * k), (*(s * k for s in strides[:-1]), 1), offset * k
     k = new // itemsize
     if shape[-1] % k:
-        raise RuntimeError(
-            f"self.size(-1) must be divisible by {k} to view {_named(itemsize)} as {dtype} (different element sizes), but got {shape[-1]}"
-        )
-    if any(s % k for s in strides[:-1]) or offset % k:
-        raise RuntimeError(f"self.storage_offset() and strides must be divisible by {k} to view as {dtype} (different element sizes)")
+        raise RuntimeError(f"self.size(-1) must be divisible by {k} {what}, but got {shape[-1]}")
+    if offset % k:
+        raise RuntimeError(f"self.storage_offset() must be divisible by {k} {what}, but got {offset}")
+    for d, s in enumerate(strides[:-1]):
+        if s % k:
+            raise RuntimeError(f"self.stride({d}) must be divisible by {k} {what}, but got {s}")
     return (*shape[:-1], shape[-1] // k), (*(s // k for s in strides[:-1]), 1), offset // k
-
-
-def _named(itemsize: int) -> str:
-    return f"elements of {itemsize} bytes"
 
 
 def _bitcast(x: Any, kind: np.dtype) -> Any:
@@ -143,9 +142,9 @@ def _bitcast(x: Any, kind: np.dtype) -> Any:
     return lax.bitcast_convert_type(x, kind)
 
 
-@op("view_dtype(Tensor input, dtype dtype, int itemsize)", view=True, strides=_bits_strides, where="internal", out=False, grad_name="ViewBackward0")
-def view_dtype(input: Any, dtype: Any, itemsize: int) -> Any:
+@op("view_dtype(Tensor input, dtype dtype, dtype old)", view=True, strides=bits_strides, where="internal", out=False, grad_name="ViewBackward0")
+def view_dtype(input: Any, dtype: Any, old: Any) -> Any:
     return _bitcast(input, dtype.np)
 
 
-put("view_dtype")(lambda whole, part, dtype, itemsize: _bitcast(part, np.dtype(whole.dtype)))
+put("view_dtype")(lambda whole, part, dtype, old: _bitcast(part, np.dtype(whole.dtype)))

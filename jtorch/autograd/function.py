@@ -59,6 +59,7 @@ class _FunctionNode(Node, FunctionCtx):
 
     # Not slotted: users put attributes on ctx.
     _forward_cls: Any = None
+    takes_undefined = True
 
     @property
     def outs(self) -> Any:

@@ -1,16 +1,21 @@
-"""``gradcheck``: analytical gradients against finite differences."""
+"""``gradcheck`` and ``gradgradcheck``: analytical gradients against finite differences, and what else torch demands of a backward.
+
+Whole Jacobians are compared also where ``fast_mode`` asks for random projections of them: slower, and never less strict.
+"""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._errors import not_implemented
 from jtorch._public import torch
 
+from ._jacobians import as_tuple, backward_jacobian, differentiable, forward_jacobians, numeric_jacobian, tangents_of, wanted
 from ._passes import grad
+from .function import Function
 
 __all__ = ["gradcheck", "gradgradcheck", "GradcheckError"]
 
@@ -19,93 +24,284 @@ class GradcheckError(RuntimeError):
     """A gradient differs from its finite difference."""
 
 
-def _outputs(fn: Any, inputs: Any) -> tuple[Tensor, ...]:
-    out = fn(*inputs)
-    return tuple(o for o in (out if isinstance(out, (tuple, list)) else (out,)) if isinstance(o, Tensor) and o.requires_grad)
-
-
 def gradcheck(
     func: Any, inputs: Any, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3, raise_exception: bool = True, nondet_tol: float = 0.0,
     check_undefined_grad: bool = True, check_grad_dtypes: bool = False, check_batched_grad: bool = False, check_batched_forward_grad: bool = False,
     check_forward_ad: bool = False, check_backward_ad: bool = True, fast_mode: bool = False, masked: bool | None = None,
 ) -> bool:  # fmt: skip
-    """Compare the Jacobian by backward with central differences, input by input. GradcheckError (or False) where they differ."""
+    """Compare the Jacobians by backward (and by forward mode) with central differences, input by input. GradcheckError (or False) where they differ."""
     if not (check_forward_ad or check_backward_ad):
         raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
     if check_batched_grad and not check_backward_ad:
         raise AssertionError("Setting check_batched_grad=True requires check_backward_ad to be True")
     if check_batched_forward_grad and not check_forward_ad:
         raise AssertionError("Setting check_batched_forward_grad=True requires check_forward_ad to be True")
-    if check_forward_ad:
-        not_implemented("torch.autograd.gradcheck of forward mode", "check_backward_ad=True alone")
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    checked = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
-    if not checked:
-        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True.")
-    outs = _outputs(func, inputs)
-    for n, x in enumerate(checked):
-        for k, o in enumerate(outs):
-            analytic, numeric = _analytic(o, x), _numeric(func, inputs, x, k, eps)
-            if not np.allclose(analytic, numeric, rtol, atol):
-                if raise_exception:
-                    raise GradcheckError(f"Jacobian mismatch for output {k} with respect to input {n},\nnumerical:{numeric}\nanalytical:{analytic}\n")
-                return False
+    check = _Check(func, as_tuple(inputs), eps, atol, rtol, nondet_tol, check_grad_dtypes, bool(masked))
+    try:
+        outs = check.outputs
+        if check_backward_ad:
+            check.backward()
+        if check_forward_ad:
+            check.forward()
+        if check_batched_forward_grad:
+            check.batched_forward()
+        if not check_backward_ad:
+            return True
+        if check_batched_grad:
+            for k, out in enumerate(outs):
+                check.batched(out, k)
+        check.scales_with_seed()
+        if check_undefined_grad:
+            check.undefined()
+    except GradcheckError:
+        if raise_exception:
+            raise
+        return False
     return True
 
 
-def _analytic(out: Any, x: Any) -> np.ndarray:
-    """The Jacobian by backward, a column for each element of the output."""
-    found = np.zeros((x.numel(), out.numel()), complex)
-    for j in range(out.numel()):
-        seed = torch.zeros_like(out).view(-1)
-        seed[j] = 1
-        (g,) = grad(out, [x], seed.view(out.shape), retain_graph=True, allow_unused=True)
-        found[:, j] = 0 if g is None else g.reshape(-1).numpy()
-    return found
+_BATCHED = """gradcheck or gradgradcheck failed while testing batched gradient computation. It runs the backward under torch.vmap: an operator or a custom Function there
+gives another result for a batch than row by row. check_batched_{}grad=False leaves the test out."""
 
 
-def _numeric(func: Any, inputs: Any, x: Any, k: int, eps: float) -> np.ndarray:
-    """The Jacobian of output ``k`` by central differences. ``x`` itself is given other elements, as ``func`` may know it by another name;
-    its own are neither written nor counted as written, so graphs made before stay good."""
-    own, elements = (x._s, x._view), x.detach().numpy()
+class _Check:
+    """One run: the function, its inputs and the tolerances."""
 
-    def at(value: Any) -> np.ndarray:
-        changed = elements.copy()
-        changed.flat[i] = value
-        x.data = torch.from_numpy(changed)
+    def __init__(self, func: Any, inputs: tuple[Any, ...], eps: float, atol: float, rtol: float, nondet_tol: float, dtypes: bool, masked: bool) -> None:
+        self.func, self.inputs, self.eps, self.atol, self.rtol, self.nondet_tol, self.dtypes, self.masked = func, inputs, eps, atol, rtol, nondet_tol, dtypes, masked
+        _check_inputs(inputs)
+        self.results = as_tuple(func(*inputs))
+        self.outputs = differentiable(self.results)
+        if any(o.layout != torch.strided for o in self.outputs):
+            raise ValueError("Sparse output is not supported at gradcheck yet. Please call to_dense(masked_grad=...) on the output of fn for gradcheck.")
+
+    # --- Jacobians --------------------------------------------------------------------------------------------
+
+    def backward(self) -> None:
+        if not any(isinstance(o, Tensor) and o.is_complex() for o in self.results):  # type: ignore[attr-defined]
+            return self._compare_backward(self.func, "")
+        for part in ("imaginary", "real"):
+            take = torch.imag if part == "imaginary" else torch.real
+
+            def fn(*args: Any, take: Any = take) -> Any:
+                return tuple(take(o) if o.is_complex() else o for o in as_tuple(self.func(*args)))
+
+            self._compare_backward(fn, part)
+        return None
+
+    def _compare_backward(self, fn: Any, part: str) -> None:
+        results = as_tuple(fn(*self.inputs))
+        ins = wanted(self.inputs)
+        if not differentiable(results):
+            for n in range(len(ins)):
+                self._expect_zero(fn, results, ins[n])
+            return
+        for k, (at, out) in enumerate([(at, o) for at, o in enumerate(results) if isinstance(o, Tensor) and o.requires_grad]):  # type: ignore[attr-defined]
+            analytic, types, sizes = backward_jacobian(out, ins)
+            again, _, _ = backward_jacobian(out, ins)
+            if self.dtypes and not types:
+                raise GradcheckError("Gradient has dtype mismatch")
+            if not sizes:
+                raise GradcheckError("Analytical gradient has incorrect size")
+            rounding = 1e-13  # the second pass may run as another program than the first
+            if any(a.size and np.abs(a - b).max() > self.nondet_tol + rounding * np.abs(a).max() for a, b in zip(analytic, again, strict=True)):
+                raise GradcheckError(
+                    "Backward is not reentrant, i.e., running backward with same input and grad_output multiple times gives different values, although "
+                    f"analytical gradient matches numerical gradient.The tolerance for nondeterminism was {self.nondet_tol}."
+                )
+            for n, x in enumerate(ins):
+                numeric = numeric_jacobian(fn, self.inputs, x, at, self.eps, self.masked)
+                split = part if part and self.results[at].is_complex() else ""
+                self._close(analytic[n], numeric, k, n, f"While considering the {split} part of complex outputs only, " if split else "", "")
+
+    def _expect_zero(self, fn: Any, results: tuple[Any, ...], x: Any) -> None:
+        for k, o in enumerate(results):
+            if isinstance(o, Tensor) and numeric_jacobian(fn, self.inputs, x, k, self.eps, self.masked).any():
+                raise GradcheckError("Numerical gradient for function expected to be zero")
+
+    def forward(self) -> None:
+        complex_in = [n for n, x in enumerate(self.inputs) if isinstance(x, Tensor) and x.is_complex() and x.requires_grad]  # type: ignore[attr-defined]
+        if not complex_in:
+            return self._compare_forward(self.func, self.inputs, "", complex_in)
+        for part in ("imaginary", "real"):
+            imaginary = part == "imaginary"
+
+            def fn(*args: Any, imaginary: bool = imaginary) -> Any:
+                whole = [
+                    (torch.complex(x.real.detach(), a) if imaginary else torch.complex(a, x.imag.detach())) if n in complex_in else a
+                    for n, (a, x) in enumerate(zip(args, self.inputs, strict=True))
+                ]
+                return self.func(*whole)
+
+            parts = tuple((x.imag if imaginary else x.real).detach().clone().requires_grad_() if n in complex_in else x for n, x in enumerate(self.inputs))
+            self._compare_forward(fn, parts, part, complex_in)
+        return None
+
+    def _compare_forward(self, fn: Any, inputs: tuple[Any, ...], part: str, complex_in: list[int]) -> None:
+        results = as_tuple(fn(*inputs))
+        ins = wanted(inputs)
+        if not differentiable(results):
+            for x in ins:
+                self._expect_zero(fn, results, x)
+            return
+        floats = [at for at, o in enumerate(results) if isinstance(o, Tensor) and (o.is_floating_point() or o.is_complex())]  # type: ignore[attr-defined]
+        found, types = forward_jacobians(fn, inputs, len(floats))
+        if self.dtypes and not types:
+            raise GradcheckError("Forward AD gradient has dtype mismatch.")
+        for k, at in enumerate(floats):
+            if not results[at].requires_grad:
+                continue
+            for n, x in enumerate(ins):
+                numeric = numeric_jacobian(fn, inputs, x, at, self.eps, self.masked)
+                self._close(found[n][k], numeric, k, n, f"While considering the {part} part of complex inputs only, " if n in complex_in else "", "computed with forward mode ")
+
+    def _close(self, analytic: np.ndarray, numeric: np.ndarray, k: int, n: int, head: str, mode: str) -> None:
+        if not np.allclose(analytic, numeric, self.rtol, self.atol):
+            raise GradcheckError(
+                f"{head}Jacobian {mode}mismatch for output {k} with respect to input {n},\nnumerical:{torch.as_tensor(numeric)}\nanalytical:{torch.as_tensor(analytic)}\n"
+            )
+
+    # --- the rest ---------------------------------------------------------------------------------------------
+
+    def batched(self, out: Any, k: int) -> None:
+        """A batch of seeds under ``vmap`` gives what they give one by one."""
+        ins = wanted(self.inputs)
+
+        def vjp(seed: Any) -> tuple[Any, ...]:
+            found = grad(out, ins, seed, retain_graph=True, allow_unused=True)
+            return tuple(torch.zeros((), dtype=x.dtype).expand(x.shape) if g is None else g for g, x in zip(found, ins, strict=True))
+
+        self._same_in_batches(vjp, [torch.randn_like(out) for _ in range(2)], "", k)
+
+    def batched_forward(self) -> None:
+        """The same of tangents."""
+        for n, x in enumerate(self.inputs):
+            if isinstance(x, Tensor) and x.requires_grad and (x.is_floating_point() or x.is_complex()):  # type: ignore[attr-defined]
+                self._same_in_batches(lambda t, n=n: tangents_of(self.func, self.inputs, n, t), [torch.randn_like(x) for _ in range(2)], "forward_", n)
+
+    def _same_in_batches(self, fn: Any, seeds: list[Any], kind: str, k: int) -> None:
+        expected = [torch.stack(rows) for rows in zip(*[fn(s) for s in seeds], strict=True)]
         try:
-            out = func(*inputs)
-            out = (out if isinstance(out, (tuple, list)) else (out,))[k].detach().reshape(-1)
-            return np.array(out.numpy())
-        finally:
-            x._s, x._view = own
+            found = torch.vmap(fn)(torch.stack(seeds))
+        except RuntimeError as error:
+            raise GradcheckError(f"While computing batched gradients, got: {error}\n\n{_BATCHED.format(kind)}") from error
+        for n, (a, b) in enumerate(zip(found, expected, strict=True)):
+            if not torch.allclose(a, b):
+                raise GradcheckError(f"For output {n if kind else k} and input {n}:\n\n{_BATCHED.format(kind)}\n\nGot:\n{a}\n\nExpected:\n{b}")
 
-    parts = []
-    for step in (eps, 1j * eps) if x.is_complex() else (eps,):
-        rows = []
-        for i in range(x.numel()):
-            old = elements.flat[i]
-            rows.append((at(old + step) - at(old - step)) / (2 * eps))
-        parts.append(np.array(rows))
-    # d re(out) / d(re x) + i d re(out) / d(im x) is what backward gives for a real seed.
-    return parts[0].real + 1j * parts[1].real if len(parts) == 2 else parts[0].real
+    def scales_with_seed(self) -> None:
+        """A seed of zeros gives gradients of zeros, of the inputs' types and sizes."""
+        ins = wanted(self.inputs)
+        seeds = [torch.zeros_like(o, memory_format=torch.contiguous_format) for o in self.outputs]
+        for g, x in zip(grad(self.outputs, ins, seeds, retain_graph=True, allow_unused=True) if self.outputs else (), ins, strict=bool(self.outputs)):
+            if g is None:
+                continue
+            if g.layout != torch.strided:
+                if g.layout != x.layout:
+                    raise GradcheckError(f"grad is incorrect layout ({g.layout} is not {x.layout})")
+                if g.is_sparse and (g.sparse_dim() != x.sparse_dim() or g.dense_dim() != x.dense_dim()):
+                    which = "sparse_dim" if g.sparse_dim() != x.sparse_dim() else "dense_dim"
+                    raise GradcheckError(f"grad is sparse tensor, but has incorrect {which} {getattr(g, which)()}, expected {getattr(x, which)()}")
+                g, x = g.to_dense(), x.to_dense()
+            if g.ne(0).any() if not self.masked else not torch.allclose(g, torch.zeros_like(g)):
+                raise GradcheckError("backward not multiplied by grad_output")
+            if g.dtype is not x.dtype:
+                raise GradcheckError("grad is incorrect type")
+            if g.device != x.device:
+                raise GradcheckError("grad is incorrect device")
+            if g.size() != x.size():
+                raise GradcheckError("grad is incorrect size")
+
+    def undefined(self) -> None:
+        """A backward takes it that outputs have no gradient, all of them or one at a time."""
+        count = len(self.outputs)
+        for which in (None, *(range(count) if count > 1 else ())):
+            outs = [_Undefined.apply(o) if which in (None, n) else o for n, o in enumerate(differentiable(self.func(*self.inputs)))]
+            if outs:
+                self._takes_undefined(outs)
+
+    def _takes_undefined(self, outs: list[Any]) -> None:
+        where = 'Please look at "Notes about undefined output gradients" in "tools/autograd/derivatives.yaml"'
+        seeds = [torch.zeros_like(o, memory_format=torch.contiguous_format) for o in outs]
+        try:
+            found = grad(outs, wanted(self.inputs), seeds, allow_unused=True)
+        except RuntimeError as error:
+            _warn_undefined()
+            raise GradcheckError(f"Expected backward function to handle undefined output grads. {where}") from error
+        if any(g is not None and g.ne(0).any() for g in map(lambda g: g if g is None or g.layout == torch.strided else g.to_dense(), found)):
+            _warn_undefined()
+            raise GradcheckError(f"Expected all input grads to be undefined or zero when all output grads are undefined or zero. {where}")
 
 
-def gradgradcheck(func: Any, inputs: Any, grad_outputs: Any = None, **options: Any) -> bool:
+class _Undefined(Function):
+    """The identity, whose backward gives nothing."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any) -> Any:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> None:
+        return None
+
+
+def _warn_undefined() -> None:
+    warnings.warn(
+        "Backwards compatibility: New undefined gradient support checking feature is enabled by default, but it may break existing callers of this function. "
+        'If this is true for you, you can call this function with "check_undefined_grad=False" to disable the feature',
+        stacklevel=5,
+    )
+
+
+def _check_inputs(inputs: tuple[Any, ...]) -> None:
+    for n, x in enumerate(inputs):
+        if not (isinstance(x, Tensor) and x.requires_grad):  # type: ignore[attr-defined]
+            continue
+        if x.dtype not in (torch.float64, torch.complex128):  # type: ignore[attr-defined]
+            warnings.warn(
+                f"Input #{n} requires gradient and is not a double precision floating point or complex. "
+                "This check will likely fail if all the inputs are not of double precision floating point or complex. ",
+                stacklevel=4,
+            )
+        content: Any = x._values() if x.is_sparse else x if x.layout == torch.strided else x.values()  # type: ignore[attr-defined]
+        if any(st == 0 and size > 1 for st, size in zip(content.stride(), content.size(), strict=True)):
+            raise RuntimeError(
+                f"The {n}th input has a dimension with stride 0. gradcheck only supports inputs that are non-overlapping to be able to compute the numerical "
+                "gradients correctly. You should call .contiguous on the input before passing it to gradcheck."
+            )
+    if not wanted(inputs):
+        raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True.")
+
+
+def gradgradcheck(
+    func: Any, inputs: Any, grad_outputs: Any = None, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3, gen_non_contig_grad_outputs: bool = False,
+    raise_exception: bool = True, nondet_tol: float = 0.0, check_undefined_grad: bool = True, check_grad_dtypes: bool = False, check_batched_grad: bool = False,
+    check_fwd_over_rev: bool = False, check_rev_over_rev: bool = True, fast_mode: bool = False, masked: bool = False,
+) -> bool:  # fmt: skip
     """``gradcheck`` of the gradient function."""
-    inputs = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
-    outs = _outputs(func, inputs)
-    seeds = tuple(torch.randn_like(o).requires_grad_() for o in outs) if grad_outputs is None else ((grad_outputs,) if isinstance(grad_outputs, Tensor) else tuple(grad_outputs))
+    if not (check_fwd_over_rev or check_rev_over_rev):
+        raise AssertionError("Expected at least one of check_fwd_over_rev or check_rev_over_rev to be True")
+    if check_undefined_grad and not check_rev_over_rev:
+        raise AssertionError("Setting check_undefined_grad=True requires check_rev_over_rev to be True")
+    if check_batched_grad and not check_rev_over_rev:
+        raise AssertionError("Setting check_batched_grad=True requires check_rev_over_rev to be True")
+    inputs = as_tuple(inputs)
+    if grad_outputs is None:
+        seeds = tuple(
+            torch.testing.make_tensor(o.shape, dtype=o.dtype, device=o.device, low=-1, high=1, requires_grad=True, noncontiguous=gen_non_contig_grad_outputs)
+            for o in differentiable(func(*inputs))
+        )
+    else:
+        seeds = as_tuple(grad_outputs)
     n = len(inputs)
-    options.pop("gen_non_contig_grad_outputs", None)
-    if options.pop("check_fwd_over_rev", False):
-        not_implemented("torch.autograd.gradcheck of forward mode", "check_rev_over_rev=True alone")
-    if not options.pop("check_rev_over_rev", True):
-        raise AssertionError("Expected at least one of check_forward_ad or check_backward_ad to be True")
 
     def gradient(*args: Any) -> Any:
         ins, given = args[:n], args[n:]
-        wanted = [x for x in ins if isinstance(x, Tensor) and x.requires_grad]
-        return grad(_outputs(func, ins), wanted, given, create_graph=True, allow_unused=True, materialize_grads=True)
+        found = grad(differentiable(func(*ins)), wanted(ins), given, create_graph=True, allow_unused=True)
+        return tuple(g for g in found if g is not None)
 
-    return gradcheck(gradient, (*inputs, *seeds), **options)
+    return gradcheck(
+        gradient, (*inputs, *seeds), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception, nondet_tol=nondet_tol, check_undefined_grad=check_undefined_grad,
+        check_grad_dtypes=check_grad_dtypes, check_batched_grad=check_batched_grad, fast_mode=fast_mode, check_forward_ad=check_fwd_over_rev,
+        check_backward_ad=check_rev_over_rev, masked=masked,
+    )  # fmt: skip

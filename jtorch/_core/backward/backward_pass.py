@@ -13,7 +13,7 @@ import jax
 from jtorch._engine.values.values import value_of
 from jtorch._core.graph.grad_modes import check_anomaly
 from jtorch._core.storage.view_steps import write
-from jtorch._core.graph.node import hooks_of, tensor_type
+from jtorch._core.graph.node import hooks_of
 from jtorch._engine.recording.call import T, call_of
 from jtorch._engine.values.sparse_values import SparseMet
 from jtorch._engine.values.thread_state import ANOMALY, GRAD, state
@@ -22,6 +22,7 @@ from jtorch._engine.values.values import Value
 from jtorch._engine.recording.vjp import recomputing_plan
 from jtorch._registry import lookup
 
+from jtorch._core.backward.replaced import replaced, replaced_all
 from jtorch._core.dispatch import flush_points
 from jtorch._core.graph import sparse_history
 from jtorch._core.graph import node as node_module
@@ -308,6 +309,8 @@ def _walk(run: _Pass, frontier: list[Any], wanted: dict[Any, dict[int, Any]], ac
     for node in order:
         buffer = buffers.pop(node, None)
         results: Any = ()
+        if buffer is None and node.takes_undefined:  # reached, though nothing flows to it
+            buffer = {}
         if buffer is not None and (allowed is None or node in allowed):
             if plain and node.hooks is None and buffer.__class__ is Value and isinstance(node, OpNode) and node.entry.out is not None:
                 results = _pulled(node, buffer, run.retain)
@@ -374,9 +377,9 @@ def _run(run: _Pass, node: Any, buffer: Any, mode: int) -> Any:
         given = iter(results)
         mask = node._mask()
         ins = tuple((None if (g := next(given)) is None else run.wrap(g)) if m else None for m in mask)
-        outs = tuple(run.wrap(buffer[i]) if i in buffer else None for i in range(max(buffer) + 1))
+        outs = tuple(run.wrap(buffer[i]) if i in buffer else None for i in range(max(buffer, default=0) + 1))
         for hook in list(node.hooks.post.values()):
-            ins = _replaced_all(hook, hook(ins, outs), ins)
+            ins = replaced_all(hook, hook(ins, outs), ins)
         results = [run.unwrap(g) for g, m in zip(ins, mask, strict=True) if m]
     return results
 
@@ -438,15 +441,16 @@ def _before(run: _Pass, node: Any, buffer: dict[int, Any], wanted: dict[Any, dic
     hooks = node.hooks
     if hooks is not None:
         for nr, table in hooks.tensor.items():
-            if nr in buffer:
-                g = run.wrap(buffer[nr])
+            if nr in buffer or not buffer:  # without any gradient, hooks are given None
+                g = run.wrap(buffer[nr]) if buffer else None
                 for hook in list(table.values()):
-                    g = _replaced(hook, hook(g), g)
-                buffer[nr] = run.unwrap(g)
+                    g = replaced(hook, hook(g), g)
+                if g is not None:
+                    buffer[nr] = run.unwrap(g)
         if hooks.pre:
-            outs: Any = tuple(run.wrap(buffer[i]) if i in buffer else None for i in range(max(buffer) + 1))
+            outs: Any = tuple(run.wrap(buffer[i]) if i in buffer else None for i in range(max(buffer, default=0) + 1))
             for hook in list(hooks.pre.values()):
-                outs = _replaced_all(hook, hook(outs), outs)
+                outs = replaced_all(hook, hook(outs), outs)
             for i, g in enumerate(outs):
                 if g is not None:
                     buffer[i] = run.unwrap(g)
@@ -467,42 +471,13 @@ def _tensor_hooks(run: _Pass, node: AccumulateGrad, buffer: dict[int, Any], want
         t = run.wrap(g)
         for table in node.hooks.tensor.values():
             for hook in list(table.values()):
-                t = _replaced(hook, hook(t), t)
+                t = replaced(hook, hook(t), t)
         for hook in list(node.hooks.pre.values()):
-            (t,) = _replaced_all(hook, hook((t,)), (t,))
+            (t,) = replaced_all(hook, hook((t,)), (t,))
         g = run.unwrap(t)
     if node in wanted:
         wanted[node][0] = run.wrap(g)
     return g
-
-
-def _replaced(hook: Any, new: Any, old: Any) -> Any:
-    """What a hook makes of a gradient: another one of the same kind, or the same."""
-    if new is None:
-        return old
-    if not isinstance(new, Tensor):
-        raise TypeError(f"expected Variable, but hook returned '{type(new).__name__}'")
-    if old is None:
-        raise RuntimeError("can't replace a None gradient with a non-None value")
-    a, b = aval_of(old), aval_of(new)
-    name = getattr(hook, "__name__", type(hook).__name__)
-    if a.dtype is not b.dtype or a.device is not b.device:
-        raise RuntimeError(f"hook '{name}' has changed the type of value (was torch.{tensor_type(a)} got torch.{tensor_type(b)})")
-    if a.shape != b.shape:
-        raise RuntimeError(f"hook '{name}' has changed the size of value")
-    return new
-
-
-def _replaced_all(hook: Any, new: Any, old: tuple[Any, ...]) -> tuple[Any, ...]:
-    """As :func:`_replaced`, for a hook of a node, which is given and returns all of them."""
-    if new is None:
-        return old
-    if not isinstance(new, tuple):
-        raise TypeError(f"expected tuple, but hook returned '{type(new).__name__}'")
-    if len(new) != len(old):
-        name = getattr(hook, "__name__", type(hook).__name__)
-        raise RuntimeError(f"hook '{name}' has returned an incorrect number of values (got {len(new)}, but expected {len(old)})")
-    return tuple([_replaced(hook, n, o) for n, o in zip(new, old, strict=True)])
 
 
 def _accumulate(node: AccumulateGrad, g: Any, run: _Pass) -> None:

@@ -100,7 +100,7 @@ def _rename(new: Tensor, t: Tensor, before: Value | None) -> None:
     kept: list[Any] = []
     first = True
     for i, value in zip(range(0, len(v), 2), [x for x in node.saved if x.__class__ is Value], strict=False):  # hidden outputs come last
-        place = v[i].s if v[i].__class__ is View else v[i]
+        place = v[i].s if isinstance(v[i], View) else v[i]
         if place is new._s:
             kept += (t._view or s, s.version)
         elif first and place is s and (value is before or before is None):

@@ -35,6 +35,7 @@ class Node:
     seq: int
     hooks: Any  # None, or Hooks
     extra: Any  # None, or a dict: metadata, anomaly traceback
+    takes_undefined = False  # whether it is asked also when none of its outputs has a gradient, as functions of the user's are
 
     def name(self) -> str:
         return self.__class__.__name__
@@ -152,7 +153,7 @@ class OpNode(Node):
     def _look_again(self, i: int) -> None:
         """The memory of what ``versions[i]`` stands for was, or may have been, written since. RuntimeError if that was counted; else backward reads what it holds."""
         place, version = self.versions[i], self.versions[i + 1]
-        view, s = (place, place.s) if place.__class__ is View else (None, place)
+        view, s = (place, place.s) if isinstance(place, View) else (None, place)
         if written_since(s, version):
             raise RuntimeError(_modified(self, place, version))
         if view is None and was_detached_since(s, version) and self._was_inner(i >> 1):
@@ -242,7 +243,7 @@ FIXED = _Fixed()
 
 
 def _modified(node: OpNode, place: Any, expected: int) -> str:
-    storage, a = (place.s, place.aval) if place.__class__ is View else (place, place.value.aval)
+    storage, a = (place.s, place.aval) if isinstance(place, View) else (place, place.value.aval)
     now = version_of(storage)
     expected = now - written_since(storage, expected)
     return (

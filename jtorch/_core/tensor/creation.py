@@ -9,7 +9,7 @@ import numpy as np
 
 from jtorch import _device, _dtypes
 from jtorch._engine.values.values import Value, aval, canonical, device_of, value_of
-from jtorch._errors import no_such_type
+from jtorch._errors import check_addressable, no_such_type
 from jtorch._ops._fitting import check_fits, check_long, outside
 from jtorch._ops._float8 import fitted
 
@@ -310,6 +310,7 @@ def full_value(shape: tuple[int, ...], number: Any, kind: _dtypes.dtype, where: 
             raise RuntimeError(f"Trying to create tensor with negative dimension {d}: {list(shape)}")
     if kind.np is None:
         no_such_type(kind)
+    check_addressable(shape, kind.itemsize)
     if number == 0 and str(number)[0] != "-":
         array = np.zeros(shape, kind.np)
     else:

@@ -19,7 +19,8 @@ from jtorch import _device, _dtypes, _types
 from jtorch._engine.recording import forgetting
 from jtorch._engine.recording.call import T, call_of, value
 from jtorch._engine.values.sparse_values import SparseAval
-from jtorch._engine.values.thread_state import GRAD, state
+from jtorch._engine.values.thread_state import GRAD, INFERENCE, state
+from jtorch._ops.views_of_numbers import bits_strides
 from jtorch._registry import lookup
 
 from jtorch._core.graph import sparse_values
@@ -182,7 +183,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
     """Change the size; the memory keeps its elements in order."""
     shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else tuple(sizes)
-    if self._edge is not None:
+    if self._edge is not None and not (state.mode & INFERENCE and self.is_inference()):  # type: ignore[attr-defined]
         raise RuntimeError("cannot resize variables that require grad")
     resize(self, tuple(int(s) for s in shape), memory_format)
     return self
@@ -191,6 +192,9 @@ def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
 @method
 def resize_as_(self: Tensor, other: Tensor, memory_format: Any = None) -> Tensor:
     """``resize_`` to the shape of ``other``."""
+    if memory_format is not None and memory_format.name == "preserve_format":
+        known = (None, _types.CONSTANTS["channels_last"], _types.CONSTANTS["channels_last_3d"])
+        memory_format = next((f for f in known if is_contiguous_(other, f)), None)
     return resize_(self, aval_of(other).shape, memory_format=memory_format)
 
 
@@ -277,9 +281,13 @@ def view(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if isinstance(kind, _dtypes.dtype):
         op = lookup("internal.view_dtype")
         old = aval_of(self).dtype
+        if kind.itemsize > old.itemsize:
+            bits_strides(*layout(self), kind, old)  # what it refuses depends on the offset too
+        if self._edge is not None:
+            self = self.detach()  # type: ignore[attr-defined]  # no gradient goes through it, as in torch
         if kind is old and not flips_of(self):
             return take_view(lookup("internal.alias"), call_of(lookup("internal.alias"), (T,)), self, (), ())
-        return take_view(op, call_of(op, (T, value(kind), value(old.itemsize))), self, (kind, old.itemsize), ())
+        return take_view(op, call_of(op, (T, value(kind), value(old))), self, (kind, old), ())
     if not args and not kwargs:
         raise TypeError("view() received an invalid combination of arguments - got (), but expected one of:\n * (torch.dtype dtype)\n * (tuple of ints size)\n")
     size = _sizes(args, kwargs, "view")

@@ -15,6 +15,7 @@ from jtorch._core.storage.write_counts import Alias
 from jtorch._core.tensor.storage_objects import tensor_on
 from jtorch._engine.recording.call import T, call_of, value
 from jtorch._engine.recording.trace import record_multi
+from jtorch._errors import check_addressable
 from jtorch._registry import lookup
 
 __all__ = ["resize", "resize_for_out"]
@@ -24,8 +25,9 @@ def resize(t: Tensor, shape: tuple[int, ...], memory_format: Any = None) -> None
     """``resize_``: row-major (or in the memory format) from where the tensor begins. Whoever shares the memory sees what is written there.
 
     RuntimeError for memory that is numpy's and too small."""
-    if math.prod(shape) < 0 or any(n < 0 for n in shape):
+    if any(n < 0 for n in shape) or (0 not in shape and math.prod(shape) >= 2**63):
         raise RuntimeError("numel: integer multiplication overflow")
+    check_addressable(shape, aval_of(t).dtype.itemsize)
     if aval_of(t).shape == shape and memory_format is None:
         return
     s = t._s

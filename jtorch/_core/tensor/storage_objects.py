@@ -472,7 +472,7 @@ def tensor_on(s: Storage, kind: _dtypes.dtype, offset: int, size: Any, stride: A
     count = math.prod(a.shape) * a.dtype.itemsize // kind.itemsize * kind.itemsize // a.dtype.itemsize
     flat = base if a.shape == (count,) and s.strides is None else as_strided(base, (count,), (1,), 0)
     op = lookup("internal.view_dtype")
-    typed = take_view(op, call_of(op, (T, value(kind), value(a.dtype.itemsize))), flat, (kind, a.dtype.itemsize), ())
+    typed = take_view(op, call_of(op, (T, value(kind), value(a.dtype))), flat, (kind, a.dtype), ())
     if (size, stride, offset) == (aval_of(typed).shape, (1,), 0):
         return typed
     if stride == contiguous_strides(size):

@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 
 from jtorch import _config, _device, _dtypes
+from jtorch._errors import check_addressable
 
 from jtorch._engine.recording.call import NO_ENTRY, Call
 from jtorch._engine.recording.program import ROUNDING
@@ -158,6 +159,8 @@ def make_entry(call: Call, key: Any) -> Entry:
         raise
     single = not isinstance(shapes, (tuple, list))
     outs = tuple(aval(tuple(s.shape), _dtypes.from_np(np.dtype(s.dtype)), where) for s in ((shapes,) if single else shapes))
+    for a in outs:
+        check_addressable(a.shape, a.dtype.itemsize)
     kept.keep_fact(here, [single, *[(o.shape, o.dtype.np.name) for o in outs]])
     entry = Entry(call, inputs, outs, single, where)
     made += 1
