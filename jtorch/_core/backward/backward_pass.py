@@ -497,7 +497,7 @@ def _accumulate(node: AccumulateGrad, g: Any, run: _Pass) -> None:
             leaf._grad = run.add(old, g)
         else:
             _add_to(old, g)
-    array = getattr(g, "array", None)  # of a tensor under create_graph: its history says where it belongs
+    array = g.array if g.__class__ is Value else None  # of a tensor under create_graph: its history says where it belongs
     if array is not None:
         _check_leak(leaf, array)
     if node.hooks is not None:
