@@ -1,4 +1,4 @@
-"""Draws the floors of jtorch, from the imports themselves, as a Mermaid diagram: docs/floors.md. `make docs` runs it.
+"""Draws the floors of jtorch, from the imports themselves, as a Mermaid diagram between the marks in docs/tour.md. `make docs` runs it.
 
 An arrow goes from who imports to who is imported. What follows from other arrows is left out (a transitive reduction), so that the picture shows
 the order of the floors and not each import; how many imports an arrow stands for is written on it.
@@ -8,33 +8,35 @@ from __future__ import annotations
 
 import pathlib
 import sys
+import tomllib
 
 import grimp
 
+ROOT = pathlib.Path(__file__).parent.parent
+TARGET = ROOT / "docs" / "tour.md"
+BEGIN, END = "<!-- floors: written by tools/draw_floors.py -->\n", "<!-- end of floors -->\n"
+
+
+def _floors(container: str) -> dict[str, tuple[str, ...]]:
+    """The floors inside a package, from the top down, as its contract in pyproject.toml has them."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(c["layers"] for c in contracts if c.get("containers") == [f"jtorch.{container}"])
+    return {f"{container}.{name}": (f"{container}.{name}",) for name in layers}
+
+
 # What a person calls these parts, from the top of the house down. A part is a set of packages; the first that holds a module counts.
 PARTS: dict[str, tuple[str, ...]] = {
-    "torch API in torch's own words": (
+    "torch's API in torch's own words": (
         "nn", "optim", "func", "amp", "autograd", "utils", "serialization", "distributions", "distributed", "linalg", "fft", "special", "random", "cuda", "fx",
         "jit", "library", "profiler", "export", "ao", "sparse", "testing", "signal", "backends", "hub", "overrides",
     ),
     "_api": ("_api",),
-    "_core.state": ("_core.state",),
-    "_core.tensor": ("_core.tensor",),
-    "_core.backward": ("_core.backward",),
-    "_core.dispatch": ("_core.dispatch",),
-    "_core.graph": ("_core.graph",),
-    "_core.storage": ("_core.storage",),
-    "_engine.running": ("_engine.running",),
-    "_engine.host": ("_engine.host",),
-    "_engine.padded": ("_engine.padded",),
-    "_engine.planning": ("_engine.planning",),
-    "_engine.recording": ("_engine.recording",),
-    "_engine.values": ("_engine.values",),
+    **_floors("_core"),
+    **_floors("_engine"),
     "_ops": ("_ops",),
     "_random": ("_random",),
     "_registry": ("_registry",),
 }  # fmt: skip
-TARGET = pathlib.Path(__file__).parent.parent / "docs" / "floors.md"
 
 
 def _part_of(module: str) -> str | None:
@@ -69,11 +71,11 @@ def _reduced(found: dict[tuple[str, str], int]) -> dict[tuple[str, str], int]:
     return {(a, b): n for (a, b), n in found.items() if not any(reaches(c, b, {c}) for c in below[a] if c != b)}
 
 
-def text() -> str:
-    """The page."""
+def picture() -> str:
+    """The diagram."""
     found = arrows()
     kept = _reduced(found)
-    lines = ["# The floors of jtorch", "", "Written by `make docs` from the imports. An arrow goes from who imports to who is imported; the number counts imports.", "", "```mermaid", "flowchart TD"]
+    lines = ["```mermaid", "flowchart TD"]
     names = {part: f"p{i}" for i, part in enumerate(PARTS)}
     for floor in ("_core", "_engine"):
         lines.append(f"  subgraph {floor}")
@@ -84,7 +86,13 @@ def text() -> str:
     return "\n".join([*lines, "```", ""])
 
 
+def page() -> str:
+    """The tour, with the picture as it is now."""
+    before, rest = TARGET.read_text().split(BEGIN)
+    return before + BEGIN + picture() + END + rest.split(END)[1]
+
+
 if __name__ == "__main__":
     if "--check" in sys.argv:
-        sys.exit(TARGET.read_text() != text())
-    TARGET.write_text(text())
+        sys.exit(TARGET.read_text() != page())
+    TARGET.write_text(page())
