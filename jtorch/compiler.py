@@ -1,16 +1,20 @@
-"""``torch.compile`` and ``torch.compiler``: loops are compiled as they run, so these keep what they are given.
+"""``torch.compile`` and ``torch.compiler``: calls that are watched once and replayed without their Python (``_compile/``).
 
-A function marked for compilation is called as it is: what it records is one program with what surrounds it, whose executable is found again by its
-structure. So there are no graph breaks, and nothing to reset.
+Where a call cannot be replayed (a value is looked at, code that cannot be followed), the Python runs as it always does, and what it records is compiled as everywhere.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from jtorch._compile.functions import CompiledFunction, stance
 from jtorch._core.dispatch import sizes
+from jtorch._engine.values.thread_state import state
+from jtorch._errors import not_implemented
 from jtorch._public import torch
 
 __all__ = [
@@ -22,21 +26,31 @@ __all__ = [
 class OptimizedModule(torch.nn.Module):  # type: ignore[name-defined,misc]
     """What ``torch.compile(module)`` returns: a module around ``_orig_mod``, which it shows the attributes of."""
 
-    def __init__(self, mod: Any, dynamic: bool | None = None) -> None:
+    def __init__(self, mod: Any, run: Any = None) -> None:
         super().__init__()
         self._orig_mod = mod
-        self._dynamic = dynamic
+        self.__dict__["_run_compiled"] = mod if run is None else run
         self.training = mod.training
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        out = self._orig_mod(*args, **kwargs)
-        sizes.pending(self._dynamic)
-        return out
+        return self.__dict__["_run_compiled"](*args, **kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__dict__["_run_compiled"](*args, **kwargs)
+
+    def __reduce__(self) -> Any:
+        return OptimizedModule, (self._orig_mod,)
 
     def __getattr__(self, name: str) -> Any:
         if name == "_orig_mod":
             return self._modules["_orig_mod"]
         return getattr(self._orig_mod, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("_orig_mod", "training") or "_modules" not in self.__dict__ or "_orig_mod" not in self._modules:
+            super().__setattr__(name, value)
+        else:
+            setattr(self._orig_mod, name, value)
 
     def __len__(self) -> int:
         return len(self._orig_mod)
@@ -46,12 +60,21 @@ class OptimizedModule(torch.nn.Module):  # type: ignore[name-defined,misc]
         return self
 
 
+_every: list[weakref.ref[CompiledFunction]] = []
+_EAGER = frozenset(("eager", "eager_noexcept", "eager_debug", "pre_dispatch_eager"))  # capture alone in torch: Python runs
+
+
 def compile(
-    model: Callable[..., Any] | None = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = "inductor", mode: str | None = None,
+    model: Callable[..., Any] | None = None, *, fullgraph: bool = False, dynamic: bool | None = None, backend: Any = None, mode: str | None = None,
     options: dict[str, Any] | None = None, name: str | None = None, disable: bool = False, recompile_limit: int | None = None,
     isolate_recompiles: bool = False, shapes_spec: Any = None,
 ) -> Any:  # fmt: skip
-    """A function or module that calls ``model``: it is compiled already. ``dynamic``: one program for all sizes from the second on, or (False) one for each. Without a ``model``, a decorator. RuntimeError for ``mode`` and ``options`` together."""
+    """A function or module that replays calls of ``model`` without running its Python, as long as all that they depended on is as it was.
+
+    ``dynamic``: one program for all sizes from the second on, or (False) one for each. ``fullgraph``: raise torch._dynamo.exc.Unsupported where a value is looked at or
+    something cannot be followed, instead of running the Python. ``backend``: a callable gets an fx GraphModule and example inputs, and what it returns is called; an unknown name
+    raises. Without a ``model``, a decorator. RuntimeError for ``mode`` and ``options`` together.
+    """
     if mode is not None and options is not None:
         raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
     _check_mode(mode)
@@ -60,23 +83,91 @@ def compile(
         def decorate(model: Callable[..., Any]) -> Any:
             if model is None:
                 raise RuntimeError("Model can't be None")
-            return compile(model, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable)
+            return compile(
+                model, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable, recompile_limit=recompile_limit
+            )  # fmt: skip
 
         return decorate
     if not callable(model):
         raise AssertionError(f"A callable function is expected, but {type(model)} is provided.")
-    _check_backend(backend)
+    if backend is None:
+        backend = _default[0]
+    chosen = _backend(backend)
+    if disable or getattr(model, "_torchdynamo_disable", False):
+        return model
+    if isinstance(model, OptimizedModule):
+        model = model._orig_mod
+    model = getattr(model, "_torchdynamo_orig_callable", model)
+    run = _through(model, chosen, options) if chosen is not None else _replaying(model, fullgraph, dynamic, recompile_limit, backend in _EAGER)
     if isinstance(model, torch.nn.Module):
-        return OptimizedModule(model, dynamic)
+        return OptimizedModule(model, run)
+    if isinstance(model, type):
+        return model
+    wrapped = functools.wraps(model)(run) if hasattr(model, "__name__") else run
+    wrapped._torchdynamo_orig_callable = model
+    return wrapped
 
-    @functools.wraps(model)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        out = model(*args, **kwargs)
-        sizes.pending(dynamic)
-        return out
 
-    run._torchdynamo_orig_callable = model  # type: ignore[attr-defined]
+def _replaying(model: Any, fullgraph: bool, dynamic: bool | None, limit: int | None, eager: bool) -> Any:
+    compiled = CompiledFunction(model, fullgraph, limit)
+    compiled.exact = dynamic is False
+    _every.append(weakref.ref(compiled, _every.remove))
+    if dynamic is None:
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            return model(*args, **kwargs) if stance.value == "force_eager" else compiled(*args, **kwargs)
+    else:
+
+        def run(*args: Any, **kwargs: Any) -> Any:
+            out = model(*args, **kwargs) if stance.value == "force_eager" or not compiled.has(args, kwargs) and dynamic else compiled(*args, **kwargs)
+            sizes.pending(dynamic)
+            return out
+
+    run._compiled = compiled  # type: ignore[attr-defined]
     return run
+
+
+def _through(model: Any, backend: Any, options: Any) -> Any:
+    """Calls go through what a backend makes of the graph: one for each structure, types, shapes and modes of the arguments."""
+    made: dict[Any, Any] = {}
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        from jtorch.jit._trace import graph_of
+
+        if stance.value == "force_eager" or stance.off:
+            return model(*args, **kwargs)
+        key, tensors = _key_of(model, args, kwargs)
+        if key is None:
+            return model(*args, **kwargs)
+        found = made.get(key)
+        if found is None:
+            graph, build = graph_of(model, args, kwargs)
+            found = made[key] = (backend(graph, tensors, **({"options": options} if options else {})), build)
+        fn, build = found
+        return build(fn(*tensors))
+
+    return run
+
+
+def _key_of(model: Any, args: Any, kwargs: Any) -> Any:
+    tensors: list[Any] = []
+
+    def part(x: Any) -> Any:
+        if isinstance(x, torch.Tensor):
+            tensors.append(x)
+            return (tuple(x.shape), x.dtype, x.device, x.requires_grad)
+        if isinstance(x, (list, tuple)):
+            return (type(x), *map(part, x))
+        if isinstance(x, dict):
+            return (dict, *((k, part(v)) for k, v in x.items()))
+        return (type(x), x)
+
+    key = (part(args), part(kwargs), torch.is_grad_enabled(), getattr(model, "training", None))
+    try:
+        hash(key)
+    except TypeError:
+        return None, tensors
+    return key, tensors
 
 
 class InvalidBackend(RuntimeError):
@@ -96,11 +187,21 @@ _BACKENDS = frozenset((
     "test_subclasses", "xla",
 ))  # fmt: skip
 _MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
+registered: dict[str, Any] = {}  # backends that programs have registered (torch._dynamo.register_backend)
+_default: list[Any] = ["inductor"]
 
 
-def _check_backend(backend: Any) -> None:
-    if isinstance(backend, str) and backend not in _BACKENDS:
-        raise InvalidBackend(backend)
+def _backend(backend: Any) -> Any:
+    """The function behind a backend; None where XLA compiles."""
+    if isinstance(backend, str):
+        if backend in registered:
+            return registered[backend]
+        if backend not in _BACKENDS:
+            raise InvalidBackend(backend)
+        return None
+    if not callable(backend):
+        raise InvalidBackend(str(backend))
+    return backend
 
 
 def _check_mode(mode: str | None) -> None:
@@ -108,33 +209,83 @@ def _check_mode(mode: str | None) -> None:
         raise RuntimeError(f"Unrecognized mode={mode}, should be one of: {', '.join(_MODES)}")
 
 
+def get_default_backend() -> Any:
+    """The backend of ``torch.compile`` calls that name none."""
+    return _default[0]
+
+
+def set_default_backend(backend: Any) -> None:
+    """Take another backend where none is named; None for torch's own."""
+    if backend is not None:
+        _backend(backend)
+    _default[0] = "inductor" if backend is None else backend
+
+
 def is_compiling() -> bool:
-    """False: Python runs each time, whatever is compiled beneath."""
-    return False
+    """Whether this call is being watched, to be replayed (or exported) from then on."""
+    return state.observed is not None or _exporting[0] > 0
 
 
 def is_dynamo_compiling() -> bool:
-    return False
+    """The same, for ``torch.compile`` alone."""
+    return state.observed is not None
+
+
+_exporting = [0]
 
 
 def is_exporting() -> bool:
-    return False
+    """Whether ``torch.export`` is at work."""
+    return _exporting[0] > 0
 
 
 def disable(fn: Callable[..., Any] | None = None, recursive: bool = True, *, reason: str | None = None) -> Any:
-    """``fn`` itself, or a decorator."""
-    return (lambda f: f) if fn is None else fn
+    """``fn``, run by Python: a compiled function that calls it runs in Python too. Without ``fn``, a decorator. Not ``recursive``: what it calls may be replayed."""
+    if fn is None:
+        return functools.partial(disable, recursive=recursive, reason=reason)
+    if isinstance(fn, torch.nn.Module):
+        fn.forward = disable(fn.forward, recursive, reason=reason)
+        return fn
+    if isinstance(fn, type):
+        return fn
+    original = getattr(fn, "_torchdynamo_orig_callable", fn)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if state.observed is not None:
+            state.observed.stop(f"{getattr(original, '__qualname__', original)} is not to be compiled" + (f": {reason}" if reason else ""), True)
+        if not recursive:
+            return original(*args, **kwargs)
+        stance.off += 1
+        try:
+            return original(*args, **kwargs)
+        finally:
+            stance.off -= 1
+
+    wrapped = functools.wraps(original)(run) if hasattr(original, "__name__") else run
+    wrapped._torchdynamo_disable = True  # type: ignore[attr-defined]
+    return wrapped
 
 
 def reset() -> None:
-    pass
+    """Forget every replay: functions are watched again when they are called."""
+    for ref in list(_every):
+        found = ref()
+        if found is not None:
+            found.reset()
 
 
 def allow_in_graph(fn: Any) -> Any:
+    """``fn`` itself: what it records is in the program in any case."""
+    if isinstance(fn, (list, tuple)):
+        return [allow_in_graph(f) for f in fn]
+    if not callable(fn):
+        raise AssertionError("allow_in_graph expects a callable")
     return fn
 
 
 def assume_constant_result(fn: Any) -> Any:
+    """``fn`` itself, marked as torch marks it."""
+    fn._dynamo_marked_constant = True
     return fn
 
 
@@ -157,25 +308,67 @@ def wrap_numpy(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def list_backends(exclude_tags: Any = ()) -> list[str]:
-    """XLA, whatever ``backend=`` says."""
-    return ["xla"]
+    """XLA, and what programs have registered."""
+    return sorted(["xla", *registered])
 
 
 def cudagraph_mark_step_begin() -> None:
-    pass
+    """A new step begins: results of the last one may be overwritten. Here they never are, as long as somebody holds them."""
+
+
+_STANCES = ("default", "force_eager", "eager_on_recompile", "fail_on_recompile", "eager_then_compile", "aot_eager_then_compile")
 
 
 class set_stance:
-    """Accepted, without effect."""
+    """What compiled functions do from now on, or within a ``with`` or a decorated function: "default", "force_eager", "eager_on_recompile", "fail_on_recompile", "eager_then_compile", "aot_eager_then_compile"."""
 
-    def __init__(self, stance: str = "default", *, skip_guard_eval_unsafe: bool = False, force_backend: Any = None) -> None:
-        pass
+    def __init__(self, stance_: str = "default", *, skip_guard_eval_unsafe: bool = False, force_backend: Any = None, **named: Any) -> None:
+        wanted = named.pop("stance", stance_)
+        if named:
+            raise TypeError(f"unexpected keyword argument {next(iter(named))!r}")
+        if wanted not in _STANCES:
+            raise RuntimeError(f"invalid torch.compile stance 'DynamoStance(stance={wanted!r}, skip_guard_eval_unsafe={skip_guard_eval_unsafe}, backend={force_backend!r})'")
+        if wanted != "default" and force_backend is not None:
+            raise RuntimeError("non-default stance cannot have force_backend set")
+        self.wanted, self.before = wanted, stance.value
+        stance.value = wanted
+
+    def __call__(self, fn: Any) -> Any:
+        stance.value = self.before
+        wanted = self.wanted
+
+        @functools.wraps(fn)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with set_stance(wanted):
+                return fn(*args, **kwargs)
+
+        return run
 
     def __enter__(self) -> None:
-        pass
+        stance.value = self.wanted
 
     def __exit__(self, *_: object) -> None:
-        pass
+        stance.value = self.before
+
+
+@contextlib.contextmanager
+def _under_export() -> Iterator[None]:
+    """Within: ``is_exporting()``."""
+    _exporting[0] += 1
+    try:
+        yield
+    finally:
+        _exporting[0] -= 1
+
+
+def save_cache_artifacts() -> Any:
+    """Files of compiled functions: NotImplementedError."""
+    not_implemented("torch.compiler.save_cache_artifacts", "compiled programs are kept in JTORCH_CACHE_DIR, which can be copied")
+
+
+def load_cache_artifacts(serialized_artifacts: bytes) -> Any:
+    """Files of compiled functions: NotImplementedError."""
+    not_implemented("torch.compiler.load_cache_artifacts", "compiled programs are kept in JTORCH_CACHE_DIR, which can be copied")
 
 
 torch.compile = compile

@@ -1,4 +1,4 @@
-"""Names that torch has for its own sake: declined ones say what to use, batch normalisation in parts is the whole, compile keeps what it is given."""
+"""Names that torch has for its own sake: declined ones say what to use, batch normalisation in parts is the whole."""
 
 from __future__ import annotations
 
@@ -40,26 +40,6 @@ def test_batch_norm_in_parts_is_batch_norm() -> None:
     pairs: list[tuple[Any, Any]] = [(out, y), (own_mean, run_mean), (own_var, run_var), (gx, x.grad), (gw, w.grad), (gb, b.grad), (again[0], mean), (again[1], inv)]
     for got, wanted in pairs:
         torch.testing.assert_close(got, wanted.detach(), rtol=1e-5, atol=1e-5)
-
-
-def test_compile_keeps_what_it_is_given() -> None:
-    net = torch.nn.Linear(2, 2)
-    fast = torch.compile(net)
-    assert list(fast.state_dict()) == ["_orig_mod.weight", "_orig_mod.bias"]
-    assert fast.weight is net.weight
-    assert not fast.eval()._orig_mod.training
-    x = torch.ones(1, 2)
-    assert torch.equal(fast(x), net(x))
-
-    @torch.compile(fullgraph=True)
-    def double(v: Any) -> Any:
-        """Twice."""
-        return v * 2
-
-    assert double.__name__ == "double"
-    assert double(x).tolist() == [[2.0, 2.0]]
-    with pytest.raises(RuntimeError, match="Either mode or options"):
-        torch.compile(net, mode="default", options={})
 
 
 def test_cond_takes_one_branch() -> None:

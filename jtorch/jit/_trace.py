@@ -25,8 +25,9 @@ from jtorch.fx.graph_module import GraphModule, _copy_attr
 from jtorch.fx.node import Node, map_aggregate
 from jtorch.nn.modules.module import Module
 from jtorch.nn.parameter import Parameter
+from jtorch.utils._pytree import tree_flatten, tree_unflatten
 
-__all__ = ["TracerWarning", "Recorder", "is_tracing", "record"]
+__all__ = ["TracerWarning", "Recorder", "graph_of", "is_tracing", "record"]
 
 
 class TracerWarning(Warning):
@@ -304,6 +305,31 @@ def record(fn: Callable[..., Any], root: Any, inputs: tuple[Any, ...], names: li
     recorder.graph.output(recorder.arg(result))
     _drop_unused(recorder.graph)
     return GraphModule(recorder.holder, recorder.graph, "Traced"), result
+
+
+def graph_of(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[GraphModule, Callable[[Any], Any]]:
+    """The graph of one call: its placeholders are the tensors among the arguments, its output a tuple of the tensors in the result; and what puts such a tuple into the result's place."""
+    given, spec = tree_flatten((args, kwargs))
+    at = [i for i, x in enumerate(given) if isinstance(x, Tensor)]
+    shape: list[Any] = []
+
+    def run(*tensors: Any) -> Any:
+        leaves = list(given)
+        for i, t in zip(at, tensors, strict=True):
+            leaves[i] = t
+        a, k = tree_unflatten(leaves, spec)
+        out, form = tree_flatten(fn(*a, **k))
+        shape[:] = [[None if isinstance(x, Tensor) else (x,) for x in out], form]
+        return tuple(x for x in out if isinstance(x, Tensor))
+
+    root = fn if isinstance(fn, Module) else Module()
+    graph, _ = record(run, root, tuple(given[i] for i in at), [f"l_{n}_" for n in range(len(at))], False, {})
+
+    def build(results: Any) -> Any:
+        rest = iter(results if isinstance(results, (tuple, list)) else (results,))
+        return tree_unflatten([next(rest) if x is None else x[0] for x in shape[0]], shape[1])
+
+    return graph, build
 
 
 def map_tensors(value: Any, fn: Callable[[Any], Any]) -> Any:

@@ -25,6 +25,8 @@ SMALL = 1 << 16  # bytes of a gradient that may be freed later
 
 def step_done() -> None:
     """The end of ``optimizer.step()``: what is still pending runs."""
+    if state.observed is not None:
+        return
     if state.trace.backwards:
         state.steps = True
     _trace.flush("step")
@@ -39,7 +41,7 @@ def keep_for_now(tensors: list[Any]) -> None:
 def backward_done() -> None:
     """The end of ``backward()``. In a loop that has an optimizer, forward and backward are sent off now: they run while the update is recorded,
     which would be programs of its own in any case. (Not before its first step: a backward that is looked at once is not worth a program.)"""
-    if state.steps and len(state.trace.nodes) > SENT:
+    if state.steps and len(state.trace.nodes) > SENT and state.observed is None:
         _trace.flush("backward")
         state.dropped = None
 
@@ -47,6 +49,9 @@ def backward_done() -> None:
 def backward_started() -> None:
     """``backward()`` was called. If the trace holds another backward already, this loop has no optimizer (or accumulates): run what is there."""
     tr = state.trace
+    if state.observed is not None:
+        tr.backwards += 1
+        return
     if tr.backwards:
         _trace.flush("backward")
         tr = state.trace
@@ -58,6 +63,8 @@ def backward_started() -> None:
 def module_called(module: Any) -> None:
     """A module is called outside of any graph (evaluation, generation). The module that began the trace marks the loop's period."""
     tr = state.trace
+    if state.observed is not None:
+        return
     if tr.root == 0:
         tr.root = id(module)
     elif tr.root == id(module) and (len(tr.nodes) > ENOUGH or tr.input_bytes > BYTES):

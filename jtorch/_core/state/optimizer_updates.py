@@ -247,7 +247,7 @@ def _columns(u: Update, columns: list[Any], places: tuple[int, ...], step: Step)
     plain = {t._view for t in tensors} == _NOTHING
     if plain:
         storages = [t._s for t in tensors]
-        left = None if state.several or state.undo else update_packed(u, n, storages, places, step)
+        left = None if state.several or state.undo or state.observed is not None else update_packed(u, n, storages, places, step)
         if left is not None:
             return _columns(u, [[column[i] for i in left] for column in columns], places, step) if left else 0
         vals = [s.value for s in storages]
@@ -255,7 +255,7 @@ def _columns(u: Update, columns: list[Any], places: tuple[int, ...], step: Step)
         vals = [t._s.value if t._view is None else read_view(t._view, t._s) for t in tensors]
     bundle = bundle_of(u.call, tuple([v.aval for v in vals]), u.classes, n)
     if bundle is not None and bundle.replaces(places):
-        if plain and not state.several and not state.undo and _at_once(u, bundle, vals, storages, places, step):
+        if plain and not state.several and not state.undo and state.observed is None and _at_once(u, bundle, vals, storages, places, step):
             return 0
         recorded = _recorded(u, bundle, vals, tensors, places, step)
         if recorded:

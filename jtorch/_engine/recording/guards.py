@@ -194,7 +194,7 @@ def ran(found: list[Found], marks: tuple[Mark, ...], why: str) -> None:
 def before_a_step() -> None:
     """An optimizer is about to write: what it would write must not come from values that are refused. (On an accelerator that would cost the time in which the step is recorded; there a
     wrong index ends the program in torch.)"""
-    if any([not m.gone and m.waits for m in state.undo]):
+    if state.observed is None and any([not m.gone and m.waits for m in state.undo]):
         flush("backward")
         for _ in range(len(pending)):
             _raise(*pending.popleft())

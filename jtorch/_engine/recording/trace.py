@@ -91,6 +91,8 @@ def trace_for(device: _device.device) -> Trace:
 
 def take(tr: Trace) -> None:
     """Nothing is recorded into a trace of this thread any more: it is about to run."""
+    if state.observed is not None:
+        state.observed.cut()
     lock, fresh, others = RLock(), Trace(tr.device), state.traces
     # No call from here on, so that nothing comes in between: a handler may have taken it in the meantime.
     if tr.lock is None:

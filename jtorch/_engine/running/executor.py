@@ -7,7 +7,7 @@ segments (``segments.py``), and equal segments share one executable. Values nobo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from itertools import repeat
@@ -385,12 +385,13 @@ def _planned(
 
 
 def _made(
-    tr: Trace, recipe: Recipe, dynamic: set[int] | frozenset[int], checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str, ahead: bool | None
+    tr: Trace, recipe: Recipe, dynamic: set[int] | frozenset[int], checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str, ahead: bool | None,
+    successors: dict[int, int] | None = None, whole: bool = False,
 ) -> Plan:
     if ahead is None:
         ahead = _on_one_device(arrays)
     before = memory.in_use()
-    plan = recipe.plan = _make_plan(tr, dynamic, checks, live, donated, why, ahead)
+    plan = recipe.plan = _make_plan(tr, dynamic, checks, live, donated, why, ahead, successors, whole)
     retention.made(recipe, before, len(tr.nodes))
     return plan
 
@@ -422,8 +423,12 @@ def _on_one_device(arrays: list[Any]) -> bool:
     return all(a.__class__ is np.ndarray or len(a.devices()) == 1 for a in arrays)
 
 
-def _make_plan(tr: Trace, dynamic: set[int] | frozenset[int], checks: Checks, live: Sequence[int], donated: list[int], why: str, ahead: bool) -> Plan:
-    """Cut the trace into segments and find (or compile) the program of each. ``ahead``: compile it now, for inputs on the trace's device."""
+def _make_plan(
+    tr: Trace, dynamic: set[int] | frozenset[int], checks: Checks, live: Sequence[int], donated: list[int], why: str, ahead: bool,
+    successors: dict[int, int] | None = None, whole: bool = False,
+) -> Plan:  # fmt: skip
+    """Cut the trace into segments and find (or compile) the program of each. ``ahead``: compile it now, for inputs on the trace's device. ``successors``: which output takes the place of
+    a donated input. ``whole``: one program, however long."""
     nodes = tr.nodes
     n_in = len(tr.inputs)
     first: list[int] = []
@@ -441,7 +446,7 @@ def _make_plan(tr: Trace, dynamic: set[int] | frozenset[int], checks: Checks, li
     # XLA's CPU compiler copies what a loop leaves behind for another loop of the same program: the first loop backward begins one too.
     walls += [i for i, k in enumerate(needed) if nodes[k][0].call.name in _LOOPS][:1]
     held = [place[owner[i]] for i in live]
-    bounds = sorted({0, *cut(tokens, reads, updates, lambda i: nodes[needed[i]][0].weight(), held), *walls, len(needed)})
+    bounds = sorted({0, *(() if whole else cut(tokens, reads, updates, lambda i: nodes[needed[i]][0].weight(), held)), *walls, len(needed)})
 
     # When each slot (inputs first, then outputs) is read for the last time, by segment.
     segment_of: dict[int, int] = {}
@@ -514,6 +519,8 @@ def _make_plan(tr: Trace, dynamic: set[int] | frozenset[int], checks: Checks, li
         outs = [slot for slot in made if slot in live_slots or last_read.get(slot, -1) > s]
         dead = [slot for slot in ins if last_read.get(slot) == s and slot not in live_slots and (slot >= n_in or slot in gone)]
         spare = _donatable(ins, dead, outs, nodes, owner, first, tr, n_in)
+        if successors:
+            outs = _in_order(ins, spare, outs, {i: n_in + o for i, o in successors.items()}, partial(_aval, nodes=nodes, owner=owner, first=first, tr=tr, n_in=n_in))
         if s in checked:
             check, every = guards.node_for([what for _, what, _ in checked[s]], [i for _, _, i in checked[s]])
             body.append((check, *[ref(slot) for slot, _, _ in checked[s]]))
@@ -539,6 +546,22 @@ def _make_plan(tr: Trace, dynamic: set[int] | frozenset[int], checks: Checks, li
         program.ready()
     plan.steps = steps
     return plan
+
+
+def _in_order(ins: list[int], spare: tuple[int, ...], outs: list[int], successors: dict[int, int], aval_of: Callable[[int], Any]) -> list[int]:
+    """The outputs so that JAX, which gives the n-th donated input to the n-th output of its shape and type, gives each to the one that follows it: else XLA copies both."""
+    wanted = [successors.get(ins[j]) for j in spare]
+    taken = set(wanted) & set(outs)
+    rest = [slot for slot in outs if slot not in taken]
+    ordered: list[int] = []
+    for j, slot in zip(spare, wanted, strict=True):
+        if slot not in taken:
+            slot = next((o for o in rest if aval_of(o) is aval_of(ins[j])), None)
+            if slot is None:
+                continue
+            rest.remove(slot)
+        ordered.append(slot)
+    return ordered + rest
 
 
 def _gather(ins: list[int]) -> Any:

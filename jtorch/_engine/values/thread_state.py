@@ -22,6 +22,7 @@ class State(threading.local):
     keys: Any = None  # where random numbers come from inside JAX's transformations (generator.py)
     lanes: tuple[Any, ...] = ()  # the levels of torch.vmap that are under way, the innermost last
     host_only = False  # in a forked child: XLA must not be touched at all (fork.py)
+    observed: Any = None  # who watches a call in order to replay it (torch.compile): what is recorded stays one trace until it returns
     several = False  # whether there is more than one thread that has computed anything
     updating: Any = threading.RLock()  # held while tensors are updated without a trace, which no other thread may read meanwhile
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from jtorch import compiler as _compiler
 from jtorch._core.dispatch.sizes import mark
+from jtorch._engine.values.thread_state import state
 from jtorch._errors import not_implemented
 from jtorch._public import torch
 from jtorch.compiler import OptimizedModule, allow_in_graph, assume_constant_result, disable, is_compiling, list_backends, reset, substitute_in_graph
@@ -30,7 +31,9 @@ def optimize(backend: Any = "inductor", *, nopython: bool = False, **options: An
 
 
 def graph_break(msg: str = "") -> None:
-    """Where the captured graph ends: there is none."""
+    """What is compiled ends here: the call runs in Python (RuntimeError for ``fullgraph=True``)."""
+    if state.observed is not None:
+        state.observed.stop(f"graph_break({msg!r})" if msg else "graph_break()", True)
 
 
 def _mark(t: Any, index: Any = None, **options: Any) -> None:
@@ -67,14 +70,11 @@ def reset_code_caches() -> None:
 
 
 def register_backend(compiler_fn: Any = None, name: str | None = None, tags: Any = ()) -> Any:
-    """Backends get graphs of fx, and none are captured: kept by name, never called."""
+    """A backend for ``torch.compile(backend=name)``: it gets a graph of fx and example inputs."""
     if compiler_fn is None:
         return lambda fn: register_backend(fn, name, tags)
-    _BACKENDS[name or compiler_fn.__name__] = compiler_fn
+    _compiler.registered[name or compiler_fn.__name__] = compiler_fn
     return compiler_fn
-
-
-_BACKENDS: dict[str, Any] = {}
 
 
 def explain(f: Any, *extra_args: Any, **extra_kwargs: Any) -> Any:

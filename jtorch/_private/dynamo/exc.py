@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from jtorch._compile.errors import TorchDynamoException, Unsupported
+
 __all__ = [
     "TorchDynamoException", "InternalTorchDynamoError", "Unsupported", "UserError", "BackendCompilerFailed", "TorchRuntimeError", "ResetRequired", "RecompileError",
     "FailOnRecompileLimitHit", "IncorrectUsage", "TensorifyScalarRestartAnalysis", "UncapturedHigherOrderOpError",
 ]  # fmt: skip
-
-
-class TorchDynamoException(RuntimeError):
-    """Any of them."""
 
 
 class InternalTorchDynamoError(TorchDynamoException): ...
@@ -22,9 +20,6 @@ class TensorifyScalarRestartAnalysis(RestartAnalysis): ...
 
 
 class ResetRequired(TorchDynamoException): ...
-
-
-class Unsupported(TorchDynamoException): ...
 
 
 class UncapturedHigherOrderOpError(Unsupported): ...

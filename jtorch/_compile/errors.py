@@ -1,0 +1,21 @@
+"""What ``torch.compile`` raises."""
+
+from __future__ import annotations
+
+__all__ = ["TorchDynamoException", "Unsupported", "unsupported"]
+
+
+class TorchDynamoException(RuntimeError):
+    """Any of those that ``torch.compile`` raises."""
+
+    __module__ = "torch._dynamo.exc"
+
+
+class Unsupported(TorchDynamoException):
+    """``fullgraph=True``, and something in the function ends the graph."""
+
+    __module__ = "torch._dynamo.exc"
+
+
+def unsupported(why: str) -> Unsupported:
+    return Unsupported(f"{why}\n  Explanation: `fullgraph=True` asks for one program, and this has to run in Python.")

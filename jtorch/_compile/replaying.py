@@ -1,0 +1,444 @@
+"""A call that was watched, as guards, programs and what is to be done with their results."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from itertools import chain, repeat
+from operator import attrgetter, is_, is_not
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+from jtorch._core.graph.node import Node, next_seq, node_repr
+from jtorch._core.graph.view_history import edge_of
+from jtorch._core.storage.bare_tensor import Storage, new_tensor
+from jtorch._core.storage.view_steps import read
+from jtorch._engine.recording import trace as _trace
+from jtorch._engine.recording.trace import force
+from jtorch._engine.running.replay import Recorded, outside
+from jtorch._engine.values.thread_state import state
+from jtorch._engine.values.values import Value
+
+__all__ = ["CompiledBackward", "Guards", "Replay", "same"]
+
+_PRIMITIVES = frozenset((int, float, complex, str, bytes, bool))
+_SCALARS = frozenset((int, float))
+_value, _aval, _edge, _grad, _storage, _view, _code = map(attrgetter, ("value", "aval", "_edge", "_grad", "_s", "_view", "__code__"))
+_three, _array, _two = attrgetter("_s", "_edge", "_view"), attrgetter("array"), attrgetter("_meta", "_edge")
+_NOTHING = {(None, None)}
+_go_through = deque(maxlen=0).extend
+_set_array: Any = Value.array.__set__  # type: ignore[attr-defined]
+_ORDINARY = {Storage}
+
+
+def _short(x: Any) -> str:
+    text = repr(x) if x.__class__ in _PRIMITIVES or x is None else f"a {x.__class__.__name__}"
+    return text if len(text) < 60 else text[:57] + "..."
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether one can stand for the other in a guard."""
+    if a is b:
+        return True
+    if a.__class__ is not b.__class__ or a.__class__ not in _PRIMITIVES:
+        return False
+    return bool(a == b) and (a != 0 or repr(a) == repr(b))
+
+
+class Guards:
+    """What the call read, and what it must still be. ``failed`` says which guard does not hold, with the slot if it is a number's."""
+
+    def __init__(self) -> None:
+        self.dicts: list[Any] = []
+        self.keys: list[Any] = []
+        self.expected: list[Any] = []
+        self.missing: tuple[list[Any], list[Any]] = ([], [])
+        self.present: tuple[list[Any], list[Any]] = ([], [])
+        self.whole: list[Any] = []  # dicts of which everything is guarded: their values
+        self.values: list[Any] = []
+        self.lists: list[Any] = []
+        self.sizes: list[int] = []
+        self.elements: list[Any] = []
+        self.sets: list[tuple[Any, frozenset[Any]]] = []
+        self.others: list[tuple[Callable[[], Any], Any]] = []
+        self.functions: list[Any] = []
+        self.codes: list[Any] = []
+        self.numbers: list[tuple[Any, Any]] = []  # slots that are to hold a number, as a class
+
+    def hold(self) -> bool:
+        """Whether all hold."""
+        if not all(map(is_, map(dict.get, self.dicts, self.keys), self.expected)) and not self._read_again():
+            return False
+        if self.missing[0] and any(map(dict.__contains__, *self.missing)):
+            return False
+        if self.present[0] and not all(map(dict.__contains__, *self.present)):
+            return False
+        lists = self.lists
+        if list(map(len, lists)) != self.sizes:
+            return False
+        if not all(map(is_, chain.from_iterable(lists), self.elements)):
+            return False
+        if not all(map(is_, chain.from_iterable(map(dict.values, self.whole)), self.values)) and not self._values_again():
+            return False
+        if not all(map(is_, map(_code, self.functions), self.codes)):
+            return False
+        for c, was in self.sets:
+            if len(c) != len(was) or not all([x in was for x in c]):
+                return False
+        for again, was in self.others:
+            now = again()
+            if now is not was and not same(now, was):
+                return False
+        for (held, key), kind in self.numbers:
+            if held.__class__ is list and key.__class__ is int:
+                if key >= len(held) or held[key].__class__ is not kind:
+                    return False
+            elif held.get(key).__class__ is not kind:
+                return False
+        return True
+
+    def failed(self) -> str:
+        """The first guard that does not hold, in words; empty if all do."""
+        for held, key, was in zip(self.dicts, self.keys, self.expected, strict=True):
+            now = held.get(key)
+            if not same(now, was):
+                return f"{key!r} was {_short(was)}, is {_short(now)}"
+        for held, key in zip(*self.missing, strict=True):
+            if key in held:
+                return f"{key!r} was not there"
+        for c, n in zip(self.lists, self.sizes, strict=True):
+            if len(c) != n:
+                return f"a {c.__class__.__name__} of {n} elements has {len(c)}"
+        if not all(map(is_, chain.from_iterable(self.lists), self.elements)):
+            now, was = next((a, b) for a, b in zip(chain.from_iterable(self.lists), self.elements, strict=True) if a is not b)
+            return f"an element of a container was {_short(was)}, is {_short(now)}"
+        for held in self.whole:
+            for key, now in held.items():
+                if now.__class__ in _SCALARS and not any(same(now, was) for was in self.values if was.__class__ in _SCALARS):
+                    return f"{key!r} is {_short(now)}"
+        for again, was in self.others:
+            now = again()
+            if now is not was and not same(now, was):
+                return f"{_short(was)} is {_short(now)}"
+        return "" if self.hold() else "a number or set is another"
+
+    def _read_again(self) -> bool:
+        now = list(map(dict.get, self.dicts, self.keys))
+        if not all(map(same, now, self.expected)):
+            return False
+        self.expected = now
+        return True
+
+    def _values_again(self) -> bool:
+        now = list(chain.from_iterable(map(dict.values, self.whole)))
+        if not all(map(same, now, self.values)):
+            return False
+        self.values = now
+        return True
+
+    def changed(self) -> list[tuple[int, Any]]:
+        """Slots whose number is another one now: they are followed next time."""
+        found = []
+        for held, key, was in zip(self.dicts, self.keys, self.expected, strict=True):
+            now = held.get(key)
+            if now.__class__ in _SCALARS and was.__class__ in _SCALARS and not same(now, was):
+                found.append((id(held), key))
+        at = iter(self.values)
+        for held in self.whole:
+            for (key, now), was in zip(held.items(), at, strict=False):
+                if now.__class__ in _SCALARS and was.__class__ in _SCALARS and not same(now, was):
+                    found.append((id(held), key))
+        return found
+
+
+class CompiledBackward(Node):
+    """The backward of what a replay recorded: nodes that were recorded when the call was watched."""
+
+    __slots__ = ("saved", "replay", "avals")
+    __repr__ = node_repr
+
+    def name(self) -> str:
+        return "CompiledFunctionBackward"
+
+    @property
+    def outs(self) -> Any:
+        return self.avals
+
+    def release(self) -> None:
+        self.saved = None
+
+    def run(self, run: Any, buffer: dict[int, Any]) -> list[Any]:
+        if run.create:
+            raise RuntimeError("torch.compile with aot_autograd does not currently support double backward")
+        if self.saved is None:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). "
+                "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+                "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
+            )
+        r = self.replay
+        cts = [buffer[i] if i in buffer else _zeros(a) for i, a in enumerate(self.avals)]
+        found = r.backward.record([*self.saved, *cts], r.backward.scalars, r.backward_live)
+        if not run.retain:
+            self.release()
+        return [None if at is None else found[at] for at in r.gradients]
+
+
+def _zeros(a: Any) -> Value:
+    v = Value()
+    v.aval, v.array, v.trace, v.pos = a, np.zeros(a.shape, a.dtype.np), None, -1
+    return v
+
+
+class Replay:
+    """See :mod:`observed`, which makes them.
+
+    ``sources``: for each input of the recorded nodes, ``("fixed", i)``, ``("arg", i)``, ``("base", i)``, ``("draw", i)`` or ``("const", value)``.
+    ``writes``: (output, storage, how many versions) of tensors that were there; ``grads``: (leaf, output or None, strides).
+    """
+
+    guards: Guards
+    recorded: Recorded
+    sources: list[Any]
+    tensors: list[Any]  # those that take part and were there before: guarded
+    storages: list[Storage]
+    avals: list[Any]
+    edges: list[Any]
+    views: list[Any]
+    no_grad: list[Any]
+    some_grad: list[Any]
+    arg_avals: list[Any]
+    live: tuple[int, ...]
+    writes: list[Any]
+    arg_writes: list[Any]
+    grads: list[Any]
+    draws: list[Any]
+    scalars: list[Any]
+    dynamic: list[tuple[int, int]]  # (scalar, number among what ``compute`` gives)
+    compute: Any
+    decisions: list[Any]
+    slots: list[Any]
+    counts: list[Any]
+    effects: list[Any]
+    result: Any
+    checks: list[Any]  # (input, bounds)
+    backward: Recorded | None
+    backward_live: tuple[int, ...]
+    saved: list[Any]
+    gradients: list[Any]
+    targets: list[Any]
+    outs: list[Any]
+
+    def __init__(self) -> None:
+        self.backward = None
+        self.kept: Any = None
+
+    def ready(self, args: list[Any]) -> list[Value] | None:
+        """The values of the fixed tensors and of the arguments if everything is as it was; None if not."""
+        if not self.guards.hold():
+            return None
+        storages = self.storages
+        # Storages, edges and views have no equality but identity.
+        if list(map(_three, self.tensors)) != self.threes:
+            return None
+        values = list(map(_value, storages))
+        if set(map(type, storages)) - _ORDINARY or not all(map(is_, map(_aval, values), self.avals)):
+            return None
+        if not all(map(is_, map(_grad, self.no_grad), repeat(None))) or not all(map(is_not, map(_grad, self.some_grad), repeat(None))):
+            return None
+        for leaf, aval in self.grad_forms:
+            g = leaf._grad
+            if g._view is not None or g._s.__class__ is not Storage or g._s.value.aval is not aval or g._edge is not None:
+                return None
+        for held, _ in self.slots:
+            if held.__class__ is list and held and held[0].__class__ is Storage:
+                first = held[0].value
+                if first.array is None or not all(map(is_, map(_value, held), repeat(first))):
+                    return None
+        if args and self.written_args and not {id(t._s) for t in args}.isdisjoint(self.storage_ids):
+            return None
+        return values
+
+    def why_not(self, args: list[Any]) -> str:
+        """What has changed since this was seen."""
+        found = self.guards.failed()
+        if found:
+            return found
+        if self.ready(args) is not None:
+            return "a decision about numbers goes another way" if self.numbers() is None else ""
+        if any(t._grad is not None for t in self.no_grad) or any(t._grad is None for t in self.some_grad):
+            return "gradients are there, or are not, other than then"
+        return "a parameter or buffer has another shape, type, storage or requires_grad"
+
+    def numbers(self) -> list[Any] | None:
+        """What the expressions are now: those of the scalars, of effects and counts. None if a decision would go another way."""
+        if not self.slots and not self.decisions:
+            return []
+        slots = [float(held[0].value.array) if key is None else held[key] for held, key in self.slots]
+        try:
+            found = self.compute(slots)
+        except Exception:
+            return None
+        n = len(self.decisions)
+        if not all(map(same, found[:n], self.decisions)):
+            return None
+        return found[n:]  # type: ignore[no-any-return]
+
+    def run(self, args: list[Any], values: list[Value], numbers: list[Any]) -> Any:
+        """Do what the call did."""
+        if self.backward is None and state.trace.nodes:
+            _trace.flush("step")
+        given: list[Any] = list(self.gather(values))
+        for at, kind, i in self.others:
+            if kind == "arg":
+                given[at] = read(args[i])
+            elif kind == "base":
+                given[at] = args[i]._s.value
+            elif kind == "grad":
+                given[at] = read(i._grad)
+            elif kind == "view":
+                given[at] = read(i)
+            else:
+                given[at] = i if kind == "const" else None
+        for at, bounds in self.checks:
+            bounds.check(np.asarray(force(given[at])))
+        for at, redraw, aval in self.draws:
+            v = Value()
+            v.aval, v.array, v.trace, v.pos = aval, redraw(), None, -1
+            if at is not None:
+                given[at] = v
+        scalars = self.scalars
+        if self.dynamic:
+            scalars = list(scalars)
+            for slot, n in self.dynamic:
+                scalars[slot] = numbers[n]
+        donated = False
+        if self.backward is None:
+            results, donated = self._whole(given, scalars)
+        else:
+            results = self.recorded.record(given, scalars, self.live)
+        return self._after(args, given, results, numbers, donated)
+
+    def _whole(self, given: list[Value], scalars: list[Any]) -> tuple[list[Any], bool]:
+        """Run the programs: the outputs' arrays, and whether inputs were given to be overwritten."""
+        arrays = list(map(_array, given))
+        if set(map(type, arrays)) - _trace._ARRAYS:
+            for i, v in enumerate(given):
+                if v.trace is not None or v.array.__class__ not in _trace._ARRAYS:
+                    arrays[i] = force(v)
+        donated: tuple[int, ...] = ()
+        if self.donatable and not self.recorded.checks:
+            mine = self.donatable
+            held = list(map(given.__getitem__, mine))
+            values, inside = max(map(getrefcount, held)), max(map(getrefcount, map(arrays.__getitem__, mine)))
+            if values <= _VALUE_HELD and inside <= _ARRAY_HELD and set(map(type, map(arrays.__getitem__, mine))) <= _trace._ARRAYS:
+                donated = mine
+            del held
+        found, checks = self.recorded.run(arrays, scalars, self.live, donated)
+        if checks:
+            outside(checks)
+        return found, bool(donated)
+
+    def _after(self, args: list[Any], given: list[Value], results: list[Any], numbers: list[Any], donated: bool) -> Any:
+        recorded = self.backward is not None
+        writes = self.writes
+        if donated:  # nobody but the storages has these values: what is in them is another array now
+            into, at = self.quick
+            _go_through(map(_set_array, map(given.__getitem__, into), map(results.__getitem__, at)))
+            for s, more in self.versions:
+                s.version += more
+            writes = self.slow
+        for n, s, aval, more in writes:
+            s.value = results[n] if recorded else _made(aval, results[n])
+            s.version += more
+        for n, leaf, aval, more in self.grad_writes:
+            s = leaf._grad._s
+            s.value = results[n] if recorded else _made(aval, results[n])
+            s.version += more
+        for n, i, aval, more in self.arg_writes:
+            s = args[i]._s
+            s.value = results[n] if recorded else _made(aval, results[n])
+            s.version += more
+        if not donated or not self._same_gradients(results):
+            self._new_gradients(results, recorded)
+        for storages, n, aval in self.counts:
+            v = _made(aval, np.asarray(numbers[n], aval.dtype.np))
+            _go_through(map(setattr, storages, repeat("value"), repeat(v)))
+            for s in storages:
+                s.version += 1
+        made: dict[int, Any] = {}
+        node = self._node(args, given, results) if recorded else None
+        for effect in self.effects:
+            effect(self, args, results, numbers, made, node)
+        return self.result(self, args, results, numbers, made, node)
+
+    def _new_gradients(self, results: list[Any], recorded: bool) -> None:
+        kept: list[Any] = []
+        for leaf, n, aval, strides in self.grads:
+            if n is None:
+                leaf._grad = None
+                continue
+            t = leaf._grad = new_tensor(results[n] if recorded else _made(aval, results[n]), strides)
+            kept.append((leaf, t, t._s, t._s.value, n))
+        self.kept = None if recorded or len(kept) != len(self.grads) or not kept else tuple(map(list, zip(*kept, strict=True)))
+
+    def _same_gradients(self, results: list[Any]) -> bool:
+        """Put the gradients into the tensors that they were in last time, if nobody else has these."""
+        if not self.grads:
+            return True
+        kept = self.kept
+        if kept is None:
+            return False
+        leaves, tensors, storages, values, at = kept
+        if not all(map(is_, map(_grad, leaves), tensors)) or not all(map(is_, map(_storage, tensors), storages)) or not all(map(is_, map(_value, storages), values)):
+            return False
+        if max(map(getrefcount, tensors)) > _TENSOR_KEPT or max(map(getrefcount, storages)) > _TENSOR_KEPT or max(map(getrefcount, values)) > _TENSOR_KEPT:
+            return False
+        if set(map(_two, tensors)) != _NOTHING:
+            return False
+        _go_through(map(_set_array, values, map(results.__getitem__, at)))
+        return True
+
+    def _node(self, args: list[Any], given: list[Value], results: list[Value]) -> Any:
+        edges: list[Any] = []
+        for kind, i in self.targets:
+            t = args[i] if kind == "arg" else i
+            edges += (edge_of(t), t._nr)
+        node = CompiledBackward()
+        node.edges, node.seq, node.hooks, node.extra = tuple(edges), next_seq(), None, None
+        node.saved = [given[i] if kind == "in" else results[i] for kind, i in self.saved]
+        node.replay, node.avals = self, tuple(self.out_avals)
+        return node
+
+
+def _made(aval: Any, array: Any) -> Value:
+    v = Value()
+    v.aval, v.array, v.trace, v.pos = aval, array, None, -1
+    return v
+
+
+def _held_alone() -> tuple[int, int]:
+    """What getrefcount says in ``_whole`` of a value that a storage alone holds, and of its array."""
+    storage = Storage()
+    v = storage.value = Value()
+    v.array = object()
+    given = [v]
+    values = [v]
+    arrays = [v.array]
+    del v
+    held = list(map(given.__getitem__, (0,)))
+    return max(map(getrefcount, held)), max(map(getrefcount, map(arrays.__getitem__, (0,)))) + 0 * len(values)
+
+
+def _kept_alone() -> int:
+    """The same of what a slot holds beside a list of ours, in ``_same_gradients``."""
+    storage = Storage()
+    storage.value = object()
+    kept = [storage.value]
+    return max(map(getrefcount, kept))
+
+
+_VALUE_HELD, _ARRAY_HELD = _held_alone()
+_TENSOR_KEPT = _kept_alone()

@@ -1,0 +1,110 @@
+"""Nodes that were recorded once, to be run or recorded again without the Python that recorded them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jtorch._engine.planning.segments import LONG
+from jtorch._engine.recording.bundle import expanded
+from jtorch._engine.recording.guards import Every
+from jtorch._engine.recording.trace import SCALAR, SMALL, Trace, add_input, add_scalar, append, record_multi
+from jtorch._engine.running import executor
+from jtorch._engine.running.executor import Plan, Recipe
+from jtorch._engine.values.thread_state import state
+from jtorch._engine.values.values import Value
+
+__all__ = ["Recorded", "outside"]
+
+
+class Recorded:
+    """Nodes of a trace on inputs of these avals. ``dynamic``: the scalars that are given for each run; the others are those of ``scalars``."""
+
+    __slots__ = ("nodes", "avals", "scalars", "dynamic", "device", "checks", "successors", "_plans")
+
+    def __init__(self, nodes: list[Any], avals: list[Any], scalars: list[Any], dynamic: set[int], device: Any, checks: Any = ()) -> None:
+        self.nodes, self.avals, self.scalars, self.dynamic, self.device, self.checks = expanded(nodes), avals, scalars, dynamic, device, checks
+        self.successors: dict[int, int] = {}  # which output takes the place of an input that may be overwritten
+        self._plans: dict[Any, tuple[Plan, tuple[int, ...]]] = {}
+
+    def plan(self, arrays: list[Any], live: tuple[int, ...], donated: tuple[int, ...]) -> Plan:
+        """The programs for these outputs; inputs ``donated`` may be overwritten."""
+        found = self._plans.get(donated)
+        if found is None:
+            tr = Trace(self.device)
+            for a in self.avals:
+                v = Value()
+                v.aval, v.array, v.trace, v.pos = a, None, None, -1
+                tr.inputs.append(v)
+            tr.nodes, tr.scalars = self.nodes, list(self.scalars)
+            one_device = all(a.__class__ is np.ndarray or len(a.devices()) == 1 for a in arrays)
+            dynamic = self.dynamic | executor._always_dynamic(self.nodes)
+            recipe = Recipe()
+            plan = executor._made(tr, recipe, dynamic, self.checks, arrays, live, list(donated), "replay", one_device, self.successors if donated else None, self._small())
+            found = self._plans[donated] = plan, live
+        return found[0]
+
+    def _small(self) -> bool:
+        """Whether what a program's call costs counts for more than what it computes: then it is one."""
+        return len(self.nodes) <= LONG and all(a.nbytes <= SMALL for a in self.avals)
+
+    def run(self, arrays: list[Any], scalars: list[Any], live: tuple[int, ...], donated: tuple[int, ...]) -> tuple[list[Any], list[tuple[Any, Every]]]:
+        """(the outputs, what the guards found). The list of arrays is used up."""
+        plan = self.plan(arrays, live, donated)
+        if not plan.ahead:
+            for i, a in enumerate(arrays):
+                if a.__class__ is np.ndarray:
+                    arrays[i] = executor.to_device(a, self.avals[i].device)
+        run = plan.run(arrays, scalars, live)
+        executor.stats.executions += 1
+        run.finish()
+        return run.results(), run.found()
+
+    def record(self, values: list[Value], scalars: list[Any], live: tuple[int, ...]) -> list[Value]:
+        """Record the nodes once more, on other values; the values of the outputs ``live``."""
+        tr = state.trace
+        if tr.device is not self.device or any(v.trace is not None and v.trace is not tr for v in values):
+            return self._one_by_one(values, scalars, live)
+        places: list[int] = []
+        for v in values:
+            at = v.pos if v.trace is tr else tr.input_pos.get(v)
+            if at is None:
+                at = add_input(tr, v)
+                if at is None or tr is not state.trace:
+                    return self._one_by_one(values, scalars, live)
+            places.append(at)
+        numbers = [add_scalar(tr, x) for x in scalars]
+        base = tr.count
+        found: dict[int, Value] = {}
+        wanted = set(live)
+        first = 0
+        for node in self.nodes:
+            entry = node[0]
+            refs = [p + base if p >= 0 else places[-1 - p] if p > SCALAR else numbers[SCALAR - p] for p in node[1:]]
+            outs = append(tr, (entry, *refs), entry.outs)
+            if outs is None:
+                return self._one_by_one(values, scalars, live)
+            for i, v in enumerate(outs):
+                if first + i in wanted:
+                    found[first + i] = v
+            first += len(entry.outs)
+        return [found[i] for i in live]
+
+    def _one_by_one(self, values: list[Value], scalars: list[Any], live: tuple[int, ...]) -> list[Value]:
+        made: list[Value] = []
+        for node in self.nodes:
+            args = [made[p] if p >= 0 else values[-1 - p] if p > SCALAR else scalars[SCALAR - p] for p in node[1:]]
+            made += record_multi(node[0].call, args)
+        return [made[i] for i in live]
+
+
+def outside(found: list[tuple[Any, Every]]) -> None:
+    """Raise what the guards of a run have found. Waits for it."""
+    for array, every in found:
+        value, at = np.asarray(array).tolist()
+        if at >= 0:
+            for size, bounds, _ in every:
+                if at < size:
+                    raise bounds.error(value, at)
+                at -= size
