@@ -23,12 +23,12 @@ def as_tuple(x: Any) -> tuple[Any, ...]:
 
 def differentiable(outputs: Any) -> tuple[Any, ...]:
     """The outputs that require grad."""
-    return tuple(o for o in as_tuple(outputs) if isinstance(o, Tensor) and o.requires_grad)  # type: ignore[attr-defined]
+    return tuple(o for o in as_tuple(outputs) if isinstance(o, Tensor) and o.requires_grad)
 
 
 def wanted(inputs: Any) -> list[Any]:
     """The inputs that require grad."""
-    return [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]  # type: ignore[attr-defined]
+    return [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
 
 
 def _dense(t: Any) -> Any:
@@ -66,7 +66,7 @@ def numeric_jacobian(func: Any, inputs: Any, x: Any, k: int, eps: float, masked:
 
     parts = []
     for step in (eps, 1j * eps) if plain.is_complex() else (eps,):
-        rows = []
+        rows: list[np.ndarray] = []
         for i in range(elements.size):
             if free is not None and not free.flat[i]:
                 rows.append(np.zeros_like(rows[0]) if rows else 0 * at(i, elements.flat[i]))
@@ -76,7 +76,7 @@ def numeric_jacobian(func: Any, inputs: Any, x: Any, k: int, eps: float, masked:
         parts.append(np.array(rows))
     if len(parts) == 1:
         return parts[0]
-    return parts[0] + 1j * parts[1]  # type: ignore[no-any-return]
+    return parts[0] + 1j * parts[1]
 
 
 def backward_jacobian(out: Any, inputs: list[Any]) -> tuple[list[np.ndarray], bool, bool]:
@@ -102,10 +102,10 @@ def forward_jacobians(func: Any, inputs: Any, outs: int) -> tuple[list[list[np.n
     found: list[list[np.ndarray]] = []
     types = True
     for n, x in enumerate(inputs):
-        if not (isinstance(x, Tensor) and x.requires_grad):  # type: ignore[attr-defined]
+        if not (isinstance(x, Tensor) and x.requires_grad):
             continue
         rows: list[list[np.ndarray]] = [[] for _ in range(outs)]
-        for i in range(x.numel()):  # type: ignore[attr-defined]
+        for i in range(x.numel()):
             tangent = torch.zeros_like(x, memory_format=torch.contiguous_format)
             tangent.view(-1)[i] = 1
             for k, (value, found_tangent) in enumerate(_duals(func, inputs, {n: tangent})[:outs]):
@@ -122,20 +122,20 @@ def _duals(func: Any, inputs: Any, tangents: dict[int, Any]) -> list[Any]:
     """(primal, tangent) of each floating output of ``func`` with these tangents; other inputs that require grad have a tangent of zeros."""
     with forward_ad.dual_level():
         given = [_dual(x, tangents.get(n)) for n, x in enumerate(inputs)]
-        outs = [o for o in as_tuple(func(*given)) if isinstance(o, Tensor) and (o.is_floating_point() or o.is_complex())]  # type: ignore[attr-defined]
+        outs = [o for o in as_tuple(func(*given)) if isinstance(o, Tensor) and (o.is_floating_point() or o.is_complex())]
         return [forward_ad.unpack_dual(o) for o in outs]
 
 
 def _dual(x: Any, tangent: Any) -> Any:
-    if not isinstance(x, Tensor) or not x.requires_grad:  # type: ignore[attr-defined]
+    if not isinstance(x, Tensor) or not x.requires_grad:
         return x
-    plain = x.detach()  # type: ignore[attr-defined]
+    plain = x.detach()
     return forward_ad.make_dual(plain, torch.zeros_like(plain) if tangent is None else tangent)
 
 
 def tangents_of(func: Callable[..., Any], inputs: Any, at: int, tangent: Any) -> tuple[Any, ...]:
     """The tangents of the outputs when input ``at`` alone has one, with zeros for what does not depend on it."""
     with forward_ad.dual_level():
-        given = [forward_ad.make_dual(x.detach(), tangent) if n == at else x.detach() if isinstance(x, Tensor) else x for n, x in enumerate(inputs)]  # type: ignore[attr-defined]
+        given = [forward_ad.make_dual(x.detach(), tangent) if n == at else x.detach() if isinstance(x, Tensor) else x for n, x in enumerate(inputs)]
         found = [forward_ad.unpack_dual(o) for o in as_tuple(func(*given)) if o is not None]
         return tuple(torch.zeros((), dtype=p.dtype).expand(p.shape) if t is None else t for p, t in found)

@@ -78,7 +78,7 @@ class _Check:
     # --- Jacobians --------------------------------------------------------------------------------------------
 
     def backward(self) -> None:
-        if not any(isinstance(o, Tensor) and o.is_complex() for o in self.results):  # type: ignore[attr-defined]
+        if not any(isinstance(o, Tensor) and o.is_complex() for o in self.results):
             return self._compare_backward(self.func, "")
         for part in ("imaginary", "real"):
             take = torch.imag if part == "imaginary" else torch.real
@@ -96,7 +96,7 @@ class _Check:
             for n in range(len(ins)):
                 self._expect_zero(fn, results, ins[n])
             return
-        for k, (at, out) in enumerate([(at, o) for at, o in enumerate(results) if isinstance(o, Tensor) and o.requires_grad]):  # type: ignore[attr-defined]
+        for k, (at, out) in enumerate([(at, o) for at, o in enumerate(results) if isinstance(o, Tensor) and o.requires_grad]):
             analytic, types, sizes = backward_jacobian(out, ins)
             again, _, _ = backward_jacobian(out, ins)
             if self.dtypes and not types:
@@ -120,7 +120,7 @@ class _Check:
                 raise GradcheckError("Numerical gradient for function expected to be zero")
 
     def forward(self) -> None:
-        complex_in = [n for n, x in enumerate(self.inputs) if isinstance(x, Tensor) and x.is_complex() and x.requires_grad]  # type: ignore[attr-defined]
+        complex_in = [n for n, x in enumerate(self.inputs) if isinstance(x, Tensor) and x.is_complex() and x.requires_grad]
         if not complex_in:
             return self._compare_forward(self.func, self.inputs, "", complex_in)
         for part in ("imaginary", "real"):
@@ -144,7 +144,7 @@ class _Check:
             for x in ins:
                 self._expect_zero(fn, results, x)
             return
-        floats = [at for at, o in enumerate(results) if isinstance(o, Tensor) and (o.is_floating_point() or o.is_complex())]  # type: ignore[attr-defined]
+        floats = [at for at, o in enumerate(results) if isinstance(o, Tensor) and (o.is_floating_point() or o.is_complex())]
         found, types = forward_jacobians(fn, inputs, len(floats))
         if self.dtypes and not types:
             raise GradcheckError("Forward AD gradient has dtype mismatch.")
@@ -176,7 +176,7 @@ class _Check:
     def batched_forward(self) -> None:
         """The same of tangents."""
         for n, x in enumerate(self.inputs):
-            if isinstance(x, Tensor) and x.requires_grad and (x.is_floating_point() or x.is_complex()):  # type: ignore[attr-defined]
+            if isinstance(x, Tensor) and x.requires_grad and (x.is_floating_point() or x.is_complex()):
                 self._same_in_batches(lambda t, n=n: tangents_of(self.func, self.inputs, n, t), [torch.randn_like(x) for _ in range(2)], "forward_", n)
 
     def _same_in_batches(self, fn: Any, seeds: list[Any], kind: str, k: int) -> None:
@@ -255,9 +255,9 @@ def _warn_undefined() -> None:
 
 def _check_inputs(inputs: tuple[Any, ...]) -> None:
     for n, x in enumerate(inputs):
-        if not (isinstance(x, Tensor) and x.requires_grad):  # type: ignore[attr-defined]
+        if not (isinstance(x, Tensor) and x.requires_grad):
             continue
-        if x.dtype not in (torch.float64, torch.complex128):  # type: ignore[attr-defined]
+        if x.dtype not in (torch.float64, torch.complex128):
             warnings.warn(
                 f"Input #{n} requires gradient and is not a double precision floating point or complex. "
                 "This check will likely fail if all the inputs are not of double precision floating point or complex. ",

@@ -183,7 +183,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
     """Change the size; the memory keeps its elements in order."""
     shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else tuple(sizes)
-    if self._edge is not None and not (state.mode & INFERENCE and self.is_inference()):  # type: ignore[attr-defined]
+    if self._edge is not None and not (state.mode & INFERENCE and self.is_inference()):
         raise RuntimeError("cannot resize variables that require grad")
     resize(self, tuple(int(s) for s in shape), memory_format)
     return self
@@ -284,7 +284,7 @@ def view(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if kind.itemsize > old.itemsize:
             bits_strides(*layout(self), kind, old)  # what it refuses depends on the offset too
         if self._edge is not None:
-            self = self.detach()  # type: ignore[attr-defined]  # no gradient goes through it, as in torch
+            self = self.detach()  # no gradient goes through it, as in torch
         if kind is old and not flips_of(self):
             return take_view(lookup("internal.alias"), call_of(lookup("internal.alias"), (T,)), self, (), ())
         return take_view(op, call_of(op, (T, value(kind), value(old))), self, (kind, old), ())
