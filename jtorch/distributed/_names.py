@@ -32,10 +32,9 @@ MODULES: dict[str, str] = {
     "tensor.experimental._attention": "set_rotate_method", "_tensor.experimental": "implicit_replication", "tensor.parallel": _PARALLEL, "tensor.parallel.style": _PARALLEL,
     "tensor._utils": "compute_local_shape_and_global_offset", "tensor._dispatch": "", "tensor._ops": "", "tensor._api": _TENSOR,
     "device_mesh": "DeviceMesh init_device_mesh", "_symmetric_memory": "empty enable_symm_mem_for_group is_symm_mem_enabled_for_group rendezvous set_backend",
-    "_functional_collectives": "AsyncCollectiveTensor all_gather_tensor all_reduce all_to_all_single all_to_all_single_autograd permute_tensor reduce_scatter_tensor wait_tensor",
     "rpc": "BackendType=TENSORPIPE PyRRef RRef RpcBackendOptions TensorPipeRpcBackendOptions WorkerInfo get_worker_info init_rpc remote rpc_async rpc_sync shutdown",
-    "rpc.api": "_all_gather _barrier", "autograd": "DistAutogradContext backward context get_gradients", "nn": "RemoteModule all_gather all_reduce reduce_scatter broadcast",
-    "nn.functional": "all_gather all_reduce all_to_all broadcast gather reduce reduce_scatter scatter", "optim": "DistributedOptimizer PostLocalSGDOptimizer ZeroRedundancyOptimizer",
+    "rpc.api": "_all_gather _barrier", "autograd": "DistAutogradContext backward context get_gradients",
+
     "pipelining": "PipelineStage Schedule1F1B ScheduleGPipe SplitPoint=BEGINNING,END pipeline", "pipelining.microbatch": "TensorChunkSpec", "launcher": "",
     "launcher.api": "LaunchConfig elastic_launch",
     "algorithms._checkpoint": "",

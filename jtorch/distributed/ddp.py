@@ -111,7 +111,7 @@ class DistributedDataParallel(Module, Joinable):
         self.parameters_to_ignore = skipped
         named = [(n, p) for n, p in module.named_parameters() if n not in skipped]
         if not any(p.requires_grad for _, p in named):
-            raise RuntimeError("DistributedDataParallel is not needed when a module doesn't have any parameters that require a gradient.")
+            raise RuntimeError("DistributedDataParallel is not needed when a module doesn't have any parameter that requires a gradient.")
         self.device = next(p for _, p in named if p.requires_grad).device
         self.device_ids, self.output_device = device_ids, output_device
         self.is_multi_device_module = False

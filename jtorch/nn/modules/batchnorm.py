@@ -160,7 +160,7 @@ class BatchNorm3d(_BatchNorm):
 
 
 class SyncBatchNorm(_BatchNorm):
-    """Batch normalisation over all processes of ``process_group``; with one process, the same as ``BatchNorm``."""
+    """Batch normalisation over all processes of ``process_group`` (None: all); with one process, the same as ``BatchNorm``."""
 
     def __init__(
         self,
@@ -187,10 +187,41 @@ class SyncBatchNorm(_BatchNorm):
             raise ValueError("SyncBatchNorm number of input channels should be non-zero")
 
     def forward(self, input: Any) -> Any:
-        """As ``BatchNorm``: in an SPMD program the batch's statistics are those of the whole sharded batch already."""
+        """As ``BatchNorm``, in training with the statistics of the batches of all processes together, on any device."""
         self._check_input_dim(input)
         self._check_non_zero_input_channels(input)
-        return super().forward(input)
+        dist = torch.distributed
+        uses_batch = self.training or self.running_mean is None
+        if not (self.training and uses_batch and dist.is_available() and dist.is_initialized() and dist.get_world_size(self.process_group) > 1):
+            return super().forward(input)
+        return self._over_all(input, dist)
+
+    def _over_all(self, input: Any, dist: Any) -> Any:
+        dims = [d for d in range(input.dim()) if d != 1]
+        total = dist.nn.functional.all_reduce
+        x = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
+        count = torch.tensor([float(input.numel() // input.size(1))], device=input.device)
+        dist.all_reduce(count, group=self.process_group)
+        if count.item() <= 1:
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {input.size()}")
+        shape = [1, -1, *[1] * (input.dim() - 2)]
+        mean = total(x.sum(dims), group=self.process_group) / count
+        centred = x - mean.view(shape)
+        var = total(centred.square().sum(dims), group=self.process_group) / count
+        if self.track_running_stats and self.running_mean is not None:
+            self._follow(mean.detach(), (var * count / (count - 1)).detach())
+        out = centred * (var + self.eps).rsqrt().view(shape)
+        if self.weight is not None:
+            out = out * self.weight.view(shape)
+        if self.bias is not None:
+            out = out + self.bias.view(shape)
+        return out.to(input.dtype)
+
+    def _follow(self, mean: Any, var: Any) -> None:
+        self.num_batches_tracked.add_(1)
+        factor = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.mul_(1 - factor).add_(mean.to(self.running_mean.dtype), alpha=factor)
+        self.running_var.mul_(1 - factor).add_(var.to(self.running_var.dtype), alpha=factor)
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Any, process_group: Any = None) -> Any:

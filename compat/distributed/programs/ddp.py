@@ -1,0 +1,131 @@
+"""DistributedDataParallel in two processes: losses and parameters of small programs."""
+
+import os
+import sys
+import warnings
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import torch.nn as nn
+from torch.nn.parallel import DistributedDataParallel as DDP
+from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data.distributed import DistributedSampler
+
+warnings.filterwarnings("ignore")
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.second, self.spare = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 3), nn.Linear(8, 3)
+
+    def forward(self, x, spare=False, both=True):
+        h = torch.relu(self.norm(self.first(x)))
+        return self.second(h) + (self.spare(h) if both else 0) if not spare else self.spare(h)
+
+
+def training(r, n, said):
+    torch.manual_seed(r)  # the parameters are rank 0's all the same
+    net = DDP(Net())
+    torch.manual_seed(5)
+    data = TensorDataset(torch.randn(61, 6), torch.randint(0, 3, (61,)))
+    sampler = DistributedSampler(data)
+    loader = DataLoader(data, batch_size=8, sampler=sampler)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.02)
+    losses = []
+    for epoch in range(5):
+        sampler.set_epoch(epoch)
+        for x, y in loader:
+            loss = nn.functional.cross_entropy(net(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(f"{loss.item():.6f}")
+    said.append("losses " + " ".join(losses))
+    said.append(f"weights {[round(p.double().sum().item(), 3) for name, p in net.named_parameters() if name != 'module.first.bias']}")
+    said.append(f"norm {net.module.norm.num_batches_tracked} {list(net.state_dict())[:3]}")
+
+
+def accumulation(r, n, said):
+    torch.manual_seed(0)
+    net = DDP(nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2)))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    for step in range(4):
+        optimizer.zero_grad()
+        with net.no_sync():
+            net(torch.full((3, 4), 0.1 * (step + r))).square().mean().backward()
+        net(torch.full((3, 4), 0.3 * (step - r))).square().mean().backward()
+        optimizer.step()
+        said.append(f"accumulated {step} {net.module[0].weight.grad.sum().item():.6f} {net.module[0].weight.sum().item():.6f}")
+    net(torch.ones(2, 4)).sum().backward()  # on top of what is there
+    said.append(f"on top {net.module[2].weight.grad.sum().item():.6f}")
+
+
+def unused(r, n, said):
+    torch.manual_seed(0)
+    net = DDP(Net(), find_unused_parameters=True)
+    for step in range(3):
+        net.zero_grad()
+        out = net(torch.sin(torch.arange(24.0).reshape(4, 6) * (step + 1 + r)), spare=r == 0 and step == 1, both=step == 2)
+        out.square().mean().backward()
+        said.append(f"unused {step} {[None if p.grad is None else round(p.grad.double().abs().sum().item(), 3) for k, p in net.named_parameters() if k != 'module.first.bias']}")
+    static = DDP(nn.Linear(3, 2), static_graph=True)
+    for _ in range(2):
+        static(torch.ones(2, 3) * (r + 1)).sum().backward()
+    said.append(f"static {static.module.weight.grad.tolist()}")
+    strict = DDP(Net())
+    try:
+        for _ in range(2):
+            strict(torch.ones(4, 6), both=False).sum().backward()
+    except RuntimeError as error:
+        said.append(str(error)[:330].replace("\n", " "))
+    try:
+        DDP(nn.ReLU())
+    except RuntimeError as error:
+        said.append(str(error))
+
+
+def hooks(r, n, said):
+    from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook, fp16_compress_hook
+
+    def doubled(group, bucket):
+        work = dist.all_reduce(bucket.buffer(), group=group, async_op=True)
+        return work.get_future().then(lambda f: f.value()[0] * 2)
+
+    for hook in (doubled, allreduce_hook, fp16_compress_hook):
+        torch.manual_seed(0)
+        net = DDP(nn.Linear(3, 2))
+        net.register_comm_hook(None, hook)
+        net(torch.ones(2, 3) * (r + 1)).sum().backward()
+        said.append(f"hook {hook.__name__} {net.module.weight.grad.tolist()}")
+
+
+def uneven(r, n, said):
+    for divide in (True, False):
+        torch.manual_seed(0)
+        net = DDP(nn.Linear(2, 1))
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        with net.join(divide_by_initial_world_size=divide):
+            for step in range(3 + 2 * r):
+                optimizer.zero_grad()
+                net(torch.full((2, 2), 0.1 * step + r)).sum().backward()
+                optimizer.step()
+        said.append(f"uneven {divide} {net.module.weight.tolist()} {net.module.bias.tolist()}")
+
+
+def work(r, n, folder):
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1])
+    dist.init_process_group("gloo", rank=r, world_size=n)
+    with open(f"{folder}/{r}", "w") as file:
+        for part in (training, accumulation, unused, hooks, uneven):
+            said = []
+            part(r, n, said)
+            file.write("\n".join(said) + "\n")
+            file.flush()
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    mp.spawn(work, (2, sys.argv[2]), nprocs=2)
