@@ -31,7 +31,7 @@ MODULES: dict[str, str] = {
     "_tensor.placement_types": "DTensorSpec TensorMeta Placement Partial Replicate Shard", "tensor.experimental": "context_parallel implicit_replication local_map register_sharding",
     "tensor.experimental._attention": "set_rotate_method", "_tensor.experimental": "implicit_replication", "tensor.parallel": _PARALLEL, "tensor.parallel.style": _PARALLEL,
     "tensor._utils": "compute_local_shape_and_global_offset", "tensor._dispatch": "", "tensor._ops": "", "tensor._api": _TENSOR,
-    "device_mesh": "DeviceMesh init_device_mesh", "_symmetric_memory": "empty enable_symm_mem_for_group is_symm_mem_enabled_for_group rendezvous set_backend",
+    "_symmetric_memory": "empty enable_symm_mem_for_group is_symm_mem_enabled_for_group rendezvous set_backend",
     "rpc": "BackendType=TENSORPIPE PyRRef RRef RpcBackendOptions TensorPipeRpcBackendOptions WorkerInfo get_worker_info init_rpc remote rpc_async rpc_sync shutdown",
     "rpc.api": "_all_gather _barrier", "autograd": "DistAutogradContext backward context get_gradients",
 

@@ -90,12 +90,12 @@ def _all(member: Member, key: str, size: int, payload: bytes, timeout: float) ->
     return member.wait(member.ask(lambda payloads: payloads, "all", key, ranks, f"init_process_group(world_size={size})", payload), timeout)  # type: ignore[no-any-return]
 
 
-def _own_accelerator() -> int | None:
-    """Which of a machine's GPUs is this process's own, where each process of the machine has one."""
+def _own_accelerator() -> tuple[int, int] | None:
+    """Which of a machine's GPUs is this process's own, where each of so many processes of the machine has one."""
     local, count = os.environ.get("LOCAL_RANK"), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if local is None or count < 2 or len(jax_devices("cuda")) < count:
         return None
-    return int(local)
+    return int(local), count
 
 
 def exit_world(how: str = "has left the group (destroy_process_group)") -> None:

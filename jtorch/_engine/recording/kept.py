@@ -64,6 +64,11 @@ _loaded: WeakValueDictionary[bytes, Any] = WeakValueDictionary()
 _thread = local()
 
 
+def forget_loaded() -> None:
+    """The devices that executables were loaded for are no more."""
+    _loaded.clear()
+
+
 def _heard(event: str, **_: Any) -> None:
     if event == "/jax/compilation_cache/cache_hits":
         _thread.from_cache = True

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.extend import backend
 
-from jtorch._engine.recording import trace
+from jtorch._engine.recording import kept, trace
 from jtorch._engine.running import collectives, retention
 from jtorch._engine.values import values
 from jtorch._engine.values.values import Value
@@ -25,10 +25,10 @@ def joined() -> tuple[int, int, str] | None:
     return _joined
 
 
-def join(address: str, count: int, index: int, name: str, local_device: int | None, timeout: float) -> None:
+def join(address: str, count: int, index: int, name: str, own: tuple[int, int] | None, timeout: float) -> None:
     """Become process ``index`` of ``count``; the coordinator is process 0's, at ``address``. What this process has computed already is kept.
 
-    ``local_device``: the one accelerator of this machine that this process shall use, None for all.
+    ``own``: the GPU of this machine that this process alone shall use, and how many have one so; None for all.
     """
     global _joined
     _carry_over()
@@ -36,10 +36,11 @@ def join(address: str, count: int, index: int, name: str, local_device: int | No
         with contextlib.suppress(AttributeError):  # a process that dies is told about by ourselves, and by name
             jax.config.update(option, value)
     jax.distributed.initialize(
-        address, count, index, local_device_ids=None if local_device is None else [local_device], cluster_detection_method="deactivate",
+        address, count, index, local_device_ids=None if own is None else [own[0]], cluster_detection_method="deactivate",
         initialization_timeout=max(1, int(timeout)), heartbeat_timeout_seconds=_HEARTBEAT, shutdown_timeout_seconds=_HEARTBEAT,
     )  # fmt: skip
     _joined = (index, count, name)
+    values.shared_by = 1 if own is None else own[1]
 
 
 def leave() -> None:
@@ -65,6 +66,7 @@ def _carry_over() -> None:
             v.array = np.asarray(v.array)
             v.pos = -1
     retention.forget_everything()
+    kept.forget_loaded()
     values._jax_device.clear()
     collectives.forget()
     jax.clear_caches()

@@ -82,14 +82,18 @@ _NOTHING = nullcontext()
 _PLATFORM = {"cpu": "cpu", "cuda": "gpu", "tpu": "tpu"}
 
 
+shared_by = 1  # processes of this machine, where each has one GPU of its own: it goes by the numbers of all
+
+
 def jax_devices(kind: str) -> list[Any]:
     """JAX's devices behind a torch device type; empty if there are none. ``xla`` is whatever accelerator JAX found, or the cpu."""
     if kind == "xla":
         return list(jax.local_devices())
     try:
-        return list(jax.local_devices(backend=_PLATFORM.get(kind, kind)))
+        found = list(jax.local_devices(backend=_PLATFORM.get(kind, kind)))
     except RuntimeError:
         return []
+    return found * shared_by if kind == "cuda" else found
 
 
 _jax_device: dict[_device.device, Any] = {}
