@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -175,8 +176,8 @@ def flipud(input: Any) -> Any:
     return lax.rev(input, (0,))
 
 
-@op("roll(Tensor input, int[1] shifts, int[1] dims=())", out=False, format="like")
-def roll(input: Any, shifts: tuple[int, ...], dims: tuple[int, ...]) -> Any:
+@op("roll(Tensor input, index[1] shifts, int[1] dims=())", out=False, format="like")
+def roll(input: Any, shifts: Sequence[Any], dims: tuple[int, ...]) -> Any:
     """Elements moved along the dims, those that fall off come in at the other end; without dims the flattened tensor is rolled."""
     if not shifts:
         raise RuntimeError("`shifts` required")
@@ -214,13 +215,13 @@ def _triangle(input: Any, diagonal: int, lower: bool) -> Any:
     return jnp.where(keep, input, jnp.zeros((), input.dtype))
 
 
-@op("tril(Tensor input, int diagonal=0)", inplace=True, expanded=True)
+@op("tril(Tensor input, index diagonal=0)", inplace=True, expanded=True)
 def tril(input: Any, diagonal: int) -> Any:
     """The part of each matrix on and below the ``diagonal``, zeros above."""
     return _triangle(input, diagonal, True)
 
 
-@op("triu(Tensor input, int diagonal=0)", inplace=True, expanded=True)
+@op("triu(Tensor input, index diagonal=0)", inplace=True, expanded=True)
 def triu(input: Any, diagonal: int) -> Any:
     """The part of each matrix on and above the ``diagonal``, zeros below."""
     return _triangle(input, diagonal, False)

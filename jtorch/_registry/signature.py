@@ -7,7 +7,7 @@ which the binder checks arguments and words torch's errors. The kinds of paramet
 ``Tensor``         a tensor; ``Tensor?`` may be None; ``Tensor[]`` a sequence of them; ``Tensor?[]`` with gaps
 ``Tensor|Scalar``  a tensor or a Python number, which is then a runtime scalar
 ``Scalar``         a Python number (or 0-dim tensor) that may change without a new compilation: a runtime scalar
-``index``          an int that may change without a new compilation (a position, never a size)
+``index``          an int that may change without a new compilation (a position, never a size); ``index[]`` several
 ``Number``         a Python number that is part of the program's structure (``pow``'s exponent)
 ``int bool float str dtype device layout memory_format Generator any`` and ``int[] int[N] float[] bool[]``
                    structure: a change of value is another program; ``?`` allows None
@@ -35,7 +35,7 @@ _WORDS = {
     "Tensor": "Tensor", "Tensor|Scalar": "Tensor", "Scalar": "Number", "Number": "Number", "int": "int", "index": "int",
     "bool": "bool", "float": "float", "str": "str", "dtype": "torch.dtype", "device": "torch.device", "layout": "torch.layout",
     "memory_format": "torch.memory_format", "Generator": "torch.Generator", "any": "object", "Tensor[]": "tuple of Tensors",
-    "Tensor?[]": "tuple of Tensors", "int[]": "tuple of ints", "float[]": "tuple of floats", "bool[]": "tuple of bools",
+    "Tensor?[]": "tuple of Tensors", "int[]": "tuple of ints", "index[]": "tuple of ints", "float[]": "tuple of floats", "bool[]": "tuple of bools",
     "Scalar[]": "tuple of Scalars", "Number[]": "tuple of Scalars",
 }  # fmt: skip
 

@@ -153,6 +153,10 @@ def sources(op: Op, sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any
             if v.__class__ not in _NUMBERS:
                 return None
             places.append((kind, where))
+        elif p.kind == "index[]":
+            if kind == "default" or tensor:
+                return None
+            places.append((kind if v.__class__ is int else kind + "s", where))
         elif p.kind in ("Tensor[]", "Tensor?[]"):
             if kind == "default" or tensor or any(x.__class__ not in PLAIN for x in v):
                 return None

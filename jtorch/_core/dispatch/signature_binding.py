@@ -86,6 +86,9 @@ def _describe(op: Op, sig: Signature, values: list[Any]) -> tuple[tuple[Any, ...
         elif kind == "Tensor[]" or kind == "Tensor?[]":
             key.append(tensor_list([x is not None for x in v]))
             flat += [x for x in v if x is not None]
+        elif kind == "index[]":
+            key.append(tensor_list((True,) * len(v)))
+            flat += v
         else:
             key.append(value(v))
     return tuple(key), flat
@@ -224,7 +227,7 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
             return float(v)
         if isinstance(v, Tensor) and _numel(v) == 1 and not v._edge:
             return float(v.item())
-    elif kind == "int[]":
+    elif kind in ("int[]", "index[]"):
         if isinstance(v, (tuple, list)) or v.__class__.__name__ == "Size":
             if _all_ints(v):
                 return tuple(int(x) if not isinstance(x, Tensor) else x.item() for x in v)

@@ -15,7 +15,7 @@ ANNOTATIONS = {
     "Tensor": "Tensor", "Tensor|Scalar": "Tensor | Number", "Scalar": "Number", "Number": "Number", "int": "int", "index": "int", "bool": "bool",
     "float": "float", "str": "str", "dtype": "torch.dtype", "device": "torch.device | str | int", "layout": "torch.layout",
     "memory_format": "torch.memory_format", "Generator": "torch.Generator", "any": "Any", "Tensor[]": "Sequence[Tensor]", "Tensor?[]": "Sequence[Tensor | None]",
-    "int[]": "Sequence[int]", "float[]": "Sequence[float]", "bool[]": "Sequence[bool]", "Scalar[]": "Sequence[Number]", "Number[]": "Sequence[Number]",
+    "int[]": "Sequence[int]", "index[]": "Sequence[int]", "float[]": "Sequence[float]", "bool[]": "Sequence[bool]", "Scalar[]": "Sequence[Number]", "Number[]": "Sequence[Number]",
 }  # fmt: skip
 _POSITIONAL, _KEYWORD = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 _EMPTY = inspect.Parameter.empty
@@ -24,7 +24,7 @@ _EMPTY = inspect.Parameter.empty
 def annotation(p: Param) -> str:
     """The annotation of one parameter."""
     text = ANNOTATIONS[p.kind]
-    if p.size == 1 or p.size and p.kind == "int[]":
+    if p.size == 1 or p.size and p.kind in ("int[]", "index[]"):
         text += f" | {text[9:-1]}"  # one number stands for all
     return text + (" | None" if p.optional or p.default is None else "")
 

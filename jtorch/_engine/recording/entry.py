@@ -20,7 +20,7 @@ from jtorch._engine.recording import kept
 from jtorch._engine.recording.identity import of_call, of_inputs, of_node
 from jtorch._engine.recording.templates import at_once, called
 from jtorch._engine.values.sparse_values import SparseMet, SparseValue
-from jtorch._engine.values.unbroken import elsewhere
+from jtorch._engine.values.unbroken import aside, elsewhere
 from jtorch._engine.values.values import Aval, aval, jax_device
 
 made = 0  # entries since they were last forgotten (forgetting.py)
@@ -65,7 +65,7 @@ class Entry:
         """How many operations of XLA it is, roughly."""
         found = self._weight
         if found is None:
-            found = self._weight = _operations(jax.make_jaxpr(_named(self.call.apply, self.call.name))(*self.structs()).jaxpr)
+            found = self._weight = _operations(aside(jax.make_jaxpr(_named(self.call.apply, self.call.name)), *self.structs()).jaxpr)
         return found
 
     def run(self, *arrays: Any) -> Any:
@@ -150,7 +150,7 @@ def make_entry(call: Call, key: Any) -> Entry:
         return call.entries.setdefault(key, Entry(call, inputs, outs, single, where))  # type: ignore[no-any-return]
     try:
         # A function of its own each time: JAX remembers what it has traced, and a setting may have changed since.
-        shapes = jax.eval_shape(_named(call.apply, call.name), *[NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])
+        shapes = aside(jax.eval_shape, _named(call.apply, call.name), *[NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])
     except Exception as error:
         if notes := getattr(error, "__notes__", None):
             notes[:] = [n for n in notes if "JAX has removed its internal frames" not in n]  # the last line is to be the error

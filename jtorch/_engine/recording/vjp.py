@@ -21,6 +21,7 @@ from jtorch._engine.recording.call import Call
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.identity import of_node
 from jtorch._engine.recording.half_sums import wide_sums
+from jtorch._engine.values.unbroken import aside
 from jtorch._engine.values.values import Aval
 
 __all__ = ["Plan", "build", "derived", "forward_of", "inputs_of", "plan_of", "plan_of_shape", "shape_of", "recomputing_plan", "wrapped"]
@@ -209,7 +210,7 @@ def build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> Pl
             final[i] = o
         return final, pull
 
-    closed, (_, pull_shape) = jax.make_jaxpr(forward, return_shape=True)(*structs)
+    closed, (_, pull_shape) = aside(jax.make_jaxpr(forward, return_shape=True), *structs)
     leaves, tree = jax.tree.flatten(pull_shape)
     jaxpr = closed.jaxpr
     n_out = len(entry.outs)

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import gc
 import sys
-from _thread import allocate_lock, start_new_thread
+from _thread import _local, allocate_lock, start_new_thread
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain, compress
 from typing import Any
 
-__all__ = ["Elsewhere", "at_once", "elsewhere", "ending", "provided", "together"]
+from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
+
+__all__ = ["Elsewhere", "aside", "at_once", "elsewhere", "ending", "provided", "together"]
 
 _go_through: Callable[[Iterable[Any]], None] = deque(maxlen=0).extend
 _chained = chain.from_iterable
@@ -88,6 +90,7 @@ class Elsewhere:
             return
         fn, args = self._call
         self._call = None
+        _here.elsewhere = True
         try:
             self._result = fn(*args)
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
@@ -117,3 +120,11 @@ class Elsewhere:
 def elsewhere(fn: Callable[..., Any], *args: Any) -> Any:
     """``fn(*args)``, done in a thread of its own while this one waits."""
     return Elsewhere(fn, *args).wait()
+
+
+_here = _local()
+
+
+def aside(fn: Callable[..., Any], *args: Any) -> Any:
+    """``fn(*args)``, in which JAX traces: :func:`elsewhere`, for what comes in the middle of tracing may leave JAX's own modes on. If JAX is tracing here already, what is traced may be a part of that."""
+    return fn(*args) if _being_traced() or getattr(_here, "elsewhere", False) else elsewhere(fn, *args)
