@@ -116,6 +116,8 @@ def _uniforms_for(p: Tensor, shape: Any, where: Any, generator: Any, strides: An
     kind = aval_of(p).dtype
     if kind not in _IS_FLOAT:
         no_kernel("bernoulli_tensor_cpu_p_", kind)
+    with torch.no_grad():
+        internal("chances", p)
     work = _dtypes.float64 if kind is _dtypes.float64 else _dtypes.float32
     t = fresh(shape, work, where, generator, lambda g, s, d, st: S.uniform(g, s, d, 0.0, 1.0, st), ("uniform", 0.0, 1.0), strides)
     if strides is not None:

@@ -16,7 +16,7 @@ import numpy as np
 from jtorch import _dtypes
 from jtorch._registry import Range, Wrong
 
-__all__ = ["check_fits", "check_long", "fill_value", "imaginary", "outside", "real_value", "unfit", "written_at", "written_value"]
+__all__ = ["check_fits", "check_long", "fill_value", "imaginary", "outside", "tensor_value", "unfit", "written_at", "written_value"]
 
 _C_NAMES = {"int32": "int", "float32": "float", "complex64": "c10::complex<float>"}
 _DIRECT = {**_C_NAMES, "float16": "c10::Half", "bfloat16": "c10::BFloat16"}
@@ -79,12 +79,20 @@ def written_value(input: Any, *rest: Any) -> Sequence[Wrong]:
     return _guarded(input, rest[-1], True)
 
 
-def real_value(input: Any, *rest: Any) -> Sequence[Wrong]:
-    """A guard: the last argument, a tensor, is written between elements of ``input``. Complex ones must be real to become real."""
-    kind, value = _dtypes.from_np(np.dtype(input.dtype)), rest[-1]
-    if value.dtype.kind != "c" or kind.is_complex or kind is _dtypes.bool_:
-        return ()
-    return (Wrong(value, imaginary, lambda value, at: unfit(kind, True)),)
+def tensor_value(input: Any, *rest: Any) -> Sequence[Wrong]:
+    """A guard: the last argument, a tensor, is written between elements of ``input``, whose type must hold its number."""
+    kind, given = _dtypes.from_np(np.dtype(input.dtype)), _dtypes.from_np(np.dtype(rest[-1].dtype))
+    holds = given is kind or np.can_cast(given.np, kind.np) or (given.category == 2 <= kind.category and given.itemsize < kind.itemsize)
+    bad = None if holds else _outside_of_a_tensor(kind, "bifc"[given.category])
+    return () if bad is None else (Wrong(rest[-1], bad, lambda value, at: unfit(kind, True)),)
+
+
+@functools.cache
+def _outside_of_a_tensor(kind: _dtypes.dtype, source: str) -> Callable[[Any], Any] | None:
+    """As :func:`outside`, of elements of any width."""
+    bad = outside(kind, source, True)
+    wide = None if source in "bc" else np.int64 if source == "i" and kind.category == 1 else np.float64
+    return bad if bad is None or wide is None else lambda x: bad(x.astype(wide))
 
 
 def imaginary(x: Any) -> Any:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._ops._fitting import real_value, written_value
+from jtorch._ops._fitting import tensor_value, written_value
 from jtorch._ops._lib import dtype_of, is_complex, is_float, num
 from jtorch._ops._pointwise import C_NAMES, constant, is_bool, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
@@ -228,7 +228,7 @@ def _fill(input: Any, mask: Any, value: Any) -> Any:
     return jnp.where(mask, value, input)
 
 
-@op("masked_fill(Tensor input, Tensor mask, Tensor value)", inplace=True, expanded=True, out=False, grad_name="MaskedFillBackward1", guard=real_value)
+@op("masked_fill(Tensor input, Tensor mask, Tensor value)", inplace=True, expanded=True, out=False, grad_name="MaskedFillBackward1", guard=tensor_value)
 def masked_fill_tensor(input: Any, mask: Any, value: Any) -> Any:
     """The same with a 0-dim tensor, which gets a gradient. RuntimeError when it has dims."""
     if value.ndim:

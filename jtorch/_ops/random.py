@@ -34,11 +34,17 @@ for _name in ("Normal", "Uniform", "Exponential", "Geometric", "Cauchy", "LogNor
     op(f"drawn_{_name}(Tensor input, Tensor drawn)", where="internal", grad_name=f"{_name}Backward{_suffix}")(_drawn)
 
 
-@op("bernoulli_compare(Tensor input, Tensor uniform, dtype dtype)", where="internal", grad_name="BernoulliBackward0", guard=_value_guards.chances)
+@op("bernoulli_compare(Tensor input, Tensor uniform, dtype dtype)", where="internal", grad_name="BernoulliBackward0")
 def bernoulli_compare(input, uniform, dtype):
     """One where ``uniform < input``. The 16-bit probabilities are compared in float32."""
     p = input.astype(uniform.dtype)
     return cast(uniform < p, dtype)
+
+
+@op("chances(Tensor p)", where="internal", guard=_value_guards.chances)
+def chances(p):
+    """``p``, whose elements must be probabilities. (Looked at before anything is drawn.)"""
+    return p
 
 
 @op("deviation(Tensor std)", where="internal", guard=_value_guards.deviations)
