@@ -17,7 +17,10 @@ from jax.extend.core import Literal
 from jtorch import _device
 from jtorch._engine.host.host_executor import NotOnHost, function_on_host
 from jtorch._engine.planning.liveness import needed_nodes
+from jtorch._engine.recording import kept
 from jtorch._engine.recording.bundle import Bundle
+from jtorch._engine.recording.entry import Entry
+from jtorch._engine.recording.identity import of_node
 from jtorch._engine.recording.trace import SCALAR, Trace
 
 __all__ = ["Small", "small"]
@@ -28,8 +31,10 @@ _BYTES = 4096  # of one value
 _EXACT = frozenset(
     "add sub mul div rem max min neg abs sign floor ceil round sqrt is_finite clamp eq ne lt le gt ge and or xor not select_n convert_element_type shift_left "
     "shift_right_arithmetic shift_right_logical broadcast_in_dim reshape squeeze expand_dims transpose rev concatenate slice split iota copy copy_p stop_gradient "
-    "reduce_and reduce_or reduce_max reduce_min argmax argmin".split()
+    "reduce_and reduce_or reduce_max reduce_min argmax argmin gather scatter dynamic_slice dynamic_update_slice pad sort unstack stack tile cummax cummin square "
+    "bitcast_convert_type clz population_count le_to lt_to eq_to".split()
 )
+_EXACT_ON_INTEGERS = frozenset("reduce_sum reduce_prod reduce_xor cumsum cumprod dot_general integer_pow scatter-add scatter_add".split())
 _INNER = ("jaxpr", "call_jaxpr")
 
 Step = tuple[Callable[..., list[np.ndarray]] | None, tuple[int, ...], int]
@@ -49,7 +54,7 @@ def small(tr: Trace, live: Sequence[int]) -> Small | None:
         if k in needed:
             if entry.__class__ is Bundle or any([a.nbytes > _BYTES for a in entry.outs]):
                 return None
-            room -= _cost(jax.make_jaxpr(entry.call.apply)(*entry.structs()).jaxpr)
+            room -= _cost_of(entry)
             if room < 0:
                 return None
             try:
@@ -60,6 +65,15 @@ def small(tr: Trace, live: Sequence[int]) -> Small | None:
     return tuple(steps)
 
 
+def _cost_of(entry: Entry) -> float:
+    name = kept.name(of_node, entry)
+    key, known = (None, None) if name is None else kept.fact("look", name, entry.device)
+    if known is None:
+        known = _cost(jax.make_jaxpr(entry.call.apply)(*entry.structs()).jaxpr)
+        kept.keep_fact(key, known)
+    return known  # type: ignore[no-any-return]
+
+
 def _cost(jaxpr: Any) -> float:
     """How many operations it is; infinite if one of them is large or has not one right answer."""
     count: float = 0
@@ -67,11 +81,18 @@ def _cost(jaxpr: Any) -> float:
         inner = [eqn.params[key] for key in _INNER if key in eqn.params]
         if inner and eqn.primitive.name in ("jit", "pjit", "closed_call", "custom_jvp_call"):
             count += _cost(getattr(inner[0], "jaxpr", inner[0]))
-        elif eqn.primitive.name in _EXACT and all([_fits(v) for v in (*eqn.invars, *eqn.outvars)]):
+        elif (eqn.primitive.name in _EXACT or _has_one_answer(eqn)) and all([_fits(v) for v in (*eqn.invars, *eqn.outvars)]):
             count += 1
         else:
             return math.inf
     return count
+
+
+def _has_one_answer(eqn: Any) -> bool:
+    name = eqn.primitive.name
+    if name == "integer_pow" and eqn.params["y"] == 2:
+        return True
+    return name in _EXACT_ON_INTEGERS and np.dtype(eqn.outvars[0].aval.dtype).kind in "biu" and eqn.params.get("y", 0) >= 0
 
 
 def _fits(v: Any) -> bool:
