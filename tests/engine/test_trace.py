@@ -222,6 +222,32 @@ def test_a_look_at_what_is_large_or_inexact_is_a_program(monkeypatch):
 
 
 
+def test_a_program_gives_the_same_digits_the_first_time_and_the_second():
+    torch.manual_seed(0)
+    a, b, c = torch.randn(3, 1500)
+
+    def look():
+        return (torch.exp(a) * b + c).numpy().copy()
+
+    first = look()
+    for _ in range(2):
+        np.testing.assert_array_equal(look(), first)
+
+
+def test_what_is_never_the_same_twice_does_not_compile_for_ever():
+    x = torch.randn(1501)
+
+    def chain(bits):
+        y = x
+        for i in range(5):
+            y = y.tanh() if bits >> i & 1 else y.sigmoid()
+        return y.numpy()
+
+    for bits in range(3, 8):
+        chain(bits)
+    assert compiled(lambda: [chain(bits) for bits in range(8, 20)]) == 0
+
+
 def test_what_a_program_may_overwrite_is_a_copy_of_what_numpy_holds():
     shared = np.full((64, 64), 2.0, np.float32)
 

@@ -36,7 +36,7 @@ NUMBERS = {
 class Entry:
     """``inputs`` are avals, or Python's number classes for runtime scalars. ``outs`` are avals; ``out`` is the only one, or None."""
 
-    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "template", "_weight", "differentiable", "simple_on", "guarded_on", "layouts", "guard", "first", "second", "third", "general", "blind")
+    __slots__ = ("call", "inputs", "outs", "out", "device", "plans", "node_class", "moves", "_run", "template", "_weight", "differentiable", "simple_on", "guarded_on", "layouts", "guard", "first", "second", "third", "general", "blind", "met")
 
     def __init__(self, call: Call, inputs: tuple[Any, ...], outs: tuple[Aval, ...], single: bool, device: _device.device) -> None:
         self.call, self.inputs, self.outs, self.device = call, inputs, outs, device
@@ -56,6 +56,7 @@ class Entry:
         self.layouts: dict[Any, Any] = {}  # strides of the result by those of the inputs
         self.first, self.second, self.third = (*inputs, None, None, None)[:3]  # the inputs once more, for dispatch to compare
         self.general: Any = None  # (the general entry that this is a case of, its sizes): see families/general.py
+        self.met = 0  # programs of traces met for the first time that it is part of (executor.py)
         self.blind: int | None = None  # what entries alike but for sizes have in common
 
     def structs(self) -> list[jax.ShapeDtypeStruct]:

@@ -1,7 +1,7 @@
 """Running a trace.
 
 The structure of a trace is a key; behind it stands a ``Recipe`` that says how such traces run. Seen for the first time because somebody looked
-at a value, a trace runs operator by operator (each from its own cached executable); met again, or ended by ``optimizer.step()``, it is compiled in
+at a value, a trace of operators that have programs already runs by those, one by one; met again, made of new operators, or ended by ``optimizer.step()``, it is compiled in
 segments (``segments.py``), and equal segments share one executable. Values nobody holds are not computed, inputs nobody else holds are donated.
 """
 
@@ -33,7 +33,7 @@ from jtorch._engine.recording.bundle import Bundle, expanded
 from jtorch._engine.recording.entry import NUMBERS, Entry
 from jtorch._engine.recording.guards import Checks, Found
 from jtorch._engine.recording.program import Program, program_for
-from jtorch._engine.planning.segments import cut
+from jtorch._engine.planning.segments import SHORT, cut
 from jtorch._engine.running import retention, small_looks
 from jtorch._engine.values import memory
 from jtorch._engine.values.thread_state import state
@@ -48,6 +48,7 @@ __all__ = ["execute", "stats"]
 _NOTHING = nullcontext()
 _HOT = frozenset(("step", "backward", "module"))
 _LOOPS = frozenset(("RnnBackward0", "CtcLossBackward0"))
+_MET = 2  # programs of traces met for the first time that an operator is part of
 _ALONE = 2  # nodes up to which a program of its own is not worth it
 
 
@@ -249,7 +250,7 @@ def _execute(tr: Trace, why: str) -> list[Found]:
             if results is not None:
                 settle(tr, held, results)
                 return []
-        hot = (why in _HOT or recipe.seen > 1) and (len(nodes) > _ALONE or nodes[-1][0].__class__ is Bundle)
+        hot = (why in _HOT or recipe.seen > 1 or (why == "look" and _worth_a_program(nodes))) and (len(nodes) > _ALONE or nodes[-1][0].__class__ is Bundle)
         with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
             run = _member_run(recipe, tr, arrays, live, held, donated, checks, why) if recipe.member is not None else None
             if run is not None:
@@ -280,6 +281,19 @@ def _execute(tr: Trace, why: str) -> list[Found]:
 
 
 trace.executor = execute
+
+
+def _worth_a_program(nodes: list[tuple[Any, ...]]) -> bool:
+    """Whether a trace that is met for the first time is compiled as a whole: one program is sooner there than one for each of its operators, and gives the digits that it gives the next
+    time. Operators that have been in several such traces get programs of their own: what is never the same twice runs by those."""
+    if len(nodes) > SHORT or any([node[0].__class__ is Bundle for node in nodes]):
+        return False
+    fresh = {node[0] for node in nodes if node[0]._run is None and node[0].met < _MET}
+    if len(fresh) < 2:
+        return False
+    for entry in fresh:
+        entry.met += 1
+    return True
 
 
 def _member_run(recipe: Recipe, tr: Trace, arrays: list[Any], live: list[int], held: Any, donated: list[int], checks: Checks, why: str) -> Run | None:
