@@ -45,8 +45,9 @@ scoreboard: .stamps/test  ## the default samples of every entry; rewrites compat
 bench: .stamps/test  ## µs per operator, ms per step, time to first step; rewrites docs/benchmarks.md
 	$(PY) -m compat.bench --write
 
-docs: .stamps/docs  ## the picture of the floors, and the site in build/site
+docs: .stamps/docs  ## the picture of the floors, the plots of the benchmarks, and the site in build/site
 	$(PY) tools/draw_floors.py
+	$(PY) tools/draw_benchmarks.py
 	$(PY) -m mkdocs build --strict --quiet
 
 wheel-test: $(PY)  ## build the wheel and try it in an environment of its own, outside this checkout
