@@ -36,9 +36,10 @@ from jtorch._engine.recording.program import Program, program_for
 from jtorch._engine.planning.segments import SHORT, cut
 from jtorch._engine.running import retention, small_looks
 from jtorch._engine.values import memory
+from jtorch._engine.values.shards import in_use, spread
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import SCALAR, Trace, settle
-from jtorch._engine.values.values import jax_device, to_device
+from jtorch._engine.values.values import jax_device
 from jtorch._engine.recording import undo
 from jtorch._engine.values.unbroken import at_once, provided
 
@@ -229,7 +230,9 @@ def _execute(tr: Trace, why: str) -> list[Found]:
         donated = [
             i for i, n in enumerate(map(getrefcount, inputs)) if n <= LISTED and (getrefcount(inputs[i].array) <= 2 or inputs[i].array.__class__ is np.ndarray)
         ]
-        key = (tuple(nodes), tuple(live), tuple(donated), checks)
+        key: Any = (tuple(nodes), tuple(live), tuple(donated), checks)
+        if in_use and not _on_one_device([v.array for v in inputs]):
+            key += ("several",)
         recipe = _recipes.get(key)
         if recipe is None:
             recipe = _recipes.setdefault(key, Recipe())
@@ -259,7 +262,7 @@ def _execute(tr: Trace, why: str) -> list[Found]:
                 plan = plan_for(tr, recipe, checks, arrays, live, donated, why)
                 if why == "backward":
                     state.ran = recipe
-                    if begun is not None:
+                    if begun is not None and len(key) == 4:
                         ahead.learn(begun, recipe, key, inputs)
                 run = plan.run(arrays, tr.scalars, live, held)
             else:
@@ -322,15 +325,8 @@ def _run_small(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int]) ->
     return small_looks.run(steps, arrays, tr.scalars, live)  # type: ignore[arg-type]
 
 
-def _on_device(arrays: list[Any], tr: Trace) -> None:
-    """Put what numpy holds on the trace's device, for the programs that are compiled when they are called: those look at where their inputs are."""
-    for i, a in enumerate(arrays):
-        if a.__class__ is np.ndarray:
-            arrays[i] = to_device(a, tr.inputs[i].aval.device)
-
-
 def _run_alone(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: list[int]) -> tuple[list[Any], list[Found]]:
-    _on_device(arrays, tr)
+    spread(arrays, tr.inputs)
     nodes = tr.nodes
     if recipe.needed is None:
         recipe.needed = needed_nodes(nodes, _wanted(live, checks))
@@ -372,7 +368,7 @@ def plan_for(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live:
     """The recipe's plan. What numpy holds among ``arrays`` is put on the device if the plan wants it there."""
     plan = _planned(tr, recipe, checks, arrays, live, donated, why, None)
     if not plan.ahead:
-        _on_device(arrays, tr)
+        spread(arrays, tr.inputs)
     return plan
 
 
@@ -542,7 +538,7 @@ def _make_plan(
             outs.append(plan.size)
             plan.checks.append((plan.size, every))
             plan.size += 1
-        key = Program.key(body, [inside[slot] for slot in outs], spare)
+        key = Program.key(body, [inside[slot] for slot in outs], spare) + (() if ahead else ((),))  # never one that is compiled for one device
         program, new = program_for(key, why)
         slots = tuple((kind, tuple(groups[kind])) for kind in groups) or None
         if new:
@@ -569,7 +565,7 @@ def _in_order(ins: list[int], spare: tuple[int, ...], outs: list[int], successor
     rest = [slot for slot in outs if slot not in taken]
     ordered: list[int] = []
     for j, slot in zip(spare, wanted, strict=True):
-        if slot not in taken:
+        if slot is None or slot not in taken:
             slot = next((o for o in rest if aval_of(o) is aval_of(ins[j])), None)
             if slot is None:
                 continue

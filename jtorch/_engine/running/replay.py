@@ -13,7 +13,7 @@ from jtorch._engine.recording.trace import SCALAR, SMALL, Trace, add_input, add_
 from jtorch._engine.running import executor
 from jtorch._engine.running.executor import Plan, Recipe
 from jtorch._engine.values.thread_state import state
-from jtorch._engine.values.values import Value
+from jtorch._engine.values.values import Value, to_device
 
 __all__ = ["Recorded", "outside"]
 
@@ -55,7 +55,7 @@ class Recorded:
         if not plan.ahead:
             for i, a in enumerate(arrays):
                 if a.__class__ is np.ndarray:
-                    arrays[i] = executor.to_device(a, self.avals[i].device)
+                    arrays[i] = to_device(a, self.avals[i].device)
         run = plan.run(arrays, scalars, live)
         executor.stats.executions += 1
         run.finish()

@@ -51,7 +51,7 @@ def compiling(key: Any, why: str) -> None:
     """Compare with the last program of the same operators, and say which input differs."""
     if "recompiles" not in _config.LOG:
         return
-    body, outs, donated = key
+    body, outs, donated = key[:3]
     names = tuple(n[0].call.name for n in body)
     avals = [[repr(a) for a in n[0].inputs] for n in body]
     before = _seen.get(names)

@@ -19,6 +19,9 @@ from jtorch import _device, _dtypes, _types
 __all__ = ["Aval", "Value", "aval", "value_of", "jax_device", "device_of"]
 
 
+several: list[bool] = []  # holds something from when the first array came that lies on several devices
+
+
 class Aval:
     """Shape, dtype and device of a value. Get one from :func:`aval`."""
 
@@ -124,7 +127,11 @@ def canonical(where: _device.device) -> _device.device:
 
 def device_of(array: Any) -> _device.device:
     """The torch device of a jax.Array."""
-    where = next(iter(array.devices()))
+    devices = array.devices()
+    if len(devices) > 1:
+        several.append(True)
+        del several[1:]
+    where = next(iter(devices))
     if where.platform == "cpu":
         return _device.CPU
     kind = {"gpu": "cuda", "cuda": "cuda", "rocm": "cuda"}.get(where.platform, where.platform)
