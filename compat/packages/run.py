@@ -19,14 +19,20 @@ from collections.abc import Callable
 from typing import Any
 
 
+def ours() -> bool:
+    """Whether the library under the name of torch is jtorch."""
+    import torch
+
+    return hasattr(torch.version, "jtorch_version")
+
+
 def prepare() -> None:
     """Imports what everything needs, without starting a backend, which a fork would not survive."""
     warnings.simplefilter("ignore")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     import numpy as np
-    import torch
 
-    if not hasattr(torch.version, "jtorch_version"):
+    if not ours():
         declare_vision()
     _ = np
 
@@ -68,6 +74,10 @@ def in_a_fork(name: str, fn: Callable[[], Any], timeout: float, whole: bool) -> 
             os.setsid()
             os.dup2(noise.fileno(), 1), os.dup2(noise.fileno(), 2)
             try:
+                if ours():
+                    from jtorch._engine.running.fork import start_afresh
+
+                    start_afresh()
                 json.dump([one(fn, whole), "", ""], found)
             except BaseException as error:
                 line = (str(error).strip().splitlines() or [""])[0][:200]

@@ -5,6 +5,7 @@ Without a GPU every name is there and does what it does in torch's build for the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,14 @@ def is_initialized() -> bool:
     return is_available()
 
 
+_queued_calls: list[Callable[[], Any]] = []
+
+
+def _lazy_call(callable: Callable[[], Any], **kwargs: Any) -> None:  # noqa: A002 - torch's name
+    """To be called when the first GPU is looked for by :func:`init`; asking for one now would start JAX's backends."""
+    _queued_calls.append(callable)
+
+
 def _index(device: Any = None) -> int:
     """The index that an argument names; the current GPU's where it names none."""
     if device is None:
@@ -66,8 +75,10 @@ def _gpu(device: Any = None) -> Any:
 
 
 def init() -> None:
-    """Nothing to do where there is a GPU. AssertionError where there is none."""
+    """Make the calls that waited for a GPU. AssertionError where there is none."""
     _gpu(0)
+    while _queued_calls:
+        _queued_calls.pop(0)()
 
 
 def current_device() -> int:

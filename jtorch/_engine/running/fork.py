@@ -12,9 +12,10 @@ from jtorch._engine.recording import trace
 from jtorch._engine.values import values
 from jtorch._engine.values.thread_state import State, state
 
-__all__ = ["in_child"]
+__all__ = ["in_child", "start_afresh"]
 
 _child = False
+_fresh = False
 
 
 def in_child() -> bool:
@@ -22,8 +23,22 @@ def in_child() -> bool:
     return _child
 
 
+def start_afresh() -> None:
+    """In a child of a process in which jtorch had run nothing and no backend of XLA was started: use XLA, as after a spawn. RuntimeError in any other process."""
+    global _child
+    if not _child or not _fresh:
+        raise RuntimeError("XLA can be used after a fork only if the process that forked had run nothing yet")
+    _child = False
+    State.host = State.host_only = False
+    state.host = state.host_only = False
+    for pending in (state.trace, *state.traces.values()):
+        pending.host = False
+
+
 def _before() -> None:
     """Finish what is under way: a child would wait for ever for a result that only the parent's threads can bring."""
+    global _fresh
+    _fresh = not _child and not values._jax_device
     if _child or not values._jax_device:
         return  # nothing has run on a device yet
     with contextlib.suppress(Exception):

@@ -29,4 +29,7 @@ for _name in _NATIVE:
     setattr(_native.C_nn, _name, getattr(_public.F, _name))
 _native.C_nn.log_sigmoid = _public.F.logsigmoid
 
+for _name in ("_canonical_mask", "_none_or_dtype"):  # private in torch too, and called by libraries
+    setattr(_public.F, _name, getattr(_import_module(f"{__name__}.attention"), _name))
+
 _public.complete(_public.F, globals())

@@ -35,19 +35,26 @@ def scaled_dot_product_attention(
     return C_nn._scaled_dot_product_attention(query, key, value, attn_mask, kept, is_causal, scale=scale, enable_gqa=enable_gqa)
 
 
-def _as_float_mask(
-    mask: Tensor | None, name: str, other_type: Any, other_name: str, target: Any, check_other: bool = True
+def _canonical_mask(
+    mask: Tensor | None, mask_name: str, other_type: Any, other_name: str, target_type: Any, check_other: bool = True
 ) -> Tensor | None:
     """A bool mask as zeros and -inf of the target type; float masks pass."""
     if mask is None:
         return None
     if mask.dtype is not torch.bool and not mask.is_floating_point():
-        raise AssertionError(f"only bool and floating types of {name} are supported")
+        raise AssertionError(f"only bool and floating types of {mask_name} are supported")
     if check_other and other_type is not None and mask.dtype != other_type:
-        warnings.warn(f"Support for mismatched {name} and {other_name} is deprecated. Use same type for both instead.", stacklevel=4)
+        warnings.warn(f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for both instead.", stacklevel=4)
     if mask.dtype is torch.bool:
-        return torch.zeros_like(mask, dtype=target).masked_fill_(mask, float("-inf"))
+        return torch.zeros_like(mask, dtype=target_type).masked_fill_(mask, float("-inf"))
     return mask
+
+
+def _none_or_dtype(input: Tensor | None) -> Any:
+    """The type of a mask, None without one. RuntimeError for anything else."""
+    if input is not None and not isinstance(input, Tensor):
+        raise RuntimeError("input to _none_or_dtype() must be None or torch.Tensor")
+    return None if input is None else input.dtype
 
 
 def _check_shapes(
@@ -169,13 +176,13 @@ def multi_head_attention_forward(
             key_padding_mask = key_padding_mask.unsqueeze(0)
     target_len, bsz, embed_dim = query.shape
     source_len = key.shape[0]
-    key_padding_mask = _as_float_mask(
+    key_padding_mask = _canonical_mask(
         key_padding_mask, "key_padding_mask", None if attn_mask is None else attn_mask.dtype, "attn_mask", query.dtype
     )
     if is_causal and key_padding_mask is None and not need_weights:
         attn_mask = None  # the operator's own triangle is enough
     else:
-        attn_mask = _as_float_mask(attn_mask, "attn_mask", None, "", query.dtype, False)
+        attn_mask = _canonical_mask(attn_mask, "attn_mask", None, "", query.dtype, False)
         is_causal = is_causal and key_padding_mask is None and not need_weights
     if embed_dim != embed_dim_to_check:
         raise AssertionError(f"was expecting embedding dimension of {embed_dim_to_check}, but got {embed_dim}")

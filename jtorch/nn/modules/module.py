@@ -26,6 +26,7 @@ from ._hooks import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
+from ._state import EXTRA_STATE_KEY_SUFFIX as _EXTRA_STATE_KEY_SUFFIX  # noqa: F401  # transformers looks for it here
 from ._state import StateMixin, _IncompatibleKeys, _WrappedHook
 from ._traverse import TraverseMixin
 
