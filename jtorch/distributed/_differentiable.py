@@ -149,7 +149,7 @@ def exchange(ts: Sequence[Any], like: Sequence[Any], g: ProcessGroup) -> tuple[A
 
     def run(*xs: Any) -> Any:
         out = [torch.empty_like(x) for x in like]
-        c._exchange(g, [x.reshape(-1) for x in xs], [x.numel() for x in out], lambda got: [c.put(o, x) for o, x in zip(out, got, strict=True)], out, False, "all_to_all(gradients")
+        c._exchange(g, [x.reshape(-1) for x in xs], [x.numel() for x in out], lambda got: list(map(c.put, out, got)), out, False, "all_to_all(gradients")
         return tuple(out)
 
     shapes = [t.detach() for t in ts]

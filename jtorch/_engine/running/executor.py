@@ -563,7 +563,7 @@ def _in_order(ins: list[int], spare: tuple[int, ...], outs: list[int], successor
     wanted = [successors.get(ins[j]) for j in spare]
     taken = set(wanted) & set(outs)
     rest = [slot for slot in outs if slot not in taken]
-    ordered: list[int] = []
+    ordered: list[Any] = []
     for j, slot in zip(spare, wanted, strict=True):
         if slot is None or slot not in taken:
             slot = next((o for o in rest if aval_of(o) is aval_of(ins[j])), None)
