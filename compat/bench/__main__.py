@@ -1,4 +1,4 @@
-"""``python -m compat.bench [--only operators steps adamw first recompilations shapes] [--write]``."""
+"""``python -m compat.bench [--only operators steps adamw first recompilations shapes memory] [--write]``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import jax
 import torch
 
-from compat.bench import sections, shapes
+from compat.bench import memory, sections, shapes
 from compat.harness import DOCS
 
 SECTIONS = {
@@ -20,6 +20,7 @@ SECTIONS = {
     "recompilations": sections.recompilations,
     "first": sections.first_steps,
     "shapes": shapes.changing_sizes,
+    "memory": memory.memory,
 }
 
 
