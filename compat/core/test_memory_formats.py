@@ -71,3 +71,24 @@ def test_values_do_not_depend_on_it() -> None:
 
     for mine, theirs in zip(run(jtorch), run(torch), strict=True):
         assert mine == pytest.approx(theirs, rel=2e-3, abs=1e-5)
+
+
+KEPT = [
+    lambda t: t.argsort(-1), lambda t: t.msort(), lambda t: t.fliplr(), lambda t: t.flipud(), lambda t: t.flip(0), lambda t: t.roll(1, 0),
+    lambda t: t.index_fill(0, t.new_zeros(1).long(), 1.0), lambda t: t.sort(0).values, lambda t: t.put(t.new_zeros(1).long(), t.new_ones(1)), lambda t: t.clone().put_(t.new_zeros(1).long(), t.new_ones(1)),
+    lambda t: t.index_put((t.new_zeros(1).long(),), t.new_ones(())), lambda t: t.clone().index_put_((t.new_zeros(1).long(),), t.new_ones(())), lambda t: t.scatter(0, t.new_zeros(t.shape).long(), 1.0),
+    lambda t: t.index_add(0, t.new_zeros(1).long(), t[:1]), lambda t: t.masked_fill(t > 3, 1.0), lambda t: t.cumsum(0), lambda t: t.cummax(0).values, lambda t: t.tril(), lambda t: t.clone(), lambda t: t.double(),
+]  # fmt: skip
+SCATTERED = [lambda t: t.select_scatter(t.select(0, 0) * 2, 0, 0), lambda t: t.slice_scatter(t[:1] * 2, 0, 0, 1), lambda t: t.diagonal_scatter(t.diagonal() * 2)]
+
+
+def test_the_order_of_dims_is_kept_where_torch_keeps_it() -> None:
+    def run(library: Any) -> Any:
+        permuted = library.arange(60.0).view(3, 4, 5).permute(2, 1, 0)
+        dense = permuted, library.arange(96.0).view(2, 3, 4, 4).contiguous(memory_format=library.channels_last)
+        with_gaps = permuted[::2], permuted.expand(2, 5, 4, 3)
+        found = [f(t) for t in (*dense, *with_gaps) for f in KEPT] + [f(t) for t in dense for f in SCATTERED]
+        return [(r.shape, r.stride(), r.flatten()[:5].tolist()) for r in found]
+
+    for mine, theirs in zip(run(jtorch), run(torch), strict=True):
+        assert mine == theirs

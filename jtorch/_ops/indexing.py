@@ -175,7 +175,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
 
 @op(
     "index_fill(Tensor input, int dim, Tensor index, Tensor|Scalar value)",
-    inplace=True, expanded=True, out=False, guard=written_at(_guards.filled),
+    inplace=True, expanded=True, out=False, format="like", guard=written_at(_guards.filled),
 )  # fmt: skip
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
     """``input`` with one value in all slices that the index vector names along ``dim``; negative indices wrap."""
@@ -360,7 +360,7 @@ def take(input: Any, index: Any) -> Any:
     return input.reshape(-1).at[wrap(index, input.size)].get(mode=_MODE, wrap_negative_indices=False)
 
 
-@op("put(Tensor input, Tensor index, Tensor source, bool accumulate=False)", inplace=True, out=False, guard=_guards.positions)
+@op("put(Tensor input, Tensor index, Tensor source, bool accumulate=False)", inplace=True, out=False, format="like", guard=_guards.positions)
 def put(input: Any, index: Any, source: Any, accumulate: bool) -> Any:
     """``input`` with ``source`` written (or added) at positions of the flattened tensor."""
     if scalar_name(index) != "Long":
@@ -410,7 +410,7 @@ def index(input: Any, indices: Any) -> Any:
     return input.at[at].get(mode=_MODE, wrap_negative_indices=False)
 
 
-@op("index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False)", where="internal", inplace=True, expanded=True, out=False, guard=_guards.listed)
+@op("index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False)", where="internal", inplace=True, expanded=True, out=False, format="like", guard=_guards.listed)
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool) -> Any:
     """``input`` with ``values`` (broadcast) written, or added, where advanced indexing reads."""
     if input.dtype != values.dtype:

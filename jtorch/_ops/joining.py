@@ -160,7 +160,7 @@ def flip(input: Any, dims: tuple[int, ...]) -> Any:
     return lax.rev(input, dims_of(dims, input.ndim)) if dims and input.ndim else input
 
 
-@op("fliplr(Tensor input)", out=False, grad_name="FlipBackward0")
+@op("fliplr(Tensor input)", out=False, format="like", grad_name="FlipBackward0")
 def fliplr(input: Any) -> Any:
     """Turned round along dim 1."""
     if input.ndim < 2:
@@ -168,7 +168,7 @@ def fliplr(input: Any) -> Any:
     return lax.rev(input, (1,))
 
 
-@op("flipud(Tensor input)", out=False, grad_name="FlipBackward0")
+@op("flipud(Tensor input)", out=False, format="like", grad_name="FlipBackward0")
 def flipud(input: Any) -> Any:
     """Turned round along dim 0."""
     if input.ndim < 1:
@@ -176,7 +176,7 @@ def flipud(input: Any) -> Any:
     return lax.rev(input, (0,))
 
 
-@op("roll(Tensor input, index[1] shifts, int[1] dims=())", out=False, format="like")
+@op("roll(Tensor input, index[1] shifts, int[1] dims=())", out=False, format="first")
 def roll(input: Any, shifts: Sequence[Any], dims: tuple[int, ...]) -> Any:
     """Elements moved along the dims, those that fall off come in at the other end; without dims the flattened tensor is rolled."""
     if not shifts:

@@ -64,14 +64,14 @@ def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool | Non
 
 @op(
     "argsort(Tensor input, int dim=-1, bool descending=False)",
-    "argsort(Tensor input, *, bool stable=False, int dim=-1, bool descending=False)", out=False,
+    "argsort(Tensor input, *, bool stable=False, int dim=-1, bool descending=False)", out=False, format="like",
 )  # fmt: skip
 def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Any:
     """Where the values of ``sort`` came from."""
     return _sort(input, dim, descending)[1]
 
 
-@op("msort(Tensor input)", grad_name="SortBackward0")
+@op("msort(Tensor input)", format="like", grad_name="SortBackward0")
 def msort(input: Any) -> Any:
     """The values in order along dim 0."""
     return _sort(input, 0, False)[0]

@@ -18,7 +18,7 @@ def _fits(name: str, src: Any, shape: tuple[int, ...]) -> None:
         raise RuntimeError(f"expected src to have a size equal to the slice of self. src size = {list(src.shape)}, slice size = {list(shape)}")
 
 
-@op("diagonal_scatter(Tensor input, Tensor src, int offset=0, int dim1=0, int dim2=1)")
+@op("diagonal_scatter(Tensor input, Tensor src, int offset=0, int dim1=0, int dim2=1)", format="like")
 def diagonal_scatter(input: Any, src: Any, offset: int, dim1: int, dim2: int) -> Any:
     """The input with ``src`` on a diagonal."""
     shape = views._diagonal_strides(input.shape, (0,) * input.ndim, 0, offset, dim1, dim2)[0]
@@ -26,7 +26,7 @@ def diagonal_scatter(input: Any, src: Any, offset: int, dim1: int, dim2: int) ->
     return views.put_generic(views.diagonal.fn, input, src.astype(input.dtype), offset, dim1, dim2)
 
 
-@op("select_scatter(Tensor input, Tensor src, int dim, index index)")
+@op("select_scatter(Tensor input, Tensor src, int dim, index index)", format="like")
 def select_scatter(input: Any, src: Any, dim: int, index: Any) -> Any:
     """The input with ``src`` in the place of one index of a dim."""
     d = dim_of(dim, input.ndim)
@@ -34,7 +34,7 @@ def select_scatter(input: Any, src: Any, dim: int, index: Any) -> Any:
     return views.PUT["select"](input, src.astype(input.dtype), dim, index)
 
 
-@op("slice_scatter(Tensor input, Tensor src, int dim=0, int? start=None, int? end=None, int step=1)")
+@op("slice_scatter(Tensor input, Tensor src, int dim=0, int? start=None, int? end=None, int step=1)", format="like")
 def slice_scatter(input: Any, src: Any, dim: int, start: int | None, end: int | None, step: int) -> Any:
     """The input with ``src`` in the place of a slice of a dim."""
     d = dim_of(dim, input.ndim)

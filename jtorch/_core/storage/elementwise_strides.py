@@ -84,12 +84,11 @@ def formatted_strides(rule: str, shape: tuple[int, ...], strides: Any, shapes: A
     """Strides of a result of ``shape`` by an operator's ``format``; None if contiguous."""
     if rule == "pointwise":
         return computed_strides(shape, strides, shapes) if shape == shapes[0] else None
-    if rule == "like":
-        out = strides[0] if shape == shapes[0] and _dense(shape, strides[0]) else None
-    else:
-        found = [format_of(n, s) for n, s in zip(shapes, strides, strict=True)]
-        wanted = found[0] if rule == "first" else len(shape) == 4 and any(found[:2]) if rule == "any" else all(found)
-        out = channels_last(shape) if wanted and len(shape) == len(shapes[0]) else None
+    if rule == "like":  # as empty_like
+        return computed_strides(shape, strides[:1], shapes[:1]) if shape == shapes[0] else None
+    found = [format_of(n, s) for n, s in zip(shapes, strides, strict=True)]
+    wanted = found[0] if rule == "first" else len(shape) == 4 and any(found[:2]) if rule == "any" else all(found)
+    out = channels_last(shape) if wanted and len(shape) == len(shapes[0]) else None
     return None if out is None or out == contiguous_strides(shape) else tuple(out)
 
 
