@@ -155,7 +155,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
             f"Source dimensionality ({source.ndim}), destination dimensionality ({input.ndim})"
         )
     if scalar_name(index) != "Long":
-        raise IndexError("index_copy_(): Expected a long tensor for index, but got " + scalar_name(index))
+        raise RuntimeError("index_copy_(): Expected a long tensor for index, but got " + scalar_name(index))
     if input.dtype != source.dtype:
         raise RuntimeError(
             "index_copy_(): self and source expected to have the same dtype, but got "
@@ -413,6 +413,8 @@ def index(input: Any, indices: Any) -> Any:
 @op("index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False)", where="internal", inplace=True, expanded=True, out=False, format="like", guard=_guards.listed)
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool) -> Any:
     """``input`` with ``values`` (broadcast) written, or added, where advanced indexing reads."""
+    if any(i is not None and i.dtype not in (np.int64, np.int32) for i in indices):  # masks are positions by now
+        raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
     if input.dtype != values.dtype:
         raise RuntimeError(
             "Index put requires the source and destination dtypes match, got "

@@ -177,7 +177,7 @@ def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, inc
         refuse(*{"mean": ("div_floor_cpu", input, "b"), "amax": ("maximum_cpu", input, "c"), "amin": ("minimum_cpu", input, "c")}[reduce])
     dim = dim_of(dim, input.ndim)
     if scalar_name(index) not in ("Int", "Long"):
-        raise RuntimeError("index_reduce_(): Expected dtype int32/int64 for index")
+        raise RuntimeError("index_reduce_(): Expected dtype int32/int64 for index but got: " + scalar_name(index))
     if input.dtype != source.dtype:
         raise RuntimeError("index_reduce_(): self and source must have the same scalar type")
     x, s, i = _as_1d(input), _as_1d(source), _as_1d(index)

@@ -141,7 +141,7 @@ def is_contiguous_(self: Tensor, memory_format: Any = None) -> bool:
         return sparse_values.is_contiguous(self)
     sh, st, _ = layout(self)
     if memory_format is None or memory_format.name in ("contiguous_format", "preserve_format"):
-        return is_contiguous(sh, st)
+        return is_contiguous(sh, st) or 0 in sh
     n = 4 if memory_format.name == "channels_last" else 5
     if len(sh) != n:
         return False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+import warnings
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,7 @@ __all__ = ["getitem", "setitem"]
 _slice = lookup("internal.slice")
 _select = lookup("torch.select")
 _unsqueeze = lookup("torch.unsqueeze")
+_expand: Any = lookup("Tensor.expand")
 _I = slot(int)
 
 
@@ -64,8 +67,12 @@ def _as_index(i: Any) -> Tensor:
             i = from_array(np.array(i))
         else:
             i = tensor(list(i) if isinstance(i, range) else i) if len(i) else from_array(np.zeros(0, np.int64))
+            if aval_of(i).dtype not in (_dtypes.bool_, _dtypes.uint8):
+                i = cast(i, _dtypes.int64)  # numbers of a list are cut to integers, as in torch
     kind = aval_of(i).dtype
-    if kind not in (_dtypes.int64, _dtypes.int32, _dtypes.bool_, _dtypes.uint8, _dtypes.int16, _dtypes.int8):
+    if kind is _dtypes.uint8 and aval_of(i).shape:
+        warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", stacklevel=4)
+    elif kind not in (_dtypes.int64, _dtypes.int32, _dtypes.bool_, _dtypes.uint8):
         raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
     return i  # type: ignore[no-any-return]
 
@@ -73,8 +80,25 @@ def _as_index(i: Any) -> Tensor:
 def _treat_as_sequence(index: Any) -> Any:
     """numpy's old rule: a short list that holds slices, None, ... or sequences is a tuple of indices."""
     if isinstance(index, list) and len(index) < 32 and any(isinstance(i, (Tensor, list, tuple, slice, np.ndarray)) or i is None or i is Ellipsis for i in index):
+        warnings.warn(
+            "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; use x[tuple(seq)] instead of x[seq]. "
+            "In pytorch 2.9 this will be interpreted as tensor index, x[torch.tensor(seq)], which will result either in an error or a different result",
+            stacklevel=4,
+        )
         return tuple(index)
     return index
+
+
+def _bound(b: Any) -> int | None:
+    """A bound or step of a slice. TypeError for what is no integer."""
+    if b is None or b.__class__ is int:
+        return b  # type: ignore[no-any-return]
+    if isinstance(b, Tensor):
+        return int(b.__index__())
+    try:
+        return operator.index(b)
+    except TypeError:
+        raise TypeError("slice indices must be integers or None or have an __index__ method") from None
 
 
 def _parse(t: Tensor, index: Any) -> tuple[Tensor, list[Any]]:
@@ -112,11 +136,11 @@ def _parse(t: Tensor, index: Any) -> tuple[Tensor, list[Any]]:
             advanced.append(from_array(np.zeros(1 if i else 0, np.int64)))
             dim += 1
         elif isinstance(i, slice):
-            step = 1 if i.step is None else int(i.step)
+            found = _bound(i.step)
+            step = 1 if found is None else found
             if step <= 0:
-                raise ValueError("step must be greater than zero")
-            start = None if i.start is None else int(i.start)
-            stop = None if i.stop is None else int(i.stop)
+                raise ValueError("step must be greater than zero" if step else "slice step cannot be zero")
+            start, stop = _bound(i.start), _bound(i.stop)
             whole = t
             t = _range_of(t, dim, start, stop, step)
             if t is whole and not isinstance(index, tuple):  # torch slices by a lone slice, whatever it is
@@ -198,10 +222,7 @@ def _int_of(i: Any) -> int:
         return int(i.__index__())
     if isinstance(i, str):
         raise TypeError("new(): invalid data type 'str'")
-    name = type(i).__name__
-    raise IndexError(
-        f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {name})"
-    ) if name in ("float", "str") else TypeError("only integer tensors of a single element can be converted to an index")
+    raise IndexError(f"only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got {type(i).__name__})")
 
 
 def getitem(self: Tensor, index: Any) -> Any:
@@ -260,8 +281,13 @@ def _converts(index: Any, new: Tensor) -> bool:
     """Whether a tensor of another type is written: everywhere (``x[True]``), or one value where the only tensor of the index is a mask, as by ``masked_fill``."""
     if isinstance(index, bool):
         return True
+    mask = _only_tensor(index)
+    return math.prod(aval_of(new).shape) == 1 and mask is not None and aval_of(mask).dtype in (_dtypes.bool_, _dtypes.uint8)
+
+
+def _only_tensor(index: Any) -> Tensor | None:
     tensors = [i for i in (index if isinstance(index, tuple) else (index,)) if isinstance(i, Tensor)]
-    return math.prod(aval_of(new).shape) == 1 and len(tensors) == 1 and aval_of(tensors[0]).dtype in (_dtypes.bool_, _dtypes.uint8)
+    return tensors[0] if len(tensors) == 1 else None
 
 
 def setitem(self: Tensor, index: Any, new: Any) -> None:
@@ -285,20 +311,24 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
         lead = len(aval_of(new).shape) - len(a.shape)
         if lead > 0 and all(n == 1 for n in aval_of(new).shape[:lead]):
             new = new.reshape(aval_of(new).shape[lead:])
+        if aval_of(new).shape != a.shape:
+            _expand.strides(aval_of(new).shape, (0,) * len(aval_of(new).shape), 0, a.shape)  # raises
         t.copy_(new)
         return
     shared = shared_dims(t)
     if not shared:
         check_writable(t)
-    if aval_of(new).dtype is not a.dtype and not _converts(index, new):
-        raise RuntimeError(
-            "Index put requires the source and destination dtypes match, got "
-            f"{a.dtype.legacy} for the destination and {aval_of(new).dtype.legacy} for the source."
-        )
+    if math.prod(aval_of(new).shape) == 1 and (mask := _only_tensor(index)) is not None and aval_of(mask).dtype is _dtypes.uint8:
+        raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype unsigned char")
+    given = aval_of(new).dtype
     new = to_device(cast(new, a.dtype), a.device)
     op = lookup("internal.index_put")
     key = (T, tensor_list([i is not None for i in advanced]), T, value(False))
-    out = apply_multi(call_of(op, key), (t, *[i for i in advanced if i is not None], new))
+    out = apply_multi(call_of(op, key), (t, *[i for i in advanced if i is not None], new))  # shapes come first
+    if given is not a.dtype and not _converts(index, new):
+        raise RuntimeError(
+            f"Index put requires the source and destination dtypes match, got {a.dtype.legacy} for the destination and {given.legacy} for the source."
+        )
     if shared:
         write_shared(t, out, shared)
     else:
