@@ -215,8 +215,12 @@ def _writing(tensors: list[Any], values: list[Value]) -> list[Any]:
         keep_all([t._s for t in tensors])
     if len(plain) == len(tensors):
         storages = [t._s for t in tensors]
-        return [map(setattr, storages, repeat("value"), values), map(setattr, storages, repeat("version"), [s.version + 1 for s in storages])]
+        return _written(storages, values)
     return [map(write, tensors, values)]
+
+
+def _written(storages: list[Any], values: Iterable[Value]) -> list[Any]:
+    return [map(setattr, storages, repeat("value"), values), map(setattr, storages, repeat("version"), [s.version + 1 for s in storages])]
 
 
 def update_columns(u: Update, columns: list[Any], places: tuple[int, ...]) -> None:
@@ -388,13 +392,14 @@ def add_number(tensors: list[Any], x: float) -> list[Any]:
 
     Equal counts share one value.
     """
-    alike = [t._s.value for t in tensors]
-    if alike and alike.count(alike[0]) == len(alike) and {t._view for t in tensors} == _NOTHING:  # nearly always
+    storages = [t._s for t in tensors]
+    alike = [s.value for s in storages]
+    n = len(alike)
+    if n and alike.count(alike[0]) == n and {t._view for t in tensors} == _NOTHING and set(map(type, storages)) == _ORDINARY and not state.undo:  # nearly always
         before = number(tensors[0])
         if before is not tensors[0]:
-            total = before + x
-            put(*_writing(tensors, [_number_value(total, alike[0].aval)] * len(alike)))
-            return [total] * len(alike)
+            put(*_written(storages, repeat(_number_value(before + x, alike[0].aval), n)))
+            return [before + x] * n
     out: list[Any] = []
     old: Any = None
     new: Any = None

@@ -172,7 +172,7 @@ def _update(u: Any, avals: tuple[Any, ...], storages: list[Any], step: Any) -> b
         group.pack, group.others = home, others
     results: list[Any] = []
     run, shared = run_packed(update, params, arrays, grads, home.flats, u.rest, results)
-    step.conditions += [unchanged(storages[: 2 * n], [*params, *gradients]), map(getattr, (home,), ("whole",)), map(eq, map(getattr, (home,), ("steps",)), (home.steps,))]
+    step.conditions += [unchanged(storages[:n], params), map(getattr, (home,), ("whole",)), map(eq, map(getattr, (home,), ("steps",)), (home.steps,))]
     step.doings += [
         run, map(setattr, (home,), ("flats",), islice(results, 1, None)), map(setattr, (home,), ("steps",), (home.steps + 1,)),
         *replacing(storages[:n], params, chain.from_iterable(results), shared),
