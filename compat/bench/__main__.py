@@ -1,4 +1,4 @@
-"""``python -m compat.bench [--only operators steps adamw first recompilations shapes memory] [--write]``."""
+"""``python -m compat.bench [--only operators steps adamw first recompilations starts shapes memory] [--write]``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ SECTIONS = {
     "adamw": sections.adamw,
     "recompilations": sections.recompilations,
     "first": sections.first_steps,
+    "starts": sections.starts,
     "shapes": shapes.changing_sizes,
     "memory": memory.memory,
 }

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import optax
 import torch
 
-from compat.bench import models
+from compat.bench import models, start
 from compat.bench.handwritten import Step
 from compat.bench.timing import Compilations, Table, alternate
 
@@ -186,10 +187,35 @@ def first_steps(depths: tuple[int, ...] = (4, 16)) -> Table:
 
 
 def _first_step(kind: str, depth: int, cache: str) -> float | str:
-    env = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.05", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1", "JTORCH_CACHE_DIR": cache}
+    own = {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.05", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
+    env = {**os.environ, **(own if kind == "handwritten" else {"JTORCH_CACHE_DIR": cache})}
     done = subprocess.run([sys.executable, "-m", "compat.bench.first_step", kind, str(depth)], capture_output=True, text=True, env=env, timeout=900, check=False)
     lines = done.stdout.split()
     return float(lines[-1]) if done.returncode == 0 and lines else "failed"
+
+
+def starts(rounds: int = 5) -> Table:
+    """Seconds of small programs in fresh processes: the first start on a machine, and later ones. The least of a few for what is repeated."""
+    table = Table(
+        "Starts, s", ["program", "jtorch, first start", "second", "torch", "second / torch", "whole: jtorch, second", "whole: torch", "whole / torch"],
+        "The first four columns leave the imports out; the whole is the process from its start to its end. Thirty calls, each looked at; three steps of a small CNN.",
+    )  # fmt: skip
+    for program in start.PROGRAMS:
+        with tempfile.TemporaryDirectory() as cache:
+            first = _start("jtorch", program, cache)[0]
+            again = [_start("jtorch", program, cache) for _ in range(rounds)]
+        theirs = [_start("torch", program, "0") for _ in range(rounds)]
+        (a, b), (c, d) = (tuple(min(column) for column in zip(*runs, strict=True)) for runs in (again, theirs))
+        table.row(program, first, a, c, a / c, b, d, b / d)
+    return table
+
+
+def _start(library: str, program: str, cache: str) -> tuple[float, float]:
+    begin = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "compat.bench.start", library, program], capture_output=True, text=True, env={**os.environ, "JTORCH_CACHE_DIR": cache}, timeout=300, check=True
+    )  # fmt: skip
+    return float(done.stdout.split()[-1]), time.perf_counter() - begin
 
 
 def recompilations(count: int = 200) -> Table:
