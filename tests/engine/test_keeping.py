@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -55,7 +57,7 @@ def test_a_second_start_neither_traces_nor_compiles_and_prints_the_same(tmp_path
     file.write_bytes(b"no database at all" * 1000)
     assert run(CNN, tmp_path)[:-1] == first[:-1]
     # or in its rows;
-    with sqlite3.connect(file) as c:
+    with contextlib.closing(sqlite3.connect(file)) as c, c:
         c.execute("update kept set data = zeroblob(size)")
     assert run(CNN, tmp_path)[:-1] == first[:-1]
     # and it was replaced both times.
@@ -65,10 +67,11 @@ def test_a_second_start_neither_traces_nor_compiles_and_prints_the_same(tmp_path
 
 
 @pytest.fixture()
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(_config, "CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(store, "_store", store._Store())
-    return tmp_path
+    yield tmp_path
+    store.close()
 
 
 def keep(**items: bytes) -> None:
@@ -108,7 +111,7 @@ def test_a_file_of_another_kind_is_replaced(here: Path, content: bytes) -> None:
 def test_tables_of_another_version_are_replaced(here: Path) -> None:
     folder = here / "programs"
     folder.mkdir(mode=0o700)
-    with sqlite3.connect(folder / store.NAME) as c:
+    with contextlib.closing(sqlite3.connect(folder / store.NAME)) as c, c:
         c.execute("create table kept (key, data)")
         c.execute("pragma user_version = 77")
     (folder / store.NAME).chmod(0o600)
@@ -121,7 +124,7 @@ def test_what_others_could_have_written_is_not_read(here: Path) -> None:
     folder, file = here / "programs", here / "programs" / store.NAME
 
     def seen() -> bytes | None:
-        store._store = store._Store()
+        store.close()
         return store.get(b"a")
 
     assert seen() == b"x"

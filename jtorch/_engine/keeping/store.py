@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from jtorch import _config
 
-__all__ = ["Contents", "clear", "contents", "flush", "folder", "get", "key_of", "put"]
+__all__ = ["Contents", "clear", "close", "contents", "flush", "folder", "get", "key_of", "put"]
 
 try:
     import sqlite3
@@ -207,10 +207,18 @@ def _sum(key: bytes, data: bytes) -> bytes:
 
 def _damaged() -> None:
     """Begin anew."""
+    close()
     _store.reading = False
     with contextlib.suppress(OSError):
         _remove(_path())
     _store.reading = None
+
+
+def close() -> None:
+    """Close the file, until it is asked for again."""
+    c, _store.reading = _store.reading, None
+    if c:
+        c.close()
 
 
 def put(key: bytes, make: Callable[[], bytes | None]) -> None:
@@ -322,6 +330,8 @@ def _closing(c: Any) -> Iterator[None]:
 def _at_exit(owner: int = os.getpid()) -> None:
     if os.getpid() == owner:
         flush()
+        close()
+        _store.reading = False
 
 
 def _in_child() -> None:
