@@ -63,7 +63,7 @@ def apply_to_tracers(cls: Any, args: tuple[Any, ...]) -> Any:
             a = ctx._out_avals[i]
             grads[i] = from_jax(ct) if a.dtype.category >= 2 else None
         with no_grad():
-            results = call_node(ctx, grads)
+            results = call_node(ctx, *[g for g, a in zip(grads, ctx.outs, strict=True) if a.dtype.category >= 2])  # those that have gradients
         results = results if isinstance(results, tuple) else (results,)
         return tuple(None if g is None else to_jax(g) for g in results)
 
