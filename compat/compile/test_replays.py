@@ -408,6 +408,42 @@ def frozen_after_a_while(lib: Any, comp: Any) -> Any:
     return [*[o.detach() for o in out], *kept, alias, *old, *values, step(lib.ones(2, 4)).detach(), *net.parameters(), opt.state[net[0].bias]["exp_avg"]]
 
 
+@case(True)
+def lists_of_modules(lib: Any, comp: Any) -> Any:
+    class Net(lib.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = lib.nn.ModuleList([lib.nn.Linear(3, 3) for _ in range(3)])
+            self.drop0 = lib.nn.Dropout(0.5)
+            self.register_buffer("shift", lib.zeros(3))
+            self.kept: list[Any] = [0.0]
+
+        def forward(self, x: Any) -> Any:
+            for i, layer in enumerate(self.layers):
+                x = layer(x).relu() if i else getattr(self, f"drop{i}")(layer(x))
+            self.kept[:] = [1.0]
+            return (x * 2 if x.shape[0] % 2 else x) + self.shift
+
+    lib.manual_seed(0)
+    net = Net()
+    fast, x = comp(net), lib.ones(2, 3)
+    lib.manual_seed(1)
+    out = [fast(x) for _ in range(4)]
+    for change in (
+        lambda: net.layers.append(lib.nn.Linear(3, 3)),
+        lambda: setattr(net.drop0, "p", 0.1),
+        lambda: net.drop0.eval(),
+        lambda: setattr(net, "shift", lib.ones(3)),
+        lambda: net.shift.add_(1),
+        lambda: net.load_state_dict({k: v * 0.5 for k, v in net.state_dict().items()}),
+        lambda: setattr(net.layers[0].weight, "data", lib.zeros(3, 3)),
+        lambda: setattr(Net, "forward", lambda self, x: x * 7),
+    ):
+        change()
+        out += [fast(x), fast(x)]
+    return [*out, fast(lib.ones(3, 3)), net.kept]
+
+
 def flat(x: Any) -> list[Any]:
     if isinstance(x, (list, tuple)):
         return [leaf for part in x for leaf in flat(part)]

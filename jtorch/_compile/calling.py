@@ -174,6 +174,9 @@ class Calls:
                     self._pin_slots(a)
             if cls is bool and args and isinstance(args[0], Tensor):
                 self.stop("a value is looked at", True)
+            if cls in (enumerate, zip, list, tuple, set, frozenset, map, filter):
+                first = 1 if cls in (map, filter) else 0
+                args = (*args[:first], *[a if a.__class__ in CONTAINERS or a.__class__ in PLAIN_TYPES else self.iterated(a) for a in args[first:]])
             if cls in (map, filter):
                 args = (self._callback(args[0]), *args[1:])
             out = cls(*args, **kwargs) if cls in FOLLOWED else cls(*pinned(args), **pinned(kwargs))

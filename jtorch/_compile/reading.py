@@ -235,7 +235,7 @@ class Reads:
             i = pinned(i)
             if id(a) in self.of_objects:
                 return self.read(a, i) if i in a else a[i]
-            k = (id(a), i) if i.__class__ in PLAIN_TYPES else None
+            k = (id(a), i) if i.__class__ in PLAIN_TYPES and i.__class__ is not slice else None
             if k is not None and i in a:
                 found = self.overlay.get(k)
                 if found is not None and plain(found) == a[i]:

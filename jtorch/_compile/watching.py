@@ -187,7 +187,7 @@ class Watch(Reads, Calls):
             return
         i = pinned(i)
         if obj.__class__ in CONTAINERS:
-            k = (id(obj), i + len(obj) if obj.__class__ is list and i.__class__ is int and i < 0 else i) if i.__class__ in PLAIN_TYPES else None
+            k = (id(obj), i + len(obj) if obj.__class__ is list and i.__class__ is int and i < 0 else i) if i.__class__ in PLAIN_TYPES and i.__class__ is not slice else None
             if k is not None:
                 if isinstance(v, Tracked):
                     self.overlay[k] = v
