@@ -45,7 +45,7 @@ class Tensor(metaclass=TensorMeta):
     _grad: Any
     _meta: Any
 
-    if TYPE_CHECKING:  # what attach.py and methods.py put here at run time
+    if TYPE_CHECKING:  # what setup.py and the modules of ``tensor`` put here at run time
 
         def __getattr__(self, name: str) -> Any: ...
 

@@ -1,4 +1,4 @@
-"""``repr`` of tensors: the values come from the engine, the text from ``printing``."""
+"""``repr`` of tensors: the values come from the engine, the text from ``print_format.py``."""
 
 from __future__ import annotations
 

@@ -71,9 +71,9 @@ def _logistic(x: Any, **params: Any) -> Any:
 _UNARY: dict[str, Callable[..., Any]] = {
     "abs": np.abs, "acos": np.arccos, "acosh": np.arccosh, "asin": np.arcsin, "asinh": np.arcsinh, "atan": np.arctan, "atanh": np.arctanh,
     "cbrt": np.cbrt, "ceil": np.ceil, "conj": np.conj, "cos": np.cos, "cosh": np.cosh, "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1,
-    "floor": np.floor, "imag": np.imag, "is_finite": np.isfinite, "log": np.log, "log1p": np.log1p, "neg": np.negative, "not": np.invert,
+    "floor": np.floor, "imag": np.imag, "is_finite": np.isfinite, "log": np.log, "log1p": np.log1p, "log2": np.log2, "neg": np.negative, "not": np.invert,
     "real": np.real, "sign": np.sign, "sin": np.sin, "sinh": np.sinh, "sqrt": np.sqrt, "square": np.square, "tan": np.tan, "tanh": np.tanh,
-    "rsqrt": lambda x: 1 / np.sqrt(x), "one_minus_square": lambda x: 1 - x * x, "copy": lambda x: x, "copy_p": lambda x: x, "population_count": np.bitwise_count,
+    "rsqrt": lambda x: 1 / np.sqrt(x), "one_minus_square": lambda x: (1 + x) * (1 - x), "copy": lambda x: x, "copy_p": lambda x: x, "population_count": np.bitwise_count,
     "stop_gradient": lambda x: x, "optimization_barrier": lambda *xs: xs, "device_put": lambda *xs: xs,
     "sharding_constraint": lambda x: x, "clz": lambda x: x.dtype.itemsize * 8 - _bits(x),
 }  # fmt: skip
@@ -98,6 +98,15 @@ def _shift_right_logical(a: Any, b: Any, **params: Any) -> Any:
     kind = np.asarray(a).dtype
     unsigned = np.dtype(f"u{kind.itemsize}")
     return np.right_shift(np.asarray(a).view(unsigned), np.asarray(b).astype(unsigned)).view(kind)
+
+
+@rule("polynomial")
+def _polynomial(x: Any, *coefficients: Any, **params: Any) -> Any:
+    """Horner's scheme; the coefficients rise."""
+    found = coefficients[-1]
+    for c in reversed(coefficients[:-1]):
+        found = found * x + c
+    return found
 
 
 @rule("integer_pow")

@@ -36,7 +36,7 @@ SMALL = 32768  # bytes of an array that is worth packing: beyond it, laying grad
 
 _ELEMENTWISE = frozenset((
     "abs", "add", "and", "convert_element_type", "copy", "div", "eq", "exp", "ge", "gt", "integer_pow", "is_finite", "le", "log", "lt", "max", "min",
-    "mul", "ne", "neg", "not", "or", "pow", "rsqrt", "select_n", "sign", "sqrt", "square", "sub",
+    "mul", "ne", "neg", "not", "one_minus_square", "or", "pow", "rsqrt", "select_n", "sign", "sqrt", "square", "sub",
 ))  # fmt: skip
 
 
