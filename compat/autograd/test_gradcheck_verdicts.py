@@ -128,3 +128,26 @@ def test_gradcheck(call: str) -> None:
 
 def test_gradients_that_are_not_there() -> None:
     assert printed(jtorch, UNDEFINED) == printed(torch, UNDEFINED)
+
+
+HOOKS = """
+log=[]
+a=torch.tensor(1.0,requires_grad=True)
+b=a.clone()
+acc=b.grad_fn.next_functions[0][0]
+a.register_hook(lambda g: (log.append(1), g*3)[1])
+acc.register_prehook(lambda g: (log.append(2), (g[0]*2,))[1])
+acc.register_hook(lambda i,o: log.append(3))
+print(torch.autograd.grad(b.sum(),(a,),retain_graph=True), log)
+log.clear()
+b.sum().backward(retain_graph=True)
+print(a.grad, log)
+log.clear()
+a.grad=None
+b.sum().backward(inputs=(a,))
+print(a.grad, log)
+"""
+
+
+def test_hooks_of_a_leafs_node_run_where_it_runs() -> None:
+    assert printed(jtorch, HOOKS) == printed(torch, HOOKS)

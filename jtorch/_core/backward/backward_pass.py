@@ -300,7 +300,7 @@ def _walk(run: _Pass, frontier: list[Any], wanted: dict[Any, dict[int, Any]], ac
         if plain and leaf.hooks is None:
             _accumulate(leaf, g, run)
         elif allowed is None or leaf in wanted:
-            g = _tensor_hooks(run, leaf, {0: g}, wanted)
+            g = _tensor_hooks(run, leaf, {0: g}, wanted, accumulate)
             if accumulate:
                 _accumulate(leaf, g, run)
 
@@ -465,14 +465,14 @@ def _before(run: _Pass, node: Any, buffer: dict[int, Any], wanted: dict[Any, dic
                 wanted[node][nr] = run.wrap(buffer[nr])
 
 
-def _tensor_hooks(run: _Pass, node: AccumulateGrad, buffer: dict[int, Any], wanted: Any) -> Any:
+def _tensor_hooks(run: _Pass, node: AccumulateGrad, buffer: dict[int, Any], wanted: Any, accumulate: bool) -> Any:
     g = buffer[0]
     if node.hooks is not None:
         t = run.wrap(g)
         for table in node.hooks.tensor.values():
             for hook in list(table.values()):
                 t = replaced(hook, hook(t), t)
-        for hook in list(node.hooks.pre.values()):
+        for hook in list(node.hooks.pre.values()) if accumulate else ():  # the node itself does not run for autograd.grad
             (t,) = replaced_all(hook, hook((t,)), (t,))
         g = run.unwrap(t)
     if node in wanted:
