@@ -52,7 +52,7 @@ docs: .stamps/docs  ## the picture of the floors, the plots of the benchmarks, a
 
 wheel-test: $(PY)  ## build the wheel and try it in an environment of its own, outside this checkout
 	rm -rf dist build/wheel && $(PIP) build && $(PY) -m build --quiet --wheel
-	$(PYTHON) -m venv build/wheel && build/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[demo]"
+	$(PYTHON) -m venv build/wheel && env -u PYTHONPATH build/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[demo]"
 	set -e; tried=$$(mktemp -d); cp examples/*.py "$$tried"; cd "$$tried"; unset PYTHONPATH; \
 	"$(CURDIR)/build/wheel/bin/python" -m jtorch --version; \
 	"$(CURDIR)/build/wheel/bin/python" -m jtorch digits_cnn.py; \
