@@ -26,6 +26,7 @@ from jtorch import amp as amp
 from jtorch import ao as ao
 from jtorch import autograd as autograd
 from jtorch import backends as backends
+from jtorch import cache as cache
 from jtorch import classes as classes
 from jtorch import compiler as compiler
 from jtorch import cpu as cpu
@@ -38,6 +39,7 @@ from jtorch import functional as functional
 from jtorch import futures as futures
 from jtorch import fx as fx
 from jtorch import hub as hub
+from jtorch import interop as interop
 from jtorch import jit as jit
 from jtorch import library as library
 from jtorch import linalg as linalg
