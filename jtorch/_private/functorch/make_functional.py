@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from jtorch._errors import not_implemented
 from jtorch._public import torch
 
 __all__ = ["FunctionalModule", "FunctionalModuleWithBuffers", "combine_state_for_ensemble", "make_functional", "make_functional_with_buffers"]
@@ -99,4 +100,4 @@ def combine_state_for_ensemble(models: Sequence[Any]) -> tuple[FunctionalModuleW
 
 def functional_init(model_class: type, ensemble_shape: tuple[int, ...] = (), device: Any = "cpu") -> Callable[..., NoReturn]:
     """Declined in torch for ensembles of more than one dim; here for all: combine the state of models that were made."""
-    raise NotImplementedError("jtorch does not implement torch._functorch.make_functional.functional_init: use combine_state_for_ensemble")
+    not_implemented("torch._functorch.make_functional.functional_init", "use combine_state_for_ensemble")
