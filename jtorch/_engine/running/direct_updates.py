@@ -18,8 +18,9 @@ from jtorch._engine.values import log, memory
 from jtorch._engine.recording.bundle import Bundle
 from jtorch._engine.running import retention
 from jtorch._engine.planning.liveness import LISTED
-from jtorch._engine.running.executor import Recipe, _changed, plan_for, slots_of, stats
+from jtorch._engine.running.executor import Recipe, _changed, plan_for
 from jtorch._engine.running.packed_updates import PackedUpdate
+from jtorch._engine.running.plan import slots_of, stats
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import SCALAR, Trace, are_arrays, put
 from jtorch._engine.values.values import Value

@@ -11,7 +11,9 @@ from jtorch._engine.recording.bundle import expanded
 from jtorch._engine.recording.guards import Every
 from jtorch._engine.recording.trace import SCALAR, SMALL, Trace, add_input, add_scalar, append, record_multi
 from jtorch._engine.running import executor
-from jtorch._engine.running.executor import Plan, Recipe
+from jtorch._engine.running.executor import Recipe
+from jtorch._engine.running.plan import Plan
+from jtorch._engine.running.plan_making import always_dynamic
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.values import Value, to_device
 
@@ -39,7 +41,7 @@ class Recorded:
                 tr.inputs.append(v)
             tr.nodes, tr.scalars = self.nodes, list(self.scalars)
             one_device = all(a.__class__ is np.ndarray or len(a.devices()) == 1 for a in arrays)
-            dynamic = self.dynamic | executor._always_dynamic(self.nodes)
+            dynamic = self.dynamic | always_dynamic(self.nodes)
             recipe = Recipe()
             plan = executor._made(tr, recipe, dynamic, self.checks, arrays, live, list(donated), "replay", one_device, self.successors if donated else None, self._small())
             found = self._plans[donated] = plan, live
