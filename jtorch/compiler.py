@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from jtorch._compile.errors import BackendCompilerFailed
 from jtorch._compile.functions import CompiledFunction, stance
 from jtorch._core.dispatch import sizes
 from jtorch._engine.values.thread_state import state
@@ -142,11 +143,21 @@ def _through(model: Any, backend: Any, options: Any) -> Any:
         found = made.get(key)
         if found is None:
             graph, build = graph_of(model, args, kwargs)
-            found = made[key] = (backend(graph, tensors, **({"options": options} if options else {})), build)
+            found = made[key] = (_compiled_by(backend, graph, tensors, options), build)
         fn, build = found
         return build(fn(*tensors))
 
     return run
+
+
+def _compiled_by(backend: Any, graph: Any, tensors: list[Any], options: Any) -> Any:
+    """What a backend makes of a graph; the graph itself where it does nothing, which no backend is asked about. BackendCompilerFailed with what the backend raises."""
+    if all(node.op in ("placeholder", "output") for node in graph.graph.nodes):
+        return graph.forward
+    try:
+        return backend(graph, tensors, **({"options": options} if options else {}))
+    except Exception as error:
+        raise BackendCompilerFailed(f"backend={str(getattr(backend, '__name__', backend))!r} raised:\n{type(error).__name__}: {error}") from error
 
 
 def _key_of(model: Any, args: Any, kwargs: Any) -> Any:
@@ -199,9 +210,7 @@ def _backend(backend: Any) -> Any:
         if backend not in _BACKENDS:
             raise InvalidBackend(backend)
         return None
-    if not callable(backend):
-        raise InvalidBackend(str(backend))
-    return backend
+    return backend  # what cannot be called says so where a graph is handed to it, as in torch
 
 
 def _check_mode(mode: str | None) -> None:

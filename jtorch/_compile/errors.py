@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TorchDynamoException", "Unsupported", "unsupported"]
+__all__ = ["BackendCompilerFailed", "TorchDynamoException", "Unsupported", "unsupported"]
 
 
 class TorchDynamoException(RuntimeError):
@@ -13,6 +13,12 @@ class TorchDynamoException(RuntimeError):
 
 class Unsupported(TorchDynamoException):
     """``fullgraph=True``, and something in the function ends the graph."""
+
+    __module__ = "torch._dynamo.exc"
+
+
+class BackendCompilerFailed(TorchDynamoException):
+    """A backend that the program gave raised something."""
 
     __module__ = "torch._dynamo.exc"
 

@@ -31,7 +31,7 @@ except ImportError:  # a Python without it
 
 _ERRORS: tuple[type[Exception], ...] = (OSError,) if sqlite3 is None else (OSError, sqlite3.Error)
 NAME = "programs.db"
-_VERSION = 1  # of the tables
+_VERSION = 2  # of the tables and what is in them
 _IDENTITY = 0x6A746F72
 _TOUCHED = 3600  # seconds after which a use is written down again: it decides which go first, no more
 _ROUND = 0.3  # seconds that the writing thread waits for more

@@ -6,6 +6,7 @@ compile: programs that come to the same share one, and it outlives an edit of th
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from threading import local
@@ -79,17 +80,28 @@ monitoring.register_event_listener(_heard)
 
 def _compile(lowered: Any, device: Any, trees: tuple[Any, Any]) -> _Executable:
     """The executable of a lowered program: a kept one, or a new one, which is kept. ``trees``: how its inputs and outputs are arranged."""
-    key = store.key_of("executable", lowered.as_text(), surroundings.settings(), surroundings.machine(device), str(trees[0])) if store.folder() is not None else None
+    text = lowered.as_text() if store.folder() is not None else None
+    key = None if text is None else store.key_of("executable", text, surroundings.settings(), surroundings.machine(device), str(trees[0]))
     found = _load(key, device, trees) if key is not None else None
     if found is not None:
         return _Executable(found, key)
     _thread.from_cache = False
     run = lowered.compile()
-    if key is None or _thread.from_cache:  # what comes out of JAX's own cache is not whole when it is written again (comparators of sorts are missing)
+    if text is None or key is None or _thread.from_cache:  # what comes out of JAX's own cache is not whole when it is written again (comparators of sorts are missing)
         return _Executable(run, None)
     _loaded[key] = run
-    store.put(key, lambda: serialize(run)[0])
+    kind = _LAPACK if "lapack" in text else _OTHER
+    store.put(key, lambda: kind + serialize(run)[0])
     return _Executable(run, key)
+
+
+_LAPACK, _OTHER = b"L", b"-"  # what an executable begins with
+
+
+@functools.cache
+def _start_lapack(device: Any) -> None:
+    """Let JAX find LAPACK's functions, as it does whenever it lowers one that calls them: an executable that comes from elsewhere would call nothing, and end the process."""
+    jax.jit(jax.lax.linalg.lu).lower(jax.ShapeDtypeStruct((1, 1), "float32", sharding=SingleDeviceSharding(device)))
 
 
 def _load(key: bytes, device: Any, trees: tuple[Any, Any]) -> Any:
@@ -100,7 +112,9 @@ def _load(key: bytes, device: Any, trees: tuple[Any, Any]) -> Any:
     if payload is None:
         return None
     try:
-        found = _loaded[key] = deserialize_and_load(payload, *trees, backend=device.client, execution_devices=[device])
+        if payload[:1] == _LAPACK:
+            _start_lapack(device)
+        found = _loaded[key] = deserialize_and_load(payload[1:], *trees, backend=device.client, execution_devices=[device])
     except Exception:  # noqa: BLE001 - it is compiled once more, and kept in its place
         return None
     return found

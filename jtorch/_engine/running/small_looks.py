@@ -111,7 +111,8 @@ def run(steps: Small, arrays: Sequence[Any], scalars: Sequence[Any], live: Seque
             else:
                 made.extend(function(*[made[p] if p >= 0 else given[-1 - p] if p > SCALAR else np.asarray(scalars[SCALAR - p]) for p in refs]))
     # A part of another array would keep that alive, and values must not share memory with what a program may be given for its own.
-    return [a if a.base is None and a.flags.writeable and a.flags.c_contiguous else a.copy() for a in map(made.__getitem__, live)]
+    kept = map(made.__getitem__, live)  # numpy gives scalars of its own where there are no dims
+    return [a if a.__class__ is np.ndarray and a.base is None and a.flags.writeable and a.flags.c_contiguous else np.array(a, order="C") for a in kept]
 
 
 def _quiet() -> Any:

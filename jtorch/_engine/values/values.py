@@ -68,6 +68,8 @@ class Value:
 
 def value_of(array: Any, device: _device.device = _device.CPU) -> Value:
     """A value that is already there. A numpy array given here must never be written again."""
+    if isinstance(array, np.generic):  # what numpy's arithmetic makes of arrays without dims
+        array = np.asarray(array)
     v = Value()
     v.aval = aval(tuple(array.shape), _dtypes.from_np(np.dtype(array.dtype)), device)
     v.array, v.trace, v.pos = array, None, -1

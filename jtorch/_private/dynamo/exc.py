@@ -1,8 +1,8 @@
-"""``torch._dynamo.exc``: what capturing may raise in torch. Programs catch these; nothing here raises them."""
+"""``torch._dynamo.exc``: what capturing may raise in torch. Programs catch these; but for what ``jtorch._compile.errors`` has, nothing raises them."""
 
 from __future__ import annotations
 
-from jtorch._compile.errors import TorchDynamoException, Unsupported
+from jtorch._compile.errors import BackendCompilerFailed, TorchDynamoException, Unsupported
 
 __all__ = [
     "TorchDynamoException", "InternalTorchDynamoError", "Unsupported", "UserError", "BackendCompilerFailed", "TorchRuntimeError", "ResetRequired", "RecompileError",
@@ -29,9 +29,6 @@ class IncorrectUsage(Exception): ...
 
 
 class UserError(Unsupported): ...
-
-
-class BackendCompilerFailed(TorchDynamoException): ...
 
 
 class TorchRuntimeError(TorchDynamoException): ...
