@@ -95,3 +95,16 @@ def test_a_planted_gradient_is_found(checking, monkeypatch, capfd) -> None:
     total = checking.__torch_function__(jtorch.sum, (), (y,))
     assert planted(checking, monkeypatch, "torch.Tensor.backward", lambda t: (t * 2).backward(), total) == 1
     assert "gradient" in capfd.readouterr().err
+
+
+def test_what_differed_is_known_afterwards(checking, monkeypatch) -> None:
+    assert planted(checking, monkeypatch, "torch.sin", lambda x: jtorch.sin(x)[None], X) == 1
+    monkeypatch.setattr(calls, "_name", lambda func: "torch.sin")
+    made = checking.__torch_function__(lambda x: jtorch.sin(x)[None], (), (X,))
+    mixed = checking.__torch_function__(lambda x: (jtorch.sin(x), object()), (), (X,))[0]
+    before = checking.skipped.total()
+    monkeypatch.setattr(calls, "_name", lambda func: "torch.cos")
+    checking.differing.clear()
+    checking.__torch_function__(jtorch.cos, (), (made,))
+    checking.__torch_function__(jtorch.cos, (), (mixed,))
+    assert not checking.differing and checking.skipped.total() == before

@@ -80,7 +80,10 @@ class Checking(TorchFunctionMode):
             self._after(message, result)
         except _NotSent as why:
             self.skipped[f"{name} ({why})"] += 1
-            self._known = {k: v for k, v in self._known.items() if v[2] >= 0}
+            self._known = {k: v for k, v in self._known.items() if v[1] in message["used"] or v[1] < message["next"]}  # its results were not sent
+            message.update(kind="tell", result=None, written=[])
+            del message["now"], message["used"], message["next"]
+            self._answer(message)
             return result
         self._ask(name, message, args, kwargs)
         return result
@@ -113,7 +116,7 @@ class Checking(TorchFunctionMode):
         return {
             "kind": "call", "name": name, "args": sent_args, "kwargs": sent_kwargs, "tensors": _pack(tensors), "facts": facts, "dropped": dropped, "rng": sent_rng, "now": rng,
             "modes": {"grad": torch.is_grad_enabled(), "inference": torch.is_inference_mode_enabled(), "dtype": str(torch.get_default_dtype()).split(".")[1], "autocast": autocast},
-            "grads": grads, "raised": None, "result": None, "results": None, "written": [], "used": used, "only_facts": any(part in name for part in _UNSET),
+            "grads": grads, "raised": None, "result": None, "results": None, "written": [], "used": used, "next": self._next + 1, "only_facts": any(part in name for part in _UNSET),
         }  # fmt: skip
 
     def _after(self, message: dict[str, Any], result: Any) -> None:
@@ -157,7 +160,7 @@ class Checking(TorchFunctionMode):
     def _ask(self, name: str, message: dict[str, Any], args: Any, kwargs: Any) -> None:
         self._rng = bytes(torch.get_rng_state().tolist()) if message["raised"] is None else None
         now = message.pop("now")
-        message.pop("used")
+        del message["used"], message["next"]
         if message["rng"] is None and self._rng != now:
             message["rng"] = now
         kind, found = self._answer(message)

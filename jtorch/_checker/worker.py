@@ -162,11 +162,33 @@ def _close(found: Any, expected: Any, where: str, long: float | None = None) -> 
 
 
 def _call(message: dict[str, Any]) -> tuple[str, list[str]]:
+    """Bind what the call takes, compare it, and bind what it gave there, whatever came of it here: later calls name it."""
+    _bind(message)
+    values = _load(message["results"])
+    try:
+        return _compared(message, values) if message["kind"] == "call" else ("same", [])
+    finally:
+        for key, requires_grad in _given(message["result"]):
+            if key not in _MIRRORS:
+                _MIRRORS[key] = values[key]
+                _state["broken"] |= requires_grad
+
+
+def _given(x: Any) -> Any:
+    """(key, requires_grad) of the tensors in a result of the other side."""
+    if isinstance(x, Ref):
+        if x[0] == "tensor":
+            yield x[1][:2]
+    elif isinstance(x, (list, tuple, dict)):
+        for v in x.values() if isinstance(x, dict) else x:
+            yield from _given(v)
+
+
+def _compared(message: dict[str, Any], values: dict[Any, Any]) -> tuple[str, list[str]]:
     try:
         function = _function(message["name"])
     except (AttributeError, ImportError):
         return "skipped", ["real torch has no function of this name"]
-    _bind(message)
     grads = message["grads"]
     for key, grad in _load(grads["before"]).items() if grads else ():
         _MIRRORS[key].grad = grad
@@ -188,7 +210,6 @@ def _call(message: dict[str, Any]) -> tuple[str, list[str]]:
         )
     if raised is not None:
         return "differs", [f"jtorch raises {raised[0]}: {raised[1]}", "torch does not"]
-    values = _load(message["results"])
     found = _differences(result, message["result"], values, "result", message["only_facts"])
     for key, place in message["written"]:
         found += _differences(_MIRRORS[key], Ref(("tensor", place)), values, "what it wrote", message["only_facts"])

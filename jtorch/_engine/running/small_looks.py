@@ -1,7 +1,7 @@
 """Looks at little: a condition, an index, the largest of a few numbers, computed by numpy where the value is looked at.
 
 A program of XLA's costs ten microseconds to call, and as much again to wait for where it is worth a thread to XLA; numpy does such a step in one. So a short trace whose values are small
-and whose operations have one right answer (comparisons, rounded arithmetic, choices, layouts: no sums, nothing transcendental) is not sent off at all. What else is pending runs as always.
+and whose operations have one right answer (comparisons, rounded arithmetic, choices, layouts, sums of integers: nothing transcendental) is not sent off at all. What else is pending runs as always.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ def run(steps: Small, arrays: Sequence[Any], scalars: Sequence[Any], live: Seque
             else:
                 made.extend(function(*[made[p] if p >= 0 else given[-1 - p] if p > SCALAR else np.asarray(scalars[SCALAR - p]) for p in refs]))
     # A part of another array would keep that alive, and values must not share memory with what a program may be given for its own.
-    kept = map(made.__getitem__, live)  # numpy gives scalars of its own where there are no dims
-    return [a if a.__class__ is np.ndarray and a.base is None and a.flags.writeable and a.flags.c_contiguous else np.array(a, order="C") for a in kept]
+    found = map(made.__getitem__, live)  # numpy gives scalars of its own where there are no dims
+    return [a if a.__class__ is np.ndarray and a.base is None and a.flags.writeable and a.flags.c_contiguous else np.array(a, order="C") for a in found]
 
 
 def _quiet() -> Any:
