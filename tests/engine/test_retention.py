@@ -11,7 +11,7 @@ import pytest
 import jtorch as torch
 from jtorch import _config
 from jtorch._engine.planning import ahead
-from jtorch._engine.running import executor, retention
+from jtorch._engine.running import donations, executor, retention
 
 
 @pytest.fixture
@@ -83,3 +83,26 @@ def test_graphs_outlive_what_is_forgotten() -> None:
     retention.sweep(executor.stats.executions + 1000)
     b += 1
     assert a.sum().item() == 4
+
+
+def test_who_else_holds_a_value_does_not_make_programs_without_end() -> None:
+    weights = [torch.nn.Parameter(torch.full((n,), 2.0)) for n in (300, 301, 302)]
+    optimizer = torch.optim.SGD(weights, lr=0.5)
+    others = [torch.ones(n) for n in (310, 311, 312)]
+    for w in weights:
+        w.grad = torch.ones_like(w)
+    programs = [0, 0]
+    for i in range(8):
+        kept = [t._s.value for b, t in enumerate([*weights, *others]) if i >> b & 1]  # as another thread that just looks at them
+        before = executor.stats.compilations
+        optimizer.step()
+        programs[0] += executor.stats.compilations - before
+        held = [t._s.value for b, t in enumerate(others) if i >> b & 1]
+        before = executor.stats.compilations
+        for t in others:
+            t.add_(1).sigmoid_().mul_(2)
+        torch.cat(others).tolist()
+        programs[1] += executor.stats.compilations - before
+        assert all(w.tolist() == [1.5 - i * 0.5] * len(w) for w in weights)
+        del kept, held
+    assert max(programs) <= donations.MOST + 2, programs  # and none at all; and numbers that turn out to change

@@ -17,6 +17,7 @@ from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 from jtorch._engine.values import log, memory
 from jtorch._engine.recording.bundle import Bundle
 from jtorch._engine.running import retention
+from jtorch._engine.running.donations import settled
 from jtorch._engine.planning.liveness import LISTED
 from jtorch._engine.running.executor import Recipe, _changed, plan_for
 from jtorch._engine.running.packed_updates import PackedUpdate
@@ -69,6 +70,12 @@ def run_bundle(bundle: Bundle, vals: list[Value], scalars: list[Any], places: tu
     shared = _shared(vals, arrays, [range(c * n, c * n + n) for c in places])
     key = (bundle, places, None if shared is None else frozenset(shared))
     recipe = _recipes.get(key)
+    if recipe is None:
+        every = [i for c in places for i in range(c * n, c * n + n)]
+        taken = settled(key[:2], tuple(every) if shared is None else tuple([i for i in every if i not in shared]))
+        shared = set(every).difference(taken) or None
+        key = (bundle, places, None if shared is None else frozenset(shared))
+        recipe = _recipes.get(key)
     if recipe is None:
         recipe = _recipes[key] = Recipe()
     recipe.seen += 1

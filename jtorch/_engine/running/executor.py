@@ -29,6 +29,7 @@ from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.guards import Checks, Found
 from jtorch._engine.planning.segments import SHORT
 from jtorch._engine.running import retention, small_looks
+from jtorch._engine.running.donations import settled
 from jtorch._engine.running.plan import Plan, Run, stats
 from jtorch._engine.running.plan_making import always_dynamic, make_plan, wanted
 from jtorch._engine.values import memory
@@ -117,6 +118,10 @@ def _execute(tr: Trace, why: str) -> list[Found]:
         if in_use and not _on_one_device([v.array for v in inputs]):
             key += ("several",)
         recipe = _recipes.get(key)
+        if recipe is None:
+            donated = list(settled((key[0], key[1], *key[3:]), key[2]))
+            key = (key[0], key[1], tuple(donated), *key[3:])
+            recipe = _recipes.get(key)
         if recipe is None:
             recipe = _recipes.setdefault(key, Recipe())
             recipe.member = families.join(tr, live, checks)
