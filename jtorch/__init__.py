@@ -52,7 +52,7 @@ def load_ipython_extension(ipython: Any) -> None:
 
 
 # Names that torch shows at its root though they are at home in a part that is imported when first used.
-_ELSEWHERE = {"vmap": "func", "ScriptModule": "jit", "Future": "futures", "Tag": "library"}
+_ELSEWHERE = {"vmap": "func", "ScriptModule": "jit", "Future": "futures", "Tag": "library", "cond": "_private.higher_order_ops", "while_loop": "_private.higher_order_ops"}
 
 
 def __getattr__(name: str) -> Any:

@@ -271,7 +271,7 @@ def meta_of(t: Tensor) -> Any: ...
 
 def stubs() -> dict[str, str]:
     """Path below the package -> text."""
-    for name in ("return_types", "nn", "linalg", "fft", "special"):
+    for name in ("return_types", "nn", "linalg", "fft", "special", "cond", "vmap", "while_loop"):
         getattr(jtorch, name)
     spaces = {"nn/functional/__init__.pyi": jtorch.nn.functional, "linalg.pyi": jtorch.linalg, "fft.pyi": jtorch.fft, "special.pyi": jtorch.special}
     out = {"_core/storage/bare_tensor.pyi": HEAD.format(imports=_OWN) + "\n" + _tensor() + _BARE_TAIL}

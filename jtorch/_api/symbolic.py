@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from jtorch._core.dispatch.composites import compose
-from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 
@@ -99,18 +97,5 @@ def sym_constrain_range_for_size(size: Any, *, min: int | None = None, max: int 
     sym_constrain_range(size, min=0 if min is None else min, max=max)
 
 
-def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], operands: tuple[Any, ...] | list[Any] = ()) -> Any:
-    """``true_fn(*operands)`` or ``false_fn(*operands)``. The truth of a tensor is looked at, as ``if`` does."""
-    if not isinstance(pred, (bool, int, float, Tensor)):
-        raise RuntimeError(f"Expected pred to be bool or tensor, but got {pred}.")
-    if isinstance(pred, Tensor) and pred.numel() != 1:  # type: ignore[attr-defined]
-        raise RuntimeError(f"Expected pred to be bool or single-element tensor, but got {pred}.")
-    if not callable(true_fn) or not callable(false_fn):
-        raise RuntimeError("Expect both branches to be callable.")
-    if not isinstance(operands, (tuple, list)):
-        raise RuntimeError(f"Expect operands to be a tuple of possibly nested dict/list/tuple that only consists of tensor leaves, but got {operands}.")
-    return true_fn(*operands) if bool(pred) else false_fn(*operands)
-
-
-for _fn in (sym_constrain_range, sym_constrain_range_for_size, cond, SymInt, SymFloat, SymBool):
+for _fn in (sym_constrain_range, sym_constrain_range_for_size, SymInt, SymFloat, SymBool):
     setattr(torch, _fn.__name__, _fn)

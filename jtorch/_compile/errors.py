@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["BackendCompilerFailed", "TorchDynamoException", "Unsupported", "unsupported"]
+__all__ = ["BackendCompilerFailed", "TorchDynamoException", "TorchRuntimeError", "UncapturedHigherOrderOpError", "Unsupported", "unsupported"]
 
 
 class TorchDynamoException(RuntimeError):
@@ -13,6 +13,18 @@ class TorchDynamoException(RuntimeError):
 
 class Unsupported(TorchDynamoException):
     """``fullgraph=True``, and something in the function ends the graph."""
+
+    __module__ = "torch._dynamo.exc"
+
+
+class UncapturedHigherOrderOpError(TorchDynamoException):
+    """A function given to torch.cond and the like does what a branch or a loop's body cannot."""
+
+    __module__ = "torch._dynamo.exc"
+
+
+class TorchRuntimeError(TorchDynamoException):
+    """The shapes or types inside such a function do not fit."""
 
     __module__ = "torch._dynamo.exc"
 

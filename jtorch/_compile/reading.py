@@ -32,6 +32,7 @@ from jtorch._core.storage import view_steps
 from jtorch._core.storage.bare_tensor import PLAIN, Storage, Tensor
 from jtorch._engine.recording.trace import put
 from jtorch._engine.values.sparse_values import SparseValue
+from jtorch._engine.values.symbols import Symbol
 from jtorch.nn.modules.module import Module
 
 
@@ -205,7 +206,7 @@ class Reads:
         try:
             s = t._s
             v = s.value if t._view is None else view_steps.read(t)
-            if v.trace is self.trace:
+            if v.trace is self.trace or v.array.__class__ is Symbol or v.trace is not None and v.trace.symbolic:
                 return
             if v.__class__ is SparseValue or s.host is not None or s.__class__ is not Storage or v.trace is not None or v.array is None:
                 self.stop("a tensor that is sparse, shared with numpy, on the meta device or pending")

@@ -6,6 +6,7 @@ lanes (``_engine/recording/trace.py``); what leaves it is on the tape outside by
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from jtorch._core.backward.backward_pass import run_backward
@@ -17,7 +18,7 @@ from jtorch._engine.values.lanes import Level, lanes_of, within
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._namespace import torch
 
-__all__ = ["Input", "enter", "enter_lanes", "gradients", "leave_lanes", "reaches_out"]
+__all__ = ["End", "Input", "boundary", "enter", "enter_lanes", "gradients", "leave_lanes", "reaches_out"]
 
 
 class Input(Node):
@@ -40,12 +41,12 @@ class Input(Node):
         return [buffer[0]] if self.edges else []
 
 
-class _Lane(Input):
-    """An input of ``vmap``, or what is read from outside of it: ``target`` is where the gradient goes there, ``summed`` over the lanes if it is there once."""
+class End(Input):
+    """An input of ``vmap`` (or of a branch or a loop's body), or what is read from outside of it: ``target`` is where the gradient goes there, ``summed`` over the lanes if it is there once."""
 
     __slots__ = ("target", "summed", "level")
 
-    def __init__(self, target: tuple[Any, int], summed: bool, level: Level, seq: int) -> None:
+    def __init__(self, target: tuple[Any, int], summed: bool, level: Any, seq: int) -> None:
         super().__init__(None)
         self.seq = seq  # older than all that leads to it
         self.target, self.summed, self.level = target, summed, level
@@ -66,7 +67,7 @@ def reaches_out(t: Tensor, since: int) -> bool:
     seen = set(stack)
     while stack:
         node = stack.pop()
-        if node.__class__ is AccumulateGrad or node.__class__ is _Lane or node.seq < since:
+        if node.__class__ is AccumulateGrad or node.__class__ is End or node.seq < since:
             return True
         for target in node.edges[::2]:
             if target not in seen:
@@ -91,7 +92,7 @@ def enter_lanes(t: Tensor, level: Level) -> Tensor:
     """One lane of ``t``, whose first dim is the level's lanes."""
     inside = new_tensor(within(read(t), level))
     if t._edge is not None:
-        inside._edge = _Lane((edge_of(t), t._nr), False, level, next_seq())
+        inside._edge = End((edge_of(t), t._nr), False, level, next_seq())
     return inside
 
 
@@ -100,7 +101,7 @@ def leave_lanes(outs: list[Tensor], level: Level, since: int) -> list[Tensor]:
     values = [_every_lane(t, level) for t in outs]
     if not state.mode & GRAD or all(t._edge is None for t in outs):
         return values
-    roots, lanes = _boundary(outs, level, since)
+    roots, lanes = boundary(outs, level, since, lambda leaf: lanes_of(leaf._s.value, level) is not None)
     if lanes:
         node = Lanewise(roots, [aval_of(v) for v in values], lanes, level, since)
         for k, (t, v) in enumerate(zip(outs, values, strict=True)):
@@ -118,22 +119,22 @@ def _every_lane(t: Tensor, level: Level) -> Tensor:
     return plain.unsqueeze(0).expand(level.size, *aval_of(t).shape).clone()
 
 
-def _boundary(outs: list[Tensor], level: Level, since: int) -> tuple[list[Any], list[_Lane]]:
-    """Where the graph inside ends; edges to what is outside are led to a :class:`_Lane` in its place."""
-    ends: dict[Any, _Lane] = {}
-    lanes: list[_Lane] = []
+def boundary(outs: list[Tensor], level: Any, since: int, inside: Callable[[Tensor], bool]) -> tuple[list[Any], list[End]]:
+    """Where the graph inside ends; edges to what is outside are led to an :class:`End` in its place. ``inside``: whether a leaf was made there."""
+    ends: dict[Any, End] = {}
+    lanes: list[End] = []
     stack: list[Any] = []
     seen: set[Any] = set()
 
     def place(node: Any, nr: int) -> Any:
-        if node.__class__ is _Lane and node.level is level:
+        if node.__class__ is End and node.level is level:
             if node not in seen:
                 seen.add(node)
                 lanes.append(node)
             return node
         if node.__class__ is AccumulateGrad:
             leaf = node.variable
-            outside = leaf is None or lanes_of(leaf._s.value, level) is None
+            outside = leaf is None or not inside(leaf)
         else:
             outside = node.seq < since
         if not outside:
@@ -143,7 +144,7 @@ def _boundary(outs: list[Tensor], level: Level, since: int) -> tuple[list[Any], 
             return node
         found = ends.get((node, nr))
         if found is None:
-            found = ends[node, nr] = _Lane((node, nr), True, level, since)
+            found = ends[node, nr] = End((node, nr), True, level, since)
             seen.add(found)
             lanes.append(found)
         return found
@@ -171,7 +172,7 @@ class Lanewise(Node):
 
     __slots__ = ("roots", "lanes", "level", "since", "avals")
 
-    def __init__(self, roots: list[Any], avals: list[Any], lanes: list[_Lane], level: Level, since: int) -> None:
+    def __init__(self, roots: list[Any], avals: list[Any], lanes: list[End], level: Level, since: int) -> None:
         self.roots, self.avals = roots, avals
         self.lanes, self.level, self.since = lanes, level, since
         self.edges = tuple([x for lane in lanes for x in lane.target])

@@ -75,6 +75,9 @@ def module_called(module: Any) -> None:
 def at_limit() -> None:
     """The trace is as long as it may be: run whole periods of what repeats in it, so that the next trace begins where this one did."""
     tr = state.trace
+    if tr.symbolic:
+        _trace.grow(tr)
+        return
     found = repetition([id(node[0]) for node in tr.nodes])
     if found is None:
         _trace.flush("limit")

@@ -23,6 +23,7 @@ from jtorch import _config, _device
 from jtorch._engine.recording.call import NO_ENTRY, Call
 from jtorch._engine.recording.entry import Entry, make_entry
 from jtorch._engine.recording.gradient_pieces import Pieces
+from jtorch._engine.values.symbols import NotKnown, Symbol
 from jtorch._engine.values.thread_state import State, state
 from jtorch._engine.values.values import Value, jax_device, to_device
 from jtorch._engine.values.unbroken import at_once, provided
@@ -45,7 +46,7 @@ class Trace:
     come). Only when all its results are put away does it forget its ``nodes``.
     """
 
-    __slots__ = ("lock", "run", "count", "input_count", "scalar_count", "nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "begun", "root", "host", "guards", "dynamic", "marked")
+    __slots__ = ("lock", "run", "count", "input_count", "scalar_count", "nodes", "inputs", "input_pos", "outputs", "scalars", "device", "input_bytes", "backwards", "begun", "root", "host", "guards", "dynamic", "marked", "symbolic")
 
     def __init__(self, device: _device.device) -> None:
         self.lock: Any = None
@@ -63,6 +64,7 @@ class Trace:
         self.dynamic: bool | None = None  # whether one program is to be made for all sizes, where somebody has said so
         self.root = 0  # id of the module whose call began it
         self.marked = bool(state.undo)  # whether there are, or were when it began, marks to which what is written may be undone (undo.py)
+        self.symbolic = False  # whether it is a function's (bodies.py): it never runs, and anything can be its input
         self.guards: list[Any] = []  # (index that is to be in range, its bounds, first output of what uses it): see guards.py
         self.host = state.host and device is _device.CPU  # run by numpy instead of XLA (host.py)
 
@@ -111,7 +113,7 @@ def flush(why: str = "asked") -> None:
         take(other)
         executor(other, why)
     tr = state.trace
-    if tr.nodes:
+    if tr.nodes and not tr.symbolic:
         take(tr)
         executor(tr, why)
 
@@ -188,6 +190,8 @@ def force(v: Value, why: str = "look") -> Any:
     """The array of a value, running what it waits for."""
     tr = v.trace
     while tr is not None:
+        if tr.symbolic:
+            raise NotKnown
         if tr.lock is not None:  # it is running, or was interrupted
             executor(tr, why)
         elif tr is state.trace or state.traces.get(tr.device) is tr:
@@ -239,7 +243,7 @@ def put(v: Value) -> None:
 
 def add_input(tr: Trace, v: Value) -> int | None:
     """Register a value as an input of the trace. None if it is a JAX tracer: the operator must then be applied at once."""
-    if v.array.__class__ not in _ARRAYS or v.trace is not None:
+    if (v.array.__class__ not in _ARRAYS or v.trace is not None) and not tr.symbolic:
         array = v.array if v.trace is None and v.array.__class__ is not Pieces else force(v, "thread")
         if array.__class__ is np.ndarray:
             times = _GIVEN - v.pos if v.pos < 0 else -1
@@ -249,6 +253,8 @@ def add_input(tr: Trace, v: Value) -> int | None:
                 put(v)
         elif array.__class__ is Lanes or isinstance(array, jax.core.Tracer):
             return None
+        elif array.__class__ is Symbol:
+            raise NotKnown
         elif isinstance(array, jax.Array):
             _ARRAYS.add(array.__class__)
     one = (v,)

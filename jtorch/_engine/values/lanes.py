@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import jax
 
+from jtorch._engine.values.symbols import Symbol
 from jtorch._engine.values.values import Value, aval
 
 _entered = itertools.count(1).__next__
@@ -51,8 +52,8 @@ class Lanes:
 
 
 def unknown(array: Any) -> bool:
-    """Whether what stands for an array cannot be looked at: a JAX tracer, or all lanes of a vmap."""
-    return array.__class__ is Lanes or isinstance(array, jax.core.Tracer)
+    """Whether what stands for an array cannot be looked at: a JAX tracer, all lanes of a vmap, or any value."""
+    return array.__class__ is Lanes or array.__class__ is Symbol or isinstance(array, jax.core.Tracer)
 
 
 def within(v: Value, level: Level) -> Value:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jtorch._compile.errors import BackendCompilerFailed, TorchDynamoException, Unsupported
+from jtorch._compile.errors import BackendCompilerFailed, TorchDynamoException, TorchRuntimeError, UncapturedHigherOrderOpError, Unsupported
 
 __all__ = [
     "TorchDynamoException", "InternalTorchDynamoError", "Unsupported", "UserError", "BackendCompilerFailed", "TorchRuntimeError", "ResetRequired", "RecompileError",
@@ -22,16 +22,10 @@ class TensorifyScalarRestartAnalysis(RestartAnalysis): ...
 class ResetRequired(TorchDynamoException): ...
 
 
-class UncapturedHigherOrderOpError(Unsupported): ...
-
-
 class IncorrectUsage(Exception): ...
 
 
 class UserError(Unsupported): ...
-
-
-class TorchRuntimeError(TorchDynamoException): ...
 
 
 class RecompileError(TorchDynamoException): ...
