@@ -50,7 +50,10 @@ def compare(program: Path, folder: Path, *more: str) -> None:
     assert [len(x) for x in torch.values()] == [len(x) for x in ours.values()]
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.stem)
+LONG = ("dtensor", "parallel", "fsdp")  # an operator on DTensors is a program for each type of placement
+
+
+@pytest.mark.parametrize("program", [pytest.param(p, marks=[pytest.mark.slow] if p.stem in LONG else []) for p in PROGRAMS], ids=[p.stem for p in PROGRAMS])
 def test_program(program: Path, tmp_path: Path) -> None:
     compare(program, tmp_path)
 

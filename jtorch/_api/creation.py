@@ -13,7 +13,7 @@ from jtorch._core.dispatch.conversion import format_strides, with_strides
 from jtorch._core.dispatch.signature_binding import number_of
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.host_memory import contiguous_strides
-from jtorch._core.storage.view_steps import aval_of, is_contiguous, strides_of
+from jtorch._core.storage.view_steps import aval_of, is_contiguous, laid_like, strides_of
 from jtorch._core.tensor import creation as tensor_creation
 from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.creation import from_array, full_value, place
@@ -109,7 +109,7 @@ def full_like_impl(input: Tensor, number: Any, dtype: Any, device: Any, requires
         strides = strides_of(input)
         if not is_contiguous(a.shape, strides):
             with_strides(t, _dense_like(a.shape, strides))
-    return t
+    return laid_like(t, input)
 
 
 def _sparse(name: str, shape: Any, number: Any, layout: Any, dtype: Any, device: Any, requires_grad: bool, like: Any = None) -> Tensor:

@@ -12,7 +12,7 @@ from jtorch._api._sparse import new_values as sparse_like
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.state.generator import Generator, default_generator, manual_seed
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._core.storage.view_steps import aval_of
+from jtorch._core.storage.view_steps import aval_of, laid_like
 from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.creation import place
 from jtorch._engine.values.sparse_values import SparseAval
@@ -171,7 +171,7 @@ def _plain(name: str, draw: Any, doc: str) -> None:
         if a.__class__ is SparseAval:
             return sparse_like(f"{name}_like", input, lambda values: like(values, generator=generator, dtype=dtype))
         shape, strides = like_layout(input, memory_format)
-        t = draw(shape, a.dtype if dtype is None else _kind(dtype), a.device if device is None else place(device), generator, strides)
+        t = laid_like(draw(shape, a.dtype if dtype is None else _kind(dtype), a.device if device is None else place(device), generator, strides), input)
         return require_grad(t) if requires_grad else t
 
     fn.__doc__, like.__doc__ = doc, f"``{name}`` of the shape, type, device and layout of ``input``."
@@ -223,6 +223,7 @@ def randint_like(input: Tensor, *args: Any, low: Any = None, high: Any = None, g
     shape, strides = like_layout(input, memory_format)
     t = _integers(shape, a.dtype if dtype is None else _kind(dtype), a.device if device is None else place(device), generator,
                   _int("randint_like", "low", 2, 0 if low is None else low), _int("randint_like", "high", 2, high), strides)  # fmt: skip
+    t = laid_like(t, input)
     return require_grad(t) if requires_grad else t
 
 

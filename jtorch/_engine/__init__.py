@@ -2,4 +2,5 @@
 
 from jtorch._engine.values import jax_settings  # noqa: F401  (JAX's settings, before anything else touches it)
 from jtorch._engine.running import executor  # noqa: F401  (gives the trace its executor)
+from jtorch._engine import placing  # noqa: F401  (gives recording what it knows of values on several devices)
 from jtorch._engine.running import fork  # noqa: F401  (what a forked child may do)

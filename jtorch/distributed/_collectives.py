@@ -248,22 +248,32 @@ def reduce_scatter(output: Any, input_list: Any, op: Any = ReduceOp.SUM, group: 
 
 def gather(tensor: Any, gather_list: Any = None, dst: int | None = None, group: Any = None, async_op: bool = False, group_dst: int | None = None) -> Work | None:
     """The ``tensor`` of each process into the ``gather_list`` of ``dst`` (0)."""
-    _check(tensor, "tensor")
-    if gather_list:
-        _check_list(gather_list, "gather_list")
-    else:
-        gather_list = []
-    _same_types(tensor, gather_list)
-    g = _member(group, "gather")
-    if g is None:
+    found = _one_side("gather", tensor, gather_list, group, dst, group_dst)
+    if found is None:
         return None
-    root = _root(g, group, 0 if dst is None and group_dst is None else dst, group_dst, "dst")
-    _side(g, root, gather_list, "gather_list", "destination")
-    _typed(g, tensor)
-    if g.rank() == root:
-        _fits(g, "gather", "output", gather_list, tensor)
+    g, root, gather_list = found
     finish = _to_rows(gather_list) if g.rank() == root else (lambda out: None)
     return _done(_begin(g, "all_gather", f"gather to {root}", tensor, finish, gather_list), async_op)
+
+
+def _one_side(name: str, tensor: Any, tensors: Any, group: Any, rank: int | None, group_rank: int | None) -> tuple[ProcessGroup, int, Any] | None:
+    """(group, place of the process that has the list, the list) of a gather or a scatter, checked; None where this process is not in the group."""
+    _check(tensor, "tensor")
+    if tensors:
+        _check_list(tensors, f"{name}_list")
+    else:
+        tensors = []
+    _same_types(tensor, tensors)
+    g = _member(group, name)
+    if g is None:
+        return None
+    end, side, way = ("dst", "destination", "output") if name == "gather" else ("src", "source", "input")
+    root = _root(g, group, 0 if rank is None and group_rank is None else rank, group_rank, end)
+    _side(g, root, tensors, f"{name}_list", side)
+    _typed(g, tensor)
+    if g.rank() == root:
+        _fits(g, name, way, tensors, tensor)
+    return g, root, tensors
 
 
 def _side(g: ProcessGroup, root: int, tensors: Any, name: str, side: str) -> None:
@@ -276,20 +286,11 @@ def _side(g: ProcessGroup, root: int, tensors: Any, name: str, side: str) -> Non
 
 def scatter(tensor: Any, scatter_list: Any = None, src: int | None = None, group: Any = None, async_op: bool = False, group_src: int | None = None) -> Work | None:
     """The i-th tensor of the ``scatter_list`` of ``src`` (0) into process i's ``tensor``."""
-    _check(tensor, "tensor")
-    if scatter_list:
-        _check_list(scatter_list, "scatter_list")
-    else:
-        scatter_list = []
-    _same_types(tensor, scatter_list)
-    g = _member(group, "scatter")
-    if g is None:
+    found = _one_side("scatter", tensor, scatter_list, group, src, group_src)
+    if found is None:
         return None
-    root = _root(g, group, 0 if src is None and group_src is None else src, group_src, "src")
-    _side(g, root, scatter_list, "scatter_list", "source")
-    _typed(g, tensor)
+    g, root, scatter_list = found
     if g.rank() == root:
-        _fits(g, "scatter", "input", scatter_list, tensor)
         rows = torch.stack([t.detach().reshape(-1) for t in scatter_list])
     else:
         rows = torch.zeros(g.size(), tensor.numel(), dtype=tensor.dtype, device=tensor.device)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+import importlib
 from types import ModuleType
 from typing import Any
 
@@ -20,17 +21,12 @@ _FSDP = (
     "StateDictSettings BackwardPrefetch=BACKWARD_PRE,BACKWARD_POST ShardingStrategy=FULL_SHARD,SHARD_GRAD_OP,NO_SHARD,HYBRID_SHARD,_HYBRID_SHARD_ZERO2 "
     "StateDictType=FULL_STATE_DICT,LOCAL_STATE_DICT,SHARDED_STATE_DICT OptimStateKeyType=PARAM_NAME,PARAM_ID fully_shard register_fsdp_forward_method"
 )
-_TENSOR = "DTensor Placement Partial Replicate Shard distribute_module distribute_tensor empty full ones rand randn zeros init_device_mesh"
-_PARALLEL = "ColwiseParallel RowwiseParallel SequenceParallel ParallelStyle PrepareModuleInput PrepareModuleInputOutput PrepareModuleOutput loss_parallel parallelize_module"
 MODULES: dict[str, str] = {
     "fsdp": _FSDP, "fsdp.api": _FSDP, "fsdp.fully_sharded_data_parallel": _FSDP, "fsdp._fully_shard": _FSDP, "fsdp._traversal_utils": "_get_fsdp_states",
     "fsdp.sharded_grad_scaler": "ShardedGradScaler",
     "fsdp.wrap": "ModuleWrapPolicy CustomPolicy _or_policy _module_wrap_policy enable_wrap wrap always_wrap_policy lambda_auto_wrap_policy size_based_auto_wrap_policy transformer_auto_wrap_policy",
     "_composable": "checkpoint fully_shard replicate", "_composable.fsdp": _FSDP, "_composable.fsdp.fully_shard": _FSDP,
-    "tensor": _TENSOR, "_tensor": _TENSOR + " DeviceMesh", "tensor.placement_types": "DTensorSpec TensorMeta Placement Partial Replicate Shard _StridedShard",
-    "_tensor.placement_types": "DTensorSpec TensorMeta Placement Partial Replicate Shard", "tensor.experimental": "context_parallel implicit_replication local_map register_sharding",
-    "tensor.experimental._attention": "set_rotate_method", "_tensor.experimental": "implicit_replication", "tensor.parallel": _PARALLEL, "tensor.parallel.style": _PARALLEL,
-    "tensor._utils": "compute_local_shape_and_global_offset", "tensor._dispatch": "", "tensor._ops": "", "tensor._api": _TENSOR,
+    "tensor.experimental._attention": "set_rotate_method", "tensor._dispatch": "", "tensor._ops": "",
     "_symmetric_memory": "empty enable_symm_mem_for_group is_symm_mem_enabled_for_group rendezvous set_backend",
     "rpc": "BackendType=TENSORPIPE PyRRef RRef RpcBackendOptions TensorPipeRpcBackendOptions WorkerInfo get_worker_info init_rpc remote rpc_async rpc_sync shutdown",
     "rpc.api": "_all_gather _barrier", "autograd": "DistAutogradContext backward context get_gradients",
@@ -90,8 +86,16 @@ def _one(entry: str, where: str) -> tuple[str, Any]:
     return name, _made[name]
 
 
+_WRITTEN = frozenset(("tensor", "_tensor", "checkpoint", "fsdp", "pipelining"))  # packages that are files, imported when they are asked for
+
+
 def found(path: str) -> ModuleType | None:
     """The submodule of this name (relative to torch.distributed), None if there is none."""
+    if path in _WRITTEN:
+        try:
+            return importlib.import_module(f"jtorch.distributed.{path}")
+        except ModuleNotFoundError:
+            pass
     if path not in MODULES and not any(m.startswith(path + ".") for m in MODULES):
         return None
     where = f"torch.distributed.{path}"

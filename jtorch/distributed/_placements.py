@@ -1,17 +1,10 @@
-"""How a tensor lies on a mesh of devices, and how modules share their work on one, as libraries' plans say it. Plans are data and can be made anywhere; to apply one
-is refused where it is tried."""
+"""How a tensor lies along a dim of a mesh of devices."""
 
 from __future__ import annotations
 
-import abc
 from typing import Any
 
-from jtorch._errors import not_implemented
-
-__all__ = [
-    "ColwiseParallel", "ParallelStyle", "Partial", "Placement", "PrepareModuleInput", "PrepareModuleInputOutput", "PrepareModuleOutput", "Replicate", "RowwiseParallel",
-    "SequenceParallel", "Shard", "_StridedShard",
-]  # fmt: skip
+__all__ = ["Partial", "Placement", "Replicate", "Shard", "_StridedShard"]
 
 
 class Placement:
@@ -123,84 +116,3 @@ class Partial(Placement):
 
 for _cls in (Placement, Shard, _StridedShard, Replicate, Partial):
     _cls.__module__ = "torch.distributed.tensor.placement_types"
-
-
-class ParallelStyle(abc.ABC):
-    """How a module shares its work."""
-
-    src_data_rank: int | None = 0
-
-    @abc.abstractmethod
-    def _apply(self, module: Any, device_mesh: Any) -> Any: ...
-
-
-class _Declined(ParallelStyle):
-    def _apply(self, module: Any, device_mesh: Any) -> Any:
-        return not_implemented("torch.distributed.tensor.parallel", "jtorch shares work by placing arrays on a mesh: jtorch.func and jax.sharding")
-
-
-def _several(layouts: Any) -> Any:
-    return (layouts,) if isinstance(layouts, Placement) else layouts
-
-
-class ColwiseParallel(_Declined):
-    """A linear layer or an embedding by its outputs."""
-
-    def __init__(self, *, input_layouts: Placement | None = None, output_layouts: Placement | None = None, use_local_output: bool = True) -> None:
-        super().__init__()
-        self.input_layouts, self.output_layouts = (input_layouts or Replicate(),), (output_layouts or Shard(-1),)
-        self.desired_input_layouts, self.use_local_output = (Replicate(),), use_local_output
-
-
-class RowwiseParallel(_Declined):
-    """A linear layer or an embedding by its inputs."""
-
-    def __init__(self, *, input_layouts: Placement | None = None, output_layouts: Placement | None = None, use_local_output: bool = True) -> None:
-        super().__init__()
-        self.input_layouts, self.output_layouts, self.use_local_output = (input_layouts or Shard(-1),), (output_layouts or Replicate(),), use_local_output
-
-
-class SequenceParallel(_Declined):
-    """A layer that works on each element of a sequence."""
-
-    def __init__(self, *, sequence_dim: int = 1, use_local_output: bool = False) -> None:
-        super().__init__()
-        self.sequence_sharding, self.use_local_output = (Shard(sequence_dim),), use_local_output
-
-
-class PrepareModuleInput(_Declined):
-    """What lies how before a module is called."""
-
-    def __init__(
-        self, *, input_layouts: Any = None, desired_input_layouts: Any = None, input_kwarg_layouts: dict[str, Placement] | None = None,
-        desired_input_kwarg_layouts: dict[str, Placement] | None = None, use_local_output: bool = False,
-    ) -> None:  # fmt: skip
-        self.input_layouts, self.desired_input_layouts = _several(input_layouts), _several(desired_input_layouts)
-        self.use_local_output, self.with_kwargs = use_local_output, input_kwarg_layouts is not None
-        self.input_kwarg_layouts, self.desired_input_kwarg_layouts = input_kwarg_layouts or {}, desired_input_kwarg_layouts or {}
-
-
-class PrepareModuleOutput(_Declined):
-    """What lies how after a module was called."""
-
-    def __init__(self, *, output_layouts: Any, desired_output_layouts: Any, use_local_output: bool = True) -> None:
-        self.output_layouts, self.desired_output_layouts, self.use_local_output = _several(output_layouts), _several(desired_output_layouts), use_local_output
-
-
-class PrepareModuleInputOutput(_Declined):
-    """Both."""
-
-    def __init__(
-        self, *, input_layouts: Any = None, desired_input_layouts: Any = None, input_kwarg_layouts: dict[str, Placement] | None = None,
-        desired_input_kwarg_layouts: dict[str, Placement] | None = None, use_local_input: bool = False, output_layouts: Any, desired_output_layouts: Any,
-        use_local_output: bool = True,
-    ) -> None:  # fmt: skip
-        self.prepare_module_input = PrepareModuleInput(
-            input_layouts=input_layouts, desired_input_layouts=desired_input_layouts, input_kwarg_layouts=input_kwarg_layouts,
-            desired_input_kwarg_layouts=desired_input_kwarg_layouts, use_local_output=use_local_input,
-        )  # fmt: skip
-        self.prepare_module_output = PrepareModuleOutput(output_layouts=output_layouts, desired_output_layouts=desired_output_layouts, use_local_output=use_local_output)
-
-
-for _cls in (ColwiseParallel, RowwiseParallel, SequenceParallel, ParallelStyle, PrepareModuleInput, PrepareModuleInputOutput, PrepareModuleOutput):  # type: ignore[assignment]
-    _cls.__module__ = "torch.distributed.tensor.parallel.style"

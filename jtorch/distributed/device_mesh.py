@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+from jtorch._engine.values.values import jax_devices
 from jtorch._public import torch
 
 from . import _groups
@@ -45,6 +47,10 @@ class DeviceMesh:
         self._dim_names = tuple(mesh_dim_names) if mesh_dim_names else None
         self._root = _root
         self._flat: dict[str, DeviceMesh] = {}
+        self._engine_grid: Any = None
+        self._here = _root._here if isinstance(_root, DeviceMesh) else _groups is None and _alone(device_type, int(self._mesh.numel()))
+        if self._here:  # one process sees all devices
+            _init_backend, _rank = False, 0 if _rank is None else _rank
         if _init_backend and _groups is None and not _is_initialized():
             _join()
         rank = _rank if _rank is not None else _get_rank()
@@ -61,6 +67,29 @@ class DeviceMesh:
             self._groups = {d: self._group_along(d) for d in range(self._mesh.dim())}
         else:
             self._groups = {}
+
+    def _grid(self) -> Any:
+        """What the engine knows of it. Equal meshes have one."""
+        if self._engine_grid is None:
+            from jtorch._engine.placing.entries import grid_of_devices, part_of_grid
+            from jtorch._engine.values.placed import Grid
+
+            if self._coordinate is None:
+                raise RuntimeError("This rank is not part of the mesh")
+            root = self._root if self._here and isinstance(self._root, DeviceMesh) and self._root is not self else None
+            key = (self, self._here, root)
+            known = _grids.get(key)
+            if known is None:
+                names = list(self._dim_names or [f"dim_{d}" for d in range(self.ndim)])
+                if not self._here:
+                    known = Grid(self.shape, tuple(self._coordinate), None, self)
+                elif root is not None and set(names) <= set(root._dim_names or ()):
+                    known = part_of_grid(root._grid(), names, self)
+                else:
+                    known = grid_of_devices(self._type, self._mesh.flatten().tolist(), self.shape, names, self)
+                _grids[key] = known
+            self._engine_grid = known
+        return self._engine_grid
 
     def _group_along(self, d: int) -> Any:
         """This process's group along a dim. (All groups along it are made by all processes.)"""
@@ -126,6 +155,8 @@ class DeviceMesh:
         """This process's place along a dim. RuntimeError for a mesh of several dims if none is named."""
         if self.ndim > 1 and mesh_dim is None:
             raise RuntimeError(f"Found the DeviceMesh have {self.ndim} dimensions", "Optional kwarg `mesh_dim` needs to be specified when device_mesh.ndim > 1.")
+        if self._here:
+            return self._coordinate[self._dim_of(mesh_dim)] if self._coordinate else 0
         return self.get_group(self._dim_of(mesh_dim)).rank()
 
     def get_group(self, mesh_dim: int | str | None = None) -> ProcessGroup:
@@ -220,6 +251,16 @@ class DeviceMesh:
 
     def __eq__(self, other: Any) -> bool:
         return isinstance(other, DeviceMesh) and hash(self) == hash(other) and self.shape == other.shape and self._mesh.tolist() == other._mesh.tolist()
+
+
+_grids: dict[Any, Any] = {}
+
+
+def _alone(kind: str, count: int) -> bool:
+    """Whether the devices of a mesh are this process's own: it is the only one, and has as many."""
+    if _is_initialized():
+        return _get_world_size() == 1 < count <= len(jax_devices(kind))
+    return "RANK" not in os.environ and "WORLD_SIZE" not in os.environ and count <= len(jax_devices(kind))
 
 
 _is_initialized, _get_rank, _get_world_size = _groups.is_initialized, _groups.get_rank, _groups.get_world_size

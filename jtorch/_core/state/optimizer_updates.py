@@ -21,6 +21,9 @@ from jtorch._engine.running.direct_updates import run_bundle
 from jtorch._engine.recording.call import T, call_of, slot, tensor_list, value
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import add_input, add_scalar, append, force, record_multi
+from jtorch._engine.placing.entries import fitted
+from jtorch._engine.values.placed import PlacedAval
+from jtorch._engine.values.placed import in_use as placing_in_use
 from jtorch._engine.values.values import Value
 from jtorch._registry import lookup
 
@@ -127,6 +130,9 @@ def update(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None,
         if t is None:
             made = list(targets) if made is None else made
             made[i] = new_tensor(v)
+        elif v.aval is not aval_of(t) and v.aval.__class__ is PlacedAval:
+            targets_there.append(t)
+            results.append(fitted(v, aval_of(t)))  # type: ignore[arg-type]
         elif v.aval is not aval_of(t):
             raise RuntimeError(f"{c.name}: result {v.aval} does not fit its target {aval_of(t)}")
         else:
@@ -248,6 +254,8 @@ def _columns(u: Update, columns: list[Any], places: tuple[int, ...], step: Step)
     """Prepare :func:`update_columns`. How many outputs were recorded for it."""
     n = len(columns[0])
     tensors = list(chain.from_iterable(columns))
+    if placing_in_use and PlacedAval in [aval_of(t).__class__ for t in tensors]:
+        return _apart(u, columns, places, step)
     plain = {t._view for t in tensors} == _NOTHING
     if plain:
         storages = [t._s for t in tensors]
@@ -264,6 +272,11 @@ def _columns(u: Update, columns: list[Any], places: tuple[int, ...], step: Step)
         recorded = _recorded(u, bundle, vals, tensors, places, step)
         if recorded:
             return recorded
+    return _apart(u, columns, places, step)
+
+
+def _apart(u: Update, columns: list[Any], places: tuple[int, ...], step: Step) -> int:
+    """As :func:`_columns`, a node for each group."""
     before = state.trace.count
     outer, inner = state.step, Step()
     try:

@@ -13,6 +13,9 @@ from jtorch._engine.recording import forgetting
 from jtorch._engine.recording.call import Call
 from jtorch._engine.host.host_executor import memory_of
 from jtorch._engine.values.lanes import Lanes, unknown
+from jtorch._engine.placing.entries import fitted
+from jtorch._engine.values.placed import PlacedAval, placed_aval
+from jtorch._engine.values.placed import in_use as placing_in_use
 from jtorch._engine.values.sparse_values import SparseAval, SparseMet
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import force, record_multi, record_one
@@ -357,6 +360,9 @@ def write(t: Tensor, v: Value, read_at: int | None = None) -> None:
     s, view = t._s, t._view
     if v.__class__ is Value and v.trace is None and v.array.__class__ is Lanes:
         _check_lanes(s.value, v.array)
+    at_home = s.value.aval if placing_in_use and s.host is None and s.value.aval.__class__ is PlacedAval else None
+    if at_home is not None and view is None:
+        v = fitted(v, at_home)
     if state.undo:
         keep(s)
     if s.host is not None:
@@ -377,13 +383,25 @@ def write(t: Tensor, v: Value, read_at: int | None = None) -> None:
     while True:
         whole = s.value
         new = write_through(view, whole, v)
+        if at_home is not None:
+            new = fitted(new, at_home)
         if s.version != read_at and read_at is not None:
             raise Changed
         if s.value is whole:
             s.value = new
             s.version = at = s.version + 1
-            view.seen, view.value = at, v
+            view.seen, view.value = (at, v) if at_home is None else (-1, None)
             return
+
+
+def laid_like(t: Tensor, like: Tensor) -> Tensor:
+    """A new tensor, on the grid of devices that ``like`` lies on, in its places. (Both may be ordinary.)"""
+    if placing_in_use:
+        a = read(like).aval
+        if a.__class__ is PlacedAval:
+            own: Aval = t._s.value.aval
+            t._s.value = fitted(t._s.value, placed_aval(own, a.grid, tuple([None if isinstance(p, str) else p for p in a.places])))  # type: ignore[attr-defined]
+    return t
 
 
 def _check_lanes(old: Value, new: Lanes) -> None:

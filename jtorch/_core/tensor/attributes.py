@@ -9,6 +9,8 @@ import numpy as np
 
 from jtorch._core.tensor.creation import from_numpy
 from jtorch._engine.values.lanes import LOOKED_AT
+from jtorch._engine.values.placed import PlacedAval
+from jtorch._engine.values.placed import in_use as placing_in_use
 from jtorch._engine.values.values import to_device
 from jtorch._core.tensor.tensor_repr import show
 from jtorch import _device, _dtypes, _types
@@ -394,7 +396,7 @@ def __hash__(self: Tensor) -> int:
 def __format__(self: Tensor, spec: str) -> str:
     if has_override((self,), {}):
         return override(Tensor.__format__, (self, spec), {})  # type: ignore[no-any-return]
-    if not aval_of(self).shape and type(self) is Tensor:
+    if not aval_of(self).shape and type(self) is Tensor and not (placing_in_use and self._s.value.aval.__class__ is PlacedAval):
         return format(item(self), spec)
     return object.__format__(self, spec)
 

@@ -20,11 +20,18 @@ from jtorch._core.storage.view_steps import aval_of, read
 __all__ = ["show"]
 
 
+others: list[Any] = []  # functions that have a text for tensors of their own kind, None for the rest
+
+
 def show(t: Tensor) -> str:
     """The text of a tensor, as torch prints it."""
     import jax
 
     a = aval_of(t)
+    for other in others:
+        text: str | None = other(t)
+        if text is not None:
+            return text
     try:
         edge: Any = edge_of(t) if t._edge is not None else None
         grad_fn = None if edge is None or edge.__class__ is AccumulateGrad else edge.name().rsplit("::")[-1]
@@ -35,7 +42,7 @@ def show(t: Tensor) -> str:
     v = read(t) if a.device.type != "meta" else None
     if v is not None and v.trace is None and isinstance(v.array, jax.core.Tracer):
         return f"tensor(<traced by jax>, shape={list(a.shape)}, dtype={a.dtype})"
-    if v is not None and v.array.__class__ is Lanes:
+    if v is not None and v.array.__class__ is Lanes and v.array.level.shown is None:
         return f"BatchedTensor(lvl={v.array.level.depth}, bdim=0, value=\n{show(new_tensor(v.array.value))}\n)"
     return print_format.tensor_repr(
         None if v is None else numpy_of(v),

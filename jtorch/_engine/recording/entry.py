@@ -19,6 +19,7 @@ from jtorch._engine.recording.program import ROUNDING
 from jtorch._engine.recording import kept
 from jtorch._engine.recording.identity import of_call, of_inputs, of_node
 from jtorch._engine.recording.templates import at_once, called
+from jtorch._engine.values.placed import PlacedAval
 from jtorch._engine.values.sparse_values import SparseMet, SparseValue
 from jtorch._engine.values.unbroken import aside, elsewhere
 from jtorch._engine.values.values import Aval, aval, jax_device
@@ -128,6 +129,13 @@ def _no_general(call: Call, inputs: tuple[Any, ...]) -> Entry | None:
 general_entry: Callable[[Call, tuple[Any, ...]], Entry | None] = _no_general  # an entry for new sizes of what is known in general; set by families/general.py
 
 
+def _no_placing(call: Call, key: Any) -> Entry:
+    raise NotImplementedError
+
+
+placed_entry: Callable[[Call, Any], Entry] = _no_placing  # an entry for values on a grid of devices; set by placing/entries.py
+
+
 def make_entry(call: Call, key: Any) -> Entry:
     """Infer the outputs of ``call`` on ``key`` (an aval, or a tuple of avals and number classes) and remember the answer.
 
@@ -135,6 +143,9 @@ def make_entry(call: Call, key: Any) -> Entry:
     """
     inputs = key if isinstance(key, tuple) else (key,)
     global made
+    if PlacedAval in map(type, inputs):
+        made += 1
+        return placed_entry(call, key)
     known = general_entry(call, inputs)
     if known is not None:
         made += 1

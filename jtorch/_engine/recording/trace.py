@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from jtorch._engine.values.lanes import Lanes, Level, lanes_of, within
+from jtorch._engine.values.placed import Placed
 from jtorch._engine.values.values import value_of
 from jtorch._engine.values.values import aval
 from jtorch import _config, _device
@@ -23,6 +24,7 @@ from jtorch import _config, _device
 from jtorch._engine.recording.call import NO_ENTRY, Call
 from jtorch._engine.recording.entry import Entry, make_entry
 from jtorch._engine.recording.gradient_pieces import Pieces
+from jtorch._engine.recording.placed_entry import PlacedEntry
 from jtorch._engine.values.symbols import NotKnown, Symbol
 from jtorch._engine.values.thread_state import State, state
 from jtorch._engine.values.values import Value, jax_device, to_device
@@ -251,7 +253,7 @@ def add_input(tr: Trace, v: Value) -> int | None:
                 v.pos = _GIVEN - 1 - times  # in its first trace it stays where it is: a program takes it from there for less than put costs
             elif not tr.host:
                 put(v)
-        elif array.__class__ is Lanes or isinstance(array, jax.core.Tracer):
+        elif array.__class__ is Lanes or array.__class__ is Placed or isinstance(array, jax.core.Tracer):
             return None
         elif array.__class__ is Symbol:
             raise NotKnown
@@ -339,12 +341,21 @@ def key_of(args: Any) -> Any:
     return tuple([a.aval if a.__class__ is Value else a.__class__ for a in args])
 
 
+def _no_placing(entry: PlacedEntry, args: Any) -> list[Value]:
+    raise NotImplementedError
+
+
+record_placed: Callable[[PlacedEntry, Any], list[Value]] = _no_placing  # set by placing/entries.py
+
+
 def record(call: Call, args: Any) -> tuple[Entry, list[Value]]:
     """Append one node for ``call`` on values and Python numbers; its outputs come back at once, pending."""
     key = key_of(args)
     entry = call.entries.get(key)
     if entry is None:
         entry = make_entry(call, key)
+    if entry.__class__ is PlacedEntry:
+        return entry, record_placed(entry, args)
     if entry.moves:
         args = list(args)
         for i in entry.moves:

@@ -1,0 +1,160 @@
+"""Entries of calls on placed values, and how they are recorded: on the whole, or on the part that this process has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jtorch._engine.recording import entry as recording
+from jtorch._engine.recording import trace
+from jtorch._engine.recording.call import Call
+from jtorch._engine.recording.entry import Entry, entry_of
+from jtorch._engine.recording.placed_entry import PlacedEntry
+from jtorch._engine.values.placed import Grid, Placed, PlacedAval, part_of, placed, placed_aval
+from jtorch._engine.values.unbroken import aside
+from jtorch._engine.values.values import Aval, Value, jax_devices, several, value_of
+
+from .choice import choose
+from .factors import factors_of
+from .parts import program_of_parts
+
+__all__ = ["constrained", "fitted", "grid_of_devices", "lay", "move", "sharding_of", "spread_out"]
+
+
+def _no_move(v: Value, places: Any) -> Value:
+    raise NotImplementedError
+
+
+move: Callable[[Value, Any], Value] = _no_move  # the same value (placed, or alike everywhere) in other places; set by jtorch.distributed.tensor
+mixed: Callable[[Call, Any], None] = lambda call, inputs: None  # refuses operands that are alike everywhere, where torch does; set there too
+
+
+def _made(call: Call, key: Any) -> Entry:
+    inputs = key if isinstance(key, tuple) else (key,)
+    grids = {a.grid for a in inputs if a.__class__ is PlacedAval}
+    if len(grids) > 1:
+        raise RuntimeError(f"{call.name}: the DTensors lie on different meshes")
+    (grid,) = grids
+    mixed(call, inputs)
+    whole = tuple([a.whole if a.__class__ is PlacedAval else a for a in inputs])
+    base = entry_of(call, whole[0] if len(whole) == 1 and isinstance(whole[0], Aval) else whole)
+    closed = aside(jax.make_jaxpr(recording._named(call.apply, call.name)), *base.structs())
+    f = factors_of(closed)
+    alike = (None,) * len(grid.shape)
+    before = [a.places if a.__class__ is PlacedAval else alike for a in inputs]
+    ins, outs = choose(f, closed, before, [a.nbytes if isinstance(a, Aval) else 8 for a in inputs], grid.shape)
+    avals = tuple([placed_aval(a, grid, tuple(p)) for a, p in zip(base.outs, outs, strict=True)])
+    made = PlacedEntry(call, inputs, avals, base.out is not None, base.device)
+    made.grid, made.ins, made.parts = grid, [tuple(p) for p in ins], None
+    if grid.coordinate is not None:
+        run = program_of_parts(closed, f, ins, grid.shape, grid.coordinate)
+        single = base.out is not None
+        made.parts = Call(None, None, lambda *arrays: run(*arrays)[0] if single else tuple(run(*arrays)), f"{call.name}_part")
+    return call.entries.setdefault(key, made)  # type: ignore[no-any-return]
+
+
+def _avals(entry: PlacedEntry) -> Any:
+    return entry.outs
+
+
+def _record(entry: PlacedEntry, args: Any) -> list[Value]:
+    if entry.parts is None:
+        given = [part_of(a) if a.__class__ is Value and a.aval.__class__ is PlacedAval else a for a in args]
+        outs = trace.record_multi(entry.call, given)
+        return [lay(placed(a, v)) for a, v in zip(_avals(entry), outs, strict=True)]
+    given = []
+    for v, p in zip(args, entry.ins, strict=True):
+        a: Any = v.aval if v.__class__ is Value else None
+        if a is None or a.__class__ is not PlacedAval and p == (None,) * len(p):
+            given.append(v)
+        else:
+            given.append(part_of(fitted(v, placed_aval(a.whole if a.__class__ is PlacedAval else a, entry.grid, p))))
+    return [placed(a, v) for a, v in zip(_avals(entry), trace.record_multi(entry.parts, given), strict=True)]
+
+
+def spec_of(a: PlacedAval) -> list[Any]:
+    """For each dim the names of the grid's dims that cut it, None if none does."""
+    spec: list[Any] = [None] * len(a.shape)
+    for m, p in enumerate(a.places):
+        if isinstance(p, int):
+            spec[p] = (*(spec[p] or ()), a.grid.names[m])
+    return spec
+
+
+def sharding_of(a: PlacedAval) -> NamedSharding:
+    """Where the whole of a placed value lies. (Dims that are not cut in equal parts are not cut.)"""
+    spec = spec_of(a)
+    sizes = dict(zip(a.grid.names, a.grid.shape, strict=True))
+    for d, (n, names) in enumerate(zip(a.shape, spec, strict=True)):
+        if n % math.prod(sizes[name] for name in names or ()):
+            spec[d] = None
+    return NamedSharding(a.grid.devices, PartitionSpec(*spec))
+
+
+_laying: dict[Any, Call] = {}
+_tokens: dict[Any, Value] = {}
+
+
+def constrained(v: Value, where: NamedSharding, device: Any) -> Value:
+    """An ordinary value that XLA lays out so."""
+    call = _laying.get(where)
+    if call is None:
+        call = _laying[where] = Call(None, None, lambda x, token: jax.lax.with_sharding_constraint(x, where), "lay")
+    token = _tokens.get(where.mesh)
+    if token is None:  # for want of another, an input that says which devices a program is for
+        several.append(True)
+        token = _tokens[where.mesh] = value_of(jax.device_put(np.zeros((), np.int32), NamedSharding(where.mesh, PartitionSpec())), device)
+    return trace.record_multi(call, (v, token))[0]
+
+
+def lay(v: Value) -> Value:
+    """A placed value whose whole XLA lays out as its aval says."""
+    a: Any = v.aval
+    return placed(a, constrained(part_of(v), sharding_of(a), a.device))
+
+
+def spread_out(v: Value, a: PlacedAval) -> Value:
+    """An ordinary value that is there, cut and sent to the devices of a grid."""
+    several.append(True)
+    del several[1:]
+    array = trace.force(v)
+    if isinstance(array, jax.core.Tracer):
+        return lay(placed(a, v))
+    return placed(a, value_of(jax.device_put(array, sharding_of(a)), a.device))
+
+
+def grid_of_devices(kind: str, numbers: Sequence[int], shape: tuple[int, ...], names: Sequence[str], owner: Any) -> Grid:
+    """A grid of this process's devices."""
+    there = jax_devices(kind)
+    return Grid(shape, None, Mesh(np.array([there[i] for i in numbers]).reshape(shape), tuple(names)), owner, tuple(names))
+
+
+def part_of_grid(grid: Grid, names: Sequence[str], owner: Any) -> Grid:
+    """Some of the dims of a grid. What lies on them lies alike along the others."""
+    at = dict(zip(grid.names, grid.shape, strict=True))
+    return Grid(tuple(at[n] for n in names), None, grid.devices, owner, tuple(names))
+
+
+def fitted(v: Value, a: PlacedAval) -> Value:
+    """The same value in other places, for memory that lies there."""
+    if v.aval is a:
+        return v
+    if v.aval.__class__ is not PlacedAval:
+        v = placed(placed_aval(v.aval, a.grid, (None,) * len(a.places)), v)
+    return move(v, a.places)
+
+
+def _seen(p: Placed) -> Any:
+    """The whole, for who looks. (Where each process has its part, all of them must.)"""
+    v = placed(p.aval, p.value)
+    return np.asarray(trace.force(part_of(v if p.aval.grid.coordinate is None else move(v, (None,) * len(p.aval.places)))))
+
+
+Placed.seen = _seen  # type: ignore[method-assign]
+recording.placed_entry = _made
+trace.record_placed = _record
