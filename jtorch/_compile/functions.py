@@ -11,7 +11,7 @@ from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
 from jtorch import _autocast, _config, _dtypes
 from jtorch._compile.observed import Refused, replay_of
-from jtorch._compile.replaying import Replay, same
+from jtorch._compile.replaying import AGAIN, Replay, same
 from jtorch._compile.watching import HELPER, Watch
 from jtorch._core.dispatch.torch_function import MODES
 from jtorch._core.graph.node import next_seq
@@ -78,7 +78,8 @@ class CompiledFunction:
             if i:
                 self.replays.insert(0, self.replays.pop(i))
             self.runs += 1
-            return replay.run(tensors, values, numbers)
+            result = replay.run(tensors, values, numbers)
+            return self(*args, **kwargs) if result is AGAIN else result
         others = sum(form[1] == modes and _fits(form[0], structure) and not _alike(form[2], tensors) for form, _ in self.replays)
         if others >= SIZES and not self.exact:  # sizes that go on changing: one program for all of them is made of what Python records
             return self.fn(*args, **kwargs)
@@ -119,8 +120,8 @@ class CompiledFunction:
         replay: Replay | None = None
         why: str | None = None
         try:
-            sys.setprofile(w.profile)
             try:
+                sys.setprofile(w.profile)
                 result = HELPER.call(self.fn, *args, **kwargs)
             finally:
                 sys.setprofile(None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
+from operator import itemgetter, setitem
 from typing import Any
 
 import numpy as np
@@ -195,6 +195,8 @@ class _Maker:
             self._joint(tr, nodes, count, found, scalars)
         r.recorded = Recorded(nodes, fixed_avals, scalars, {i for i, _ in r.dynamic}, tr.device, checks)
         r.live = tuple(self.live)
+        every = [a for node in nodes for a in node[0].outs]
+        r.live_avals = [every[p] for p in r.live]
         r.scalars = scalars
         self._guards()
         self._donatable()
@@ -303,13 +305,13 @@ class _Maker:
                     if id(leaf) in self.arg_at or t._view is not None:
                         raise Refused("an argument's gradient is written")
                     if leaf._grad is t:
-                        r.grad_writes.append((self.output(v), leaf, v.aval, more))
+                        r.grad_writes.append((self.output(v), leaf, more))
                         continue
                     raise Refused("a gradient is written and dropped")
                 if id(t) in self.arg_at:
-                    r.arg_writes.append((self.output(v), self.arg_at[id(t)], v.aval, more))
+                    r.arg_writes.append((self.output(v), self.arg_at[id(t)], more))
                 else:
-                    r.writes.append((self.output(v), s, v.aval, more))
+                    r.writes.append((self.output(v), s, more))
         r.written_args = bool(r.arg_writes) or bool(r.writes)
 
     def _inputs(self, tr: Any, count: int) -> None:
@@ -542,14 +544,20 @@ class _Maker:
     def _donatable(self) -> None:
         """Inputs that are overwritten, and nothing else of the replay's."""
         r = self.replay
-        written = {id(s) for _, s, _, _ in r.writes}
+        written = {id(s) for _, s, _ in r.writes}
         at = {id(r.storages[n]): i for i, (kind, n) in enumerate(r.sources) if kind == "fixed"}
         positions = list(self.live)
-        r.recorded.successors = {at[id(s)]: positions[n] for n, s, _, _ in r.writes if id(s) in at}
-        simple = [(n, s, aval, more) for n, s, aval, more in r.writes if aval.dtype.category >= 2 and id(s) in at and aval is r.recorded.avals[at[id(s)]]]
-        r.quick = tuple(zip(*[(at[id(s)], n) for n, s, _, _ in simple], strict=True)) if simple else ((), ())
-        r.versions = [(s, more) for _, s, _, more in simple]
-        r.slow = [w for w in r.writes if not any(w[1] is s for s, _ in r.versions)]
+        r.recorded.successors = {at[id(s)]: positions[n] for n, s, _ in r.writes if id(s) in at}
+        seen: set[int] = set()  # what goes to two places is one value
+        simple = []
+        for n, s, more in r.writes:
+            aval = r.live_avals[n]
+            if aval.dtype.category >= 2 and id(s) in at and aval is r.recorded.avals[at[id(s)]] and n not in seen:
+                seen.add(n)
+                simple.append((n, s, more))
+        r.quick = [s for _, s, _ in simple], tuple(at[id(s)] for _, s, _ in simple), tuple(n for n, _, _ in simple)
+        r.more = [more for _, _, more in simple]
+        r.slow = [w for w in r.writes if not any(w[1] is s for s in r.quick[0])]
         r.donatable = tuple(i for i, (kind, n) in enumerate(r.sources) if kind == "fixed" and id(r.storages[n]) in written and r.views[n] is None)
 
 
@@ -574,24 +582,15 @@ class _Constant:
 
 
 def _assignment(held: Any, key: Any, part: Any) -> Any:
-    def effect(*given: Any) -> None:
-        held[key] = part(*given)
-
-    return effect
+    return lambda *given: map(setitem, (held,), (key,), (part(*given),))
 
 
 def _deletion(held: Any, key: Any) -> Any:
-    def effect(*given: Any) -> None:
-        held.pop(key, None)
-
-    return effect
+    return lambda *given: map(held.pop, (key,), (None,))
 
 
 def _contents(c: list[Any], parts: list[Any]) -> Any:
-    def effect(*given: Any) -> None:
-        c[:] = [p(*given) for p in parts]
-
-    return effect
+    return lambda *given: map(setitem, (c,), (slice(None),), ([p(*given) for p in parts],))
 
 
 def _holds_tensor(x: Any) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from itertools import chain, repeat
-from operator import attrgetter, is_, is_not
+from operator import attrgetter, eq, is_, is_not
 from sys import getrefcount
 from typing import Any
 
@@ -14,23 +13,26 @@ import numpy as np
 from jtorch._core.graph.node import Node, next_seq, node_repr
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.storage.bare_tensor import Storage, new_tensor
+from jtorch._core.storage.host_memory import unchanged
 from jtorch._core.storage.view_steps import read
 from jtorch._engine.recording import trace as _trace
 from jtorch._engine.recording.trace import force
 from jtorch._engine.running.replay import Recorded, outside
 from jtorch._engine.values.thread_state import state
+from jtorch._engine.values.unbroken import at_once, provided, together
 from jtorch._engine.values.values import Value
 
-__all__ = ["CompiledBackward", "Guards", "Replay", "same"]
+__all__ = ["AGAIN", "CompiledBackward", "Guards", "Replay", "same"]
 
 _PRIMITIVES = frozenset((int, float, complex, str, bytes, bool))
 _SCALARS = frozenset((int, float))
 _value, _aval, _edge, _grad, _storage, _view, _code = map(attrgetter, ("value", "aval", "_edge", "_grad", "_s", "_view", "__code__"))
 _three, _array, _two = attrgetter("_s", "_edge", "_view"), attrgetter("array"), attrgetter("_meta", "_edge")
 _NOTHING = {(None, None)}
-_go_through = deque(maxlen=0).extend
-_set_array: Any = Value.array.__set__  # type: ignore[attr-defined]
+_get_array: Any = Value.array.__get__  # type: ignore[attr-defined]
+_set_version: Any = Storage.version.__set__  # type: ignore[attr-defined]
 _ORDINARY = {Storage}
+AGAIN = object()
 
 
 def _short(x: Any) -> str:
@@ -196,7 +198,8 @@ class Replay:
     """See :mod:`observed`, which makes them.
 
     ``sources``: for each input of the recorded nodes, ``("fixed", i)``, ``("arg", i)``, ``("base", i)``, ``("draw", i)`` or ``("const", value)``.
-    ``writes``: (output, storage, how many versions) of tensors that were there; ``grads``: (leaf, output or None, strides).
+    ``writes``: (output, storage, how many versions) of tensors that were there; ``quick`` (storages, their inputs, their outputs; ``more``: how many versions) are those that can be overwritten, ``slow`` the
+    others; ``grads``: (leaf, output or None, type, strides).
     """
 
     guards: Guards
@@ -211,6 +214,7 @@ class Replay:
     some_grad: list[Any]
     arg_avals: list[Any]
     live: tuple[int, ...]
+    live_avals: list[Any]
     writes: list[Any]
     arg_writes: list[Any]
     grads: list[Any]
@@ -234,6 +238,7 @@ class Replay:
     def __init__(self) -> None:
         self.backward = None
         self.kept: Any = None
+        self.orders: dict[bool, tuple[tuple[int, ...], tuple[int, ...]]] = {}  # which outputs go to values that are there, and which to new ones
 
     def ready(self, args: list[Any]) -> list[Value] | None:
         """The values of the fixed tensors and of the arguments if everything is as it was; None if not."""
@@ -287,7 +292,7 @@ class Replay:
         return found[n:]  # type: ignore[no-any-return]
 
     def run(self, args: list[Any], values: list[Value], numbers: list[Any]) -> Any:
-        """Do what the call did."""
+        """Do what the call did. AGAIN if it was not done, for a handler came in between that changed what is to be overwritten."""
         if self.backward is None and state.trace.nodes:
             _trace.flush("step")
         given: list[Any] = list(self.gather(values))
@@ -314,92 +319,134 @@ class Replay:
             scalars = list(scalars)
             for slot, n in self.dynamic:
                 scalars[slot] = numbers[n]
-        donated = False
         if self.backward is None:
-            results, donated = self._whole(given, scalars)
-        else:
-            results = self.recorded.record(given, scalars, self.live)
-        return self._after(args, given, results, numbers, donated)
+            return self._whole(args, values, given, scalars, numbers)
+        outs = self.recorded.record(given, scalars, self.live)
+        doings, result = self._put_away(args, outs, self.writes, None, numbers, self._node(args, given, outs))
+        at_once(*doings)
+        return result
 
-    def _whole(self, given: list[Value], scalars: list[Any]) -> tuple[list[Any], bool]:
-        """Run the programs: the outputs' arrays, and whether inputs were given to be overwritten."""
+    def _whole(self, args: list[Any], values: list[Value], given: list[Value], scalars: list[Any], numbers: list[Any]) -> Any:
+        """Run the programs, and put away what they give: all of it or nothing."""
         arrays = list(map(_array, given))
         if set(map(type, arrays)) - _trace._ARRAYS:
             for i, v in enumerate(given):
                 if v.trace is not None or v.array.__class__ not in _trace._ARRAYS:
                     arrays[i] = force(v)
-        donated: tuple[int, ...] = ()
-        if self.donatable and not self.recorded.checks:
-            mine = self.donatable
-            held = list(map(given.__getitem__, mine))
-            values, inside = max(map(getrefcount, held)), max(map(getrefcount, map(arrays.__getitem__, mine)))
-            if values <= _VALUE_HELD and inside <= _ARRAY_HELD and set(map(type, map(arrays.__getitem__, mine))) <= _trace._ARRAYS:
-                donated = mine
-            del held
-        found, checks = self.recorded.run(arrays, scalars, self.live, donated)
-        if checks:
-            outside(checks)
-        return found, bool(donated)
+        with state.updating:
+            mine = self._taken(given, arrays)
+            alone = bool(mine) and not state.several
+            if alone:
+                result, rest = self._in_place(args, given, arrays, scalars, numbers, mine)
+        if alone:
+            if rest is not None:
+                rest()
+            return result
+        if mine:  # another thread may come to hold what is to be overwritten: once nobody finds it any more, the executor sees whether one does
+            outs = self.recorded.taken(given, scalars, self.live)
+            del arrays
+            values.clear()
+        else:
+            found, checks = self.recorded.run(arrays, scalars, self.live)
+            if checks:
+                outside(checks)
+            outs = list(map(_made, self.live_avals, found))
+        doings, result = self._put_away(args, outs, self.writes, None, numbers, None)
+        at_once(*doings)
+        if mine:
+            force(outs[0], "step")
+        return result
 
-    def _after(self, args: list[Any], given: list[Value], results: list[Any], numbers: list[Any], donated: bool) -> Any:
-        recorded = self.backward is not None
-        writes = self.writes
-        if donated:  # nobody but the storages has these values: what is in them is another array now
-            into, at = self.quick
-            _go_through(map(_set_array, map(given.__getitem__, into), map(results.__getitem__, at)))
-            for s, more in self.versions:
-                s.version += more
-            writes = self.slow
-        for n, s, aval, more in writes:
-            s.value = results[n] if recorded else _made(aval, results[n])
-            s.version += more
-        for n, leaf, aval, more in self.grad_writes:
+    def _in_place(self, args: list[Any], given: list[Value], arrays: list[Any], scalars: list[Any], numbers: list[Any], mine: tuple[int, ...]) -> tuple[Any, Any]:
+        """The same where nobody but the storages has the inputs ``mine``: what is in their values will be another array. And what is to be called then, if anything."""
+        tr = state.trace
+        storages, into, at = self.quick
+        kept = self._same_gradients()
+        order = self.orders.get(kept is None)
+        if order is None:
+            first = at if kept is None else at + kept[1]
+            order = self.orders[kept is None] = first, tuple([n for n in range(len(self.live)) if n not in first])
+        same, before = [given[i] for i in into], [arrays[i] for i in into]
+        as_it_was = (
+            unchanged(storages, same), map(is_, map(_get_array, same), before), map(is_, map(getattr, (state,), ("trace",)), (tr,)), map(eq, map(getattr, (tr,), ("count",)), (0,)),
+        )  # fmt: skip
+        at, fresh = order
+        targets = [*same, *(() if kept is None else kept[0]), *[_made(self.live_avals[n], None) for n in fresh]]
+        at += fresh
+        outs = dict(zip(at, targets, strict=True))
+        doings, result = self._put_away(args, outs, self.slow, kept, numbers, None)
+        versions = [s.version + more for s, more in zip(storages, self.more, strict=True)]
+        run, rest = self.recorded.into(arrays, scalars, self.live, mine, targets, at)
+        done: list[bool] = []
+        at_once(provided(map(all, (together(as_it_was),)), *run, map(_set_version, storages, versions), *doings, map(done.append, (True,))))
+        return (result, rest) if done else (AGAIN, None)
+
+    def _taken(self, given: list[Value], arrays: list[Any]) -> tuple[int, ...]:
+        """The inputs that are overwritten: what is written in place, if nobody else holds any of it."""
+        mine = self.donatable
+        if not mine or self.recorded.checks:
+            return ()
+        held = list(map(given.__getitem__, mine))
+        values, inside = max(map(getrefcount, held)), max(map(getrefcount, map(arrays.__getitem__, mine)))
+        return mine if values <= _VALUE_HELD and inside <= _ARRAY_HELD and set(map(type, map(arrays.__getitem__, mine))) <= _trace._ARRAYS else ()
+
+    def _put_away(self, args: list[Any], outs: Any, writes: list[Any], kept: Any, numbers: list[Any], node: Any) -> tuple[list[Any], Any]:
+        """What puts the outputs where the call put them, when it is gone through, and what the call returns. ``kept``: gradients that are in their tensors as it is."""
+        into: list[Any] = []
+        values: list[Value] = []
+        versions: list[int] = []
+        for n, s, more in writes:
+            into.append(s)
+            values.append(outs[n])
+            versions.append(s.version + more)
+        for n, leaf, more in self.grad_writes:
             s = leaf._grad._s
-            s.value = results[n] if recorded else _made(aval, results[n])
-            s.version += more
-        for n, i, aval, more in self.arg_writes:
+            into.append(s)
+            values.append(outs[n])
+            versions.append(s.version + more)
+        for n, i, more in self.arg_writes:
             s = args[i]._s
-            s.value = results[n] if recorded else _made(aval, results[n])
-            s.version += more
-        if not donated or not self._same_gradients(results):
-            self._new_gradients(results, recorded)
+            into.append(s)
+            values.append(outs[n])
+            versions.append(s.version + more)
         for storages, n, aval in self.counts:
-            v = _made(aval, np.asarray(numbers[n], aval.dtype.np))
-            _go_through(map(setattr, storages, repeat("value"), repeat(v)))
-            for s in storages:
-                s.version += 1
+            into += storages
+            values += [_made(aval, np.asarray(numbers[n], aval.dtype.np))] * len(storages)
+            versions += [s.version + 1 for s in storages]
+        doings: list[Any] = [map(setattr, into, repeat("value"), values), map(setattr, into, repeat("version"), versions)] if into else []
+        if self.grads and kept is None:
+            doings += self._new_gradients(outs)
         made: dict[int, Any] = {}
-        node = self._node(args, given, results) if recorded else None
         for effect in self.effects:
-            effect(self, args, results, numbers, made, node)
-        return self.result(self, args, results, numbers, made, node)
+            doings.append(effect(self, args, outs, numbers, made, node))
+        return doings, self.result(self, args, outs, numbers, made, node)
 
-    def _new_gradients(self, results: list[Any], recorded: bool) -> None:
-        kept: list[Any] = []
-        for leaf, n, aval, strides in self.grads:
-            if n is None:
-                leaf._grad = None
-                continue
-            t = leaf._grad = new_tensor(results[n] if recorded else _made(aval, results[n]), strides)
-            kept.append((leaf, t, t._s, t._s.value, n))
-        self.kept = None if recorded or len(kept) != len(self.grads) or not kept else tuple(map(list, zip(*kept, strict=True)))
+    def _new_gradients(self, outs: Any) -> list[Any]:
+        leaves: list[Any] = []
+        tensors: list[Any] = []
+        places: list[int] = []
+        for leaf, n, _, strides in self.grads:
+            leaves.append(leaf)
+            tensors.append(None if n is None else new_tensor(outs[n], strides))
+            if n is not None:
+                places.append(n)
+        whole = self.backward is None and len(places) == len(leaves)
+        self.kept = (leaves, tensors, [t._s for t in tensors], [t._s.value for t in tensors], tuple(places)) if whole else None
+        return [map(setattr, leaves, repeat("_grad"), tensors)]
 
-    def _same_gradients(self, results: list[Any]) -> bool:
-        """Put the gradients into the tensors that they were in last time, if nobody else has these."""
+    def _same_gradients(self) -> tuple[list[Value], tuple[int, ...]] | None:
+        """The values of the tensors that the gradients were in last time, and which outputs these are, if nobody else has them; there may be none."""
         if not self.grads:
-            return True
+            return [], ()
         kept = self.kept
         if kept is None:
-            return False
+            return None
         leaves, tensors, storages, values, at = kept
         if not all(map(is_, map(_grad, leaves), tensors)) or not all(map(is_, map(_storage, tensors), storages)) or not all(map(is_, map(_value, storages), values)):
-            return False
+            return None
         if max(map(getrefcount, tensors)) > _TENSOR_KEPT or max(map(getrefcount, storages)) > _TENSOR_KEPT or max(map(getrefcount, values)) > _TENSOR_KEPT:
-            return False
-        if set(map(_two, tensors)) != _NOTHING:
-            return False
-        _go_through(map(_set_array, values, map(results.__getitem__, at)))
-        return True
+            return None
+        return (values, at) if set(map(_two, tensors)) == _NOTHING else None
 
     def _node(self, args: list[Any], given: list[Value], results: list[Value]) -> Any:
         edges: list[Any] = []

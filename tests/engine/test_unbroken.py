@@ -13,6 +13,7 @@ import pytest
 
 import jtorch as torch
 from jtorch._engine.recording import trace
+from jtorch._engine.running import replay
 from jtorch._engine.values.unbroken import Elsewhere, at_once, provided
 
 
@@ -154,6 +155,58 @@ def test_a_handler_that_looks_and_computes_at_any_point(known: list[Any]) -> Non
         for f in found:
             assert isinstance(f, float) or near(f, known[1]) or near(f, known[2]), n
         found.clear()
+
+
+@pytest.mark.parametrize("several", [False, True])  # programs
+def test_a_compiled_step_at_any_point(several: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if several:
+        monkeypatch.setattr(replay, "_places", lambda *_: None)
+
+    def throw() -> None:
+        raise Hit
+
+    def look() -> None:
+        seen.append(whole(model, optimizer))
+        (torch.ones(2) + 1).tolist()
+
+    def steps() -> Any:
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1, eps=1e-2)
+        return model, optimizer, lambda: step(model, optimizer)
+
+    model, optimizer, plain = steps()
+    states = []
+    for _ in range(60):
+        states.append(whole(model, optimizer))
+        plain()
+    model, optimizer, plain = steps()
+    compiled, at = torch.compile(plain), 6
+    for _ in range(at - 1):
+        compiled()
+    points = Points()
+    sys.settrace(points)
+    try:
+        compiled()
+    finally:
+        sys.settrace(None)
+    assert points.count < 600  # it is not the Python of a step
+    seen: list[Any] = []
+    for k, n in enumerate(range(points.count // 2, points.count, max(1, points.count // 46))):
+        sys.settrace(Points(n, look if k % 3 == 0 else throw))
+        try:
+            compiled()
+        except Hit:
+            pass
+        finally:
+            sys.settrace(None)
+        found = whole(model, optimizer)
+        assert near(found, states[at]) or near(found, states[at + 1]), n
+        assert all(near(s, states[at]) or near(s, states[at + 1]) for s in seen), n
+        at += near(found, states[at + 1])
+        seen.clear()
+    compiled()
+    assert near(whole(model, optimizer), states[at + 1])
 
 
 def test_signals_and_finalizers() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from itertools import repeat
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -9,10 +13,10 @@ import numpy as np
 from jtorch._engine.planning.segments import LONG
 from jtorch._engine.recording.bundle import expanded
 from jtorch._engine.recording.guards import Every
-from jtorch._engine.recording.trace import SCALAR, SMALL, Trace, add_input, add_scalar, append, record_multi
+from jtorch._engine.recording.trace import SCALAR, SMALL, Trace, _set_array, _set_pos, _set_trace, add_input, add_scalar, append, record_multi
 from jtorch._engine.running import executor
 from jtorch._engine.running.executor import Recipe
-from jtorch._engine.running.plan import Plan
+from jtorch._engine.running.plan import Plan, slots_of
 from jtorch._engine.running.plan_making import always_dynamic
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.values import Value, to_device
@@ -28,7 +32,7 @@ class Recorded:
     def __init__(self, nodes: list[Any], avals: list[Any], scalars: list[Any], dynamic: set[int], device: Any, checks: Any = ()) -> None:
         self.nodes, self.avals, self.scalars, self.dynamic, self.device, self.checks = expanded(nodes), avals, scalars, dynamic, device, checks
         self.successors: dict[int, int] = {}  # which output takes the place of an input that may be overwritten
-        self._plans: dict[Any, tuple[Plan, tuple[int, ...]]] = {}
+        self._plans: dict[Any, tuple[Plan, tuple[int, ...] | None]] = {}
 
     def plan(self, arrays: list[Any], live: tuple[int, ...], donated: tuple[int, ...]) -> Plan:
         """The programs for these outputs; inputs ``donated`` may be overwritten."""
@@ -44,24 +48,63 @@ class Recorded:
             dynamic = self.dynamic | always_dynamic(self.nodes)
             recipe = Recipe()
             plan = executor._made(tr, recipe, dynamic, self.checks, arrays, live, list(donated), "replay", one_device, self.successors if donated else None, self._small())
-            found = self._plans[donated] = plan, live
+            found = self._plans[donated] = plan, _places(plan, live)
         return found[0]
 
     def _small(self) -> bool:
         """Whether what a program's call costs counts for more than what it computes: then it is one."""
         return len(self.nodes) <= LONG and all(a.nbytes <= SMALL for a in self.avals)
 
-    def run(self, arrays: list[Any], scalars: list[Any], live: tuple[int, ...], donated: tuple[int, ...]) -> tuple[list[Any], list[tuple[Any, Every]]]:
-        """(the outputs, what the guards found). The list of arrays is used up."""
-        plan = self.plan(arrays, live, donated)
+    def _to_device(self, plan: Plan, arrays: list[Any]) -> None:
         if not plan.ahead:
             for i, a in enumerate(arrays):
                 if a.__class__ is np.ndarray:
                     arrays[i] = to_device(a, self.avals[i].device)
+
+    def run(self, arrays: list[Any], scalars: list[Any], live: tuple[int, ...]) -> tuple[list[Any], list[tuple[Any, Every]]]:
+        """(the outputs, what the guards found). The list of arrays is used up."""
+        plan = self.plan(arrays, live, ())
+        self._to_device(plan, arrays)
         run = plan.run(arrays, scalars, live)
         executor.stats.executions += 1
         run.finish()
         return run.results(), run.found()
+
+    def into(
+        self, arrays: list[Any], scalars: list[Any], live: tuple[int, ...], donated: tuple[int, ...], targets: list[Value], of: tuple[int, ...]
+    ) -> tuple[list[Any], Callable[[], None] | None]:
+        """Iterators that give these values their arrays when they are gone through (``of``: which of the ``live`` outputs each one is), and what must be called afterwards, if anything: then the
+        values are pending until it was, or somebody looks. The inputs ``donated`` are gone. The list of arrays is used up. Not where there are guards."""
+        plan = self.plan(arrays, live, donated)
+        self._to_device(plan, arrays)
+        executor.stats.executions += 1
+        program, gather, _, slots, _ = plan.steps[0]
+        places = self._plans[donated][1]
+        if places is not None and program.native is not None:
+            results: list[Any] = []
+            given = (*(slots_of(slots, scalars) if slots is not None else ()), *gather(arrays))
+            return [program.into(given, results), map(_set_array, targets, map(results.__getitem__, map(places.__getitem__, of)))], None
+        tr = Trace(self.device)
+        tr.host, tr.lock, tr.nodes = False, RLock(), self.nodes
+        at = [live[n] for n in of]
+        tr.run = plan.run(arrays, scalars, at, targets)
+        return [map(_set_array, targets, repeat(None)), map(_set_pos, targets, at), map(_set_trace, targets, repeat(tr))], partial(executor.execute, tr, "replay")
+
+    def taken(self, values: list[Value], scalars: list[Any], live: tuple[int, ...]) -> list[Value]:
+        """The outputs ``live``, pending in a trace that nobody records into: it runs where one of them is looked at. The list of values is used up."""
+        tr = Trace(self.device)
+        tr.host, tr.lock, tr.nodes = False, RLock(), list(self.nodes)
+        tr.inputs, tr.scalars = list(values), list(scalars)
+        values.clear()
+        every = [a for node in self.nodes for a in node[0].outs]
+        tr.outputs = [None] * len(every)
+        tr.count, tr.input_count, tr.scalar_count = len(every), len(tr.inputs), len(scalars)
+        outs = []
+        for n in live:
+            v = tr.outputs[n] = Value()
+            v.aval, v.array, v.trace, v.pos = every[n], None, tr, n
+            outs.append(v)
+        return outs
 
     def record(self, values: list[Value], scalars: list[Any], live: tuple[int, ...]) -> list[Value]:
         """Record the nodes once more, on other values; the values of the outputs ``live``."""
@@ -99,6 +142,13 @@ class Recorded:
             args = [made[p] if p >= 0 else values[-1 - p] if p > SCALAR else scalars[SCALAR - p] for p in node[1:]]
             made += record_multi(node[0].call, args)
         return [made[i] for i in live]
+
+
+def _places(plan: Plan, live: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Where its one program gives each of the outputs that are wanted. None if there are several programs."""
+    outs = list(plan.steps[0][2]) if len(plan.steps) == 1 and not plan.asked and plan.packing is None else []
+    wanted = [plan.inputs + n for n in live]
+    return tuple(map(outs.index, wanted)) if set(wanted) <= set(outs) else None
 
 
 def outside(found: list[tuple[Any, Every]]) -> None:
