@@ -19,11 +19,7 @@ EXPRESSIONS = [
     "w.detach().requires_grad_().sum()", "torch.nn.functional.mse_loss(w, torch.zeros(2, 3))", "w.floor().sum()", "w.sign().sum()", "w.add(w, alpha=2).sum()", "w.lerp(w, 0.5).sum()", "w.diagonal().sum()",
 ]  # fmt: skip
 
-# Their derivatives are computed from the input once more, where torch needs its shape alone: the second backward is refused here and works in torch.
-REFUSED = {"w.tril().sum()", "w.lerp(w, 0.5).sum()", "w.roll(1).sum()"}
-
-
-@pytest.mark.parametrize("text", [pytest.param(t, marks=[pytest.mark.xfail(strict=True, reason="saves the input")] if t in REFUSED else []) for t in EXPRESSIONS])
+@pytest.mark.parametrize("text", EXPRESSIONS)
 def test_second_backward(text: str) -> None:
     def run(lib: Any) -> Any:
         w = lib.arange(1.0, 7.0).reshape(2, 3).requires_grad_()

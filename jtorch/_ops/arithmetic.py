@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -269,18 +268,7 @@ def _lerp(start: Any, end: Any, weight: Any) -> Any:
     return jnp.where(near, start + weight * span, end - span * (1 - weight))
 
 
-@jax.custom_jvp
-def _lerp_with_rule(start: Any, end: Any, weight: Any) -> Any:
-    return _lerp(start, end, weight)
-
-
-@_lerp_with_rule.defjvp
-def _lerp_rule(primals: Any, tangents: Any) -> Any:
-    start, end, weight = primals
-    ds, de, dw = tangents
-    out = _lerp_with_rule(start, end, weight)
-    moved = ds * (1 - weight) + de * weight + dw * (end - start)
-    return out, jnp.broadcast_to(moved, out.shape)
+_lerp_with_rule = with_slope(_lerp, lambda ans, start, end, weight: 1 - weight, lambda ans, start, end, weight: weight, lambda ans, start, end, weight: end - start)
 
 
 def _check_lerp(input: Any, end: Any, kernel: str) -> None:

@@ -34,7 +34,7 @@ def _cholesky(x: Any, upper: bool) -> Any:
 
 
 @op("cholesky_ex(Tensor input, *, bool upper=False, bool check_errors=False) -> (L, info)", where="linalg",
-    grad_name="LinalgCholeskyExBackward0", residuals="save")  # fmt: skip
+    grad_name="LinalgCholeskyExBackward0", residuals="save", format="columns")  # fmt: skip
 def cholesky_ex(input: Any, upper: bool, check_errors: bool) -> tuple[Any, Any]:
     """L with ``A = L L^H`` (or U with ``U^H U``), and for each matrix 0 or the order of the first leading minor that is not positive."""
     check_matrix(input, "linalg.cholesky")
@@ -113,7 +113,7 @@ def lu(A: Any, pivot: bool) -> tuple[Any, Any, Any]:  # noqa: N803 - torch's nam
 
 
 @op("lu_factor_ex(Tensor A, *, bool pivot=True, bool check_errors=False) -> (LU, pivots, info)", where="linalg",
-    grad_name="LinalgLuFactorExBackward0", residuals="save")  # fmt: skip
+    grad_name="LinalgLuFactorExBackward0", residuals="save", format="columns")  # fmt: skip
 def lu_factor_ex(A: Any, pivot: bool, check_errors: bool) -> tuple[Any, Any, Any]:  # noqa: N803
     """L and U in one matrix, LAPACK's pivots (from 1), and 0 or the place of the first zero on U's diagonal."""
     _check_lu(A, "torch.linalg.lu_factor_ex")
@@ -134,7 +134,7 @@ def _check_pivots(pivots: Any, packed: Any, name: str) -> None:
 
 
 @op("lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False)", where="linalg",
-    aliases="internal.lu_solve", grad_name="LinalgLuSolveBackward0", guard=_value_guards.solver_pivots)  # fmt: skip
+    aliases="internal.lu_solve", grad_name="LinalgLuSolveBackward0", guard=_value_guards.solver_pivots, format="columns")  # fmt: skip
 def lu_solve(LU: Any, pivots: Any, B: Any, left: bool, adjoint: bool) -> Any:  # noqa: N803
     """``A X = B``, ``X A = B`` or the same with A's conjugate transpose, from ``lu_factor``'s results."""
     name = "linalg.lu_solve"
@@ -194,7 +194,7 @@ def _qr(x: Any, mode: str) -> tuple[Any, Any]:
     return (jnp.zeros((0,), x.dtype) if mode == "r" else q), r
 
 
-@op("qr(Tensor A, str mode='reduced') -> (Q, R)", where="linalg", grad_name="LinalgQrBackward0", residuals="save")
+@op("qr(Tensor A, str mode='reduced') -> (Q, R)", where="linalg", grad_name="LinalgQrBackward0", residuals="save", format="columns")
 def qr(A: Any, mode: str) -> tuple[Any, Any]:  # noqa: N803 - torch's name
     """``A = Q R``; mode "reduced", "complete", or "r" with an empty Q. R's diagonal has LAPACK's signs."""
     if A.ndim < 2:
@@ -203,7 +203,7 @@ def qr(A: Any, mode: str) -> tuple[Any, Any]:  # noqa: N803 - torch's name
     return _qr(A, mode)
 
 
-@op("qr(Tensor input, bool some=True) -> (Q, R)", grad_name="LinalgQrBackward0", residuals="save")
+@op("qr(Tensor input, bool some=True) -> (Q, R)", grad_name="LinalgQrBackward0", residuals="save", format="columns")
 def torch_qr(input: Any, some: bool) -> tuple[Any, Any]:
     """The older form of ``linalg.qr``."""
     if input.ndim < 2:
@@ -238,7 +238,7 @@ def _apply_reflectors(a: Any, tau: Any, x: Any, adjoint: bool, from_right: bool)
 
 
 @op("householder_product(Tensor input, Tensor tau)", where="linalg", aliases="internal.householder_product",
-    grad_name="LinalgHouseholderProductBackward0", residuals="save")  # fmt: skip
+    grad_name="LinalgHouseholderProductBackward0", residuals="save", format="columns")  # fmt: skip
 def householder_product(input: Any, tau: Any) -> Any:
     """The first columns of the product of Householder reflections, as ``geqrf`` leaves them."""
     name = "torch.linalg.householder_product"
@@ -258,14 +258,14 @@ def householder_product(input: Any, tau: Any) -> Any:
     return _apply_reflectors(input, tau, eye, False, False) if input.size else input
 
 
-@op("orgqr(Tensor input, Tensor input2)", grad_name="LinalgHouseholderProductBackward0", residuals="save")
+@op("orgqr(Tensor input, Tensor input2)", grad_name="LinalgHouseholderProductBackward0", residuals="save", format="columns")
 def orgqr(input: Any, input2: Any) -> Any:
     """The older name of ``linalg.householder_product``."""
     return householder_product.fn(input, input2)
 
 
 @op("ormqr(Tensor input, Tensor input2, Tensor input3, bool left=True, bool transpose=False)",
-    "ormqr(Tensor input, Tensor tau, Tensor other, bool left=True, bool transpose=False)", residuals="save")  # fmt: skip
+    "ormqr(Tensor input, Tensor tau, Tensor other, bool left=True, bool transpose=False)", residuals="save", format="columns")  # fmt: skip
 def ormqr(input: Any, input2: Any = None, input3: Any = None, left: bool = True, transpose: bool = False, tau: Any = None, other: Any = None) -> Any:
     """The whole Q of Householder reflections (or its conjugate transpose) times ``other`` from the left or right."""
     tau = input2 if tau is None else tau
@@ -285,7 +285,7 @@ def ormqr(input: Any, input2: Any = None, input3: Any = None, left: bool = True,
     return _apply_reflectors(input, tau, other, transpose, not left) if other.size else other
 
 
-@op("geqrf(Tensor input) -> (a, tau)", data_dependent=True)
+@op("geqrf(Tensor input) -> (a, tau)", data_dependent=True, format="columns")
 def geqrf(input: Any) -> tuple[Any, Any]:
     """LAPACK's own form of QR: R above, Householder vectors below, and their factors. Runs what is pending; no gradient."""
     if input.ndim < 2:
@@ -376,7 +376,7 @@ def _check_svd(x: Any, name: str, driver: str | None) -> None:
         raise RuntimeError(f"{name}: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend.")
 
 
-@op("svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (U, S, Vh)", where="linalg", grad_name="LinalgSvdBackward0", residuals="save", guard=_value_guards.no_nan)
+@op("svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (U, S, Vh)", where="linalg", grad_name="LinalgSvdBackward0", residuals="save", guard=_value_guards.no_nan, format="columns")
 def svd(A: Any, full_matrices: bool, driver: str | None) -> tuple[Any, Any, Any]:  # noqa: N803 - torch's name
     """``A = U diag(S) Vh`` with falling singular values."""
     _check_svd(A, "linalg.svd", driver)
@@ -439,7 +439,7 @@ def _eigh_of(lower: bool) -> Any:
 
 
 @op("eigh(Tensor input, str UPLO='L') -> (eigenvalues, eigenvectors)", "eigh(Tensor A, str UPLO='L') -> (eigenvalues, eigenvectors)",
-    where="linalg", grad_name="LinalgEighBackward0", residuals="save")  # fmt: skip
+    where="linalg", grad_name="LinalgEighBackward0", residuals="save", format="columns")  # fmt: skip
 def eigh(input: Any = None, UPLO: str = "L", A: Any = None) -> tuple[Any, Any]:  # noqa: N803 - torch's names
     """Rising eigenvalues and unit eigenvectors (columns) of symmetric or Hermitian matrices, of which one triangle is read."""
     x = A if input is None else input
@@ -487,7 +487,7 @@ def _check_eig(x: Any, name: str) -> Any:
 
 
 @op("eig(Tensor input) -> (eigenvalues, eigenvectors)", "eig(Tensor A) -> (eigenvalues, eigenvectors)", where="linalg",
-    grad_name="LinalgEigBackward0", residuals="save", guard=_value_guards.finite)  # fmt: skip
+    grad_name="LinalgEigBackward0", residuals="save", guard=_value_guards.finite, format="columns")  # fmt: skip
 def eig(input: Any = None, A: Any = None) -> tuple[Any, Any]:  # noqa: N803 - torch's name
     """Complex eigenvalues and unit eigenvectors (columns) of square matrices."""
     x = _check_eig(A if input is None else input, "linalg.eig")
@@ -512,7 +512,7 @@ def _sytrf(x: Any, hermitian: bool) -> Any:
     return get_lapack_funcs(("hetrf" if hermitian and np.iscomplexobj(x) else "sytrf",), (x,))[0]
 
 
-@op("ldl_factor_ex(Tensor input, *, bool hermitian=False, bool check_errors=False) -> (LD, pivots, info)", where="linalg", data_dependent=True)
+@op("ldl_factor_ex(Tensor input, *, bool hermitian=False, bool check_errors=False) -> (LD, pivots, info)", where="linalg", data_dependent=True, format="columns")
 def ldl_factor_ex(input: Any, hermitian: bool, check_errors: bool) -> tuple[Any, Any, Any]:
     """``A = L D L^T`` (``L D L^H``) with Bunch-Kaufman pivots, as LAPACK packs it. Runs what is pending; no gradient."""
     check_square(input, "torch.linalg.ldl_factor_ex")
@@ -561,7 +561,7 @@ def _unpack_ldl(packed: Any, pivots: Any, hermitian: bool) -> tuple[Any, Any, An
     return perm, lower, d
 
 
-@op("ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False)", where="linalg", data_dependent=True)
+@op("ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False)", where="linalg", data_dependent=True, format="columns")
 def ldl_solve(LD: Any, pivots: Any, B: Any, hermitian: bool) -> Any:  # noqa: N803 - torch's names
     """``A X = B`` from ``ldl_factor``'s results. Runs what is pending; no gradient."""
     check_square(LD, "torch.linalg.ldl_solve")

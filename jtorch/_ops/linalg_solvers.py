@@ -73,7 +73,7 @@ def solve_square(a: Any, b: Any) -> tuple[Any, Any]:
     return x, first_zero(jnp.diagonal(lu, axis1=-2, axis2=-1))
 
 
-@op("inv_ex(Tensor A, *, bool check_errors=False) -> (inverse, info)", where="linalg", grad_name="LinalgInvExBackward0", residuals="save")
+@op("inv_ex(Tensor A, *, bool check_errors=False) -> (inverse, info)", where="linalg", grad_name="LinalgInvExBackward0", residuals="save", format="columns")
 def inv_ex(A: Any, check_errors: bool) -> tuple[Any, Any]:  # noqa: N803 - torch's name
     """The inverse of square matrices and, for each, 0 or the place of a zero pivot. ``check_errors`` has no effect under tracing."""
     check_matrix(A, "linalg.inv")
@@ -86,7 +86,7 @@ def _is_vector(a: Any, b: Any) -> bool:
 
 
 @op("solve_ex(Tensor A, Tensor B, *, bool left=True, bool check_errors=False) -> (result, info)", where="linalg",
-    grad_name="LinalgSolveExBackward0", residuals="save")  # fmt: skip
+    grad_name="LinalgSolveExBackward0", residuals="save", format="columns")  # fmt: skip
 def solve_ex(A: Any, B: Any, left: bool, check_errors: bool) -> tuple[Any, Any]:  # noqa: N803 - torch's names
     """``A X = B`` (or ``X A = B``) for square A; B may hold vectors. With LAPACK's info."""
     check_square(A, "linalg.solve")
@@ -163,7 +163,7 @@ def logdet(input: Any) -> Any:
 
 
 @op("solve_triangular(Tensor input, Tensor B, *, bool upper, bool left=True, bool unitriangular=False)", where="linalg",
-    grad_name="LinalgSolveTriangularBackward0")  # fmt: skip
+    grad_name="LinalgSolveTriangularBackward0", format="columns")  # fmt: skip
 def solve_triangular(input: Any, B: Any, upper: bool, left: bool, unitriangular: bool) -> Any:  # noqa: N803 - torch's name
     """``A X = B`` (or ``X A = B``) for triangular A; only that triangle is read."""
     name = "linalg.solve_triangular"
@@ -189,7 +189,7 @@ def triangular(a: Any, b: Any, upper: bool, left: bool = True, unit: bool = Fals
     return lax.linalg.triangular_solve(a, b, left_side=left, lower=not upper, transpose_a=adjoint, conjugate_a=adjoint, unit_diagonal=unit)
 
 
-@op("triangular_solve(Tensor input, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False) -> (solution, cloned_coefficient)")
+@op("triangular_solve(Tensor input, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False) -> (solution, cloned_coefficient)", format="columns")
 def triangular_solve(input: Any, A: Any, upper: bool, transpose: bool, unitriangular: bool) -> tuple[Any, Any]:  # noqa: N803
     """The older form of ``linalg.solve_triangular``; the second result is a copy of A."""
     check_square(A, "triangular_solve")
@@ -216,7 +216,7 @@ def _(upper: bool, primals: Any, tangents: Any) -> Any:
     return x, _solve_by_factor(db - jnp.matmul(half + mH(half), x), factor, upper)
 
 
-@op("cholesky_solve(Tensor input, Tensor input2, bool upper=False)")
+@op("cholesky_solve(Tensor input, Tensor input2, bool upper=False)", format="columns")
 def cholesky_solve(input: Any, input2: Any, upper: bool) -> Any:
     """``A X = input`` from A's Cholesky factor."""
     L = input2  # noqa: N806
@@ -233,7 +233,7 @@ def cholesky_solve(input: Any, input2: Any, upper: bool) -> Any:
     return _solve_by_factor(input, L, upper)
 
 
-@op("cholesky_inverse(Tensor input, bool upper=False)", aliases="internal.cholesky_inverse", guard=_value_guards.diagonal)
+@op("cholesky_inverse(Tensor input, bool upper=False)", aliases="internal.cholesky_inverse", guard=_value_guards.diagonal, format="columns")
 def cholesky_inverse(input: Any, upper: bool) -> Any:
     """The inverse of a matrix from its Cholesky factor."""
     check_square(input, "cholesky_inverse")

@@ -22,7 +22,7 @@ __all__ = ["Op", "op", "OPS", "lookup"]
 
 OPS: dict[str, list[Op]] = {}  # public name (with namespace, "linalg.det") -> overloads in the order torch tries them
 
-FORMATS = ("first", "any", "all", "like", "pointwise", None)
+FORMATS = ("first", "any", "all", "like", "pointwise", "columns", None)
 PROMOTIONS = ("default", "int_to_float", None)
 
 
@@ -100,7 +100,8 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
                 (the types' names): the same, with that message.
     elementwise: the result is laid out as its inputs are (default: promote is given).
     format:     how the result lies in memory where it is not elementwise: in channels_last if the ``"first"`` tensor does, if the first or second does
-                (``"any"``, images only), if ``"all"`` do; ``"like"`` the first tensor; as of an elementwise operator if the shapes are the same (``"pointwise"``).
+                (``"any"``, images only), if ``"all"`` do; ``"like"`` the first tensor; as of an elementwise operator if the shapes are the same (``"pointwise"``);
+                matrices column by column, as LAPACK writes them (``"columns"``).
     aliases:    further public names, ``"absolute special.foo"``; a bare name goes to the same namespaces.
     grad_name:  ``grad_fn``'s class name where it is not ``<Camel>Backward0``.
     residuals:  ``"recompute"`` (default: backward recomputes cheap intermediates from the inputs) or ``"save"`` (the forward

@@ -11,7 +11,7 @@ from typing import Any
 from jtorch._core.graph import grad_modes
 from jtorch._core.graph import selective_checkpoint
 from jtorch._core.graph import saved_tensors
-from jtorch._core.storage.elementwise_strides import computed_strides, formatted_strides
+from jtorch._core.storage.elementwise_strides import columns, computed_strides, formatted_strides
 from jtorch._core.storage.host_memory import contiguous_strides
 from jtorch._engine.running import executor as _executor  # noqa: F401
 from jtorch._engine.recording import guards
@@ -168,9 +168,12 @@ def apply_multi(call: Call, args: Any) -> Any:
         every = selective_checkpoint.exchange(call, args, [*outs, *hidden])
         outs, hidden = every[: len(outs)], every[len(outs) :]
     strides = None
-    if call.elementwise:
-        strides = _layout_like(args, entry)
     tensors = [new_tensor(v) for v in outs]
+    if call.elementwise == "columns":
+        for t, out in zip(tensors, column_strides(entry), strict=True):
+            t._s.strides = out
+    elif call.elementwise:
+        strides = _layout_like(args, entry)
     if strides is not None:
         for t in tensors:
             if t._s.value.aval.shape == tensors[0]._s.value.aval.shape:
@@ -241,6 +244,15 @@ def _layout(entry: Entry, layouts: tuple[Any, ...]) -> tuple[int, ...] | None:
         out = computed_strides(shape, strides, shapes) if rule is True else formatted_strides(rule, shape, strides, shapes)
     entry.layouts[layouts] = out
     return out
+
+
+def column_strides(entry: Entry) -> tuple[tuple[int, ...] | None, ...]:
+    """Strides of the results that LAPACK writes: what has as many dims as the inputs is matrices, column by column; the others (pivots, eigenvalues, vectors) are contiguous."""
+    found = entry.layouts.get("columns")
+    if found is None:
+        dims = max(2, *[len(a.shape) for a in entry.inputs if not isinstance(a, type)])
+        found = entry.layouts["columns"] = tuple([columns(o.shape) if len(o.shape) == dims else None for o in entry.outs])
+    return found  # type: ignore[no-any-return]
 
 
 def _layout_like(args: Any, entry: Entry) -> tuple[int, ...] | None:

@@ -8,7 +8,7 @@ from typing import Any
 from jtorch._core.storage.host_memory import contiguous_strides
 from jtorch._core.storage.view_steps import is_contiguous
 
-__all__ = ["channels_last", "computed_strides", "format_of", "formatted_strides"]
+__all__ = ["channels_last", "columns", "computed_strides", "format_of", "formatted_strides"]
 
 
 def computed_strides(shape: tuple[int, ...], strides: Any, shapes: Any) -> tuple[int, ...] | None:
@@ -78,6 +78,13 @@ def channels_last(shape: tuple[int, ...]) -> tuple[int, ...]:
         out[d] = step
         step *= max(shape[d], 1)
     return tuple(out)
+
+
+def columns(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The strides of matrices that lie column by column, one matrix after another; None if that is contiguous."""
+    *batch, rows, cols = shape
+    out = (*[n * max(rows, 1) * max(cols, 1) for n in contiguous_strides(tuple(batch))], 1, max(rows, 1))
+    return None if is_contiguous(shape, out) else out
 
 
 def formatted_strides(rule: str, shape: tuple[int, ...], strides: Any, shapes: Any) -> tuple[int, ...] | None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from itertools import compress
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.interpreters.partial_eval import dce_jaxpr
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from jtorch._engine.recording import kept
@@ -301,6 +303,10 @@ def _slice(closed: ClosedJaxpr, wanted: list[Any], in_vars: Any, out_vars: Any, 
     part = closed.jaxpr.replace(
         eqns=eqns, invars=[*ins, *outs_in], outvars=list(wanted), constvars=list(const_vars), debug_info=_no_debug(closed, len(ins) + len(outs_in), len(wanted))
     )
+    # What a call within it (jnp.roll is one) takes and does not need for this is not needed either.
+    part, used = dce_jaxpr(part, [True] * len(wanted))
+    ins, outs_in = list(compress(ins, used)), list(compress(outs_in, used[len(ins) :]))
+    used_in, used_out = {in_vars[v] for v in ins}, {out_vars[v] for v in outs_in}
     program = jaxpr_as_fun(ClosedJaxpr(part, list(const_vars.values())))
 
     def run(saved: Any, where_in: dict[int, int], where_out: dict[int, int]) -> Any:
