@@ -1,0 +1,224 @@
+"""A function recorded at several sizes as one program for all: what ``jtorch.export`` hands to ``jax.export``.
+
+The function's Python never sees a symbol: it runs once for each sample of sizes, as a :class:`Body` that is not computed. What the sizes of its operators are in terms of those of the inputs is
+solved from the samples, as for a family; but no value is padded here, and nothing is guessed that other sizes could show to be wrong without an error: what is no expression of the inputs' sizes is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+
+from jtorch._engine.padded import is_symbolic, replaced
+from jtorch._engine.recording.bodies import Body, Part
+from jtorch._engine.recording.trace import force
+from jtorch._engine.values.values import Value
+
+from .general import sizes_of
+from .outline import blind_of, with_sizes
+from .solving import Solver
+
+__all__ = ["Differs", "Exportable", "exportable"]
+
+
+class Differs(ValueError):
+    """The function cannot be one program for these sizes."""
+
+
+class Exportable:
+    """``call(frees, inputs) -> outputs`` over arrays with symbolic dims; ``frees``: the values that it reads from outside; ``dims``: of each input, its dims."""
+
+    def __init__(self, call: Callable[..., Any], frees: list[Value], structs: list[Any], outs: list[tuple[Any, ...]]) -> None:
+        self.call, self.frees, self.structs, self.outs = call, frees, structs, outs
+
+
+def exportable(bodies: Sequence[Body], outs: Sequence[Sequence[Value]], inputs: Sequence[Sequence[Value]], names: Sequence[str], sizes: Sequence[Sequence[int]], bounds: Sequence[str]) -> Exportable:
+    """One program of bodies recorded at different sizes. ``inputs``: of each, the inputs that stand for the arguments; ``names`` and ``sizes``: what changes, and what it was in each; ``bounds``:
+    conditions on the names, as ``jax.export`` writes them. :class:`Differs` where it is none."""
+    parts = [Part(b, o) for b, o in zip(bodies, outs, strict=True)]
+    first = parts[0]
+    places = [{id(v): i for i, v in enumerate(mine)} for mine in inputs]
+    for p, mine in zip(parts[1:], places[1:], strict=True):
+        _alike(first, p, places[0], mine)
+    samples = [p.values for p in parts]
+    solver = Solver()
+    for column in zip(*sizes, strict=True):
+        solver.dim(column)
+    count = len(solver.columns)
+    if count != len(names):
+        raise Differs("two of the changing sizes are one the other's multiple in all samples")
+
+    def solved(column: tuple[int, ...], what: str) -> Any:
+        if len(set(column)) == 1:
+            return column[0]
+        found = solver.known.get(column)
+        if found is None:
+            found = solver._expression(column)
+        if found is None:
+            found = _of_two(column, solver.known)
+        if found is None:
+            raise Differs(f"{what} is {', '.join(map(str, column))} where {', '.join(f'{n} is {c}' for n, c in zip(names, map(list, solver.columns), strict=True))}: no expression of them is known")
+        solver.learn(column, found)
+        return found
+
+    patterns: list[list[Any]] = []
+    for at, (entry, *_) in enumerate(first.nodes):
+        columns = zip(*[sizes_of(p.nodes[at][0]) for p in parts], strict=True)
+        patterns.append([solved(c, f"a size of {entry.call.name}") for c in columns])
+    numbers = [_number(column, solved) for column in zip(*[p.numbers for p in parts], strict=True)]
+    dims = [[solved(c, "a size of an input") for c in zip(*[mine[i].aval.shape for mine in inputs], strict=True)] for i in range(len(inputs[0]))]
+    out_dims = [[solved(c, "a size of a result") for c in zip(*[o[i].aval.shape for o in outs], strict=True)] for i in range(len(outs[0]))]
+    made = {id(vs[0]): _made(vs, solved) for vs in zip(*samples, strict=True) if id(vs[0]) not in places[0] and not all(v is vs[0] for v in vs[1:])}
+    made = {k: how for k, how in made.items() if how is not None}
+    frees = [v for v in first.values if id(v) not in places[0] and id(v) not in made]
+    free_at = {id(v): i for i, v in enumerate(frees)}
+    conditions = list(bounds)
+    for _ in range(_COMPARISONS):
+        symbols = export.symbolic_shape(",".join(names), constraints=conditions) if names else ()
+        own = {f"n{i}": s for i, s in enumerate(symbols)}
+        put: Callable[[Any], Any] = lambda d: _put(d, own)
+        structs = [jax.ShapeDtypeStruct(tuple(map(put, d)), v.aval.dtype.np) for d, v in zip(dims, inputs[0], strict=True)]
+        run = _program(first, patterns, numbers, put, places[0], free_at, made)
+        try:
+            jax.eval_shape(run, [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype.np) for v in frees], structs)
+        except Exception as error:
+            condition = _decided(str(error), names, solver.columns)
+            if condition is None or condition in conditions:
+                raise
+            conditions.append(condition)
+            continue
+        return Exportable(run, frees, structs, [tuple(map(put, d)) for d in out_dims])
+    raise Differs("too many comparisons of sizes")
+
+
+_COMPARISONS = 60
+
+
+def _of_two(column: tuple[int, ...], known: dict[tuple[int, ...], Any]) -> Any:
+    """A size as a multiple of a product, or as a sum, of two that are known."""
+    every = [(c, d) for c, d in known.items() if len(set(c)) > 1]
+    for i, (a, x) in enumerate(every):
+        for b, y in every[i:]:
+            product = [m * n for m, n in zip(a, b, strict=True)]
+            if all(c and not c % p and c // p == column[0] // product[0] for c, p in zip(column, product, strict=True)):
+                return x * y * (column[0] // product[0])
+            if all(c == m + n for c, m, n in zip(column, a, b, strict=True)):
+                return x + y
+            if all(c == m - n for c, m, n in zip(column, a, b, strict=True)):
+                return x - y
+    return None
+
+
+def _put(d: Any, mine: dict[str, Any]) -> Any:
+    return replaced(d, mine) if is_symbolic(d) else d
+
+
+def _alike(a: Part, b: Part, mine: dict[int, int], other: dict[int, int]) -> None:
+    if len(a.nodes) != len(b.nodes) or a.outs.__class__ is not b.outs.__class__ or a.outs != b.outs:
+        raise Differs("the function does something else for other sizes")
+    for (x, *xs), (y, *ys) in zip(a.nodes, b.nodes, strict=True):
+        if xs != ys or blind_of(x.call, x.inputs) != blind_of(y.call, y.inputs):
+            raise Differs(f"the function does something else for other sizes: {x.call} and {y.call}")
+    for v, w in zip(a.values, b.values, strict=True):
+        if mine.get(id(v)) != other.get(id(w)):
+            raise Differs("the function reads other inputs for other sizes")
+        if v.aval.dtype is not w.aval.dtype or len(v.aval.shape) != len(w.aval.shape):
+            raise Differs("the function reads other inputs for other sizes")
+
+
+def _made(values: Sequence[Value], solved: Any) -> Any:
+    """How a constant that each sample made for itself is made for any sizes: what torch.zeros and torch.arange give. None if it is the same in all. :class:`Differs` for others."""
+    arrays = [np.asarray(force(v)) for v in values]
+    first = arrays[0]
+    if all(a.shape == first.shape and np.array_equal(a, first, equal_nan=first.dtype.kind in "fc") for a in arrays[1:]):
+        return None
+    dims = [solved(c, "a size of a constant") for c in zip(*[a.shape for a in arrays], strict=True)]
+    fill = first.flat[0]
+    if all((a == fill).all() for a in arrays):
+        return lambda put: jnp.full(tuple(map(put, dims)), fill, first.dtype)
+    if first.ndim == 1 and all(len(a) > 1 for a in arrays):
+        starts, steps = [a[0].item() for a in arrays], [(a[1] - a[0]).item() for a in arrays]
+        if all(np.array_equal(a, (s + np.arange(len(a)) * d).astype(a.dtype)) for a, s, d in zip(arrays, starts, steps, strict=True)):
+            start, step = _number(tuple(starts), solved), _number(tuple(steps), solved)
+            at = lambda x, put: x if x.__class__ is not tuple else jnp.asarray(put(x[1]))
+            return lambda put: (at(start, put) + jnp.arange(put(dims[0])) * at(step, put)).astype(first.dtype)  # type: ignore[no-untyped-call]
+    raise Differs("a constant that is not made by torch's own functions differs for other sizes (a draw, or an array from Python's numbers)")
+
+
+def _number(column: tuple[Any, ...], solved: Any) -> Any:
+    """A number among arguments: itself, or (how, the size that it comes from)."""
+    first = column[0]
+    if all(x == first or x != x and first != first for x in column):
+        return first
+    if all(isinstance(x, int) for x in column):
+        return ("int", solved(column, "a number"))
+    if all(isinstance(x, float) and x and x.is_integer() for x in column):
+        return ("float", solved(tuple(map(int, column)), "a number"))
+    inverse = tuple(1 / x if x else 0.5 for x in column)
+    if all(abs(x - round(x)) < 1e-9 * abs(x) for x in inverse):
+        return ("inverse", solved(tuple(map(round, inverse)), "a number"))
+    squares = tuple(x * x for x in column)
+    if all(abs(x - round(x)) < 1e-9 * abs(x) for x in squares):
+        return ("root", solved(tuple(map(round, squares)), "a number"))
+    raise Differs(f"a number that is {', '.join(map(str, column))} for other sizes: no expression of them is known")
+
+
+def _program(part: Part, patterns: list[list[Any]], numbers: list[Any], put: Any, places: dict[int, int], free_at: dict[int, int], made: dict[int, Any]) -> Callable[..., Any]:
+    from jtorch._engine.recording.trace import SCALAR
+
+    def number(x: Any) -> Any:
+        if x.__class__ is not tuple:
+            return np.asarray(x)
+        how, d = x
+        value = jnp.asarray(put(d))
+        if how == "int":
+            return value.astype(np.int64)
+        value = value.astype(np.float64)
+        return value if how == "float" else 1 / value if how == "inverse" else jnp.sqrt(value)
+
+    def run(frees: Any, inputs: Any) -> Any:
+        vals: list[Any] = []
+        frees = [jnp.asarray(x) for x in frees]
+        given = [inputs[places[id(v)]] if id(v) in places else made[id(v)](put) if id(v) in made else frees[free_at[id(v)]] for v in part.values]
+
+        def at(p: int) -> Any:
+            return vals[p] if p >= 0 else given[-1 - p] if p > SCALAR else number(numbers[SCALAR - p])
+
+        for (entry, *refs), pattern in zip(part.nodes, patterns, strict=True):
+            try:
+                out = with_sizes(entry.call, iter(list(map(put, pattern)))).apply(*map(at, refs))
+            except Exception as error:
+                if _INCONCLUSIVE.search(str(error)):
+                    raise
+                raise Differs(f"{entry.call.name} is made for one size, not for any: {(str(error).strip().splitlines() or [''])[0]}") from error
+            if entry.out is not None:
+                vals.append(out)
+            else:
+                vals.extend(out)
+        return [jnp.asarray(at(p)) for p in part.outs]
+
+    return run
+
+
+_INCONCLUSIVE = re.compile(r"Symbolic dimension comparison '(.+?)' (>=|<=|>|<|==|!=) '(.+?)' is inconclusive")
+_WHERE_SO = {">=": ("{a} >= {b}", "{a} <= {b} - 1"), "<=": ("{a} <= {b}", "{a} >= {b} + 1"), ">": ("{a} >= {b} + 1", "{a} <= {b}"), "<": ("{a} <= {b} - 1", "{a} >= {b}")}
+
+
+def _decided(message: str, names: Sequence[str], columns: Sequence[tuple[int, ...]]) -> str | None:
+    """What a function compared, as it is in all samples: a condition on the sizes, which the program checks when it is called. None if it was something else."""
+    found = _INCONCLUSIVE.search(message)
+    if found is None or found.group(2) not in _WHERE_SO:
+        return None
+    a, op, b = found.groups()
+    text = f"({a}) {op} ({b})".replace("^", "**")
+    tools = {"floordiv": lambda a, b: a // b, "mod": lambda a, b: a % b, "max": max, "min": min}
+    answers = {bool(eval(text, {**tools, **dict(zip(names, values, strict=True))})) for values in zip(*columns, strict=True)}  # noqa: S307 - sizes as JAX writes them
+    if len(answers) != 1:
+        raise Differs(f"the function compares {a} {op} {b}, which is so for some sizes and not for others")
+    return _WHERE_SO[op][0 if answers.pop() else 1].format(a=a, b=b)
