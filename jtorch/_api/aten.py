@@ -28,6 +28,12 @@ def slice_of(input: Tensor, dim: int = 0, start: int | None = None, end: int | N
     return input[(slice(None),) * at + (slice(start, end, step),)]
 
 
+@compose("aten", name="index")
+def index_of(input: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
+    """``input[indices]``, a dim taken whole where there is None."""
+    return input[tuple(slice(None) if i is None else i for i in indices)]
+
+
 @compose("torch Tensor")
 def slice_inverse(input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Tensor:
     """``input`` seen through the sizes and strides that ``src`` had before it was sliced."""
@@ -240,3 +246,21 @@ def scaled_mm(
     """The product of two float8 matrices, each with its scales."""
     a, b = (_listed(scale_a), _listed(scale_recipe_a), _listed(swizzle_a)), (_listed(scale_b), _listed(scale_recipe_b), _listed(swizzle_b))
     return torch._scaled_mm_v2(mat_a, mat_b, *a, *b, bias, output_dtype, contraction_dim, use_fast_accum)
+
+
+def _resampled(name: str, corners: bool) -> None:
+    plain = getattr(C_nn, name)
+
+    def upsample(input: Tensor, output_size: Any, *rest: Any, **named: Any) -> Tensor:
+        """As ``torch._C._nn`` has it; the factors as numbers of their own too, one for each dim."""
+        aligned = [rest[0] if rest else named.pop("align_corners")] if corners else []
+        given = [*rest[len(aligned) :], *[named.pop(k) for k in ("scales", "scales_d", "scales_h", "scales_w") if k in named]]
+        if given and not isinstance(given[0], (list, tuple)):
+            given = [None if None in given else tuple(given)]
+        return plain(input, output_size, *aligned, *given, **named)
+
+    compose("aten", name=name)(upsample)
+
+
+for _kind in ("nearest1d", "nearest2d", "nearest3d", "linear1d", "bilinear2d", "bicubic2d", "trilinear3d"):
+    _resampled(f"upsample_{_kind}", not _kind.startswith("nearest"))

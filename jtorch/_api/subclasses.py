@@ -7,13 +7,18 @@ So ``x.float()`` and ``x.shape`` cost nothing more on a tensor, and on a subclas
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-from jtorch._core.dispatch.torch_function import WATCHES, has_override, override
+from jtorch import _device
+from jtorch._core.dispatch.torch_function import _DEFAULT, DISPATCHES, ROUTE, WATCHES, disabled, dispatches, has_override, override
 from jtorch._core.storage.bare_tensor import Tensor, TensorMeta
+from jtorch._core.storage.host_memory import contiguous_strides
+from jtorch._core.storage.shells import make_shell
+from jtorch._core.tensor.autograd_methods import set_requires_grad
 from jtorch._namespace import torch
 
 _OWN = frozenset((
@@ -67,7 +72,13 @@ def silent() -> dict[str, tuple[Any, Any]]:
 
 def _defined(cls: Any, **kwargs: Any) -> None:
     super(Tensor, cls).__init_subclass__(**kwargs)
-    if cls.__module__.startswith("jtorch."):
+    if "__torch_dispatch__" in vars(cls):
+        if ROUTE[0] is None:
+            importlib.import_module("jtorch.library.dispatching")  # a floor above: nobody needs it before
+        DISPATCHES[0] = ROUTE[0]
+        if getattr(cls.__torch_function__, "__func__", None) is _DEFAULT[0]:  # as in torch: results are what the class makes them
+            cls.__torch_function__ = staticmethod(disabled)
+    if cls.__module__.startswith("jtorch.") and "__torch_dispatch__" not in vars(cls):
         return  # parameters and buffers are plain
     for name, (plain, asking) in silent().items():
         if getattr(cls, name, None) in (plain, asking):
@@ -109,3 +120,26 @@ for _name, _member in list(vars(Tensor).items()):
         _named = _member if sys.version_info >= (3, 13) else _Named(_member.fget, _member.fset, _member.fdel, _member.__doc__)
         _named.__name__ = _name
         setattr(Tensor, _name, _named)
+
+
+def _make_wrapper_subclass(
+    cls: Any, size: Any, strides: Any = None, storage_offset: Any = None, memory_format: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False, dispatch_sizes_strides_policy: Any = None, dispatch_device: bool = False, dispatch_layout: bool = False,
+    _extra_dispatch_keys: Any = None, storage_size: Any = None,
+) -> Any:  # fmt: skip
+    """A tensor of ``cls`` with these properties and no elements: its ``__torch_dispatch__`` says what operators on it are. TypeError for a class without one."""
+    if not dispatches(cls):
+        raise TypeError(f"{cls.__name__} must define __torch_dispatch__")
+    where = _device.device(device) if device is not None else torch.get_default_device()
+    if where.type == "cuda" and where.index is None:
+        where = _device.device("cuda", 0)
+    kind = dtype if dtype is not None else torch.get_default_dtype()
+    shape = (int(size),) if isinstance(size, int) else tuple(int(n) for n in size)
+    steps = None if strides is None else tuple(int(n) for n in strides)
+    made = make_shell(cls, shape, kind, where, None if steps is None or steps == contiguous_strides(shape) else steps)
+    if requires_grad:
+        set_requires_grad(made, True)
+    return made
+
+
+Tensor._make_wrapper_subclass = staticmethod(_make_wrapper_subclass)  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._core.backward import backward_pass as _engine
+from jtorch._core.backward.seeds import seed_of
 from jtorch._core.graph.node import Node
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.storage.bare_tensor import Tensor
@@ -76,7 +77,7 @@ def grad(
         else:
             where.append((t.node, t.output_nr))
     starts = [_engine._root(t, i) for i, t in enumerate(roots)]
-    values = [_engine._seed(t, g, create_graph) for t, g in zip(roots, seeds, strict=True)]
+    values = [seed_of(t, g, create_graph) for t, g in zip(roots, seeds, strict=True)]
     retain = create_graph if retain_graph is None else retain_graph
     found = _engine.run_backward(starts, values, retain, create_graph, where, False)
     for i, g in enumerate(found):

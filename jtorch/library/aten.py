@@ -12,11 +12,13 @@ from typing import Any
 
 from jtorch import _namespace
 from jtorch._core.dispatch.torch_function import has_override, override
+from jtorch._core.graph.grad_modes import enable_grad
 from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._errors import not_implemented
 
 from .binding import bind
-from .operators import NO_MATCH, REGISTRY, Operator, OpNamespace, OpOverload, OpOverloadPacket
+from .operators import NO_MATCH, REGISTRY, Operator, OpNamespace, OpOverload, OpOverloadPacket, frames
 from .schema import FunctionSchema, parse_schema
 
 __all__ = ["AtenNamespace", "AtenPacket", "PART_OF"]
@@ -171,6 +173,9 @@ class _AtenOverload(OpOverload):
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         if has_override(args, kwargs):
             return override(self, args, kwargs)
+        if frames and frames[-1] is self and not state.mode & GRAD:
+            with enable_grad():
+                return self(*args, **kwargs)
         registered = self._op.kernels.get("CPU") or self._op.kernels.get("CompositeImplicitAutograd") if self._op.kernels else None
         if registered is not None:  # a program's own kernel for one of torch's operators
             return registered(*args, **kwargs)

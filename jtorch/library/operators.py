@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from jtorch._core.dispatch.torch_function import has_override, override
+from jtorch._core.graph.grad_modes import enable_grad
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._engine.values.thread_state import GRAD, state
 
@@ -69,6 +70,10 @@ def find(qualname: str) -> Operator:
         raise AttributeError(f"'_OpNamespace' '{name.partition('::')[0]}' object has no attribute '{name.partition('::')[2]}'") from None
 
 
+frames: list[Any] = []
+"""The operators that are being offered to a ``__torch_dispatch__`` and whose inputs require grad: there, the operator itself records its history and nothing else does."""
+
+
 NO_MATCH = "Overloaded torch operator invoked from Python failed to match any schema:"
 _KEY = {"cpu": "CPU", "cuda": "CUDA", "meta": "Meta", "xla": "XLA", "tpu": "XLA"}
 
@@ -114,6 +119,9 @@ def call(overload: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     op = overload._op
     if has_override(args, kwargs):
         return override(overload, args, kwargs)
+    if frames and frames[-1] is overload and not state.mode & GRAD:
+        with enable_grad():
+            return call(overload, args, kwargs)
     args, kwargs = bind(op.schema, args, kwargs)
     given = tensors_in(args, kwargs)
     kind = device_of(args, kwargs, given)

@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 
-from jtorch._engine.values.values import value_of
 from jtorch._core.graph.grad_modes import check_anomaly
 from jtorch._core.storage.view_steps import write
 from jtorch._core.graph.node import hooks_of
@@ -23,6 +22,8 @@ from jtorch._engine.recording.vjp import recomputing_plan
 from jtorch._registry import lookup
 
 from jtorch._core.backward.replaced import replaced, replaced_all
+from jtorch._core.backward.seeds import ones, seed_of
+from jtorch._core.backward.watched import accumulate_watched, add_watched, shown_as_it_is, watched
 from jtorch._core.dispatch import flush_points
 from jtorch._core.graph import sparse_history
 from jtorch._core.graph import node as node_module
@@ -30,14 +31,14 @@ from jtorch._core.dispatch.record import apply_multi
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.graph.node import AccumulateGrad, Node, OpNode
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
-from jtorch._core.storage.view_steps import Changed, aval_of, read, warn_leak
+from jtorch._core.dispatch.torch_function import heard_below
+from jtorch._core.storage.view_steps import Changed, read, warn_leak
 from jtorch._engine.recording.undo import keep_gradient
 from jtorch._engine.values.unbroken import at_once
 
 __all__ = ["run_backward", "put", "call_node", "backward", "root_of", "ones"]
 
 _ADD: Any = None
-_ONES: dict[Any, Value] = {}
 
 
 def _add(a: Value, b: Value) -> Value:
@@ -48,16 +49,6 @@ def _add(a: Value, b: Value) -> Value:
         return record_multi(_ADD, (a, b))[0]
     except SparseMet:
         return sparse_history.add_gradients(a, b)
-
-
-def ones(a: Any) -> Value:
-    """A cached value of ones."""
-    found = _ONES.get(a)
-    if found is None or found.array is None:
-        import numpy as np
-
-        found = _ONES[a] = value_of(np.ones(a.shape, a.dtype.np), a.device)
-    return found
 
 
 def _reachable(roots: Sequence[Any]) -> tuple[list[Any], dict[Any, int]]:
@@ -126,8 +117,11 @@ class _Pass:
         return node in (left if node.__class__ is AccumulateGrad else order) and (self.allowed is None or node in self.allowed)
 
     def add(self, a: Any, b: Any) -> Any:
+        if not self.create and (watched(a) or watched(b)):
+            return self.unwrap(add_watched(self.wrap(a), self.wrap(b)))
         if self.create:
             from jtorch._namespace import torch
+
 
             return torch.add(a, b) if a.layout is b.layout or not a.is_sparse else torch.add(b, a)
         return _add(b, a)  # of sparse gradients the newer one comes first
@@ -138,7 +132,7 @@ class _Pass:
     apply = staticmethod(apply_multi)
 
     def unwrap(self, t: Any) -> Any:
-        return t if self.create or t is None else read(t)
+        return t if self.create or t is None or shown_as_it_is(t) else read(t)
 
     def deliver(self, node: Any, nr: int, g: Any) -> None:
         buffer = self.buffers.get(node)
@@ -173,7 +167,7 @@ def run_backward(
         state.backward, state.mode = run, mode
         if outer is not None:  # a pass within a pass, as deep as the program wants
             sys.setrecursionlimit(limit + _FRAMES)
-        if run.plain and not node_module.leaves_have_hooks:
+        if run.plain and not node_module.leaves_have_hooks and not heard_below():
             frontier = _sweep(run, frontier)
         if frontier:
             _walk(run, frontier, wanted, accumulate, previous)
@@ -201,7 +195,7 @@ def _firsts(run: _Pass) -> list[tuple[Tensor, Any]]:
     firsts: list[tuple[Tensor, Any]] = []
     for node, g in run.buffers.items():
         leaf = node.ref()
-        if leaf is not None and leaf._grad is None:  # :func:`put` looks again
+        if leaf is not None and leaf._grad is None and g.__class__ is Value:  # :func:`put` looks again
             firsts.append((leaf, g))
         else:
             _accumulate(node, g, run)
@@ -485,6 +479,22 @@ def _accumulate(node: AccumulateGrad, g: Any, run: _Pass) -> None:
     leaf = node.ref()
     if leaf is None:
         return
+    if watched(g):
+        accumulate_watched(leaf, run.wrap(g), run.create)
+    else:
+        _accumulate_value(leaf, g, run)
+    array = g.array if g.__class__ is Value else None  # of a tensor under create_graph: its history says where it belongs
+    if array is not None:
+        _check_leak(leaf, array)
+    if node.hooks is not None:
+        for hook in list(node.hooks.acc.values()):
+            if hook(leaf) is not None:
+                raise RuntimeError("Tensor post accumulate grad hooks should return None.")
+        for hook in list(node.hooks.post.values()):
+            hook((), (run.wrap(g),))
+
+
+def _accumulate_value(leaf: Tensor, g: Any, run: _Pass) -> None:
     with state.updating:
         old = leaf._grad
         if old is None:
@@ -497,15 +507,6 @@ def _accumulate(node: AccumulateGrad, g: Any, run: _Pass) -> None:
             leaf._grad = run.add(old, g)
         else:
             _add_to(old, g)
-    array = g.array if g.__class__ is Value else None  # of a tensor under create_graph: its history says where it belongs
-    if array is not None:
-        _check_leak(leaf, array)
-    if node.hooks is not None:
-        for hook in list(node.hooks.acc.values()):
-            if hook(leaf) is not None:
-                raise RuntimeError("Tensor post accumulate grad hooks should return None.")
-        for hook in list(node.hooks.post.values()):
-            hook((), (run.wrap(g),))
 
 
 def call_node(node: Node, *grads: Any) -> Any:
@@ -541,7 +542,7 @@ def backward(tensors: list[Tensor], grads: list[Any], retain: bool | None, creat
     retain = create if retain is None else retain
     flush_points.backward_started()
     roots = [_root(t, i) for i, t in enumerate(tensors)]
-    seeds = [_seed(t, g, create) for t, g in zip(tensors, grads, strict=True)]
+    seeds = [seed_of(t, g, create) for t, g in zip(tensors, grads, strict=True)]
     where = None
     if inputs is not None:
         where = [_root(t, i) for i, t in enumerate(inputs)]
@@ -567,34 +568,6 @@ def _root(t: Tensor, i: int) -> tuple[Any, int]:
     if t._edge is None:
         raise RuntimeError(f"element {i} of tensors does not require grad and does not have a grad_fn")
     return edge_of(t), t._nr
-
-
-def _seed(t: Tensor, g: Any, create: bool) -> Any:
-    a = aval_of(t)
-    if g is None:
-        n = 1
-        for d in a.shape:
-            n *= d
-        if n != 1:
-            raise RuntimeError("grad can be implicitly created only for scalar outputs")
-        if a.dtype.is_complex:
-            raise RuntimeError(f"grad can be implicitly created only for real scalar outputs but got {a.dtype}")
-        v = ones(a)
-        return new_tensor(v) if create else v
-    ga = aval_of(g)
-    if ga.shape != a.shape:
-        raise RuntimeError(
-            f"Mismatch in shape: grad_output[0] has a shape of torch.Size({list(ga.shape)}) and output[0] has a shape of torch.Size({list(a.shape)})."
-        )
-    if ga.dtype is not a.dtype:
-        if ga.dtype.is_complex and not a.dtype.is_complex:
-            raise RuntimeError(
-                f"For complex Tensors, both grad_output and output are required to have the same dtype. Mismatch in dtype: grad_output[0] has a dtype of {ga.dtype} and output[0] has a dtype of {a.dtype}."
-            )
-        from jtorch._namespace import torch
-
-        g = torch.Tensor.to(g, a.dtype)
-    return g if create else read(g)
 
 
 Node.__call__ = call_node  # type: ignore[method-assign,assignment]

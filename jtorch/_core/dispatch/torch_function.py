@@ -46,10 +46,13 @@ _DEFAULT: list[Any] = [None]  # Tensor's own __torch_function__, set by methods.
 
 def has_override(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether somebody else must be asked before this function runs."""
+    if _passed[0]:
+        _passed[0] = False
+        return False
     if state.mode & FUNCTION_MODE:
         return True
     if _disabled[0]:
-        return False
+        return DISPATCHES[0] is not None and bool(dispatching_classes(args, kwargs))
     for v in args if not kwargs else (*args, *kwargs.values()):
         cls = v.__class__
         if cls in PLAIN or cls in _INERT:
@@ -63,9 +66,117 @@ def has_override(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     return False
 
 
+# --- ``__torch_dispatch__``: the library (jtorch/library/dispatching.py) puts its part here once somebody uses it ---------------------------------
+
+ROUTE: list[Any] = [None]  # (fn, args, kwargs) -> result: the operators of torch's library behind a call, each offered to modes and classes
+DISPATCHES: list[Any] = [None]  # the same, once there is a mode or a class to offer them to
+_passed = [False]
+_hidden = [0]
+
+
+class _Below:
+    """Stands below all modes of functions while a mode of operators is on."""
+
+
+BELOW = _Below()
+
+
+def heard_below() -> bool:
+    """Whether a mode of operators is on."""
+    return bool(MODES) and MODES[0] is BELOW
+
+
+def enter_below() -> None:
+    """A mode of operators is on."""
+    DISPATCHES[0] = ROUTE[0]
+    MODES.insert(0, BELOW)
+    state.mode |= FUNCTION_MODE
+    _on[0] += 1
+    if _on[0] == 1:
+        WATCHES[0](True)
+
+
+def exit_below() -> None:
+    """None is any more."""
+    MODES.remove(BELOW)
+    if not MODES:
+        state.mode &= ~FUNCTION_MODE
+    _on[0] -= 1
+    if _on[0] == 0:
+        WATCHES[0](False)
+
+
+class Unwatched:
+    """Inside, no mode hears of anything."""
+
+    def __enter__(self) -> None:
+        self.modes = list(MODES)
+        MODES.clear()
+        state.mode &= ~FUNCTION_MODE
+
+    def __exit__(self, *_: object) -> None:
+        MODES[:] = self.modes
+        if MODES:
+            state.mode |= FUNCTION_MODE
+
+
+def passed(fn: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Run the function itself, asking nobody; what it calls asks again."""
+    _passed[0] = True
+    try:
+        return fn(*args, **kwargs)
+    finally:
+        _passed[0] = False
+
+
+class WithoutDispatch:
+    """Inside, no ``__torch_dispatch__`` of a class is called."""
+
+    def __enter__(self) -> None:
+        _hidden[0] += 1
+
+    def __exit__(self, *_: object) -> None:
+        _hidden[0] -= 1
+
+
+def disabled_dispatch(func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """The ``__torch_dispatch__`` of who takes no part: the operator on plain tensors."""
+    with WithoutDispatch(), DisableTorchFunctionSubclass():
+        return func(*args, **(kwargs or {}))
+
+
+def dispatches(cls: Any) -> bool:
+    """Whether a class has a ``__torch_dispatch__`` of its own."""
+    found = getattr(cls, "__torch_dispatch__", disabled_dispatch)
+    return found is not disabled_dispatch
+
+
+def dispatching_classes(args: Any, kwargs: dict[str, Any]) -> list[type]:
+    """The classes with a ``__torch_dispatch__`` among the arguments, subclasses before their bases."""
+    found: list[type] = []
+    if _hidden[0]:
+        return found
+
+    def look(v: Any) -> None:
+        cls = v.__class__
+        if cls in PLAIN or cls in _INERT:
+            return
+        if cls is tuple or cls is list:
+            for x in v:
+                look(x)
+        elif isinstance(v, Tensor) and cls not in found and dispatches(cls):
+            at = next((i for i, other in enumerate(found) if issubclass(cls, other)), len(found))
+            found.insert(at, cls)
+
+    for v in args if not kwargs else (*args, *kwargs.values()):
+        look(v)
+    return found
+
+
 def _other_subclass(v: Any) -> bool:
     """Subclasses without an override keep their class in results: the default __torch_function__ does that. Those of parameters have switched it off."""
-    return isinstance(v, Tensor) and v.__class__ not in PLAIN and v.__class__.__torch_function__ is not disabled
+    cls = v.__class__
+    return isinstance(v, Tensor) and cls not in PLAIN and (cls.__torch_function__ is not disabled or (DISPATCHES[0] is not None and not _hidden[0] and dispatches(cls)))
 
 
 def relevant_args(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
@@ -122,7 +233,8 @@ def override(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Ask the mode, then each class, until one does not answer NotImplemented. TypeError if all do."""
     asked = relevant_args(args, kwargs)
     types = tuple(type(v) for v in asked if type(v) is not Tensor and type(v) not in PLAIN)
-    if MODES:
+    below = heard_below() and len(MODES) == 1
+    if MODES and not below:
         mode = MODES.pop()
         if not MODES:
             state.mode &= ~FUNCTION_MODE
@@ -133,6 +245,8 @@ def override(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             state.mode |= FUNCTION_MODE
         if result is not NotImplemented:
             return result
+    if DISPATCHES[0] is not None and (not types or _disabled[0]) and (below or dispatching_classes(args, kwargs)):
+        return DISPATCHES[0](fn, args, kwargs)
     if not types:
         return fn(*args, **kwargs)
     for v in asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from jtorch._core.storage.view_steps import copied, flips_of
 from jtorch._core.storage.write_counts import origin_of
 from jtorch._core.graph.grad_modes import no_grad
 from jtorch import _device, _dtypes, _types
+from jtorch._namespace import torch
 from jtorch._engine.recording import forgetting
 from jtorch._engine.recording.call import T, call_of, value
 from jtorch._engine.values.sparse_values import SparseAval
@@ -33,7 +35,7 @@ from jtorch._core.tensor.autograd_methods import detach, set_requires_grad
 from jtorch._core.dispatch.inplace import assign, check_writable
 from jtorch._core.tensor.method_decorators import method
 from jtorch._core.graph.node import AccumulateGrad
-from jtorch._core.dispatch.torch_function import _DEFAULT, MODES, DisableTorchFunctionSubclass, has_override, override
+from jtorch._core.dispatch.torch_function import _DEFAULT, MODES, DisableTorchFunctionSubclass, disabled_dispatch, has_override, override
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor, alias_of, meta_of
 from jtorch._core.graph.view_history import take_view
 from jtorch._core.storage.view_steps import aval_of, layout
@@ -57,6 +59,28 @@ def clone(self: Tensor, *, memory_format: Any = None) -> Tensor:
     if memory_format is not None and memory_format.name != "preserve_format":
         with_strides(out, format_strides(aval_of(out).shape, memory_format))
     return out
+
+
+def _laid_out(registered: Any) -> Any:
+    """``torch.clone``: what was declared, laid out as it says."""
+
+    @functools.wraps(registered)
+    def copy(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs and len(args) == 1 and args[0].__class__ in PLAIN and not MODES:
+            return registered(*args)
+        if has_override(args, kwargs):
+            return override(copy, args, kwargs)
+        fmt = kwargs.get("memory_format")
+        out = registered(*args, **kwargs)
+        if fmt is None or fmt.name == "preserve_format":
+            return out
+        with_strides(out, format_strides(aval_of(out).shape, fmt))
+        return out
+
+    return copy
+
+
+torch.clone = _laid_out(torch.clone)
 
 
 @method
@@ -393,6 +417,7 @@ def _make_subclass(cls: Any, data: Tensor, require_grad: bool = False, **_: Any)
 
 
 Tensor._make_subclass = _make_subclass  # type: ignore[attr-defined]
+Tensor.__torch_dispatch__ = staticmethod(disabled_dispatch)  # type: ignore[attr-defined]
 
 
 @method

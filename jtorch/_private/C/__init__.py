@@ -9,7 +9,7 @@ from typing import Any
 
 from jtorch import _device, _dtypes, _namespace, _types
 from jtorch._api.runtime import DisableTorchFunction as DisableTorchFunction
-from jtorch._core.dispatch.torch_function import DisableTorchFunctionSubclass as DisableTorchFunctionSubclass, disabled as _disabled
+from jtorch._core.dispatch.torch_function import DisableTorchFunctionSubclass as DisableTorchFunctionSubclass, disabled as _disabled, disabled_dispatch as _disabled_dispatch
 from jtorch._core.state.generator import Generator as Generator
 from jtorch._core.storage.bare_tensor import Tensor as _Tensor
 from jtorch._engine.values.thread_state import state as _state
@@ -145,7 +145,7 @@ class _DisableTorchDispatch(_Guard): ...
 class _AutoDispatchBelowAutograd(_Guard): ...
 
 
-_disabled_torch_dispatch_impl = _disabled_torch_function_impl = _disabled
+_disabled_torch_function_impl, _disabled_torch_dispatch_impl = _disabled, _disabled_dispatch
 
 
 def _get_tracing_state() -> Any:

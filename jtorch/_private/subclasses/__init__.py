@@ -1,5 +1,5 @@
-"""``torch._subclasses``: tensors that have shapes and no values. Here the device ``meta`` has such."""
+"""``torch._subclasses``: tensors that have shapes and no values."""
 
-from .fake_tensor import FakeTensor, FakeTensorMode, UnsupportedFakeTensorException
+from .fake_tensor import DynamicOutputShapeException, FakeTensor, FakeTensorMode, UnsupportedFakeTensorException
 
-__all__ = ["FakeTensor", "FakeTensorMode", "UnsupportedFakeTensorException"]
+__all__ = ["DynamicOutputShapeException", "FakeTensor", "FakeTensorMode", "UnsupportedFakeTensorException"]
