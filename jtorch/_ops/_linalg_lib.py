@@ -24,13 +24,18 @@ _CPP = {
 
 
 class ShapedName(str):
-    """A ``grad_fn`` name that depends on the inputs' shapes: ``by_shapes(shapes)``; as a plain string, the usual one."""
+    """A ``grad_fn`` name that depends on the inputs' shapes: ``by_shapes(shapes)``; as a plain string, the usual one.
+
+    Where torch's function is several operators, ``chain(edges, shapes, step)`` says what ``next_functions`` shows: ``edges`` is where the gradients go, one for each
+    input, and ``step(name, edges)`` is the edge of one operator more.
+    """
 
     by_shapes: Callable[[Shapes], str]
+    chain: Callable[[Any, Shapes, Callable[[str, Any], Any]], Any] | None
 
-    def __new__(cls, usual: str, by_shapes: Callable[[Shapes], str]) -> ShapedName:
+    def __new__(cls, usual: str, by_shapes: Callable[[Shapes], str], chain: Callable[[Any, Shapes, Callable[[str, Any], Any]], Any] | None = None) -> ShapedName:
         self = super().__new__(cls, usual)
-        self.by_shapes = by_shapes
+        self.by_shapes, self.chain = by_shapes, chain
         return self
 
 

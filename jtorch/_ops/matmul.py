@@ -335,7 +335,19 @@ def _by_linear(shapes: Shapes) -> str:
     return _by_matmul(((1,) * x, (1,) * w))
 
 
-@op("linear(Tensor input, Tensor weight, Tensor? bias=None)", where="nn.functional", grad_name=ShapedName("AddmmBackward0", _by_linear))
+def _linear_chain(edges: Any, shapes: Shapes, step: Any) -> Any:
+    """torch's linear is ``addmm(bias, input, weight.t())``, on a view with two dims where the input has more; without a bias ``input @ weight.t()``."""
+    if len(shapes[1]) != 2:
+        return edges
+    x, weight, *bias = edges
+    wide = len(shapes[0]) != 2
+    x = step("ViewBackward0", (x,)) if wide and x[0] is not None else x
+    weight = step("TBackward0", (weight,)) if weight[0] is not None else weight
+    inner = (*bias, x, weight)
+    return (step(("AddmmBackward0" if bias else "MmBackward0"), inner),) if wide else inner
+
+
+@op("linear(Tensor input, Tensor weight, Tensor? bias=None)", where="nn.functional", grad_name=ShapedName("AddmmBackward0", _by_linear, _linear_chain))
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """``input @ weight.T + bias`` over the last dim: (..., n) with weight (m, n) gives (..., m). The weight is contracted untransposed."""
     if input.ndim == 0 or weight.ndim == 0:

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from jtorch._errors import not_implemented
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import add_input, add_scalar, append, record, record_multi
@@ -112,6 +113,20 @@ class OpNode(Node):
     saved: Any  # None once freed
     versions: Any
     mask: tuple[bool, ...]
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """As of any node; one that is several of torch's operators shows those between."""
+        pairs = super().next_functions
+        chain = getattr(self.entry.call.grad_name, "chain", None)
+        if chain is None:
+            return pairs
+        if self.extra is None:
+            self.extra = {}
+        if "shown" not in self.extra:  # kept: who walks the graph knows nodes by their identity
+            self.extra["shown"] = chain(pairs, tuple(a.shape for a in self.entry.inputs if not isinstance(a, type)), _step_between)
+        found: tuple[tuple[Any, int], ...] = self.extra["shown"]
+        return found
 
     def _mask(self) -> tuple[bool, ...]:
         """One flag for each tensor parameter; a number in the place of a tensor counts, as torch wraps it in one."""
@@ -307,6 +322,35 @@ class AccumulateGrad(Node):
 
     def __repr__(self) -> str:
         return node_repr(self)
+
+
+class StepBetween(Node):
+    """An operator of torch's inside one of this engine's, as ``next_functions`` shows it: to be looked at; the gradient goes past it."""
+
+    __slots__ = ("shown",)
+    shown: tuple[tuple[Any, int], ...]
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        return self.shown
+
+    def register_hook(self, fn: Any) -> Any:
+        not_implemented(f"hooks on {self.name()} inside one operator", "register them on the nodes before and after it")
+
+    register_prehook = register_hook
+
+    def __call__(self, *grads: Any) -> Any:
+        not_implemented(f"calling {self.name()} inside one operator", "call the node before it")
+
+
+def _step_between(name: str, edges: Any) -> tuple[Any, int]:
+    key = f"{name} between"
+    found = _classes.get(key)
+    if found is None:
+        found = _classes[key] = type(name, (StepBetween,), {"__slots__": (), "__module__": "torch.autograd.graph", "__repr__": node_repr})
+    made = _new(found)
+    made.edges, made.seq, made.hooks, made.extra, made.shown = (), next_seq(), None, None, tuple(edges)
+    return made, 0
 
 
 def leaf_edge(t: Tensor) -> AccumulateGrad:

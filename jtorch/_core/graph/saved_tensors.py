@@ -237,4 +237,10 @@ def attribute(node: OpNode, name: str) -> Any:
     raise AttributeError(f"'{type(node).__name__}' object has no attribute '{name}'")
 
 
+def _listed(node: OpNode) -> list[str]:
+    names = sorted(_names(node).items()) if node.entry.call.op is not None else []
+    return [*object.__dir__(node), *(f"_saved_{name}" for name, _ in names), *(f"_raw_saved_{name}" for name, (kind, _) in names if kind != "constant")]
+
+
 OpNode.__getattr__ = attribute  # type: ignore[attr-defined]
+OpNode.__dir__ = _listed  # type: ignore[method-assign,assignment]
