@@ -5,9 +5,11 @@ Importing this module imports nothing else of jtorch, so that child processes ca
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -233,6 +235,7 @@ def install() -> None:
     sys.meta_path.insert(0, _finder)
     importlib.invalidate_caches()
     _teach_multiprocessing()
+    _teach_inspect()
 
 
 def uninstall() -> None:
@@ -251,6 +254,7 @@ def uninstall() -> None:
     for name in [name for name in sys.modules if name == "torch" or name.startswith("torch.")]:
         del sys.modules[name]
     _forget_multiprocessing()
+    _forget_inspect()
 
 
 class _InChild:
@@ -259,6 +263,34 @@ class _InChild:
     def __reduce__(self) -> tuple[Any, ...]:
         home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         return exec, (f"import sys\nif {home!r} not in sys.path: sys.path.append({home!r})\nfrom jtorch._install import install; install()",)
+
+
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_getfile: Any = None
+
+
+def _teach_inspect() -> None:
+    """A class that goes by the name of another module than the one that has its source is still found there by tools that read sources."""
+    global _getfile
+    if _getfile is not None:
+        return
+    _getfile = inspect.getfile
+
+    @functools.wraps(_getfile)
+    def getfile(object: Any) -> str:
+        if not isinstance(object, type) or not str(object.__module__).startswith("torch"):
+            return _getfile(object)  # type: ignore[no-any-return]
+        methods = (v.__code__.co_filename for k, v in vars(object).items() if isinstance(v, FunctionType) and v.__qualname__ == f"{object.__qualname__}.{k}")
+        home = getattr(sys.modules.get(_named.get(object, "")), "__file__", None)
+        return next((file for file in methods if file.startswith(_HERE)), home) or _getfile(object)  # type: ignore[no-any-return]
+
+    inspect.getfile = getfile
+
+
+def _forget_inspect() -> None:
+    global _getfile
+    if _getfile is not None:
+        inspect.getfile, _getfile = _getfile, None
 
 
 _original: Any = None

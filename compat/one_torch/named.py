@@ -34,7 +34,7 @@ for kind in sorted({k for k in subclasses(nn.Module) if k.__module__.startswith(
     print(kind.__module__.split("._")[0], kind.__qualname__, inspect.isclass(kind), isinstance(hints, dict), "training" in hints, list(inspect.signature(kind).parameters))
 for fn in (F.relu, F.dropout, F.cross_entropy, F.multi_head_attention_forward, F.interpolate, nn.init.xavier_uniform_, nn.utils.clip_grad_norm_, torch.save, torch.manual_seed, torch.utils.data.random_split):
     print(fn.__module__, fn.__qualname__, inspect.isfunction(fn), "def " in inspect.getsource(fn), inspect.getmodule(fn).__name__)
-for kind in (nn.Linear, nn.LSTM, nn.Conv2d, nn.Module, torch.optim.Adam, torch.optim.SGD, DataLoader, torch.distributions.Normal, nn.Sequential, nn.Parameter, torch.autograd.Function):
+for kind in (nn.Linear, nn.LSTM, nn.Conv2d, nn.Module, nn.MultiheadAttention, torch.optim.Adam, torch.optim.SGD, torch.optim.lr_scheduler.StepLR, torch.no_grad, torch.storage.UntypedStorage, DataLoader, torch.distributions.Normal, nn.Sequential, nn.Parameter, torch.autograd.Function):
     print(kind.__module__, kind.__qualname__, f"class {kind.__name__}" in inspect.getsource(kind), inspect.getmodule(kind).__name__)
 print(inspect.getsource(nn.Linear.forward).strip().startswith("def forward"))
 
