@@ -85,3 +85,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY} - {"annotations", "Any"})
+
+
+globals().pop("_ops", None)  # jtorch's own floor of this name; as an attribute of torch it is what torch has there

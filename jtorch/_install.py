@@ -76,7 +76,10 @@ def _find(name: str) -> ModuleType | None:
     parent, _, leaf = name.rpartition(".")
     owner = _find(parent) if parent else None
     member = getattr(owner, leaf, None)
-    return member if isinstance(member, ModuleType) else None
+    if isinstance(member, ModuleType):
+        return member
+    machinery = _load("jtorch._private.machinery")
+    return machinery.found(name) if machinery is not None else None
 
 
 _looked_at: set[str] = set()

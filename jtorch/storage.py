@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,27 @@ def _legacy(name: str, kind: Any) -> Any:
             raise TypeError(error + f"\nArgument type not recognized: {type(args[0])}")
         return TypedStorage(*args, wrap_storage=wrap_storage, dtype=kind)
 
-    return _LegacyMeta(name, (), {"__new__": new, "dtype": kind, "__module__": "torch", "__doc__": f"Storages of {kind}: of a size, or of data."})
+    def _from_buffer(*args: Any, dtype: Any = None, device: Any = None, **kwargs: Any) -> TypedStorage:
+        if dtype is not None or device is not None:
+            what = "dtype" if dtype is not None else "device"
+            raise RuntimeError(f"from_buffer: '{what}' can only be specified in UntypedStorage.from_buffer and TypedStorage.from_buffer")
+        return TypedStorage(wrap_storage=UntypedStorage.from_buffer(*args, dtype=kind, **kwargs), dtype=kind)
+
+    def from_buffer(*args: Any, **kwargs: Any) -> TypedStorage:
+        """A copy of a buffer's elements: ``(buffer, byte_order, count=-1, offset=0)``."""
+        _warn_typed_storage_removal()
+        return _from_buffer(*args, **kwargs)
+
+    body = {"__new__": new, "dtype": kind, "from_buffer": staticmethod(from_buffer), "_from_buffer": staticmethod(_from_buffer), "__module__": "torch"}
+    return _LegacyMeta(name, (), {**body, "__doc__": f"Storages of {kind}: of a size, or of data."})
+
+
+def _warn_typed_storage_removal(stacklevel: int = 3) -> None:
+    warnings.warn(
+        "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only storage class. This should only matter to you if you are using "
+        "storages directly.  To access UntypedStorage directly, use tensor.untyped_storage() instead of tensor.storage()",
+        UserWarning, stacklevel=stacklevel,
+    )  # fmt: skip
 
 
 LEGACY: dict[str, Any] = {
@@ -42,5 +63,6 @@ LEGACY: dict[str, Any] = {
         "ComplexDoubleStorage": "complex128", "ComplexFloatStorage": "complex64",
     }.items()
 }  # fmt: skip
+torch.StorageBase = UntypedStorage  # torch's is a class in C++ that only UntypedStorage has above it
 for _class in LEGACY.values():
     setattr(torch, _class.__name__, _class)

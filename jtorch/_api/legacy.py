@@ -231,6 +231,28 @@ _Tensor.__long__ = lambda self: int(self)  # type: ignore[attr-defined,call-over
 _Tensor.__nonzero__ = lambda self: bool(self)  # type: ignore[attr-defined]
 
 
+# --- conversions by name, from before Tensor.to ---------------------------------------------------------------------
+
+
+def _cast(name: str, kind: str) -> None:
+    def call(input: Tensor, non_blocking: bool = False) -> Tensor:
+        return input.to(getattr(torch, kind), non_blocking=non_blocking)  # type: ignore[attr-defined,no-any-return]
+
+    call.__name__ = call.__qualname__ = f"_cast_{name}"
+    call.__doc__ = f"``input.to(torch.{kind})``."
+    setattr(torch, call.__name__, call)
+
+
+for _name, _kind in {"Byte": "uint8", "Char": "int8", "Double": "float64", "Float": "float32", "Half": "float16", "Int": "int32", "Long": "int64", "Short": "int16"}.items():
+    _cast(_name, _kind)
+
+
+@compose("torch")
+def _has_compatible_shallow_copy_type(input: Tensor, from_: Tensor) -> bool:
+    """Whether ``input.data = from_`` keeps the kind of tensor: both dense, or both sparse."""
+    return input.layout is from_.layout  # type: ignore[attr-defined,no-any-return]
+
+
 # --- what is gone, with torch's advice ----------------------------------------------------------------------------
 
 _GONE = "This function was deprecated since version 1.9 and is now removed. "
@@ -259,6 +281,8 @@ def _removed(name: str, text: str) -> None:
 
     call.__name__, call.__doc__ = name, f"Removed: see ``torch.linalg``; raises torch's advice on {name}."
     setattr(_Tensor, name, call)
+    if name in ("eig", "lstsq", "matrix_rank", "solve", "symeig"):
+        setattr(torch, name, call)
 
 
 for _name, _text in _REMOVED.items():

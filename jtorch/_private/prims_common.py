@@ -13,7 +13,7 @@ from jtorch._public import torch
 
 __all__ = [
     "ELEMENTWISE_TYPE_PROMOTION_KIND", "canonicalize_dim", "canonicalize_dims", "check", "compute_required_storage_length", "corresponding_complex_dtype",
-    "corresponding_real_dtype", "dtype_to_type", "get_computation_dtype", "get_higher_dtype", "infer_size", "is_boolean_dtype", "is_complex_dtype", "is_contiguous",
+    "corresponding_real_dtype", "dtype_to_type", "get_computation_dtype", "get_higher_dtype", "infer_size", "is_boolean_dtype", "is_complex_dtype", "is_contiguous", "is_contiguous_or_false",
     "is_expandable_to", "is_float_dtype", "is_integer_dtype", "is_low_precision_dtype", "make_channels_last_strides_for", "make_contiguous_strides_for", "prod",
     "reduction_dims", "suggest_memory_format", "type_to_dtype",
 ]  # fmt: skip
@@ -113,6 +113,11 @@ def is_contiguous(a: Any) -> bool:
 def compute_required_storage_length(shape: Any, strides: Any, storage_offset: int) -> int:
     """How many elements a storage must have for this view."""
     return 0 if 0 in shape else 1 + storage_offset + sum((size - 1) * stride for size, stride in zip(shape, strides))
+
+
+def is_contiguous_or_false(a: Any, *, memory_format: Any = torch.contiguous_format) -> bool:
+    """Whether a tensor lies in memory without gaps and in order; sizes are known here, so that there is always an answer."""
+    return bool(a.is_contiguous(memory_format=memory_format))
 
 
 def is_expandable_to(shape: Any, desired: Any) -> bool:

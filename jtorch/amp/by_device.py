@@ -22,6 +22,9 @@ def _warn(kind: str, name: str, args: str, instead: str, stacklevel: int = 4) ->
     warnings.warn(text, FutureWarning, stacklevel=stacklevel)
 
 
+_PARTS = {"autocast_mode": ("autocast", "custom_bwd", "custom_fwd"), "grad_scaler": ("GradScaler",), "common": ("amp_definitely_not_available",)}
+
+
 def _module(kind: str) -> ModuleType:
     default = "float16" if kind == "cuda" else "bfloat16"
 
@@ -64,6 +67,13 @@ def _module(kind: str) -> ModuleType:
         module.amp_definitely_not_available = lambda: not jax_devices("cuda")
         module.custom_fwd, module.custom_bwd = custom_fwd, custom_bwd
         module.__all__ += ["amp_definitely_not_available", "custom_bwd", "custom_fwd"]
+    for part, names in _PARTS.items():
+        there = [name for name in names if hasattr(module, name)]
+        if there:
+            below: Any = ModuleType(f"{module.__name__}.{part}", f"A part of ``torch.{kind}.amp``.")
+            below.__all__ = there
+            vars(below).update({name: getattr(module, name) for name in there})
+            setattr(module, part, below)
     return module
 
 
@@ -72,7 +82,7 @@ def install() -> None:
     for kind in ("cuda", "cpu"):
         module = _module(kind)
         sys.modules[module.__name__] = module
-        sys.modules[f"jtorch.{kind}.amp.autocast_mode"] = sys.modules[f"jtorch.{kind}.amp.grad_scaler"] = module
+        sys.modules.update({below.__name__: below for part in _PARTS if (below := getattr(module, part, None)) is not None})
         parent = sys.modules.get(f"jtorch.{kind}")
         if parent is not None:
             parent.amp = module  # type: ignore[attr-defined]

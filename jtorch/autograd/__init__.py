@@ -13,10 +13,13 @@ from jtorch._engine.values.thread_state import state
 
 from . import forward_ad, functional, grad_mode, graph, profiler, variable
 from ._passes import backward, grad
+from ._recording import ACTIVE
 from .anomaly import detect_anomaly, set_detect_anomaly
 from .function import Function, NestedIOFunction
 from .grad_mode import enforce_grad_layout_policy, set_multithreading_enabled
 from .gradcheck import gradcheck, gradgradcheck
+from .profiler import kineto_available as kineto_available
+from .profiler_util import DeviceType as DeviceType
 from .variable import Variable
 
 __all__ = [
@@ -24,6 +27,11 @@ __all__ = [
     "set_detect_anomaly", "gradcheck", "gradgradcheck", "functional", "grad_mode", "graph", "forward_ad", "profiler", "set_multithreading_enabled", "variable",
     "NestedIOFunction", "enforce_grad_layout_policy",
 ]  # fmt: skip
+
+
+def _profiler_enabled() -> bool:
+    """Whether a profiler is recording."""
+    return bool(ACTIVE)
 
 
 def _is_checkpoint_valid() -> bool:

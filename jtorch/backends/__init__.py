@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from jtorch import _config
 from jtorch._engine.values.values import jax_devices
@@ -82,6 +82,18 @@ class _Matmul:
     fp32_precision = "none"
 
 
+class _SDPAParams(NamedTuple):
+    """What a kernel for attention would be asked with."""
+
+    query: Any
+    key: Any
+    value: Any
+    attn_mask: Any
+    dropout: float
+    is_causal: bool
+    enable_gqa: bool
+
+
 class _Cuda(_Switches):
     """``torch.backends.cuda``: which attention kernels may be used is XLA's choice, whatever is asked; what was asked can be read."""
 
@@ -99,6 +111,7 @@ class _Cuda(_Switches):
             setattr(self, name, lambda: False)
         for name in ("can_use_flash_attention", "can_use_efficient_attention", "can_use_cudnn_attention"):
             setattr(self, name, lambda params, debug=False: False)
+        self.SDPAParams = _SDPAParams
 
     def _sdp_kernel(self, enable_flash: bool = True, enable_math: bool = True, enable_mem_efficient: bool = True, enable_cudnn: bool = True) -> Iterator[dict[str, Any]]:
         """Inside, these kinds of attention kernels may be used; XLA's choice stays its own. An older spelling of torch.nn.attention.sdpa_kernel."""
@@ -149,6 +162,16 @@ _frozen = [False]
 def flags_frozen() -> bool:
     """Whether ``disable_global_flags`` was called."""
     return _frozen[0]
+
+
+@contextlib.contextmanager
+def __allow_nonbracketed_mutation() -> Iterator[None]:
+    """Inside, switches may be set although they were frozen."""
+    before, _frozen[0] = _frozen[0], False
+    try:
+        yield
+    finally:
+        _frozen[0] = before
 
 
 def disable_global_flags() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from jtorch._engine.recording import guards
@@ -10,8 +13,44 @@ from jtorch._engine.recording.trace import flush
 
 __all__ = [
     "is_available", "is_initialized", "synchronize", "current_device", "current_stream", "stream", "set_device", "device_count", "Stream",
-    "StreamContext", "Event",
+    "StreamContext", "Event", "get_capabilities",
 ]  # fmt: skip
+
+
+@functools.lru_cache(None)
+def get_capabilities() -> Mapping[str, Any]:
+    """What the processor can do: {name of a set of instructions: whether it has it}, with ``"architecture"`` and a few numbers."""
+    from ._capabilities import capabilities
+
+    return MappingProxyType(capabilities())
+
+
+def _is_avx2_supported() -> bool:
+    return bool(get_capabilities().get("avx2"))
+
+
+def _is_avx512_supported() -> bool:
+    return all(get_capabilities().get(f"avx512_{part}") for part in ("f", "vl", "bw", "dq"))
+
+
+def _is_avx512_bf16_supported() -> bool:
+    return bool(get_capabilities().get("avx512_bf16"))
+
+
+def _is_vnni_supported() -> bool:
+    return bool(get_capabilities().get("avx512_vnni"))
+
+
+def _is_amx_tile_supported() -> bool:
+    return bool(get_capabilities().get("amx_tile"))
+
+
+def _is_amx_fp16_supported() -> bool:
+    return bool(get_capabilities().get("amx_fp16"))
+
+
+def _init_amx() -> bool:
+    return _is_amx_tile_supported()
 
 
 def is_available() -> bool:

@@ -6,11 +6,13 @@ A forked child computes on the CPU with numpy (see ``jtorch/_engine/host/host_ex
 from __future__ import annotations
 
 import multiprocessing as _python
+import threading
 from multiprocessing import *  # noqa: F403
 from multiprocessing import context as context
-from multiprocessing import reduction as reductions
+from pathlib import Path
 from typing import Any
 
+from . import reductions as reductions
 from .spawn import ProcessContext, ProcessException, ProcessExitedException, ProcessRaisedException, SpawnContext, spawn, start_processes
 
 _strategy = "file_descriptor"
@@ -36,6 +38,22 @@ def get_sharing_strategy() -> str:
 
 def init_reductions() -> None:
     """Nothing to do: tensors pickle themselves."""
+
+
+def _set_thread_name(name: str) -> None:
+    """Name this thread, as the system shows it."""
+    try:
+        Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(name[:15])
+    except OSError:  # another system
+        threading.current_thread().name = name
+
+
+def _get_thread_name() -> str:
+    """The name of this thread, as the system shows it."""
+    try:
+        return Path(f"/proc/self/task/{threading.get_native_id()}/comm").read_text().rstrip("\n")
+    except OSError:
+        return threading.current_thread().name
 
 
 def __getattr__(name: str) -> Any:

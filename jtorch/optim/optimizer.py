@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from jtorch._public import torch
 from jtorch.optim import _apply
+from jtorch.utils._foreach_utils import _group_tensors_by_device_and_dtype
 from jtorch.utils.hooks import RemovableHandle
 
 __all__ = ["Optimizer", "register_optimizer_step_pre_hook", "register_optimizer_step_post_hook"]
@@ -246,6 +247,11 @@ class Optimizer:
         """Nothing to check: every step is recorded."""
 
     _cuda_graph_capture_health_check = _accelerator_graph_capture_health_check
+
+    @staticmethod
+    def _group_tensors_by_device_and_dtype(tensorlistlist: list[list[Any]], with_indices: bool = False) -> dict[Any, tuple[list[list[Any]], list[int]]]:
+        """Lists of tensors side by side, apart by the device and type of those in the first: {(device, type): (the lists' parts, their places)}."""
+        return _group_tensors_by_device_and_dtype(tensorlistlist, with_indices)
 
     def _evaluate(self, closure: Closure) -> Any:
         """The closure's loss, computed with gradients on."""

@@ -13,14 +13,18 @@ from typing import Any, NamedTuple
 
 import jax
 
+from jtorch.utils import _pytree_json as _json
+
 __all__ = [
     "KeyEntry", "LeafSpec", "NodeDef", "PyTreeSpec", "SUPPORTED_NODES", "TreeSpec", "arg_tree_leaves", "is_namedtuple", "is_namedtuple_class",
     "is_namedtuple_instance", "keystr", "key_get", "map_only", "register_constant", "register_dataclass", "register_pytree_node", "tree_all", "tree_all_only",
     "tree_any", "tree_any_only", "tree_flatten", "tree_flatten_with_path", "tree_is_leaf", "tree_iter", "tree_leaves", "tree_leaves_with_path", "tree_map",
-    "tree_map_", "tree_map_only", "tree_map_only_", "tree_map_with_path", "tree_structure", "tree_unflatten", "treespec_leaf", "treespec_pprint",
+    "tree_map_", "tree_map_only", "tree_map_only_", "tree_map_with_path", "tree_structure", "tree_unflatten", "treespec_dumps", "treespec_leaf",
+    "treespec_loads", "treespec_pprint",
     "GetAttrKey", "MappingKey", "SequenceKey",
 ]  # fmt: skip
 
+SERIALIZED_TYPE_TO_PYTHON_TYPE = _json.NAMES
 IsLeaf = Callable[[Any], bool] | None
 
 
@@ -135,6 +139,7 @@ def register_pytree_node(
     """Make a class a container, here and in ``jax.tree_util``."""
     if cls in SUPPORTED_NODES:
         raise ValueError(f"{cls} is already registered as pytree node.")
+    _json.named(cls, serialized_type_name, to_dumpable_context, from_dumpable_context)
     SUPPORTED_NODES[cls] = NodeDef(cls, flatten_fn, unflatten_fn, flatten_with_keys_fn)
     try:
         jax.tree_util.register_pytree_node(cls, flatten_fn, lambda context, children: unflatten_fn(children, context))
@@ -160,7 +165,7 @@ def register_dataclass(
         children, context = flatten(x)
         return [(GetAttrKey(n), c) for n, c in zip(context[0], children, strict=True)], context
 
-    register_pytree_node(cls, flatten, unflatten, flatten_with_keys_fn=with_keys)
+    register_pytree_node(cls, flatten, unflatten, serialized_type_name=serialized_type_name, flatten_with_keys_fn=with_keys)
 
 
 def register_constant(cls: type) -> None:
@@ -463,6 +468,24 @@ _private_register_pytree_node = register_pytree_node
 def _deregister_pytree_node(cls: type) -> None:
     """A leaf again, here."""
     del SUPPORTED_NODES[cls]
+    known = _json.SERIALIZED.pop(cls, None)
+    if known is not None and known.name is not None:
+        del _json.NAMES[known.name]
+
+
+def _register_namedtuple(cls: type, *, serialized_type_name: str) -> None:
+    """Give a class of named tuples a name in the text of :func:`treespec_dumps`."""
+    _json.named(cls, serialized_type_name)
+
+
+def treespec_dumps(treespec: TreeSpec, protocol: int | None = None) -> str:
+    """A structure as JSON. NotImplementedError for classes that were registered without ``serialized_type_name``, ValueError for another protocol than 1."""
+    return _json.dumps(treespec, protocol)
+
+
+def treespec_loads(serialized: str) -> TreeSpec:
+    """The structure of a text of :func:`treespec_dumps`, torch's too."""
+    return _json.loads(serialized, TreeSpec, treespec_leaf)  # type: ignore[no-any-return]
 
 
 def _broadcast_to_and_flatten(tree: Any, treespec: TreeSpec, is_leaf: IsLeaf = None) -> list[Any] | None:

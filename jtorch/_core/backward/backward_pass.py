@@ -108,6 +108,7 @@ class _Pass:
         self.reached: tuple[list[Any], dict[Any, int]] | None = None
         self.allowed: set[Any] | None = None
         self.callbacks: list[Any] = []
+        self.node: Any = None  # the last one with a function or hook of the program's
 
     def will_visit(self, node: Any) -> bool:
         """Whether the pass comes to a node."""
@@ -341,6 +342,7 @@ def _run(run: _Pass, node: Any, buffer: Any, mode: int) -> Any:
     """Gradients for the edges of a node, hooks included. ``buffer``: as in :class:`_Pass`."""
     if buffer.__class__ is not dict:
         buffer = {0: buffer}
+    run.node = node
     try:
         if isinstance(node, OpNode):
             cts = [buffer.get(i) for i in range(len(node.entry.outs))] if len(node.entry.outs) > 1 else [buffer[0]]

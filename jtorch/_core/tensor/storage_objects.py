@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 import os
+import sys
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -217,6 +218,32 @@ class UntypedStorage(_Memory):
         and grows to the size; else it stays here. RuntimeError for a file that cannot be opened or is too short.
         """
         return UntypedStorage(_of_file(os.fspath(filename), bool(shared), nbytes))
+
+    @staticmethod
+    def from_buffer(buffer: Any, byte_order: str | None = None, count: int = -1, offset: int = 0, dtype: Any = None) -> UntypedStorage:
+        """A copy of ``count`` elements of a buffer (all of them: -1) from a byte on. ValueError for a byte order that is no ``big``, ``little`` or ``native``, and
+        where the buffer has too few.
+        """
+        if dtype is None:
+            raise RuntimeError("argument 'dtype' cannot be None" if byte_order is not None else "function missing required argument 'byte_order' (pos 2)")
+        if byte_order is None and dtype.itemsize > 1:
+            raise RuntimeError("function missing required argument 'byte_order' (pos 2)")
+        if byte_order not in (None, "big", "little", "native"):
+            raise ValueError(f"invalid byte_order '{byte_order}' (expected 'big', 'little', or 'native')")
+        there = np.frombuffer(buffer, np.uint8)
+        left = len(there) - offset
+        if offset < 0 or left < 0:
+            raise ValueError(f"offset must be non-negative and no greater than buffer length ({len(there)}) , but got {offset}")
+        if count < 0:
+            if left % dtype.itemsize:
+                raise ValueError(f"buffer size ({left}) must be a multiple of element size ({dtype.itemsize})")
+            count = left // dtype.itemsize
+        if count * dtype.itemsize > left:
+            raise ValueError(f"buffer has only {left} elements after offset {offset}, but specified a size of {count}")
+        taken = there[offset : offset + count * dtype.itemsize].copy()
+        if byte_order not in (None, "native", sys.byteorder):
+            taken = taken.view(dtype.np).byteswap().view(np.uint8)
+        return UntypedStorage(_made(taken, None))
 
     @staticmethod
     def _new_shared(size: int, *, device: Any = "cpu") -> UntypedStorage:

@@ -50,7 +50,7 @@ _CLASSES = (
 ).split()
 globals().update({_name: _not_made_here(_name) for _name in _CLASSES})
 # What is at home in the parts that work with signatures, which are imported when first used.
-_SIGNATURES = {**dict.fromkeys(("Argument", "FunctionSchema", "parse_schema"), "schema"), **dict.fromkeys((
+_SIGNATURES = {"Tag": "tags", **dict.fromkeys(("Argument", "FunctionSchema", "parse_schema"), "schema"), **dict.fromkeys((
     "AnyType", "AwaitType", "BoolType", "ClassType", "ComplexType", "DeviceObjType", "DictType", "EnumType", "FloatType", "FutureType", "InferredType",
     "IntType", "InterfaceType", "ListType", "NoneType", "NumberType", "OptionalType", "PyObjectType", "RRefType", "StreamObjType", "StringType", "SymBoolType",
     "SymIntType", "TensorType", "TupleType", "Type", "UnionType",
@@ -174,6 +174,59 @@ def _current_graph_task_id() -> int:
     if not hasattr(running, "number"):
         running.number = next(_numbers)
     return int(running.number)
+
+
+def _current_autograd_node() -> Any:
+    """The node of the graph whose function or hook is running in this thread's backward pass, None outside of one."""
+    return getattr(_state.backward, "node", None)
+
+
+def _get_schema(name: str, overload: str = "") -> Any:
+    """The signature of an operator of torch's library. RuntimeError if there is none."""
+    packet = _packet(name)
+    if packet is None or overload not in packet._overloads:
+        raise RuntimeError("Found no matching schema")
+    return packet._overloads[overload].schema
+
+
+def _packet(name: str) -> Any:
+    space, _, leaf = name.partition("::")
+    return getattr(getattr(_torch.ops, space), leaf, None) if leaf else None
+
+
+def _jit_get_schemas_for_operator(name: str) -> list[Any]:
+    """The signatures of all overloads of an operator; none if there is no such operator."""
+    packet = _packet(name)
+    return [] if packet is None else [op.schema for op in packet._overloads.values()]
+
+
+def _jit_get_operation(name: str) -> Any:
+    """(an operator as a function, the names of its overloads); (None, None) if there is no such operator."""
+    packet = _packet(name)
+    return (None, None) if packet is None else (packet, list(packet._overloads))
+
+
+def _get_operation_overload(name: str, overload: str = "") -> Any:
+    """(one overload as a function, the same for a dispatch key, its tags), None if there is none."""
+    packet = _packet(name)
+    if packet is None or overload not in packet._overloads:
+        return None
+    found = getattr(packet, overload or "default")
+    return found, lambda keys, *args, **kwargs: found(*args, **kwargs), getattr(found, "tags", [])
+
+
+def _dispatch_has_kernel_for_dispatch_key(name: str, key: Any) -> bool:
+    """Whether an operator has code of its own for a key: one declared here has it for every device; what a program registered, for the keys it said."""
+    from jtorch.library.operators import REGISTRY
+
+    space, _, full = name.partition("::")
+    leaf, _, overload = full.partition(".")
+    packet, key = _packet(f"{space}::{leaf}"), getattr(key, "name", key)
+    if packet is None or overload not in packet._overloads:
+        return False
+    registered = REGISTRY.get(f"{space}::{leaf}", {}).get(overload)
+    kernels = getattr(registered, "kernels", None) or {}
+    return key in kernels or (space == "aten" and key in ("CPU", "CUDA", "Meta"))
 
 
 def _get_accelerator(check: bool = False) -> Any:

@@ -13,11 +13,7 @@ __all__ = ["DeviceType", "_top_saved_tensors_default_hooks"]
 class DeviceType(enum.Enum):
     """Kinds of devices."""
 
-    CPU = 0
-    CUDA = 1
-    XLA = 9
-    Meta = 13
-    MPS = 15
+    CPU, CUDA, MKLDNN, OPENGL, OPENCL, IDEEP, HIP, FPGA, MAIA, XLA, Vulkan, Metal, XPU, MPS, Meta, HPU, VE, Lazy, IPU, MTIA, PrivateUse1 = range(21)
 
 
 def _top_saved_tensors_default_hooks(ignore_is_tracing: bool) -> Any:

@@ -9,14 +9,15 @@ from typing import Any
 from jtorch import nn
 from jtorch._errors import not_implemented
 
-from . import fake_quantize as fake_quantize, observer as observer
+from . import fake_quantize as fake_quantize, observer as observer, utils as utils
 from .fake_quantize import *  # noqa: F403
 from .fake_quantize import __all__ as _fake
 from .observer import *  # noqa: F403
 from .observer import __all__ as _observers
+from .qconfig_mapping import QConfigMapping
 
 __all__ = [
-    *_fake, *_observers, "DeQuantStub", "QConfig", "QConfigAny", "QuantStub", "QuantWrapper", "convert", "default_qconfig", "get_default_qat_qconfig", "get_default_qconfig", "prepare",
+    *_fake, *_observers, "DeQuantStub", "QConfig", "QConfigAny", "QConfigMapping", "QuantStub", "QuantWrapper", "convert", "default_qconfig", "get_default_qat_qconfig", "get_default_qconfig", "prepare",
     "prepare_qat", "quantize", "quantize_dynamic", "quantize_qat",
 ]  # fmt: skip
 

@@ -1,0 +1,41 @@
+"""``torch.ops._c10d_functional``: collectives as operators, by their schemas. Classes of tensors name them in tables; ``torch.distributed`` itself does the work, and a
+call of one without a group's own kernel is refused as any operator without one. A tensor that was waited for is the tensor.
+"""
+
+from __future__ import annotations
+
+from .libraries import Library
+
+__all__: list[str] = []
+
+_GROUP = "Any group_name) -> Tensor"
+_SCHEMAS = (
+    f"all_reduce(Tensor input, str reduce_op, {_GROUP}", f"all_reduce_(Tensor(a!) input, str reduce_op, {_GROUP}(a!)", f"all_reduce_coalesced(Tensor[] inputs, str reduce_op, {_GROUP}[]",
+    f"all_gather_into_tensor(Tensor input, int group_size, {_GROUP}", f"all_gather_into_tensor_coalesced(Tensor[] inputs, int group_size, {_GROUP}[]",
+    f"reduce_scatter_tensor(Tensor input, str reduce_op, int group_size, {_GROUP}", f"reduce_scatter_tensor_coalesced(Tensor[] inputs, str reduce_op, int group_size, {_GROUP}[]",
+    f"all_to_all_single(Tensor input, SymInt[] output_split_sizes, SymInt[] input_split_sizes, {_GROUP}",
+    f"broadcast(Tensor input, int src, {_GROUP}", f"broadcast_(Tensor(a!) input, int src, {_GROUP}(a!)",
+)  # fmt: skip
+_c10d, _autograd = Library("_c10d_functional", "FRAGMENT"), Library("_c10d_functional_autograd", "FRAGMENT")
+for _schema in _SCHEMAS:
+    _c10d.define(_schema)
+    if _schema.startswith(("all_gather_into_tensor(", "reduce_scatter_tensor(", "all_to_all_single(")):
+        _autograd.define(_schema)
+_groups = Library("c10d", "FRAGMENT")
+for _schema in (
+    "scatter_(Tensor[] output_tensors, Tensor[][] input_tensors, Any process_group, int root_rank, bool async_op=True, int timeout=-1) -> (Tensor[], Any)",
+    "broadcast_(Tensor[] tensors, Any process_group, int root_rank, int root_tensor, bool async_op=True, int timeout=-1) -> (Tensor[], Any)",
+    "allreduce_(Tensor[] tensors, Any process_group, Any reduce_op, Tensor? sparse_indices, bool async_op=True, int timeout=-1) -> (Tensor[], Any)",
+    "_allgather_base_(Tensor output_tensor, Tensor input_tensor, Any process_group, bool async_op=True, int timeout=-1) -> (Tensor, Any)",
+    "_reduce_scatter_base_(Tensor output_tensor, Tensor input_tensor, Any process_group, Any reduce_op, bool async_op=True, int timeout=-1) -> (Tensor, Any)",
+):
+    _groups.define(_schema)
+_older, _RANKS = Library("c10d_functional", "FRAGMENT"), "str tag, int[] ranks, int group_size) -> Tensor"
+for _schema in (
+    f"all_reduce(Tensor self, str reduceOp, {_RANKS}", f"all_gather_into_tensor(Tensor shard, {_RANKS}", f"reduce_scatter_tensor(Tensor input, str reduceOp, {_RANKS}",
+    f"broadcast(Tensor self, int src, {_RANKS}", f"all_reduce_coalesced(Tensor[] self, str reduceOp, {_RANKS}[]", f"all_gather_into_tensor_coalesced(Tensor[] input, {_RANKS}[]",
+):
+    _older.define(_schema)
+_older.impl(_older.define("wait_tensor(Tensor self) -> Tensor"), lambda self: self, "CompositeImplicitAutograd")
+for _schema in ("wait_tensor(Tensor tensor) -> Tensor", "_wrap_tensor_autograd(Tensor input) -> Tensor"):
+    _c10d.impl(_c10d.define(_schema), lambda tensor: tensor, "CompositeImplicitAutograd")

@@ -1,0 +1,6 @@
+"""``torch.nn.quantized``: the older name of ``torch.ao.nn.quantized``."""
+
+from jtorch.ao.nn.quantized import FloatFunctional as FloatFunctional
+from jtorch.ao.nn.quantized import FXFloatFunctional as FXFloatFunctional
+
+__all__ = ["FXFloatFunctional", "FloatFunctional"]
