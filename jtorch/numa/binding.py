@@ -8,7 +8,7 @@ from dataclasses import dataclass
 __all__ = ["AffinityMode", "NumaOptions"]
 
 
-class AffinityMode(str, enum.Enum):
+class AffinityMode(str, enum.Enum):  # noqa: UP042 - as torch has it, which prints otherwise
     """Which processors a worker would be bound to."""
 
     NODE = "node"
