@@ -19,7 +19,7 @@ from .function import Function, NestedIOFunction
 from .grad_mode import enforce_grad_layout_policy, set_multithreading_enabled
 from .gradcheck import gradcheck, gradgradcheck
 from .profiler import kineto_available as kineto_available
-from .profiler_util import DeviceType as DeviceType
+from jtorch._private.C._autograd import DeviceType as DeviceType
 from .variable import Variable
 
 __all__ = [

@@ -348,7 +348,7 @@ def _step_between(name: str, edges: Any) -> tuple[Any, int]:
     found = _classes.get(key)
     if found is None:
         found = _classes[key] = type(name, (StepBetween,), {"__slots__": (), "__module__": "torch.autograd.graph", "__repr__": node_repr})
-    made = _new(found)
+    made: Any = _new(found)
     made.edges, made.seq, made.hooks, made.extra, made.shown = (), next_seq(), None, None, tuple(edges)
     return made, 0
 
