@@ -40,7 +40,7 @@ def stablehlo(
         raise RuntimeError("the module writes buffers when it is called (batch norm in training?): call eval() before it is exported")
     first = found.regions[0]
     bounds = [f"{n} {op} {b}" for n, (low, high) in zip(sizes.names, sizes.bounds, strict=True) for op, b in ((">=", low), ("<=", high)) if b not in (0, 1, MOST)]
-    given = exportable([r.body for r in found.regions], [r.values for r in found.regions], [[t._s.value for t in r.inputs] for r in found.regions], sizes.names, found.samples, bounds)
+    given = exportable(found.solved(), [t._s.value for t in first.inputs], sizes.names, bounds)
     arrays = [force(v) for v in given.frees]
     where = {id(v): i for i, v in enumerate(given.frees)}
     state = module.state_dict(keep_vars=True) if isinstance(module, torch.nn.Module) else {}

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from jtorch._core.backward.control_flow import Region
 from jtorch._core.storage.view_steps import aval_of
+from jtorch._engine.families.exporting import Solved, solved
 from jtorch._engine.values.values import aval
 from jtorch._public import torch
 from jtorch.utils._pytree import tree_flatten, tree_unflatten
@@ -78,6 +79,11 @@ class Recorded(NamedTuple):
     spec: Any
     leaves: list[Any]
     at: list[int]
+
+    def solved(self, outs: Any = None) -> Solved:
+        """The call for any sizes. ``outs``: of each region, the values that are wanted; its results, if not said."""
+        given = [[t._s.value for t in r.inputs] for r in self.regions]
+        return solved([r.body for r in self.regions], [r.values for r in self.regions] if outs is None else outs, given, self.sizes.names, self.samples)
 
 
 def recorded(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: Sizes) -> Recorded:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,44 +17,73 @@ from jax import export
 
 from jtorch._engine.padded import is_symbolic, replaced
 from jtorch._engine.recording.bodies import Body, Part
-from jtorch._engine.recording.trace import force
+from jtorch._engine.recording.trace import SCALAR, force
 from jtorch._engine.values.values import Value
 
 from .general import sizes_of
 from .outline import blind_of, with_sizes
 from .solving import Solver
 
-__all__ = ["Differs", "Exportable", "exportable"]
+__all__ = ["Differs", "Exportable", "Made", "Solved", "exportable", "solved"]
 
 
 class Differs(ValueError):
     """The function cannot be one program for these sizes."""
 
 
-class Exportable:
-    """``call(frees, inputs) -> outputs`` over arrays with symbolic dims; ``frees``: the values that it reads from outside; ``dims``: of each input, its dims."""
+class Made(NamedTuple):
+    """A constant that is made for any sizes: filled with ``start``, or (``step`` is there) an arithmetic progression."""
 
-    def __init__(self, call: Callable[..., Any], frees: list[Value], structs: list[Any], outs: list[tuple[Any, ...]]) -> None:
-        self.call, self.frees, self.structs, self.outs = call, frees, structs, outs
+    dims: list[Any]
+    start: Any
+    step: Any
+    dtype: Any
+
+    def array(self, put: Callable[[Any], Any]) -> Any:
+        shape = tuple(map(put, self.dims))
+        if self.step is None:
+            return jnp.full(shape, self.start, self.dtype)
+        start, step = (x if x.__class__ is not tuple else jnp.asarray(put(x[1])) for x in (self.start, self.step))
+        return (start + jnp.arange(shape[0]) * step).astype(self.dtype)  # type: ignore[no-untyped-call]
 
 
-def exportable(bodies: Sequence[Body], outs: Sequence[Sequence[Value]], inputs: Sequence[Sequence[Value]], names: Sequence[str], sizes: Sequence[Sequence[int]], bounds: Sequence[str]) -> Exportable:
-    """One program of bodies recorded at different sizes. ``inputs``: of each, the inputs that stand for the arguments; ``names`` and ``sizes``: what changes, and what it was in each; ``bounds``:
-    conditions on the names, as ``jax.export`` writes them. :class:`Differs` where it is none."""
+class Solved(NamedTuple):
+    """A function recorded at several sizes, for any: its ``part`` as it was first; the sizes of each node's call and inputs (``patterns``), its numbers, the dims of its inputs and results; what
+    it reads from outside (``frees``) and constants that are made. A size is an int, or an expression of ``symbol(i)``, of which ``columns`` says what they were."""
+
+    part: Part
+    patterns: list[list[Any]]
+    numbers: list[Any]
+    dims: list[list[Any]]
+    out_dims: list[list[Any]]
+    frees: list[Value]
+    made: dict[int, Made]
+    columns: list[tuple[int, ...]]
+
+
+class Exportable(NamedTuple):
+    """``call(frees, inputs) -> outputs`` over arrays with symbolic dims; ``frees``: the values that it reads from outside; ``structs``: of each input."""
+
+    call: Callable[..., Any]
+    frees: list[Value]
+    structs: list[Any]
+
+
+def solved(bodies: Sequence[Body], outs: Sequence[Sequence[Value]], inputs: Sequence[Sequence[Value]], names: Sequence[str], sizes: Sequence[Sequence[int]]) -> Solved:
+    """What bodies recorded at different sizes have in common. ``inputs``: of each, the inputs that stand for the arguments; ``names`` and ``sizes``: what changes, and what it was in each.
+    :class:`Differs` where they are not one program."""
     parts = [Part(b, o) for b, o in zip(bodies, outs, strict=True)]
     first = parts[0]
     places = [{id(v): i for i, v in enumerate(mine)} for mine in inputs]
     for p, mine in zip(parts[1:], places[1:], strict=True):
         _alike(first, p, places[0], mine)
-    samples = [p.values for p in parts]
     solver = Solver()
     for column in zip(*sizes, strict=True):
         solver.dim(column)
-    count = len(solver.columns)
-    if count != len(names):
+    if len(solver.columns) != len(names):
         raise Differs("two of the changing sizes are one the other's multiple in all samples")
 
-    def solved(column: tuple[int, ...], what: str) -> Any:
+    def of(column: tuple[int, ...], what: str) -> Any:
         if len(set(column)) == 1:
             return column[0]
         found = solver.known.get(column)
@@ -70,30 +99,41 @@ def exportable(bodies: Sequence[Body], outs: Sequence[Sequence[Value]], inputs: 
     patterns: list[list[Any]] = []
     for at, (entry, *_) in enumerate(first.nodes):
         columns = zip(*[sizes_of(p.nodes[at][0]) for p in parts], strict=True)
-        patterns.append([solved(c, f"a size of {entry.call.name}") for c in columns])
-    numbers = [_number(column, solved) for column in zip(*[p.numbers for p in parts], strict=True)]
-    dims = [[solved(c, "a size of an input") for c in zip(*[mine[i].aval.shape for mine in inputs], strict=True)] for i in range(len(inputs[0]))]
-    out_dims = [[solved(c, "a size of a result") for c in zip(*[o[i].aval.shape for o in outs], strict=True)] for i in range(len(outs[0]))]
-    made = {id(vs[0]): _made(vs, solved) for vs in zip(*samples, strict=True) if id(vs[0]) not in places[0] and not all(v is vs[0] for v in vs[1:])}
-    made = {k: how for k, how in made.items() if how is not None}
-    frees = [v for v in first.values if id(v) not in places[0] and id(v) not in made]
-    free_at = {id(v): i for i, v in enumerate(frees)}
+        patterns.append([of(c, f"a size of {entry.call.name}") for c in columns])
+    numbers = [_number(column, of) for column in zip(*[p.numbers for p in parts], strict=True)]
+    dims = [[of(c, "a size of an input") for c in zip(*[mine[i].aval.shape for mine in inputs], strict=True)] for i in range(len(inputs[0]))]
+    out_dims = [[of(c, "a size of a result") for c in zip(*[o[i].aval.shape for o in outs], strict=True)] for i in range(len(outs[0]))]
+    made: dict[int, Made] = {}
+    frees: list[Value] = []
+    for values in zip(*[p.values for p in parts], strict=True):
+        if id(values[0]) not in places[0]:
+            how = None if all(v is values[0] for v in values) else _made(values, of)
+            if how is None:
+                frees.append(values[0])
+            else:
+                made[id(values[0])] = how
+    return Solved(first, patterns, numbers, dims, out_dims, frees, made, solver.columns)
+
+
+def exportable(found: Solved, inputs: Sequence[Value], names: Sequence[str], bounds: Sequence[str]) -> Exportable:
+    """The program for symbolic sizes. ``bounds``: conditions on the names, as ``jax.export`` writes them."""
+    places, free_at = {id(v): i for i, v in enumerate(inputs)}, {id(v): i for i, v in enumerate(found.frees)}
     conditions = list(bounds)
     for _ in range(_COMPARISONS):
         symbols = export.symbolic_shape(",".join(names), constraints=conditions) if names else ()
         own = {f"n{i}": s for i, s in enumerate(symbols)}
         put: Callable[[Any], Any] = lambda d: _put(d, own)
-        structs = [jax.ShapeDtypeStruct(tuple(map(put, d)), v.aval.dtype.np) for d, v in zip(dims, inputs[0], strict=True)]
-        run = _program(first, patterns, numbers, put, places[0], free_at, made)
+        structs = [jax.ShapeDtypeStruct(tuple(map(put, d)), v.aval.dtype.np) for d, v in zip(found.dims, inputs, strict=True)]
+        run = _program(found, put, places, free_at)
         try:
-            jax.eval_shape(run, [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype.np) for v in frees], structs)
+            jax.eval_shape(run, [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype.np) for v in found.frees], structs)
         except Exception as error:
-            condition = _decided(str(error), names, solver.columns)
+            condition = _decided(str(error), names, found.columns)
             if condition is None or condition in conditions:
                 raise
             conditions.append(condition)
             continue
-        return Exportable(run, frees, structs, [tuple(map(put, d)) for d in out_dims])
+        return Exportable(run, found.frees, structs)
     raise Differs("too many comparisons of sizes")
 
 
@@ -132,7 +172,7 @@ def _alike(a: Part, b: Part, mine: dict[int, int], other: dict[int, int]) -> Non
             raise Differs("the function reads other inputs for other sizes")
 
 
-def _made(values: Sequence[Value], solved: Any) -> Any:
+def _made(values: Sequence[Value], solved: Any) -> Made | None:
     """How a constant that each sample made for itself is made for any sizes: what torch.zeros and torch.arange give. None if it is the same in all. :class:`Differs` for others."""
     arrays = [np.asarray(force(v)) for v in values]
     first = arrays[0]
@@ -141,13 +181,11 @@ def _made(values: Sequence[Value], solved: Any) -> Any:
     dims = [solved(c, "a size of a constant") for c in zip(*[a.shape for a in arrays], strict=True)]
     fill = first.flat[0]
     if all((a == fill).all() for a in arrays):
-        return lambda put: jnp.full(tuple(map(put, dims)), fill, first.dtype)
+        return Made(dims, fill.item(), None, first.dtype)
     if first.ndim == 1 and all(len(a) > 1 for a in arrays):
         starts, steps = [a[0].item() for a in arrays], [(a[1] - a[0]).item() for a in arrays]
         if all(np.array_equal(a, (s + np.arange(len(a)) * d).astype(a.dtype)) for a, s, d in zip(arrays, starts, steps, strict=True)):
-            start, step = _number(tuple(starts), solved), _number(tuple(steps), solved)
-            at = lambda x, put: x if x.__class__ is not tuple else jnp.asarray(put(x[1]))
-            return lambda put: (at(start, put) + jnp.arange(put(dims[0])) * at(step, put)).astype(first.dtype)  # type: ignore[no-untyped-call]
+            return Made(dims, _number(tuple(starts), solved), _number(tuple(steps), solved), first.dtype)
     raise Differs("a constant that is not made by torch's own functions differs for other sizes (a draw, or an array from Python's numbers)")
 
 
@@ -169,8 +207,8 @@ def _number(column: tuple[Any, ...], solved: Any) -> Any:
     raise Differs(f"a number that is {', '.join(map(str, column))} for other sizes: no expression of them is known")
 
 
-def _program(part: Part, patterns: list[list[Any]], numbers: list[Any], put: Any, places: dict[int, int], free_at: dict[int, int], made: dict[int, Any]) -> Callable[..., Any]:
-    from jtorch._engine.recording.trace import SCALAR
+def _program(found: Solved, put: Any, places: dict[int, int], free_at: dict[int, int]) -> Callable[..., Any]:
+    part, made = found.part, found.made
 
     def number(x: Any) -> Any:
         if x.__class__ is not tuple:
@@ -185,12 +223,12 @@ def _program(part: Part, patterns: list[list[Any]], numbers: list[Any], put: Any
     def run(frees: Any, inputs: Any) -> Any:
         vals: list[Any] = []
         frees = [jnp.asarray(x) for x in frees]
-        given = [inputs[places[id(v)]] if id(v) in places else made[id(v)](put) if id(v) in made else frees[free_at[id(v)]] for v in part.values]
+        given = [inputs[places[id(v)]] if id(v) in places else made[id(v)].array(put) if id(v) in made else frees[free_at[id(v)]] for v in part.values]
 
         def at(p: int) -> Any:
-            return vals[p] if p >= 0 else given[-1 - p] if p > SCALAR else number(numbers[SCALAR - p])
+            return vals[p] if p >= 0 else given[-1 - p] if p > SCALAR else number(found.numbers[SCALAR - p])
 
-        for (entry, *refs), pattern in zip(part.nodes, patterns, strict=True):
+        for (entry, *refs), pattern in zip(part.nodes, found.patterns, strict=True):
             try:
                 out = with_sizes(entry.call, iter(list(map(put, pattern)))).apply(*map(at, refs))
             except Exception as error:
