@@ -81,3 +81,61 @@ assert not any(name.split(".")[0] in ("jtorch", "torch") for name in sys.modules
 """
     out = subprocess.run([sys.executable, "-c", code, str(tmp_path / "model")], capture_output=True, text=True, check=True)
     np.testing.assert_allclose(np.array(eval(out.stdout)), model(x).detach().numpy(), rtol=1e-5, atol=1e-6)
+
+
+class Blocks(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU())
+        self.register_buffer("mask", torch.ones(32, 32).tril(), persistent=False)
+
+    def forward(self, x, *, scale=None):
+        n = x.shape[0]
+        h = self.body(x)
+        y = self.mask[:n, :n] @ h + torch.arange(n)[:, None]
+        return {"y": y if scale is None else y * scale, "rest": [torch.cat([h[1:], h[:1]]).flatten().reshape(n, -1), 7]}
+
+
+def test_exported_program(tmp_path):
+    model = Blocks()
+    ep = torch.export.export(model, (torch.ones(3, 4),), {"scale": torch.ones(())}, dynamic_shapes={"x": {0: Dim("n", min=2, max=32)}, "scale": None})
+    assert [s.kind.name for s in ep.graph_signature.input_specs] == ["PARAMETER"] * 4 + ["BUFFER"] * 4 + ["USER_INPUT"] * 2
+    assert set(ep.graph_signature.buffers_to_mutate.values()) == {f"body.1.{n}" for n in ("running_mean", "running_var", "num_batches_tracked")}
+    assert list(ep.state_dict) == ["body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias", "body.1.running_mean", "body.1.running_var", "body.1.num_batches_tracked"]
+    targets = [str(n.target) for n in ep.graph.nodes if n.op == "call_function"]
+    assert {"aten.linear.default", "aten.relu.default", "aten.matmul.default", "aten.cat.default", "aten.sym_size.int"} <= set(targets), targets
+    torch.export.save(ep, tmp_path / "p.pt2", extra_files={"note": "hello"})
+    note = {"note": ""}
+    program, again = ep.module(), torch.export.load(tmp_path / "p.pt2", extra_files=note).module()
+    assert note["note"] == "hello"
+    for n in (5, 8):
+        x = torch.arange(4.0 * n).reshape(n, 4).sin()
+        found, wanted = program(x, scale=torch.tensor(2.0)), model(x, scale=torch.tensor(2.0))
+        assert torch.allclose(found["y"], wanted["y"]) and torch.allclose(found["rest"][0], wanted["rest"][0]) and found["rest"][1] == 7
+        assert torch.allclose(again(x, scale=torch.tensor(2.0))["y"], wanted["y"])
+    assert program.body._modules["1"].num_batches_tracked == 4  # the module's own buffer: two calls of each
+    found["y"].sum().backward()
+    assert model.body[0].weight.grad is not None
+    for x in (torch.ones(1, 4), torch.ones(3, 5), torch.ones(3, 4).double()):
+        with pytest.raises(AssertionError, match="Guard failed"):
+            program(x, scale=torch.ones(()))
+
+
+def test_export_refuses():
+    with pytest.raises(ValueError, match="nn.Module"):
+        torch.export.export(lambda x: x, (torch.ones(1),))
+    with pytest.raises(RuntimeError, match="Constraints violated"):
+        torch.export.export(nn.Linear(8, 2), (torch.ones(3, 8),), dynamic_shapes=({1: b},))
+    with pytest.raises(RuntimeError, match="top-level keys"):
+        torch.export.export(nn.Linear(8, 2), (torch.ones(3, 8),), dynamic_shapes={"x": {0: b}})
+    with pytest.raises(RuntimeError, match="directly"):
+        torch.export.export(nn.Linear(8, 2), (torch.ones(3, 8),))(torch.ones(3, 8))
+
+
+def test_run_decompositions():
+    relu = torch.ops.aten.relu.default
+    ep = torch.export.export(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), (torch.ones(2, 3),))
+    less = ep.run_decompositions({relu: lambda x: torch.clamp(x, min=0)})
+    assert not any(n.target is relu for n in less.graph.nodes) and any(n.target is relu for n in ep.graph.nodes)
+    x = torch.arange(6.0).reshape(2, 3) - 3
+    assert torch.equal(less.module()(x), ep.module()(x))

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from jtorch._core.backward.control_flow import Region
 from jtorch._core.storage.view_steps import aval_of
-from jtorch._engine.families.exporting import Solved, solved
+from jtorch._engine.families.exporting import Differs, Solved, solved
+from jtorch._engine.values.symbols import NotKnown
 from jtorch._engine.values.values import aval
 from jtorch._public import torch
 from jtorch.utils._pytree import tree_flatten, tree_unflatten
@@ -109,6 +110,11 @@ def recorded(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: Size
             for d, (which, of) in mine.items():
                 shape[d] = of(row[which])
             avals.append(aval(tuple(shape), a.dtype, a.device))
-        with torch.no_grad():
-            regions.append(Region(run, avals, [False] * len(avals), tree_flatten))
+        try:
+            with torch.no_grad():
+                regions.append(Region(run, avals, [False] * len(avals), tree_flatten))
+        except RuntimeError as error:
+            if not regions or isinstance(error, NotKnown):
+                raise
+            raise Differs(f"where {', '.join(f'{n} = {k}' for n, k in zip(sizes.names, row, strict=True))}: {error}") from error
     return Recorded(regions, samples, sizes, spec, [None if isinstance(x, torch.Tensor) else x for x in flat], at)

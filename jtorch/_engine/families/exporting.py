@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import export
+from jax import export, lax
 
 from jtorch._engine.padded import is_symbolic, replaced
 from jtorch._engine.recording.bodies import Body, Part
@@ -32,19 +32,21 @@ class Differs(ValueError):
 
 
 class Made(NamedTuple):
-    """A constant that is made for any sizes: filled with ``start``, or (``step`` is there) an arithmetic progression."""
+    """A constant that is made for any sizes: ``start``, plus ``steps`` (numbers, one for each dim) times an element's place."""
 
     dims: list[Any]
     start: Any
-    step: Any
+    steps: list[Any]
     dtype: Any
 
     def array(self, put: Callable[[Any], Any]) -> Any:
         shape = tuple(map(put, self.dims))
-        if self.step is None:
-            return jnp.full(shape, self.start, self.dtype)
-        start, step = (x if x.__class__ is not tuple else jnp.asarray(put(x[1])) for x in (self.start, self.step))
-        return (start + jnp.arange(shape[0]) * step).astype(self.dtype)  # type: ignore[no-untyped-call]
+        number = lambda x: x if x.__class__ is not tuple else jnp.asarray(put(x[1]))
+        out = jnp.full(shape, number(self.start), None if any(self.steps) else self.dtype)  # type: ignore[no-untyped-call]
+        for k, step in enumerate(self.steps):
+            if step.__class__ is tuple or step:
+                out = out + number(step) * lax.broadcasted_iota(np.int64, shape, k)  # type: ignore[no-untyped-call]
+        return out.astype(self.dtype)
 
 
 class Solved(NamedTuple):
@@ -155,6 +157,23 @@ def _of_two(column: tuple[int, ...], known: dict[tuple[int, ...], Any]) -> Any:
     return None
 
 
+def _step(a: np.ndarray[Any, Any], axis: int) -> Any:
+    """How much an array grows from its first element to the next along an axis."""
+    if a.shape[axis] < 2 or a.dtype == np.bool_:
+        return 0
+    at = tuple(int(k == axis) for k in range(a.ndim))
+    step = (a[at] - a.flat[0]).item()
+    return 0 if step != step else step
+
+
+def _affine(shape: Sequence[int], start: Any, steps: Sequence[Any]) -> Any:
+    out: Any = np.full(shape, start)
+    for k, step in enumerate(steps):
+        if step:
+            out = out + step * np.arange(shape[k]).reshape([-1 if i == k else 1 for i in range(len(shape))])
+    return out
+
+
 def _put(d: Any, mine: dict[str, Any]) -> Any:
     return replaced(d, mine) if is_symbolic(d) else d
 
@@ -179,13 +198,11 @@ def _made(values: Sequence[Value], solved: Any) -> Made | None:
     if all(a.shape == first.shape and np.array_equal(a, first, equal_nan=first.dtype.kind in "fc") for a in arrays[1:]):
         return None
     dims = [solved(c, "a size of a constant") for c in zip(*[a.shape for a in arrays], strict=True)]
-    fill = first.flat[0]
-    if all((a == fill).all() for a in arrays):
-        return Made(dims, fill.item(), None, first.dtype)
-    if first.ndim == 1 and all(len(a) > 1 for a in arrays):
-        starts, steps = [a[0].item() for a in arrays], [(a[1] - a[0]).item() for a in arrays]
-        if all(np.array_equal(a, (s + np.arange(len(a)) * d).astype(a.dtype)) for a, s, d in zip(arrays, starts, steps, strict=True)):
-            return Made(dims, _number(tuple(starts), solved), _number(tuple(steps), solved), first.dtype)
+    if all(a.size for a in arrays) and first.dtype.kind in "biuf":
+        starts = [a.flat[0].item() for a in arrays]
+        steps = [[_step(a, k) for k in range(a.ndim)] for a in arrays]
+        if all(np.array_equal(a, _affine(a.shape, b, s).astype(a.dtype), equal_nan=a.dtype.kind == "f") for a, b, s in zip(arrays, starts, steps, strict=True)):
+            return Made(dims, _number(tuple(starts), solved), [_number(c, solved) for c in zip(*steps, strict=True)], first.dtype)
     raise Differs("a constant that is not made by torch's own functions differs for other sizes (a draw, or an array from Python's numbers)")
 
 
