@@ -13,7 +13,7 @@ import pytest
 
 import jtorch as torch
 from jtorch._engine.recording import trace
-from jtorch._engine.running import replay
+from jtorch._engine.running import executor, replay
 from jtorch._engine.values.unbroken import Elsewhere, at_once, provided
 
 
@@ -252,6 +252,37 @@ def test_what_fails_or_is_interrupted_can_be_asked_for_again(monkeypatch: Any) -
         y.tolist()
     assert y.tolist() == pytest.approx([7.389056] * 3)
     assert (y + 1).sum().item() == pytest.approx(25.167168)
+
+
+@pytest.mark.parametrize("where", ["expanded", "make_plan", "settled", "_planned"])
+def test_a_handler_that_runs_a_trace_while_it_is_planned(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = getattr(executor, where)
+    seen: list[Any] = []
+
+    def interrupted(*args: Any) -> Any:
+        if not seen:
+            seen.append(None)
+            seen.append(whole(model, optimizer))
+        return original(*args)
+
+    group = [torch.nn.Linear(4, 8), torch.nn.Linear(8, 3)]
+    model = torch.nn.Sequential(*group)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    states = []
+    for turn in range(2):
+        torch.manual_seed(0)
+        for layer in group:
+            layer.reset_parameters()
+        optimizer.state.clear()
+        executor._recipes.clear()
+        with monkeypatch.context() as patch:
+            if turn:
+                patch.setattr(executor, where, interrupted)
+            for _ in range(3):
+                step(model, optimizer)
+                states.append(whole(model, optimizer))
+    assert len(seen) == 2
+    assert near(states[3:], states[:3])
 
 
 def test_at_once_and_elsewhere() -> None:

@@ -70,9 +70,10 @@ def flush_host() -> None:
 
 def execute_on_host(tr: Any) -> None:
     """Compute the outputs of a trace that are still held. :class:`NotOnHost` before anything has changed if a primitive has no rule."""
+    inputs, nodes, scalars = tr.inputs, tr.nodes, tr.scalars  # a handler may run it in the meantime: then it forgets them
     live, held = held_outputs(tr)
-    arrays = [host_array(trace.force(v)) for v in tr.inputs]
-    tr.nodes = nodes = expanded(tr.nodes)
+    arrays = [host_array(trace.force(v)) for v in inputs]
+    nodes = expanded(nodes)
     needed = set(needed_nodes(nodes, live))
     made: list[Any] = []
     with np.errstate(all="ignore"):
@@ -80,7 +81,7 @@ def execute_on_host(tr: Any) -> None:
             if k not in needed:
                 made.extend([None] * len(entry.outs))
                 continue
-            given = [made[p] if p >= 0 else arrays[-1 - p] if p > SCALAR else np.asarray(tr.scalars[SCALAR - p]) for p in refs]
+            given = [made[p] if p >= 0 else arrays[-1 - p] if p > SCALAR else np.asarray(scalars[SCALAR - p]) for p in refs]
             made.extend(function_on_host(entry)(*given))
     results = [made[i] for i in live]
     # A part of another array would keep that alive, and values must not share memory with what a program may donate.

@@ -93,14 +93,20 @@ def begin(tr: Trace) -> None:
     plan = recipe.plan
     if plan is not None and tr.scalars[: tr.scalar_count] == plan.scalars[: tr.scalar_count]:
         arrays = [v.array for v in tr.inputs] + [v.array for v in guess.inputs]
-        if _are_there(arrays):
-            begun.plan, begun.scalars = plan, plan.scalars
+        if not _are_there(arrays):
+            return
+        begun.plan, begun.scalars = plan, plan.scalars
+        try:
             begun.results = plan.at_a_stroke(arrays)
             if begun.results is None:
                 run = plan.run(arrays, [], guess.live)
                 run.finish()
                 begun.results = run.results()
-            begun.guess = guess
+        except RuntimeError:  # a handler has run the trace, which may have taken the inputs for itself
+            if tr.lock is None:
+                raise
+            return
+        begun.guess = guess
 
 
 def learn(begun: Begun, recipe: Any, key: Any, inputs: list[Any]) -> None:

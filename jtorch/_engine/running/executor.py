@@ -118,44 +118,45 @@ def _execute(tr: Trace, why: str) -> list[Found]:
         if in_use and not _on_one_device([v.array for v in inputs]):
             key += ("several",)
         recipe = _recipes.get(key)
+        shown = _as_it_is(tr, inputs, nodes)
         if recipe is None:
             donated = list(settled((key[0], key[1], *key[3:]), key[2]))
             key = (key[0], key[1], tuple(donated), *key[3:])
             recipe = _recipes.get(key)
         if recipe is None:
             recipe = _recipes.setdefault(key, Recipe())
-            recipe.member = families.join(tr, live, checks)
+            recipe.member = families.join(shown, live, checks)
         recipe.seen += 1
         recipe.used = stats.executions
         arrays = [v.array for v in inputs]
         if families.in_use:
-            families.exact(tr, arrays, recipe.member)
+            families.exact(shown, arrays, recipe.member)
         begun = tr.begun
-        ready = None if begun is None else begun.found(tr, recipe)
+        ready = None if begun is None else begun.found(shown, recipe)
         if ready is not None:
             stats.ahead += 1
             settle(tr, held, ready)
             return []
         if why == "look" and recipe.small is not None and not checks:
-            results = _run_small(tr, recipe, arrays, live)
+            results = _run_small(shown, recipe, arrays, live)
             if results is not None:
                 settle(tr, held, results)
                 return []
         hot = (why in _HOT or recipe.seen > 1 or (why == "look" and _worth_a_program(nodes))) and (len(nodes) > _ALONE or nodes[-1][0].__class__ is Bundle)
         with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
-            run = _member_run(recipe, tr, arrays, live, held, donated, checks, why) if recipe.member is not None else None
+            run = _member_run(recipe, shown, arrays, live, held, donated, checks, why) if recipe.member is not None else None
             if run is not None:
                 state.ran = recipe
             elif hot:
-                plan = plan_for(tr, recipe, checks, arrays, live, donated, why)
+                plan = plan_for(shown, recipe, checks, arrays, live, donated, why)
                 if why == "backward":
                     state.ran = recipe
                     if begun is not None and len(key) == 4:
                         ahead.learn(begun, recipe, key, inputs)
-                run = plan.run(arrays, tr.scalars, live, held)
+                run = plan.run(arrays, shown.scalars, live, held)
             else:
-                tr.nodes = expanded(nodes)
-                results, found = _run_alone(tr, recipe, checks, arrays, live)
+                shown.nodes = expanded(nodes)
+                results, found = _run_alone(shown, recipe, checks, arrays, live)
                 settle(tr, held, results)
                 return found
         if tr.run is None and tr.nodes:  # no handler has begun it, or even done it
@@ -172,6 +173,17 @@ def _execute(tr: Trace, why: str) -> list[Found]:
 
 
 trace.executor = execute
+
+
+def _as_it_is(tr: Trace, inputs: list[Any], nodes: list[Any]) -> Trace:
+    """The trace for all that finds out how it is to run. In the middle of that a handler may run it; then ``tr`` itself has forgotten what it was, and half of one and half of the other would
+    make a plan that is kept, and is wrong."""
+    shown: Trace = _new(Trace)
+    shown.nodes, shown.inputs, shown.scalars, shown.device, shown.dynamic = nodes, inputs, tr.scalars, tr.device, tr.dynamic
+    return shown
+
+
+_new: Any = object.__new__
 
 
 def _worth_a_program(nodes: list[tuple[Any, ...]]) -> bool:
