@@ -362,6 +362,9 @@ def run_here(names: Iterable[str], run: Callable[[str], Record], args: Any) -> i
 
 def main_loop(section: str, names: list[str], every: list[str], command: list[str], args: Any) -> int:
     """Run cases, print one line each and the totals, write the scoreboard if asked; the exit code says whether all is as listed."""
+    if not names:
+        print(f"{section} has no entry of that name")
+        return 2
     begin, known = time.perf_counter(), gaps(section)
     shown = 0
     names = names[args.slice[0] - 1 :: args.slice[1]]

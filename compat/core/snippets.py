@@ -388,4 +388,15 @@ for f in (lambda: x.exp(axis=0), lambda: torch.squeeze(x, axis=0)):
     try: print(f().shape)
     except TypeError as e: print(e)
 """,
+    "gradients at ties, bounds and corners": """
+x = torch.tensor([-1., 0., 0.5, 1., 2., float("nan")])
+low, high = torch.tensor(0.), torch.tensor(1.)
+for f in (lambda x: x.clamp(0, 1), lambda x: x.clamp(min=0), lambda x: x.clip(max=1), lambda x: torch.clamp(x, low, high), lambda x: torch.maximum(x, low), lambda x: torch.fmin(x, high),
+          torch.relu, torch.abs, torch.nn.functional.relu6, torch.nn.functional.hardtanh, lambda x: torch.nn.functional.leaky_relu(x, 0.1), lambda x: torch.hypot(x, low),
+          torch.nn.functional.hardswish, torch.nn.functional.softshrink, lambda x: x.sign() * x, lambda x: torch.where(x > 0, x.sqrt(), low), lambda x: x.pow(2).sum().sqrt()):
+    w = x.clone().requires_grad_(); f(w).sum().backward(); print(w.grad)
+t = torch.tensor([[1., 1.], [2., 2.]], requires_grad=True)
+for f in (lambda t: t.max(), lambda t: t.amax(1), lambda t: t.max(1).values, lambda t: t.median(), lambda t: t.sort(1).values[:, 0], lambda t: torch.minimum(t, t), lambda t: t.norm(float("inf")), lambda t: t.cummax(1).values):
+    t.grad = None; f(t).sum().backward(); print(t.grad)
+""",
 }

@@ -16,6 +16,7 @@ from jtorch._registry import op
 from ._fitting import written_value
 from ._lib import accumulate_in, dim_of, dtype_of, is_complex, num
 from ._nn import back, const, floats_only, wide
+from ._pointwise import with_slope
 
 
 @op("relu(Tensor input)", where="torch Tensor", inplace=True, out=False, elementwise=True)
@@ -152,13 +153,27 @@ def _hardtanh(input: Any, low: float, high: float) -> Any:
     return jnp.where(input <= low, _at_least(input, low), jnp.where(input >= high, high, input))
 
 
+def _gate(x: Any) -> Any:
+    return jnp.minimum(jnp.maximum(x + const(3, x), const(0, x)), const(6, x))
+
+
+# Outside of the corners, and for nan, the slope is that of torch's kernels.
+_hardsigmoid = with_slope(
+    lambda x: _gate(x) / const(6, x),
+    lambda ans, x: jnp.where((x > -const(3, x)) & (x < const(3, x)), const(1, x) / const(6, x), const(0, x)),
+)
+_hardswish = with_slope(
+    lambda x: x * _gate(x) / const(6, x),
+    lambda ans, x: jnp.where(x <= -const(3, x), const(0, x), jnp.where(x < const(3, x), x / const(3, x) + const(0.5, x), const(1, x))),
+)
+
+
 @op("hardsigmoid(Tensor input)", where="_nn", inplace=True, elementwise=True)
 @wide
 def hardsigmoid(input):
     """``min(max(input + 3, 0), 6) / 6``; the gradient is 0 at the corners."""
     floats_only("hardsigmoid_cpu", input)
-    three = const(3, input)
-    return jnp.where(input <= -three, const(0, input), jnp.where(input >= three, const(1, input), (input + three) / const(6, input)))
+    return _hardsigmoid(input)
 
 
 @op("hardswish(Tensor input)", where="_nn", inplace=True, elementwise=True)
@@ -166,9 +181,7 @@ def hardsigmoid(input):
 def hardswish(input):
     """``input * hardsigmoid(input)``."""
     floats_only("hardswish_cpu", input)
-    three = const(3, input)
-    middle = input * (input + three) / const(6, input)
-    return jnp.where(input <= -three, const(0, input), jnp.where(input >= three, input, middle))
+    return _hardswish(input)
 
 
 @op("softplus(Tensor input, Scalar beta=1, Scalar threshold=20)", where="_nn nn.functional", elementwise=True)

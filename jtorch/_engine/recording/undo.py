@@ -7,16 +7,14 @@ well, what is overwritten is kept: old values of storages, gradients of leaves, 
 from __future__ import annotations
 
 import linecache
-import os
-import sys
 import weakref
 from typing import Any
 
+from jtorch._engine.values.callers import lines
 from jtorch._engine.values.thread_state import state
 
 __all__ = ["Mark", "depends", "keep", "keep_all", "keep_gradient", "keep_generator", "mark", "ran"]
 
-_HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _SHOWN = 6  # lines of the program, innermost last
 
 
@@ -30,7 +28,7 @@ class Mark:
         self.old: dict[Any, Any] = {}
         self.gradients: dict[Any, Any] = {}
         self.generators: dict[Any, Any] = {}
-        self.lines = _lines()
+        self.lines = lines(_SHOWN)
         self.gone = False
         self.waits = waits
 
@@ -74,18 +72,6 @@ class Mark:
             text = linecache.getline(path, number).strip()
             out += f'  File "{path}", line {number}, in {name}\n' + (f"    {text}\n" if text else "")
         return out
-
-
-def _lines() -> list[tuple[str, int, str]]:
-    found: list[tuple[str, int, str]] = []
-    frame: Any = sys._getframe(3)
-    while frame is not None and len(found) < _SHOWN:
-        code = frame.f_code
-        path = code.co_filename
-        if not path.startswith(_HERE) and not path.startswith("<"):
-            found.append((path, frame.f_lineno, code.co_name))
-        frame = frame.f_back
-    return found
 
 
 def mark(waits: bool) -> Mark:

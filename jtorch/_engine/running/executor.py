@@ -1,8 +1,8 @@
 """Running a trace.
 
 The structure of a trace is a key; behind it stands a ``Recipe`` that says how such traces run. Seen for the first time because somebody looked
-at a value, a trace of operators that have programs already runs by those, one by one; met again, made of new operators, or ended by ``optimizer.step()``, it is compiled in
-segments (``segments.py``), and equal segments share one executable. Values nobody holds are not computed, inputs nobody else holds are donated.
+at a value, a trace of operators that have programs already runs by those, one by one; met again, made of new operators, or ended by ``optimizer.step()``, ``backward()`` or a module's
+next call, it is compiled in segments (``segments.py``), and equal segments share one executable. Values nobody holds are not computed, inputs nobody else holds are donated.
 """
 
 from __future__ import annotations
@@ -40,9 +40,8 @@ from jtorch._engine.recording import undo
 
 __all__ = ["execute", "stats"]
 
-# Traces ended by these are expected to come again.
 _NOTHING = nullcontext()
-_HOT = frozenset(("step", "backward", "module"))
+_HOT = frozenset(("step", "backward", "module"))  # traces ended by these are expected to come again
 _MET = 2  # programs of traces met for the first time that an operator is part of
 _ALONE = 2  # nodes up to which a program of its own is not worth it
 

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from jtorch import _config
+from jtorch._engine.values.callers import lines
 
 __all__ = ["trace", "update", "compiling", "exact_shapes", "packing", "gathering", "scalars_changed"]
 
@@ -54,16 +55,28 @@ def compiling(key: Any, why: str) -> None:
     body, outs, donated = key[:3]
     names = tuple(n[0].call.name for n in body)
     avals = [[repr(a) for a in n[0].inputs] for n in body]
+    calls = [n[0].call for n in body]
     before = _seen.get(names)
-    _seen[names] = (avals, outs, donated)
+    _seen[names] = (avals, outs, donated, calls)
     shown = " ".join(names[:6]) + (" ..." if len(names) > 6 else "")
+    where = "".join(f", at {path}:{number}" for path, number, _ in lines(1))
     if before is None:
-        _say(f"compile ({why}): {len(body)} operators: {shown}")
+        _say(f"compile ({why}): {len(body)} operators: {shown}{where}")
         return
     for name, old, new in zip(names, before[0], avals, strict=True):
         if old != new:
             changed = ", ".join(f"{a} -> {b}" for a, b in zip(old, new, strict=False) if a != b)
-            _say(f"recompile ({why}): {shown}: input of {name} changed: {changed}")
+            _say(f"recompile ({why}): {shown}: input of {name} changed: {changed}{where}")
             return
-    reason = "other results are held" if before[1] != outs else "other inputs can be given away" if before[2] != donated else "numbers or structure differ"
-    _say(f"recompile ({why}): {shown}: {reason}")
+    reason = next((found for old, new in zip(before[3], calls, strict=True) if old is not new and (found := _other_call(old, new))), None)
+    if reason is None:
+        reason = "other results are held" if before[1] != outs else "other inputs can be given away" if before[2] != donated else "operators are connected otherwise, or a number differs"
+    _say(f"recompile ({why}): {shown}: {reason}{where}")
+
+
+def _other_call(old: Any, new: Any) -> str | None:
+    """Which size or flag of a call of the same operator differs."""
+    if old.op is None or old.op is not new.op:
+        return None
+    differ = [(p.name, a[-1], b[-1]) for p, a, b in zip(new.op.fn_params, old.key, new.key, strict=False) if a != b]
+    return f"{new.name} is called otherwise: " + ", ".join(f"{name}={a!r} -> {b!r}" for name, a, b in differ) if differ else None
