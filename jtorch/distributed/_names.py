@@ -15,17 +15,9 @@ from . import _placements
 __all__ = ["CLASSES", "ENUMS", "MODULES", "found"]
 
 # Module (relative to torch.distributed): its classes (capitals) and functions; "Class=A,B" is an enumeration. "<" takes the names of another module.
-_FSDP = (
-    "FullyShardedDataParallel FSDPModule CPUOffload CPUOffloadPolicy MixedPrecision MixedPrecisionPolicy OffloadPolicy FlatParameter UnshardHandle StateDictConfig "
-    "FullStateDictConfig LocalStateDictConfig ShardedStateDictConfig OptimStateDictConfig FullOptimStateDictConfig LocalOptimStateDictConfig ShardedOptimStateDictConfig "
-    "StateDictSettings BackwardPrefetch=BACKWARD_PRE,BACKWARD_POST ShardingStrategy=FULL_SHARD,SHARD_GRAD_OP,NO_SHARD,HYBRID_SHARD,_HYBRID_SHARD_ZERO2 "
-    "StateDictType=FULL_STATE_DICT,LOCAL_STATE_DICT,SHARDED_STATE_DICT OptimStateKeyType=PARAM_NAME,PARAM_ID fully_shard register_fsdp_forward_method"
-)
 MODULES: dict[str, str] = {
-    "fsdp": _FSDP, "fsdp.api": _FSDP, "fsdp.fully_sharded_data_parallel": _FSDP, "fsdp._fully_shard": _FSDP, "fsdp._traversal_utils": "_get_fsdp_states",
+    "fsdp._traversal_utils": "_get_fsdp_states",
     "fsdp.sharded_grad_scaler": "ShardedGradScaler",
-    "fsdp.wrap": "ModuleWrapPolicy CustomPolicy _or_policy _module_wrap_policy enable_wrap wrap always_wrap_policy lambda_auto_wrap_policy size_based_auto_wrap_policy transformer_auto_wrap_policy",
-    "_composable": "checkpoint fully_shard replicate", "_composable.fsdp": _FSDP, "_composable.fsdp.fully_shard": _FSDP,
     "tensor.experimental._attention": "set_rotate_method", "tensor._dispatch": "", "tensor._ops": "",
     "_symmetric_memory": "empty enable_symm_mem_for_group is_symm_mem_enabled_for_group rendezvous set_backend",
     "rpc": "BackendType=TENSORPIPE PyRRef RRef RpcBackendOptions TensorPipeRpcBackendOptions WorkerInfo get_worker_info init_rpc remote rpc_async rpc_sync shutdown",
@@ -37,17 +29,10 @@ MODULES: dict[str, str] = {
     "algorithms.ddp_comm_hooks.post_localSGD_hook": "PostLocalSGDState post_localSGD_hook",
     "algorithms.ddp_comm_hooks.powerSGD_hook": "PowerSGDState batched_powerSGD_hook powerSGD_hook",
     "algorithms.model_averaging": "", "algorithms.model_averaging.averagers": "ModelAverager PeriodicModelAverager",
-    "checkpoint": (
-        "DefaultLoadPlanner DefaultSavePlanner FileSystemReader FileSystemWriter LoadPlanner SavePlanner StorageReader StorageWriter async_save load load_state_dict save save_state_dict"
-    ),
-    "checkpoint.default_planner": "DefaultLoadPlanner DefaultSavePlanner", "checkpoint._fsspec_filesystem": "FsspecReader FsspecWriter",
-    "checkpoint._consolidate_hf_safetensors": "consolidate_safetensors_files", "checkpoint.format_utils": "_EmptyStateDictLoadPlanner _load_state_dict dcp_to_torch_save",
+    "checkpoint._fsspec_filesystem": "FsspecReader FsspecWriter",
+    "checkpoint._consolidate_hf_safetensors": "consolidate_safetensors_files", 
     "checkpoint.hf_storage": "HuggingFaceStorageReader HuggingFaceStorageWriter", "checkpoint.optimizer": "load_sharded_optimizer_state_dict", "checkpoint.staging": "BlockingAsyncStager",
-    "checkpoint.state_dict": (
-        "StateDictOptions _init_optim_state get_model_state_dict get_optimizer_state_dict get_state_dict set_model_state_dict set_optimizer_state_dict set_state_dict"
-    ),
-    "checkpoint.state_dict_loader": "_load_state_dict load", "checkpoint.state_dict_saver": "AsyncCheckpointerType=THREAD,PROCESS save async_save", "checkpoint.planner": "LoadPlanner SavePlanner",
-    "checkpoint.metadata": "Metadata", "constants": "", "utils": "_sync_module_states",
+    "constants": "", "utils": "_sync_module_states",
 }  # fmt: skip
 CLASSES = "DeviceMesh FileStore HashStore P2POp PrefixStore ProcessGroup ProcessGroupGloo Store TCPStore Work".split()
 ENUMS = {"ReduceOp": "SUM PRODUCT MIN MAX BAND BOR BXOR AVG PREMUL_SUM UNUSED"}
@@ -58,6 +43,11 @@ def _refusing_class(name: str, where: str) -> Any:
         not_implemented("torch.distributed.*", "it is not there yet; docs/distributed.md says what is")
 
     return type(name, (), {"__new__": new, "__module__": where, "__doc__": f"``{where}.{name}``: part of what process groups do.", "__class_getitem__": classmethod(lambda cls, _: cls)})
+
+
+def refusing(name: str, where: str) -> Any:
+    """A function of this name that refuses."""
+    return _refusing_function(name, where)
 
 
 def _refusing_function(name: str, where: str) -> Any:
@@ -86,7 +76,7 @@ def _one(entry: str, where: str) -> tuple[str, Any]:
     return name, _made[name]
 
 
-_WRITTEN = frozenset(("tensor", "_tensor", "checkpoint", "fsdp", "pipelining"))  # packages that are files, imported when they are asked for
+_WRITTEN = frozenset(("tensor", "_tensor", "_composable", "checkpoint", "fsdp", "pipelining"))  # packages that are files, imported when they are asked for
 
 
 def found(path: str) -> ModuleType | None:

@@ -17,7 +17,7 @@ from jtorch._engine.values.values import Value
 __all__ = ["join", "joined", "leave"]
 
 _joined: tuple[int, int, str] | None = None
-_HEARTBEAT = 10  # seconds without a sign of life after which JAX's service takes a process for dead
+_HEARTBEAT = 60  # seconds without a sign of life after which JAX's service takes a process for dead, and ends the others: more than a busy machine keeps one waiting. (Who died is known by its connection, at once.)
 
 
 def joined() -> tuple[int, int, str] | None:
@@ -37,7 +37,7 @@ def join(address: str, count: int, index: int, name: str, own: tuple[int, int] |
             jax.config.update(option, value)
     jax.distributed.initialize(
         address, count, index, local_device_ids=None if own is None else [own[0]], cluster_detection_method="deactivate",
-        initialization_timeout=max(1, int(timeout)), heartbeat_timeout_seconds=_HEARTBEAT, shutdown_timeout_seconds=_HEARTBEAT,
+        initialization_timeout=max(1, int(timeout)), heartbeat_timeout_seconds=_HEARTBEAT, shutdown_timeout_seconds=10,
     )  # fmt: skip
     _joined = (index, count, name)
     values.shared_by = 1 if own is None else own[1]

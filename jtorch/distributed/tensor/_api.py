@@ -419,7 +419,9 @@ def distribute_tensor(tensor: Any, device_mesh: DeviceMesh | None = None, placem
             raise RuntimeError(f"Trying to distribute tensor with unsupported placements {placement_of(p)} on device mesh {mesh}!")
     with torch.no_grad():
         t = tensor.detach()
-        if grid.coordinate is None:
+        if t.device.type == "meta":
+            out = new_tensor(_moving.without_elements(placed_aval(aval_like(t), grid, places)))
+        elif grid.coordinate is None:
             out = new_tensor(entries.spread_out(read(t), placed_aval(aval_like(t), grid, places)))
         else:
             if src_data_rank is not None:

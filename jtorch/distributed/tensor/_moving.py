@@ -8,7 +8,7 @@ from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import read
 from jtorch._engine.placing import entries
 from jtorch._engine.placing.parts import part, size_of_part
-from jtorch._engine.values.placed import Grid, Place, part_of, placed, placed_aval
+from jtorch._engine.values.placed import Grid, Place, PlacedAval, part_of, placed, placed_aval
 from jtorch._engine.values.values import Value
 from jtorch._public import torch
 from jtorch.distributed import _collectives as collectives
@@ -25,10 +25,18 @@ def move(v: Value, places: tuple[Place, ...]) -> Value:
     if a.places == places:
         return v
     to = placed_aval(a.whole, a.grid, tuple(places))
+    if a.device.type == "meta":
+        return without_elements(to)
     if a.grid.coordinate is None:
         return entries.lay(placed(to, part_of(v)))
     with torch.no_grad():
         return placed(to, read(_moved(new_tensor(part_of(v)), a.shape, a.grid, list(a.places), list(places))))
+
+
+def without_elements(a: PlacedAval) -> Value:
+    """A placed value on the meta device."""
+    shape = a.shape if a.grid.coordinate is None else size_of_part(a.shape, a.places, a.grid.shape, a.grid.coordinate)
+    return placed(a, read(torch.empty(shape, dtype=a.dtype, device="meta")))
 
 
 def _moved(t: Tensor, shape: tuple[int, ...], grid: Grid, now: list[Place], to: list[Place]) -> Tensor:

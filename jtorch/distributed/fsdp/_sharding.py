@@ -1,0 +1,176 @@
+"""The parameters of a module as DTensors, and as ordinary tensors while it computes.
+
+What torch does by hooks of the backward pass is the derivative of gathering here: the gradient of the whole is averaged over the ranks, and each keeps its part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from jax.sharding import NamedSharding, PartitionSpec
+
+from jtorch._core.graph.sparse_history import link
+from jtorch._core.storage.bare_tensor import new_tensor
+from jtorch._core.storage.view_steps import read
+from jtorch._engine.placing import entries
+from jtorch._engine.values.placed import PlacedAval, part_of, placed, placed_aval
+from jtorch._engine.values.values import aval
+from jtorch._public import torch
+from jtorch.distributed._placements import Replicate, Shard
+from jtorch.distributed.device_mesh import DeviceMesh
+from jtorch.distributed.tensor import _moving
+from jtorch.distributed.tensor._api import DTensor, distribute_tensor, grid_of
+from jtorch.distributed.tensor._local import from_part
+
+__all__ = ["Sharded", "each_tensor", "spread_batch"]
+
+
+class _Parameter:
+    """One parameter: where modules have it (shared ones at several places), sharded and, while it is gathered, whole."""
+
+    def __init__(self, places: list[tuple[Any, str]], p: Any, mesh: DeviceMesh, dim: int, cuts: bool) -> None:
+        self.places, self.whole = places, None
+        self.mesh = mesh
+        self.inner = p.device_mesh if isinstance(p, DTensor) else None
+        if self.inner is None:
+            outer: list[Any] = [Replicate()] * (mesh.ndim - 1) + [Shard(dim) if cuts else Replicate()]
+            made = distribute_tensor(p.detach(), mesh, outer)
+        else:
+            made = self._on_both(p, dim, cuts)
+        self.sharded = torch.nn.Parameter(made, requires_grad=p.requires_grad)
+        for name, x in vars(p).items():
+            setattr(self.sharded, name, x)
+        self.set(self.sharded)
+
+    def set(self, p: Any) -> None:
+        for module, name in self.places:
+            module._parameters[name] = p
+
+    def _on_both(self, p: Any, dim: int, cuts: bool) -> Any:
+        """Of a DTensor on another mesh: one on both, which have a mesh in common."""
+        inner = p.device_mesh
+        root = self.mesh._root or self.mesh
+        both = root[(*(self.mesh.mesh_dim_names or ()), *(inner.mesh_dim_names or ()))]
+        v = read(p.detach())
+        theirs = v.aval.places  # type: ignore[attr-defined]
+        free = [d for d in range(p.dim()) if d not in theirs]  # a dim that is cut already stays as it is
+        cut = dim if dim in free else free[0] if free else None
+        whole = aval(tuple(p.shape), p.dtype, v.aval.device)
+        grid = grid_of(both)
+        outer = (None,) * self.mesh.ndim
+        laid = placed(placed_aval(whole, grid, (*outer, *theirs)), part_of(v))
+        return new_tensor(_moving.move(laid, (*outer[:-1], cut if cuts else None, *theirs)))
+
+    def gather(self, policy: Any, factor: float | None, sums: bool) -> Any:
+        """The whole, of which the gradient goes to the parts."""
+        source = self.sharded
+        kind = policy.param_dtype if policy.param_dtype is not None and source.dtype.is_floating_point else source.dtype
+        cast = source if kind is source.dtype else source.to(kind)
+        home: PlacedAval = read(source).aval  # type: ignore[assignment]
+        n = self.mesh.ndim
+        inside = home.places[n:]
+        v = read(cast)
+        whole = _moving.move(v, (*(None,) * n, *inside))
+        back_kind = policy.reduce_dtype or kind
+        how = "sum" if factor is not None or sums else "avg"
+        if self.inner is None:
+            out = new_tensor(part_of(whole))
+        else:
+            out = new_tensor(placed(placed_aval(aval(home.shape, kind, home.device), grid_of(self.inner), inside), part_of(whole)))
+
+        def gradient(g: Any) -> Any:
+            g = g.to(back_kind)
+            if factor is not None:
+                g = g / factor
+            if self.inner is None:
+                back = from_part(read(g), home.grid, (how,) * n, home.shape)
+            else:
+                part = part_of(entries.fitted(read(g), placed_aval(aval(home.shape, g.dtype, home.device), grid_of(self.inner), inside)))
+                back = placed(placed_aval(aval(home.shape, g.dtype, home.device), home.grid, ((how,) * n + inside)), part)
+            return new_tensor(_moving.move(back, home.places)).to(source.dtype)
+
+        return link("FSDPUnshardBackward", out, (cast, gradient)) if cast is source else link("FSDPUnshardBackward", out, (cast, lambda g: gradient(g).to(kind)))
+
+
+class Sharded:
+    """What :func:`fully_shard` keeps of a module."""
+
+    def __init__(self, modules: list[Any], mesh: DeviceMesh, policy: Any, dim_of: Callable[[Any], Any] | None, ignored: set[Any], cuts: bool = True) -> None:
+        self.modules, self.mesh, self.policy = modules, mesh, policy
+        self.factor: float | None = None
+        self.sums = False
+        self.held = False  # by a call of unshard()
+        self.depth = 0
+        found: dict[int, tuple[Any, list[tuple[Any, str]]]] = {}
+        for module in modules:
+            for owner in _own_modules(module, module):
+                for name, p in owner._parameters.items():
+                    if p is not None and p not in ignored:
+                        places = found.setdefault(id(p), (p, []))[1]
+                        if (owner, name) not in places:
+                            places.append((owner, name))
+        self.parameters = []
+        for p, places in found.values():
+            chosen = dim_of(p) if dim_of is not None else None
+            dim = chosen.dim % p.dim() if isinstance(chosen, Shard) else 0
+            self.parameters.append(_Parameter(places, p, mesh, dim, cuts and p.dim() > 0))
+
+    def refresh(self) -> None:
+        """Parameters that were replaced since (to_empty, load_state_dict with assign) are the ones from now on."""
+        for p in self.parameters:
+            module, name = p.places[0]
+            now = module._parameters[name]
+            if now is not p.whole and now is not p.sharded:
+                p.sharded = now
+
+    def unshard(self) -> None:
+        """Modules have the whole parameters."""
+        self.refresh()
+        self.depth += 1
+        if self.depth == 1:
+            for p in self.parameters:
+                p.whole = p.gather(self.policy, self.factor, self.sums)
+                p.set(p.whole)
+
+    def reshard(self) -> None:
+        """Modules have the sharded parameters."""
+        self.depth = max(0, self.depth - 1)
+        if self.depth == 0:
+            for p in self.parameters:
+                p.whole = None
+                p.set(p.sharded)
+
+
+def _own_modules(root: Any, module: Any) -> Iterator[Any]:
+    """A module and those below it that are not sharded by themselves."""
+    yield module
+    for child in module._modules.values():
+        if child is not None and getattr(child, "_fsdp_sharded", None) is None:
+            yield from _own_modules(root, child)
+
+
+def each_tensor(x: Any, fn: Callable[[Any], Any]) -> Any:
+    """The same structure, with ``fn`` of each tensor."""
+    if isinstance(x, torch.Tensor):
+        return fn(x)
+    if isinstance(x, tuple) and hasattr(x, "_fields"):
+        return type(x)(*[each_tensor(y, fn) for y in x])
+    if isinstance(x, (tuple, list)):
+        return type(x)([each_tensor(y, fn) for y in x])
+    if isinstance(x, dict):
+        return type(x)({k: each_tensor(y, fn) for k, y in x.items()})
+    return x
+
+
+def spread_batch(t: Any, mesh: DeviceMesh) -> Any:
+    """Where one process sees all devices: the batch, cut along its first dim by XLA. (Its values are what they are.)"""
+    if not mesh._here or isinstance(t, DTensor) or t.dim() == 0 or t.device.type == "meta":
+        return t
+    grid = grid_of(mesh)
+    v = read(t)
+    if t.shape[0] % mesh.size() or not (v.trace is not None or hasattr(v.array, "devices") or hasattr(v.array, "ctypes")):
+        return t
+    where = NamedSharding(grid.devices, PartitionSpec(grid.names))
+    out = new_tensor(entries.constrained(v, where, v.aval.device))
+    return link("ToCopyBackward0", out, (t, lambda g: g))
