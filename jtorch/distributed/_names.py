@@ -30,7 +30,7 @@ MODULES: dict[str, str] = {
     "algorithms.ddp_comm_hooks.powerSGD_hook": "PowerSGDState batched_powerSGD_hook powerSGD_hook",
     "algorithms.model_averaging": "", "algorithms.model_averaging.averagers": "ModelAverager PeriodicModelAverager",
     "checkpoint._fsspec_filesystem": "FsspecReader FsspecWriter",
-    "checkpoint._consolidate_hf_safetensors": "consolidate_safetensors_files", 
+    "checkpoint._consolidate_hf_safetensors": "consolidate_safetensors_files",
     "checkpoint.hf_storage": "HuggingFaceStorageReader HuggingFaceStorageWriter", "checkpoint.optimizer": "load_sharded_optimizer_state_dict", "checkpoint.staging": "BlockingAsyncStager",
     "constants": "", "utils": "_sync_module_states",
 }  # fmt: skip
@@ -43,6 +43,11 @@ def _refusing_class(name: str, where: str) -> Any:
         not_implemented("torch.distributed.*", "it is not there yet; docs/distributed.md says what is")
 
     return type(name, (), {"__new__": new, "__module__": where, "__doc__": f"``{where}.{name}``: part of what process groups do.", "__class_getitem__": classmethod(lambda cls, _: cls)})
+
+
+def refusing_class(name: str, where: str) -> Any:
+    """A class of this name that refuses to be made."""
+    return _refusing_class(name, where)
 
 
 def refusing(name: str, where: str) -> Any:

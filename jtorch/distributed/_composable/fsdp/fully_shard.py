@@ -1,0 +1,5 @@
+"""``torch.distributed._composable.fsdp.fully_shard``: the old place of ``fully_shard``."""
+
+from jtorch.distributed.fsdp import FSDPModule, UnshardHandle, fully_shard, register_fsdp_forward_method
+
+__all__ = ["FSDPModule", "UnshardHandle", "fully_shard", "register_fsdp_forward_method"]
