@@ -33,6 +33,7 @@ from jtorch import cpu as cpu
 from jtorch import cuda as cuda
 from jtorch import distributed as distributed
 from jtorch import distributions as distributions
+from jtorch import export as export
 from jtorch import fft as fft
 from jtorch import func as func
 from jtorch import functional as functional
