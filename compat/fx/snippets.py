@@ -378,3 +378,29 @@ for go in (lambda: immutable_list([1]).append(2), lambda: immutable_dict(a=1).up
     except Exception as error: print(type(error).__name__, error)
 """,
 }  # fmt: skip
+_MAKE_FX = """
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils import _pytree as pytree
+torch.manual_seed(0)
+x, lin = torch.randn(3, 4), torch.nn.Linear(4, 2)
+def grad(x):
+    x = x.detach().requires_grad_(True)
+    return torch.autograd.grad((x.sin() * 2).sum(), x)[0]
+def write(x):
+    y = x.clone(); y.add_(1); y.view(-1).mul_(2); return y
+def show(f, *a, **k):
+    made = make_fx(f, **k)(*a)
+    print(made.code.strip(), [n.meta['tensor_meta'].shape for n in made.graph.nodes if n.op == 'placeholder' and 'tensor_meta' in n.meta])
+    print([torch.allclose(p, q) for p, q in zip(pytree.tree_leaves(made(*a)), pytree.tree_leaves(f(*a))) if isinstance(p, torch.Tensor)])
+"""
+SNIPPETS["make_fx"] = _MAKE_FX + """
+c = torch.ones(4)
+for f, a in ((lambda x: x.sin() + 1, (x,)), (lambda x, y: (torch.relu(x @ y.t()), x.sum()), (x, x)), (lin, (x,)), (write, (x,)), (grad, (x,)), (lambda x: x + c + torch.ones(4), (x,)),
+             (lambda d: {'o': d['a'] * 2, 'p': [d['b'].cos()]}, ({'a': x, 'b': x},)), (lambda *a: a[0] * a[1], (x, x)), (lambda x: x.max(1), (x,)), (lambda x: torch.chunk(x, 2, 1), (x,)),
+             (lambda x: torch.nn.functional.layer_norm(x, (4,)), (x,)), (lambda x, n: x * n, (x, 3)), (torch.nn.functional.cross_entropy, (x, torch.tensor([0, 1, 2])))):
+    show(f, *a)
+show(lambda x: x.tanh(), x, decomposition_table={torch.ops.aten.tanh.default: lambda x: torch.sigmoid(2 * x) * 2 - 1})
+show(lambda x: x.tanh(), x, tracing_mode='fake')
+try: make_fx(lambda x: x if x.sum() > 0 else -x)(x)
+except RuntimeError as e: print(e)
+"""
