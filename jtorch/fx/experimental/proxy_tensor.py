@@ -308,8 +308,9 @@ class DecompositionInterpreter(fx.Interpreter):
     def __init__(self, module: GraphModule, new_graph: Graph, decomposition_table: Any = None, **kwargs: Any) -> None:
         super().__init__(module, **kwargs)
         self.new_graph = new_graph
-        self.tracer: Any = GraphAppendingTracer(new_graph)
-        self.tracer.tensor_tracker, self.tracer.root = {}, module
+        tracer: Any = GraphAppendingTracer(new_graph)
+        tracer.tensor_tracker, tracer.root = {}, module
+        self.tracer = tracer
         self.decomposition_table = decomposition_table or {}
         self.mode = ProxyTorchDispatchMode(self.tracer)
 
