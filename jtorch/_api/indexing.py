@@ -54,15 +54,14 @@ def _chosen(values: Tensor, inverse: Tensor, counts: Tensor, return_inverse: boo
 @compose("torch Tensor")
 def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
     """The distinct elements (or slices along ``dim``) in order; also where each went, and how often each came. Runs what is pending."""
-    x = input.detach()
-    found = _unique(x, return_inverse, return_counts) if dim is None else _unique_dim(x, dim)
+    found = _unique(input, return_inverse, return_counts) if dim is None else _unique_dim(input, dim)
     return _chosen(*found, return_inverse, return_counts)
 
 
 @compose("torch Tensor")
 def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
     """As ``unique``, in place of order: runs of equal neighbours become one. Runs what is pending."""
-    return _chosen(*_unique_consecutive(input.detach(), dim), return_inverse, return_counts)
+    return _chosen(*_unique_consecutive(input, dim), return_inverse, return_counts)
 
 
 @compose("torch Tensor")

@@ -13,6 +13,7 @@ from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.bare_tensor import Tensor as _Tensor
 from jtorch._core.storage.view_steps import aval_of
+from jtorch._core.tensor.derived_functions import function_for
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 
@@ -81,10 +82,14 @@ def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tenso
     return self
 
 
+_parted = function_for("internal.unsafe_split_with_sizes")
+
+
 @compose("torch Tensor")
 def unsafe_split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """As ``split_with_sizes``, with pieces that may be written each on its own."""
-    return tuple(t.clone() for t in torch.split_with_sizes(input, split_sizes, dim))
+    torch.split_with_sizes(input.detach(), split_sizes, dim)  # the errors
+    return tuple(_parted(input, tuple(split_sizes), dim % max(input.dim(), 1)))
 
 
 @compose("Tensor")

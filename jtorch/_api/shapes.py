@@ -11,6 +11,7 @@ from jtorch._core.graph.view_history import take_view
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.tensor import methods
+from jtorch._core.tensor.derived_functions import function_for
 from jtorch._core.tensor.indexing import take_slice
 from jtorch._engine.recording.call import T, call_of, slot, value
 from jtorch._namespace import torch
@@ -238,16 +239,24 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     return input.split(size, d)  # type: ignore[attr-defined,no-any-return]
 
 
+_parted = function_for("internal.unsafe_split")
+
+
 @compose("torch Tensor")
 def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """As ``chunk``, without the rule that its results must not be written in place."""
-    return torch.chunk(input, chunks, dim)  # type: ignore[no-any-return]
+    if not aval_of(input).shape or chunks <= 0:
+        return torch.chunk(input, chunks, dim)  # type: ignore[no-any-return]  # the error
+    return unsafe_split(input, max(-(-aval_of(input).shape[dim] // chunks), 1), dim)  # type: ignore[no-any-return]
 
 
 @compose("torch Tensor")
 def unsafe_split(tensor: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """As ``split``, without the rule that its results must not be written in place."""
-    return tensor.split(split_size, dim)  # type: ignore[attr-defined,no-any-return]
+    if not isinstance(split_size, int):
+        raise TypeError(f"unsafe_split(): argument 'split_size' (position 1) must be int, not {type(split_size).__name__}")
+    sizes = [aval_of(t).shape[dim] for t in tensor.detach().split(split_size, dim)]  # type: ignore[attr-defined]
+    return tuple(_parted(tensor, sizes, dim_of(dim, len(aval_of(tensor).shape))))
 
 
 def _cut(name: str, where: Any) -> None:

@@ -104,6 +104,24 @@ def finite(input: Any, *rest: Any) -> Sequence[Wrong]:
     return (Wrong(input, _not_finite, _true(RuntimeError, "torch.linalg.eig: input tensor should not contain infs or NaNs.")),)
 
 
+def solvable(A: Any, B: Any, rcond: Any, driver: str) -> Sequence[Wrong]:  # noqa: N803 - torch's names
+    """``lstsq``: LAPACK refuses nan, by the number of its argument."""
+    first = 5 if driver == "gels" else 4
+    batched = len(A.shape) > 2
+
+    def of(number: int) -> Any:
+        return lambda value, at: RuntimeError(
+            f"torch.linalg.lstsq: {_batch(at, batched)}Argument {number} has illegal value. Most certainly there is a bug in the implementation calling the backend library."
+        )
+
+    vector = len(B.shape) == len(A.shape) - 1 and B.shape == A.shape[:-1]
+    return (Wrong(A, _has_nan, of(first)), Wrong(B, _nan_in_vector if vector else _has_nan, of(first + 2)))
+
+
+def _nan_in_vector(x: Any) -> Any:
+    return (x != x).any(-1)
+
+
 def _zero_on_diagonal(x: Any) -> Any:
     return (np if isinstance(x, np.ndarray) else jnp).diagonal(x, axis1=-2, axis2=-1) == 0
 

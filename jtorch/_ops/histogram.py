@@ -29,7 +29,7 @@ def _counted(place: Any, weights: Any, bins: int, kind: Any) -> Any:
     return jnp.zeros(bins + 1, kind).at[place].add(add)[:bins]
 
 
-@op("histc(Tensor input, int bins=100, Number min=0, Number max=0)", guard=_value_guards.counted)
+@op("histc(Tensor input, int bins=100, Number min=0, Number max=0)", guard=_value_guards.counted, grad_name="none")
 def histc(input: Any, bins: int, min: Any, max: Any) -> Any:
     """Counts in equal bins between min and max (the data's own when both are equal), as the input's type."""
     refuse("linspace_cpu", input, "b")
@@ -66,7 +66,7 @@ def _bincount(input: Any, weights: Any, minlength: int) -> Any:
     return out.astype(np.float32 if weights.dtype == np.float32 else np.float64)
 
 
-@op("bincount(Tensor input, Tensor? weights=None, int minlength=0)", data_dependent=True, out=False)
+@op("bincount(Tensor input, Tensor? weights=None, int minlength=0)", data_dependent=True, out=False, grad_name="torch::autograd::NotImplemented")
 def bincount(input: Any, weights: Any, minlength: int) -> Any:
     """How often each value occurs, or the sums of its weights."""
     return _bincount(np.asarray(input), None if weights is None else np.asarray(weights), minlength)
@@ -223,7 +223,8 @@ def _check_histogram(x: Any) -> None:
     refuse("histogramdd", x, "bihc")
 
 
-@op("histogram(Tensor input, Tensor bins, *, Tensor? weight=None, bool density=False) -> (hist, bin_edges)")
+@op("histogram(Tensor input, Tensor bins, *, Tensor? weight=None, bool density=False) -> (hist, bin_edges)",
+    grad_name="torch::autograd::NotImplemented")  # fmt: skip
 def histogram(input: Any, bins: Any, weight: Any, density: bool) -> Any:
     """Counts (or sums of weights, or densities) between given edges."""
     _check_histogram(input)
@@ -231,7 +232,7 @@ def histogram(input: Any, bins: Any, weight: Any, density: bool) -> Any:
 
 
 @op("histogram(Tensor input, int bins=100, *, float[]? range=None, Tensor? weight=None, bool density=False) -> (hist, bin_edges)",
-    guard=_value_guards.binned)  # fmt: skip
+    guard=_value_guards.binned, grad_name="torch::autograd::NotImplemented")  # fmt: skip
 def histogram_even(input: Any, bins: int, range: Any, weight: Any, density: bool) -> Any:
     """Counts in equal bins over a range (by default the data's)."""
     _check_histogram(input)

@@ -42,6 +42,23 @@ def cat(tensors: Any, dim: int) -> Any:
     return real[0][1] if len(real) == 1 else lax.concatenate([x for _, x in real], dim)
 
 
+def _parts(input: Any, sizes: Sequence[int], dim: int) -> tuple[Any, ...]:
+    ends = np.cumsum(sizes)
+    return tuple(lax.slice_in_dim(input, int(end) - n, int(end), axis=dim) for n, end in zip(sizes, ends, strict=True))
+
+
+@op("unsafe_split(Tensor input, int[] sizes, int dim)", where="internal", out=False)
+def unsafe_split(input: Any, sizes: Sequence[int], dim: int) -> tuple[Any, ...]:
+    """The pieces of ``input`` along ``dim``, each in memory of its own."""
+    return _parts(input, sizes, dim)
+
+
+@op("unsafe_split_with_sizes(Tensor input, int[] sizes, int dim)", where="internal", out=False)
+def unsafe_split_with_sizes(input: Any, sizes: Sequence[int], dim: int) -> tuple[Any, ...]:
+    """As ``unsafe_split``."""
+    return _parts(input, sizes, dim)
+
+
 @op("stack(Tensor[] tensors, int dim=0)", where="torch", promote="default", elementwise=False)
 def stack(tensors: Any, dim: int) -> Any:
     """The tensors, all of one shape, along a new dim."""

@@ -28,9 +28,20 @@ def _cholesky(x: Any, upper: bool) -> Any:
     if x.size == 0:
         return x
     sym = (x + mH(x)) / 2
-    x = sym + lax.stop_gradient((mH(x) if upper else x) - sym)
-    factor = lax.linalg.cholesky(x, symmetrize_input=False)
+    read = lax.stop_gradient(mH(x) if upper else x)
+    factor = lax.linalg.cholesky(read + _nothing_but_slope(sym), symmetrize_input=False)
     return mH(factor) if upper else factor
+
+
+@jax.custom_jvp
+def _nothing_but_slope(x: Any) -> Any:
+    """Zeros with the derivative of ``x``, also where ``x`` is not finite."""
+    return jnp.zeros_like(x)
+
+
+@_nothing_but_slope.defjvp
+def _slope_of_nothing(primals: Any, tangents: Any) -> Any:
+    return _nothing_but_slope(primals[0]), tangents[0]
 
 
 @op("cholesky_ex(Tensor input, *, bool upper=False, bool check_errors=False) -> (L, info)", where="linalg",
@@ -512,7 +523,8 @@ def _sytrf(x: Any, hermitian: bool) -> Any:
     return get_lapack_funcs(("hetrf" if hermitian and np.iscomplexobj(x) else "sytrf",), (x,))[0]
 
 
-@op("ldl_factor_ex(Tensor input, *, bool hermitian=False, bool check_errors=False) -> (LD, pivots, info)", where="linalg", data_dependent=True, format="columns")
+@op("ldl_factor_ex(Tensor input, *, bool hermitian=False, bool check_errors=False) -> (LD, pivots, info)", where="linalg", data_dependent=True, format="columns",
+    grad_name="torch::autograd::NotImplemented")  # fmt: skip
 def ldl_factor_ex(input: Any, hermitian: bool, check_errors: bool) -> tuple[Any, Any, Any]:
     """``A = L D L^T`` (``L D L^H``) with Bunch-Kaufman pivots, as LAPACK packs it. Runs what is pending; no gradient."""
     check_square(input, "torch.linalg.ldl_factor_ex")
@@ -561,7 +573,7 @@ def _unpack_ldl(packed: Any, pivots: Any, hermitian: bool) -> tuple[Any, Any, An
     return perm, lower, d
 
 
-@op("ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False)", where="linalg", data_dependent=True, format="columns")
+@op("ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False)", where="linalg", data_dependent=True, format="columns", grad_name="torch::autograd::NotImplemented")
 def ldl_solve(LD: Any, pivots: Any, B: Any, hermitian: bool) -> Any:  # noqa: N803 - torch's names
     """``A X = B`` from ``ldl_factor``'s results. Runs what is pending; no gradient."""
     check_square(LD, "torch.linalg.ldl_solve")

@@ -291,7 +291,7 @@ def pinv(A: Any, atol: Any, rtol: Any, hermitian: bool) -> Any:  # noqa: N803 - 
 
 
 @op("lstsq(Tensor A, Tensor B, float? rcond, str driver) -> (solution, residuals, rank, singular_values)", where="internal",
-    grad_name="LinalgLstsqBackward0", residuals="save")  # fmt: skip
+    grad_name="LinalgLstsqBackward0", residuals="save", guard=_value_guards.solvable)  # fmt: skip
 def lstsq(A: Any, B: Any, rcond: float | None, driver: str) -> tuple[Any, Any, Any, Any]:  # noqa: N803 - torch's names
     """Least squares by SVD (of minimal norm where A has not full rank), whatever driver is asked for; only the extra results follow it."""
     name = "torch.linalg.lstsq"

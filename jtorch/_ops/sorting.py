@@ -129,7 +129,7 @@ def argwhere(input: Any) -> Any:
     return nonzero.fn(input)
 
 
-@op("unique(Tensor input, bool return_inverse, bool return_counts)", where="internal", data_dependent=True, out=False)
+@op("unique(Tensor input, bool return_inverse, bool return_counts)", where="internal", data_dependent=True, out=False, grad_name="Unique2Backward0")
 def unique(input: Any, return_inverse: bool, return_counts: bool) -> tuple[Any, Any, Any]:
     """(values in order, where each element went, how often each came). Every NaN is a value of its own."""
     flat = input.reshape(-1)

@@ -68,12 +68,16 @@ def _zeta_raw(x: Any, q: Any) -> Any:
     return jnp.where(jnp.isnan(x) | jnp.isnan(q), math.nan, total)
 
 
-def _no_slope(*_: Any) -> Any:
-    # As in torch, incomplete gamma and zeta functions have no derivative in their first argument.
-    raise RuntimeError("the derivative for 'input' is not implemented")
+def _no_slope(name: str) -> Any:
+    """As in torch, incomplete gamma and zeta functions have no derivative in their first argument."""
+
+    def refuse(*_: Any) -> Any:
+        raise NotImplementedError(f"the derivative for '{name}' is not implemented.")
+
+    return refuse
 
 
-_zeta: Any = with_slope(_double(_zeta_raw), _no_slope, lambda _, x, q: -x * _zeta(x + 1, q))
+_zeta: Any = with_slope(_double(_zeta_raw), _no_slope("zeta"), lambda _, x, q: -x * _zeta(x + 1, q))
 
 
 def _trigamma(x: Any) -> Any:
@@ -181,7 +185,7 @@ def _incomplete(upper: bool) -> Any:
         a, x = jnp.broadcast_arrays(a, x)
         return _edge(a, x, inner, upper)
 
-    return with_slope(_double(values), _no_slope, _incomplete_slope(-1.0 if upper else 1.0))
+    return with_slope(_double(values), _no_slope("igammac: input" if upper else "igamma: input"), _incomplete_slope(-1.0 if upper else 1.0))
 
 
 _gammainc, _gammaincc = _incomplete(False), _incomplete(True)

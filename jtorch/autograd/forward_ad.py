@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from jtorch._core.backward.levels import Input, enter, gradients, reaches_out
+from jtorch._core.backward.levels import Input, enter, gradients, reaches_out, transposed
 from jtorch._core.graph.node import next_seq
 from jtorch._public import torch
 
@@ -84,7 +84,7 @@ def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
     primal = tensor.view_as(tensor) if outer else tensor.detach()
     with torch.enable_grad():
         seed, end = enter(torch.zeros_like(tensor.detach()))
-        back = gradients([tensor], [seed], [node for node, _ in current.duals], True)
+        back = transposed([tensor], [seed], [node for node, _ in current.duals])
         pairs = [(b, t) for b, (_, t) in zip(back, current.duals, strict=True) if b is not None]
         if not pairs:
             return UnpackedDualTensor(primal, None)

@@ -8,11 +8,13 @@ from typing import Any
 
 import jax
 
+from jtorch._core.backward.levels import forward_mode
+from jtorch._core.backward.seeds import ones
 from jtorch._core.graph.grad_modes import no_grad
 from jtorch._core.graph.node import AccumulateGrad, Node, next_seq
-from jtorch._core.graph.saved_tensors import packed, settings, unpacked
+from jtorch._core.graph.saved_tensors import INFERENCE_SAVED, packed, settings, unpacked
 from jtorch._core.graph.view_history import VIEWED, edge_of, rebase, refuse_creation, tell_views
-from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.storage.write_counts import version_of, written_since
 from jtorch._engine.values.thread_state import GRAD, state
@@ -114,6 +116,8 @@ class _FunctionNode(Node, FunctionCtx):
         self.__dict__["_saved"] = ()
 
     def run(self, run: Any, buffer: dict[int, Any]) -> list[Any]:
+        if forward_mode.on:
+            return self._transposed(buffer)
         cls = self._forward_cls
         avals = self._out_avals  # type: ignore[attr-defined]
         cts: list[Any] = []
@@ -155,6 +159,58 @@ class _FunctionNode(Node, FunctionCtx):
             g = _fit(g, want, type(self).__name__, i)
             out.append(run.unwrap(g))
         return out
+
+
+    def _transposed(self, buffer: dict[int, Any]) -> list[Any]:
+        """In the first pass of forward mode only what is linear in the cotangents counts: the transposed of it is the user's ``jvp``."""
+        node = _Jvp(self, buffer)
+        made: list[Any] = []
+        for n, a in zip(self.needs_input_grad, self._in_avals, strict=True):  # type: ignore[attr-defined]
+            if n:
+                t = new_tensor(ones(a))
+                t._edge, t._nr = node, len(made)
+                made.append(t)
+        return made
+
+
+class _Jvp(Node):
+    """Tangents of a Function's inputs come in, those of its results go out."""
+
+    def __init__(self, ctx: Any, buffer: dict[int, Any]) -> None:
+        self.ctx, self.at = ctx, sorted(buffer)
+        edges: list[Any] = []
+        self.at = [i for i in self.at if buffer[i]._edge is not None]
+        for i in self.at:
+            edges += (edge_of(buffer[i]), buffer[i]._nr)
+        self.edges, self.seq, self.hooks, self.extra = tuple(edges), next_seq(), None, None
+
+    @property
+    def outs(self) -> Any:
+        return [a for n, a in zip(self.ctx.needs_input_grad, self.ctx._in_avals, strict=True) if n]
+
+    def check(self) -> None: ...
+
+    def release(self) -> None: ...
+
+    def run(self, run: Any, buffer: dict[int, Any]) -> list[Any]:
+        ctx = self.ctx
+        there = iter(range(len(ctx.needs_input_grad)))
+        tangents: list[Any] = []
+        for n, a in zip(ctx.needs_input_grad, ctx._in_avals, strict=True):
+            i = next(there) if n else None
+            tangents.append(None if i is None else run.wrap(buffer[i]) if i in buffer else None)
+            if i is not None and tangents[-1] is None and ctx.__dict__.get("_materialize", True):
+                tangents[-1] = new_tensor(ones(a)) * 0
+        was, forward_mode.on = forward_mode.on, False
+        try:
+            saved = ctx.__dict__.get("_saved_forward")
+            if saved is not None and not ctx.__dict__.get("_saved"):
+                ctx.__dict__["_saved"] = tuple((t, t._s.version, None) for t in saved)
+            found = ctx._forward_cls.jvp(ctx, *tangents)
+        finally:
+            forward_mode.on = was
+        found = found if isinstance(found, tuple) else (found,)
+        return [None if i >= len(found) or found[i] is None else run.unwrap(found[i]) for i in self.at]
 
 
 def _fit(g: Tensor, want: Any, name: str, i: int) -> Tensor:
@@ -252,6 +308,8 @@ class Function(metaclass=_FunctionMeta):
                 saved.append((None, 0, None))
             elif not isinstance(t, Tensor):
                 raise TypeError(f"save_for_backward can only save variables, but argument {len(saved)} is of type {type(t).__name__}")
+            elif record and t._meta is not None and t._meta.inference:
+                raise RuntimeError(INFERENCE_SAVED)
             elif hooks is not None and record:
                 kept = _Hooked(packed(t, hooks[0]), hooks[1])
                 saved.append((kept, (t._edge, t._nr), saved_ids[id(t)] if id(t) in saved_ids and id(t) not in inputs else None))

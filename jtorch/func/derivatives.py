@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from jtorch._core.backward.levels import Input, enter, gradients, reaches_out
+from jtorch._core.backward.levels import Input, enter, gradients, reaches_out, transposed
 from jtorch._core.graph.node import next_seq
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._public import torch
@@ -202,7 +202,7 @@ def _push(what: str, func: Any, primals: Any, put: Any, has_aux: bool) -> tuple[
         outer = level.differentiable(flat)
         smooth = [t for t in flat if t.is_floating_point() or t.is_complex()]
         dummies, ends = zip(*[enter(torch.zeros_like(t.detach())) for t in smooth], strict=True) if smooth else ((), ())
-        back: list[Any] = gradients(smooth, list(dummies), level.inputs, True) if smooth else [None] * len(level.inputs)
+        back: list[Any] = transposed(smooth, list(dummies), level.inputs) if smooth else [None] * len(level.inputs)
 
     def push(tangents: list[Any]) -> list[Any]:
         followed = bool(state.mode & GRAD) and (outer or any(t._edge is not None for t in tangents))

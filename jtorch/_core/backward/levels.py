@@ -18,7 +18,26 @@ from jtorch._engine.values.lanes import Level, lanes_of, within
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._namespace import torch
 
-__all__ = ["End", "Input", "boundary", "enter", "enter_lanes", "gradients", "leave_lanes", "reaches_out"]
+__all__ = ["End", "Input", "boundary", "enter", "enter_lanes", "forward_mode", "gradients", "leave_lanes", "reaches_out", "transposed"]
+
+
+class _ForwardMode:
+    """Whether a pass backward is the first of the two that a derivative forward is made of (``transposed``)."""
+
+    on = False
+
+
+forward_mode = _ForwardMode()
+
+
+def transposed(roots: list[Tensor], cotangents: list[Tensor], inputs: list[Input]) -> list[Tensor | None]:
+    """As :func:`gradients` with a graph, for the sake of that graph: it is linear in the cotangents, and the pass back through it gives tangents."""
+    was, forward_mode.on = forward_mode.on, True
+    try:
+        return gradients(roots, cotangents, inputs, True)
+    finally:
+        forward_mode.on = was
+
 
 
 class Input(Node):

@@ -26,6 +26,7 @@ from jtorch._engine.recording.vjp import Plan, plan_of
 from jtorch._core.dispatch import flush_points
 from jtorch._core.graph import sparse_values
 from jtorch._core.graph.node import AccumulateGrad, OpNode, class_of, next_seq
+from jtorch._core.graph.saved_tensors import INFERENCE_SAVED
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.graph.device_copy import to_device_node
 from jtorch._core.dispatch.short_way import short_way
@@ -128,6 +129,14 @@ def _saved(plan: Plan, vals: Any, outs: Any, storages: Any, out_storages: Any) -
     return tuple(saved), tuple(versions)
 
 
+def _check_saved(plan: Plan, args: Any) -> None:
+    """RuntimeError if a tensor of inference mode is to be saved for backward."""
+    for i in plan.saved_in:
+        m = args[i]._meta if args[i].__class__ not in NUMBERS else None
+        if m is not None and m.inference:
+            raise RuntimeError(INFERENCE_SAVED)
+
+
 def apply(call: Call, args: Any) -> Any:
     """The general way: tensors and Python numbers in, a tensor or (for several results) a tuple out."""
     out = apply_multi(call, args)
@@ -199,6 +208,8 @@ def link(entry: Entry, plan: Plan, mask: Any, args: Any, vals: Any, outs: Any, h
         saved.append(vals[i])
         a = args[i]
         if a.__class__ not in NUMBERS:
+            if a._meta is not None and a._meta.inference:
+                raise RuntimeError(INFERENCE_SAVED)
             versions += (a._view or a._s, a._s.version)
     for i in plan.saved_out:
         saved.append(outs[i])
@@ -275,6 +286,6 @@ PARTS = {
     "state": state, "GRAD": GRAD, "SCALAR": SCALAR, "NO_ENTRY": NO_ENTRY, "Value": Value, "Storage": Storage, "Tensor": Tensor,
     "new": _new, "read_view": read_view, "add_input": add_input, "plan_of": plan_of, "only_inexact": _only_inexact, "layout_of": _layout,
     "class_of": class_of, "saved_of": _saved, "edge_of": edge_of, "next_seq": next_seq, "apply": apply,
-    "PLAIN": PLAIN, "undo": undo, "grow": _more_room,
+    "PLAIN": PLAIN, "check_saved": _check_saved, "undo": undo, "grow": _more_room,
 }  # fmt: skip
 call1, call2, call3, call2s = (short_way(kinds, PARTS) for kinds in ("t", "tt", "ttt", "ts"))

@@ -99,6 +99,8 @@ _WHOLE = '''def {name}({given}{operands}):
         node.entry = entry
         node.plan = plan
         node.mask = mask
+        if ({any_meta}) and plan.saved_in:
+            check_saved(plan, ({operands},))
         if plan.saved_out:
             if plan.saved_in:
                 node.saved, node.versions = saved_of(plan, ({vals}), (v,), ({storages}), (s,))
@@ -206,7 +208,7 @@ def _text(name: str, kinds: str, form: str) -> str:
         entry=_ENTRY.format(other_inputs=other_inputs, key=key[0] if len(key) == 1 else f"({', '.join(key)})"),
         read="".join(_OPERAND.format(x=x) for x in tensors), places="".join(_PLACE.format(x=x, general=general) for x in tensors),
         numbers="".join(_NUMBER.format(x=x, given=given, operands=operands) for x, k in every if k == "s"), pending=_PENDING.format(refs=refs, general=general, given=given, operands=operands, **_COMMIT[form == "inplace"]),
-        any_edge=" or ".join(f"{x}._edge is not None" for x in tensors), any_layout=" or ".join(f"l{x} is not None" for x in tensors),
+        any_edge=" or ".join(f"{x}._edge is not None" for x in tensors), any_meta=" or ".join(f"{x}._meta is not None" for x in tensors), any_layout=" or ".join(f"l{x} is not None" for x in tensors),
         mask=_MASKS.get(kinds) or "(" + "".join(f"{x}._edge is not None, " for x in names) + ")", other_edge=f" or (mode and ({others}))" if others else "",
         one_memory="".join(f" or s{x} is sa" for x in tensors[1:]),
         layouts="".join(f"l{x}, " for x in tensors), vals=vals, storages=storages,

@@ -368,5 +368,8 @@ def class_of(entry: Entry) -> Any:
     by_shapes = getattr(name, "by_shapes", None)
     if by_shapes is not None:
         name = by_shapes(tuple(a.shape for a in entry.inputs if not isinstance(a, type)))
-    found = entry.node_class = node_class(name)
+    found = entry.node_class = node_class(name) if name not in CLASSES_OF else CLASSES_OF[name](entry.call.name)
     return found
+
+
+CLASSES_OF: dict[str, Callable[[str], type]] = {}  # a node's name to what makes its class of the operator's name, where that is not a plain one

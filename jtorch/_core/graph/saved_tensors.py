@@ -22,6 +22,11 @@ from jtorch._core.storage.write_counts import written_since
 
 __all__ = ["Hooks", "pop", "push", "pack_node", "packed", "unpacked", "settings"]
 
+INFERENCE_SAVED = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked by autograd. To work around this, "
+    "you can make a clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
+)
+
 Hooks = tuple[Callable[[Any], Any], Callable[[Any], Any]]
 
 

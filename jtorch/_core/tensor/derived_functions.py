@@ -30,6 +30,7 @@ from jtorch._core.storage.overlap import check_out
 from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.dispatch.short_way import short_inplace
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor, new_tensor
+from jtorch._core.graph.refused import refuse_backward
 from jtorch._core.graph.view_history import take_view
 from jtorch._core.storage.view_steps import Changed, aval_of, elements
 
@@ -230,10 +231,11 @@ def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
     where = next((aval_of(a).device for a in flat if isinstance(a, Tensor)), None)
     refuse_float8(op, flat_values)
     result = op.fn(*args)
-    if isinstance(result, (tuple, list)):
-        out = tuple(_from_host(r, where) for r in result)
-        return return_types.namedtuple_for(op)(*out) if op.fields else out
-    return _from_host(result, where)
+    several = isinstance(result, (tuple, list))
+    out = tuple(_from_host(r, where) for r in (result if several else (result,)))
+    if all(isinstance(t, Tensor) for t in out):
+        refuse_backward(out, flat, op.grad_name, op.name)
+    return out[0] if not several else return_types.namedtuple_for(op)(*out) if op.fields else out
 
 
 def _from_host(array: Any, where: Any) -> Any:

@@ -44,7 +44,7 @@ class Entry:
         self.out: Aval | None = outs[0] if single else None
         self.plans: dict[Any, Any] = {}
         self.node_class: Any = None
-        self.differentiable = tuple(o.dtype.category >= 2 for o in outs)
+        self.differentiable = tuple(o.dtype.category >= 2 and call.grad_name != "none" for o in outs)
         self._run: Any = None
         self._weight: int | None = None
         # Positions of 0-dim cpu inputs that join tensors of another device.
