@@ -23,7 +23,7 @@ MODULES: dict[str, str] = {
     "rpc": "BackendType=TENSORPIPE PyRRef RRef RpcBackendOptions TensorPipeRpcBackendOptions WorkerInfo get_worker_info init_rpc remote rpc_async rpc_sync shutdown",
     "rpc.api": "_all_gather _barrier", "autograd": "DistAutogradContext backward context get_gradients",
 
-    "pipelining": "PipelineStage Schedule1F1B ScheduleGPipe SplitPoint=BEGINNING,END pipeline", "pipelining.microbatch": "TensorChunkSpec", "launcher": "",
+    "launcher": "",
     "launcher.api": "LaunchConfig elastic_launch",
     "algorithms._checkpoint": "",
     "algorithms.ddp_comm_hooks.post_localSGD_hook": "PostLocalSGDState post_localSGD_hook",
