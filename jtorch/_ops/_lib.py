@@ -40,6 +40,11 @@ def size_as(n: Any, kind: Any) -> Any:
     return np.asarray(n, kind) if isinstance(n, int) else jnp.asarray(n).astype(kind)
 
 
+def library(*sizes: Any) -> Any:
+    """numpy where all sizes are numbers, so that what is made of them alone is made on the host; else jax.numpy."""
+    return np if all([isinstance(n, int) for n in sizes]) else jnp
+
+
 def positions(n: Any, kind: Any = np.int64) -> Any:
     """0, 1, ... up to a size, on the host where that is a number."""
     return np.arange(n, dtype=kind) if isinstance(n, int) else jnp.arange(n, dtype=kind)

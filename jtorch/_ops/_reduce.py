@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._ops._lib import dim_of, dims_of, is_float, place_type
+from jtorch._ops._lib import dim_of, dims_of, is_float, place_type, positions, size_as
 
 
 def axes_of(dim: Any, x: Any) -> tuple[int, ...]:
@@ -109,6 +109,32 @@ def sort_with_index(x: Any, axis: int) -> tuple[Any, Any]:
     """Sorted values and their int32 positions: stable, nan last."""
     places = lax.broadcasted_iota(place_type(x.shape[axis]), x.shape, axis)
     return tuple(lax.sort((x, places), dimension=axis, num_keys=1, is_stable=True))  # type: ignore[return-value]
+
+
+def insertion_points(rows: Any, values: Any, right: bool) -> Any:
+    """Where each of the values (int32) would be put into a 1-d sorted array of any length, by halving, as torch does it."""
+
+    def halve(_: Any, bounds: Any) -> Any:
+        low, high = bounds
+        mid = (low + high) // 2
+        there = jnp.take(rows, mid, mode="clip")
+        after = ~(there > values) if right else ~(there >= values)
+        open = low < high
+        return jnp.where(open & after, mid + 1, low), jnp.where(open & ~after, mid, high)
+
+    none = jnp.zeros(values.shape, np.int32)
+    return lax.fori_loop(0, 32, halve, (none, none + size_as(rows.shape[0], np.int32)))[0]
+
+
+def pairs_above(n: Any, first: int) -> tuple[Any, Any]:
+    """Rows and columns of a square matrix from its ``first`` diagonal (0 or 1) up, row after row."""
+    if isinstance(n, int):
+        return np.triu_indices(n, first)
+    starts = jnp.cumsum(size_as(n - first, np.int64) - positions(n)) - (size_as(n - first, np.int64) - positions(n))
+    k = positions(n * (n - 1) // 2 if first else n * (n + 1) // 2)
+    row = insertion_points(starts, k, True).astype(np.int64) - 1
+    row = jnp.minimum(row, size_as(n - 1 - first, np.int64))
+    return row, k - jnp.take(starts, row, mode="clip") + row + first
 
 
 def at_least_1d(x: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from jtorch._registry import op
 
 from . import _guards
-from ._lib import accumulate_in, is_float, quotient
+from ._lib import accumulate_in, is_float, quotient, size_as
 from ._linalg_lib import scalar_name
 from .indexing import _MODE, add_at, narrow
 
@@ -137,7 +137,7 @@ def _even_bags(weight: Any, indices: Any, scale_grad_by_freq: bool, mode: int, p
     rows = accumulate_in(rows)
     out = jnp.sum(rows if skip is None else jnp.where(skip, jnp.zeros((), rows.dtype), rows), 1)
     if mode == 1:
-        return _averaged(out, np.asarray(n) if skip is None else jnp.maximum(jnp.sum(~skip, 1), 1), weight)
+        return _averaged(out, size_as(n, rows.dtype) if skip is None else jnp.maximum(jnp.sum(~skip, 1), 1), weight)
     return out.astype(weight.dtype)
 
 

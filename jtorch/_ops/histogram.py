@@ -13,6 +13,7 @@ from jtorch import _dtypes
 from jtorch._ops import _guards, _value_guards
 from jtorch._ops._lib import dtype_of
 from jtorch._ops._pointwise import is_half, refuse
+from jtorch._ops._reduce import insertion_points
 from jtorch._registry import op
 
 
@@ -73,6 +74,8 @@ def bincount(input: Any, weights: Any, minlength: int) -> Any:
 
 
 def _search(rows: Any, values: Any, right: bool) -> Any:
+    if not isinstance(rows.shape[0], int):
+        return insertion_points(rows, values, right)
     return jnp.searchsorted(rows, values, side="right" if right else "left", method="scan_unrolled")
 
 
@@ -176,7 +179,7 @@ def histogram_grid(points: Any, edges: list[Any], weight: Any, density: bool) ->
     for d, e in enumerate(edges):
         x = points[:, d]
         bins = e.shape[0] - 1
-        at = jnp.searchsorted(e, x, side="right", method="scan_unrolled").astype(np.int64) - 1
+        at = jnp.searchsorted(e, x, side="right", method="scan_unrolled" if isinstance(rows.shape[-1], int) else "sort").astype(np.int64) - 1
         at = jnp.where(x == e[-1], bins - 1, at)
         outside |= ~((x >= e[0]) & (x <= e[-1]))
         place = place * bins + jnp.clip(at, 0, bins - 1)

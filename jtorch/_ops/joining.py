@@ -14,6 +14,7 @@ from jtorch._registry import op
 
 from ._lib import dim_of, dims_of
 from ._linalg_lib import scalar_name
+from ._reduce import pairs_above
 
 
 @op("cat(Tensor[] tensors, int dim=0)", format="all", where="torch", aliases="concat concatenate", promote="default", elementwise=False, apart=True)
@@ -295,6 +296,8 @@ def combinations(input: Any, r: int, with_replacement: bool) -> Any:
         raise RuntimeError(f"Expect a non-negative number, but got {r}")
     if r == 0:
         return input[:0]
+    if r == 2 and not isinstance(input.shape[0], int):
+        return input[jnp.stack(pairs_above(input.shape[0], 0 if with_replacement else 1), 1)]
     sets = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     rows = np.array(list(sets(range(input.shape[0]), r)), np.int32).reshape(-1, r)
     return input[rows]

@@ -125,6 +125,18 @@ def _with_bias(y: Any, bias: Any) -> Any:
     return y if bias is None else y + back(bias, y).reshape((1, -1) + (1,) * (y.ndim - 2))
 
 
+def _reached(x: Any, kernel: Ints, stride: Ints, pad: Ints, dilation: Ints) -> tuple[Any, Ints]:
+    """``x``, and how it is still to be padded. Where its size is a symbol it is padded here, and cut off behind the last window: JAX's derivative pads by what is left, which has to be a number."""
+    left = list(pad)
+    for axis, (k, st, p, d) in enumerate(zip(kernel, stride, pad, dilation, strict=True), 2):
+        if st > 1 and not isinstance(x.shape[axis], int):
+            if p:
+                x, left[axis - 2] = lax.pad(x, jnp.zeros((), x.dtype), [(p, p, 0) if i == axis else (0, 0, 0) for i in range(x.ndim)]), 0
+            reach = d * (k - 1) + 1
+            x = lax.slice_in_dim(x, 0, (x.shape[axis] - reach) // st * st + reach, axis=axis)
+    return x, tuple(left)
+
+
 def convolution_core(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
     """The one convolution under all of them; ``input`` is batched."""
     n = weight.ndim - 2
@@ -139,6 +151,7 @@ def convolution_core(input, weight, bias, stride, padding, dilation, transposed,
                 for s, p, d, k, st in zip(input.shape[2:], pad, dilation, weight.shape[2:], stride, strict=True)
             )
             return _with_bias(jnp.zeros((input.shape[0], weight.shape[0], *spatial), input.dtype), bias)
+        input, pad = _reached(input, weight.shape[2:], stride, pad, dilation)
         return _convolve(input, weight, bias, stride, [(p, p) for p in pad], dilation, groups)
     for e, s, d in zip(extra, stride, dilation, strict=True):
         if e >= s and e >= d:
@@ -157,7 +170,7 @@ def convolution_core(input, weight, bias, stride, padding, dilation, transposed,
         (s - 1) * st + 1 + lo + hi - d * (k - 1)
         for s, st, (lo, hi), d, k in zip(input.shape[2:], stride, pads, dilation, kernel, strict=True)
     ]
-    if min(sizes) <= 0:
+    if any(s <= 0 for s in sizes):
         raise RuntimeError(
             f"Given input size per channel: ({' x '.join(str(s) for s in input.shape[2:])}). Calculated output size per channel: "
             f"({' x '.join(str(s) for s in sizes)}). Output size is too small"

@@ -14,6 +14,7 @@ from jtorch._registry import op
 from ._lib import accumulate_in
 from ._nn import back, const, floats_only
 from ._pointwise import refuse
+from ._reduce import pairs_above
 
 
 @op("pdist(Tensor input, float p=2.0)", where="torch nn.functional", out=False, grad_name="PdistBackward0")
@@ -25,10 +26,10 @@ def pdist(input, p):
     floats_only("pdist", input)
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
-    i, j = np.triu_indices(input.shape[0], 1)
+    i, j = pairs_above(input.shape[0], 1)
     x = accumulate_in(input)
     if input.shape[1] == 0:
-        return back(jnp.zeros(len(i), x.dtype), input)
+        return back(jnp.zeros(i.shape, x.dtype), input)
     return back(distances(float(p))(x[i] - x[j]), input)
 
 

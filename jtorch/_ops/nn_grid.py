@@ -11,7 +11,7 @@ import numpy as np
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, matmul_precision
+from ._lib import accumulate_in, library, matmul_precision, positions, size_as
 from ._nn import back, const, floats_only, shape_text
 
 BILINEAR, NEAREST, BICUBIC = 0, 1, 2
@@ -20,26 +20,27 @@ ZEROS, BORDER, REFLECTION = 0, 1, 2
 
 def _unnormalise(x: Any, size: int, align_corners: bool) -> Any:
     if align_corners:
-        return (x + const(1, x)) * const((size - 1) / 2, x)
-    return ((x + const(1, x)) * const(size, x) - const(1, x)) * const(0.5, x)
+        return (x + const(1, x)) * (const((size - 1) / 2, x) if isinstance(size, int) else size_as(size - 1, x.dtype) / 2)
+    return ((x + const(1, x)) * size_as(size, x.dtype) - const(1, x)) * const(0.5, x)
 
 
 def _clip(x: Any, size: int) -> Any:
     """Into [0, size - 1], with zero gradient from the bounds on."""
-    top = const(size - 1, x)
+    top = size_as(size - 1, x.dtype)
     return jnp.where(x <= 0, const(0, x), jnp.where(x >= top, top, x))
 
 
-def _reflect(x: Any, low: float, span: float) -> Any:
+def _reflect(x: Any, low: float, span: Any) -> Any:
     """Reflected at ``low`` and ``low + span``."""
     if span == 0:
         return jnp.zeros_like(x)
+    span = size_as(span, x.dtype)
     shifted = x - const(low, x)
     distance = jnp.where(shifted < 0, -shifted, shifted)
-    flips = jnp.floor(distance / const(span, x))
-    extra = distance - flips * const(span, x)
+    flips = jnp.floor(distance / span)
+    extra = distance - flips * span
     even = jnp.mod(flips, const(2, x)) == 0
-    return jnp.where(even, extra + const(low, x), const(span + low, x) - extra)
+    return jnp.where(even, extra + const(low, x), span + const(low, x) - extra)
 
 
 def _place(x: Any, size: int, padding: int, align_corners: bool) -> Any:
@@ -47,7 +48,7 @@ def _place(x: Any, size: int, padding: int, align_corners: bool) -> Any:
     if padding == BORDER:
         return _clip(x, size)
     if padding == REFLECTION:
-        x = _reflect(x, 0.0, size - 1.0) if align_corners else _reflect(x, -0.5, float(size))
+        x = _reflect(x, 0.0, size - 1) if align_corners else _reflect(x, -0.5, size)
         return _clip(x, size)
     return x
 
@@ -56,10 +57,10 @@ def _read(flat: Any, index: list[Any], sizes: tuple[int, ...]) -> Any:
     """``flat`` (N, C, prod) at integer coordinates (N, P); zero outside."""
     inside, at = None, None
     for i, size in zip(index, sizes, strict=True):
-        ok = (i >= 0) & (i <= const(size - 1, i))
+        ok = (i >= 0) & (i <= size_as(size - 1, i.dtype))
         inside = ok if inside is None else inside & ok
         safe = jnp.where(ok, i, const(0, i)).astype(np.int32)
-        at = safe if at is None else at * np.int32(size) + safe
+        at = safe if at is None else at * size_as(size, np.int32) + safe
     values = jnp.take_along_axis(flat, at[:, None, :], 2)
     return jnp.where(inside[:, None, :], values, const(0, flat))
 
@@ -177,9 +178,15 @@ def affine_grid_generator(theta, size, align_corners):
     kind = accumulate_in(theta).dtype
     axes = []
     for s in spatial:
-        line = np.linspace(-1, 1, s) if s > 1 else np.zeros(1)
-        axes.append((line if align_corners else line * (s - 1) / s).astype(kind))
-    mesh = np.meshgrid(*axes, indexing="ij")
-    base = np.stack([*reversed(mesh), np.ones_like(mesh[0])], -1).reshape(-1, n + 1)
+        if isinstance(s, int):
+            line = np.linspace(-1, 1, s) if s > 1 else np.zeros(1)
+            axes.append((line if align_corners else line * (s - 1) / s).astype(kind))
+        else:
+            steps = size_as(s - 1, np.float64)
+            line = positions(s, np.float64) * 2 / steps - 1
+            axes.append((line if align_corners else line * steps / (steps + 1)).astype(kind))
+    xp = library(*spatial)
+    mesh = xp.meshgrid(*axes, indexing="ij")
+    base = xp.stack([*reversed(mesh), xp.ones_like(mesh[0])], -1).reshape(-1, n + 1)
     grid = jnp.matmul(base, jnp.swapaxes(theta.astype(kind), 1, 2), precision=matmul_precision())
     return back(grid.reshape(size[0], *spatial, n), theta)

@@ -10,7 +10,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, dtype_of, is_complex, positions, quotient
+from ._lib import accumulate_in, dtype_of, is_complex, library, positions, quotient, size_as
 from ._nn import back, const, floats_only, shape_text
 from .nn_pool_max import Ints, Windows, check_padding, complain_of_shape, fit
 
@@ -117,7 +117,7 @@ def avg_pool3d(input, kernel_size, stride, padding, ceil_mode, count_include_pad
 
 def adaptive_bounds(size: int, out: int) -> tuple[np.ndarray, np.ndarray]:
     """Start and end of each of ``out`` windows that cover ``size``."""
-    i = np.arange(out)
+    i, size = positions(out), size if library(size, out) is np else size_as(size, np.int64)
     return i * size // out, -((-(i + 1) * size) // out)
 
 
@@ -133,7 +133,7 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
                 f"{name}(): Expected input to have non-zero size for non-batch dimensions, but input has sizes "
                 f"{shape_text(input.shape)} with dimension {input.ndim - n + i} being empty"
             )
-    if min(output_size) < 0:
+    if any(n < 0 for n in output_size):
         raise RuntimeError(f"{name}: elements of output_size must be greater than or equal to 0 but received {shape_text(output_size)}")
     floats_only(f"{'adaptive_avg_pool2d' if n < 3 else 'adaptive_avg_pool3d_cpu'}", input)
     x = accumulate_in(input)
@@ -146,8 +146,8 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
             x = x.reshape(*x.shape[:axis], out, size // out, *x.shape[axis + 1 :]).mean(axis + 1, dtype=x.dtype)
             continue
         start, end = adaptive_bounds(size, out)
-        at = np.arange(size)
-        weights = ((at >= start[:, None]) & (at < end[:, None])) / np.maximum(end - start, 1)[:, None]
+        at, xp = positions(size), library(size, out)
+        weights = ((at >= start[:, None]) & (at < end[:, None])) / xp.maximum(end - start, 1)[:, None]
         x = jnp.moveaxis(jnp.tensordot(x, weights.astype(x.dtype), ((axis,), (1,)), precision=lax.Precision.HIGHEST), -1, axis)
     return back(x, input)
 

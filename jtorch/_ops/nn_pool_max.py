@@ -75,7 +75,7 @@ class Windows:
             for s, k, p, st, d in zip(spatial, self.kernel, self.padding, self.stride, self.dilation, strict=True)
         )
         self.spatial = tuple(spatial)
-        if min(self.out) < 1:
+        if any(o < 1 for o in self.out):
             c = shape[-n - 1]
             got = "x".join(str(s) for s in (c, *spatial))
             calculated = "x".join(str(s) for s in (c, *self.out))

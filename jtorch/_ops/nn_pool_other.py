@@ -13,7 +13,7 @@ from jax import lax
 from jtorch._registry import op
 
 from . import _guards
-from ._lib import dtype_of
+from ._lib import dtype_of, library, positions, size_as
 from ._nn import floats_only, shape_text
 from .nn_pool_avg import adaptive_bounds
 from .nn_pool_max import lowest
@@ -44,7 +44,7 @@ def _argmax_windows(x: Any, rows: list[Any], inside: list[Any]) -> tuple[Any, An
         r = rows[d]
         shape = [*r.shape[:-2], *(r.shape[-2] if i == d else 1 for i in range(n)), *(r.shape[-1] if i == d else 1 for i in range(n))]
         step = math.prod(spatial[d + 1 :])
-        index = index + r.reshape(shape).astype(np.int32) * np.int32(step)
+        index = index + r.reshape(shape).astype(np.int32) * size_as(step, np.int32)
         alive = alive & inside[d].reshape(shape if inside[d].ndim > 2 else shape[len(shape) - 2 * n :])
     outs, offsets = index.shape[-2 * n : -n], index.shape[-n:]
     index = jnp.broadcast_to(index, (*index.shape[: -2 * n], *outs, *offsets)).reshape(
@@ -76,7 +76,7 @@ def _adaptive_max(n: int, input: Any, output_size: Any) -> tuple[Any, Any]:
         raise RuntimeError(
             "'output_size' should contain one int" if n == 1 else f"{name}(): internal error: output_size.size() must be {n}"
         )
-    if min(output_size) < 0:
+    if any(s < 0 for s in output_size):
         raise RuntimeError(
             f"Trying to create tensor with negative dimension {min(output_size)}: {shape_text((*input.shape[:-n], *output_size))}"
         )
@@ -84,11 +84,12 @@ def _adaptive_max(n: int, input: Any, output_size: Any) -> tuple[Any, Any]:
     rows, inside = [], []
     for size, out in zip(input.shape[-n:], output_size, strict=True):
         start, end = adaptive_bounds(size, out)
-        k = int((end - start).max()) if out else 1
-        at = start[:, None] + np.arange(k)
-        rows.append(np.minimum(at, size - 1))
+        xp = library(size, out)
+        k: Any = int((end - start).max()) if xp is np and out else 1 if xp is np else size if out == 1 else (size + out - 2) // out + 1
+        at = start[:, None] + positions(k)
+        rows.append(xp.minimum(at, size_as(size - 1, np.int64)))
         inside.append(at < end[:, None])
-    if 0 in output_size or input.size == 0:
+    if any(s == 0 for s in output_size) or input.size == 0:
         shape = (*input.shape[:-n], *output_size)
         return jnp.zeros(shape, input.dtype), jnp.zeros(shape, np.int64)
     return _argmax_windows(input, rows, inside)
@@ -181,7 +182,7 @@ def _unpool(n: int, input: Any, indices: Any, output_size: Any) -> Any:
     lead = input.shape[:-n]
     rows, size, seen = math.prod(lead), math.prod(output_size), math.prod(input.shape[-n:])
     at = indices.reshape(rows, seen).astype(np.int32)
-    row = np.arange(rows, dtype=np.int32)[:, None]
+    row = positions(rows, np.int32)[:, None]
     out = jnp.zeros((rows, size), input.dtype)
     # told unique: where indices repeat, torch's gradient too reads the output at each of them
     out = out.at[row, at].set(input.reshape(rows, seen), unique_indices=True, mode="drop")

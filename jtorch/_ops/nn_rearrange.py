@@ -67,7 +67,7 @@ def im2col(input, kernel_size, dilation, padding, stride):
     if jnp.issubdtype(input.dtype, jnp.integer):
         raise NotImplementedError(f"\"im2col_out_cpu\" not implemented for '{dtype_of(input).legacy}'")
     blocks, key = _geometry(input.shape[-2:], kernel, dilation, padding, stride)
-    if min(blocks) < 1:
+    if any(b < 1 for b in blocks):
         raise RuntimeError(
             f"Given input with spatial size {_paren(input.shape[-2:])}, kernel_size={_paren(kernel)}, dilation={_paren(dilation)}, "
             f"padding={_paren(padding)}, "
@@ -100,7 +100,7 @@ def col2im(input, output_size, kernel_size, dilation, padding, stride):
     if jnp.issubdtype(input.dtype, jnp.integer):
         raise NotImplementedError(f"\"col2im_out_cpu\" not implemented for '{dtype_of(input).legacy}'")
     blocks, key = _geometry(size, kernel, dilation, padding, stride)
-    if min(blocks) < 1 or math.prod(blocks) != input.shape[-1]:
+    if any(b < 1 for b in blocks) or math.prod(blocks) != input.shape[-1]:
         words = (
             f"Given output_size={_paren(size)}, kernel_size={_paren(kernel)}, dilation={_paren(dilation)}, "
             f"padding={_paren(padding)}, stride={_paren(stride)}, "

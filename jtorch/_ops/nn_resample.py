@@ -16,7 +16,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, dtype_of, is_complex
+from ._lib import accumulate_in, dtype_of, is_complex, library, positions, size_as
 from ._nn import back, shape_text
 
 _AXES = {1: ("W",), 2: ("H", "W"), 3: ("D", "H", "W")}
@@ -25,27 +25,31 @@ _AXES = {1: ("W",), 2: ("H", "W"), 3: ("D", "H", "W")}
 def _step(size: int, out: int, align_corners: bool, scale: float | None, kind: Any) -> Any:
     """Input pixels for one output pixel, in the precision of torch's kernels."""
     if align_corners:
-        return kind((size - 1) / (out - 1)) if out > 1 else kind(0)
-    return kind(1.0 / scale) if scale is not None and scale > 0 else kind(size) / kind(out)
+        return (size_as(size - 1, np.float64) / size_as(out - 1, np.float64)).astype(kind) if out > 1 else kind(0)
+    return kind(1.0 / scale) if scale is not None and scale > 0 else size_as(size, kind) / size_as(out, kind)
 
 
 def _source(size: int, out: int, align_corners: bool, scale: float | None, kind: Any) -> np.ndarray:
-    step, i = _step(size, out, align_corners, scale, kind), np.arange(out).astype(kind)
+    step, i = _step(size, out, align_corners, scale, kind), positions(out, kind)
     return step * i if align_corners else step * (i + kind(0.5)) - kind(0.5)
 
 
 def _matrix(out: int, size: int, at: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(out, size) with ``weights[o, k]`` added at column ``at[o, k]``."""
+    if library(out, size) is jnp:
+        columns = positions(size)
+        return sum(jnp.where(at[:, k, None] == columns, weights[:, k, None], jnp.zeros((), weights.dtype)) for k in range(at.shape[1]))
     full = np.zeros((out, size), weights.dtype)
     np.add.at(full, (np.arange(out)[:, None], at), weights)
     return full
 
 
 def _linear(size: int, out: int, align_corners: bool, scale: float | None, kind: Any) -> np.ndarray:
-    src = np.maximum(_source(size, out, align_corners, scale, kind), kind(0))
-    low = np.minimum(src.astype(np.int64), size - 1)
-    part = np.clip(src - low.astype(kind), kind(0), kind(1))
-    return _matrix(out, size, np.stack([low, np.minimum(low + 1, size - 1)], 1), np.stack([kind(1) - part, part], 1))
+    xp, last = library(size, out), size_as(size - 1, np.int64)
+    src = xp.maximum(_source(size, out, align_corners, scale, kind), kind(0))
+    low = xp.minimum(src.astype(np.int64), last)
+    part = xp.clip(src - low.astype(kind), kind(0), kind(1))
+    return _matrix(out, size, xp.stack([low, xp.minimum(low + 1, last)], 1), xp.stack([kind(1) - part, part], 1))
 
 
 def _cubic_weights(t: np.ndarray, a: float, kind: Any) -> np.ndarray:
@@ -58,13 +62,14 @@ def _cubic_weights(t: np.ndarray, a: float, kind: Any) -> np.ndarray:
         return ((a * x - kind(5) * a) * x + kind(8) * a) * x - kind(4) * a
 
     one = kind(1)
-    return np.stack([far(t + one), near(t), near(one - t), far(kind(2) - t)], 1)
+    return (np if isinstance(t, np.ndarray) else jnp).stack([far(t + one), near(t), near(one - t), far(kind(2) - t)], 1)
 
 
 def _cubic(size: int, out: int, align_corners: bool, scale: float | None, kind: Any) -> np.ndarray:
     src = _source(size, out, align_corners, scale, kind)
-    low = np.floor(src)
-    at = np.clip(low.astype(np.int64)[:, None] + np.arange(-1, 3), 0, size - 1)
+    xp = library(size, out)
+    low = xp.floor(src)
+    at = xp.clip(low.astype(np.int64)[:, None] + np.arange(-1, 3), 0, size_as(size - 1, np.int64))
     return _matrix(out, size, at, _cubic_weights(src - low, -0.75, kind).astype(kind))
 
 
@@ -106,7 +111,7 @@ def _check(name: str, n: int, x: Any, output_size: Any) -> None:
         raise RuntimeError(f"It is expected output_size equals to {n}, but got size {len(output_size)}")
     if x.ndim != n + 2:
         raise RuntimeError(f"It is expected input_size equals to {n + 2}, but got size {x.ndim}")
-    if min(x.shape[2:]) <= 0 or min(output_size) <= 0:
+    if any(s <= 0 for s in (*x.shape[2:], *output_size)):
         sizes = ", ".join(f"{a}: {s}" for a, s in zip(_AXES[n], x.shape[2:], strict=True))
         outs = ", ".join(f"{a}: {s}" for a, s in zip(_AXES[n], output_size, strict=True))
         raise RuntimeError(f"Input and output sizes should be greater than 0, but got input ({sizes}) output ({outs})")
@@ -149,10 +154,18 @@ def _in_bytes(x: Any, axis: int, weights: np.ndarray) -> Any:
 
 def _picks(size: int, out: int, scale: float | None, exact: bool) -> np.ndarray:
     if out == size and not scale:
-        return np.arange(out)
-    step = np.float32(1.0 / scale) if scale is not None and scale > 0 else np.float32(size) / np.float32(out)
-    i = np.arange(out).astype(np.float32)
-    return np.minimum(np.floor((i + np.float32(0.5)) * step if exact else i * step).astype(np.int64), size - 1)
+        return positions(out)
+    xp, i = library(size, out), positions(out, np.float32)
+    step = np.float32(1.0 / scale) if scale is not None and scale > 0 else size_as(size, np.float32) / size_as(out, np.float32)
+    return xp.minimum(xp.floor((i + np.float32(0.5)) * step if exact else i * step).astype(np.int64), size_as(size - 1, np.int64))
+
+
+def _taken(x: Any, at: Any, axis: int) -> Any:
+    """The bare gather: jnp.take is a jitted function, whose gradient would hold on to the input where ``at`` is computed."""
+    others = tuple(i for i in range(x.ndim) if i != axis)
+    numbers = lax.GatherDimensionNumbers(offset_dims=others, collapsed_slice_dims=(axis,), start_index_map=(axis,))
+    sizes = tuple(1 if i == axis else n for i, n in enumerate(x.shape))
+    return lax.gather(x, at[:, None], numbers, sizes, mode=lax.GatherScatterMode.PROMISE_IN_BOUNDS)
 
 
 def _nearest(name: str, n: int, input: Any, output_size: Any, scales: Any, exact: bool) -> Any:
@@ -162,11 +175,17 @@ def _nearest(name: str, n: int, input: Any, output_size: Any, scales: Any, exact
     x = input
     for i in range(n):
         axis, size, out = 2 + i, input.shape[2 + i], output_size[i]
-        at = _picks(size, out, scales[i] if scales else None, exact)
-        steps = np.diff(at)
-        if out == size and (at == np.arange(size)).all():
+        scale = scales[i] if scales else None
+        at = _picks(size, out, scale, exact)
+        if library(size, out) is jnp:
+            steps, same = (), out == size and scale in (None, 1)
+            copies = out % size == 0 and out // size in (2, 4, 8, 16) and scale in (None, out // size)  # for powers of two torch's arithmetic is exact
+        else:
+            steps, same = np.diff(at), out == size and (at == np.arange(size)).all()
+            copies = out % size == 0 and (at == np.repeat(np.arange(size), out // size)).all()
+        if same:
             continue
-        if out % size == 0 and (at == np.repeat(np.arange(size), out // size)).all():
+        if copies:
             # a broadcast, whose gradient is a sum over the copies
             k = out // size
             x = jnp.broadcast_to(jnp.expand_dims(x, axis + 1), (*x.shape[: axis + 1], k, *x.shape[axis + 1 :]))
@@ -174,7 +193,7 @@ def _nearest(name: str, n: int, input: Any, output_size: Any, scales: Any, exact
         elif len(steps) and steps.min() == steps.max() > 0:
             x = lax.slice_in_dim(x, int(at[0]), int(at[-1]) + 1, int(steps[0]), axis)
         else:
-            x = jnp.take(x, at, axis, mode="clip")
+            x = _taken(x, at, axis)
     return x
 
 

@@ -16,6 +16,7 @@ from jtorch._registry import op
 
 from ._lib import accumulate_in, matmul_precision
 from ._nn import back, const, floats_only
+from ._reduce import insertion_points
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
@@ -82,7 +83,7 @@ def _packing(batch_sizes: Any, total: int, steps: int, batch: int) -> tuple[Any,
     b = jnp.arange(batch, dtype=np.int32)
     alive = b[None, :] < sizes[:, None]
     rows = jnp.clip(start[:, None] + b[None, :], 0, max(total - 1, 0))
-    t_of = jnp.searchsorted(jnp.cumsum(sizes), jnp.arange(total, dtype=np.int32), side="right").astype(np.int32)
+    t_of = insertion_points(jnp.cumsum(sizes), jnp.arange(total, dtype=np.int32), True)
     t_of = jnp.minimum(t_of, steps - 1)
     return rows, alive[..., None], t_of * batch + (jnp.arange(total, dtype=np.int32) - start[t_of])
 
@@ -132,9 +133,9 @@ def _rnn(input, batch_sizes, hx, params, mode, has_biases, num_layers, bidirecti
         outs = []
         for d in range(directions):
             k = layer * directions + d
-            c = None if c0 is None else wide(c0[k])
+            c = None if c0 is None else wide(lax.index_in_dim(c0, k, 0, False))
             parts = tuple(None if p is None else wide(p) for p in layers[k])
-            out, h, c = _scan_layer(mode, x, wide(h0[k]), c, parts, d == 1, alive)
+            out, h, c = _scan_layer(mode, x, wide(lax.index_in_dim(h0, k, 0, False)), c, parts, d == 1, alive)
             outs.append(out)
             last_h.append(h)
             last_c.append(c)

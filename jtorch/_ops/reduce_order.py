@@ -12,7 +12,7 @@ from jax import lax
 
 from jtorch import _dtypes
 from jtorch._ops import _value_guards
-from jtorch._ops._lib import dim_of, is_float
+from jtorch._ops._lib import dim_of, is_float, size_as
 from jtorch._ops._pointwise import constant, refuse
 from jtorch._ops._reduce import order_key, picked, sort_with_index, spread_evenly, whole_or_dim
 from jtorch._registry import op
@@ -20,8 +20,10 @@ from jtorch._registry import op
 
 def _at(rows: Any, place: Any, axis: int) -> Any:
     """One element along the axis, kept with size 1; ``place`` is a number or an int32 array with size 1 there."""
-    if isinstance(place, int):
+    if isinstance(place, int):  # a number that is there when the program is made
         return lax.slice_in_dim(rows, place, place + 1, axis=axis)
+    if not hasattr(place, "ndim"):
+        place = jnp.full([1 if i == axis else n for i, n in enumerate(rows.shape)], place, np.int32)
     return jnp.take_along_axis(rows, place, axis)
 
 
@@ -40,7 +42,7 @@ def _median_place(rows: Any, axis: int, skip_nan: bool) -> Any:
         return (n - 1) // 2
     finite = jnp.sum(~jnp.isnan(rows), axis, keepdims=True, dtype=np.int32)
     middle = jnp.maximum((finite - 1) // 2, 0)
-    return middle if skip_nan else jnp.where(finite < n, finite, np.int32((n - 1) // 2))
+    return middle if skip_nan else jnp.where(finite < size_as(n, np.int32), finite, size_as((n - 1) // 2, np.int32))
 
 
 def _median_along(x: Any, dim: int, keepdim: bool, skip_nan: bool, name: str) -> Any:
@@ -111,12 +113,12 @@ def mode(input: Any, dim: int, keepdim: bool) -> Any:
     rows, places = sort_with_index(order_key(lax.stop_gradient(input)), dim)
     n = rows.shape[dim]
     step = lax.broadcasted_iota(np.int32, rows.shape, dim)
-    before = jnp.roll(rows, 1, dim)
+    before = jnp.concatenate([lax.slice_in_dim(rows, 0, 1, axis=dim), lax.slice_in_dim(rows, 0, -1, axis=dim)], dim)
     starts = (rows != before) | (step == 0)
     run = step - lax.cummax(jnp.where(starts, step, np.int32(0)), dim)
     longest = jnp.max(run, dim, keepdims=True)
     # The first place where a run reaches the greatest length is the end of the smallest such value.
-    where = jnp.min(jnp.where(run == longest, step, np.int32(n)), dim, keepdims=True)
+    where = jnp.min(jnp.where(run == longest, step, size_as(n, np.int32)), dim, keepdims=True)
     return _answer(input, _at(places, where, dim), _at(rows, where, dim), dim, keepdim)
 
 

@@ -32,6 +32,62 @@ def _scanned(fn: Any, x: Any, dim: int, dtype: Dtype | None) -> Any:
     return fn(accumulate_in(x), dim).astype(x.dtype)
 
 
+def _recurrence(a: Any, b: Any, dim: int) -> Any:
+    """``t[i] = a[i] * t[i - 1] + b[i]`` along a dim, from 0."""
+
+    def step(t: Any, ab: Any) -> Any:
+        t = ab[0] * t + ab[1]
+        return t, t
+
+    a, b = jnp.moveaxis(a, dim, 0), jnp.moveaxis(b, dim, 0)
+    return jnp.moveaxis(lax.scan(step, jnp.zeros_like(b[0]), (a, b))[1], 0, dim)
+
+
+def _shifted(y: Any, dim: int, first: float) -> Any:
+    """What came before each element along a dim."""
+    return jnp.concatenate([jnp.full_like(lax.slice_in_dim(y, 0, 1, axis=dim), first), lax.slice_in_dim(y, 0, -1, axis=dim)], dim)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _cumprod_of_any_length(x: Any, dim: int) -> Any:
+    return lax.cumprod(x, dim)
+
+
+@_cumprod_of_any_length.defjvp
+def _cumprod_rule(dim: int, primals: Any, tangents: Any) -> Any:
+    (x,), (t,) = primals, tangents
+    y = _cumprod_of_any_length(x, dim)
+    return y, _recurrence(x, _shifted(y, dim, 1) * t, dim)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _cumlogsumexp_of_any_length(x: Any, dim: int) -> Any:
+    return lax.cumlogsumexp(x, dim)
+
+
+@_cumlogsumexp_of_any_length.defjvp
+def _cumlogsumexp_rule(dim: int, primals: Any, tangents: Any) -> Any:
+    (x,), (t,) = primals, tangents
+    y = _cumlogsumexp_of_any_length(x, dim)
+    before = _shifted(y, dim, -math.inf)
+    none = jnp.isneginf(before)  # the ratio of two zeros
+    return y, _recurrence(jnp.where(none, 0, jnp.exp(before - y)), jnp.exp(x - y) * t, dim)
+
+
+_LONG = 4096  # from here on JAX's own derivatives, in a tree of products that is another one for each length
+
+
+def _short(x: Any, dim: int) -> bool:
+    return not isinstance(x.shape[dim], int) or x.shape[dim] < _LONG
+
+
+def _cumprod(x: Any, dim: int) -> Any:
+    return _cumprod_of_any_length(x, dim) if _short(x, dim) else lax.cumprod(x, dim)
+
+
+_cumprod.__name__ = "cumprod"  # torch's kernel is named after it
+
+
 @op("cumsum(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, out="typed")
 def cumsum(input: Any, dim: int, dtype: Dtype | None) -> Any:
     """Running sums along a dim; integers in int64."""
@@ -41,7 +97,7 @@ def cumsum(input: Any, dim: int, dtype: Dtype | None) -> Any:
 @op("cumprod(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, out="typed", residuals="save")
 def cumprod(input: Any, dim: int, dtype: Dtype | None) -> Any:
     """Running products along a dim; integers in int64."""
-    return _scanned(lax.cumprod, input, dim, dtype)
+    return _scanned(_cumprod, input, dim, dtype)
 
 
 @op("logcumsumexp(Tensor input, int dim)", out="expected scalar_type {0} but found {1}", residuals="save")
@@ -53,7 +109,8 @@ def logcumsumexp(input: Any, dim: int) -> Any:
         return input
     if is_complex(input):
         return lax.associative_scan(logaddexp_complex, input, axis=dim)
-    return lax.cumlogsumexp(accumulate_in(input), dim).astype(input.dtype)
+    x = accumulate_in(input)
+    return (_cumlogsumexp_of_any_length(x, dim) if _short(x, dim) else lax.cumlogsumexp(x, dim)).astype(input.dtype)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))

@@ -17,7 +17,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import dim_of, known_below, place_type, size_as
+from ._lib import dim_of, known_below, place_type, positions, size_as
 
 PUT: dict[str, Callable[..., Any]] = {}
 Layout = tuple[tuple[int, ...], tuple[int, ...], int]
@@ -420,7 +420,7 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
     if input.ndim == 0:
         return jnp.broadcast_to(input, (size,))
     count = (input.shape[d] - size) // step + 1
-    where = (np.arange(count)[:, None] * step + np.arange(size)[None, :]).astype(place_type(input.shape[d]))
+    where = (positions(count)[:, None] * step + positions(size)[None, :]).astype(place_type(input.shape[d]))
     # The bare gather: jnp.take is a jitted function, whose gradient would hold on to the input.
     kept = tuple(i for i in range(input.ndim + 1) if i not in (d, input.ndim))
     numbers = lax.GatherDimensionNumbers(offset_dims=kept, collapsed_slice_dims=(d,), start_index_map=(d,))

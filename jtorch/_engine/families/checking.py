@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from jtorch import _device, _dtypes
-from jtorch._engine.padded import Frame, NoRule, Padded, Room, single, valid
+from jtorch._engine.padded import Frame, Padded, Room, evaluate, single, valid, whole
 from jtorch._engine.recording import guards
+from jtorch._engine.recording.identity import of_value
 from jtorch._engine.values.values import aval
 
 from .general import General
@@ -24,34 +26,39 @@ _FAR = np.iinfo(np.int64).max
 class PaddedCheck:
     """Takes the place of an entry in a body: from an index (and the sizes) to ``[value, place]`` of its first element outside, the place being -1 if there is none."""
 
-    __slots__ = ("call", "op", "name", "general", "rule", "names", "room", "outs", "out", "inputs")
+    __slots__ = ("call", "op", "name", "general", "rule", "names", "room", "outs", "out", "inputs", "struct")
 
     def __init__(self, general: General | None, bounds: Any, names: Sequence[Any], room: Room) -> None:
         """``bounds``: as the call that uses the index has them. ``general``: what that is a case of."""
         rule = bounds.rule
         if general is not None:
             rule = next(b.rule for b in guards.bounds_of(general.entry) if b.at == bounds.at)
-        if callable(rule):
-            raise NoRule("a guard that is no range")
         self.call, self.op, self.name, self.inputs = self, None, "outside", ()
         self.general = general
         self.rule, self.names, self.room = rule, {} if general is None else general.by_name(names), room
+        self.struct = None if general is None else general.entry.structs()[bounds.at]
         self.out = aval((2,), _dtypes.int64, _device.CPU)
         self.outs = (self.out,)
 
     def identity(self) -> str:
         """Its name for other processes (identity.py)."""
-        shown = [None if x is None else str(x) for x in self.rule]
+        shown: Any = of_value(self.rule) if callable(self.rule) else [None if x is None else str(x) for x in self.rule]
         return f"checked({self.general and self.general.identity(shown)};{[str(d) for d in self.names.values()]};{self.room.identity()};{shown if self.general is None else ''})"
 
     def apply(self, index: Any, sizes: Any) -> Any:
         f = Frame(self.room, {f"n{i}": sizes[i] for i in range(sizes.shape[0])}, self.names)
         p = index if index.__class__ is Padded else Padded(jnp.asarray(index), single(np.shape(index)))
-        low, high, also = [None if x is None else f.true(f.dim(x)) for x in self.rule]
-        numbers = p.array.astype(np.int64)
-        bad = (numbers < low) | (numbers >= high)
-        if also is not None:
-            bad &= numbers != also
+        if callable(self.rule):
+            closed = jax.make_jaxpr(self.rule)(jax.ShapeDtypeStruct(p.array.shape, p.array.dtype) if self.struct is None else self.struct)
+            p = whole(f, evaluate(f, closed, [p])[0])
+            numbers = p.array.astype(np.int64)
+            bad = numbers != 0
+        else:
+            low, high, also = [None if x is None else f.true(f.dim(x)) for x in self.rule]
+            numbers = p.array.astype(np.int64)
+            bad = (numbers < low) | (numbers >= high)
+            if also is not None:
+                bad &= numbers != also
         mask = valid(f, p)
         if mask is not None:
             bad &= mask

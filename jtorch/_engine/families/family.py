@@ -29,7 +29,7 @@ from jtorch._engine.values import log
 from jtorch._engine.values.values import Value, aval, jax_device
 
 from .checking import PaddedCheck
-from .general import General, blind, general_of, sizes_of
+from .general import General, blind, general_of, places_of, sizes_of
 from .held import Held, padded_input
 from .solving import Solver
 
@@ -37,6 +37,7 @@ __all__ = ["Member", "join", "stats"]
 
 _TRIES = 6  # guesses at one family; then its members run by their exact shapes
 _SAMPLES = 3
+_WHOLE = 240
 _GROUPS = 500  # kinds of traces that are remembered without being a family
 
 
@@ -67,7 +68,7 @@ class PaddedNode:
         f = Frame(room, {}, self.names)
         # Results of changing size are like no input, so nothing is donated to them.
         shapes = [f.dims(a.shape) for a in general.entry.outs]
-        self.outs: Any = tuple([_Other() if any(map(is_symbolic, s)) else aval(s, a.dtype, a.device) for s, a in zip(shapes, general.entry.outs, strict=True)])
+        self.outs: Any = tuple([_Other() if any(map(is_symbolic, s)) else aval(s, t, a.device) for s, a, t in zip(shapes, general.entry.outs, general.types, strict=True)])
         self.out = None if general.entry.out is None else self.outs[0]
         self.inputs = general.entry.inputs
 
@@ -81,12 +82,17 @@ class PaddedNode:
         f = Frame(self.room, every, self.names)
         values = []
         for a, like in zip(arrays, self.inputs, strict=True):
+            kind = NUMBERS[like].dtype if isinstance(like, type) else like.dtype.np
             if a.__class__ is not Padded:
-                kind = NUMBERS[like].dtype if isinstance(like, type) else like.dtype.np
                 a = Padded(jnp.asarray(a, kind), single(np.shape(a)))
-            values.append(a)
-        out = [p.array if plain(p) else p for p in evaluate(f, self.general.jaxpr, values)]
+            values.append(_in_type(a, kind))
+        out = [_in_type(p, t.np) for p, t in zip(evaluate(f, self.general.jaxpr, values), self.general.types, strict=True)]
+        out = [p.array if plain(p) else p for p in out]
         return out[0] if self.out is not None else tuple(out)
+
+
+def _in_type(p: Padded, kind: Any) -> Padded:
+    return p if p.array.dtype == kind else Padded(p.array.astype(kind), p.dims)
 
 
 class _Sizes(dict[str, Any]):
@@ -121,6 +127,9 @@ class Family:
         self.nodes, self.runs, self.tries = nodes, 0, 0
         self.checked = [(p, user) for p, _, user in checks]
         self.needed = needed_nodes(nodes, [*live, *[p for p, _ in self.checked if p >= 0]])
+        owner = [k for k, node in enumerate(nodes) for _ in node[0].outs]
+        # What nobody needs is not computed, but its indices are checked, against sizes that change too.
+        self.lasting = sorted({*self.needed, *[owner[user] for _, user in self.checked]})
         self.watched: list[tuple[int, General, tuple[Any, ...]]] = []
         self.inputs: dict[int, tuple[Any, ...]] = {}
         self.programs: dict[Any, _Program] = {}
@@ -140,7 +149,7 @@ class Family:
 
     def _solve(self, samples: list[tuple[list[Any], list[Value]]]) -> Solver:
         solver = Solver()
-        lasting = set(self.needed)
+        lasting = set(self.lasting)
         for i, values in enumerate(zip(*[ins for _, ins in samples], strict=True)):
             if len({v.aval for v in values}) > 1:
                 columns = list(zip(*[v.aval.shape for v in values], strict=True))
@@ -169,7 +178,10 @@ class Family:
     def _bind(self, solver: Solver, samples: list[tuple[list[Any], list[Value]]]) -> None:
         """Where each symbol's value is read from: a place among the sizes of a trace."""
         texts: list[str] = [str(d) for dims in self.inputs.values() for d in dims] + [str(d) for _, _, names in self.watched for d in names]
-        self.places = [texts.index(f"n{i}") for i in range(len(solver.columns))]
+        where = places_of(texts)
+        if len(where) < len(solver.columns):
+            raise ValueError("a size that is nowhere by itself")
+        self.places = [where[f"n{i}"] for i in range(len(solver.columns))]
         distinct = list(dict.fromkeys(texts))
         number = {t: i for i, t in enumerate(distinct)}
         self.expected = [number[t] for t in texts]
@@ -187,14 +199,14 @@ class Family:
             if local is None:
                 return None
             sizes += local
-        values = tuple([sizes[p] for p in self.places])
+        values = tuple([sizes[p] // times for p, times in self.places])
         if min(values) < 2:
             return None
         every = self.values(*values)
         if sizes != [every[i] for i in self.expected]:
             return None
         changing = {k for k, _, _ in self.watched}
-        for k in self.needed:
+        for k in self.lasting:
             if k not in changing and nodes[k][0] is not self.nodes[k][0]:
                 return None
         for i, v in enumerate(inputs):
@@ -277,7 +289,7 @@ class Member:
             program.recipe.seen, program.recipe.scalars = 2, [_NEVER if i in family.dynamic else s for i, s in enumerate(tr.scalars)]
         before = program.recipe.plan
         try:
-            plan = planned(made, program.recipe, (), given, [*live, *program.checks], static, why)
+            plan = planned(made, program.recipe, (), given, [*live, *program.checks], static, why, whole=whole(made.nodes))
             if plan is not before:
                 self._compile(plan, given, tr)
         except Exception as error:  # nothing has run yet: whatever stands in the way of this program, the exact one does not need it
@@ -354,6 +366,24 @@ def _sample_of(tr: Trace) -> tuple[list[Any], list[Any], list[Any]]:
     return list(tr.nodes), like, list(tr.scalars)
 
 
+def _growing(samples: list[tuple[list[Any], list[Value], list[Any]]]) -> bool:
+    """Whether what changes has grown by one, as a cache does: two samples say what three would."""
+    (_, before, _), (_, now, _) = samples[-2:] if len(samples) > 1 else samples * 2
+    steps = {n - m for v, w in zip(before, now, strict=True) for m, n in zip(v.aval.shape, w.aval.shape, strict=True)}
+    return steps == {0, 1} or steps == {1}
+
+
+def whole(nodes: Sequence[Any]) -> bool:
+    """Whether these nodes of a family's program are one program, however long: there is one for each bucket, and without a way back they are soon compiled."""
+    return len(nodes) <= _WHOLE and all([_operator(node[0]) for node in nodes])
+
+
+def _operator(entry: Any) -> bool:
+    if entry.__class__ is PaddedNode:
+        entry = entry.general.entry
+    return entry.__class__ is PaddedCheck or entry.call.op is not None
+
+
 changing: weakref.WeakSet[Value] = weakref.WeakSet()  # marked by the program: their dims will change,
 lasting: weakref.WeakSet[Value] = weakref.WeakSet()  # or will not
 
@@ -391,7 +421,7 @@ def join(tr: Trace, live: Sequence[int], checks: guards.Checks) -> Member | None
     if any([node[0] for node in nodes] == entries for nodes, _, _ in group.samples):
         return None
     group.samples = [*group.samples[1 - _SAMPLES :], _sample_of(tr)]
-    if len(group.samples) < (2 if dynamic else _SAMPLES):
+    if len(group.samples) < (2 if dynamic or _growing(group.samples) else _SAMPLES):
         return None
     group.tries += 1
     if group.tries > _TRIES:

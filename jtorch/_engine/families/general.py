@@ -23,16 +23,16 @@ from . import outline as outlines
 from .outline import blind_of, dims_of, expected_inputs, inputs_with, outline, symbolic_entry, with_sizes
 from .solving import Solver
 
-__all__ = ["General", "blind", "entry_for", "general_of", "sizes_of"]
+__all__ = ["General", "blind", "entry_for", "general_of", "places_of", "sizes_of"]
 
 
 class General:
-    """``entry``: with symbolic inputs and outputs. ``fit(sizes)``: of a call's sizes and its inputs' dims, the values of the symbols, or None if they are not of this form."""
+    """``entry``: with symbolic inputs and outputs. ``types``: of the outputs where the sizes are numbers (positions that are kept for backward may be wider here). ``fit(sizes)``: of a call's sizes and its inputs' dims, the values of the symbols, or None if they are not of this form."""
 
-    __slots__ = ("entry", "fit", "shapes", "names", "conditions", "_jaxpr")
+    __slots__ = ("entry", "types", "fit", "shapes", "names", "conditions", "_jaxpr")
 
-    def __init__(self, entry: Entry, names: Sequence[str], fit: Any, conditions: Sequence[str] = ()) -> None:
-        self.entry, self.names, self.fit, self.conditions = entry, names, fit, conditions
+    def __init__(self, entry: Entry, types: Sequence[Any], names: Sequence[str], fit: Any, conditions: Sequence[str] = ()) -> None:
+        self.entry, self.types, self.names, self.fit, self.conditions = entry, tuple(types), names, fit, conditions
         self.shapes: Any = _function(",".join(names), _text([_text(list(a.shape)) for a in entry.outs]))
         self._jaxpr: ClosedJaxpr | None = None
 
@@ -64,16 +64,28 @@ def _text(parts: Sequence[Any]) -> str:
 
 def _matcher(pattern: Sequence[Any], names: Sequence[str], conditions: Sequence[str]) -> Any:
     """A function of the sizes. What each symbol is comes from the first place where it stands alone."""
-    where: dict[str, int] = {}
-    for i, d in enumerate(pattern):
-        if is_symbolic(d):
-            where.setdefault(str(d), i)
+    where = places_of([str(d) for d in pattern if is_symbolic(d)])
+    number = [i for i, d in enumerate(pattern) if is_symbolic(d)]
     tests = [f"v[{i}] == {d}" for i, d in enumerate(pattern) if not is_symbolic(d)]
-    tests += [f"({name} := v[{where[name]}]) >= 2" for name in names]  # a solver gives every symbol to some column
-    tests += [f"v[{i}] == {d}" for i, d in enumerate(pattern) if is_symbolic(d) and not (str(d) in names and where[str(d)] == i)]
+    tests += [f"({name} := v[{number[where[name][0]]}]{f' // {where[name][1]}' if where[name][1] > 1 else ''}) >= 2" for name in names]
+    tests += [f"v[{i}] == {d}" for i, d in enumerate(pattern) if is_symbolic(d) and not (str(d) in names and number[where[str(d)][0]] == i)]
     return _function("v", f"{_text(names)} if {' and '.join([*tests, *conditions]) or 'True'} else None".replace("^", "**"))
 
 
+def places_of(texts: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Where each symbol can be read: the first place where it stands by itself, or else times a number, which is the second."""
+    found: dict[str, tuple[int, int]] = {}
+    for i, text in enumerate(texts):
+        alone = _MULTIPLE.fullmatch(text)
+        if alone is not None:
+            times = int(alone.group(1) or 1)
+            known = found.get(alone.group(2))
+            if known is None or times < known[1]:
+                found[alone.group(2)] = (i, times)
+    return found
+
+
+_MULTIPLE = re.compile(r"(?:(\d+)\*)?([ns]\d+)")
 _generals: dict[int, list[General]] = {}
 _failed: dict[Any, str] = {}
 
@@ -101,19 +113,19 @@ def general_of(entries: Sequence[Entry]) -> General | str:
     for general in known:
         if all(general.fit(s) is not None for s in samples):
             return general
-    solver = Solver()
-    solver.prepare(columns)
-    pattern = [solver.dim(c) for c in columns]
-    key = (blind(entries[0]), tuple(map(str, pattern)))
-    failed = _failed.get(key)
-    if failed is not None:
-        return failed
-    found = _made(entries, pattern, solver)
-    if isinstance(found, str):
+    reason = ""
+    for multiples in (False, True):
+        solver = Solver()
+        solver.prepare(columns, multiples)
+        pattern = [solver.dim(c) for c in columns]
+        key = (blind(entries[0]), tuple(map(str, pattern)))
+        found = _failed.get(key) or _made(entries, pattern, solver)
+        if not isinstance(found, str):
+            known.append(found)
+            return found
         _failed[key] = found
-    else:
-        known.append(found)
-    return found
+        reason = reason or found
+    return reason
 
 
 def _made(entries: Sequence[Entry], pattern: list[Any], solver: Solver) -> General | str:
@@ -135,13 +147,18 @@ def _made(entries: Sequence[Entry], pattern: list[Any], solver: Solver) -> Gener
             conditions.append(condition)
             continue
         whole = [*mine[: len(outline(first.call).sizes)], *[d for a in entry.inputs if not isinstance(a, type) for d in a.shape]]
-        alone = {str(d) for d in whole}
+        if len(entry.inputs) != len(first.inputs) or len(whole) != len(pattern):
+            return f"{first.call.name}: backward reads other values than where the sizes are numbers"
+        alone = places_of([str(d) for d in whole])
         if not all(n in alone for d in whole if is_symbolic(d) for n in _NAME.findall(str(d))):
             return f"{first.call.name}: a size that is nowhere by itself"
         texts = [re.sub(r"\bn(\d+)\b", lambda m: names[int(m.group(1))], c) for c in conditions]  # noqa: B023 - used at once
         names = [n for n in names if n in alone]
-        general = General(entry, names, _matcher(whole, names, texts), texts)
-        if entry.device is not first.device or [a.dtype for a in entry.outs] != [a.dtype for a in first.outs]:
+        types = [a.dtype for a in first.outs]
+        if len(entry.outs) != len(types):
+            return f"{first.call.name}: backward keeps {len(entry.outs)} values, and {len(types)} where the sizes are numbers"
+        general = General(entry, types, names, _matcher(whole, names, texts), texts)
+        if entry.device is not first.device or not all([_same_type(a.dtype, t, first.call) for a, t in zip(entry.outs, types, strict=True)]):
             return f"{first.call.name}: other types"
         for e in entries:
             sizes = general.fit(sizes_of(e))
@@ -149,6 +166,11 @@ def _made(entries: Sequence[Entry], pattern: list[Any], solver: Solver) -> Gener
                 return f"{first.call.name}: other shapes"
         return general
     return f"{first.call.name}: too many comparisons of sizes"
+
+
+def _same_type(a: Any, b: Any, call: Call) -> bool:
+    """JAX takes wider integers for positions in a dim whose size is a symbol: what a derived call keeps of them says as much in the narrow ones."""
+    return a is b or (call.op is None and a.category == b.category == 1)
 
 
 _COMPARISONS = 12
@@ -183,7 +205,7 @@ def entry_for(call: Call, inputs: tuple[Any, ...]) -> Entry | None:
         sizes = general.fit(every)
         if sizes is not None:
             like = general.entry
-            outs = tuple([aval(shape, a.dtype, a.device) for shape, a in zip(general.shapes(*sizes), like.outs, strict=True)])
+            outs = tuple([aval(shape, t, a.device) for shape, a, t in zip(general.shapes(*sizes), like.outs, general.types, strict=True)])
             entry = Entry(call, inputs, outs, like.out is not None, like.device)
             entry.general, entry.blind = (general, sizes), number
             return entry

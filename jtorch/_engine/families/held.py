@@ -34,10 +34,8 @@ class Held:
         return np.array(np.asarray(self.array)[tuple([slice(0, n) for n in self.sizes])].reshape(shape))
 
     def take(self, v: Value) -> Any:
-        """Give a value its elements, without the padding."""
-        v.array = self.exact(v.aval.shape)
-        if v.aval.device.type != "cpu":
-            v.array = jax.device_put(v.array, next(iter(self.array.devices())))
+        """Give a value its elements, without the padding. On the device, as any program leaves them: what is recorded must not depend on which program it was."""
+        v.array = jax.device_put(self.exact(v.aval.shape), next(iter(self.array.devices())))
         return v.array
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ __all__ = ["Solver"]
 
 _SHIFT = 64  # the most that one size may differ from another to be taken for it plus a number
 _TIMES = 9  # the most that one size may be of another, give or take
+_PARTS = 64  # the most heads, or the like, that a size is taken apart into
+_SHARES = (*[(1, by) for by in range(2, _TIMES)], (3, 2), (2, 3), (3, 4), (5, 2), (5, 4))
 _MOST = 24  # symbols of one family
 
 
@@ -24,9 +27,13 @@ class Solver:
         self.known: dict[tuple[int, ...], Any] = {}
         self.columns: list[tuple[int, ...]] = []
 
-    def prepare(self, columns: Iterable[tuple[int, ...]]) -> None:
-        """Choose symbols for these, as they come; but what is a multiple or a product of others comes after them."""
+    def prepare(self, columns: Iterable[tuple[int, ...]], multiples: bool = False) -> None:
+        """Choose symbols for these, as they come; but what is a multiple or a product of others comes after them. ``multiples``: sizes that were multiples of a number stay so."""
         every = [c for c in dict.fromkeys(columns) if len(set(c)) > 1]
+        if multiples:
+            shared = [(c, math.gcd(*c)) for c in every]
+            every += [tuple([n // by for n in c]) for c, by in shared if by > 1 and min(c) >= 2 * by]
+        every += [c for c in dict.fromkeys(_parts(every)) if c not in every]
 
         def made(c: tuple[int, ...]) -> bool:
             less = [x for x in every if x != c and all(a < b for a, b in zip(x, c, strict=True))]
@@ -67,19 +74,33 @@ class Solver:
             times = _ratio(column, other)
             if times is not None:
                 return symbol(i) * times
-        for i, other in enumerate(self.columns):
+        for other, d in list(self.known.items()):
             found = _line(column, other)
             if found is not None:
                 times, shift, by = found
-                return (symbol(i) * times + shift) // by
-        for i, other in enumerate(self.columns):
-            for j, another in enumerate(self.columns[i:], i):
+                return (d * times + shift) // by
+        every = list(self.known.items())
+        for i, (other, d) in enumerate(every):
+            for another, e in every[i:]:
                 times = _ratio(column, [a * b for a, b in zip(other, another, strict=True)])
                 if times is not None:
-                    return symbol(i) * symbol(j) * times
+                    return d * e * times
                 if all(a == b + c for a, b, c in zip(column, other, another, strict=True)):
-                    return symbol(i) + symbol(j)
+                    return d + e
         return None
+
+
+def _parts(every: Sequence[tuple[int, ...]]) -> Iterable[tuple[int, ...]]:
+    """What columns are multiples of, where others show it: with ``2 b`` and ``n`` there is ``b n``."""
+    for i, x in enumerate(every):
+        for y in every[i:]:
+            product = [a * b for a, b in zip(x, y, strict=True)]
+            for c in every:
+                times = product[0] // c[0]
+                if 1 < times <= _PARTS and all(a == times * b for a, b in zip(product, c, strict=True)):
+                    for z in (x, y):
+                        if not any(a % times for a in z) and min(z) >= 2 * times:
+                            yield tuple([a // times for a in z])
 
 
 def _ratio(column: Sequence[int], other: Sequence[int]) -> int | None:
@@ -99,8 +120,8 @@ def _line(column: Sequence[int], other: Sequence[int]) -> tuple[int, int, int] |
                 if abs(shift) <= _SHIFT and all(a == times * b + shift for a, b in zip(column, other, strict=True)):
                     return times, shift, 1
             break
-    for by in range(2, _TIMES):
+    for times, by in _SHARES:
         for shift in range(-2 * by, by):
-            if all(a == (b + shift) // by for a, b in zip(column, other, strict=True)):
-                return 1, shift, by
+            if all(a == (times * b + shift) // by for a, b in zip(column, other, strict=True)):
+                return times, shift, by
     return None

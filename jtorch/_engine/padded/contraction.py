@@ -138,7 +138,27 @@ def _triangular_solve(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
     return Padded(eqn.primitive.bind(_with_identity(f, a), masked(f, b, 0, [at]), **eqn.params), b.dims)
 
 
-_BY_MATRIX = {"eig": 2, "eigh": 2, "fft": 0, "householder_product": 2, "lu": 2, "lu_pivots_to_permutation": 1, "qr": 2, "schur": 2, "svd": 2, "tridiagonal": 2, "tridiagonal_solve": 2, "ormqr": 2}
+_BY_MATRIX = {"eig": 2, "eigh": 2, "fft": 0, "householder_product": 2, "qr": 2, "schur": 2, "svd": 2, "tridiagonal": 2, "tridiagonal_solve": 2, "ormqr": 2}
+
+
+@rule("lu")
+def _lu(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
+    p = whole(f, ps[0])
+    (rows,), (columns,) = p.dims[-2:]
+    if not rows == columns:
+        return _by_matrix(f, eqn, ps)
+    # Below a matrix stand zeros, which are pivots only where all that is valid is zero too; then the first is taken.
+    out = eqn.primitive.bind(_with_identity(f, p), **eqn.params)
+    return [Padded(a, single(f.out(eqn, k))) for k, a in enumerate(out)]
+
+
+@rule("lu_pivots_to_permutation")
+def _permutation(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
+    p, size = whole(f, ps[0]), f.dim(eqn.params["permutation_size"])
+    mask = valid(f, p, [p.array.ndim - 1])
+    array = p.array if mask is None else jnp.where(mask, p.array, lax.broadcasted_iota(p.array.dtype, p.array.shape, p.array.ndim - 1))
+    array = jnp.clip(array, 0, array.shape[-1] - 1)
+    return Padded(eqn.primitive.bind(array, permutation_size=max(f.pad(size), array.shape[-1])), single(f.out(eqn)))
 
 
 @rule(*_BY_MATRIX)

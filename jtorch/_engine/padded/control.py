@@ -81,6 +81,18 @@ def _while(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
     return values(lax.while_loop(test, body, [c.array for c in carry]))
 
 
+@rule("custom_linear_solve")
+def _linear_solve(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
+    counts, programs = eqn.params["const_lengths"], eqn.params["jaxprs"]
+    before, every = counts.matvec + counts.vecmat, counts.matvec + counts.vecmat + counts.solve + counts.transpose_solve
+    return evaluate(f, programs.solve, [*ps[before : before + counts.solve], *ps[every:]])
+
+
+@rule("platform_index")
+def _platform(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
+    return Padded(eqn.primitive.bind(**eqn.params), ())
+
+
 @rule("cond")
 def _cond(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
     shapes = [f.out(eqn, k) for k in range(len(eqn.outvars))]
@@ -93,5 +105,10 @@ def _cond(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
 
         return run
 
+    platforms = eqn.params.get("branches_platforms")
+    if platforms is not None:  # which branch it is the compiler knows
+        by_name = {name: branch(b) for b, names in zip(eqn.params["branches"], platforms, strict=True) for name in names or ("default",)}
+        out = lax.platform_dependent([p.array for p in ps[1:]], **by_name)
+        return [Padded(a, single(shape)) for a, shape in zip(out, shapes, strict=True)]
     out = lax.switch(ps[0].array.astype(np.int32), [branch(b) for b in eqn.params["branches"]], [p.array for p in ps[1:]])
     return [Padded(a, single(shape)) for a, shape in zip(out, shapes, strict=True)]

@@ -31,6 +31,12 @@ def _iota(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
     return Padded(lax.broadcasted_iota(eqn.params["dtype"], [f.pad(d) for d in shape], eqn.params["dimension"]), single(shape))
 
 
+@rule("empty", "empty2")
+def _empty(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
+    shape = f.out(eqn)
+    return Padded(jnp.zeros([f.pad(d) for d in shape], eqn.outvars[0].aval.dtype), single(shape))
+
+
 @rule("dim_as_value")
 def _dim_as_value(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
     return Padded(jnp.asarray(f.true(f.dim(eqn.params["dim"])), eqn.outvars[0].aval.dtype), ())
@@ -248,13 +254,11 @@ def _pad(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
         (axis,), (low, _, interior) = p.axes(i), config[i]
         if is_symbolic(interior):
             raise NoRule("pad with a changing interior")
-        shift = None
-        if is_symbolic(low):
-            shift, low = f.true(low), 0
         n, length = array.shape[axis], f.pad(shape[i])
+        if is_symbolic(low):  # which may be below zero: then elements go from the front
+            long = lax.pad(array, fill, [(length, length, interior) if a == axis else (0, 0, 0) for a in range(array.ndim)])
+            array = lax.dynamic_slice_in_dim(long, index(length - f.true(low)), length, axis)
+            continue
         high = length - low - (n + max(n - 1, 0) * interior)
         array = lax.pad(array, fill, [(low, high, interior) if a == axis else (0, 0, 0) for a in range(array.ndim)])
-        if shift is not None:
-            long = lax.pad(array, fill, [(length, length, 0) if a == axis else (0, 0, 0) for a in range(array.ndim)])
-            array = lax.dynamic_slice_in_dim(long, index(length - shift), length, axis)
     return Padded(array, tuple([(shape[i],) if i in touched else d for i, d in enumerate(p.dims)]))

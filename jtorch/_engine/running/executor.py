@@ -43,6 +43,7 @@ __all__ = ["execute", "stats"]
 _NOTHING = nullcontext()
 _HOT = frozenset(("step", "backward", "module"))  # traces ended by these are expected to come again
 _MET = 2  # programs of traces met for the first time that an operator is part of
+_MANY = 12  # operators without a program of their own that a long trace has, for it to be worth a few of its own
 _ALONE = 2  # nodes up to which a program of its own is not worth it
 
 
@@ -187,11 +188,11 @@ _new: Any = object.__new__
 
 def _worth_a_program(nodes: list[tuple[Any, ...]]) -> bool:
     """Whether a trace that is met for the first time is compiled as a whole: one program is sooner there than one for each of its operators, and gives the digits that it gives the next
-    time. Operators that have been in several such traces get programs of their own: what is never the same twice runs by those."""
-    if len(nodes) > SHORT or any([node[0].__class__ is Bundle for node in nodes]):
+    time. Operators that have been in several such traces get programs of their own: what is never the same twice runs by those. A long one is compiled in pieces, where those are fewer."""
+    if any([node[0].__class__ is Bundle for node in nodes]):
         return False
     fresh = {node[0] for node in nodes if node[0]._run is None and node[0].met < _MET}
-    if len(fresh) < 2:
+    if len(fresh) < (2 if len(nodes) <= SHORT else _MANY):
         return False
     for entry in fresh:
         entry.met += 1
@@ -268,9 +269,9 @@ def plan_for(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live:
 
 
 def _planned(
-    tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str, ahead: bool | None = False
+    tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str, ahead: bool | None = False, whole: bool = False
 ) -> Plan:
-    """The recipe's plan, which is made if there is none or numbers that were constants in it have changed. ``ahead``: whether it is compiled ahead; None: if its inputs allow that."""
+    """The recipe's plan, which is made if there is none or numbers that were constants in it have changed. ``ahead``: whether it is compiled ahead; None: if its inputs allow that. ``whole``: one program."""
     scalars = tr.scalars
     plan = recipe.plan
     if plan is None:
@@ -278,13 +279,13 @@ def _planned(
         dynamic = always_dynamic(tr.nodes)
         if recipe.seen > 1:  # what changed since it last ran operator by operator will change again
             dynamic |= _changed(scalars, recipe.scalars)
-        plan = _made(tr, recipe, dynamic, checks, arrays, live, donated, why, ahead)
+        plan = _made(tr, recipe, dynamic, checks, arrays, live, donated, why, ahead, whole=whole)
     elif scalars != plan.scalars or 0 in scalars:  # -0.0 equals 0.0
         fresh = _changed(scalars, plan.scalars) - plan.dynamic
         if fresh:
             tr.nodes = expanded(tr.nodes)
             log.scalars_changed(tr, fresh, plan.scalars)
-            plan = _made(tr, recipe, fresh | plan.dynamic, checks, arrays, live, donated, why, ahead)
+            plan = _made(tr, recipe, fresh | plan.dynamic, checks, arrays, live, donated, why, ahead, whole=whole)
         plan.scalars = list(scalars)
     return plan
 

@@ -1,0 +1,36 @@
+"""Rules for padded values, over whole programs: sizes, rooms and garbage are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from jtorch._engine.recording.trace import flush
+
+from .padding import padded_against_exact
+from .programs import PROGRAMS, Program
+
+QUICK = ("masked softmax", "cummax", "scatter into what changes", "cat, stack, pad", "conv1d dilated", "max_pool with indices", "triangular solves", "searchsorted")
+
+
+def drawn(p: Program, seed: int) -> list[str]:
+    flush()
+    r = np.random.RandomState(seed + sum(map(ord, p.name)))
+    least = int(r.choice([7, 9, 12]))
+    columns = {n: r.permutation(np.arange(least, 25))[:4] for n in p.sizes}
+    sizes = [{n: int(column[k]) for n, column in columns.items()} for k in range(4)]
+    return padded_against_exact(p, sizes[:3], sizes[3], r)
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_padding_is_never_seen(name: str) -> None:
+    assert not drawn(PROGRAMS[name], 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("p", PROGRAMS.values(), ids=list(PROGRAMS))
+def test_padding_is_never_seen_in_any_program(p: Program, seed: int) -> None:
+    if p.name == "unique_consecutive":
+        pytest.skip("all of it is computed on the host: there is no program")
+    assert not drawn(p, seed + 1)
