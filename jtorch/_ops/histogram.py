@@ -179,7 +179,7 @@ def histogram_grid(points: Any, edges: list[Any], weight: Any, density: bool) ->
     for d, e in enumerate(edges):
         x = points[:, d]
         bins = e.shape[0] - 1
-        at = jnp.searchsorted(e, x, side="right", method="scan_unrolled" if isinstance(rows.shape[-1], int) else "sort").astype(np.int64) - 1
+        at = jnp.searchsorted(e, x, side="right", method="scan_unrolled").astype(np.int64) - 1
         at = jnp.where(x == e[-1], bins - 1, at)
         outside |= ~((x >= e[0]) & (x <= e[-1]))
         place = place * bins + jnp.clip(at, 0, bins - 1)

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 
 from jtorch import _config, _dtypes
-from jtorch._engine.padded import Frame, NoRule, Padded, Room, evaluate, is_symbolic, plain, replaced, shift_of, single, value_at
+from jtorch._engine.padded import Frame, NoRule, Padded, Room, evaluate, fit, is_symbolic, plain, replaced, shift_of, single, value_at
 from jtorch._engine.planning.liveness import needed_nodes
 from jtorch._engine.recording import guards
 from jtorch._engine.recording.bundle import Bundle
@@ -85,7 +85,8 @@ class PaddedNode:
             kind = NUMBERS[like].dtype if isinstance(like, type) else like.dtype.np
             if a.__class__ is not Padded:
                 a = Padded(jnp.asarray(a, kind), single(np.shape(a)))
-            values.append(_in_type(a, kind))
+            a = _in_type(a, kind)
+            values.append(a if isinstance(like, type) else _as_here(f, a, f.dims(like.shape)))
         out = [_in_type(p, t.np) for p, t in zip(evaluate(f, self.general.jaxpr, values), self.general.types, strict=True)]
         out = [p.array if plain(p) else p for p in out]
         return out[0] if self.out is not None else tuple(out)
@@ -93,6 +94,15 @@ class PaddedNode:
 
 def _in_type(p: Padded, kind: Any) -> Padded:
     return p if p.array.dtype == kind else Padded(p.array.astype(kind), p.dims)
+
+
+def _as_here(f: Frame, p: Padded, shape: tuple[Any, ...]) -> Padded:
+    """The value with its sizes written as this operator has them: one size may come as several expressions, which are equal for every member."""
+    for i, (factors, d) in enumerate(zip(p.dims, shape, strict=True)):
+        if len(factors) == 1 and not factors[0] == d:
+            array = p.array if is_symbolic(d) else fit(p.array, p.axes(i)[0], d)
+            p = Padded(array, (*p.dims[:i], (d,), *p.dims[i + 1 :]))
+    return p
 
 
 class _Sizes(dict[str, Any]):
