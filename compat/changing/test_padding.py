@@ -10,7 +10,8 @@ from jtorch._engine.recording.trace import flush
 from .padding import Unfit, padded_against_exact
 from .programs import PROGRAMS, Program
 
-QUICK = ("masked softmax", "cummax", "scatter into what changes", "cat, stack, pad", "conv1d dilated", "max_pool with indices", "triangular solves", "searchsorted")
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # torch calls some functions beta
+QUICK = ("masked softmax", "cummax", "scatter into what changes", "conv1d strided", "triangular solves", "searchsorted")
 
 
 def drawn(p: Program, seed: int) -> list[str]:

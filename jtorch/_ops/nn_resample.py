@@ -177,6 +177,7 @@ def _nearest(name: str, n: int, input: Any, output_size: Any, scales: Any, exact
         axis, size, out = 2 + i, input.shape[2 + i], output_size[i]
         scale = scales[i] if scales else None
         at = _picks(size, out, scale, exact)
+        steps: Any
         if library(size, out) is jnp:
             steps, same = (), out == size and scale in (None, 1)
             copies = out % size == 0 and out // size in (2, 4, 8, 16) and scale in (None, out // size)  # for powers of two torch's arithmetic is exact
