@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import ml_dtypes
@@ -106,12 +107,14 @@ class finfo:
     def __init__(self, type: Any = None) -> None:  # noqa: A002 - torch's name
         kind = _dtypes.OF_CLASS.get(type, type) or _dtypes.default
         if not isinstance(kind, _dtypes.dtype) or kind.category < 2:
-            raise TypeError(f"torch.finfo() requires a floating point input type. Use torch.iinfo to handle '{kind}'")
+            raise TypeError("torch.finfo() requires a floating point input type. Use torch.iinfo to handle 'torch.finfo'")  # torch's own words, its slip too
         info = ml_dtypes.finfo(kind.to_real().np)
         self.bits = info.bits
         self.eps, self.max, self.min = float(info.eps), float(info.max), float(info.min)
+        if kind.name == "float8_e5m2fnuz":
+            self.eps = 0.125  # as torch has it
         self.tiny = self.smallest_normal = float(info.tiny if hasattr(info, "tiny") else info.smallest_normal)
-        self.resolution = 1.0 if info.bits == 8 else float(info.resolution)  # no decimal digit is exact in 8 bits
+        self.resolution = 10.0 ** -(int(-math.log10(self.eps)) if self.bits > 8 else 0)  # by its exact decimal digits; 8 bits have none
         self.dtype = kind.to_real().name
 
     def __repr__(self) -> str:
@@ -133,7 +136,9 @@ class iinfo:
     def __init__(self, type: Any) -> None:  # noqa: A002 - torch's name
         type = _dtypes.OF_CLASS.get(type, type)
         if not isinstance(type, _dtypes.dtype) or type.category != 1:
-            raise TypeError(f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type}'")
+            if type is _dtypes.bool_:
+                raise TypeError("torch.bool is not supported by torch.iinfo")
+            raise TypeError("torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'")  # torch's own words, its slip too
         info = np.iinfo(type.np)
         self.bits, self.max, self.min, self.dtype = info.bits, int(info.max), int(info.min), type.name
 

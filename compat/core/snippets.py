@@ -399,4 +399,12 @@ t = torch.tensor([[1., 1.], [2., 2.]], requires_grad=True)
 for f in (lambda t: t.max(), lambda t: t.amax(1), lambda t: t.max(1).values, lambda t: t.median(), lambda t: t.sort(1).values[:, 0], lambda t: torch.minimum(t, t), lambda t: t.norm(float("inf")), lambda t: t.cummax(1).values):
     t.grad = None; f(t).sum().backward(); print(t.grad)
 """,
+    "operators of the language and what they refuse": """
+t, z, i = torch.ones(2), torch.tensor(1 + 2j), torch.tensor([5])
+for f in (lambda: ~t, lambda: ~z, lambda: pow(t, 2, 3), lambda: t @ 2, lambda: 2 @ t, lambda: float(torch.tensor(1 + 0j)), lambda: int(torch.tensor(3 + 0j)), lambda: float(z), lambda: int(z), lambda: complex(i), lambda: divmod(t, 2),
+          lambda: round(torch.tensor(2.567), 2), lambda: t + None, lambda: [1, 2] + t, lambda: t.__contains__("a"), lambda: list(reversed(i)), lambda: t.__ilshift__(1), lambda: i.__itruediv__(2), lambda: z < 1, lambda: i % 0, lambda: 2 ** torch.tensor([-1]),
+          lambda: torch.finfo(torch.half), lambda: torch.finfo(torch.bfloat16).resolution, lambda: torch.iinfo(torch.bool), lambda: torch.finfo(torch.int8)):
+    try: print(f())
+    except Exception as e: print(type(e).__name__, e)
+""",
 }

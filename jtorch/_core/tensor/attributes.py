@@ -319,6 +319,15 @@ def _scalar_guard(self: Tensor, what: str) -> Any:
     return item(self)
 
 
+def _real_part(x: Any, kind: str) -> Any:
+    """A number as a real one, where that loses nothing."""
+    if x.__class__ is not complex:
+        return x
+    if x.imag:
+        raise RuntimeError(f"value cannot be converted to type {kind} without overflow")
+    return x.real
+
+
 @method
 def __bool__(self: Tensor) -> bool:
     if aval_of(self).shape:
@@ -340,12 +349,12 @@ def __bool__(self: Tensor) -> bool:
 
 @method
 def __float__(self: Tensor) -> float:
-    return float(_scalar_guard(self, "float"))
+    return float(_real_part(_scalar_guard(self, "float"), "double"))
 
 
 @method
 def __int__(self: Tensor) -> int:
-    return int(_scalar_guard(self, "int"))
+    return int(_real_part(_scalar_guard(self, "int"), "int64_t"))
 
 
 @method

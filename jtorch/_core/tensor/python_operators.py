@@ -19,6 +19,7 @@ from jtorch._core.dispatch.record import PARTS, apply_multi, call2, call2s
 from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.dispatch.short_way import short_operator
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor
+from jtorch._core.storage.view_steps import aval_of
 
 __all__ = ["attach_operators"]
 
@@ -88,13 +89,16 @@ def _binary(name: str, op: Op, symbol: str) -> Callable[..., Any]:
 
 def _reflected(name: str, fn: Callable[[Tensor, Any], Any]) -> Callable[..., Any]:
     of_quotient = name == "__rtruediv__"  # a product with the reciprocal, which leaves an array to numpy
+    of_tensors = name == "__rmatmul__"
     of_class = name in ("__radd__", "__rmul__", "__rand__", "__ror__", "__rxor__")
 
     def operate(a: Tensor, b: Any) -> Any:
-        if a.__class__ in PLAIN and b.__class__ in _NUMBERS and not MODES:
+        if a.__class__ in PLAIN and b.__class__ in _NUMBERS and not MODES and not of_tensors:
             return fn(a, b)
         if has_override((a, b), {}):
             return asked(name, a, b)
+        if of_tensors and b.__class__ in _NUMBERS:
+            return NotImplemented
         if of_class and not isinstance(a, Tensor):  # Tensor.__radd__(2, t): torch's is a slot of its C class
             raise TypeError(f"descriptor '{name}' for 'torch._C.TensorBase' objects doesn't apply to a '{type(a).__name__}' object")
         if not isinstance(b, (Tensor, *_NUMBERS)) and not (of_quotient and isinstance(b, np.ndarray)):
@@ -156,6 +160,7 @@ _REFLECT: dict[str, Callable[[Tensor, Any], Any]] = {
 def _function_operator(name: str, public: str) -> Callable[..., Any]:
     fn = getattr(torch, public.rpartition(".")[2])
     tensors = default_call(OPS[public][0], 2)
+    of_tensors = public == "torch.matmul"  # no number is a matrix
 
     def operate(a: Tensor, b: Any) -> Any:
         if tensors is not None and a.__class__ in PLAIN and b.__class__ in PLAIN and not MODES:
@@ -166,7 +171,7 @@ def _function_operator(name: str, public: str) -> Callable[..., Any]:
             b = _other(b)
             if b is None:
                 return NotImplemented
-        return fn(a, b)
+        return NotImplemented if of_tensors and not isinstance(b, Tensor) else fn(a, b)
 
     operate.__name__ = operate.__qualname__ = name
     return operate
@@ -212,7 +217,9 @@ def attach_operators() -> None:
     Tensor.__rdiv__ = Tensor.__rtruediv__  # type: ignore[method-assign]
 
 
-def _pow(a: Tensor, b: Any) -> Any:
+def _pow(a: Tensor, b: Any, modulus: Any = None) -> Any:
+    if modulus is not None:
+        return NotImplemented
     if a.__class__ in PLAIN and (b.__class__ in _NUMBERS or b.__class__ in PLAIN) and not MODES:
         return torch.pow(a, b)
     if has_override((a, b), {}):
@@ -238,6 +245,8 @@ def _unary(name: str, fn: str) -> Callable[..., Any]:
     def operate(a: Tensor) -> Any:
         if (a.__class__ not in PLAIN or MODES) and has_override((a,), {}):
             return override(getattr(Tensor, _HEARD.get(name, name)), (a,), {})
+        if fn == "bitwise_not" and aval_of(a).dtype.category > 1:
+            raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
         return getattr(torch, fn)(a)
 
     operate.__name__ = operate.__qualname__ = name
