@@ -256,6 +256,14 @@ class DeviceMesh:
 _grids: dict[Any, Any] = {}
 
 
+def known_mesh(kind: str, ranks: Any, names: Any) -> DeviceMesh:
+    """The mesh of these ranks that something lies on already, or a new one."""
+    for mesh, *_ in _grids:
+        if mesh.mesh.tolist() == ranks and mesh.mesh_dim_names == (tuple(names) if names else None) and mesh.device_type == kind:
+            return mesh  # type: ignore[no-any-return]
+    return DeviceMesh(kind, ranks, mesh_dim_names=names)
+
+
 def _alone(kind: str, count: int) -> bool:
     """Whether the devices of a mesh are this process's own: it is the only one, and has as many."""
     if _is_initialized():

@@ -254,6 +254,8 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
         raise TypeError(f"can't convert {a.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
     if self._edge is not None and state.mode & GRAD:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+    if placing_in_use and self._s.value.aval.__class__ is PlacedAval:
+        raise RuntimeError(".numpy() is not supported for tensor subclasses.")
     if a.dtype.np.kind not in "biufc":
         raise TypeError(f"Got unsupported ScalarType {a.dtype.legacy}")
     if a.__class__ is SparseAval:

@@ -20,12 +20,13 @@ from jtorch._core.storage.view_steps import aval_of, read, strides_of
 from jtorch._core.tensor import tensor_repr
 from jtorch._engine.placing import entries
 from jtorch._engine.values.placed import Grid, Place, PlacedAval, part_of, placed, placed_aval
-from jtorch._engine.values.values import Aval, Value
+from jtorch._engine.values.values import Aval, Value, aval
 from jtorch._errors import not_implemented
 from jtorch._public import torch
 from jtorch.distributed import _collectives as collectives
 from jtorch.distributed._placements import Partial, Placement, Replicate, Shard, _StridedShard
-from jtorch.distributed.device_mesh import DeviceMesh, _mesh_resources
+from jtorch.distributed.device_mesh import DeviceMesh, _mesh_resources, known_mesh
+from jtorch.serialization._reduce import others as reductions
 
 from . import _moving  # noqa: F401  (tells the engine how to move)
 from ._local import from_part, part_for_ranks, whole_shape
@@ -214,8 +215,6 @@ DTensor.__module__ = "torch.distributed.tensor"
 def aval_like(t: Tensor) -> Aval:
     """Shape, type and device of the whole."""
     a = aval_of(t)
-    from jtorch._engine.values.values import aval
-
     return aval(a.shape, a.dtype, a.device)
 
 
@@ -356,6 +355,27 @@ def _shown(t: Any) -> str | None:
 
 
 tensor_repr.others.append(_shown)
+
+
+def _reduced(t: Any) -> Any:
+    """What is written of a DTensor: this rank's part (the whole, where one process sees all devices) and how it lies."""
+    a = _aval(t) if not t._s.host else None
+    if a is None:
+        return None
+    mesh = a.grid.owner
+    return rebuild, (new_tensor(part_of(read(t))), mesh.device_type, mesh.mesh.tolist(), mesh.mesh_dim_names, a.places, tuple(a.shape), t.requires_grad)
+
+
+def rebuild(behind: Tensor, kind: str, ranks: Any, names: Any, places: tuple[Place, ...], shape: tuple[int, ...], requires_grad: bool) -> Tensor:
+    """A DTensor from what was written of it, on an equal mesh."""
+    mesh = known_mesh(kind, ranks, names)
+    grid, v = grid_of(mesh), read(behind)
+    whole = aval(shape, v.aval.dtype, v.aval.device)
+    a = placed_aval(whole, grid, tuple(places))
+    return new_tensor(entries.spread_out(v, a) if grid.coordinate is None else placed(a, v)).requires_grad_(requires_grad)
+
+
+reductions.append(_reduced)
 
 
 # --- operands of both kinds ---------------------------------------------------------------------------------------
