@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._core.dispatch.composites import compose
-from jtorch._core.storage.view_steps import is_traced, warn_leak
+from jtorch._core.storage.view_steps import given_back, is_traced, warn_leak
 from jtorch._core.tensor.derived_functions import function_for, write_out
 from jtorch._engine.values.thread_state import state, with_gradients
 from jtorch._namespace import C_nn, torch
@@ -19,7 +19,7 @@ _FORMATS = {4: (torch.contiguous_format, torch.channels_last), 5: (torch.contigu
 def _run(input, weight, bias, running_mean, running_var, training, momentum, eps):
     out, mean, rstd, new_mean, new_var = C_nn._batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
     if training:
-        if running_mean is not None and is_traced(new_mean) and not is_traced(running_mean) and not state.lanes:
+        if running_mean is not None and is_traced(new_mean) and not is_traced(running_mean) and not state.lanes and not any(id(running_mean._s) in s for s in given_back):
             warn_leak("BatchNorm was called inside a JAX transformation and put into its running statistics")
         with_gradients(False, _keep, (running_mean, new_mean), (running_var, new_var))
     return out, mean, rstd

@@ -12,6 +12,7 @@ from jax import lax
 
 from jtorch._core.state.generator import keys_from
 from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import given_back
 from jtorch._core.tensor.attributes import to_jax as _array
 from jtorch._core.tensor.creation import as_tensor, from_jax
 
@@ -55,8 +56,13 @@ def pure_function(module: Any, *, mask: bool = True) -> Callable[..., Any]:
         values = mask_gradients(params, module) if mask else params
         tensors, held = to_torch(values), to_torch(buffers)
         traced = rngs is None and any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves((params, buffers, args, kwargs)))
-        with no_grad(), keys_from(rngs) if traced or rngs is not None else nullcontext():
-            out = functional_call(module, {**tensors, **held}, tuple(to_torch(list(args))), to_torch(kwargs))
+        mine = {id(t._s) for t in held.values()}
+        given_back.append(mine)
+        try:
+            with no_grad(), keys_from(rngs) if traced or rngs is not None else nullcontext():
+                out = functional_call(module, {**tensors, **held}, tuple(to_torch(list(args))), to_torch(kwargs))
+        finally:
+            given_back.remove(mine)
         return to_jax(out), to_jax(held)
 
     return f

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
+
+from jtorch._core.tensor.attributes import to_jax
+from jtorch._core.tensor.creation import from_jax
 from jtorch._errors import not_implemented
 from jtorch._ops.optax_update import OptaxProgram
 from jtorch._public import torch
@@ -80,7 +84,11 @@ class Optax(Optimizer):
         self._start()
 
     def step(self, closure: Closure = None, **extra: Any) -> Any:
-        """One step of the transformation. ``extra`` (tensors or numbers) goes to ``tx.update`` by keyword, as ``value=loss``."""
+        """One step of the transformation. ``extra`` (tensors or numbers) goes to ``tx.update`` by keyword, as ``value=loss``.
+
+        A transformation that asks for the loss (``polyak_sgd``, ``reduce_on_plateau``) gets that of ``closure``; one that searches along a line (``lbfgs``) calls the closure, which computes the loss and its
+        gradients, as often as it likes. RuntimeError without one.
+        """
         with torch.no_grad():
             loss = self._evaluate(closure)
             program, params = self._plan()
@@ -90,6 +98,15 @@ class Optax(Optimizer):
                 lr = self.param_groups[0]["lr"]
                 rate.copy_(lr) if isinstance(lr, torch.Tensor) else rate.fill_(lr)
             grads = [_apply.zeros_like(p) if p.grad is None else p.grad for p in params]
+            if "value" in program.wanted and "value" not in extra:
+                if loss is None:
+                    raise RuntimeError("this transformation asks for the loss: call step(closure), or step(value=loss)")
+                extra["value"] = torch.as_tensor(loss).detach()
+            if "value_fn" in program.wanted:
+                if closure is None:
+                    raise RuntimeError("this transformation searches along a line, and calls step's closure for that: call step(closure)")
+                self._search(closure, program, params, grads, extra)
+                return loss
             others = [v if isinstance(v, torch.Tensor) else torch.tensor(v) for v in extra.values()]
             state = [kept[path] for path in program.paths]
             targets = [None if p.grad is None else p for p in params]
@@ -97,3 +114,24 @@ class Optax(Optimizer):
             update = _apply.prepare("optax_update", counts, (program, tuple(extra)))
             _apply.in_a_step(_apply.update, (update,), ((*params, *grads, *state, *others),), ((*targets, *state),))
         return loss
+
+    def _search(self, closure: Any, program: OptaxProgram, params: list[Any], grads: list[Any], extra: dict[str, Any]) -> None:
+        """A step that calls the closure: it runs operator by operator, as the closure may do anything."""
+        kept = self.state[_KEY]
+
+        def at(tree: Any) -> Any:
+            with jax.disable_jit(False):
+                for i, x in zip(program.order, program.params_def.flatten_up_to(tree), strict=True):
+                    params[i].copy_(from_jax(x))
+                with torch.enable_grad():
+                    loss = closure()
+                return to_jax(loss), program.params_def.unflatten([to_jax(_apply.zeros_like(params[i]) if params[i].grad is None else params[i].grad) for i in program.order])
+
+        value_fn = jax.custom_vjp(lambda tree: at(tree)[0])
+        value_fn.defvjp(at, lambda found, g: (jax.tree.map(lambda x: x * g, found),))
+        before = [to_jax(p) for p in params]
+        values = [to_jax(torch.as_tensor(v)) for v in extra.values()]
+        with jax.disable_jit():
+            found = program.update(before, [to_jax(g) for g in grads], [to_jax(kept[path]) for path in program.paths], tuple(extra), values, value_fn)
+        for t, x in zip((*params, *[kept[path] for path in program.paths]), found, strict=True):
+            t.copy_(from_jax(x))

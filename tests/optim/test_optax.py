@@ -105,3 +105,33 @@ def test_arguments():
     b.grad = torch.zeros(2)
     plateau.step(value=torch.tensor(1.0))
     plateau.step(value=2.0)
+
+
+@pytest.mark.parametrize("name", ["polyak_sgd", "noisy_sgd", pytest.param("lbfgs", marks=pytest.mark.slow)])
+def test_what_asks_for_more_than_gradients(name):
+    tx = {"polyak_sgd": optax.polyak_sgd, "noisy_sgd": lambda: optax.noisy_sgd(0.01, key=jax.random.key(0)), "lbfgs": optax.lbfgs}[name]()
+    w, b = problem()
+    x = np.array([[1.0, 2.0], [0.5, -1.0], [2.0, 0.0]], np.float32)
+    params = {"w": w.detach().numpy().copy(), "b": b.detach().numpy().copy()}
+    loss = lambda p: ((x @ p["w"] + p["b"]) ** 2).sum()
+    optimizer = optim.Optax([("w", w), ("b", b)], tx)
+
+    def closure():
+        optimizer.zero_grad()
+        value = ((torch.from_numpy(x) @ w + b) ** 2).sum()
+        value.backward()
+        return value
+
+    state = tx.init(params)
+    for _ in range(2):
+        optimizer.step(closure)
+        value, grads = jax.value_and_grad(loss)(params)
+        more = {"polyak_sgd": {"value": value}, "noisy_sgd": {}, "lbfgs": {"value": value, "grad": grads, "value_fn": loss}}[name]
+        updates, state = tx.update(grads, state, params, **more)
+        params = optax.apply_updates(params, updates)
+    np.testing.assert_allclose(w.detach().numpy(), params["w"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(b.detach().numpy(), params["b"], rtol=1e-4, atol=1e-5)
+    optimizer.load_state_dict(optimizer.state_dict())
+    if name != "noisy_sgd":
+        with pytest.raises(RuntimeError, match="closure"):
+            optimizer.step()

@@ -424,6 +424,9 @@ def is_traced(t: Tensor) -> bool:
     return unknown(t._s.value.array)
 
 
+given_back: list[set[int]] = []  # ids of storages that a function of JAX returns when it ends: what is written to them does not stay
+
+
 def warn_leak(what: str) -> None:
     """Say that a tensor holds a value that is there only while JAX traces."""
     warnings.warn(

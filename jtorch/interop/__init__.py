@@ -1,6 +1,6 @@
 """Between JAX and the tape: functions of JAX as functions of tensors, and tensors as pytrees.
 
-A ``Tensor`` is a pytree of one leaf, its array: so ``jax.jit``, ``jax.grad``, ``jax.device_put`` and optax take and give tensors, alone or in any structure. (A ``Parameter`` is one of its own kind; ``p.detach()`` is a tensor.)
+A ``Tensor`` is a pytree of one leaf, its array, and a module one of its parameters and buffers: so ``jax.jit``, ``jax.grad``, ``jax.device_put`` and optax take and give tensors, alone or in any structure. (A ``Parameter`` is one of its own kind; ``p.detach()`` is a tensor.)
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.tensor.attributes import to_jax
 from jtorch._core.tensor.creation import as_tensor, from_jax
 from jtorch._engine.recording.call import Call
+from jtorch.interop._trees import register_modules
 from jtorch.nn.parameter import Parameter
 
 __all__ = ["jax_function"]
@@ -103,3 +104,4 @@ class _Placeholder:
 jax.tree_util.register_pytree_node(Tensor, _parts, _whole(Tensor))
 jax.tree_util.register_pytree_node(Parameter, _parameter_parts, _whole(Parameter))
 jax.tree_util.register_pytree_node(_Placeholder, lambda p: ((p.x,), None), lambda _, leaves: _Placeholder(leaves[0]))
+register_modules()
