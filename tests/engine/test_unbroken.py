@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dis
+import os
 import signal
+import subprocess
 import sys
 import threading
 import weakref
@@ -328,3 +330,33 @@ def test_threads_lose_nothing() -> None:
     assert x._version == 80
     assert rows.tolist() == [[20.0, 20.0], [19.0, 19.0]] * 4
     assert len(calls) == 80
+
+
+FINALIZERS = """
+import gc, threading
+import jtorch as torch
+
+class Cycle:
+    def __init__(self):
+        self.me = self
+    def __del__(self):
+        found.append(pending[0].sum().item())
+
+found, pending = [], [torch.ones(3)]
+gc.set_threshold(20)
+for n in range(3, 6):
+    Cycle()
+    pending[0] = (torch.ones(n) * 2).cos() - 1
+    y = pending[0].exp().tolist()
+gc.set_threshold(0)
+assert found and len(y) == 5 and gc.isenabled()
+Cycle()
+print("done")
+"""
+
+
+def test_finalizers_that_compute_wait_for_nobody() -> None:
+    """At the first use of everything, where JAX holds its locks and compiles in other threads, and when Python ends."""
+    done = subprocess.run([sys.executable, "-c", FINALIZERS], capture_output=True, text=True, timeout=120, env={**os.environ, "JTORCH_CACHE_DIR": "0"})
+    assert done.stdout == "done\n", done.stderr[-2000:]
+    assert done.returncode == 0

@@ -20,7 +20,7 @@ from jtorch._engine.recording import kept
 from jtorch._engine.recording.identity import of_node
 from jtorch._engine.recording.templates import called
 from jtorch._engine.values import log
-from jtorch._engine.values.unbroken import Elsewhere, elsewhere
+from jtorch._engine.values.unbroken import Elsewhere, elsewhere, undisturbed
 
 __all__ = ["ROUNDING", "Program", "program_for"]
 
@@ -62,7 +62,7 @@ class Program:
     def _compile(self, given: list[Any]) -> None:
         shift, run = len(self.kinds), self.run
         what, results = kept.program(
-            kept.name(self._identity), given, lambda: run.trace(*given), tuple(d + shift for d in self.donated), _pool().submit, ROUNDING
+            kept.name(self._identity), given, lambda: run.trace(*given), tuple(d + shift for d in self.donated), _submit, ROUNDING
         )
         self.template = what.template
         if not what.new:
@@ -162,6 +162,10 @@ def _pool() -> ThreadPoolExecutor:
     if not _workers:
         _workers.append(ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), "jtorch-compile"))
     return _workers[0]
+
+
+def _submit(compile_: Callable[[], Any]) -> Any:
+    return _pool().submit(undisturbed, compile_)
 
 
 def program_for(key: Any, why: str) -> tuple[Program, bool]:

@@ -4,13 +4,17 @@ A signal's handler, an exception that another thread throws, and another thread 
 turn, and *after* a call. So what one call of a C function does is done as a whole, and so is what stands between two calls. :func:`at_once` goes through iterators that C functions make
 (``map`` of a slot's setter, ``starmap`` of a program) in one such call: a program runs and its results are put away, or neither.
 
-What has to be Python (JAX when it traces and compiles) is done in a thread of its own (:class:`Elsewhere`), where nothing is thrown and no handler runs.
+What has to be Python (JAX when it traces and compiles) is done in a thread of its own (:class:`Elsewhere`), where nothing is thrown and no handler runs, and while nothing is collected: a finalizer
+that computes would wait for what waits for that thread, or for one of JAX's locks that the very thread holds.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
+import os
 import sys
+import time
 from _thread import _local, allocate_lock, start_new_thread
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -20,7 +24,7 @@ from typing import Any
 
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
-__all__ = ["Elsewhere", "aside", "at_once", "elsewhere", "ending", "provided", "together"]
+__all__ = ["Elsewhere", "aside", "at_once", "elsewhere", "ending", "provided", "together", "undisturbed"]
 
 _go_through: Callable[[Iterable[Any]], None] = deque(maxlen=0).extend
 _chained = chain.from_iterable
@@ -51,6 +55,34 @@ def ending(doing: Callable[..., Any], *args: Iterable[Any]) -> Callable[..., str
     return partial(_look, _Ending(doing, *args))
 
 
+_quiet: list[bool] = []  # what must not be disturbed by finalizers, as long as it goes on
+_collected = False  # whether there was collection when the first of that began
+
+
+def _collect_again() -> None:
+    global _collected
+    _collected = True
+    if not _quiet:
+        _collected = False
+        gc.enable()
+
+
+def undisturbed(fn: Callable[..., Any], *args: Any) -> Any:
+    """``fn(*args)``, during which nothing is collected in any thread."""
+    global _collected
+    collects = gc.isenabled()
+    gc.disable()
+    _quiet.append(True)
+    if collects:
+        _collected = True
+    try:
+        return fn(*args)
+    finally:
+        _quiet.pop()
+        if _collected:
+            _collect_again()
+
+
 if _COLLECTS:
 
     def at_once(*doings: Iterable[Any]) -> None:
@@ -63,13 +95,16 @@ if _COLLECTS:
             _go_through(todo)
         finally:
             if collects:
-                gc.enable()
+                _collect_again()
 
 else:
 
     def at_once(*doings: Iterable[Any]) -> None:
         """Go through the iterators, one after the other, with nothing in between. What one of them raises ends it there."""
         _go_through(_chained(doings))
+
+
+_is_ending = sys.is_finalizing
 
 
 class Elsewhere:
@@ -91,19 +126,25 @@ class Elsewhere:
         fn, args = self._call
         self._call = None
         _here.elsewhere = True
+        _going_on[self] = None
         try:
-            self._result = fn(*args)
+            self._result = undisturbed(fn, *args)
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             self._error = error
         finally:
             del fn, args
             self._finished = True
             self._done.release()
+            _going_on.pop(self, None)
 
     def wait(self) -> Any:
         """What the call returns; raises what it raised."""
         while not self._finished:
-            if not self._claim.locked():
+            if _is_ending():  # no other thread runs any more
+                if self._claim.locked():
+                    raise RuntimeError("Python is about to end: what another thread was doing will not be done")
+                self._run()
+            elif not self._claim.locked():
                 # Or once more: what is thrown at a thread also hits one that it has just started (CPython gives a new thread its starter's number until it runs),
                 # which then ends before it has begun.
                 try:
@@ -115,6 +156,31 @@ class Elsewhere:
         if self._error is not None:
             raise self._error
         return self._result
+
+
+_going_on: dict[Elsewhere, None] = {}
+_END = 10.0  # seconds
+
+
+@atexit.register
+def _at_exit() -> None:
+    """Whoever was to wait was interrupted, and the process ends: a thread that came back from C++ after Python's end would take it down."""
+    until = time.monotonic() + _END
+    for call in list(_going_on):
+        if call._done.acquire(timeout=max(0.0, until - time.monotonic())):
+            call._done.release()
+
+
+def _in_child() -> None:
+    """A forked process has none of the threads."""
+    _going_on.clear()
+    _quiet.clear()
+    if _collected:
+        _collect_again()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def elsewhere(fn: Callable[..., Any], *args: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ import numpy as np
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
 from jtorch import _device, _dtypes, _types
+from jtorch._engine.values.unbroken import elsewhere
 
 __all__ = ["Aval", "Value", "aval", "value_of", "jax_device", "device_of"]
 
@@ -93,9 +95,9 @@ shared_by = 1  # processes of this machine, where each has one GPU of its own: i
 def jax_devices(kind: str) -> list[Any]:
     """JAX's devices behind a torch device type; empty if there are none. ``xla`` is whatever accelerator JAX found, or the cpu."""
     if kind == "xla":
-        return list(jax.local_devices())
+        return list(elsewhere(jax.local_devices))  # JAX holds a lock meanwhile, for which a handler that computes would wait
     try:
-        found = list(jax.local_devices(backend=_PLATFORM.get(kind, kind)))
+        found = list(elsewhere(partial(jax.local_devices, backend=_PLATFORM.get(kind, kind))))
     except RuntimeError:
         return []
     return found * shared_by if kind == "cuda" else found
