@@ -6,6 +6,7 @@ has it, on what such rules gave before, with garbage behind the end of each axis
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,7 @@ def _recorded(p: Program, arrays: Sequence[np.ndarray]) -> tuple[Any, Any, Any]:
         q.detach().numpy()
     trace.flush("look")
     values = differentiated(jtorch, p, module, arrays)
+    gc.collect()  # an exception that JAX raised on the way, and was caught, may hold values
     tr = state.trace
     state.trace = Trace(tr.device)
     return values, tr, module
