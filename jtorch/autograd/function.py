@@ -96,8 +96,9 @@ class _FunctionNode(Node, FunctionCtx):
                 continue
             if count := written_since(t._s, version):
                 a, now = aval_of(t), version_of(t._s)
+                made = f", which is output {is_output} of {type(self).__name__.removesuffix('Backward')}," if is_output is not None else ""
                 raise RuntimeError(
-                    f"one of the variables needed for gradient computation has been modified by an inplace operation: [torch.{a.dtype.legacy}Tensor {list(a.shape)}] is at version {now}; expected version {now - count} instead. "
+                    f"one of the variables needed for gradient computation has been modified by an inplace operation: [torch.{a.dtype.legacy}Tensor {list(a.shape)}]{made} is at version {now}; expected version {now - count} instead. "
                     "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
                 )
             if is_output is not None:
@@ -259,6 +260,13 @@ class Function(metaclass=_FunctionMeta):
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
         raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """What torch took before it had static functions: RuntimeError."""
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function with static forward method. "
+            "(Example: https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
+        )
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:

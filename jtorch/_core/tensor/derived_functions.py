@@ -10,6 +10,7 @@ from jtorch._engine.recording.call import value, arguments
 from jtorch._core.storage.host_memory import put_on
 from jtorch._core.dispatch.conversion import cast
 from jtorch._core.tensor.resizing import resize_for_out
+from jtorch._core.tensor.result_types import check_type
 from jtorch import _dtypes, _namespace
 from jtorch._engine.recording.call import Call, T, call_of
 from jtorch._engine.values.sparse_values import SparseAval
@@ -370,8 +371,8 @@ def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = 
     if isinstance(result, tuple):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):
             raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
-        for r, o in zip(result, out, strict=True):
-            _write_one(name, r, o, rule, inputs, apart)
+        for i, (r, o) in enumerate(zip(result, out, strict=True)):
+            _write_one(name, r, o, rule, inputs, apart, i)
         kind = type(result)
         return return_types.return_type(f"{kind.__name__}_out", kind._fields)(*out) if hasattr(kind, "_fields") else tuple(out)
     if isinstance(out, (tuple, list)) and len(out) == 1:
@@ -390,7 +391,7 @@ def _wrong_out(rule: str, wanted: Any, got: Any) -> str:
     return f"Expected out tensor to have dtype {a}, but got {b} instead"
 
 
-def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, apart: bool) -> Tensor:
+def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, apart: bool, at: int = 0) -> Tensor:
     if state.mode & GRAD and (result._edge is not None or out._edge is not None):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
@@ -401,6 +402,7 @@ def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, a
     if a.dtype is not b.dtype:
         if rule.__class__ is str and rule != "typed":
             raise RuntimeError(_wrong_out(rule, a.dtype, b.dtype))
+        check_type(name, at, a, b.dtype, inputs)
         check_cast(a.dtype, b.dtype)
     if a.device is not b.device:
         raise RuntimeError(f"Expected out tensor to have device {a.device}, but got {b.device} instead")
