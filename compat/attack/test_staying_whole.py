@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-pytestmark = pytest.mark.slow  # random moments: minutes, and the deterministic cases stand in tests/engine/test_unbroken.py
 
 
 def _run(script: str, *args: str, eager: bool = False) -> str:
@@ -22,10 +21,17 @@ def _run(script: str, *args: str, eager: bool = False) -> str:
     return done.stdout
 
 
+def test_a_share_of_the_interrupts() -> None:
+    """All kinds; the deterministic cases stand in tests/engine/test_unbroken.py."""
+    assert "lost: 0" in _run("interrupts.py", "--seconds", "6", "--models", "mlp", "--kinds", "SIGINT,SIGTERM,exception,MemoryError,weakref,collection")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("eager", [False, True])
 def test_interrupts(eager: bool) -> None:
     assert "lost: 0" in _run("interrupts.py", "--seconds", "30", "--times", "40", eager=eager)
 
 
+@pytest.mark.slow
 def test_threads() -> None:
     assert _run("threads.py", "--threads", "8", "--times", "25", "--rounds", "1").count("0 of 1 wrong") == 6

@@ -112,7 +112,7 @@ def test_an_exception_at_any_point_of_a_step(known: list[Any]) -> None:
     def throw() -> None:
         raise Hit
 
-    for n in range(1, total, max(1, total // 60)):
+    for n in range(1, total, max(1, total // 45)):
         model.load_state_dict(start[0])
         optimizer.load_state_dict(copy.deepcopy(start[1]))
         sys.settrace(Points(n, throw))
@@ -145,7 +145,7 @@ def test_a_handler_that_looks_and_computes_at_any_point(known: list[Any]) -> Non
             found.append(model.eval()(torch.ones(2, 4)).sum().item())
             model.train()
 
-    for n in range(1, total, max(1, total // 60)):
+    for n in range(1, total, max(1, total // 45)):
         model.load_state_dict(start[0])
         optimizer.load_state_dict(copy.deepcopy(start[1]))
         sys.settrace(Points(n, look))
