@@ -78,8 +78,7 @@ def _find(name: str) -> ModuleType | None:
     member = getattr(owner, leaf, None)
     if isinstance(member, ModuleType):
         return member
-    machinery = _load("jtorch._private.machinery")
-    return machinery.found(name) if machinery is not None else None
+    return _find_part(name)
 
 
 _looked_at: set[str] = set()
@@ -128,6 +127,46 @@ def take_names() -> None:
     for name, module in fresh:
         _named.setdefault(module, module.__name__)
         module.__name__ = name
+        if hasattr(module, "__path__") and name != "torch":
+            _show_parts(name, module)
+
+
+_own_lookup: dict[ModuleType, Any] = {}  # packages, and the ``__getattr__`` that they had
+_absent: set[str] = set()
+
+
+def _show_parts(name: str, package: ModuleType) -> None:
+    """torch imports most of its modules with itself, so that programs read them as attributes of a package without importing them; here they are imported then."""
+    own = vars(package).get("__getattr__")
+    _own_lookup[package] = own
+
+    def lookup(key: str) -> Any:
+        if own is not None:
+            try:
+                return own(key)
+            except AttributeError:
+                pass
+        path = f"{name}.{key}"
+        if not key.startswith("__") and path not in _absent:
+            try:
+                part = _find_part(path)
+            except ImportError as error:
+                raise AttributeError(f"module {name!r} has no attribute {key!r}") from error
+            if part is not None:
+                setattr(package, key, part)
+                return part
+            _absent.add(path)
+        raise AttributeError(f"module {name!r} has no attribute {key!r}")
+
+    package.__getattr__ = lookup  # type: ignore[method-assign]
+
+
+def _find_part(path: str) -> ModuleType | None:
+    found = submodule(path)
+    if found is None:
+        machinery = _load("jtorch._private.machinery")
+        found = None if machinery is None else machinery.found(path)
+    return found
 
 
 def _evaluate(cls: type) -> None:
@@ -251,6 +290,12 @@ def uninstall() -> None:
     for cls, before in _hints:
         cls.__annotations__ = before
     _named.clear()
+    for package, own in _own_lookup.items():
+        if own is None:
+            vars(package).pop("__getattr__", None)
+        else:
+            package.__getattr__ = own  # type: ignore[method-assign]
+    _own_lookup.clear()
     _hints.clear()
     _aliases.clear()
     _looked_at.clear()

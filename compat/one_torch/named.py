@@ -44,3 +44,8 @@ for value in (F.relu, nn.Linear, torch.float32, nn.Module, torch.Size([2]), torc
     print(sorted(n for n in named if n.startswith("torch") and "VariableFunctions" not in n), pickle.loads(text) is value or type(pickle.loads(text)) is type(value))
 print(repr(nn.Linear), repr(torch.Tensor), repr(type(torch.ones(1))), repr(torch.dtype), type(torch.optim.Adam([torch.ones(1, requires_grad=True)], 0.1)))
 print(next(iter(DataLoader(TensorDataset(torch.arange(3)), batch_size=3)))[0].tolist())
+
+import torch.cuda
+import torch.distributed
+
+print([m.__name__ for m in (torch.distributed.device_mesh, torch.distributed.distributed_c10d, torch.fx.passes, torch.jit._recursive, torch.nn.quantized, torch.cuda.nccl)], hasattr(torch.nn, "no_such_part"))
