@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-import traceback
 from collections.abc import Callable
 from operator import and_, or_
 from typing import Any
 
+from jtorch._engine.values.callers import lines, shown
 from jtorch._engine.recording.trace import flush
 from jtorch._engine.values.thread_state import ANOMALY, AUTOCAST, GRAD, INFERENCE, state
 from jtorch._engine.values.unbroken import ending
@@ -35,6 +35,9 @@ def before(call: Any, args: Any, mode: int) -> Any:
     return args
 
 
+_FRAMES = 50  # of the traceback of a forward line
+
+
 def after(call: Any, args: Any, tensors: list[Tensor], mode: int) -> None:
     if mode & COUNTED:
         for hook in counting_hooks:
@@ -47,7 +50,7 @@ def after(call: Any, args: Any, tensors: list[Tensor], mode: int) -> None:
             if t._edge is not None:
                 if t._edge.extra is None:
                     t._edge.extra = {}
-                t._edge.extra["traceback"] = "".join(traceback.format_stack()[:-3])
+                t._edge.extra["traceback"] = shown(lines(_FRAMES))
     if mode & 64:
         flush("eager")
 

@@ -6,11 +6,10 @@ well, what is overwritten is kept: old values of storages, gradients of leaves, 
 
 from __future__ import annotations
 
-import linecache
 import weakref
 from typing import Any
 
-from jtorch._engine.values.callers import lines
+from jtorch._engine.values.callers import lines, shown
 from jtorch._engine.values.thread_state import state
 
 __all__ = ["Mark", "depends", "keep", "keep_all", "keep_gradient", "keep_generator", "mark", "ran"]
@@ -67,11 +66,7 @@ class Mark:
 
     def shown(self) -> str:
         """The program's lines, as a traceback shows them."""
-        out = ""
-        for path, number, name in reversed(self.lines):
-            text = linecache.getline(path, number).strip()
-            out += f'  File "{path}", line {number}, in {name}\n' + (f"    {text}\n" if text else "")
-        return out
+        return shown(self.lines)
 
 
 def mark(waits: bool) -> Mark:

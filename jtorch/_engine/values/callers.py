@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import sys
 from typing import Any
 
-__all__ = ["lines"]
+__all__ = ["lines", "shown"]
 
 _HERE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -22,3 +23,12 @@ def lines(most: int) -> list[tuple[str, int, str]]:
             found.append((path, frame.f_lineno, code.co_name))
         frame = frame.f_back
     return found
+
+
+def shown(found: list[tuple[str, int, str]]) -> str:
+    """These lines as a traceback shows them, the innermost last."""
+    out = ""
+    for path, number, name in reversed(found):
+        text = linecache.getline(path, number).strip()
+        out += f'  File "{path}", line {number}, in {name}\n' + (f"    {text}\n" if text else "")
+    return out
