@@ -188,8 +188,8 @@ _new: Any = object.__new__
 
 def _worth_a_program(nodes: list[tuple[Any, ...]]) -> bool:
     """Whether a trace that is met for the first time is compiled as a whole: one program is sooner there than one for each of its operators, and gives the digits that it gives the next
-    time. Operators that have been in several such traces get programs of their own: what is never the same twice runs by those. A long one is compiled in pieces, where those are fewer."""
-    if any([node[0].__class__ is Bundle for node in nodes]):
+    time. Operators that have been in several such traces get programs of their own: what is never the same twice runs by those. A long one without a way back is compiled in pieces, where those are fewer (one with it takes XLA longer than its operators by themselves)."""
+    if any([node[0].__class__ is Bundle for node in nodes]) or (len(nodes) > SHORT and any([node[0].call.op is None for node in nodes])):
         return False
     fresh = {node[0] for node in nodes if node[0]._run is None and node[0].met < _MET}
     if len(fresh) < (2 if len(nodes) <= SHORT else _MANY):
