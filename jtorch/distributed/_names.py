@@ -16,9 +16,6 @@ __all__ = ["CLASSES", "ENUMS", "MODULES", "found"]
 
 # Module (relative to torch.distributed): its classes (capitals) and functions; "Class=A,B" is an enumeration. "<" takes the names of another module.
 MODULES: dict[str, str] = {
-    "fsdp._traversal_utils": "_get_fsdp_states",
-    "fsdp.sharded_grad_scaler": "ShardedGradScaler",
-    "tensor.experimental._attention": "set_rotate_method", "tensor._dispatch": "", "tensor._ops": "",
     "_symmetric_memory": "empty enable_symm_mem_for_group is_symm_mem_enabled_for_group rendezvous set_backend",
     "rpc": "BackendType=TENSORPIPE PyRRef RRef RpcBackendOptions TensorPipeRpcBackendOptions WorkerInfo get_worker_info init_rpc remote rpc_async rpc_sync shutdown",
     "rpc.api": "_all_gather _barrier", "autograd": "DistAutogradContext backward context get_gradients",
@@ -29,9 +26,6 @@ MODULES: dict[str, str] = {
     "algorithms.ddp_comm_hooks.post_localSGD_hook": "PostLocalSGDState post_localSGD_hook",
     "algorithms.ddp_comm_hooks.powerSGD_hook": "PowerSGDState batched_powerSGD_hook powerSGD_hook",
     "algorithms.model_averaging": "", "algorithms.model_averaging.averagers": "ModelAverager PeriodicModelAverager",
-    "checkpoint._fsspec_filesystem": "FsspecReader FsspecWriter",
-    "checkpoint._consolidate_hf_safetensors": "consolidate_safetensors_files",
-    "checkpoint.hf_storage": "HuggingFaceStorageReader HuggingFaceStorageWriter", "checkpoint.optimizer": "load_sharded_optimizer_state_dict", "checkpoint.staging": "BlockingAsyncStager",
     "constants": "", "utils": "_sync_module_states",
 }  # fmt: skip
 CLASSES = "DeviceMesh FileStore HashStore P2POp PrefixStore ProcessGroup ProcessGroupGloo Store TCPStore Work".split()

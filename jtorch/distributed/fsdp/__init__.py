@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from jtorch.distributed._names import refusing_class
-
 from ._fully_shard import FSDPModule, UnshardHandle, fully_shard, register_fsdp_forward_method, share_comm_ctx
 from .api import (
     BackwardPrefetch, CPUOffload, CPUOffloadPolicy, FullOptimStateDictConfig, FullStateDictConfig, LocalOptimStateDictConfig, LocalStateDictConfig, MixedPrecision, MixedPrecisionPolicy,
     OffloadPolicy, OptimStateDictConfig, OptimStateKeyType, ShardedOptimStateDictConfig, ShardedStateDictConfig, ShardingStrategy, StateDictConfig, StateDictSettings, StateDictType,
 )  # fmt: skip
-from .fully_sharded_data_parallel import FullyShardedDataParallel
-
-FlatParameter = refusing_class("FlatParameter", "torch.distributed.fsdp")  # parameters are DTensors
+from .fully_sharded_data_parallel import FlatParameter, FullyShardedDataParallel
 
 __all__ = [
     "BackwardPrefetch", "CPUOffload", "CPUOffloadPolicy", "FSDPModule", "FlatParameter", "FullOptimStateDictConfig", "FullStateDictConfig", "FullyShardedDataParallel", "LocalOptimStateDictConfig", "LocalStateDictConfig",

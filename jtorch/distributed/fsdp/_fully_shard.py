@@ -10,9 +10,9 @@ from jtorch.distributed import _groups
 from jtorch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from ._sharding import Sharded, each_tensor, spread_batch
-from .api import MixedPrecisionPolicy, OffloadPolicy
+from .api import CPUOffloadPolicy, MixedPrecisionPolicy, OffloadPolicy
 
-__all__ = ["FSDPModule", "UnshardHandle", "fully_shard", "register_fsdp_forward_method", "share_comm_ctx"]
+__all__ = ["CPUOffloadPolicy", "FSDPModule", "MixedPrecisionPolicy", "OffloadPolicy", "UnshardHandle", "fully_shard", "register_fsdp_forward_method", "share_comm_ctx"]
 
 
 class UnshardHandle:

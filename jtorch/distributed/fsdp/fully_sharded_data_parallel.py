@@ -13,6 +13,7 @@ from jtorch._errors import not_implemented
 from jtorch._public import torch
 from jtorch.distributed import _collectives as collectives
 from jtorch.distributed._groups import ProcessGroup, resolve
+from jtorch.distributed._names import refusing_class
 from jtorch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict, set_optimizer_state_dict
 from jtorch.distributed.device_mesh import DeviceMesh
 from jtorch.distributed.tensor._api import DTensor, distribute_tensor
@@ -24,20 +25,27 @@ from .api import (
     CPUOffload,
     FullOptimStateDictConfig,
     FullStateDictConfig,
+    LocalOptimStateDictConfig,
     LocalStateDictConfig,
     MixedPrecision,
     MixedPrecisionPolicy,
+    OptimStateDictConfig,
     OptimStateKeyType,
     ShardedOptimStateDictConfig,
     ShardedStateDictConfig,
     ShardingStrategy,
+    StateDictConfig,
     StateDictSettings,
     StateDictType,
 )  # fmt: skip
 from .wrap import wrapped_children
 
-__all__ = ["FullyShardedDataParallel", "OptimStateKeyType"]
+__all__ = [
+    "BackwardPrefetch", "CPUOffload", "FlatParameter", "FullOptimStateDictConfig", "FullStateDictConfig", "FullyShardedDataParallel", "LocalOptimStateDictConfig", "LocalStateDictConfig", "MixedPrecision",
+    "OptimStateDictConfig", "OptimStateKeyType", "ShardedOptimStateDictConfig", "ShardedStateDictConfig", "ShardingStrategy", "StateDictConfig", "StateDictSettings", "StateDictType",
+]  # fmt: skip
 
+FlatParameter = refusing_class("FlatParameter", "torch.distributed.fsdp")  # parameters are DTensors
 FSDP_WRAPPED_MODULE = "_fsdp_wrapped_module"
 _TYPES = {
     StateDictType.FULL_STATE_DICT: (FullStateDictConfig, FullOptimStateDictConfig), StateDictType.SHARDED_STATE_DICT: (ShardedStateDictConfig, ShardedOptimStateDictConfig),

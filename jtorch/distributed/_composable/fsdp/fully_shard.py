@@ -1,5 +1,13 @@
 """``torch.distributed._composable.fsdp.fully_shard``: the old place of ``fully_shard``."""
 
-from jtorch.distributed.fsdp import FSDPModule, UnshardHandle, fully_shard, register_fsdp_forward_method
+from jtorch.distributed.fsdp import (
+    CPUOffloadPolicy,
+    FSDPModule,
+    MixedPrecisionPolicy,
+    OffloadPolicy,
+    UnshardHandle,
+    fully_shard,
+    register_fsdp_forward_method,
+)
 
-__all__ = ["FSDPModule", "UnshardHandle", "fully_shard", "register_fsdp_forward_method"]
+__all__ = ["CPUOffloadPolicy", "FSDPModule", "MixedPrecisionPolicy", "OffloadPolicy", "UnshardHandle", "fully_shard", "register_fsdp_forward_method"]
