@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -9,12 +11,27 @@ import jax
 from jtorch._core.backward.backward_pass import call_node
 from jtorch._core.dispatch.inplace import assign
 from jtorch._core.graph.grad_modes import enable_grad, no_grad
-from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor, alias_of
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.tensor.attributes import to_jax
 from jtorch._core.tensor.creation import from_jax
+from jtorch._engine.values.thread_state import state
 
 __all__ = ["apply_to_tracers"]
+
+
+def _array(t: Tensor) -> Any:
+    return to_jax(alias_of(t._s, t._view))
+
+
+@contextmanager
+def _by_its_rule() -> Iterator[None]:
+    """Within, gradients are off because the Function has a rule of its own: JAX follows what is computed."""
+    before, state.stops = state.stops, False
+    try:
+        yield
+    finally:
+        state.stops = before
 
 
 def apply_to_tracers(cls: Any, args: tuple[Any, ...]) -> Any:
@@ -28,14 +45,14 @@ def apply_to_tracers(cls: Any, args: tuple[Any, ...]) -> Any:
         for i, array, s in zip(at, arrays, smooth, strict=True):
             t = from_jax(array)
             inputs[i] = t.requires_grad_().view_as(t) if grad and s else t
-        with enable_grad() if grad else no_grad():
+        with _by_its_rule(), enable_grad() if grad else no_grad():
             out = cls._apply(*inputs)
         outs = list(out) if isinstance(out, tuple) else [out]
         box["single"], box["outs"] = not isinstance(out, tuple), [None if isinstance(o, Tensor) else o for o in outs]
         box["tensors"] = [i for i, o in enumerate(outs) if isinstance(o, Tensor)]
         written = {id(inputs[i]): i for i in at}
         box["dirty"] = [written.get(id(o)) for o in outs if isinstance(o, Tensor)]
-        return outs, [to_jax(o.detach()) for o in outs if isinstance(o, Tensor)]
+        return outs, [_array(o) for o in outs if isinstance(o, Tensor)]
 
     @jax.custom_vjp  # type: ignore[untyped-decorator]  # jax is not followed
     def function(*arrays: Any) -> Any:
@@ -48,7 +65,7 @@ def apply_to_tracers(cls: Any, args: tuple[Any, ...]) -> Any:
         if ctx is None:
             return found, []
         box["kept"] = names = [k for k, v in ctx.__dict__.items() if isinstance(v, Tensor)]
-        return found, [None if t is None else to_jax(t.detach()) for t in [*ctx.saved_tensors, *[ctx.__dict__[k] for k in names]]]
+        return found, [None if t is None else _array(t) for t in [*ctx.saved_tensors, *[ctx.__dict__[k] for k in names]]]
 
     def backward(residuals: Any, cotangents: Any) -> Any:
         ctx = box["ctx"]
@@ -62,7 +79,7 @@ def apply_to_tracers(cls: Any, args: tuple[Any, ...]) -> Any:
         for i, ct in zip(box["tensors"], cotangents, strict=True):
             a = ctx._out_avals[i]
             grads[i] = from_jax(ct) if a.dtype.category >= 2 else None
-        with no_grad():
+        with _by_its_rule(), no_grad():
             results = call_node(ctx, *[g for g, a in zip(grads, ctx.outs, strict=True) if a.dtype.category >= 2])  # those that have gradients
         results = results if isinstance(results, tuple) else (results,)
         return tuple(None if g is None else to_jax(g) for g in results)

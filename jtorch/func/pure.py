@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import jax
 import numpy as np
 from jax import lax
 
+from jtorch._core.graph.grad_modes import enable_grad
 from jtorch._core.state.generator import keys_from
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import given_back
 from jtorch._core.tensor.attributes import to_jax as _array
 from jtorch._core.tensor.creation import as_tensor, from_jax
+from jtorch._engine.values.thread_state import state
 
 from .functional_call import functional_call
 
@@ -42,6 +44,17 @@ def mask_gradients(params: dict[str, Any], module: Any) -> dict[str, Any]:
     return {name: x if wanted.get(name, True) else lax.stop_gradient(x) for name, x in params.items()}
 
 
+@contextmanager
+def _followed_by_jax() -> Iterator[None]:
+    """Within: gradients are JAX's. What the program computes under ``torch.no_grad`` has none there either."""
+    before, state.stops = state.stops, True
+    try:
+        with enable_grad():
+            yield
+    finally:
+        state.stops = before
+
+
 def pure_function(module: Any, *, mask: bool = True) -> Callable[..., Any]:
     """``f(params, buffers, *args, rngs=None, **kwargs) -> (output, new buffers)`` over jax arrays, without side effects.
 
@@ -50,8 +63,6 @@ def pure_function(module: Any, *, mask: bool = True) -> Callable[..., Any]:
     the others: split it for scan steps, map over it for lanes that differ) that dropout and other draws take their numbers from. Without one a draw where an
     argument is traced raises RuntimeError, for it would be a constant of the program.
     """
-    from jtorch._core.graph.grad_modes import no_grad
-
     def f(params: dict[str, Any], buffers: dict[str, Any], *args: Any, rngs: Any = None, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         values = mask_gradients(params, module) if mask else params
         tensors, held = to_torch(values), to_torch(buffers)
@@ -59,7 +70,7 @@ def pure_function(module: Any, *, mask: bool = True) -> Callable[..., Any]:
         mine = {id(t._s) for t in held.values()}
         given_back.append(mine)
         try:
-            with no_grad(), keys_from(rngs) if traced or rngs is not None else nullcontext():
+            with _followed_by_jax(), keys_from(rngs) if traced or rngs is not None else nullcontext():
                 out = functional_call(module, {**tensors, **held}, tuple(to_torch(list(args))), to_torch(kwargs))
         finally:
             given_back.remove(mine)
@@ -81,9 +92,7 @@ def value_and_grad(module: Any, loss_fn: Callable[..., Any] | None = None, *, ha
         out, new = run(params, buffers, *(inputs if isinstance(inputs, tuple) else (inputs,)), rngs=ours)
         if loss_fn is None:
             return out, new
-        from jtorch._core.graph.grad_modes import no_grad
-
-        with no_grad(), keys_from(theirs):
+        with _followed_by_jax(), keys_from(theirs):
             found = loss_fn(to_torch(out), *to_torch(list(targets)))
         if has_aux:
             value, aux = found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -60,3 +61,26 @@ def test_vmap_over_models() -> None:
     many = jax.tree.map(lambda p: np.stack([np.asarray(p)] * 4), params)
     out, _ = jax.vmap(lambda p: pure_function(net)(p, buffers, np.ones((1, 3), np.float32)))(many)
     assert out.shape == (4, 1, 2)
+
+
+def test_what_torch_does_not_follow_jax_does_not():
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.tensor([2.0, 3.0]))
+
+        def forward(self, x):
+            a = x * self.w
+            with torch.no_grad():
+                b = x * self.w * 10
+            part = a[1:].detach()
+            c = torch.zeros(2)
+            c.detach().add_(1)  # the same memory still
+            return (a * a.detach() + b + c).sum() + (a[1:] * part).sum()
+
+    net, x = Net(), jnp.ones(2, "float32")
+    params, buffers = tree_of(net)
+    net(torch.ones(2)).backward()
+    assert net(torch.ones(2)).item() == pure_function(net)(params, buffers, x)[0]
+    for wrap in (lambda f: f, jax.jit):
+        assert wrap(jax.grad(lambda p: pure_function(net)(p, buffers, x)[0]))(params)["w"].tolist() == net.w.grad.tolist()

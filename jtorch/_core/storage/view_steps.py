@@ -424,6 +424,45 @@ def is_traced(t: Tensor) -> bool:
     return unknown(t._s.value.array)
 
 
+class Stopped(Storage):
+    """The memory of another storage, whose value is behind ``jax.lax.stop_gradient``: what ``detach`` is where JAX differentiates. Writes go to the other."""
+
+    __slots__ = ("of",)
+    of: Storage
+
+    @property
+    def value(self) -> Any:  # type: ignore[override]
+        v = self.of.value
+        if isinstance(v.array, jax.core.Tracer):
+            stopped = Value()
+            stopped.aval, stopped.array, stopped.trace, stopped.pos = v.aval, jax.lax.stop_gradient(v.array), None, -1
+            return stopped
+        return v
+
+    @value.setter
+    def value(self, new: Any) -> None:
+        self.of.value = new
+
+    @property
+    def version(self) -> int:  # type: ignore[override]
+        return self.of.version
+
+    @version.setter
+    def version(self, n: int) -> None:
+        self.of.version = n
+
+
+def stopped(s: Storage) -> Storage:
+    """The storage as ``detach`` sees it: another one only where its value is a JAX tracer."""
+    v = s.value
+    if v.__class__ is not Value or not isinstance(v.array, jax.core.Tracer) or s.__class__ is not Storage:
+        return s
+    made = Stopped()
+    made.of = s
+    made.strides, made.host, made.ptr, made.extra = s.strides, s.host, s.ptr, s.extra
+    return made
+
+
 given_back: list[set[int]] = []  # ids of storages that a function of JAX returns when it ends: what is written to them does not stay
 
 

@@ -18,7 +18,7 @@ from jtorch._core.tensor.method_decorators import method, prop
 from jtorch._core.graph.node import AccumulateGrad, hooks_of, leaf_edge
 from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of, new_tensor
-from jtorch._core.storage.view_steps import aval_of, copied
+from jtorch._core.storage.view_steps import aval_of, copied, stopped
 from jtorch._core.storage.write_counts import Alias, detached, origin_of, own_version, uncounted, version_of
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._engine.values.values import value_of
@@ -223,7 +223,8 @@ def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = Non
 @method
 def detach(self: Tensor) -> Tensor:
     """The same memory outside of the graph."""
-    t = alias_of(self._s, self._view)
+    s = stopped(self._s)
+    t = alias_of(s, self._view if s is self._s or self._view is None else copied(self._view, s))
     if self._meta is not None and self._meta.inference:
         meta_of(t).inference = True
     return t

@@ -26,7 +26,7 @@ from jtorch._engine.recording.entry import Entry, make_entry
 from jtorch._engine.recording.gradient_pieces import Pieces
 from jtorch._engine.recording.placed_entry import PlacedEntry
 from jtorch._engine.values.symbols import NotKnown, Symbol
-from jtorch._engine.values.thread_state import State, state
+from jtorch._engine.values.thread_state import GRAD, State, state
 from jtorch._engine.values.values import Value, jax_device, to_device
 from jtorch._engine.values.unbroken import at_once, provided
 
@@ -452,6 +452,8 @@ def run_now(entry: Entry, args: Any) -> list[Value]:
         else:
             arrays.append(np.asarray(a))
     out = entry.call.apply(*arrays)
+    if state.stops and not state.mode & GRAD:
+        out = jax.tree.map(jax.lax.stop_gradient, out)
     result = []
     for array, q in zip((out,) if entry.out is not None else out, entry.outs, strict=True):
         v = Value()
