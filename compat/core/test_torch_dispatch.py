@@ -76,6 +76,16 @@ with Count() as counted: F.cross_entropy(net(xx), yy).backward()
 for k in sorted(counted.c): print(k, counted.c[k])
 print(f"{net[0].weight.grad.sum().item():.4f} {net[5].weight.grad.abs().sum().item():.4f}")
 """,
+    "counting": """
+counter = import_module(f"{name}.utils.flop_counter").FlopCounterMode
+class Same(TorchDispatchMode):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None): return func(*args, **(kwargs or {}))
+net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8 * 64, 10)); x = torch.ones(2, 3, 8, 8)
+with counter(display=False) as found, Same(): net(x).sum().backward()
+print(found.get_total_flops(), {str(k): v for k, v in sorted(found.get_flop_counts()["Global"].items(), key=str)})
+with FakeTensorMode(), counter(display=False) as found: torch.nn.Linear(100, 200)(torch.empty(32, 100)).sum().backward()
+print(found.get_total_flops())
+""",
     "modes": """
 class Dev(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):

@@ -7,7 +7,7 @@ from typing import Any
 
 from jtorch._core.backward.backward_pass import root_of, run_backward
 from jtorch._core.dispatch.composites import compose
-from jtorch._core.graph.grad_modes import enable_grad
+from jtorch._core.graph.grad_modes import computed_again, enable_grad
 from jtorch._core.storage.view_steps import read
 from jtorch._namespace import C_nn, F, torch
 
@@ -19,7 +19,12 @@ def _pulled(fn: Callable[..., Any], inputs: Sequence[Tensor | None], grad: Tenso
     asked = [x is not None and (wanted is None or wanted[i]) for i, x in enumerate(inputs)]
     with enable_grad():
         fresh = [None if x is None else x.detach().requires_grad_() if a else x.detach() for x, a in zip(inputs, asked, strict=True)]
-        found = iter(run_backward([root_of(fn(*fresh))], [read(grad)], False, False, [root_of(x) for x, a in zip(fresh, asked, strict=True) if a], False) if any(asked) else ())
+        outer, computed_again[0] = computed_again[0], True
+        try:
+            made = fn(*fresh)
+        finally:
+            computed_again[0] = outer
+        found = iter(run_backward([root_of(made)], [read(grad)], False, False, [root_of(x) for x, a in zip(fresh, asked, strict=True) if a], False) if any(asked) else ())
     return [next(found) if a else None for a in asked]
 
 

@@ -4,12 +4,13 @@ for classes that wrap others. Which operators a call comes to is ``dispatching.p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from jtorch._core.dispatch import torch_function as functions
 from jtorch._core.dispatch.torch_function import Unwatched, WithoutDispatch, dispatching_classes
-from jtorch._core.graph.grad_modes import no_grad
+from jtorch._core.graph.grad_modes import COUNTED, no_grad
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.shells import is_shell
 from jtorch._core.storage.view_steps import aval_of
@@ -105,11 +106,22 @@ def call_overload(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> A
         frames.pop()
     if shells or not _recorded(out):
         swap = (lambda t: _of_shape(t)) if shells else (lambda t: t)
-        with off():
+        with off(), _uncounted():
             like = run_plain(func, _swapped(args, swap), {k: _swapped(v, swap) for k, v in kwargs.items()})
     else:
         like = out
     return ATTACH[0](func, args, kwargs, out, like)
+
+
+@contextlib.contextmanager
+def _uncounted() -> Iterator[None]:
+    """Inside, who counts operators (``FlopCounterMode``) is not told of them: they were counted when they were offered."""
+    before = state.mode
+    state.mode &= ~COUNTED
+    try:
+        yield
+    finally:
+        state.mode = before
 
 
 def _recorded(out: Any) -> bool:

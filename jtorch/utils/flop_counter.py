@@ -131,6 +131,8 @@ def _counted(name: str, structure: list[Any], shapes: list[Shape], out: Shape) -
         return _einsum(structure[0], shapes)
     if name in ("conv1d", "conv2d", "conv3d") or name.startswith("conv_transpose"):
         return _convolution(shapes[0], shapes[1], out, "transpose" in name)
+    if name == "convolution":
+        return _convolution(shapes[0], shapes[1], out, next(s for s in structure if isinstance(s, bool)))
     if name == "_scaled_dot_product_attention":
         return _attention(*shapes[:3])
     return None
@@ -204,7 +206,8 @@ class FlopCounterMode:
         if found is None:
             return
         where = set(self.mod_tracker.parents)
-        self._add(where, found.name, found.flops)
+        if not grad_modes.computed_again[0]:
+            self._add(where, found.name, found.flops)
         back = sum(n for i, n in found.by_input.items() if given[i].requires_grad)
         if back and tensors[0].requires_grad:
             counting = self._saw

@@ -22,6 +22,7 @@ autocast_hook: Callable[[Any, Any], Any] | None = None  # set by jtorch.amp
 
 COUNTED = 256  # a bit of state.mode beside those in jtorch/_engine/values/thread_state.py
 counting_hooks: list[Callable[[Any, Any, list[Tensor]], None]] = []  # told of each operator while that bit is set
+computed_again = [False]  # whether an operator is computed only for the sake of its derivative
 starting_hooks: list[Callable[[Any, Any], None]] = []  # and these before it
 
 
