@@ -115,7 +115,7 @@ def lora() -> Any:
 
 @program("timm")
 def timm_mixer() -> Any:
-    return _timm("mixer_b16_224", img_size=32, num_blocks=2, embed_dim=16)
+    return _timm("mixer_s32_224", img_size=32)
 
 
 @program("timm")
