@@ -163,6 +163,9 @@ def _show_parts(name: str, package: ModuleType) -> None:
 
 def _find_part(path: str) -> ModuleType | None:
     found = submodule(path)
+    if found is None and path.startswith("torch.distributed."):  # names below a package that is written as a file stand in the table all the same
+        names = _load("jtorch.distributed._names")
+        found = None if names is None else names.found(path.removeprefix("torch.distributed."))
     if found is None:
         machinery = _load("jtorch._private.machinery")
         found = None if machinery is None else machinery.found(path)
