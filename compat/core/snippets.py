@@ -407,4 +407,12 @@ for f in (lambda: ~t, lambda: ~z, lambda: pow(t, 2, 3), lambda: t @ 2, lambda: 2
     try: print(f())
     except Exception as e: print(type(e).__name__, e)
 """,
+    "cholesky of what is not finite": """
+inf, nan = float("inf"), float("nan")
+for m in ([[2., inf], [inf, 3.]], [[inf, 0.], [0., 1.]], [[2., 1.], [1., inf]], [[2., nan], [1., 3.]], [[2., 1.], [nan, 3.]], [[1., 2.], [2., 1.]], [[-inf, 0.], [0., 1.]]):
+    for upper in (False, True):
+        try: print(torch.linalg.cholesky(torch.tensor(m), upper=upper))
+        except Exception as e: print(type(e).__name__, e)
+    print(torch.linalg.cholesky_ex(torch.tensor(m)).info)
+""",
 }

@@ -29,8 +29,15 @@ def _cholesky(x: Any, upper: bool) -> Any:
         return x
     sym = (x + mH(x)) / 2
     read = lax.stop_gradient(mH(x) if upper else x)
-    factor = lax.linalg.cholesky(read + _nothing_but_slope(sym), symmetrize_input=False)
+    factor = _after_infinity(lax.linalg.cholesky(read + _nothing_but_slope(sym), symmetrize_input=False))
     return mH(factor) if upper else factor
+
+
+def _after_infinity(factor: Any) -> Any:
+    """LAPACK comes to nan in the rows after an infinite pivot; XLA's loops divide by it."""
+    infinite = jnp.isinf(jnp.diagonal(factor, axis1=-2, axis2=-1).real)
+    after = (jnp.cumsum(infinite, -1) - infinite) > 0
+    return jnp.where(jnp.tril(jnp.broadcast_to(after[..., :, None], factor.shape)), jnp.nan, factor)
 
 
 @jax.custom_jvp
@@ -69,7 +76,8 @@ def _bad_minor(x: Any, factor: Any, upper: bool) -> Any:
             info = jnp.where((info == 0) & ~(pivot > 0), k.astype(np.int32) + 1, info)
             column = m[..., :, k]
             safe = jnp.where(pivot == 0, jnp.ones((), pivot.dtype), pivot)
-            return m - column[..., :, None] * jnp.conj(column)[..., None, :] / safe[..., None, None], info
+            rest = m - column[..., :, None] * jnp.conj(column)[..., None, :] / safe[..., None, None]
+            return jnp.where(jnp.isinf(pivot)[..., None, None], jnp.nan, rest), info
 
         return lax.fori_loop(0, n, step, (m, jnp.zeros(m.shape[:-2], np.int32)))[1]
 
