@@ -138,3 +138,18 @@ def mT(x: Any) -> Any:  # noqa: N802 - torch's own name
 def mH(x: Any) -> Any:  # noqa: N802 - torch's own name
     """The conjugate transpose of the last two dims."""
     return jnp.conj(mT(x)) if jnp.iscomplexobj(x) else mT(x)
+
+
+def real_of(x: Any) -> Any:
+    """The real type of its elements."""
+    return np.dtype(jnp.zeros((), x.dtype).real.dtype)
+
+
+def gaps(x: Any, sums: Any = None) -> Any:
+    """``1 / (x_j - x_i)``, 0 on the diagonal and where they are equal; ``sums`` multiplies the difference."""
+    gap = x[..., None, :] - x[..., :, None]
+    zero = (gap == 0) | jnp.eye(x.shape[-1], dtype=bool)
+    if sums is not None:
+        # x_j**2 - x_i**2 as a product: a fused multiply-add would leave rounding where the squares are equal.
+        gap = gap * sums
+    return jnp.where(zero, jnp.zeros((), x.dtype), 1 / jnp.where(zero, jnp.ones((), x.dtype), gap))

@@ -1,4 +1,4 @@
-"""Decompositions: Cholesky, LU, QR, SVD, eigenvalues, Householder reflections, LDL. Residuals are saved: none of them is worth computing twice."""
+"""Decompositions: Cholesky, LU, QR, SVD, Householder reflections, LDL. Residuals are saved: none of them is worth computing twice."""
 
 from __future__ import annotations
 
@@ -14,13 +14,9 @@ from jtorch._registry import op
 
 from . import _value_guards
 from ._lib import is_complex
-from ._linalg_lib import mH, mT, scalar_name
+from ._linalg_lib import gaps, mH, mT, real_of, scalar_name
 from .contraction import check_inexact, check_square
 from .linalg_solvers import check_matrix, first_zero, lu_solve_raw, same_batch
-
-
-def _real(x: Any) -> Any:
-    return np.dtype(jnp.zeros((), x.dtype).real.dtype)
 
 
 def _cholesky(x: Any, upper: bool) -> Any:
@@ -324,16 +320,6 @@ def geqrf(input: Any) -> tuple[Any, Any]:
 # SVD --------------------------------------------------------------------------------------------------------------------------
 
 
-def _gaps(x: Any, sums: Any = None) -> Any:
-    """``1 / (x_j - x_i)``, 0 on the diagonal and where they are equal; ``sums`` multiplies the difference."""
-    gap = x[..., None, :] - x[..., :, None]
-    zero = (gap == 0) | jnp.eye(x.shape[-1], dtype=bool)
-    if sums is not None:
-        # x_j**2 - x_i**2 as a product: a fused multiply-add would leave rounding where the squares are equal.
-        gap = gap * sums
-    return jnp.where(zero, jnp.zeros((), x.dtype), 1 / jnp.where(zero, jnp.ones((), x.dtype), gap))
-
-
 @cache
 def _svd(full: bool) -> Any:
     @jax.custom_jvp
@@ -351,7 +337,7 @@ def _svd(full: bool) -> Any:
         v = mH(vh)
         dp = mH(u) @ da @ v
         row, column = s[..., None, :].astype(a.dtype), s[..., :, None].astype(a.dtype)
-        f = _gaps(s, s[..., None, :] + s[..., :, None]).astype(a.dtype)
+        f = gaps(s, s[..., None, :] + s[..., :, None]).astype(a.dtype)
         safe = jnp.where(row == 0, jnp.ones((), a.dtype), row)
         du = f * (dp * row + column * mH(dp))
         dv = f * (column * dp + mH(dp) * row)
@@ -383,7 +369,7 @@ def svd_of(x: Any, full: bool) -> tuple[Any, Any, Any]:
     if x.size == 0:
         u = jnp.broadcast_to(jnp.eye(m, m if full else k, dtype=x.dtype), (*x.shape[:-2], m, m if full else k))
         vh = jnp.broadcast_to(jnp.eye(n if full else k, n, dtype=x.dtype), (*x.shape[:-2], n if full else k, n))
-        return u, jnp.zeros((*x.shape[:-2], k), _real(x)), vh
+        return u, jnp.zeros((*x.shape[:-2], k), real_of(x)), vh
     return _svd(full and m != n)(x)  # type: ignore[no-any-return]
 
 
@@ -407,7 +393,7 @@ def svdvals(A: Any, driver: str | None) -> Any:  # noqa: N803 - torch's name
     """The singular values, falling."""
     _check_svd(A, "linalg.svdvals", driver)
     if A.size == 0:
-        return jnp.zeros((*A.shape[:-2], min(A.shape[-2:])), _real(A))
+        return jnp.zeros((*A.shape[:-2], min(A.shape[-2:])), real_of(A))
     return lax.linalg.svd(A, full_matrices=False, compute_uv=False)
 
 
@@ -422,104 +408,6 @@ def torch_svd(input: Any, some: bool, compute_uv: bool) -> tuple[Any, Any, Any]:
         return zeros[0], svdvals.fn(input, None), zeros[1]
     u, s, vh = svd_of(input, not some)
     return u, s, mH(vh)
-
-
-# Eigenvalues ------------------------------------------------------------------------------------------------------------------
-
-
-def _check_uplo(uplo: str) -> None:
-    if uplo.upper()[:1] not in ("L", "U"):
-        raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {uplo}")
-
-
-def _eigh(x: Any, uplo: str) -> tuple[Any, Any]:
-    if x.size == 0:
-        return jnp.zeros(x.shape[:-1], _real(x)), x
-    return _eigh_of(uplo.upper()[0] == "L")(x)  # type: ignore[no-any-return]
-
-
-@cache
-def _eigh_of(lower: bool) -> Any:
-    @jax.custom_jvp
-    def eigh(x: Any) -> tuple[Any, Any]:
-        # The upper triangle is the lower one of the conjugate transpose.
-        vectors, values = lax.linalg.eigh(x if lower else mH(x), symmetrize_input=False)
-        return values, vectors
-
-    # One triangle is read, but the gradient is that of the symmetric part, as torch's.
-    @eigh.defjvp
-    def _rule(primals: Any, tangents: Any) -> Any:
-        (x,), (dx,) = primals, tangents
-        w, v = eigh(x)
-        inner = mH(v) @ ((dx + mH(dx)) / 2) @ v
-        return (w, v), (jnp.diagonal(inner, axis1=-2, axis2=-1).real, v @ (_gaps(w).astype(inner.dtype) * inner))
-
-    return eigh
-
-
-@op("eigh(Tensor input, str UPLO='L') -> (eigenvalues, eigenvectors)", "eigh(Tensor A, str UPLO='L') -> (eigenvalues, eigenvectors)",
-    where="linalg", grad_name="LinalgEighBackward0", residuals="save", format="columns")  # fmt: skip
-def eigh(input: Any = None, UPLO: str = "L", A: Any = None) -> tuple[Any, Any]:  # noqa: N803 - torch's names
-    """Rising eigenvalues and unit eigenvectors (columns) of symmetric or Hermitian matrices, of which one triangle is read."""
-    x = A if input is None else input
-    check_square(x, "linalg.eigh")
-    _check_uplo(UPLO)
-    check_inexact(x, "linalg.eigh", low=False)
-    return _eigh(x, UPLO)
-
-
-@op("eigvalsh(Tensor input, str UPLO='L')", "eigvalsh(Tensor A, str UPLO='L')", where="linalg", grad_name="LinalgEighBackward0", residuals="save")
-def eigvalsh(input: Any = None, UPLO: str = "L", A: Any = None) -> Any:  # noqa: N803 - torch's names
-    """The eigenvalues of ``eigh``."""
-    x = A if input is None else input
-    check_square(x, "linalg.eigvalsh")
-    _check_uplo(UPLO)
-    if not jnp.issubdtype(x.dtype, jnp.inexact):
-        raise NotImplementedError(f"\"linalg_eigh_cpu\" not implemented for '{scalar_name(x)}'")
-    return _eigh(x, UPLO)[0]
-
-
-@jax.custom_jvp
-def _eig(a: Any) -> tuple[Any, Any]:
-    values, vectors = lax.linalg.eig(a, compute_left_eigenvectors=False, compute_right_eigenvectors=True)
-    return values, vectors
-
-
-@_eig.defjvp
-def _eig_rule(primals: Any, tangents: Any) -> Any:
-    (a,), (da,) = primals, tangents
-    w, v = _eig(a)
-    inner = jnp.linalg.solve(v, da.astype(v.dtype) @ v)
-    dw = jnp.diagonal(inner, axis1=-2, axis2=-1)
-    mix = _gaps(w) * inner
-    dv = v @ mix
-    # Columns keep unit length.
-    along = jnp.sum(jnp.conj(v) * dv, -2, keepdims=True).real
-    return (w, v), (dw, dv - v * along.astype(v.dtype))
-
-
-def _check_eig(x: Any, name: str) -> Any:
-    check_square(x, name)
-    if not jnp.issubdtype(x.dtype, jnp.inexact):
-        raise RuntimeError(f"Unknown Complex ScalarType for {scalar_name(x)}")
-    return x
-
-
-@op("eig(Tensor input) -> (eigenvalues, eigenvectors)", "eig(Tensor A) -> (eigenvalues, eigenvectors)", where="linalg",
-    grad_name="LinalgEigBackward0", residuals="save", guard=_value_guards.finite, format="columns")  # fmt: skip
-def eig(input: Any = None, A: Any = None) -> tuple[Any, Any]:  # noqa: N803 - torch's name
-    """Complex eigenvalues and unit eigenvectors (columns) of square matrices."""
-    x = _check_eig(A if input is None else input, "linalg.eig")
-    complex_type = (jnp.zeros((), x.dtype) + np.complex64(0)).dtype
-    if x.size == 0:
-        return jnp.zeros(x.shape[:-1], complex_type), jnp.zeros(x.shape, complex_type)
-    return _eig(x)
-
-
-@op("eigvals(Tensor input)", "eigvals(Tensor A)", where="linalg", grad_name="LinalgEigBackward0", residuals="save", guard=_value_guards.finite)
-def eigvals(input: Any = None, A: Any = None) -> Any:  # noqa: N803 - torch's name
-    """The eigenvalues of ``eig``."""
-    return eig.fn(A if input is None else input)[0]
 
 
 # LDL --------------------------------------------------------------------------------------------------------------------------
