@@ -39,7 +39,7 @@ def test_one_program_for_all_sizes(name):
         x = torch.arange(size * int(np.prod(shape))).reshape(size, *shape).remainder(7).to(kind)
         x = x if len(dims) == 1 else x.repeat(1, 2)
         found, wanted = exported.call(x.numpy()), model(x)
-        for a, w in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        for a, w in zip(jax.tree.leaves(found), jax.tree.leaves(wanted, is_leaf=lambda x: isinstance(x, torch.Tensor)), strict=True):
             np.testing.assert_allclose(a, w.detach().numpy(), rtol=1e-5, atol=1e-5)
     assert set(found) == {"logits", "mean"} if name == "language" else found.shape == (9, 3)
 
@@ -65,7 +65,7 @@ def test_what_is_not_one_program():
     with pytest.raises(RuntimeError, match="looked at"):
         stablehlo(nn.Sequential(nn.Identity(), type("M", (nn.Module,), {"forward": lambda self, x: x * x.sum().item()})()), (torch.ones(3),))
     with pytest.raises(ValueError, match="for some sizes|for one size"):
-        stablehlo(nn.Upsample(scale_factor=2, mode="bilinear"), (torch.ones(1, 1, 4, 4),), dynamic_shapes=({2: t},))
+        stablehlo(type("M", (nn.Module,), {"forward": lambda self, x: torch.fft.rfft(x).abs()})(), (torch.ones(2, 8),), dynamic_shapes=({1: t},))
 
 
 def test_a_process_that_has_only_jax(tmp_path):

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
+import jtorch as torch
+
 ROOT = Path(__file__).resolve().parents[2]
 
 PROGRAM = """
@@ -94,3 +98,10 @@ def in_one_process(program: str, tmp_path: Path, devices: int = 8) -> str:
 
 def test_one_process_many_devices(tmp_path: Path) -> None:
     assert in_one_process(PROGRAM, tmp_path) == "fine\n"
+
+
+def test_other_tensors_print_as_before():
+    """What shows a DTensor looks at every tensor, at those that share memory with numpy too."""
+    import jtorch.distributed.tensor  # noqa: F401
+
+    assert repr(torch.from_numpy(np.ones(2, "f4"))) == "tensor([1., 1.])"

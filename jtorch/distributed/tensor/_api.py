@@ -348,7 +348,7 @@ def local_shape_and_offset(shape: Any, mesh: DeviceMesh, placements: Sequence[Pl
 
 
 def _shown(t: Any) -> str | None:
-    a = _aval(t) if not t._s.host else None
+    a = _aval(t) if t._s.host is None else None
     if a is None:
         return None
     return f"DTensor(local_tensor={t._local_tensor}, device_mesh={t.device_mesh}, placements={t.placements})"
@@ -359,7 +359,7 @@ tensor_repr.others.append(_shown)
 
 def _reduced(t: Any) -> Any:
     """What is written of a DTensor: this rank's part (the whole, where one process sees all devices) and how it lies."""
-    a = _aval(t) if not t._s.host else None
+    a = _aval(t) if t._s.host is None else None
     if a is None:
         return None
     mesh = a.grid.owner
