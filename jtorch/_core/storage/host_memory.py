@@ -79,6 +79,8 @@ def settled(s: Storage) -> bool:
     v = value_of(array)
     s.__class__ = Storage
     s.value, s.host, s.extra = v, None, None
+    s.ptr = pin = Pin(array)  # what was told of its address holds on, whoever reads it at the moment
+    pin.value, pin.version = weakref.ref(v), s.version
     return True
 
 
@@ -233,7 +235,7 @@ def _taken_back(s: Storage, v: Value) -> np.ndarray | None:
         return None
     if v.array is pin.block:
         v.array = pin.block.copy()  # the value may be held by others, and stays what it is
-    return pin.block if sys.getrefcount(pin.block) <= 2 else None
+    return pin.block if _free(pin) else None
 
 
 def share_between_processes(s: Storage) -> None:

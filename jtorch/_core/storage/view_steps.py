@@ -454,8 +454,10 @@ class Stopped(Storage):
 
 def stopped(s: Storage) -> Storage:
     """The storage as ``detach`` sees it: another one only where its value is a JAX tracer."""
+    if s.__class__ is not Storage:  # memory that numpy shares: asking for its value would copy it
+        return s
     v = s.value
-    if v.__class__ is not Value or not isinstance(v.array, jax.core.Tracer) or s.__class__ is not Storage:
+    if v.__class__ is not Value or not isinstance(v.array, jax.core.Tracer):
         return s
     made = Stopped()
     made.of = s
