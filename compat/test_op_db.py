@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -13,11 +15,12 @@ from compat.opdb.samples import database
 _LIST = harness.BOARD / "op_db_passing.txt"
 PASSING = _LIST.read_text().split() if _LIST.exists() else []
 QUICK = Options(samples=2, gradients=1, second=1, variants=1, errors=12)
+ONCE = replace(QUICK, second=0)  # second derivatives take a third of the time: those of every third operator here, of all of them in `make scoreboard` and `make compat-full`
 
 
 @pytest.mark.parametrize("name", PASSING)
 def test_operator_agrees_with_torch(name: str) -> None:
-    record = OpChecks(name, QUICK).run()
+    record = OpChecks(name, ONCE if zlib.crc32(name.encode()) % 3 else QUICK).run()
     assert not record.failures(), "\n".join(record.details)
 
 

@@ -79,6 +79,7 @@ USES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "searchsorted": lambda t, b, z: t.searchsorted(t.arange(2.0), t.ones(1), sorter=t.tensor([1, 0]) + at(b)),
     "cholesky_inverse": lambda t, b, z: t.cholesky_inverse(t.eye(2) * (1 - b)),
     "pinv": lambda t, b, z: t.linalg.pinv(nan_if(t, b)),
+    "lstsq": lambda t, b, z: t.linalg.lstsq(nan_if(t, b), t.ones(2, 1)).solution,
     "lu_solve": lambda t, b, z: _lu(t, b, True),
     "lu_unpack": lambda t, b, z: _lu(t, b, False),
     "svd": lambda t, b, z: t.linalg.svd(nan_if(t, b))[1],

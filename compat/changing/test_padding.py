@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
+from compat.run_both import ROOT
 from jtorch._engine.recording.trace import flush
 
 from .padding import Unfit, padded_against_exact
@@ -28,9 +32,11 @@ def drawn(p: Program, seed: int) -> list[str]:
         raise
 
 
-@pytest.mark.parametrize("name", QUICK)
-def test_padding_is_never_seen(name: str) -> None:
-    assert not drawn(PROGRAMS[name], 0)
+def test_padding_is_never_seen() -> None:
+    """In a process of its own: which traces are alike depends on what was compiled before."""
+    code = "from compat.changing.test_padding import PROGRAMS, QUICK, drawn\nfor name in QUICK:\n    if found := drawn(PROGRAMS[name], 0):\n        print(name, found)"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not done.returncode and not done.stdout, done.stdout + done.stderr[-3000:]
 
 
 @pytest.mark.slow

@@ -94,6 +94,7 @@ def test_disagreement_is_an_error_everywhere_and_not_the_end(program: Path) -> N
         assert "sum [3.0, 6.0, 9.0]" in out and "end" in out
 
 
+@pytest.mark.slow
 def test_torchrun_starts_all_again(tmp_path: Path) -> None:
     path = tmp_path / "train.py"
     path.write_text(

@@ -168,6 +168,7 @@ def test_deform_conv2d(masked: bool) -> None:
         ops.deform_conv2d(args[0], args[1], args[2][:, :-1], *args[3:], *numbers)
 
 
+@pytest.mark.slow
 def test_derivatives_are_differences() -> None:
     x = torch.tensor(RNG.random((1, 4, 5, 6)), requires_grad=True)
     rois = torch.tensor(regions(3, 1, 5.0), requires_grad=True)
