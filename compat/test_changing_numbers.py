@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from compat import bridge, harness
+from compat.counting import programs
 from compat.opdb.checks import Call, attempt, settle
 from compat.opdb.samples import database, pick
-from jtorch import _config
-from jtorch._engine.recording import kept
 
 _RANDOM = re.compile(r"dropout|bernoulli|normal|uniform|rand|exponential|cauchy|geometric")  # drawn on the host: nothing is compiled for them
 _TABLES = {"_upsample_bilinear2d_aa"}  # its numbers make tables of weights, which are constants of the program
@@ -41,17 +40,7 @@ def compiled_anew(name: str, monkeypatch: pytest.MonkeyPatch) -> int | None:
     op = database()[name]
     if torch.float32 not in op.dtypes or op.name.startswith("jiterator"):
         return None
-    seen: list[bool] = []
-    original = kept.program
-
-    def counting(*args: Any) -> Any:
-        what, shapes = original(*args)
-        seen.append(what.new)
-        return what, shapes
-
-    with monkeypatch.context() as patch:
-        patch.setattr(kept, "program", counting)
-        patch.setattr(_config, "CACHE_DIR", "0")  # what an earlier process has left
+    with programs(monkeypatch) as seen:
         for sample in pick(op, torch.float32, False, 40):
             if not _has_float((sample.args, sample.kwargs)):
                 continue

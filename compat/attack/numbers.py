@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from compat import bridge
-from jtorch import _config
+from compat.counting import programs
 from jtorch._core.tensor.derived_functions import function_for
-from jtorch._engine.recording import kept
 from jtorch._registry import OPS
 
 KINDS = {"Scalar", "Tensor|Scalar", "float", "Number", "index", "Scalar[]", "float[]", "index[]", "Number[]"}
@@ -95,18 +94,8 @@ def _settled(out: Any) -> Any:
 
 def compiled(place: str, monkeypatch: pytest.MonkeyPatch) -> int | None:
     """How many programs are compiled for the last of the numbers; None if no call was found that suits."""
-    seen: list[bool] = []
-    original = kept.program
-
-    def counting(*args: Any) -> Any:
-        what, shapes = original(*args)
-        seen.append(what.new)
-        return what, shapes
-
-    with monkeypatch.context() as patch, warnings.catch_warnings():
+    with programs(monkeypatch) as seen, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        patch.setattr(kept, "program", counting)
-        patch.setattr(_config, "CACHE_DIR", "0")
         for call in calls(*PLACES[place]):
             try:
                 shapes = {str(_settled(call(i))) for i in range(WARM)}

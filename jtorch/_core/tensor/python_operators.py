@@ -207,8 +207,9 @@ def attach_operators() -> None:
     Tensor.__rpow__ = _reflected("__rpow__", _REFLECT["pow"])  # type: ignore[method-assign]
     Tensor.__ipow__ = _inplace_method("__ipow__", "torch.pow")  # type: ignore[method-assign]
     Tensor.__imatmul__ = lambda a, b: NotImplemented  # type: ignore[method-assign]
-    for dunder, fn in {"neg": "neg", "pos": "positive", "abs": "abs", "invert": "bitwise_not"}.items():
-        setattr(Tensor, f"__{dunder}__", _unary(f"__{dunder}__", fn))
+    for dunder, fn in {"neg": "neg", "pos": "positive", "abs": "abs"}.items():
+        setattr(Tensor, f"__{dunder}__", _unary(f"__{dunder}__", _named(fn)))
+    Tensor.__invert__ = _unary("__invert__", _inverted)  # type: ignore[method-assign]
     _pow.__name__, Tensor.__ipow__.__name__, Tensor.__rtruediv__.__name__ = "pow", "pow_", "__rdiv__"
     for name in [*map("__{}__".format, (*_TABLE, "pow", "neg", "pos", "abs", "invert")), *map("__r{}__".format, _REFLECT), *map("__i{}__".format, (*_TABLE, "pow"))]:
         if (found := vars(Tensor).get(name)) is not None:
@@ -241,13 +242,21 @@ def _inplace_method(name: str, public: str) -> Callable[..., Any]:
     return operate
 
 
-def _unary(name: str, fn: str) -> Callable[..., Any]:
+def _named(fn: str) -> Callable[[Tensor], Any]:
+    return lambda a: getattr(torch, fn)(a)
+
+
+def _inverted(a: Tensor) -> Any:
+    if aval_of(a).dtype.category > 1:
+        raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
+    return torch.bitwise_not(a)
+
+
+def _unary(name: str, fn: Callable[[Tensor], Any]) -> Callable[..., Any]:
     def operate(a: Tensor) -> Any:
         if (a.__class__ not in PLAIN or MODES) and has_override((a,), {}):
             return override(getattr(Tensor, _HEARD.get(name, name)), (a,), {})
-        if fn == "bitwise_not" and aval_of(a).dtype.category > 1:
-            raise TypeError("~ (operator.invert) is only implemented on integer and Boolean-type tensors")
-        return getattr(torch, fn)(a)
+        return fn(a)
 
     operate.__name__ = operate.__qualname__ = name
     return operate
