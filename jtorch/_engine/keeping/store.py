@@ -34,6 +34,7 @@ NAME = "programs.db"
 _VERSION = 2  # of the tables and what is in them
 _IDENTITY = 0x6A746F72
 _TOUCHED = 3600  # seconds after which a use is written down again: it decides which go first, no more
+_PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.0)  # seconds before a locked file is tried again
 _ROUND = 0.3  # seconds that the writing thread waits for more
 _DRAIN = 5.0  # seconds that the end of the process may take for what is not written yet
 
@@ -119,16 +120,17 @@ def _connected(path: str) -> Any:
     c = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False, cached_statements=32)
     try:
         c.execute("pragma mmap_size = 0")
-        if (c.execute("pragma application_id").fetchone()[0], c.execute("pragma user_version").fetchone()[0]) != (_IDENTITY, _VERSION):
-            if c.execute("select count(*) from sqlite_master").fetchone()[0]:
-                raise sqlite3.DatabaseError("another version")
+        if not _ours(c):
             c.execute("pragma auto_vacuum = incremental")
             c.execute("pragma journal_mode = wal")
             c.execute("begin immediate")
-            c.execute("create table if not exists kept (key blob primary key, data blob not null, sum blob not null, size integer not null, used integer not null)")
-            c.execute("create index if not exists by_use on kept (used, size)")
-            c.execute(f"pragma application_id = {_IDENTITY}")
-            c.execute(f"pragma user_version = {_VERSION}")
+            if not _ours(c):  # nor did another thread or process make it so while this one waited
+                if c.execute("select count(*) from sqlite_master").fetchone()[0]:
+                    raise sqlite3.DatabaseError("another version")
+                c.execute("create table kept (key blob primary key, data blob not null, sum blob not null, size integer not null, used integer not null)")
+                c.execute("create index by_use on kept (used, size)")
+                c.execute(f"pragma application_id = {_IDENTITY}")
+                c.execute(f"pragma user_version = {_VERSION}")
             c.execute("commit")
         c.execute("pragma synchronous = off")  # what a crash of the machine damages is thrown away
         c.execute("select size from kept limit 1").fetchone()
@@ -138,17 +140,26 @@ def _connected(path: str) -> Any:
     return c
 
 
+def _ours(c: Any) -> bool:
+    return (c.execute("pragma application_id").fetchone()[0], c.execute("pragma user_version").fetchone()[0]) == (_IDENTITY, _VERSION)
+
+
 def _open() -> Any:
     """A connection. A file that is not ours, or damaged, is replaced. None if that is of no use."""
     try:
         path = _path()
-        try:
-            return _connected(path)
-        except sqlite3.OperationalError as error:  # locked, no room, no rights
-            if "no such" not in str(error):
-                return None
-        except sqlite3.DatabaseError:
-            pass
+        for pause in _PAUSES:
+            try:
+                return _connected(path)
+            except sqlite3.OperationalError as error:  # locked, no room, no rights
+                if "locked" in str(error) and pause:  # SQLite does not wait where it would change how the file is written
+                    time.sleep(pause)
+                elif "no such" in str(error):
+                    break
+                else:
+                    return None
+            except sqlite3.DatabaseError:
+                break
         _remove(path)
         return _connected(_path())
     except _ERRORS:
