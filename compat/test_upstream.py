@@ -37,7 +37,7 @@ def test_both_libraries_run_a_file_of_that_kind(tmp_path: Path) -> None:
     file = tmp_path / "test_some.py"
     file.write_text(FILE)
     for library in ("torch", "jtorch"):
-        worker = Worker(command(library, file), timeout=120)
+        worker = Worker(command(library, file), timeout=500)
         try:
             assert set(worker.run("?").note.split()) == set(WANTED)
             records = {n: worker.run(n) for n in WANTED}

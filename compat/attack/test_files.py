@@ -278,12 +278,12 @@ def test_bombs() -> None:
 def test_slow_pickles() -> None:
     twice = b")" + b"q\x01h\x01\x86" * 60  # 2 ** 60 elements if it is walked
     colliding = b"}(" + b"".join(b"(" + b"".join(b"J" + struct.pack("<i", -1 - (k >> i & 1)) for i in range(14)) + b"tN" for k in range(1 << 13)) + b"u"
-    start = time.perf_counter()
+    start = time.thread_time()  # other programs may hold this one up for as long as they like
     refused(archive(b"\x80\x02}" + twice + b"Ns."), "nested")
     refused(archive(b"\x80\x02" + twice + b")R."), "unrecognized function")
     refused(archive(b"\x80\x02" + colliding + b"."), "one hash")
     refused(archive(b"\x80\x02" + b")" + b"\x85" * 200_000 + b"q\x00}h\x00Ns."), "nested")
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 5
 
 
 def test_expanded_parts_are_refused() -> None:

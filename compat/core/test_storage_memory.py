@@ -215,12 +215,12 @@ def test_memory_that_processes_share(how: str) -> None:
     row, inbox, outbox = t[2], context.Queue(), context.Queue()
     child = context.Process(target=write_there, args=(t[0], outbox))
     child.start()
-    assert outbox.get(timeout=120) == "done" and t[0].tolist() == [0, 5, 0]
+    assert outbox.get(timeout=500) == "done" and t[0].tolist() == [0, 5, 0]
     child.join(60)
     child = context.Process(target=send_back, args=(inbox, outbox))
     child.start()
     inbox.put(row)
-    assert outbox.get(timeout=120) == ([1, 1, 1], True)
+    assert outbox.get(timeout=500) == ([1, 1, 1], True)
     child.join(60)
     assert t.tolist() == [[0, 5, 0], [0, 0, 0], [1, 1, 1], [0, 0, 0]]
     t.add_(1)

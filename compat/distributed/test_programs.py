@@ -26,7 +26,7 @@ def seen(library: str, program: Path, folder: Path, *more: str) -> dict[str, lis
     """What each process wrote."""
     folder.mkdir()
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command(library), str(program), free_port(), str(folder), *more], capture_output=True, text=True, env=env, timeout=500 if more else 240, check=False)
+    done = subprocess.run([*command(library), str(program), free_port(), str(folder), *more], capture_output=True, text=True, env=env, timeout=550, check=False)
     assert done.returncode == 0, f"{library}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return {p.name: p.read_text().splitlines() for p in sorted(folder.iterdir())}
 

@@ -36,7 +36,7 @@ PROGRAM = """
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
 def test_xla_after_a_fork_of_an_untouched_process():
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(PROGRAM)], capture_output=True, text=True, timeout=240, check=True)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(PROGRAM)], capture_output=True, text=True, timeout=550, check=True)
     lines = done.stdout.splitlines()
     # d/dx sum(x @ x) = row sums of x along one side plus column sums along the other
     x = [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]]

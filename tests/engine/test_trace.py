@@ -133,13 +133,13 @@ def test_a_value_pending_in_another_thread_can_be_read():
     def work():
         made["t"] = torch.ones(3) * 5
         made["ready"].set()
-        made["go"].wait(10)
+        made["go"].wait(300)
         made["u"] = (made["t"] + 1).tolist()
 
     made["ready"], made["go"] = threading.Event(), threading.Event()
     thread = threading.Thread(target=work)
     thread.start()
-    made["ready"].wait(10)
+    made["ready"].wait(300)
     assert made["t"].tolist() == [5.0] * 3
     made["go"].set()
     thread.join()

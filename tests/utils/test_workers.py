@@ -142,14 +142,19 @@ def test_persistent_workers_stay_and_others_go() -> None:
     assert len(pids(persistent_workers=True)) == 2 and len(pids()) == 4
 
 
-def test_out_of_order() -> None:
+def test_out_of_order(tmp_path: Path) -> None:
+    came = tmp_path / "came"
+
     def sample(i: int) -> int:
-        if i == 0:
-            time.sleep(0.5)
+        while i == 0 and not came.exists():  # the first waits until another has come
+            time.sleep(0.01)
         return i
 
+    free = []
+    for b in DataLoader(Made(10, sample), num_workers=2, in_order=False):
+        came.touch()
+        free.append(int(b))
     kept = [int(b) for b in DataLoader(Made(10, sample), num_workers=2)]
-    free = [int(b) for b in DataLoader(Made(10, sample), num_workers=2, in_order=False)]
     assert kept == list(range(10)) and sorted(free) == kept and free[0] != 0
 
 
@@ -191,7 +196,7 @@ def run(script: str, tmp_path: Path, *command: str) -> subprocess.CompletedProce
     path = tmp_path / "program.py"
     path.write_text(script)
     return subprocess.run(
-        [sys.executable, *command, str(path)], capture_output=True, text=True, timeout=240, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
+        [sys.executable, *command, str(path)], capture_output=True, text=True, timeout=550, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False
     )
 
 
@@ -238,7 +243,7 @@ def test_workers_end_with_the_program(tmp_path: Path) -> None:
     done = run(script, tmp_path, "-m", "jtorch")
     pids = [int(p) for p in done.stdout.splitlines()[-1].split()]
     assert len(pids) == 2
-    until = time.monotonic() + 20
+    until = time.monotonic() + 300
     while time.monotonic() < until and any(os.path.exists(f"/proc/{p}") and "Z" not in Path(f"/proc/{p}/stat").read_text().rpartition(")")[2].split()[0] for p in pids):
         time.sleep(0.2)
     assert not any(os.path.exists(f"/proc/{p}") and "Z" not in Path(f"/proc/{p}/stat").read_text().rpartition(")")[2].split()[0] for p in pids)
