@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,24 +10,14 @@ import pytest
 
 import jtorch as torch
 import jtorch.nn.functional as F
-from jtorch import _config
-from jtorch._engine.recording import kept
+from compat import counting
 
 
 @pytest.fixture
-def compiled(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+def compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
     """Whether each program since was compiled for itself."""
-    seen: list[bool] = []
-    original = kept.program
-
-    def counting(*args: Any) -> Any:
-        what, shapes = original(*args)
-        seen.append(what.new)
-        return what, shapes
-
-    monkeypatch.setattr(kept, "program", counting)
-    monkeypatch.setattr(_config, "CACHE_DIR", "0")  # what an earlier process has left
-    return seen
+    with counting.programs(monkeypatch) as seen:
+        yield seen
 
 
 X = np.linspace(0.5, 2, 6, dtype=np.float32)

@@ -6,22 +6,18 @@ compile: programs that come to the same share one, and it outlives an edit of th
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Sequence
-from threading import local
-from typing import Any, NamedTuple
-from weakref import WeakValueDictionary
+from typing import Any
 
 import jax
 import numpy as np
-from jax import monitoring
 from jax.sharding import SingleDeviceSharding
-from jax.experimental.serialize_executable import deserialize_and_load, serialize
 
 from jtorch import _device
-from jtorch._engine.keeping import store, surroundings
+from jtorch._engine.keeping import store
 from jtorch._engine.padded import Padded, parsed
+from jtorch._engine.recording.executables import Executable, compile_lowered, is_loaded, load
 from jtorch._engine.recording.identity import Nameless, key_for
 from jtorch._engine.recording.templates import Compiling, at_once, called, compiled, packed
 from jtorch._engine.values.values import jax_device
@@ -53,73 +49,6 @@ def keep_fact(key: bytes | None, what: Any) -> None:
         store.put(key, lambda: data)
 
 
-# ---- executables -----------------------------------------------------------------------------------------------------------------
-
-
-class _Executable(NamedTuple):
-    run: Any  # jax.stages.Compiled
-    key: bytes | None
-
-
-_loaded: WeakValueDictionary[bytes, Any] = WeakValueDictionary()
-_thread = local()
-
-
-def forget_loaded() -> None:
-    """The devices that executables were loaded for are no more."""
-    _loaded.clear()
-
-
-def _heard(event: str, **_: Any) -> None:
-    if event == "/jax/compilation_cache/cache_hits":
-        _thread.from_cache = True
-
-
-monitoring.register_event_listener(_heard)
-
-
-def _compile(lowered: Any, device: Any, trees: tuple[Any, Any]) -> _Executable:
-    """The executable of a lowered program: a kept one, or a new one, which is kept. ``trees``: how its inputs and outputs are arranged."""
-    text = lowered.as_text() if store.folder() is not None else None
-    key = None if text is None else store.key_of("executable", text, surroundings.settings(), surroundings.machine(device), str(trees[0]))
-    found = _load(key, device, trees) if key is not None else None
-    if found is not None:
-        return _Executable(found, key)
-    _thread.from_cache = False
-    run = lowered.compile()
-    if text is None or key is None or _thread.from_cache:  # what comes out of JAX's own cache is not whole when it is written again (comparators of sorts are missing)
-        return _Executable(run, None)
-    _loaded[key] = run
-    kind = _LAPACK if "lapack" in text else _OTHER
-    store.put(key, lambda: kind + serialize(run)[0])
-    return _Executable(run, key)
-
-
-_LAPACK, _OTHER = b"L", b"-"  # what an executable begins with
-
-
-@functools.cache
-def _start_lapack(device: Any) -> None:
-    """Let JAX find LAPACK's functions, as it does whenever it lowers one that calls them: an executable that comes from elsewhere would call nothing, and end the process."""
-    jax.jit(jax.lax.linalg.lu).lower(jax.ShapeDtypeStruct((1, 1), "float32", sharding=SingleDeviceSharding(device)))
-
-
-def _load(key: bytes, device: Any, trees: tuple[Any, Any]) -> Any:
-    found = _loaded.get(key)
-    if found is not None and found.out_tree == trees[1] and found.in_tree == trees[0]:
-        return found
-    payload = store.get(key)
-    if payload is None:
-        return None
-    try:
-        if payload[:1] == _LAPACK:
-            _start_lapack(device)
-        found = _loaded[key] = deserialize_and_load(payload[1:], *trees, backend=device.client, execution_devices=[device])
-    except Exception:  # noqa: BLE001 - it is compiled once more, and kept in its place
-        return None
-    return found
-
-
 def program(
     text: str | None, given: list[Any], traced: Callable[[], Any], donated: tuple[int, ...], submit: Callable[[Any], Any], options: Any
 ) -> tuple[Compiling, Any]:
@@ -135,7 +64,7 @@ def program(
             if known is not None:
                 return known
     made = traced()
-    what = compiled(made, donated, given, lambda lowered: submit(lambda: _compile(lowered, where, _trees(lowered))), options)
+    what = compiled(made, donated, given, lambda lowered: submit(lambda: compile_lowered(lowered, where, _trees(lowered))), options)
     if key is not None:
         out = _written(made.out_info)
         if out is not None:
@@ -186,19 +115,19 @@ def _known(found: bytes, where: Any, given: list[Any], traced: Callable[[], Any]
         return None
     more = [] if literals is None else [jax.ShapeDtypeStruct(n.shape, n.dtype) for n in packed(literals)]
     trees = (jax.tree.structure(((*more, *given), {})), jax.tree.structure(info))
-    fresh = key not in _loaded
+    fresh = not is_loaded(key)
     if fresh and store.get(key) is None:
         return None
     count = len(more)
 
-    def load() -> _Executable:
-        run = _load(key, where, trees)
+    def loaded() -> Executable:
+        run = load(key, where, trees)
         if run is not None:
-            return _Executable(run, key)
+            return Executable(run, key)
         alone = traced().lower().compile()
-        return _Executable(alone if not count else lambda *args: alone(*args[count:]), None)
+        return Executable(alone if not count else lambda *args: alone(*args[count:]), None)
 
-    return Compiling(None, submit(load), literals, fresh), info
+    return Compiling(None, submit(loaded), literals, fresh), info
 
 
 def _written(info: Any) -> Any:

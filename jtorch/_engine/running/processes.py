@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.extend import backend
 
-from jtorch._engine.recording import kept, trace
+from jtorch._engine.recording import executables, trace
 from jtorch._engine.running import collectives, retention
 from jtorch._engine.values import values
 from jtorch._engine.values.values import Value
@@ -66,7 +66,7 @@ def _carry_over() -> None:
             v.array = np.asarray(v.array)
             v.pos = -1
     retention.forget_everything()
-    kept.forget_loaded()
+    executables.forget_loaded()
     values._jax_device.clear()
     collectives.forget()
     jax.clear_caches()
