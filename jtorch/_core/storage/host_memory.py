@@ -159,6 +159,7 @@ class Pin:
 
 
 _ZERO = np.zeros((), np.int32)
+_PAUSES = [1e-4 * 2**i for i in range(8)]  # 25 ms in all: on a busy machine XLA's threads come late
 _ALIGN = 64  # XLA on the cpu takes memory without a copy when it is aligned so
 
 
@@ -220,11 +221,11 @@ def _pinned(s: Storage, v: Value, array: np.ndarray) -> np.ndarray:
 
 def _free(pin: Pin) -> bool:
     """Whether nobody else looks at the block. XLA's threads let go of what a program was given a moment after it has run."""
-    for _ in range(5):
+    for pause in _PAUSES:
         if sys.getrefcount(pin.block) <= 2:
             return True
         jax.device_put(_ZERO)  # JAX lets go of host memory when it is next called, and what came since may have been computed by numpy
-        time.sleep(1e-4)
+        time.sleep(pause)
     return False
 
 
