@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compat.packages import scan
+from compat.packages.page import PAGE, rows, section, write_section
 from compat.packages.things import THINGS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-PAGE = ROOT / "docs" / "packages.md"
 TOLERANCE = 1e-3
 
 
@@ -65,17 +65,17 @@ def judge(name: str, theirs: Found, ours: Found) -> Outcome:
     return Outcome(name, theirs[1], ours[1], verdict)
 
 
-def document(outcomes: list[Outcome]) -> str:
+def document(verdicts: dict[str, str]) -> str:
     """The table."""
-    good = sum(o.verdict.startswith(("same", "works")) for o in outcomes)
+    good = sum(v.startswith(("same", "works")) for v in verdicts.values())
     used = scan.names()
     lines = [
         "# Packages", "", "Written by `python -m compat.packages --venv DIR --write`; do not edit by hand. Each package (pinned in `compat/packages/requirements.txt`) is imported under",
         "`python -m jtorch` and one real thing is done with it (`compat/packages/things/`), beside real torch where its compiled parts load there.", "",
-        f"{good} of {len(outcomes)} work: {good / max(1, len(outcomes)):.0%}. `compat/packages/names.txt` lists {len(used)} dotted names of torch that these packages use.", "",
+        f"{good} of {len(verdicts)} work: {good / max(1, len(verdicts)):.0%}. `compat/packages/names.txt` lists {len(used)} dotted names of torch that these packages use.", "",
         "| package | what came of it |", "|---|---|",
     ]  # fmt: skip
-    return "\n".join([*lines, *(f"| {o.name} | {o.verdict.replace('|', '/')} |" for o in outcomes)]) + "\n"
+    return "\n".join([*lines, *(f"| {name} | {verdicts[name].replace('|', '/')} |" for name in sorted(verdicts))]) + "\n"
 
 
 def main() -> int:
@@ -100,7 +100,10 @@ def main() -> int:
         outcomes.append(judge(name, theirs[name], ours))
         print(f"{name}: {outcomes[-1].verdict}", flush=True)
     if args.write:
-        PAGE.write_text(document(outcomes))
+        kept, others = section("own tests"), rows(PAGE.read_text().partition("<!--")[0]) if args.only else {}
+        PAGE.write_text(document(others | {o.name: o.verdict for o in outcomes}))
+        if kept:
+            write_section("own tests", kept)
     return int(any(not o.verdict.startswith(("same", "works")) for o in outcomes))
 
 

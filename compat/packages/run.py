@@ -18,6 +18,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+THREADS = 1
+
 
 def ours() -> bool:
     """Whether the library under the name of torch is jtorch."""
@@ -60,7 +62,7 @@ def one(fn: Callable[[], Any], whole: bool) -> list[float]:
 
     from compat.packages.things import numbers
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
     return [float(f"{x:.6g}") for x in numbers(fn(), whole)]
 

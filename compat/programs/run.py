@@ -1,14 +1,32 @@
-"""Runs drivers and prints their numbers: ``python [-m jtorch] -m compat.programs.run NAME...``."""
+"""Runs drivers and prints their numbers: ``python [-m jtorch] -m compat.programs.run NAME...``.
+
+``PROGRAMS_AS=double`` runs them in float64, where rounding is a billion times smaller: what differs there differs in meaning. ``PROGRAMS_AS=plain`` runs real torch without oneDNN
+and with four threads: how far the losses go then is what float32's rounding alone does to them.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 
-from compat.packages.run import main
+from compat.packages import run
 from compat.programs.drivers import PROGRAMS
+
+
+def vary(how: str) -> None:
+    """Another type or other kernels, for everything that follows."""
+    import torch
+
+    if how == "double":
+        torch.set_default_dtype(torch.float64)
+    elif how == "plain":
+        torch.backends.mkldnn.set_flags(False)
+        run.THREADS = 4
+
 
 if __name__ == "__main__":
     from compat.programs.drivers import packages, repositories
 
     _ = packages, repositories
-    main(sys.argv[1:], PROGRAMS, whole=True)
+    vary(os.environ.get("PROGRAMS_AS", ""))
+    run.main(sys.argv[1:], PROGRAMS, whole=True)
