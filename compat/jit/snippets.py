@@ -150,4 +150,22 @@ try: torch.jit.load("never_there.pt")
 except Exception as e: print(type(e).__name__, e)
 fz = torch.jit.freeze(torch.jit.script(torch.nn.Linear(2, 2).eval())); print(torch.equal(torch.jit.load(round(fz))(torch.ones(1, 2)), fz(torch.ones(1, 2))))
 """,
+    "a call's operators": _HEAD + """
+warnings.simplefilter("ignore")
+F = torch.nn.functional
+class G(torch.nn.Module):
+    def __init__(self):
+        super().__init__(); nn = torch.nn; self.c = nn.Conv2d(3, 4, 3, bias=False); self.b = nn.BatchNorm2d(4); self.l = nn.Linear(4, 2); self.d = nn.Dropout(0.1); self.n = nn.LayerNorm(2)
+    def forward(self, x):
+        y = F.max_pool2d(F.relu(self.b(self.c(x)), inplace=True), 2).mean((2, 3)); a, b = y.chunk(2, 1); z = torch.cat([a, b], 1) + 1; z = (z * z).view(2, 4)
+        state = torch._C._get_tracing_state(); print(state is not None, torch.jit.is_tracing()); state.push_scope("head"); z = self.n(self.d(self.l(z))); state.pop_scope()
+        return torch.einsum("ij,kj->ik", z, torch.softmax(z, -1)), z.transpose(0, 1)
+g, out = torch.jit._get_trace_graph(G().eval(), (torch.ones(2, 3, 8, 8),))
+shown = lambda v: (v.type().kind(), v.type().sizes() if v.isCompleteTensor() else None)
+for n in g.nodes():
+    if n.kind().startswith("aten"):
+        print(n.kind(), n.scopeName(), [shown(v) for v in n.inputs()], [v.toIValue() for v in n.inputs() if v.node().kind() == "prim::Constant" and "Tensor" not in v.type().kind()], [shown(v) for v in n.outputs()])
+print([(shown(v), v.type().scalarType()) for v in g.inputs()], [shown(v) for v in g.outputs()], len(out), torch._C._get_tracing_state())
+c = next(n for n in g.nodes() if n.kind() == "prim::Constant" and n.hasAttribute("value")); print(c.attributeNames(), c.kindOf("value"), getattr(c, c.kindOf("value"))("value"))
+""",
 }  # fmt: skip

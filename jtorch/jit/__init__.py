@@ -160,15 +160,14 @@ def _script_if_tracing(fn: Any) -> Any:
 
 
 def _get_trace_graph(f: Any, args: Any = (), kwargs: Any = None, strict: bool = True, _force_outplace: bool = False, return_inputs: bool = False, _return_inputs_states: bool = False) -> Any:
-    """(the graph of a trace, the result)."""
-    from ._trace import record
-    from ._traced import _inputs, _names
-    from jtorch.nn.modules.module import Module
+    """(the graph of a call's operators, the result), and the inputs where asked for."""
+    from ._operator_graph import operator_graph
+    from ._traced import _inputs
 
     given = _inputs(args)
-    root = f if f.__class__ is not None and issubclass(type(f), Module) else Module()
-    program, result = record(f, root, given, _names(getattr(f, "forward", f), len(given)), strict, kwargs or {})
-    return program.graph, result
+    found = operator_graph(f, given, kwargs or {})
+    return (*found, given) if return_inputs or _return_inputs_states else found
+
 
 # The submodule, over what the future import above left under its name.
 annotations = __import__("importlib").import_module("jtorch.jit.annotations")  # type: ignore[assignment]

@@ -39,7 +39,42 @@ class TracerWarning(Warning):
 
 
 TracerWarning.__module__ = "torch.jit"
-_active: list[Recorder] = []
+
+
+class Scopes:
+    """What torch calls the state of tracing: a tracer, with the scopes that a program pushed."""
+
+    _scopes: tuple[str, ...] = ()
+
+    def push_scope(self, name: str) -> None:
+        """Nodes from here on are in this scope."""
+        self._scopes = (*self._scopes, name)
+
+    def pop_scope(self) -> None:
+        """The innermost scope ends."""
+        self._scopes = self._scopes[:-1]
+
+    def current_scope(self) -> str:
+        """All scopes, outermost first."""
+        return "/".join(self._scopes)
+
+
+_active: list[Scopes] = []
+
+
+@contextlib.contextmanager
+def tracing(tracer: Scopes) -> Iterator[None]:
+    """Inside, ``is_tracing`` is true."""
+    _active.append(tracer)
+    try:
+        yield
+    finally:
+        _active.remove(tracer)
+
+
+def tracing_state() -> Scopes | None:
+    """The tracer at work, if there is one."""
+    return _active[-1] if _active else None
 
 
 def is_tracing() -> bool:
@@ -67,7 +102,7 @@ _FACTORY = (
 
 def active() -> Recorder | None:
     """The recorder at work in this moment, if there is one."""
-    return _active[-1] if _active and _active[-1] in MODES else None
+    return _active[-1] if _active and isinstance(_active[-1], Recorder) and _active[-1] in MODES else None
 
 
 class TracedInt(int):
@@ -105,7 +140,7 @@ for _name in ("add", "sub", "mul", "floordiv", "mod", "pow", "truediv"):
 TracedInt.__neg__ = lambda self: self.recorder.number(-int(self), operator.neg, (self,)) if self.recorder.on else -int(self)  # type: ignore[attr-defined,method-assign]
 
 
-class Recorder:
+class Recorder(Scopes):
     """Writes down what is done to tensors. As a mode it sees every function of torch; what leaves the tensors for Python, it sees by standing in Tensor."""
 
     def __init__(self, root: Any) -> None:
@@ -203,17 +238,16 @@ class Recorder:
         saved = {name: vars(Tensor)[name] for name in _WATCHED if name in vars(Tensor)}
         MODES.append(self)
         state.mode |= FUNCTION_MODE
-        _active.append(self)
         self.on = True
         for name in saved:
             setattr(Tensor, name, _watch(self, name, saved[name]))
         try:
-            yield
+            with tracing(self):
+                yield
         finally:
             for name, value in saved.items():
                 setattr(Tensor, name, value)
             self.on = False
-            _active.remove(self)
             MODES.remove(self)
             if not MODES:
                 state.mode &= ~FUNCTION_MODE

@@ -168,9 +168,9 @@ def ptflops() -> Any:
 
 @thing
 def fvcore() -> Any:
-    from fvcore.nn import parameter_count, sigmoid_focal_loss
+    from fvcore.nn import FlopCountAnalysis, parameter_count, sigmoid_focal_loss
 
-    return parameter_count(net()), sigmoid_focal_loss(data(), data().sigmoid().round(), reduction="mean")
+    return parameter_count(net()), list(FlopCountAnalysis(net(), data()).by_module().values()), sigmoid_focal_loss(data(), data().sigmoid().round(), reduction="mean")
 
 
 @thing

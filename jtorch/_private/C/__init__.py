@@ -149,8 +149,9 @@ _disabled_torch_function_impl, _disabled_torch_dispatch_impl = _disabled, _disab
 
 
 def _get_tracing_state() -> Any:
-    """The state of ``torch.jit.trace`` while it runs; None: tracing needs none here."""
-    return None
+    """The state of ``torch.jit.trace`` while it runs: scopes can be pushed onto it. None outside of it."""
+    jit = vars(_torch).get("jit")
+    return None if jit is None else jit._trace.tracing_state()
 
 
 def _is_tracing() -> bool:
