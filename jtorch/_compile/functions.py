@@ -11,6 +11,7 @@ from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
 from jtorch import _autocast, _config, _dtypes
 from jtorch._compile.observed import Refused, replay_of
+from jtorch._compile.packing import replayed
 from jtorch._compile.replaying import AGAIN, Replay, same
 from jtorch._compile.watching import HELPER, Watch
 from jtorch._core.dispatch.torch_function import MODES
@@ -69,17 +70,25 @@ class CompiledFunction:
         for i, (form, replay) in enumerate(self.replays):
             if form[1] != modes or not _fits(form[0], structure) or not _alike(form[2], tensors):
                 continue
-            values = replay.ready(tensors)
+            packed = replay.packed
+            values = packed.ready(tensors) if packed is not None and packed.there() else None
             if values is None:
-                continue
+                packed, values = None, replay.ready(tensors)
+                if values is None:
+                    continue
             numbers = replay.numbers()
             if numbers is None:
                 continue
             if i:
                 self.replays.insert(0, self.replays.pop(i))
             self.runs += 1
-            result = replay.run(tensors, values, numbers)
-            return self(*args, **kwargs) if result is AGAIN else result
+            result = (replay if packed is None else packed).run(tensors, values, numbers)
+            if result is AGAIN:
+                return self(*args, **kwargs)
+            if packed is None:
+                values = None
+                replayed(replay)
+            return result
         others = sum(form[1] == modes and _fits(form[0], structure) and not _alike(form[2], tensors) for form, _ in self.replays)
         if others >= SIZES and not self.exact:  # sizes that go on changing: one program for all of them is made of what Python records
             return self.fn(*args, **kwargs)

@@ -122,22 +122,23 @@ class _Maker:
                 self.out_tensors.append(t)
         if v.trace is self.w.trace:
             n = self.output(v)
+            self.replay.shown.add(n)
         elif v.trace is None and id(v) not in self.w.values and v.array.__class__ is np.ndarray and id(v) not in self.drawn:
             n, constant = None, v
         else:
             raise Refused("a tensor is given out that was not computed here")
         aval = v.aval
-        from jtorch._compile.replaying import CompiledBackward, _made
+        from jtorch._compile.replaying import CompiledBackward, new_value
 
         def build(r: Any, args: Any, results: Any, numbers: Any, made: Any, node: Any) -> Any:
             found = made.get(key)
             if found is None:
                 if n is None:
-                    value: Any = _made(aval, constant.array)
+                    value: Any = new_value(aval, constant.array)
                 else:
                     value = results[n]
                     if value.__class__ is not Value:
-                        value = _made(aval, value)
+                        value = new_value(aval, value)
                 found = made[key] = new_tensor(value, strides)
                 if alive:
                     found._edge, found._nr = node, nr
@@ -534,7 +535,7 @@ class _Maker:
         in_whole = set(map(id, g.whole))
         left = [i for i, held in enumerate(g.dicts) if id(held) not in in_whole]
         g.dicts, g.keys, g.expected = ([part[i] for i in left] for part in (g.dicts, g.keys, g.expected))
-        self.replay.guards = g
+        self.replay.guards = g.arranged()
         r = self.replay
         at = [n if kind == "fixed" else 0 for kind, n in r.sources]
         nothing, one = not r.storages, len(at) == 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain, repeat
-from operator import attrgetter, eq, is_, is_not
+from itertools import chain, islice, repeat
+from operator import attrgetter, call, eq, is_, is_not, itemgetter
 from sys import getrefcount
 from typing import Any
 
@@ -20,9 +20,9 @@ from jtorch._engine.recording.trace import force
 from jtorch._engine.running.replay import Recorded, outside
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.unbroken import at_once, provided, together
-from jtorch._engine.values.values import Value
+from jtorch._engine.values.values import Value, several
 
-__all__ = ["AGAIN", "CompiledBackward", "Guards", "Replay", "same"]
+__all__ = ["AGAIN", "TENSOR_KEPT", "CompiledBackward", "Guards", "Replay", "array_of", "new_value", "nothing_more", "same"]
 
 _PRIMITIVES = frozenset((int, float, complex, str, bytes, bool))
 _SCALARS = frozenset((int, float))
@@ -32,6 +32,7 @@ _NOTHING = {(None, None)}
 _get_array: Any = Value.array.__get__  # type: ignore[attr-defined]
 _set_version: Any = Storage.version.__set__  # type: ignore[attr-defined]
 _ORDINARY = {Storage}
+_GIVEN_AS_IT_IS = _trace._ARRAYS
 AGAIN = object()
 
 
@@ -56,31 +57,76 @@ class Guards:
         self.dicts: list[Any] = []
         self.keys: list[Any] = []
         self.expected: list[Any] = []
+        self.rows: list[Any] = []  # dicts of which several keys are guarded: the first of ``dicts``, each once
+        self.getters: list[Any] = []  # what gets these keys of each; ``alone``: how the others are read
+        self.alone: tuple[list[Any], list[Any]] = ([], [])
+        self.empty: list[Any] = []  # containers that have nothing in them
         self.missing: tuple[list[Any], list[Any]] = ([], [])
-        self.present: tuple[list[Any], list[Any]] = ([], [])
+        self.present: tuple[list[Any], list[Any]] = ([], [])  # what is there and None; ``unseen``: of which that is not seen where rows are read
+        self.unseen: tuple[list[Any], list[Any]] = ([], [])
         self.whole: list[Any] = []  # dicts of which everything is guarded: their values
         self.values: list[Any] = []
         self.lists: list[Any] = []
         self.sizes: list[int] = []
         self.elements: list[Any] = []
+        self.named: list[Any] = []  # dicts whose keys are all text, which can be compared
+        self.names: list[str] = []
+        self.unnamed: list[Any] = []  # the other containers
         self.sets: list[tuple[Any, frozenset[Any]]] = []
         self.others: list[tuple[Callable[[], Any], Any]] = []
         self.functions: list[Any] = []
         self.codes: list[Any] = []
         self.numbers: list[tuple[Any, Any]] = []  # slots that are to hold a number, as a class
 
+    def arranged(self) -> Guards:
+        """Itself, so laid out that what is asked with each call is asked in few calls: by far most of what a module is guarded for is one dict's, or that a dict is empty."""
+        rows: dict[int, list[int]] = {}
+        for i, held in enumerate(self.dicts):
+            rows.setdefault(id(held) if held.__class__ is dict else -1 - i, []).append(i)
+        several, single = [at for at in rows.values() if len(at) > 1], [at[0] for at in rows.values() if len(at) == 1]
+        self.rows, self.getters = [self.dicts[at[0]] for at in several], [itemgetter(*[self.keys[i] for i in at]) for at in several]
+        self.alone = [self.dicts[i] for i in single], [self.keys[i] for i in single]
+        order = [*chain.from_iterable(several), *single]
+        self.dicts, self.keys, self.expected = ([part[i] for i in order] for part in (self.dicts, self.keys, self.expected))
+        self.empty = [c for c, n in zip(self.lists, self.sizes, strict=True) if not n]
+        nothing = set(map(id, self.empty))
+        self.whole = [c for c in self.whole if id(c) not in nothing]
+        named: list[tuple[Any, list[Any]]] = []
+        others: list[tuple[Any, list[Any]]] = []
+        left = iter(self.elements)
+        for c, n in zip(self.lists, self.sizes, strict=True):
+            mine = list(islice(left, n))
+            if n:
+                (named if isinstance(c, dict) and set(map(type, mine)) == {str} else others).append((c, mine))
+        self.names = list(chain.from_iterable([mine for _, mine in named]))
+        self.elements = list(chain.from_iterable([mine for _, mine in others]))
+        self.lists, self.named = [c for c, _ in (*named, *others)], [c for c, _ in named]
+        self.sizes = [len(mine) for _, mine in (*named, *others)]
+        self.unnamed = [c for c, _ in others]
+        here = set(map(id, self.rows))
+        seen = [i for i, held in enumerate(self.present[0]) if id(held) not in here]
+        self.unseen = [self.present[0][i] for i in seen], [self.present[1][i] for i in seen]
+        return self
+
+    def _as_read(self) -> bool:
+        try:
+            return all(map(is_, chain(chain.from_iterable(map(call, self.getters, self.rows)), map(dict.get, *self.alone)), self.expected))
+        except KeyError:
+            return False
+
     def hold(self) -> bool:
         """Whether all hold."""
-        if not all(map(is_, map(dict.get, self.dicts, self.keys), self.expected)) and not self._read_again():
+        if not self._as_read() and not self._read_again():
+            return False
+        if any(self.empty):
             return False
         if self.missing[0] and any(map(dict.__contains__, *self.missing)):
             return False
-        if self.present[0] and not all(map(dict.__contains__, *self.present)):
+        if self.unseen[0] and not all(map(dict.__contains__, *self.unseen)):
             return False
-        lists = self.lists
-        if list(map(len, lists)) != self.sizes:
+        if list(map(len, self.lists)) != self.sizes or list(chain.from_iterable(self.named)) != self.names:
             return False
-        if not all(map(is_, chain.from_iterable(lists), self.elements)):
+        if not all(map(is_, chain.from_iterable(self.unnamed), self.elements)):
             return False
         if not all(map(is_, chain.from_iterable(map(dict.values, self.whole)), self.values)) and not self._values_again():
             return False
@@ -110,11 +156,11 @@ class Guards:
         for held, key in zip(*self.missing, strict=True):
             if key in held:
                 return f"{key!r} was not there"
-        for c, n in zip(self.lists, self.sizes, strict=True):
+        for c, n in chain(zip(self.lists, self.sizes, strict=True), zip(self.empty, repeat(0))):
             if len(c) != n:
                 return f"a {c.__class__.__name__} of {n} elements has {len(c)}"
-        if not all(map(is_, chain.from_iterable(self.lists), self.elements)):
-            now, was = next((a, b) for a, b in zip(chain.from_iterable(self.lists), self.elements, strict=True) if a is not b)
+        if not all(map(is_, chain.from_iterable(self.unnamed), self.elements)) or list(chain.from_iterable(self.named)) != self.names:
+            now, was = next((a, b) for a, b in zip(chain.from_iterable((*self.named, *self.unnamed)), (*self.names, *self.elements), strict=True) if a is not b)
             return f"an element of a container was {_short(was)}, is {_short(now)}"
         for held in self.whole:
             for key, now in held.items():
@@ -128,7 +174,7 @@ class Guards:
 
     def _read_again(self) -> bool:
         now = list(map(dict.get, self.dicts, self.keys))
-        if not all(map(same, now, self.expected)):
+        if not all(map(dict.__contains__, *self.present)) or not all(map(same, now, self.expected)):
             return False
         self.expected = now
         return True
@@ -237,6 +283,9 @@ class Replay:
 
     def __init__(self) -> None:
         self.backward = None
+        self.packing: Any = None  # what packing.py knows of it
+        self.packed: Any = None  # the replay that runs in its place as long as it can
+        self.shown: set[int] = set()  # outputs that are given out
         self.kept: Any = None
         self.orders: dict[bool, tuple[tuple[int, ...], tuple[int, ...]]] = {}  # which outputs go to values that are there, and which to new ones
 
@@ -265,6 +314,11 @@ class Replay:
         if args and self.written_args and not {id(t._s) for t in args}.isdisjoint(self.storage_ids):
             return None
         return values
+
+    def can_be_packed(self) -> bool:
+        """Whether its calls cost more than what is computed, and nothing but these stands in the way of laying its parameters end to end."""
+        plans = self.recorded._plans.values()
+        return self.backward is None and not self.checks and not self.recorded.checks and not several and all(places is not None for _, places in plans) and self.recorded._small()
 
     def why_not(self, args: list[Any]) -> str:
         """What has changed since this was seen."""
@@ -330,9 +384,7 @@ class Replay:
         """Run the programs, and put away what they give: all of it or nothing."""
         arrays = list(map(_array, given))
         if set(map(type, arrays)) - _trace._ARRAYS:
-            for i, v in enumerate(given):
-                if v.trace is not None or v.array.__class__ not in _trace._ARRAYS:
-                    arrays[i] = force(v)
+            arrays = list(map(array_of, given))
         with state.updating:
             mine = self._taken(given, arrays)
             alone = bool(mine) and not state.several
@@ -350,7 +402,7 @@ class Replay:
             found, checks = self.recorded.run(arrays, scalars, self.live)
             if checks:
                 outside(checks)
-            outs = list(map(_made, self.live_avals, found))
+            outs = list(map(new_value, self.live_avals, found))
         doings, result = self._put_away(args, outs, self.writes, None, numbers, None)
         at_once(*doings)
         if mine:
@@ -371,7 +423,7 @@ class Replay:
             unchanged(storages, same), map(is_, map(_get_array, same), before), map(is_, map(getattr, (state,), ("trace",)), (tr,)), map(eq, map(getattr, (tr,), ("count",)), (0,)),
         )  # fmt: skip
         at, fresh = order
-        targets = [*same, *(() if kept is None else kept[0]), *[_made(self.live_avals[n], None) for n in fresh]]
+        targets = [*same, *(() if kept is None else kept[0]), *[new_value(self.live_avals[n], None) for n in fresh]]
         at += fresh
         outs = dict(zip(at, targets, strict=True))
         doings, result = self._put_away(args, outs, self.slow, kept, numbers, None)
@@ -411,7 +463,7 @@ class Replay:
             versions.append(s.version + more)
         for storages, n, aval in self.counts:
             into += storages
-            values += [_made(aval, np.asarray(numbers[n], aval.dtype.np))] * len(storages)
+            values += [new_value(aval, np.asarray(numbers[n], aval.dtype.np))] * len(storages)
             versions += [s.version + 1 for s in storages]
         doings: list[Any] = [map(setattr, into, repeat("value"), values), map(setattr, into, repeat("version"), versions)] if into else []
         if self.grads and kept is None:
@@ -444,9 +496,9 @@ class Replay:
         leaves, tensors, storages, values, at = kept
         if not all(map(is_, map(_grad, leaves), tensors)) or not all(map(is_, map(_storage, tensors), storages)) or not all(map(is_, map(_value, storages), values)):
             return None
-        if max(map(getrefcount, tensors)) > _TENSOR_KEPT or max(map(getrefcount, storages)) > _TENSOR_KEPT or max(map(getrefcount, values)) > _TENSOR_KEPT:
+        if max(map(getrefcount, tensors)) > TENSOR_KEPT or max(map(getrefcount, storages)) > TENSOR_KEPT or max(map(getrefcount, values)) > TENSOR_KEPT:
             return None
-        return (values, at) if set(map(_two, tensors)) == _NOTHING else None
+        return (values, at) if nothing_more(tensors) else None
 
     def _node(self, args: list[Any], given: list[Value], results: list[Value]) -> Any:
         edges: list[Any] = []
@@ -460,7 +512,18 @@ class Replay:
         return node
 
 
-def _made(aval: Any, array: Any) -> Value:
+def array_of(v: Value) -> Any:
+    """A value's array as it is given to a program."""
+    array = v.array if v.trace is None and v.array.__class__ in _GIVEN_AS_IT_IS else force(v)
+    return _trace.given(v, array) if array.__class__ is np.ndarray else array
+
+
+def nothing_more(tensors: list[Any]) -> bool:
+    """Whether these tensors are in no graph, and have nothing that few have."""
+    return set(map(_two, tensors)) == _NOTHING
+
+
+def new_value(aval: Any, array: Any) -> Value:
     v = Value()
     v.aval, v.array, v.trace, v.pos = aval, array, None, -1
     return v
@@ -488,4 +551,4 @@ def _kept_alone() -> int:
 
 
 _VALUE_HELD, _ARRAY_HELD = _held_alone()
-_TENSOR_KEPT = _kept_alone()
+TENSOR_KEPT = _kept_alone()

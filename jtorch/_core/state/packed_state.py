@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 from jtorch._engine.recording import forgetting
 from jtorch._engine.running.direct_updates import ready, run_packed
-from jtorch._engine.running.packed_updates import SMALL, PackedUpdate, pack, packed_update
+from jtorch._engine.running.packed_updates import LEAST, SMALL, PackedUpdate, pack, packed_update
 from jtorch._engine.recording.gradient_pieces import ask, piece, together
 from jtorch._engine.values.values import Value
 
@@ -23,9 +23,8 @@ from jtorch._core.storage.host_memory import replacing, unchanged
 from jtorch._core.storage.bare_tensor import Storage
 from jtorch._engine.values.unbroken import at_once, provided
 
-__all__ = ["PackedStorage", "update_packed"]
+__all__ = ["Pack", "PackedStorage", "end_to_end", "storage_in", "update_packed"]
 
-LEAST = 8  # parameters that are worth it
 MOST = 512  # parameters in one program: its compilation grows with them
 _SETTLED = 16  # steps after which the gradients are asked for in one piece too
 _PATIENCE = 64  # the longest that a state must have been left alone, in steps
@@ -189,9 +188,31 @@ def _begin(update: PackedUpdate, avals: tuple[Any, ...], storages: list[Storage]
     flats = [pack(avals, values[k : k + n]) for k in range(0, len(values), n)]
     if set(map(type, storages)) != _ORDINARY or any(flat is None for flat in flats):
         return None
-    home = Pack(avals, update.starts, flats)
-    places = [(home, *divmod(k, n)) for k in range(len(storages))]
+    return _entered(Pack(avals, update.starts, flats), storages, values)
+
+
+def _entered(home: Pack, storages: list[Storage], values: list[Value]) -> Pack | None:
+    places = [(home, *divmod(k, len(home.avals))) for k in range(len(storages))]
     at_once(provided(
         unchanged(storages, values), map(_value.__set__, storages, places), map(setattr, storages, repeat("__class__"), repeat(PackedStorage)),
     ))  # fmt: skip
     return home if storages[0].__class__ is PackedStorage else None
+
+
+def end_to_end(avals: tuple[Any, ...], starts: list[int], storages: list[Storage]) -> Pack | None:
+    """Pack these storages, kind after kind, each kind's values like ``avals``. None if they are not."""
+    n = len(avals)
+    values = [s.value for s in storages]
+    if set(map(type, storages)) != _ORDINARY:
+        return None
+    flats = [pack(avals, values[k : k + n]) for k in range(0, len(values), n)]
+    return None if any(flat is None for flat in flats) else _entered(Pack(avals, starts, flats), storages, values)
+
+
+def storage_in(home: Pack, i: int) -> PackedStorage:
+    """A new storage whose value is number ``i`` of the first kind in a pack."""
+    s = PackedStorage()
+    _value.__set__(s, (home, 0, i))
+    _version.__set__(s, 0)
+    s.ptr, s.strides, s.host, s.extra = 0, None, None, None
+    return s

@@ -243,16 +243,23 @@ def put(v: Value) -> None:
     v.array = to_device(v.array, v.aval.device)
 
 
+def given(v: Value, array: np.ndarray) -> Any:
+    """The array of a value on the host that a program is given: in its first trace it stays where it is, for a program takes it from there for less than :func:`put` costs."""
+    times = _GIVEN - v.pos if v.pos < 0 else -1
+    if array.nbytes <= (SMALL if times < 0 else _TINY) and times < _OFTEN:
+        v.pos = _GIVEN - 1 - times
+        return array
+    put(v)
+    return v.array
+
+
 def add_input(tr: Trace, v: Value) -> int | None:
     """Register a value as an input of the trace. None if it is a JAX tracer: the operator must then be applied at once."""
     if (v.array.__class__ not in _ARRAYS or v.trace is not None) and not tr.symbolic:
         array = v.array if v.trace is None and v.array.__class__ is not Pieces else force(v, "thread")
         if array.__class__ is np.ndarray:
-            times = _GIVEN - v.pos if v.pos < 0 else -1
-            if array.nbytes <= (SMALL if times < 0 else _TINY) and times < _OFTEN:
-                v.pos = _GIVEN - 1 - times  # in its first trace it stays where it is: a program takes it from there for less than put costs
-            elif not tr.host:
-                put(v)
+            if not tr.host:
+                given(v, array)
         elif array.__class__ is Lanes or array.__class__ is Placed or isinstance(array, jax.core.Tracer):
             return None
         elif array.__class__ is Symbol:

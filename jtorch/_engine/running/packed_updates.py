@@ -28,9 +28,11 @@ from jtorch._engine.recording.program import native
 from jtorch._engine.running import retention
 from jtorch._engine.recording.entry import NUMBERS
 from jtorch._engine.values.values import Aval, Value, jax_device
-from jtorch._engine.values.unbroken import elsewhere
+from jtorch._engine.values.unbroken import aside, elsewhere
 
-__all__ = ["PackedUpdate", "packed_update", "pack", "SMALL"]
+__all__ = ["LEAST", "PackedUpdate", "packed_update", "pack", "SMALL", "treats_elements_alone"]
+
+LEAST = 8  # parameters that are worth it
 
 SMALL = 32768  # bytes of an array that is worth packing: beyond it, laying gradients end to end costs more than the calls (measured on 2 cores)
 
@@ -141,7 +143,7 @@ class _Halves:
         new = outs[1:]
         alike = len(new) == self.kinds and all(o.aval.shape == (size,) and o.aval.dtype == self.dtype for o in outs)
         made = {o for e in jaxpr.eqns for o in e.outvars}
-        if not alike or not _is_elementwise(jaxpr, size) or not all(isinstance(v, Var) and v in made for v in new) or len(set(new)) < len(new):
+        if not alike or not _is_elementwise(jaxpr, (size,)) or not all(isinstance(v, Var) and v in made for v in new) or len(set(new)) < len(new):
             return None
         state = _Slice(closed, ins, new)
         param = _Slice(closed, [*ins[:2], *new, *ins[2 + self.kinds :]], outs[:1])
@@ -174,14 +176,14 @@ class _Slice:
         return [known[v] for v in self.outs]
 
 
-def _is_elementwise(jaxpr: Any, size: int) -> bool:
+def _is_elementwise(jaxpr: Any, shape: tuple[int, ...]) -> bool:
     """Whether each element of each array depends on the elements at its own place alone."""
     for e in jaxpr.eqns:
-        if any(o.aval.shape not in ((), (size,)) for o in e.outvars):
+        if any(o.aval.shape not in ((), shape) for o in e.outvars):
             return False
         inner = e.params.get("jaxpr")
         if inner is not None:
-            if not _is_elementwise(inner.jaxpr, size):
+            if not _is_elementwise(inner.jaxpr, shape):
                 return False
         elif e.primitive.name == "broadcast_in_dim":
             if e.invars[0].aval.shape not in ((), e.outvars[0].aval.shape):
@@ -189,6 +191,20 @@ def _is_elementwise(jaxpr: Any, size: int) -> bool:
         elif e.primitive.name not in _ELEMENTWISE:
             return False
     return True
+
+
+def treats_elements_alone(call: Call, avals: tuple[Aval, ...], arrays: int, classes: tuple[type, ...]) -> bool:
+    """Whether ``call``, of so many arrays like each of ``avals`` and scalars of these classes, does with each element what it does with them end to end."""
+    if not set(classes) <= set(NUMBERS):
+        return False
+    numbers = [NUMBERS[c] for c in classes]
+    done: set[tuple[str, ...]] = set()
+    for shape in {(sum(math.prod(a.shape) for a in avals),), *[a.shape for a in avals]}:
+        jaxpr = aside(jax.make_jaxpr(lambda *given: call.apply(*given)), *[jax.ShapeDtypeStruct(shape, avals[0].dtype.np)] * arrays, *numbers).jaxpr
+        if not _is_elementwise(jaxpr, shape):
+            return False
+        done.add(tuple([e.primitive.name for e in jaxpr.eqns if e.primitive.name != "broadcast_in_dim"]))
+    return len(done) == 1
 
 
 def _program(avals: tuple[Aval, ...], classes: tuple[type, ...], slots: Any, halves: _Halves) -> Callable[..., Any]:

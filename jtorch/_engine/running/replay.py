@@ -19,6 +19,7 @@ from jtorch._engine.running.executor import Recipe
 from jtorch._engine.running.plan import Plan, slots_of
 from jtorch._engine.running.plan_making import always_dynamic
 from jtorch._engine.values.thread_state import state
+from jtorch._engine.values.unbroken import elsewhere
 from jtorch._engine.values.values import Value, to_device
 
 __all__ = ["Recorded", "outside"]
@@ -38,12 +39,12 @@ class Recorded:
         """The programs for these outputs; inputs ``donated`` may be overwritten."""
         found = self._plans.get(donated)
         if found is None:
-            tr = Trace(self.device)
+            tr: Trace = object.__new__(Trace)  # by hand, for this may be a thread that computes nothing (packing.py)
+            tr.device, tr.dynamic, tr.inputs, tr.nodes, tr.scalars = self.device, None, [], self.nodes, list(self.scalars)
             for a in self.avals:
                 v = Value()
                 v.aval, v.array, v.trace, v.pos = a, None, None, -1
                 tr.inputs.append(v)
-            tr.nodes, tr.scalars = self.nodes, list(self.scalars)
             one_device = all(a.__class__ is np.ndarray or len(a.devices()) == 1 for a in arrays)
             dynamic = self.dynamic | always_dynamic(self.nodes)
             recipe = Recipe()
@@ -54,6 +55,19 @@ class Recorded:
     def _small(self) -> bool:
         """Whether what a program's call costs counts for more than what it computes: then it is one."""
         return len(self.nodes) <= LONG and all(a.nbytes <= SMALL for a in self.avals)
+
+    def warm(self, live: tuple[int, ...], donated: tuple[int, ...]) -> bool:
+        """Compile the program that :meth:`into` runs, and let it run on zeros, which JAX does in Python the first time. Whether it is one."""
+        arrays = elsewhere(self._zeros)
+        plan = self.plan(arrays, live, donated)
+        if self._plans[donated][1] is None:
+            return False
+        program, gather, _, slots, _ = plan.steps[0]
+        program.first((*(slots_of(slots, self.scalars) if slots is not None else ()), *gather(arrays)), _forgotten).wait()
+        return program.native is not None
+
+    def _zeros(self) -> list[Any]:
+        return [to_device(np.zeros(a.shape, a.dtype.np), a.device) for a in self.avals]
 
     def _to_device(self, plan: Plan, arrays: list[Any]) -> None:
         if not plan.ahead:
@@ -142,6 +156,10 @@ class Recorded:
             args = [made[p] if p >= 0 else values[-1 - p] if p > SCALAR else scalars[SCALAR - p] for p in node[1:]]
             made += record_multi(node[0].call, args)
         return [made[i] for i in live]
+
+
+def _forgotten(results: Any) -> None:
+    """What nobody wants."""
 
 
 def _places(plan: Plan, live: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -1,0 +1,81 @@
+"""A compiled step whose small parameters lie end to end between its calls: whatever is looked at, held or written in between is as in torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import jtorch
+from compat.compile.test_replays import flat, same
+from jtorch._compile import packing
+from jtorch._engine.running import packed_steps
+
+
+def program(lib: Any, comp: Any, seen: Any) -> list[Any]:
+    lib.manual_seed(0)
+    net = lib.nn.Sequential(lib.nn.Linear(3, 4), lib.nn.BatchNorm1d(4), lib.nn.Linear(4, 2))
+    opt = lib.optim.AdamW(net.parameters(), lr=0.05, eps=1e-2)
+    x, y = lib.randn(5, 3), lib.randn(5, 2)
+
+    @comp
+    def step(x: Any, y: Any) -> Any:
+        opt.zero_grad()
+        loss = (net(x) - y).pow(2).mean()
+        loss.backward()
+        lib.nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+        opt.step()
+        return loss
+
+    out: list[Any] = []
+    weight, bias = net[0].weight, net[2].bias
+    kept: list[Any] = []
+    changes = [
+        lambda: out.append(weight.detach().clone()),
+        lambda: out.append(opt.state[bias]["exp_avg"].sum()),
+        lambda: out.append(weight.grad.norm()),
+        lambda: kept.append(weight.grad),
+        lambda: kept.append(bias.detach()),  # shares its memory
+        lambda: kept.append(weight * 2),  # has a graph
+        lambda: bias.data.add_(1),
+        lambda: setattr(weight, "data", lib.ones(4, 3)),
+        lambda: weight.grad.zero_(),
+        lambda: opt.load_state_dict(opt.state_dict()),
+        lambda: out.append(net[1].running_mean.clone()),
+        lambda: net.load_state_dict({k: v * 0.5 for k, v in net.state_dict().items()}),
+    ]
+    for change in (*[None] * 4, *[c for between in changes for c in (between, None, None)]):
+        if change is not None:
+            change()
+        before = weight._version, opt.state[bias]["exp_avg"]._version if opt.state else 0
+        out.append(step(x, y).detach())
+        seen((weight._version - before[0], opt.state[bias]["exp_avg"]._version - before[1]))
+    return [*out, opt.state[bias]["step"], *kept, *net.state_dict().values(), *[p.grad for p in net.parameters()]]
+
+
+def test_packed_is_as_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packing, "QUIET", 0)
+    monkeypatch.setattr(packing, "PATIENCE", 0)
+    monkeypatch.setattr(packing, "aside", lambda make: make())
+    monkeypatch.setattr(packed_steps, "LEAST", 1)
+    ways: list[bool] = []
+    looks: list[Any] = []
+    left = packing.Packing.left
+    monkeypatch.setattr(packing.Packing, "left", lambda self: (looks.append(self), left(self)))
+
+    def comp(fn: Any) -> Any:
+        found = jtorch.compile(fn)
+        compiled.append(found._compiled)
+        return found
+
+    def seen(more: Any) -> None:
+        ways.append(any(r.packed is not None for _, r in compiled[0].replays))
+        versions.append(more)
+
+    compiled: list[Any] = []
+    versions: list[Any] = []
+    got = flat(program(jtorch, comp, seen))
+    same(got, flat(program(torch, lambda fn: fn, lambda _: None)))
+    assert set(versions[1:]) == {(1, 1)}, versions
+    assert sum(ways) > 15 and len(looks) >= 5, (ways, looks)
