@@ -81,7 +81,9 @@ for reduce in ("sum", "mean", "max", "min", "prod"):
     for initial in (None, 2):
         r = torch.segment_reduce(d, reduce, lengths=torch.tensor([2, 0, 4]), initial=initial); d.grad = None; r[[0, 2]].sum().backward(); print(reduce, initial, r.detach(), d.grad)
 t(lambda: torch.segment_reduce(d, "sum", lengths=torch.tensor([2, 2]))); t(lambda: torch.segment_reduce(d, "sum", lengths=torch.tensor([-2, 8]))); t(lambda: torch.segment_reduce(d, "sum", offsets=torch.tensor([0, 1, 6])).detach())
-t(lambda: torch.segment_reduce(torch.ones(2, 3), "sum", lengths=torch.tensor([[1, 2], [3, 0]]), axis=1))
+t(lambda: torch.segment_reduce(torch.ones(2, 3), "sum", lengths=torch.tensor([[1, 2], [3, 0]]), axis=1)); n = torch.tensor([2, 4])
+t(lambda: torch.segment_reduce(d, "amax", lengths=n).detach()); t(lambda: torch.segment_reduce(d, "amin", lengths=n).detach()); t(lambda: torch.segment_reduce(d, "add", lengths=n))
+t(lambda: torch.segment_reduce(d, "max", lengths=n.float())); t(lambda: torch.segment_reduce(d.long(), "max", lengths=n))
 """,
     "operators by their library's names": """
 a = torch.ops.aten

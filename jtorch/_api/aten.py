@@ -93,14 +93,15 @@ def segment_reduce(
     data: Tensor, reduce: str, *, lengths: Tensor | None = None, indices: Tensor | None = None, offsets: Tensor | None = None,
     axis: int = 0, unsafe: bool = False, initial: float | None = None,
 ) -> Tensor:  # fmt: skip
-    """Runs along ``axis`` reduced to one element each: "sum", "mean", "max", "min" or "prod". Runs by their ``lengths`` or ``offsets``."""
+    """Runs along ``axis`` reduced to one element each: "sum", "mean", "max" ("amax"), "min" ("amin") or "prod". Runs by their ``lengths`` or ``offsets``."""
     if data.numel() == 0 and lengths is None and offsets is None:
         raise RuntimeError("segment_reduce(): Either lengths or offsets must be defined.")
     at = range(data.dim())[axis]
     if lengths is None and offsets is None:
         raise RuntimeError("segment_reduce(): Either lengths or offsets must be defined.")
+    reduce = {"amax": "max", "amin": "min"}.get(reduce, reduce)
     if reduce not in ("sum", "mean", "max", "min", "prod"):
-        raise RuntimeError(f"segment_reduce(): unsupported reduction {reduce}")
+        raise RuntimeError(f"reduce argument must be either sum, prod, mean, amax or amin, got {reduce}")
     if indices is not None:
         raise RuntimeError("segment_reduce(): indices based reduction is not supported yet.")
     if lengths is None:
@@ -115,6 +116,10 @@ def segment_reduce(
             raise RuntimeError("lengths contains negative value!")
         if offsets is None and bool((lengths.sum(-1) != data.size(at)).any()):
             raise RuntimeError("segment_reduce(): Expected all rows of lengths along axis to sum to data.size(lengths.dim()-1) when !unsafe.")
+    if lengths.dtype not in (torch.int32, torch.int64):
+        raise NotImplementedError(f"\"_segment_reduce_lengths_cpu_kernel1\" not implemented for '{lengths.dtype.legacy}'")
+    if not data.is_floating_point():
+        raise NotImplementedError(f"\"_segment_reduce_cpu\" not implemented for '{data.dtype.legacy}'")
     return _segments(data, reduce, lengths=lengths, axis=at, initial=initial)
 
 
