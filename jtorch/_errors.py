@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from typing import Any, NoReturn
 
-__all__ = ["LinAlgError", "ValueUnknown", "not_implemented", "no_such_type"]
+__all__ = ["LinAlgError", "ValueUnknown", "not_implemented", "no_such_type", "warn", "warn_always", "warn_once"]
+
+warn_always = [False]
+"""What ``torch.set_warn_always`` was given."""
+_warned: set[str] = set()
+
+
+def warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """A warning of torch's, said of the line of the program that called jtorch."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "jtorch":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, category, stacklevel=level - 1)
+
+
+def warn_once(text: str, category: type[Warning] = UserWarning) -> None:
+    """The same of what torch says once in a process (or always, where ``torch.set_warn_always`` asks for it)."""
+    if text not in _warned or warn_always[0]:
+        _warned.add(text)
+        warn(text, category)
 
 
 class LinAlgError(RuntimeError):

@@ -232,6 +232,44 @@ w.grad=None; b=torch.zeros(4); r=b.view(2,2); c=r.t(); b[0]=w[0]*3; run(lambda: 
 b=torch.zeros(4); d=b.detach(); b.add_(w); print(d.requires_grad)
 w.grad=None; b=torch.zeros(4); rows=[b[i:i+1] for i in range(4)]; b.mul_(w).add_(w); run(lambda: (torch.cat(rows).pow(2).sum().backward(),w.grad)[1])
 """,
+    "views in place": """
+class Through(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x): return x.view_as(x)
+    @staticmethod
+    def backward(ctx, g): return g
+def short(f):
+    try: f(); print('ok')
+    except Exception as e: print(type(e).__name__, re.sub('Output 0 of \\\\w+', 'Output', str(e))[:90])
+for fn in (lambda v: v.as_strided_((1, 2), (2, 1)), lambda v: v.unsqueeze_(0)):
+    for made in ((lambda b: b.view_as(b)), (lambda b: b.unbind()[0]), Through.apply):
+        for outer, inner, grad in ((True, True, True), (True, False, True), (False, True, True), (False, False, True), (False, True, False)):
+            base = torch.ones(2, 3, requires_grad=grad).clone()
+            with torch.set_grad_enabled(outer): v = made(base)
+            with torch.set_grad_enabled(inner): short(lambda: fn(v))
+            if inner or made is not Through.apply: short(lambda: v.add_(1))
+for mode in (torch.no_grad, torch.inference_mode):
+    with mode(): y = torch.zeros(2).view(2)
+    y.requires_grad_(True); z = y.view(2); run(lambda: z.div_(2))
+base = torch.ones(1, requires_grad=True).clone(); v, w = base[:], base[:]; v.retain_grad(); w.retain_grad(); v.mul_(2); (v + w).sum().backward(); print(v.grad, w.grad)
+""",
+    "what hooks see": """
+log = []
+def seen(name, k=None):
+    def hook(g): log.append((name, str(g))); return None if k is None or g is None else tuple(x * k for x in g) if isinstance(g, tuple) else g * k
+    return hook
+a = torch.tensor(1., requires_grad=True); b = a.clone()
+b.grad_fn.register_prehook(seen('pre', 2)); b.register_hook(seen('tensor', 3)); b.grad_fn.register_hook(lambda i, o: log.append('post'))
+for f in (lambda: torch.autograd.grad(b * 1, b), lambda: torch.autograd.grad(b * 1, a), lambda: (b * 1).backward(inputs=(b,)), lambda: (b * 1).backward()):
+    log.clear(); run(f); print(log, b.grad if b.retains_grad else None, a.grad); a.grad = None
+p, q = torch.max(torch.tensor([[1., 2.]], requires_grad=True).clone(), 1)
+print(a._backward_hooks, a._grad_fn); h = a.register_hook(seen('leaf')); print(len(a._backward_hooks))
+for n in ('_grad_fn', '_backward_hooks', '_post_accumulate_grad_hooks'): run(lambda: delattr(a, n))
+x = torch.ones(2, 2, requires_grad=True); out = x.clone()
+for s in (torch.ones(3, 2, 2), torch.ones(2, 2)): run(lambda: torch.autograd.grad(out, x, s, is_grads_batched=True, retain_graph=True)[0].shape)
+with torch.autograd.graph.allow_mutation_on_saved_tensors() as ctx:
+    c = torch.ones(2, requires_grad=True).clone(); d = (c ** 2).sum(); print(len(ctx.cloned), len(ctx.original)); c.data.add_(0); c.mul_(3); print(len(ctx.cloned)); d.backward(); print(len(ctx.cloned))
+""",
 }
 
 

@@ -95,6 +95,78 @@ e, bad = torch.eye(3), torch.eye(3) * torch.tensor([1., nan, 1.])
 for driver in ("gels", "gelsy", "gelsd", "gelss"):
     number(lambda: torch.linalg.lstsq(torch.stack([e, bad]), torch.ones(2, 3, 1), driver=driver).solution); number(lambda: torch.linalg.lstsq(e, torch.full((3, 1), nan), driver=driver).solution)
 """,
+    "special functions": """
+x, z = torch.tensor([.5, .7], requires_grad=True), torch.tensor([.2, 2.], requires_grad=True)
+for n in ("airy_ai", "bessel_j0", "modified_bessel_k1", "spherical_bessel_j0"): print(n, getattr(torch.special, n)(x).requires_grad)
+print(torch.special.hermite_polynomial_h(x, 2).requires_grad, torch.special.legendre_polynomial_p(1., z).requires_grad)
+for f in (lambda: torch.igamma(x, z), lambda: torch.special.gammaincc(x, z), lambda: torch.special.zeta(x + 1, z), lambda: torch.binomial(x + 2, z.detach().clamp(max=1)), lambda: torch.histogramdd(torch.rand(3, 2, requires_grad=True), [3, 3])[0]):
+    attempt(lambda: f().sum().backward())
+for f in (torch.sum, torch.prod, torch.trace):
+    try: f(torch.eye(2), out=torch.empty(()))
+    except TypeError: print("TypeError")
+""",
+    "what a gradient does not depend on": """
+x, a = torch.tensor(.5, requires_grad=True), torch.tensor(2., requires_grad=True)
+for f in (lambda: x * a, lambda: x / a, lambda: torch.dot(x.reshape(1), a.reshape(1)), lambda: x.exp() * a):
+    g, = torch.autograd.grad(f(), x, create_graph=True)
+    print(torch.autograd.grad(g, x, allow_unused=True, retain_graph=True), torch.autograd.grad(g, a, allow_unused=True))
+""",
+    "Functions in forward mode": """
+class F1(Function):
+    @staticmethod
+    def forward(ctx, x, y): out = y.clone(); ctx.mark_non_differentiable(out); return x.clone(), out, x
+    @staticmethod
+    def jvp(ctx, x, y): return (x * 2, None, x.view_as(x)) if ctx.good else (x * 2, x.clone(), x)
+class Good(F1):
+    @staticmethod
+    def jvp(ctx, x, y): return x * 2, None, x.view_as(x)
+class Wrong(F1):
+    @staticmethod
+    def jvp(ctx, x, y): return x * 2, x.clone(), x.view_as(x)
+class NoView(F1):
+    @staticmethod
+    def jvp(ctx, x, y): return x * 2, None, x * 1
+class Twice(Function):
+    @staticmethod
+    def forward(ctx, x): ctx.mark_dirty(x); return x.mul_(2)
+    @staticmethod
+    def jvp(ctx, x): return x.mul_(2)
+class Once(Twice):
+    @staticmethod
+    def jvp(ctx, x): return x
+class Both(Function):
+    @staticmethod
+    def forward(ctx, x): return x * 1
+    @staticmethod
+    def backward(ctx, g): return g
+    @staticmethod
+    def vjp(ctx, g): return g
+attempt(lambda: Both.apply(torch.ones(1, requires_grad=True)).backward())
+with fwAD.dual_level():
+    t = torch.tensor(3.); x = fwAD.make_dual(torch.tensor(2.), t); print(fwAD.unpack_dual(x).tangent is t)
+    a, b, c = Good.apply(x, torch.tensor(3.)); print(fwAD.unpack_dual(a * c).tangent, fwAD.unpack_dual(b).tangent, fwAD.unpack_dual(c).tangent._base is t)
+    for f in (lambda: Wrong.apply(x, torch.tensor(3.)), lambda: NoView.apply(x, torch.tensor(3.)), lambda: Once.apply(x)): attempt(f)
+    y = fwAD.make_dual(torch.tensor(2.), t); z = Twice.apply(y); print(z is y, fwAD.unpack_dual(z).tangent is t, t)
+""",
+    "what is said": """
+import warnings, numpy as np
+def said(f):
+    with warnings.catch_warnings(record=True) as ws:
+        warnings.simplefilter("always")
+        f(); f()
+    print([(w.category.__name__, str(w.message).partition(" (Triggered")[0]) for w in ws][:1])
+torch.set_warn_always(True)  # and sizes that no other test has: an operator speaks when it sees a shape for the first time
+u = torch.ones(37, dtype=torch.uint8); m = torch.eye(3); y = torch.ones(37)
+m = torch.stack([torch.eye(3)] * 37)
+for f in (lambda: torch.where(u, 1, 2), lambda: y[u], lambda: y.index_put_((u,), torch.ones(37)), lambda: torch.meshgrid(y, y), lambda: torch.qr(m), lambda: torch.lu(m), lambda: torch.cholesky(m), lambda: torch.triangular_solve(m, m),
+          lambda: torch.chain_matmul(m[0], m[0]), lambda: torch.lu_solve(m, *torch.linalg.lu_factor(m)), lambda: torch.cross(m, m), lambda: torch.frombuffer(b"abcd", dtype=torch.uint8),
+          lambda: torch.autograd.backward(torch.ones((), requires_grad=True), grad_variables=torch.ones(())), lambda: torch.ones((), requires_grad=True).backward(create_graph=True)): said(f)
+with warnings.catch_warnings(record=True) as ws: warnings.simplefilter("always"); torch.ones(37, 1).std(1)
+torch.set_warn_always(False)
+print([str(w.message).partition(" (Triggered")[0] for w in ws])
+z = torch.tensor(1, dtype=torch.uint8); k = torch.zeros(2); k[z] = 5; print(k); k[z * 0] = 7; print(k)
+for f in (lambda: torch.zeros(()).index_put([], torch.tensor([1.]), True), lambda: torch.zeros(2).index_put_([], torch.tensor([1.]))): attempt(f)
+""",
 }  # fmt: skip
 
 

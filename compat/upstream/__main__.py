@@ -2,7 +2,8 @@
 
 What real torch does with each test is kept in ``--keep`` (by the content of the file), so that later runs ask jtorch alone. The table
 gives each file's tests that torch passes, how many of them jtorch passes, and the causes of what fails, most frequent first. A test that
-touches what only PyTorch's C++ build has (see ``internals.toml``) is counted apart.
+touches what only PyTorch's C++ build has (see ``internals.toml``) is counted apart. ``--write SNAPSHOT`` makes ``docs/upstream.md`` of it (and, with
+``--known``, of what earlier runs kept alone); ``SNAPSHOT`` says which checkout it was.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import sys
 import tempfile
 import tomllib
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
-from compat.harness import Record, run_all
+from compat.harness import DOCS, Record, run_all
 
 HERE = Path(__file__).resolve().parent
 FILES = ("test_autograd.py", "test_view_ops.py", "test_indexing.py", "test_nn.py")
@@ -68,8 +70,25 @@ def internal(text: str, note: str) -> str:
     return ""
 
 
-def report(file: Path, records: dict[str, Record], shown: int) -> tuple[int, int]:
-    """Print a file's line and its causes; (passed, counted)."""
+@dataclass
+class Report:
+    """What became of a file's tests: how many there are for torch, and by cause those that jtorch fails, and those that are counted apart."""
+
+    file: str
+    listed: int
+    ran: int
+    passed: int
+    slow: int
+    causes: dict[str, list[str]]
+    apart: dict[str, list[str]]
+
+    @property
+    def counted(self) -> int:
+        return self.ran - sum(map(len, self.apart.values()))
+
+
+def report(file: Path, listed: int, records: dict[str, Record], shown: int) -> Report:
+    """Print a file's line and its causes."""
     causes: dict[str, list[str]] = defaultdict(list)
     apart: dict[str, list[str]] = defaultdict(list)
     passed = 0
@@ -87,7 +106,33 @@ def report(file: Path, records: dict[str, Record], shown: int) -> tuple[int, int
         print(f"  {len(names):4d}  {text}\n        {', '.join(names[:4])}")
     for text, names in sorted(apart.items(), key=lambda c: -len(c[1])):
         print(f"  ({len(names):3d}) {text}: {', '.join(names[:3])}")
-    return passed, counted
+    slow = sum(r.status == "timeout" for r in records.values())
+    return Report(file.name, listed, len(records), passed, slow, dict(causes), dict(apart))
+
+
+def page(reports: list[Report], snapshot: str, timeout: float) -> str:
+    """``docs/upstream.md``."""
+    lines = [
+        "# PyTorch's own test files",
+        "",
+        "`python -m compat.upstream CHECKOUT` runs them, and `--write` makes this page. The tests that real torch 2.13.0 passes are the denominator; what reaches into PyTorch's C++",
+        "internals is counted apart (`compat/upstream/internals.toml`). The project ships none of these files.",
+        "",
+        f"Snapshot: {snapshot} A test that takes longer than {timeout:g} s counts as failed; how many did so is said, as it depends on what else the machine does.",
+        "",
+        "| file | tests | run | counted | pass | % | of the rest, out of time | apart |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for r in reports:
+        lines.append(f"| {r.file} | {r.listed} | {r.ran} | {r.counted} | {r.passed} | {100 * r.passed / max(r.counted, 1):.1f} | {r.slow} | {r.ran - r.counted} |")
+    lines += ["", "What fails, by cause (a cause that several tests share comes first; of the others the tests' names):", ""]
+    for r in reports:
+        shared = [(t, n) for t, n in sorted(r.causes.items(), key=lambda c: -len(c[1])) if len(n) > 1]
+        lines += [f"- {r.file}: {len(n)} x `{t.partition(' To execute')[0].replace('`', '')[:140]}`" for t, n in shared]
+        single = sorted(n[0].partition(".")[2] for n in r.causes.values() if len(n) == 1)
+        if single:
+            lines.append(f"- {r.file}, one by one: {', '.join(single)}")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
@@ -101,11 +146,13 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=60)
     parser.add_argument("-j", "--jobs", type=int, default=1)
     parser.add_argument("--causes", type=int, default=40)
+    parser.add_argument("--write", metavar="SNAPSHOT", help="make docs/upstream.md")
+    parser.add_argument("--known", action="store_true", help="run nothing: report what was kept (by --resume)")
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()
     folder = args.checkout / "test" if (args.checkout / "test").is_dir() else args.checkout
     args.keep.mkdir(parents=True, exist_ok=True)
-    passed = counted = 0
+    reports: list[Report] = []
     for one in args.files:
         file = (folder / one).resolve()
         stem = f"{file.stem}-{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
@@ -113,10 +160,17 @@ def main() -> int:
         names = [n for n in listed.note.split() if re.search(args.pattern, n)][:: args.every]
         theirs = run("torch", file, names, args, args.keep / f"{stem}-torch.jsonl")
         good = [n for n in names if theirs[n].status == "pass"]
-        ours = run("jtorch", file, good, args, args.keep / f"{stem}-jtorch.jsonl" if args.resume else None)
-        a, b = report(file, ours, args.causes)
-        passed, counted = passed + a, counted + b
+        kept = args.keep / f"{stem}-jtorch.jsonl"
+        if args.known:
+            before = remembered(kept)
+            reports.append(report(file, len(good), {n: before[n] for n in good if n in before}, args.causes))
+            continue
+        ours = run("jtorch", file, good, args, kept if args.resume else None)
+        reports.append(report(file, len(good), ours, args.causes))
+    passed, counted = sum(r.passed for r in reports), sum(r.counted for r in reports)
     print(f"\n{passed} of {counted} tests that real torch passes ({100 * passed / max(counted, 1):.1f} %)")
+    if args.write:
+        (DOCS / "upstream.md").write_text(page(reports, args.write, args.timeout))
     return 0
 
 

@@ -19,7 +19,7 @@ from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.creation import from_array, full_value, place
 from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage, tensor_on
 from jtorch._engine.values.sparse_values import SparseAval
-from jtorch._errors import no_kernel
+from jtorch._errors import no_kernel, warn_once
 from jtorch._namespace import torch
 
 
@@ -287,6 +287,12 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
     if not len(memoryview(buffer)) or count == 0:
         raise ValueError(f"both buffer length ({len(memoryview(buffer))}) and count ({count}) must not be 0")
     array = np.frombuffer(buffer, dtype.np, count, offset)
+    if not array.flags.writeable:
+        warn_once(
+            "The given buffer is not writable, and PyTorch does not support non-writable tensors. This means you can write to the underlying (supposedly non-writable) buffer using "
+            "the tensor. You may want to copy the buffer to protect its data or make it writable before converting it to a tensor. This type of warning will be suppressed for the "
+            "rest of this program."
+        )
     t = tensor_creation.from_numpy(array if array.flags.writeable else array.copy())
     return require_grad(t) if requires_grad else t
 

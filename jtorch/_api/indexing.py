@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.record import apply_multi
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.tensor.derived_functions import function_for, run_inplace, write_out
+from jtorch._core.tensor.indexing import BYTES_AS_MASK
 from jtorch._engine.recording.call import T, call_of, tensor_list, value
 from jtorch._namespace import torch
 from jtorch._registry import lookup
@@ -127,6 +129,8 @@ def _positions(indices: Any) -> list[Tensor | None]:
     found: list[Tensor | None] = []
     for i in indices:
         if isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8):
+            if i.dtype is torch.uint8:
+                warnings.warn(BYTES_AS_MASK, stacklevel=4)
             found += torch.unbind(_nonzero(i.detach() if i.dim() else i.detach().reshape(1)), 1)
         else:
             found.append(i)
@@ -135,6 +139,10 @@ def _positions(indices: Any) -> list[Tensor | None]:
 
 def _put_call(input: Tensor, indices: Any, values: Tensor, accumulate: bool) -> tuple[Any, list[Any]]:
     at = _positions(indices)
+    if not at:
+        if values.dim() > input.dim() and not input.dim():
+            raise RuntimeError(f"shape mismatch: value tensor of shape {list(values.shape)} cannot be broadcast to indexing result of shape []")
+        raise RuntimeError("sym_strides() called on an undefined Tensor")
     call = call_of(lookup("internal.index_put"), (T, tensor_list([i is not None for i in at]), T, value(bool(accumulate))))
     return call, [input, *[i for i in at if i is not None], values]
 

@@ -7,6 +7,7 @@ from typing import Any
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.tensor.derived_functions import function_for
+from jtorch._errors import warn_once
 from jtorch._namespace import torch
 
 _einsum = function_for("internal.einsum")
@@ -73,6 +74,10 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) ->
 @compose("torch")
 def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
     """The product of matrices in the cheapest order."""
+    warn_once(
+        "torch.chain_matmul is deprecated and will be removed in a future PyTorch release. Use torch.linalg.multi_dot instead, which accepts a list of two or more tensors "
+        "rather than multiple parameters."
+    )
     given = flat_tensors(matrices)
     return _chain_matmul(given) if out is None else _chain_matmul(given, out=out)  # type: ignore[no-any-return]
 
@@ -94,6 +99,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     """Each vector expanded over the grid that they span: "ij" as matrices are indexed, "xy" with the first two swapped."""
     if indexing not in (None, "ij", "xy"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
+    if indexing is None:
+        warn_once("torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.")
     given = flat_tensors(tensors)
     if not given:
         raise RuntimeError("meshgrid expects a non-empty TensorList")

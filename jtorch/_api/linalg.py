@@ -13,7 +13,7 @@ from jtorch._core.storage.view_steps import read
 from jtorch._core.tensor.derived_functions import function_for, write_out
 from jtorch._core.tensor.return_types import return_type
 from jtorch._engine.values.lanes import unknown
-from jtorch._errors import LinAlgError
+from jtorch._errors import LinAlgError, warn_once
 from jtorch._namespace import linalg, torch
 
 _pinv = function_for("internal.pinv")
@@ -127,6 +127,11 @@ def cholesky(input: Tensor, *, upper: bool = False, out: Tensor | None = None) -
 @compose("torch Tensor", name="cholesky")
 def torch_cholesky(input: Tensor, upper: bool = False, *, out: Tensor | None = None) -> Tensor:
     """As ``linalg.cholesky``."""
+    warn_once(
+        "torch.cholesky is deprecated in favor of torch.linalg.cholesky and will be removed in a future PyTorch release.\nL = torch.cholesky(A)\nshould be replaced with\n"
+        "L = torch.linalg.cholesky(A)\nand\nU = torch.cholesky(A, upper=True)\nshould be replaced with\nU = torch.linalg.cholesky(A).mH\n"
+        "This transform will produce equivalent results for all valid (symmetric positive definite) inputs."
+    )
     result, info = linalg.cholesky_ex(input, upper=upper)
     check_info(info, "cholesky", _not_definite)
     return result_of("cholesky", result, out)  # type: ignore[no-any-return]
@@ -208,6 +213,11 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
 @compose("torch")
 def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:  # noqa: N803
     """The older form of ``linalg.lu_factor``."""
+    warn_once(
+        "torch.lu is deprecated in favor of torch.linalg.lu_factor / torch.linalg.lu_factor_ex and will be removed in a future PyTorch release.\n"
+        "LU, pivots = torch.lu(A, compute_pivots)\nshould be replaced with\nLU, pivots = torch.linalg.lu_factor(A, compute_pivots)\nand\n"
+        "LU, pivots, info = torch.lu(A, compute_pivots, get_infos=True)\nshould be replaced with\nLU, pivots, info = torch.linalg.lu_factor_ex(A, compute_pivots)"
+    )
     packed, pivots, info = linalg.lu_factor_ex(A, pivot=pivot)
     found = (packed, pivots, info) if get_infos else (packed, pivots)
     if out is not None or not get_infos:
@@ -224,6 +234,10 @@ def lu_method(self: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
 @compose("torch Tensor", name="lu_solve")
 def torch_lu_solve(b: Tensor, LU_data: Tensor, LU_pivots: Tensor, *, out: Tensor | None = None) -> Tensor:  # noqa: N803
     """The older form of ``linalg.lu_solve``."""
+    warn_once(
+        "torch.lu_solve is deprecated in favor of torch.linalg.lu_solveand will be removed in a future PyTorch release.\nNote that torch.linalg.lu_solve has its arguments reversed.\n"
+        "X = torch.lu_solve(B, LU, pivots)\nshould be replaced with\nX = torch.linalg.lu_solve(LU, pivots, B)"
+    )
     return result_of("lu_solve", linalg.lu_solve(LU_data, LU_pivots, b), out)  # type: ignore[no-any-return]
 
 

@@ -9,6 +9,7 @@ from jtorch._core.dispatch.composites import compose
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.tensor import print_format
+from jtorch._errors import warn_always
 from jtorch._namespace import torch
 
 from ._drawing import internal
@@ -159,15 +160,13 @@ def set_flush_denormal(mode: bool) -> bool:
 
 def set_warn_always(b: bool) -> None:
     """Whether warnings that are given once are given each time."""
-    _warn[0] = b
+    warn_always[0] = b
 
 
 def is_warn_always_enabled() -> bool:
     """What ``set_warn_always`` was given."""
-    return _warn[0]
+    return warn_always[0]
 
-
-_warn = [False]
 
 
 def compiled_with_cxx11_abi() -> bool:

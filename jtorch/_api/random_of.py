@@ -12,6 +12,7 @@ import numpy as np
 from jtorch import _dtypes
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.inplace import check_writable
+from jtorch._core.graph.refused import NOT_DIFFERENTIABLE, refuse_backward
 from jtorch._core.state.generator import host_values, known, pick
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of, is_contiguous, strides_of
@@ -228,7 +229,9 @@ def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
             raise ValueError(f"binomial only supports floating-point dtypes for {name}, got: {kind.legacy}")
     if a.dtype is not b.dtype:
         raise RuntimeError(f"Found dtype {b.dtype.legacy} but expected {a.dtype.legacy}")
-    return with_zero_gradient("Binomial", count, _from_parameters("binomial", generator, S.binomial, count, prob))
+    drawn = _from_parameters("binomial", generator, S.binomial, count, prob)
+    refuse_backward((drawn,), (count, prob), NOT_DIFFERENTIABLE, "binomial")
+    return drawn
 
 
 @compose("torch")

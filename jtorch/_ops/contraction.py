@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jtorch._errors import warn_once
 from jtorch._registry import op
 
 from ._lib import accumulate_in, dim_of, is_inexact, matmul_precision
@@ -284,6 +285,10 @@ def linalg_cross(input: Any, other: Any, dim: int) -> Any:
 def cross(input: Any, other: Any, dim: int | None) -> Any:
     """As ``linalg.cross``; without ``dim`` the first one of size 3."""
     if dim is None:
+        warn_once(
+            "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim explicitly or simply use torch.linalg.cross.\n"
+            "The default value of dim will change to agree with that of linalg.cross in a future release."
+        )
         found = [d for d in range(input.ndim) if input.shape[d] == 3]
         if not found:
             raise RuntimeError("no dimension of size 3 in input")

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jtorch._errors import warn_once
 from jtorch._ops._fitting import tensor_value, written_value
 from jtorch._ops._lib import dtype_of, is_complex, is_float, num
 from jtorch._ops._pointwise import C_NAMES, constant, is_bool, refuse, refuse_with, wide, with_slope
@@ -206,6 +207,7 @@ def where(condition: Any, input: Any, other: Any) -> Any:
     if not is_bool(condition):
         if condition.dtype != jnp.uint8:
             raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {dtype_of(condition).legacy}")
+        warn_once("where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version of PyTorch. Use a boolean condition instead.")
         condition = condition != 0
     return jnp.where(condition, input, other)
 

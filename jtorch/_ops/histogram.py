@@ -245,7 +245,7 @@ def histogram_even(input: Any, bins: int, range: Any, weight: Any, density: bool
 
 
 @op("_histogramdd_even(Tensor input, int[] bins, float[]? range=None, Tensor? weight=None, bool density=False)", where="internal",
-    guard=_value_guards.binned)  # fmt: skip
+    guard=_value_guards.binned, grad_name="torch::autograd::NotImplemented")  # fmt: skip
 def histogramdd_even(input: Any, bins: Any, range: Any, weight: Any, density: bool) -> Any:
     """(histogram, edges of dim 0, edges of dim 1, ...) in equal bins."""
     _check_histogram(input)
@@ -254,7 +254,7 @@ def histogramdd_even(input: Any, bins: Any, range: Any, weight: Any, density: bo
     return (histogram_grid(points, edges, weight, density), *edges)
 
 
-@op("_histogramdd_edges(Tensor input, Tensor[] bins, Tensor? weight=None, bool density=False)", where="internal")
+@op("_histogramdd_edges(Tensor input, Tensor[] bins, Tensor? weight=None, bool density=False)", where="internal", grad_name="torch::autograd::NotImplemented")
 def histogramdd_edges(input: Any, bins: Any, weight: Any, density: bool) -> Any:
     """The histogram between given edges."""
     _check_histogram(input)

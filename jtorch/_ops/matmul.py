@@ -414,7 +414,7 @@ def kron(input: Any, other: Any) -> Any:
     return (a & b if a.dtype == bool else a * b).reshape(shape)
 
 
-@op("trace(Tensor input)")
+@op("trace(Tensor input)", out=False)
 def trace(input: Any) -> Any:
     """The sum of a matrix' diagonal; integers in int64."""
     if input.ndim != 2:

@@ -29,7 +29,7 @@ def _drawn(input: Any, drawn: Any) -> Any:
     return drawn
 
 
-for _name in ("Normal", "Uniform", "Exponential", "Geometric", "Cauchy", "LogNormal", "Random", "Bernoulli", "Poisson", "Binomial"):
+for _name in ("Normal", "Uniform", "Exponential", "Geometric", "Cauchy", "LogNormal", "Random", "Bernoulli", "Poisson"):
     _suffix = {"Bernoulli": "2", "Random": "2"}.get(_name, "0")
     op(f"drawn_{_name}(Tensor input, Tensor drawn)", where="internal", grad_name=f"{_name}Backward{_suffix}")(_drawn)
 

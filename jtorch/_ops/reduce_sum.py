@@ -52,7 +52,7 @@ def _summed(x: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     return total(accumulate_in(x), axes, keepdim).astype(x.dtype)
 
 
-@op("sum(Tensor input, *, dtype? dtype=None)", out="typed")
+@op("sum(Tensor input, *, dtype? dtype=None)", out=False)
 def sum(input: Any, dtype: Dtype | None) -> Any:
     """The sum of all elements; integers and bools in int64."""
     return _summed(input, None, False, dtype)
@@ -157,7 +157,7 @@ def _product(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Dtype | None) 
     return (jnp.expand_dims(out, axis) if keepdim else out).astype(x.dtype)
 
 
-@op("prod(Tensor input, *, dtype? dtype=None)", out="typed")
+@op("prod(Tensor input, *, dtype? dtype=None)", out=False)
 def prod(input: Any, dtype: Dtype | None) -> Any:
     """The product of all elements; integers and bools in int64."""
     return _product(input, tuple(range(input.ndim)), False, dtype)

@@ -162,73 +162,73 @@ def _spherical_j0(x: Any) -> Any:
     return jnp.where(jnp.isinf(x), 0.0, out)
 
 
-@op("airy_ai(Tensor x)", promote="int_to_float", where="special")
+@op("airy_ai(Tensor x)", promote="int_to_float", where="special", grad_name="none")
 def airy_ai(x: Any) -> Any:
     """Airy's Ai."""
     return in_double("airy_ai", _airy)(x)
 
 
-@op("bessel_j0(Tensor input)", promote="int_to_float", where="special")
+@op("bessel_j0(Tensor input)", promote="int_to_float", where="special", grad_name="none")
 def bessel_j0(input: Any) -> Any:
     """J of order 0."""
     return in_double("bessel_j0", _j0)(input)
 
 
-@op("bessel_j1(Tensor input)", promote="int_to_float", where="special")
+@op("bessel_j1(Tensor input)", promote="int_to_float", where="special", grad_name="none")
 def bessel_j1(input: Any) -> Any:
     """J of order 1."""
     return in_double("bessel_j1", _j1)(input)
 
 
-@op("bessel_y0(Tensor input)", promote="int_to_float", where="special")
+@op("bessel_y0(Tensor input)", promote="int_to_float", where="special", grad_name="none")
 def bessel_y0(input: Any) -> Any:
     """Y of order 0: -inf at 0, nan below."""
     return in_double("bessel_y0", _y0)(input)
 
 
-@op("bessel_y1(Tensor input)", promote="int_to_float", where="special")
+@op("bessel_y1(Tensor input)", promote="int_to_float", where="special", grad_name="none")
 def bessel_y1(input: Any) -> Any:
     """Y of order 1: -inf at 0, nan below."""
     return in_double("bessel_y1", _y1)(input)
 
 
-@op("modified_bessel_i0(Tensor input)", promote="int_to_float", where="special")
+@op("modified_bessel_i0(Tensor input)", promote="int_to_float", where="special", grad_name="none")
 def modified_bessel_i0(input: Any) -> Any:
     """I of order 0."""
     return in_double("modified_bessel_i0", _i0)(input)
 
 
-@op("modified_bessel_i1(Tensor input)", promote="int_to_float", where="special")
+@op("modified_bessel_i1(Tensor input)", promote="int_to_float", where="special", grad_name="none")
 def modified_bessel_i1(input: Any) -> Any:
     """I of order 1."""
     return in_double("modified_bessel_i1", _i1)(input)
 
 
-@op("modified_bessel_k0(Tensor input)", promote="int_to_float", where="special")
+@op("modified_bessel_k0(Tensor input)", promote="int_to_float", where="special", grad_name="none")
 def modified_bessel_k0(input: Any) -> Any:
     """K of order 0: inf at 0, nan below."""
     return in_double("modified_bessel_k0", _k0)(input)
 
 
-@op("modified_bessel_k1(Tensor input)", promote="int_to_float", where="special")
+@op("modified_bessel_k1(Tensor input)", promote="int_to_float", where="special", grad_name="none")
 def modified_bessel_k1(input: Any) -> Any:
     """K of order 1: inf at 0, nan below."""
     return in_double("modified_bessel_k1", _k1)(input)
 
 
-@op("scaled_modified_bessel_k0(Tensor x)", promote="int_to_float", where="special")
+@op("scaled_modified_bessel_k0(Tensor x)", promote="int_to_float", where="special", grad_name="none")
 def scaled_modified_bessel_k0(x: Any) -> Any:
     """K of order 0 times exp(x)."""
     return in_double("scaled_modified_bessel_k0", lambda a: _k0(a, True))(x)
 
 
-@op("scaled_modified_bessel_k1(Tensor x)", promote="int_to_float", where="special")
+@op("scaled_modified_bessel_k1(Tensor x)", promote="int_to_float", where="special", grad_name="none")
 def scaled_modified_bessel_k1(x: Any) -> Any:
     """K of order 1 times exp(x)."""
     return in_double("scaled_modified_bessel_k1", lambda a: _k1(a, True))(x)
 
 
-@op("spherical_bessel_j0(Tensor x)", promote="int_to_float", where="special")
+@op("spherical_bessel_j0(Tensor x)", promote="int_to_float", where="special", grad_name="none")
 def spherical_bessel_j0(x: Any) -> Any:
     """``sin(x) / x``."""
     return in_double("spherical_bessel_j0", _spherical_j0)(x)

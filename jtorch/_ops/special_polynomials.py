@@ -80,7 +80,7 @@ def _signatures(name: str) -> tuple[str, str]:
     return f"{name}(Tensor x, Tensor|Scalar n)", f"{name}(Scalar x, Tensor n)"
 
 
-_OPTIONS: dict[str, Any] = {"promote": "int_to_float", "promoted": ("x", "n"), "where": "special"}
+_OPTIONS: dict[str, Any] = {"promote": "int_to_float", "promoted": ("x", "n"), "where": "special", "grad_name": "none"}
 
 
 @op(*_signatures("chebyshev_polynomial_t"), **_OPTIONS)

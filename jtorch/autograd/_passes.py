@@ -10,6 +10,7 @@ from jtorch._core.graph.node import Node
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
+from jtorch._errors import warn
 from jtorch._public import torch
 
 __all__ = ["backward", "grad"]
@@ -28,6 +29,8 @@ def backward(
     """Accumulate into the leaves the gradients of ``tensors``, each weighted by its ``grad_tensors`` (1 for a scalar)."""
     if grad_variables is not None and grad_tensors is not None:
         raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use `grad_tensors`.")
+    if grad_variables is not None:
+        warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning)
     roots = _sequence(tensors)
     grads = _sequence(grad_tensors if grad_tensors is not None else grad_variables) if grad_tensors is not None or grad_variables is not None else [None] * len(roots)
     if len(grads) != len(roots):
@@ -92,6 +95,13 @@ def grad(
 
 def _batched(roots: Any, targets: Any, seeds: Any, retain: bool, create: bool, allow_unused: bool, materialize: bool) -> tuple[Any, ...]:
     """Several cotangents in one call: the first dim of each ``grad_outputs`` counts them."""
+    for i, (root, s) in enumerate(zip(roots, seeds, strict=True)):
+        if s is not None and isinstance(root, Tensor) and (not s.shape or s.shape[1:] != root.shape):
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. The sizes of the remaining dimensions are expected to match "
+                f"the shape of corresponding output, but a mismatch was detected: grad_output[{i}] has a shape of {s.shape[2:]} and output[{i}] has a shape of {root.shape}. "
+                "If you only want some tensors in `grad_output` to be considered batched, consider using vmap."
+            )
     n = next(aval_of(s).shape[0] for s in seeds if s is not None)
     rows = []
     for k in range(n):

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from jtorch._core.backward.levels import Input, enter, gradients, reaches_out, transposed
 from jtorch._core.graph.node import next_seq
+from jtorch._core.storage.bare_tensor import new_tensor
+from jtorch._core.storage.view_steps import read
 from jtorch._public import torch
 
 __all__ = ["UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual"]
@@ -23,17 +25,33 @@ class _Level:
 
     def __init__(self) -> None:
         self.since = next_seq()
-        self.duals: list[tuple[Input, Any]] = []
+        self.duals: list[tuple[Input, Any, Any]] = []  # where a tangent goes in, the tensor that was given, and a tensor of what it held then
+
+    def add(self, dual: Any, tangent: Any) -> Any:
+        """``dual`` has this tangent from now on; a tensor of the same value."""
+        inside, node = enter(dual)
+        held = new_tensor(read(tangent))
+        held._edge, held._nr = tangent._edge, tangent._nr
+        self.duals.append((node, tangent, held))
+        return inside
 
 
 _levels: list[_Level] = []
+_current_level = -1
+
+
+def current() -> _Level | None:
+    """The level that was entered, if one was."""
+    return _levels[-1] if _levels else None
 
 
 def enter_dual_level() -> int:
     """Begin a level; its number. RuntimeError inside another one."""
     if _levels:
         raise RuntimeError("Nested forward mode AD is not supported at the moment")
+    global _current_level
     _levels.append(_Level())
+    _current_level = 0
     return 0
 
 
@@ -41,7 +59,9 @@ def exit_dual_level(*, level: int | None = None) -> None:
     """End the level. RuntimeError if it is not the current one."""
     if not _levels or level not in (None, 0):
         raise RuntimeError("Trying to exit a forward AD level that was not the last one that was created. This is not supported.")
+    global _current_level
     _levels.pop()
+    _current_level = -1
 
 
 class dual_level:
@@ -70,22 +90,23 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
             "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not supported. "
             f"Tensor is of size {list(tensor.shape)} while the given forward gradient is of size {list(tangent.shape)}."
         )
-    dual, node = enter(tensor)
-    _levels[-1].duals.append((node, tangent))
-    return dual
+    return _levels[-1].add(tensor, tangent)
 
 
 def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
     """(primal, tangent) of a tensor in the current level. Source: torch.autograd.forward_ad.unpack_dual."""
     if not _levels or (level is not None and level < 0) or tensor._edge is None:
         return UnpackedDualTensor(tensor, None)
-    current = _levels[-1]
-    outer = torch.is_grad_enabled() and (reaches_out(tensor, current.since) or any(t.requires_grad for _, t in current.duals))
+    level_now = _levels[-1]
+    outer = torch.is_grad_enabled() and (reaches_out(tensor, level_now.since) or any(t.requires_grad for _, _, t in level_now.duals))
     primal = tensor.view_as(tensor) if outer else tensor.detach()
+    for node, tangent, held in level_now.duals:
+        if tensor._edge is node and read(tangent) is read(held):
+            return UnpackedDualTensor(primal, tangent)
     with torch.enable_grad():
         seed, end = enter(torch.zeros_like(tensor.detach()))
-        back = transposed([tensor], [seed], [node for node, _ in current.duals])
-        pairs = [(b, t) for b, (_, t) in zip(back, current.duals, strict=True) if b is not None]
+        back = transposed([tensor], [seed], [node for node, _, _ in level_now.duals])
+        pairs = [(b, t) for b, (_, _, t) in zip(back, level_now.duals, strict=True) if b is not None]
         if not pairs:
             return UnpackedDualTensor(primal, None)
         (found,) = gradients([b for b, _ in pairs], [t for _, t in pairs], [end], outer)

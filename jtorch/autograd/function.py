@@ -19,6 +19,7 @@ from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.storage.write_counts import version_of, written_since
 from jtorch._engine.values.thread_state import GRAD, state
 
+from . import forward_ad
 from .jax_function import apply_to_tracers
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable", "NestedIOFunction", "BackwardCFunction", "FunctionMeta", "InplaceFunction"]
@@ -118,7 +119,7 @@ class _FunctionNode(Node, FunctionCtx):
 
     def run(self, run: Any, buffer: dict[int, Any]) -> list[Any]:
         if forward_mode.on:
-            return self._transposed(buffer)
+            return [None] * sum(self.needs_input_grad) if "_has_tangents" in self.__dict__ else self._transposed(buffer)  # type: ignore[attr-defined]
         cls = self._forward_cls
         avals = self._out_avals  # type: ignore[attr-defined]
         cts: list[Any] = []
@@ -131,6 +132,8 @@ class _FunctionNode(Node, FunctionCtx):
                 from jtorch._public import torch
 
                 cts.append(torch.zeros(a.shape, dtype=a.dtype, device=a.device))
+        if cls.backward is not Function.backward and cls.vjp is not Function.vjp:
+            raise RuntimeError("Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should only implement one of them.")
         backward = cls.backward if cls.backward is not Function.backward else cls.vjp
         if run.create:
             results = backward(self, *cts)
@@ -261,6 +264,10 @@ class Function(metaclass=_FunctionMeta):
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
         raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
 
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        raise NotImplementedError("To use autograd.Function with vmap, you must either override the vmap static method or set generate_vmap_rule=True.")
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What torch took before it had static functions: RuntimeError."""
         raise RuntimeError(
@@ -293,7 +300,10 @@ class Function(metaclass=_FunctionMeta):
         ctx._in_avals = [aval_of(a) if isinstance(a, Tensor) else None for a in args]
         record = grad_on and any(needs)
         edges: list[Any] = []
+        tangents: list[Any] = []
         if record:  # before forward, which may write what it is given
+            if forward_ad.current() is not None:
+                tangents = [forward_ad.unpack_dual(a).tangent if isinstance(a, Tensor) else None for a in args]
             for a, n in zip(args, needs, strict=True):
                 if n:
                     edges += (edge_of(a), a._nr)
@@ -309,6 +319,8 @@ class Function(metaclass=_FunctionMeta):
         ctx.seq = next_seq()
         inputs = {id(a) for a in args if isinstance(a, Tensor)}
         result, saved_ids = _handed_out(ctx, outs, inputs, record)
+        if any(t is not None for t in tangents):
+            _give_tangents(ctx, args, tangents, outs, result)
         saved: list[Any] = []
         hooks = settings.stack[-1] if settings.stack else None
         for t in ctx.__dict__.pop("_to_save", ()):
@@ -370,6 +382,42 @@ def _handed_out(ctx: Any, outs: list[Any], inputs: set[int], record: bool) -> tu
         for o in views:
             o._meta.creation = "multi"
     return result, places
+
+
+def _give_tangents(ctx: Any, args: tuple[Any, ...], tangents: list[Any], outs: list[Any], result: list[Any]) -> None:
+    """Give the results of dual inputs the tangents that the user's ``jvp`` makes of theirs."""
+    if ctx.__dict__.get("_materialize", True):
+        smooth = [isinstance(a, Tensor) and aval_of(a).dtype.category >= 2 for a in args]
+        tangents = [new_tensor(ones(aval_of(a))) * 0 if t is None and s else t for a, t, s in zip(args, tangents, smooth, strict=True)]
+    primals = [forward_ad.unpack_dual(t).primal if isinstance(t, Tensor) else t for t in ctx.__dict__.get("_saved_forward", ())]
+    ctx.__dict__["_saved"] = tuple((t, 0 if t is None else t._s.version, None) for t in primals)
+    versions = [0 if t is None else version_of(t._s) for t in tangents]
+    found = ctx._forward_cls.jvp(ctx, *tangents)
+    found = list(found) if isinstance(found, (tuple, list)) else [found]
+    if len(found) != len(outs):
+        raise RuntimeError(f"Function's jvp returned an invalid number of forward gradients (expected {len(outs)} but got {len(found)})")
+    ctx.__dict__["_has_tangents"] = True
+    dirty, fixed = {id(t) for t in ctx.__dict__.get("_dirty", ())}, {id(t) for t in ctx.__dict__.get("_non_differentiable", ())}
+    level = forward_ad.current()
+    for i, (o, g) in enumerate(zip(outs, found, strict=True)):
+        if not isinstance(o, Tensor) or id(o) in fixed or aval_of(o).dtype.category < 2:
+            if g is not None:
+                raise RuntimeError(
+                    f"Function's jvp returned a gradient at position {i}, but  the corresponding forward output is not a differentiable Tensor.You should return None at that position instead."
+                )
+            continue
+        of, version = next(((t, v) for a, t, v in zip(args, tangents, versions, strict=True) if a is o), (None, 0))
+        if id(o) in dirty:
+            if of is not g or (of is not None and version_of(of._s) == version):
+                raise RuntimeError(
+                    "An inplace custom Function is not modifying the forward mode gradients inplace. If the forward is modifying an input inplace, then the jvp function must "
+                    "modify the corresponding gradient inplace."
+                )
+        elif of is not None and (g is None or g._base is None or g._base is not (of if of._base is None else of._base)):
+            raise RuntimeError("A custom Function's forward is returning a view (or an input as-is) but the jvp is not returning a view.")
+        if g is not None:
+            dual = level.add(result[i], g)  # type: ignore[union-attr]
+            result[i]._edge, result[i]._nr = dual._edge, dual._nr
 
 
 def _through(t: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from jtorch._core.graph.node import Node
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import read
+from jtorch._core.storage.write_counts import written_since
 from jtorch._engine.values.thread_state import state
 from jtorch._errors import not_implemented
 
@@ -85,36 +86,65 @@ class disable_saved_tensors_hooks(_Context):
         saved_tensors.settings.disabled = self.before
 
 
-class _AllowMutation:
+class _Handle:
+    """One saved tensor: its value then, and how often its memory had been written."""
+
+    def __init__(self, t: Tensor, v: Any) -> None:
+        self.value, self.storage, self.version = v, t._s, t._s.version
+
+
+class _AllowMutationOnSavedContext:
     """What ``allow_mutation_on_saved_tensors`` gives: the saved values of its graphs, until it ends or they are cleared."""
 
     def __init__(self) -> None:
-        self.alive = True
+        self.tid_to_weakhandle: weakref.WeakValueDictionary[Any, _Handle] = weakref.WeakValueDictionary()
+
+    def _where(self, written: bool) -> dict[_Handle, Tensor]:
+        return {h: new_tensor(h.value) for h in self.tid_to_weakhandle.values() if bool(written_since(h.storage, h.version)) is written}
+
+    @property
+    def cloned(self) -> dict[_Handle, Tensor]:
+        """What the graphs saved and was written since, as it was."""
+        return self._where(True)
+
+    @property
+    def original(self) -> dict[_Handle, Tensor]:
+        """What the graphs saved and nobody wrote."""
+        return self._where(False)
+
+    def keep(self, t: Tensor) -> _Handle:
+        """The handle of a tensor that is saved: the same one each time, as long as it is not written."""
+        v = read(t)
+        tid = id(t), id(v), t._s.version
+        found = self.tid_to_weakhandle.get(tid)
+        if found is None:
+            found = self.tid_to_weakhandle[tid] = _Handle(t, v)
+        return found
 
     def clear(self) -> None:
         """Forget them."""
-        self.alive = False
+        self.tid_to_weakhandle.clear()
 
 
-_mutation: list[_AllowMutation] = []
+_mutation: list[_AllowMutationOnSavedContext] = []
 
 
 class allow_mutation_on_saved_tensors(_Context):
     """Inside, tensors that backward needs may be written in place: it sees them as they were. (Values are immutable here, so that costs nothing.)"""
 
-    def __enter__(self) -> _AllowMutation:
+    def __enter__(self) -> _AllowMutationOnSavedContext:
         if _mutation:
             raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
-        ctx = _AllowMutation()
+        ctx = _AllowMutationOnSavedContext()
 
-        def unpack(v: Any) -> Any:
-            if not ctx.alive:
+        def unpack(handle: _Handle) -> Any:
+            if handle not in set(ctx.tid_to_weakhandle.values()):
                 raise AssertionError(
                     "Trying to backward outside of the 'allow_mutation_on_saved_tensors' contextin which the graph was originally recorded."
                 )
-            return new_tensor(v)
+            return new_tensor(handle.value)
 
-        saved_tensors.push(read, unpack)
+        saved_tensors.push(ctx.keep, unpack)
         _mutation.append(ctx)
         return ctx
 

@@ -12,13 +12,12 @@ import jax
 
 from jtorch._core.graph.grad_modes import check_anomaly
 from jtorch._core.storage.view_steps import write
-from jtorch._core.graph.node import hooks_of
 from jtorch._engine.recording.call import T, call_of
 from jtorch._engine.values.sparse_values import SparseMet
 from jtorch._engine.values.thread_state import ANOMALY, GRAD, state
 from jtorch._engine.recording.trace import record_multi
 from jtorch._engine.values.values import Value
-from jtorch._engine.recording.vjp import recomputing_plan
+from jtorch._engine.recording.vjp import recomputing_plan, separate_plans
 from jtorch._registry import lookup
 
 from jtorch._core.backward.replaced import replaced, replaced_all
@@ -35,6 +34,7 @@ from jtorch._core.dispatch.torch_function import heard_below
 from jtorch._core.storage.view_steps import Changed, read, warn_leak
 from jtorch._engine.recording.undo import keep_gradient
 from jtorch._engine.values.unbroken import at_once
+from jtorch._errors import warn_once
 
 __all__ = ["run_backward", "put", "call_node", "backward", "root_of", "ones"]
 
@@ -310,11 +310,12 @@ def _walk(run: _Pass, frontier: list[Any], wanted: dict[Any, dict[int, Any]], ac
             if plain and node.hooks is None and buffer.__class__ is Value and isinstance(node, OpNode) and node.entry.out is not None:
                 results = _pulled(node, buffer, run.retain)
             else:
+                runs = allowed is None or (accumulate and node in wanted) or any(e in allowed for e in node.edges[::2])
                 if node.hooks is not None or node in wanted:
                     if buffer.__class__ is not dict:
                         buffer = {0: buffer}
-                    _before(run, node, buffer, wanted)
-                if allowed is None or any(e in allowed for e in node.edges[::2]):
+                    _before(run, node, buffer, wanted, runs)
+                if runs:
                     results = _run(run, node, buffer, mode)
         edges = node.edges
         for i in range(0, len(edges), 2):
@@ -368,7 +369,7 @@ def _run(run: _Pass, node: Any, buffer: Any, mode: int) -> Any:
             sys.stderr.flush()
         raise
     if mode & ANOMALY:
-        check_anomaly(node, [run.wrap(g) for g in results if g is not None])
+        check_anomaly(node, [None if g is None else run.wrap(g) for g in results])
     if node.hooks is not None and node.hooks.post:
         given = iter(results)
         mask = node._mask()
@@ -426,30 +427,30 @@ def _apply_with_graph(node: OpNode, cts: list[Any]) -> list[Any]:
         t._edge, t._nr = node, i
         k += 1
         args.append(t)
+    parts = [plan] if plan.hidden else separate_plans(node.entry, node.mask)
+    if len(parts) == 1:
+        return _recorded(plan, args, cts)
+    at = {("in", i): a for i, a in zip(plan.saved_in, args, strict=False)} | {("out", i): a for i, a in zip(plan.saved_out, args[len(plan.saved_in) :], strict=True)}
+    return [_recorded(p, [*[at["in", i] for i in p.saved_in], *[at["out", i] for i in p.saved_out]], cts)[0] for p in parts]
+
+
+def _recorded(plan: Any, saved: list[Any], cts: list[Any]) -> list[Any]:
     wanted = plan.wanted_outs
     given = tuple([cts[i] is not None for i in wanted]) if len(wanted) > 1 else (True,)
-    out = apply_multi(plan.backward(given), [*args, *[cts[i] for i in wanted if cts[i] is not None]])
+    out = apply_multi(plan.backward(given), [*saved, *[cts[i] for i in wanted if cts[i] is not None]])
     return list(out) if isinstance(out, tuple) else [out]
 
 
-def _before(run: _Pass, node: Any, buffer: dict[int, Any], wanted: dict[Any, dict[int, Any]]) -> None:
-    """Hooks on the gradients of a node's outputs; what they return goes on."""
+def _before(run: _Pass, node: Any, buffer: dict[int, Any], wanted: dict[Any, dict[int, Any]], runs: bool) -> None:
+    """Hooks on the gradients of a node's outputs; what they return goes on. The node's own are asked last, and if it ``runs``: nobody else sees what they return."""
     hooks = node.hooks
     if hooks is not None:
         for nr, table in hooks.tensor.items():
-            if nr in buffer or not buffer:  # without any gradient, hooks are given None
-                g = run.wrap(buffer[nr]) if buffer else None
-                for hook in list(table.values()):
-                    g = replaced(hook, hook(g), g)
-                if g is not None:
-                    buffer[nr] = run.unwrap(g)
-        if hooks.pre:
-            outs: Any = tuple(run.wrap(buffer[i]) if i in buffer else None for i in range(max(buffer, default=0) + 1))
-            for hook in list(hooks.pre.values()):
-                outs = replaced_all(hook, hook(outs), outs)
-            for i, g in enumerate(outs):
-                if g is not None:
-                    buffer[i] = run.unwrap(g)
+            g = run.wrap(buffer[nr]) if nr in buffer else None  # hooks are given None where there is no gradient
+            for hook in list(table.values()):
+                g = replaced(hook, hook(g), g)
+            if g is not None:
+                buffer[nr] = run.unwrap(g)
         for nr, ref in hooks.retain.items():
             t = ref()
             if nr in buffer and t is not None:
@@ -459,6 +460,13 @@ def _before(run: _Pass, node: Any, buffer: dict[int, Any], wanted: dict[Any, dic
         for nr in wanted[node]:
             if nr in buffer:
                 wanted[node][nr] = run.wrap(buffer[nr])
+    if hooks is not None and hooks.pre and runs:
+        outs: Any = tuple(run.wrap(buffer[i]) if i in buffer else None for i in range(max(buffer, default=0) + 1))
+        for hook in list(hooks.pre.values()):
+            outs = replaced_all(hook, hook(outs), outs)
+        for i, g in enumerate(outs):
+            if g is not None:
+                buffer[i] = run.unwrap(g)
 
 
 def _tensor_hooks(run: _Pass, node: AccumulateGrad, buffer: dict[int, Any], wanted: Any, accumulate: bool) -> Any:
@@ -541,6 +549,12 @@ def root_of(t: Tensor) -> tuple[Any, int]:
 
 def backward(tensors: list[Tensor], grads: list[Any], retain: bool | None, create: bool, inputs: list[Tensor] | None) -> None:
     """``torch.autograd.backward`` after its arguments were looked at."""
+    if create:
+        warn_once(
+            "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which can cause a memory leak. We recommend using "
+            "autograd.grad when creating the graph to avoid this. If you have to use this function, make sure to reset the .grad fields of your parameters to None after use to "
+            "break the cycle and avoid the leak."
+        )
     retain = create if retain is None else retain
     flush_points.backward_started()
     roots = [_root(t, i) for i, t in enumerate(tensors)]
@@ -548,21 +562,15 @@ def backward(tensors: list[Tensor], grads: list[Any], retain: bool | None, creat
     where = None
     if inputs is not None:
         where = [_root(t, i) for i, t in enumerate(inputs)]
-        for t, (node, nr) in zip(inputs, where, strict=True):
+        for t, (node, _) in zip(inputs, where, strict=True):
             if node.__class__ is not AccumulateGrad:
-                _retain_for(t, node, nr)
+                t.retain_grad()
     found = run_backward(roots, seeds, retain, create, where, True)
     try:
         flush_points.backward_done()  # the tensors are made while the program runs
     finally:
         if inputs is None:
             put(found)
-
-
-def _retain_for(t: Tensor, node: Any, nr: int) -> None:
-    import weakref
-
-    hooks_of(node).retain[nr] = weakref.ref(t)
 
 
 def _root(t: Tensor, i: int) -> tuple[Any, int]:

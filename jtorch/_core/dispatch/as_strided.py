@@ -11,9 +11,9 @@ from jtorch._errors import not_implemented
 from jtorch._ops.views import check_within
 from jtorch._registry import lookup
 
-from jtorch._core.dispatch.inplace import check_writable
 from jtorch._core.graph.node import AccumulateGrad
 from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of
+from jtorch._core.dispatch.inplace import become_view
 from jtorch._core.graph.view_history import as_strided_args, edge_of, take_view, view_edge
 from jtorch._core.storage.view_steps import aval_of, flips_of, layout
 
@@ -58,14 +58,17 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
 
 def as_strided_(self: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """:func:`as_strided` of this very tensor; it counts as a write."""
-    check_writable(self)
-    before = alias_of(self._s, self._view)
-    before._edge, before._nr, before._meta = self._edge, self._nr, self._meta
-    t = as_strided(before, size, stride, storage_offset)
-    self._s.version += 1
-    self._view, self._edge, self._nr, self._meta = t._view, t._edge, t._nr, t._meta
-    if self._meta is not None:
-        self._meta.attr_version = self._s.version
+    made: list[Tensor] = []
+
+    def view_of(before: Tensor) -> Tensor:
+        made.append(as_strided(before, size, stride, storage_offset))
+        return made[0]
+
+    m = self._meta
+    become_view(self, view_of)
+    if (m is None or m.base is None) and made[0]._meta is not None:  # what it no longer shows has a history, too
+        self._meta = made[0]._meta
+        self._meta.creation, self._meta.attr_version = "", self._s.version
     return self
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from jtorch._engine.recording.call import call_of
@@ -15,13 +16,42 @@ from jtorch._registry import lookup
 from jtorch._core.dispatch.signature_binding import descriptors
 from jtorch._core.graph.node import FIXED, AccumulateGrad, OpNode, hooks_of
 from jtorch._core.graph.view_history import VIEWED, rebase, refuse_creation, tell_views
-from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.bare_tensor import Tensor, alias_of
 from jtorch._core.storage.view_steps import View, aval_of, chain, check_no_overlap, read, write
 
-__all__ = ["check_writable", "assign", "assign_results"]
+__all__ = ["assign", "assign_results", "become_view", "check_changeable", "check_writable"]
 
 
 def check_writable(t: Tensor) -> None:
+    """Raise what torch raises if the elements of ``t`` must not be written now."""
+    check_changeable(t)
+    if t._view is not None:
+        check_no_overlap(t)
+
+
+def become_view(t: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
+    """``t`` as the view that ``make`` gives of it (``transpose_`` and its like): of the history it had, and of the mode in which it was made a view. It counts as a write."""
+    check_changeable(t)
+    before = alias_of(t._s, t._view)
+    before._edge, before._nr, before._meta = t._edge, t._nr, t._meta
+    mode, leaf = state.mode, t._edge is None or t._edge.__class__ is AccumulateGrad
+    if not leaf:
+        state.mode |= GRAD
+    try:
+        new = make(before)
+    finally:
+        state.mode = mode
+    m = t._meta
+    if not leaf:
+        t._edge, t._nr = new._edge, new._nr
+    t._s, t._view = new._s, new._view
+    t._s.version += 1
+    if m is not None and m.base is not None and not m.creation:
+        m.attr_version = t._s.version
+    return t
+
+
+def check_changeable(t: Tensor) -> None:
     """Raise what torch raises if ``t`` must not be written in place now."""
     m = t._meta
     if m is not None and m.inference and not state.mode & 2:
@@ -31,8 +61,6 @@ def check_writable(t: Tensor) -> None:
         )
     if state.mode & GRAD and (m is not None or t._edge is not None):
         _check_history(t, m)
-    if t._view is not None:
-        check_no_overlap(t)
 
 
 def _check_history(t: Tensor, m: Any) -> None:

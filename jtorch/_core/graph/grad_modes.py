@@ -56,14 +56,15 @@ def after(call: Any, args: Any, tensors: list[Tensor], mode: int) -> None:
         flush("eager")
 
 
-def check_anomaly(node: Any, grads: list[Tensor]) -> None:
+def check_anomaly(node: Any, grads: list[Tensor | None]) -> None:
     """RuntimeError naming the node if a gradient has a NaN."""
     if not anomaly_check_nan[0]:
         return
     from jtorch._namespace import torch
 
-    for i, g in enumerate(grads):
-        if g.dtype.category >= 2 and bool(torch.isnan(g).any()):
+    places = [i for i, m in enumerate(node._mask()) if m]
+    for i, g in zip(places, grads, strict=False):
+        if g is not None and g.dtype.category >= 2 and bool(torch.isnan(g).any()):
             import warnings
 
             if node.extra and "traceback" in node.extra:

@@ -17,7 +17,10 @@ __all__ = ["NOT_DIFFERENTIABLE", "no_derivative", "refuse_backward", "refusing_c
 NOT_DIFFERENTIABLE = "torch::autograd::NotImplemented"
 """The node's name for operators of which torch knows no derivative at all (``grad_name`` of the declaration)."""
 
-_LIBRARY_NAMES = {"unique": "_unique2", "ldl_factor_ex": "linalg_ldl_factor_ex", "ldl_solve": "linalg_ldl_solve", "histogram_even": "histogram.bin_ct"}
+_LIBRARY_NAMES = {
+    "unique": "_unique2", "ldl_factor_ex": "linalg_ldl_factor_ex", "ldl_solve": "linalg_ldl_solve", "histogram_even": "histogram.bin_ct",
+    "_histogramdd_even": "_histogramdd_from_bin_cts", "_histogramdd_edges": "_histogramdd_from_bin_tensors",
+}  # fmt: skip
 
 
 def no_derivative(grad_name: str, name: str) -> Exception:

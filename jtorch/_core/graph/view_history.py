@@ -10,7 +10,7 @@ import numpy as np
 
 from jtorch import _namespace
 from jtorch._core.graph import sparse_values
-from jtorch._core.graph.node import AccumulateGrad, Node, OpNode, class_of, leaf_edge, next_seq, node_class, node_repr, short_name
+from jtorch._core.graph.node import AccumulateGrad, Node, OpNode, class_of, hooks_of, leaf_edge, next_seq, node_class, node_repr, short_name
 from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of
 from jtorch._core.storage.host_memory import HostStorage
 from jtorch._core.storage.view_steps import View, aval_of, chain, layout, make_view, put_at_once, put_call
@@ -60,10 +60,12 @@ _WHY = {
 def refuse_creation(t: Tensor, what: str) -> NoReturn:
     """RuntimeError: ``t`` is a view that was made where no history goes through it, and ``what`` ("is being", ...) modified."""
     kind, edge = t._meta.creation, t._edge
+    itself = edge is None or edge.__class__ is AccumulateGrad
+    which = "A view was" if itself else f"Output {t._nr} of {short_name(edge)} is a view of a view which was"
     if kind == "inference":
-        head = f"A view was created in inference mode and {what} modified inplace in normal mode."
-    elif kind == "no_grad" or edge is None or edge.__class__ is AccumulateGrad:
-        head = f"A view was created in no_grad mode and {what} modified inplace with grad mode enabled."
+        head = f"{which} created in inference mode and {what} modified inplace in normal mode."
+    elif kind == "no_grad" or itself:
+        head = f"{which} created in no_grad mode and {what} modified inplace with grad mode enabled."
     else:
         head = f"Output {t._nr} of {short_name(edge)} is a view and {what} modified inplace."
     raise RuntimeError(f"{head} {_WHY[kind]}")
@@ -106,7 +108,7 @@ def regenerate(t: Tensor) -> None:
     """Give a view the history of its base as it is now."""
     m = t._meta
     base = m.base
-
+    old, at = t._edge, t._nr
     if base._edge is None:
         if t._edge.__class__ is not AccumulateGrad:  # a view that was made a leaf stays one
             t._edge, t._nr = None, 0
@@ -119,6 +121,10 @@ def regenerate(t: Tensor) -> None:
         if isinstance(edge, OpNode) and aval_of(t).dtype is aval_of(base).dtype:
             edge.__class__ = node_class("AsStridedBackward0")  # what torch makes of a view whose base was written, by whatever steps it came
         t._edge, t._nr = edge, nr
+    if m.retains and t._edge is not old:
+        kept = old.hooks.retain.pop(at, None) if old is not None and old.hooks is not None else None
+        if kept is not None and t._edge is not None:
+            hooks_of(t._edge).retain[t._nr] = kept
     m.attr_version = t._s.version
 
 

@@ -414,7 +414,8 @@ def __format__(self: Tensor, spec: str) -> str:
 
 @method
 def __dir__(self: Tensor) -> list[str]:
-    return sorted(n for n in {*dir(type(self)), *self.__dict__} if not n[0].isdigit())
+    hidden = {"volatile"} if self.is_cuda and not self.is_sparse else {"volatile", "__cuda_array_interface__"}
+    return sorted(n for n in {*dir(type(self)), *self.__dict__} - hidden if not n[0].isdigit())
 
 
 # --- to print and to other libraries ------------------------------------------------------------------------------------

@@ -90,6 +90,29 @@ def grad_fn(self: Tensor) -> Any:
     return None if edge.__class__ is AccumulateGrad else edge
 
 
+def _detached_from(self: Tensor, edge: Any) -> None:
+    if edge is not None:
+        raise TypeError("_grad_fn can be only set to None")
+    self.detach_()
+
+
+def _backward_hooks(self: Tensor) -> Any:
+    """The hooks on its gradient by number, or None."""
+    hooks = None if self._edge is None else edge_of(self).hooks
+    return (hooks.tensor.get(self._nr) or None) if hooks is not None else None
+
+
+def _post_accumulate_grad_hooks(self: Tensor) -> Any:
+    """The hooks that are called when its gradient was added to, by number, or None."""
+    hooks = None if self._edge is None else edge_of(self).hooks
+    return (hooks.acc or None) if hooks is not None else None
+
+
+Tensor._grad_fn = property(grad_fn, _detached_from, _keep("Deletion of _grad_fn not allowed. Detach tensor instead!"))  # type: ignore[attr-defined]
+Tensor._backward_hooks = property(_backward_hooks, None, _keep("Deletion of _backwards_hooks not allowed!"))  # type: ignore[attr-defined]
+Tensor._post_accumulate_grad_hooks = property(_post_accumulate_grad_hooks, None, _keep("Deletion of _post_accumulate_grad_hooks not allowed!"))  # type: ignore[attr-defined]
+
+
 def _get_grad(self: Tensor) -> Any:
     if self._grad is None and self._edge is not None and not self.is_leaf and not (self._meta is not None and self._meta.retains):
         import warnings
@@ -114,7 +137,7 @@ def _set_grad(self: Tensor, g: Any) -> None:
     a, b = aval_of(self), aval_of(g)
     if a.dtype is not b.dtype:
         raise RuntimeError(
-            f"attempting to assign a gradient with dtype '{_ctype(b.dtype)}' to a tensor with grad_dtype '{_ctype(a.dtype)}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). "
+            f"attempting to assign a gradient with dtype '{_ctype(b.dtype)}' to a tensor with grad_dtype '{a.dtype.legacy}'. The gradient must match the tensor's grad_dtype (defaults to the tensor's dtype). "
             "You can set the tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient may break downstream systems that assume they match."
         )
     if a.device is not b.device:

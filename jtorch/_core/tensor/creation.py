@@ -9,7 +9,7 @@ import numpy as np
 
 from jtorch import _device, _dtypes
 from jtorch._engine.values.values import Value, aval, canonical, device_of, value_of
-from jtorch._errors import check_addressable, no_such_type
+from jtorch._errors import check_addressable, no_such_type, warn_once
 from jtorch._ops._fitting import check_fits, check_long, outside
 from jtorch._ops._float8 import fitted
 
@@ -65,13 +65,10 @@ def from_numpy(array: Any) -> Tensor:
             "given numpy array strides not a multiple of the element byte size. Copy the numpy array to reallocate the memory."
         )
     if not array.flags.writeable:
-        import warnings
-
-        warnings.warn(
+        warn_once(
             "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means writing to this tensor will result in undefined behavior. "
             "You may want to copy the array to protect its data or make it writable before converting it to a tensor. "
-            "This type of warning will be suppressed for the rest of this program.",
-            stacklevel=3,
+            "This type of warning will be suppressed for the rest of this program."
         )
     s = new_storage(None)
     s.host = array if array.__class__ is np.ndarray else array.view(np.ndarray)  # of a memmap, a masked array, ... its memory

@@ -103,6 +103,7 @@ def function_for(public: str) -> Callable[..., Any]:
 
 def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
     first = overloads[0]
+    typed = any(o.out == "typed" for o in overloads)
     unary, binary = _plain_calls(first)
     taken = default_call(first, 1, view=True) if first.view else None
     rest = tuple([d[2] for d in taken.key[1:]]) if taken is not None else ()
@@ -147,7 +148,7 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
         if has_override(args, kwargs):
             return override(call, args, kwargs)
         out_arg = kwargs.pop("out", None) if "out" in kwargs else None
-        if out_arg is not None and first.out == "typed" and kwargs.get("dtype") is None and isinstance(out_arg, Tensor):
+        if out_arg is not None and typed and kwargs.get("dtype") is None and isinstance(out_arg, Tensor):
             kwargs["dtype"] = out_arg.dtype
         op, descriptors, flat, sig = select(name, overloads, args, kwargs, method)
         if op.data_dependent:

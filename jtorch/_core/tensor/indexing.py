@@ -29,7 +29,7 @@ from jtorch._core.storage.bare_tensor import PLAIN, Tensor
 from jtorch._core.graph.view_history import take_view
 from jtorch._core.storage.view_steps import is_traced, aval_of, elements
 
-__all__ = ["getitem", "setitem"]
+__all__ = ["BYTES_AS_MASK", "getitem", "setitem"]
 
 _slice = lookup("internal.slice")
 _select = lookup("torch.select")
@@ -54,6 +54,9 @@ def take_select(t: Tensor, dim: int, index: int) -> Tensor:
     return take_view(_select, call_of(_select, (T, value(dim), _I)) if dim else _first, t, (dim, index), (index,))
 
 
+BYTES_AS_MASK = "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead."
+
+
 def _is_advanced(i: Any) -> bool:
     if isinstance(i, Tensor):
         return bool(aval_of(i).shape) or aval_of(i).dtype is _dtypes.bool_ or aval_of(i).dtype is _dtypes.uint8 or is_traced(i)
@@ -71,7 +74,7 @@ def _as_index(i: Any) -> Tensor:
                 i = cast(i, _dtypes.int64)  # numbers of a list are cut to integers, as in torch
     kind = aval_of(i).dtype
     if kind is _dtypes.uint8 and aval_of(i).shape:
-        warnings.warn("indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", stacklevel=4)
+        warnings.warn(BYTES_AS_MASK, stacklevel=4)
     elif kind not in (_dtypes.int64, _dtypes.int32, _dtypes.bool_, _dtypes.uint8):
         raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
     return i  # type: ignore[no-any-return]
@@ -318,7 +321,7 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
     shared = shared_dims(t)
     if not shared:
         check_writable(t)
-    if math.prod(aval_of(new).shape) == 1 and (mask := _only_tensor(index)) is not None and aval_of(mask).dtype is _dtypes.uint8:
+    if math.prod(aval_of(new).shape) == 1 and (mask := _only_tensor(index)) is not None and aval_of(mask).dtype is _dtypes.uint8 and aval_of(mask).shape:
         raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype unsigned char")
     given = aval_of(new).dtype
     new = to_device(cast(new, a.dtype), a.device)

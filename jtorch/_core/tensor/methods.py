@@ -32,9 +32,8 @@ from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.attributes import is_contiguous_, numel
 from jtorch._core.dispatch.record import apply_multi, call1
 from jtorch._core.tensor.autograd_methods import detach, set_requires_grad
-from jtorch._core.dispatch.inplace import assign, check_writable
+from jtorch._core.dispatch.inplace import assign, become_view, check_writable
 from jtorch._core.tensor.method_decorators import method
-from jtorch._core.graph.node import AccumulateGrad
 from jtorch._core.dispatch.torch_function import _DEFAULT, MODES, DisableTorchFunctionSubclass, disabled_dispatch, has_override, override
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor, alias_of, meta_of
 from jtorch._core.graph.view_history import take_view
@@ -353,14 +352,7 @@ def unsafe_view(self: Tensor, *size: Any) -> Tensor:
 
 def _in_place_view(name: str) -> None:
     def call(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        new = getattr(self, name)(*args, **kwargs)
-        if self._edge.__class__ is AccumulateGrad and state.mode & GRAD:
-            raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-        if self._edge is not None and self._edge.__class__ is not AccumulateGrad:
-            self._edge, self._nr = new._edge, new._nr
-        self._s, self._view = new._s, new._view
-        self._s.version += 1
-        return self
+        return become_view(self, lambda before: getattr(before, name)(*args, **kwargs))
 
     call.__name__ = name + "_"
     call.__doc__ = f"As ``{name}``, of this very tensor."

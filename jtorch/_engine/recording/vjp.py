@@ -37,7 +37,7 @@ class Plan:
     cotangents that are there) to the gradients of the chosen inputs. ``once``: it reads what torch calls a saved tensor, which is freed after the first time.
     """
 
-    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct", "source", "_make")
+    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct", "source", "separate", "_make")
     saved_in: tuple[int, ...]
     saved_out: tuple[int, ...]
     forward: Call | None
@@ -53,10 +53,11 @@ class Plan:
     direct: Any  # the backward's entry when it is given the one output's cotangent, or None as long as it was not recorded
 
     source: Any  # (entry, mask, whether it reads inputs alone)
+    separate: tuple[Plan, ...] | None  # what ``separate_plans`` found
     _make: Callable[[tuple[bool, ...]], Callable[..., Any]]
 
     def __init__(self) -> None:
-        self.direct = None
+        self.direct = self.separate = None
         self._make = self._from_pull
 
     def backward(self, given: tuple[bool, ...]) -> Call:
@@ -96,9 +97,24 @@ def plan_of(entry: Entry, mask: tuple[bool, ...]) -> Plan:
         except RuntimeError as error:
             if "derivative" not in str(error):
                 raise
-            found = _without(entry, mask, str(error))
+            found = _without(entry, mask, error)
         entry.plans[mask] = found
     return found
+
+
+def separate_plans(entry: Entry, mask: tuple[bool, ...]) -> tuple[Plan, ...]:
+    """Plans whose gradients, in order, are those of ``plan_of(entry, mask)``: one for each input if some of them read less of what is kept, so that a second derivative
+    towards what a gradient does not depend on is none at all, as in torch; else that plan alone."""
+    whole = plan_of(entry, mask)
+    if whole.separate is None:
+        whole.separate = (whole,)
+        if len(whole.targets) > 1 and not whole.hidden:
+            parts = tuple(plan_of(entry, tuple(i == t for i in range(len(mask)))) for t in whole.targets)
+            reads = [(set(p.saved_in), set(p.saved_out)) for p in parts]
+            kept = set(whole.saved_in), set(whole.saved_out)
+            if all(not p.hidden and a <= kept[0] and b <= kept[1] for p, (a, b) in zip(parts, reads, strict=True)) and any(r != kept for r in reads):
+                whole.separate = parts
+    return whole.separate
 
 
 def derived(entry: Entry, mask: tuple[bool, ...], from_inputs: bool, given: tuple[bool, ...] | None) -> Call:
@@ -117,7 +133,7 @@ def inputs_of(entry: Entry, plan: Plan, given: tuple[bool, ...]) -> tuple[Any, .
     return (*saved, *[o for there, o in zip(given, plan.outs, strict=True) if there])
 
 
-def _without(entry: Entry, mask: tuple[bool, ...], message: str) -> Plan:
+def _without(entry: Entry, mask: tuple[bool, ...], error: RuntimeError) -> Plan:
     """The plan of a call that has no derivative: it records like any other, and raises when backward comes to it."""
     plan = Plan()
     plan.saved_in, plan.saved_out, plan.forward, plan.hidden, plan.simple, plan.once = (), (), None, 0, True, False
@@ -125,9 +141,10 @@ def _without(entry: Entry, mask: tuple[bool, ...], message: str) -> Plan:
     plan.wanted_outs = tuple(i for i, d in enumerate(entry.differentiable) if d)
     plan.outs = tuple(entry.outs[i] for i in plan.wanted_outs)
     plan._backward, plan._name, plan.source = {}, entry.call.grad_name, (entry, mask, False)
+    kind, message = type(error), str(error)
 
     def pull(saved: Any, cts: Any) -> Any:
-        raise RuntimeError(message)
+        raise kind(message)
 
     plan._pull = pull
     return plan
