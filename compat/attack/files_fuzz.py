@@ -382,7 +382,7 @@ def attack(name: str, file: bytes, report: Report, look: bool = True) -> Any:
 
 def run(pickles: int, mutants: int, seed: int, report: Report, keep: str | None = None) -> None:
     """Attack with so many files of each kind."""
-    _config.CACHE_DIR = "0"  # another thread keeps the programs of the file before
+    kept, _config.CACHE_DIR = _config.CACHE_DIR, "0"  # another thread keeps the programs of the file before
     tracemalloc.start()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about protocols
@@ -404,6 +404,7 @@ def run(pickles: int, mutants: int, seed: int, report: Report, keep: str | None 
             rng = random.Random(name)
             _one(name, mutant(rng, rng.choice(bases)), report, keep)
     tracemalloc.stop()
+    _config.CACHE_DIR = kept
 
 
 def _one(name: str, file: bytes, report: Report, keep: str | None) -> None:

@@ -86,10 +86,22 @@ def calls(name: str, which: str, at: int, kind: str) -> Iterator[Callable[[int],
             yield lambda i, rest=rest, whole=whole: fn(**rest, **{which: _number(kind, i, whole)})
 
 
-def _settled(out: Any) -> Any:
+def settled(out: Any) -> Any:
+    """Wait for a result; its shape, or several."""
     for x in out if isinstance(out, (tuple, list)) else (out,):
         x.tolist()
     return [tuple(x.shape) for x in out] if isinstance(out, (tuple, list)) else tuple(out.shape)
+
+
+def suitable(place: str) -> Callable[[int], Any] | None:
+    """The first call that suits: whatever its number is, the result is of one shape. None if there is none."""
+    for call in calls(*PLACES[place]):
+        try:
+            if len({str(settled(call(i))) for i in range(3)}) == 1:
+                return call
+        except Exception:  # noqa: BLE001, S112 - it does not suit
+            continue
+    return None
 
 
 def compiled(place: str, monkeypatch: pytest.MonkeyPatch) -> int | None:
@@ -98,9 +110,9 @@ def compiled(place: str, monkeypatch: pytest.MonkeyPatch) -> int | None:
         warnings.simplefilter("ignore")
         for call in calls(*PLACES[place]):
             try:
-                shapes = {str(_settled(call(i))) for i in range(WARM)}
+                shapes = {str(settled(call(i))) for i in range(WARM)}
                 seen.clear()
-                shapes |= {str(_settled(call(i))) for i in range(WARM, WARM + TIMES)}
+                shapes |= {str(settled(call(i))) for i in range(WARM, WARM + TIMES)}
             except Exception:  # noqa: BLE001, S112 - it does not suit
                 continue
             if len(shapes) == 1:

@@ -1,6 +1,6 @@
 """Endless loops and what they leave in memory: ``python -m compat.attack.resident [--steps 10000] [--shapes 1000] [--chain 200000] [--only numbers,shapes,chain]``.
 
-Each loop is one that never repeats itself: every float of op_db's samples changes with every call, every batch has a new shape, a chain of operators has no end. The resident size must
+Each loop is one that never repeats itself: every number that an operator takes changes with every call, every batch has a new shape, a chain of operators has no end. The resident size must
 level off at no more than ``LIMIT`` above the start.
 """
 
@@ -11,15 +11,14 @@ import os
 import sys
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
-import torch
+import pytest
 
 from compat import bridge
-from compat.opdb.checks import Call, attempt, settle
-from compat.opdb.samples import database, pick
-from compat.test_changing_numbers import NAMES, _changed, _has_float
+from compat.attack.numbers import PLACES, WARM, settled, suitable
+from compat.counting import programs
 
 LIMIT = 250  # MB
 
@@ -31,18 +30,27 @@ def resident() -> float:
 
 
 def numbers(steps: int) -> Iterator[int]:
-    """One call of an operator a step, its floats never the same twice."""
-    calls: list[tuple[Any, Any]] = []
-    for name in NAMES:
-        op = database()[name]
-        if torch.float32 in op.dtypes:
-            fitting = [s for s in pick(op, torch.float32, False, 40) if _has_float((s.args, s.kwargs))][:1]
-            calls += [(bridge.Translator()(op.op), s) for s in fitting]
-    for i in range(steps):
-        ours, sample = calls[i % len(calls)]
-        x, args, kwargs = Call(sample).ours
-        attempt(lambda f=ours, x=x, a=args, k=kwargs, i=i: settle(f(x, *_changed(a, i), **_changed(k, i))))
+    """One call of an operator a step, for each number argument that the registry knows of in turn, and no number twice."""
+    bridge.jtorch().ones(3).exp().tolist()
+    yield 0
+    found = {}
+    for i, place in enumerate(PLACES):
+        call = suitable(place)
+        if call is not None:
+            found[place] = call
         yield i
+    print(f"  {len(found)} of {len(PLACES)} arguments; no call suits: {[p for p in PLACES if p not in found]}", flush=True)
+    anew: Counter[str] = Counter()
+    with pytest.MonkeyPatch.context() as patch, programs(patch) as seen:
+        for i in range(steps):
+            place = list(found)[i % len(found)]
+            turn = 3 + i // len(found)
+            seen.clear()
+            settled(found[place](turn))
+            if turn >= WARM:
+                anew[place] += sum(seen)
+            yield i
+    print(f"  compiled anew: {dict(+anew)}", flush=True)
 
 
 def shapes(count: int) -> Iterator[int]:

@@ -205,14 +205,14 @@ def even_edges(points: Any, bins: tuple[int, ...], range: tuple[float, ...] | No
                 raise RuntimeError(f"torch.histogramdd: dimension {d}'s range [{low:g}, {high:g}] is not finite")
             if low > high:
                 raise RuntimeError(f"torch.histogramdd: min should not exceed max, but got min {low:g} max {high:g} for dimension {d}")
-            ends = jnp.asarray(np.asarray((low, high), points.dtype))
+            low, high = (jnp.asarray(np.asarray(v, points.dtype)) for v in (low, high))  # numbers, not an array of two: literals may change
         elif points.shape[0] == 0:
-            ends = jnp.asarray(np.asarray((0, 1), points.dtype))
+            low, high = (jnp.asarray(np.asarray(v, points.dtype)) for v in (0, 1))
         else:
-            ends = jnp.stack([jnp.min(points[:, d]), jnp.max(points[:, d])])
-        same = ends[0] == ends[1]
+            low, high = jnp.min(points[:, d]), jnp.max(points[:, d])
+        same = low == high
         half = np.asarray(0.5, points.dtype)
-        low, high = jnp.where(same, ends[0] - half, ends[0]), jnp.where(same, ends[1] + half, ends[1])
+        low, high = jnp.where(same, low - half, low), jnp.where(same, high + half, high)
         step = (high - low) / np.asarray(n, points.dtype)
         i = np.arange(n + 1)
         # From both ends, as linspace does, so that the last edge is exact.

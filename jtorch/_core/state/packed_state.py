@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from itertools import chain, islice, repeat
 from operator import eq, is_
-from threading import RLock
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,6 +16,7 @@ from jtorch._engine.recording import forgetting
 from jtorch._engine.running.direct_updates import ready, run_packed
 from jtorch._engine.running.packed_updates import LEAST, SMALL, PackedUpdate, pack, packed_update
 from jtorch._engine.recording.gradient_pieces import ask, piece, together
+from jtorch._engine.values.thread_state import State
 from jtorch._engine.values.values import Value
 
 from jtorch._core.storage.host_memory import replacing, unchanged
@@ -34,13 +34,12 @@ _ORDINARY = {Storage}
 class Pack:
     """The states of some parameters. ``flats[k]``: those of kind k, end to end."""
 
-    __slots__ = ("avals", "starts", "flats", "steps", "whole", "lock")
+    __slots__ = ("avals", "starts", "flats", "steps", "whole")
 
     def __init__(self, avals: tuple[Any, ...], starts: list[int], flats: list[Any]) -> None:
         self.avals, self.starts, self.flats = avals, starts, flats
         self.steps = 0  # since it was made
         self.whole = True  # nobody has read or written a state since
-        self.lock = RLock()
 
 
 class PackedStorage(Storage):
@@ -80,7 +79,7 @@ def _leave(s: Storage, read: bool = True) -> None:
         return
     home: Pack
     home, kind, i = place
-    with home.lock:
+    with State.updating:
         if s.__class__ is not PackedStorage:  # another thread was first
             return
         home.whole = False

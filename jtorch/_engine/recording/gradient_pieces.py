@@ -44,18 +44,16 @@ class Pieces:
 
     def take(self, v: Value) -> Any:
         """Give a value its own array."""
-        start, a = self.starts[v.pos], v.aval
-        if state.host or state.host_only:
-            array = np.asarray(self.flat)[start : start + math.prod(a.shape)].reshape(a.shape)
-        else:
-            array = piece(self.flat, start, a)
+        array = piece(self.flat, self.starts[v.pos], v.aval)
         self.taken[v.pos] = array
         v.array = array
         return array
 
 
 def piece(flat: Any, start: int, like: Aval) -> Any:
-    """A copy of one of the arrays of which ``flat`` was made."""
+    """One of the arrays of which ``flat`` was made."""
+    if state.host or state.host_only:
+        return np.asarray(flat)[start : start + math.prod(like.shape)].reshape(like.shape)
     with jax.ensure_compile_time_eval():  # one program for each size
         return lax.dynamic_slice(flat, (np.int32(start),), (math.prod(like.shape),)).reshape(like.shape)
 

@@ -72,18 +72,24 @@ retention.kept_in.append((_recipes, lambda key: key[0]))
 retention.told.append(lambda: ahead.forget(set(_recipes.values())))
 
 
+running: list[Trace] = []  # of all threads: who forks waits for those of the others
+
+
 def execute(tr: Trace, why: str) -> None:
     """Compute the outputs of a trace that are still held. It has been taken: nothing more is recorded into it. Where this is interrupted, or fails, it can be asked for again."""
     with tr.lock:
         if not tr.nodes:
             return
         watched = tr.guards
+        running.append(tr)
         try:
             found = _execute(tr, why)
         except Exception:
             if tr.nodes:
                 raise
             return  # a handler came in between and did it all
+        finally:
+            running.remove(tr)
     if retention.full():
         retention.sweep(stats.executions)
     if found:
@@ -91,7 +97,7 @@ def execute(tr: Trace, why: str) -> None:
 
 
 def _execute(tr: Trace, why: str) -> list[Found]:
-    if tr.host:
+    if tr.host or state.host_only:
         try:
             execute_on_host(tr)
             return []

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import warnings
+from threading import RLock
 
 import jax
 
 from jtorch._engine.recording import trace
+from jtorch._engine.running.executor import running
 from jtorch._engine.values import values
 from jtorch._engine.values.thread_state import State, state
 
@@ -16,6 +18,8 @@ __all__ = ["in_child", "start_afresh"]
 
 _child = False
 _fresh = False
+_held: list[bool] = []  # whether the forking thread has the lock of updates
+_PATIENCE = 10.0  # seconds for another thread's program
 
 
 def in_child() -> bool:
@@ -46,6 +50,15 @@ def _before() -> None:
     for array in jax.live_arrays():
         with contextlib.suppress(Exception):
             array.block_until_ready()
+    for tr in list(running):  # of other threads, which the child does not have; what is half done there would stay so
+        if tr.lock.acquire(timeout=_PATIENCE):
+            tr.lock.release()
+    _held.append(State.updating.acquire(timeout=_PATIENCE))
+
+
+def _in_parent() -> None:
+    if _held and _held.pop():
+        State.updating.release()
 
 
 def _in_child() -> None:
@@ -55,9 +68,13 @@ def _in_child() -> None:
     state.host = state.host_only = True  # an attribute of this thread would hide the class's
     for pending in (state.trace, *state.traces.values()):
         pending.host = True
+    _held.clear()
+    State.updating = RLock()
+    for tr in running:
+        tr.lock = RLock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before, after_in_child=_in_child)
+    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
     # JAX warns that a forked child is likely to hang. Ours does not touch what would hang it.
     warnings.filterwarnings("ignore", message=r"os\.fork\(\) was called\. os\.fork\(\) is incompatible with multithreaded code, and JAX", category=RuntimeWarning)

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain, compress
+from operator import methodcaller
 from typing import Any
 
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
@@ -46,7 +47,7 @@ class _Ending(map):  # type: ignore[type-arg]
     done = property(_go_through)
 
 
-_look = "{0.done!s:.0}".format
+_look = "{0.done.__class__.__name__:.0}".format  # no str() of anything but a str: CPython looks for signals there
 
 
 def ending(doing: Callable[..., Any], *args: Iterable[Any]) -> Callable[..., str]:
@@ -54,6 +55,24 @@ def ending(doing: Callable[..., Any], *args: Iterable[Any]) -> Callable[..., str
     (In one that is written in Python an exception may come before its first line. ``str.format`` takes any arguments, and looks at an attribute of the first.)"""
     return partial(_look, _Ending(doing, *args))
 
+
+class _Collecting:
+    def __init__(self, collect: Callable[[], Any]) -> None:
+        self.collect = collect
+
+    done = property(methodcaller("collect"))
+
+
+def _collect_in_c() -> None:
+    """JAX has the collector call a function of Python's, and what arrives while that runs (Ctrl-C, a time limit) is printed and lost. The same in C leaves it for the program's next instruction."""
+    for i, callback in enumerate(gc.callbacks):
+        if getattr(callback, "__name__", "") == "_xla_gc_callback":
+            collect = getattr(callback.__globals__.get("_jax"), "collect_garbage", None)
+            if collect is not None:
+                gc.callbacks[i] = partial(_look, _Collecting(collect))
+
+
+_collect_in_c()
 
 _quiet: list[bool] = []  # what must not be disturbed by finalizers, as long as it goes on
 _collected = False  # whether there was collection when the first of that began
