@@ -92,3 +92,26 @@ def test_the_order_of_dims_is_kept_where_torch_keeps_it() -> None:
 
     for mine, theirs in zip(run(jtorch), run(torch), strict=True):
         assert mine == theirs
+
+
+TRANSFORMS = [
+    *(lambda t, x, n=n: getattr(t.fft, n)(x) for n in ("fftn", "rfftn", "irfftn", "fft2", "hfft2", "ihfft2")),
+    *(lambda t, x, n=n: getattr(t.fft, n)(x, dim=0) for n in ("fft", "rfft", "irfft", "hfft", "ihfft")),
+    *(lambda t, x, n=n: getattr(t.fft, n)(x, dim=(0, 1)) for n in ("rfft2", "irfft2", "fft2")),
+    lambda t, x: t.fft.fft(x, n=9, dim=0), lambda t, x: t.fft.fft(x, n=2, dim=0), lambda t, x: t.fft.fftshift(x), lambda t, x: t.roll(x, 1, 0), lambda t, x: t.roll(x, 1),
+    lambda t, x: t.rot90(x), lambda t, x: t.rot90(x, 2), lambda t, x: t.rot90(x, -1, (0, -1)), lambda t, x: t.stack([x, x]), lambda t, x: t.stack([x, x], 1), lambda t, x: t.stack([x, x], 2),
+    lambda t, x: t.stack([x, x.contiguous()], 1), lambda t, x: t.gradient(x[:2, :2], dim=(0, 1))[1],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ["plain", "turned", "volumes", "images"])
+def test_transforms_and_turns(given: str) -> None:
+    def strides(t: Any) -> list[Any]:
+        plain = t.arange(12.0).reshape(3, 4)
+        x = {
+            "plain": lambda: plain, "turned": lambda: plain.t(), "volumes": lambda: t.arange(24.0).reshape(2, 3, 4).permute(2, 0, 1),
+            "images": lambda: t.ones(2, 3, 2, 4).contiguous(memory_format=t.channels_last),
+        }[given]()  # fmt: skip
+        return [tuple(f(t, x).stride()) for f in TRANSFORMS]
+
+    assert strides(jtorch) == strides(torch)

@@ -167,8 +167,8 @@ builtin_range = range
 
 def _along(x: Tensor, d: int, a: int, b: int | None) -> Tensor:
     size = int(x.shape[d])
-    start = a % size
-    stop = size if b is None else b % size
+    start = a + size if a < 0 else a
+    stop = size if b is None else b + size if b < 0 else b
     return torch.narrow(x, d, start, stop - start)  # type: ignore[no-any-return]
 
 

@@ -60,7 +60,28 @@ def unsafe_split_with_sizes(input: Any, sizes: Sequence[int], dim: int) -> tuple
     return _parts(input, sizes, dim)
 
 
-@op("stack(Tensor[] tensors, int dim=0)", where="torch", promote="default", elementwise=False)
+def _is_channels_last(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    if len(shape) != 4:
+        return False
+    _, c, h, w = shape
+    return c > 1 and tuple(strides) == (h * w * c, 1, w * c, c)
+
+
+def _stacked(shape: tuple[int, ...], strides: Any, shapes: Any, dim: int, **_: Any) -> tuple[int, ...] | None:
+    """Images in channels_last stay so: the new dim is just outside of the one before which it stands."""
+    dim %= len(shape)
+    if len(shape) != 5 or dim == 4 or not all(_is_channels_last(n, s) for n, s in zip(shapes, strides, strict=True)):
+        return None
+    order = [d + (d >= dim) for d in (0, 2, 3, 1)]
+    order.insert((0, 3, 1, 2)[dim], dim)
+    out, step = [0] * 5, 1
+    for d in reversed(order):
+        out[d] = step
+        step *= shape[d]
+    return tuple(out)
+
+
+@op("stack(Tensor[] tensors, int dim=0)", where="torch", promote="default", elementwise=False, format=_stacked)
 def stack(tensors: Any, dim: int) -> Any:
     """The tensors, all of one shape, along a new dim."""
     if not tensors:
@@ -194,7 +215,33 @@ def flipud(input: Any) -> Any:
     return lax.rev(input, (0,))
 
 
-@op("roll(Tensor input, index[1] shifts, int[1] dims=())", out=False, format="first")
+def _kept(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Strides of a result like the input where that has no gaps, the dims in the same order; None if contiguous."""
+    out, step = [0] * len(shape), 1
+    for d in sorted(range(len(shape)), key=lambda d: (strides[d], -d)):
+        out[d] = step
+        step *= shape[d]
+    plain = tuple(int(np.prod(shape[i + 1 :])) for i in range(len(shape)))
+    return None if tuple(out) == plain else tuple(out)
+
+
+def _rolled(shape: tuple[int, ...], strides: Any, shapes: Any, dims: Any, **_: Any) -> str | None:
+    return "first" if dims else None
+
+
+def _turned(shape: tuple[int, ...], strides: Any, shapes: Any, k: int, dims: Any, **_: Any) -> tuple[int, ...] | None:
+    """A flip, then a view of it."""
+    if 0 in shape or k % 4 == 0:
+        return None
+    order, (a, b) = list(range(len(shape))), (d % len(shape) for d in dims)
+    if k % 2:
+        order[a], order[b] = b, a
+    flipped = _kept(shapes[0], strides[0]) or tuple(int(np.prod(shapes[0][i + 1 :])) for i in range(len(shape)))
+    out = tuple(flipped[d] for d in order)
+    return out if k % 2 or _kept(shape, strides[0]) else None
+
+
+@op("roll(Tensor input, index[1] shifts, int[1] dims=())", out=False, format=_rolled)
 def roll(input: Any, shifts: Sequence[Any], dims: tuple[int, ...]) -> Any:
     """Elements moved along the dims, those that fall off come in at the other end; without dims the flattened tensor is rolled."""
     if not shifts:
@@ -210,7 +257,7 @@ def roll(input: Any, shifts: Sequence[Any], dims: tuple[int, ...]) -> Any:
     return input
 
 
-@op("rot90(Tensor input, int k=1, int[] dims=(0, 1))", out=False)
+@op("rot90(Tensor input, int k=1, int[] dims=(0, 1))", out=False, format=_turned)
 def rot90(input: Any, k: int, dims: tuple[int, ...]) -> Any:
     """Turned by ``k`` times 90 degrees in the plane of two dims, from the first towards the second."""
     if len(dims) != 2:

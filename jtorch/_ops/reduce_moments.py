@@ -11,7 +11,6 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
-from jtorch._errors import warn
 from jtorch._ops._lib import accumulate_in, dtype_of, is_complex, is_inexact, quotient, size_as
 from jtorch._ops._pointwise import constant, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims, count_of
@@ -34,7 +33,7 @@ def _square(x: Any) -> Any:
     return x.real * x.real + x.imag * x.imag if is_complex(x) else x * x
 
 
-def _moments(name: str, x: Any, dim: Any, correction: Any, keepdim: bool, shown: str = "") -> tuple[Any, Any]:
+def _moments(name: str, x: Any, dim: Any, correction: Any, keepdim: bool) -> tuple[Any, Any]:
     """Variance and mean, both in the accumulation type, for N - correction degrees of freedom."""
     if not is_inexact(x):
         raise RuntimeError(f"{name} only support floating point and complex dtypes")
@@ -45,8 +44,6 @@ def _moments(name: str, x: Any, dim: Any, correction: Any, keepdim: bool, shown:
     mean = quotient(jnp.sum(high, axes, keepdims=True), constant(n, high))
     spread = jnp.sum(_square(high - mean), axes, keepdims=keepdim)
     freedom = n - (1 if correction is None else correction)
-    if freedom <= 0 and spread.size:
-        warn(f"{shown or name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input numel divided by output numel).")
     var = quotient(spread, constant(freedom if freedom > 0 else 0.0, spread))
     return var, mean if keepdim else jnp.squeeze(mean, axes)
 
@@ -56,11 +53,11 @@ def _real_type(x: Any) -> Any:
 
 
 def _var(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
-    return _moments("std and var", x, dim, correction, keepdim, "var")[0].astype(_real_type(x))
+    return _moments("std and var", x, dim, correction, keepdim)[0].astype(_real_type(x))
 
 
 def _std(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
-    return _root(_moments("std and var", x, dim, correction, keepdim, "std")[0]).astype(_real_type(x))
+    return _root(_moments("std and var", x, dim, correction, keepdim)[0]).astype(_real_type(x))
 
 
 def _var_mean(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:

@@ -11,6 +11,7 @@ from jax import lax
 from jtorch import _dtypes
 from jtorch._registry import op
 
+from . import spectral_layout
 from ._lib import is_complex, is_float
 
 _FORWARD = {None: "backward", "backward": "backward", "ortho": "ortho", "forward": "forward"}
@@ -110,14 +111,14 @@ def _one(x: Any, n: int | None, dim: int) -> tuple[Any, int, int]:
     return x, d, _size(x.shape[d] if n is None else n)
 
 
-@op("fft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="FftC2CBackward0")
+@op("fft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="FftC2CBackward0", format=spectral_layout.complex_to_complex)
 def fft(input: Any, n: int | None, dim: int, norm: str | None) -> Any:
     """The discrete Fourier transform along ``dim``, of ``n`` points (cut or filled with zeros). ``norm``: None, "backward", "ortho", "forward"."""
     x, d, n = _one(_prepared(input, True), n, dim)
     return _c2c(_fitted(x, d, n), (d,), _norm(norm), False)
 
 
-@op("ifft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="FftC2CBackward0")
+@op("ifft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="FftC2CBackward0", format=spectral_layout.complex_to_complex)
 def ifft(input: Any, n: int | None, dim: int, norm: str | None) -> Any:
     """The inverse of ``fft``."""
     x, d, n = _one(_prepared(input, True), n, dim)
@@ -130,14 +131,14 @@ def _real_only(input: Any, name: str) -> Any:
     return _prepared(input, False)
 
 
-@op("rfft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="FftR2CBackward0")
+@op("rfft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="FftR2CBackward0", format=spectral_layout.real_to_complex)
 def rfft(input: Any, n: int | None, dim: int, norm: str | None) -> Any:
     """The half of a real signal's ``fft`` that is not redundant."""
     x, d, n = _one(_real_only(input, "rfft"), n, dim)
     return _r2c(_fitted(x, d, n), (d,), _norm(norm))
 
 
-@op("irfft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="FftC2RBackward0")
+@op("irfft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="FftC2RBackward0", format=spectral_layout.complex_to_real)
 def irfft(input: Any, n: int | None, dim: int, norm: str | None) -> Any:
     """The inverse of ``rfft``: ``n`` real points, ``2 (size - 1)`` by default."""
     x = _prepared(input, True)
@@ -145,7 +146,7 @@ def irfft(input: Any, n: int | None, dim: int, norm: str | None) -> Any:
     return _c2r(x, (d,), _size(2 * (x.shape[d] - 1) if n is None else n), _norm(norm))
 
 
-@op("hfft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="FftC2RBackward0")
+@op("hfft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="FftC2RBackward0", format=spectral_layout.complex_to_real)
 def hfft(input: Any, n: int | None, dim: int, norm: str | None) -> Any:
     """The real ``fft`` of a Hermitian signal given by its first half."""
     x = jnp.conj(_prepared(input, True))
@@ -153,7 +154,7 @@ def hfft(input: Any, n: int | None, dim: int, norm: str | None) -> Any:
     return _c2r(x, (d,), _size(2 * (x.shape[d] - 1) if n is None else n), _MIRRORED[_norm(norm)])
 
 
-@op("ihfft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="ConjBackward0")
+@op("ihfft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="ConjBackward0", format=spectral_layout.real_to_complex)
 def ihfft(input: Any, n: int | None, dim: int, norm: str | None) -> Any:
     """The inverse of ``hfft``."""
     x, d, n = _one(_real_only(input, "ihfft"), n, dim)
@@ -213,73 +214,73 @@ _ND = "(Tensor input, int[1]? s=None, int[1]? dim=None, str? norm=None)"
 _2D = "(Tensor input, int[1]? s=None, int[1] dim=(-2, -1), str? norm=None)"
 
 
-@op("fftn" + _ND, where="fft", grad_name="FftC2CBackward0")
+@op("fftn" + _ND, where="fft", grad_name="FftC2CBackward0", format=spectral_layout.complex_to_complex)
 def fftn(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """``fft`` over several dims (all by default), with sizes ``s``."""
     return _fftn(input, s, dim, norm, False)
 
 
-@op("ifftn" + _ND, where="fft", grad_name="FftC2CBackward0")
+@op("ifftn" + _ND, where="fft", grad_name="FftC2CBackward0", format=spectral_layout.complex_to_complex)
 def ifftn(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """The inverse of ``fftn``."""
     return _fftn(input, s, dim, norm, True)
 
 
-@op("rfftn" + _ND, where="fft", grad_name="FftR2CBackward0")
+@op("rfftn" + _ND, where="fft", grad_name="FftR2CBackward0", format=spectral_layout.real_to_complex)
 def rfftn(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """``rfft`` over the last dim, ``fft`` over the others."""
     return _rfftn(input, s, dim, _norm(norm), "rfftn")
 
 
-@op("irfftn" + _ND, where="fft", grad_name="FftC2RBackward0")
+@op("irfftn" + _ND, where="fft", grad_name="FftC2RBackward0", format=spectral_layout.complex_to_real)
 def irfftn(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """The inverse of ``rfftn``."""
     return _irfftn(input, s, dim, _norm(norm), "irfftn", False)
 
 
-@op("hfftn" + _ND, where="fft", grad_name="FftC2RBackward0")
+@op("hfftn" + _ND, where="fft", grad_name="FftC2RBackward0", format=spectral_layout.complex_to_real)
 def hfftn(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """``hfft`` over the last dim, ``fft`` over the others."""
     return _irfftn(input, s, dim, _MIRRORED[_norm(norm)], "hfftn", True)
 
 
-@op("ihfftn" + _ND, where="fft", grad_name="ConjBackward0")
+@op("ihfftn" + _ND, where="fft", grad_name="ConjBackward0", format=spectral_layout.real_to_complex_and_rest)
 def ihfftn(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """The inverse of ``hfftn``."""
     return jnp.conj(_rfftn(input, s, dim, _MIRRORED[_norm(norm)], "ihfftn"))
 
 
-@op("fft2" + _2D, where="fft", grad_name="FftC2CBackward0")
+@op("fft2" + _2D, where="fft", grad_name="FftC2CBackward0", format=spectral_layout.complex_to_complex)
 def fft2(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """``fftn`` over the last two dims."""
     return _fftn(input, s, dim, norm, False)
 
 
-@op("ifft2" + _2D, where="fft", grad_name="FftC2CBackward0")
+@op("ifft2" + _2D, where="fft", grad_name="FftC2CBackward0", format=spectral_layout.complex_to_complex)
 def ifft2(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """The inverse of ``fft2``."""
     return _fftn(input, s, dim, norm, True)
 
 
-@op("rfft2" + _2D, where="fft", grad_name="FftR2CBackward0")
+@op("rfft2" + _2D, where="fft", grad_name="FftR2CBackward0", format=spectral_layout.real_to_complex)
 def rfft2(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """``rfftn`` over the last two dims."""
     return _rfftn(input, s, dim, _norm(norm), "rfft2")
 
 
-@op("irfft2" + _2D, where="fft", grad_name="FftC2RBackward0")
+@op("irfft2" + _2D, where="fft", grad_name="FftC2RBackward0", format=spectral_layout.complex_to_real)
 def irfft2(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """The inverse of ``rfft2``."""
     return _irfftn(input, s, dim, _norm(norm), "irfft2", False)
 
 
-@op("hfft2" + _2D, where="fft", grad_name="FftC2RBackward0")
+@op("hfft2" + _2D, where="fft", grad_name="FftC2RBackward0", format=spectral_layout.complex_to_real)
 def hfft2(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """``hfftn`` over the last two dims."""
     return _irfftn(input, s, dim, _MIRRORED[_norm(norm)], "hfft2", True)
 
 
-@op("ihfft2" + _2D, where="fft", grad_name="ConjBackward0")
+@op("ihfft2" + _2D, where="fft", grad_name="ConjBackward0", format=spectral_layout.real_to_complex_and_rest)
 def ihfft2(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """The inverse of ``hfft2``."""
     return jnp.conj(_rfftn(input, s, dim, _MIRRORED[_norm(norm)], "ihfft2"))
@@ -291,13 +292,13 @@ def _shift(input: Any, dim: tuple[int, ...] | None, forward: bool) -> Any:
     return jnp.roll(input, steps, dims) if dims else input
 
 
-@op("fftshift(Tensor input, int[1]? dim=None)", where="fft", out=False, grad_name="RollBackward0")
+@op("fftshift(Tensor input, int[1]? dim=None)", where="fft", out=False, grad_name="RollBackward0", format="first")
 def fftshift(input: Any, dim: tuple[int, ...] | None) -> Any:
     """The zero frequency moved to the middle of each dim."""
     return _shift(input, dim, True)
 
 
-@op("ifftshift(Tensor input, int[1]? dim=None)", where="fft", out=False, grad_name="RollBackward0")
+@op("ifftshift(Tensor input, int[1]? dim=None)", where="fft", out=False, grad_name="RollBackward0", format="first")
 def ifftshift(input: Any, dim: tuple[int, ...] | None) -> Any:
     """The inverse of ``fftshift``."""
     return _shift(input, dim, False)

@@ -60,8 +60,8 @@ class Op:
         self.types: Callable[..., None] | None = options.pop("types", None)
         self.one_way: str | None = options.pop("one_way", None)
         self.numbers_first: tuple[Signature, ...] = tuple(parse(s) for s in options.pop("numbers_first", ()))
-        self.format: str | None = options.pop("format", None)
-        if self.format not in FORMATS:
+        self.format: str | Callable[..., Any] | None = options.pop("format", None)
+        if self.format not in FORMATS and not callable(self.format):
             raise ValueError(f"{self.name}: format={self.format!r} is not one of {FORMATS}")
         self.expanded: bool | str = options.pop("expanded", False)
         if options:
@@ -101,7 +101,8 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     elementwise: the result is laid out as its inputs are (default: promote is given).
     format:     how the result lies in memory where it is not elementwise: in channels_last if the ``"first"`` tensor does, if the first or second does
                 (``"any"``, images only), if ``"all"`` do; ``"like"`` the first tensor; as of an elementwise operator if the shapes are the same (``"pointwise"``);
-                matrices column by column, as LAPACK writes them (``"columns"``).
+                matrices column by column, as LAPACK writes them (``"columns"``). Or a function of (the result's shape, the inputs' strides and shapes, and the
+                structure by name) that gives strides, None for contiguous, or one of these words.
     aliases:    further public names, ``"absolute special.foo"``; a bare name goes to the same namespaces.
     grad_name:  ``grad_fn``'s class name where it is not ``<Camel>Backward0``.
     residuals:  ``"recompute"`` (default: backward recomputes cheap intermediates from the inputs) or ``"save"`` (the forward

@@ -249,7 +249,13 @@ def _layout(entry: Entry, layouts: tuple[Any, ...]) -> tuple[int, ...] | None:
     shape = entry.outs[0].shape
     out = None
     rule = entry.call.elementwise
-    if len(shape) >= 2 and (len(entry.outs) == 1 or rule is not True) and any(s is not None for s in layouts):
+    if callable(rule):
+        shapes = [a.shape for a in entry.inputs if not isinstance(a, type)]
+        strides = [s or contiguous_strides(n) for s, n in zip(layouts, shapes, strict=True)]
+        out = rule(shape, strides, shapes) if len(shape) >= 2 else None
+        if out.__class__ is str:
+            out = formatted_strides(out, shape, strides, shapes)
+    elif len(shape) >= 2 and (len(entry.outs) == 1 or rule is not True) and any(s is not None for s in layouts):
         shapes = [a.shape for a in entry.inputs if not isinstance(a, type)]
         strides = [s or contiguous_strides(n) for s, n in zip(layouts, shapes, strict=True)]
         out = computed_strides(shape, strides, shapes) if rule is True else formatted_strides(rule, shape, strides, shapes)

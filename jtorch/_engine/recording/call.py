@@ -7,6 +7,7 @@ cache and the executables hang on its identity.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -61,7 +62,7 @@ class Call:
         self.last: Any = NO_ENTRY
         self.laid: Any = (None, None, None, None)  # the same for the layouts of views (views.py)
         self.residuals: str = options.get("residuals", "recompute")
-        self.elementwise: bool | str = options.get("elementwise", False)  # a text: the operator's ``format``
+        self.elementwise: Any = options.get("elementwise", False)  # a text: the operator's ``format``
         self.grad_name: str = options.get("grad_name", name)
         self.fields: tuple[str, ...] = options.get("fields", ())
         self.guard: Any = None if op is None else _guard_of(op, key)
@@ -80,9 +81,15 @@ def call_of(op: Op, key: tuple[Any, ...]) -> Call:
     if found is None:
         found = op.calls[key] = Call(
             op, key, _application(op, key), op.name,
-            residuals=op.residuals, elementwise=op.format or op.elementwise, grad_name=op.grad_name, fields=op.fields,
+            residuals=op.residuals, elementwise=_format(op, key) or op.elementwise, grad_name=op.grad_name, fields=op.fields,
         )  # fmt: skip
     return found
+
+
+def _format(op: Op, key: tuple[Any, ...]) -> Any:
+    if not callable(op.format):
+        return op.format
+    return partial(op.format, **{p.name: d[2] for d, p in zip(key, op.fn_params, strict=True) if d[0] == "V"})
 
 
 def arguments(key: tuple[Any, ...], arrays: Sequence[Any]) -> list[Any]:

@@ -51,7 +51,7 @@ class Entry:
         self.moves = tuple(i for i, a in enumerate(inputs) if isinstance(a, Aval) and a.device is not device)
         self.guard: Any = call.guard  # what the values must satisfy; guards.py replaces it by what it has made of it
         # Where dispatch takes its short way: one output that lies as its inputs do, nothing to move. Else None. What has a guard has a short way of its own.
-        simple = device if single and not self.moves and call.elementwise != "columns" else None
+        simple = device if single and not self.moves and call.elementwise != "columns" and not callable(call.elementwise) else None
         self.simple_on: _device.device | None = simple if self.guard is None else None
         self.guarded_on: _device.device | None = None if self.guard is None else simple
         self.layouts: dict[Any, Any] = {}  # strides of the result by those of the inputs
