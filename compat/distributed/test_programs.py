@@ -50,7 +50,7 @@ def compare(program: Path, folder: Path, *more: str) -> None:
     assert [len(x) for x in torch.values()] == [len(x) for x in ours.values()]
 
 
-LONG = ("dtensor", "fsdp", "pipelining", "sharded_optimizer", "gradients")  # an operator on DTensors is a program for each type of placement
+LONG = ("dtensor", "fsdp", "training")  # an operator on DTensors is a program for each type of placement
 
 
 @pytest.mark.parametrize("program", [pytest.param(p, marks=[pytest.mark.slow] if p.stem in LONG else []) for p in PROGRAMS], ids=[p.stem for p in PROGRAMS])

@@ -25,8 +25,8 @@ def vary(how: str) -> None:
 
 
 if __name__ == "__main__":
-    from compat.programs.drivers import packages, repositories
+    from compat.programs.drivers import distributed, packages, repositories
 
-    _ = packages, repositories
+    _ = distributed, packages, repositories
     vary(os.environ.get("PROGRAMS_AS", ""))
     run.main(sys.argv[1:], PROGRAMS, whole=True)

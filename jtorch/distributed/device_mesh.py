@@ -268,7 +268,7 @@ def _alone(kind: str, count: int) -> bool:
     """Whether the devices of a mesh are this process's own: it is the only one, and has as many."""
     if _is_initialized():
         return _get_world_size() == 1 < count <= len(jax_devices(kind))
-    return "RANK" not in os.environ and "WORLD_SIZE" not in os.environ and count <= len(jax_devices(kind))
+    return "RANK" not in os.environ and count <= len(jax_devices(kind))  # (a number of ranks without a rank joins nothing)
 
 
 _is_initialized, _get_rank, _get_world_size = _groups.is_initialized, _groups.get_rank, _groups.get_world_size

@@ -1,33 +1,17 @@
-"""Every collective over every type that gloo takes, in two processes; what is refused, in torch's words."""
+"""Every collective over every type that gloo takes, in two processes; meshes; what is refused, in torch's words."""
 
-import os
 import sys
-import warnings
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-warnings.filterwarnings("ignore")
+from compat.distributed.ranks import start
+
 FULL = len(sys.argv) > 3 and sys.argv[3] == "full"
 MOVED = "bool int8 int64 float16 bfloat16 float32 float64 complex64 complex128 uint8 int16 int32".split() if FULL else ["float32", "bool", "int16"]
 TYPES = "bool uint8 int8 int16 int32 int64 float16 bfloat16 float32 float64 complex64 complex128 uint16 float8_e4m3fn".split()
 OPS = "SUM AVG PRODUCT MIN MAX BAND BOR BXOR".split()
-
-
-def shown(x):
-    if isinstance(x, torch.Tensor):
-        return str(x.tolist())
-    if isinstance(x, (list, tuple)):
-        return str([shown(y) for y in x])
-    return str(x)
-
-
-def attempt(said, name, run):
-    try:
-        said.append(f"{name}: {shown(run())}")
-    except Exception as error:
-        said.append(f"{name}: {type(error).__name__}: {str(error).splitlines()[0]}")
 
 
 if not FULL:
@@ -44,7 +28,7 @@ def reductions(r, n, said):
                 dist.all_reduce(x, op=getattr(dist.ReduceOp, op))
                 return x if x.dtype is not torch.float8_e4m3fn else x.float()
 
-            attempt(said, f"all_reduce {op} {name}", reduce_all)
+            said.attempt(f"all_reduce {op} {name}", reduce_all)
 
 
 def movements(r, n, said):
@@ -112,7 +96,7 @@ def movements(r, n, said):
             return dist.recv(out, 0), out
 
         for run in (broadcast, reduce, gather_all, gather_into, gather, scatter, reduce_scatter, reduce_scatter_one, exchange, exchange_uneven, send):
-            attempt(said, f"{run.__name__} {name}", run)
+            said.attempt(f"{run.__name__} {name}", run)
     y = torch.tensor([float("nan"), -0.0, float("inf")]) if r == 1 else torch.zeros(3)
     dist.broadcast(y, 1)
     said.append(f"bits {y.view(torch.int32).tolist()}")
@@ -223,26 +207,35 @@ def refusals(r, n, said):
         "no list": lambda: dist.all_gather(ones, ones),
         "p2p": lambda: dist.P2POp(dist.send, ones, 1 - r),
     }.items():
-        attempt(said, name, run)
+        said.attempt(name, run)
     dist.barrier()
     dist.monitored_barrier()
     dist.destroy_process_group()
-    attempt(said, "after", lambda: dist.all_reduce(ones))
-    attempt(said, "destroyed", lambda: dist.destroy_process_group())
-    attempt(said, "state", lambda: (dist.is_initialized(), dist.is_available(), dist.is_gloo_available(), dist.is_torchelastic_launched()))
+    said.attempt("after", lambda: dist.all_reduce(ones))
+    said.attempt("destroyed", lambda: dist.destroy_process_group())
+    said.attempt("state", lambda: (dist.is_initialized(), dist.is_available(), dist.is_gloo_available(), dist.is_torchelastic_launched()))
 
 
-def work(r, n, folder):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1])
-    dist.init_process_group("gloo", rank=r, world_size=n)
-    said = []
-    with open(f"{folder}/{r}", "w") as file:
-        for part in (reductions, movements, works, objects, groups, refusals):
-            part(r, n, said)
-            file.write("\n".join(said) + "\n")
-            file.flush()
-            said.clear()
+def meshes(r, n, said):
+    m = init_device_mesh("cpu", (2, 1), mesh_dim_names=("dp", "tp"))
+
+    def reduced():
+        x = torch.ones(2) * (r + 1)
+        dist.all_reduce(x, group=m["dp"].get_group())
+        dist.all_reduce(x, group=m["tp"].get_group())
+        return x
+
+    for name, fn in {
+        "repr": lambda: repr(m), "mesh": lambda: m.mesh, "shape": lambda: (m.shape, m.ndim, m.size(), m.size(0), m.size(1)), "coordinate": lambda: tuple(m.get_coordinate()),
+        "rank": lambda: (m.get_rank(), m.get_local_rank("dp"), m.get_local_rank(1)), "no rank": lambda: m.get_local_rank(), "no group": lambda: m.get_group(),
+        "part": lambda: (m["dp"].mesh.tolist(), m["dp"].mesh_dim_names, m["tp"].mesh.tolist(), m["tp"].size()), "no such": lambda: m["x"],
+        "groups": lambda: dist.get_process_group_ranks(m["dp"].get_group()) + dist.get_process_group_ranks(m.get_group("tp")), "reduce": reduced,
+        "flat": lambda: (m._flatten("all").mesh.tolist(), m["all"].size()), "equal": lambda: (m == m["dp", "tp"], m == m["dp"]), "one": lambda: repr(init_device_mesh("cpu", (2,))),
+        "names": lambda: init_device_mesh("cpu", (2,), mesh_dim_names=("a", "b")), "twice": lambda: init_device_mesh("cpu", (2, 1), mesh_dim_names=("a", "a")),
+        "too big": lambda: init_device_mesh("cpu", (4,)), "of a group": lambda: DeviceMesh.from_group(dist.group.WORLD, "cpu").mesh, "unnamed": lambda: init_device_mesh("cpu", (2,))["dp"],
+    }.items():  # fmt: skip
+        said.attempt(name, fn)
 
 
 if __name__ == "__main__":
-    mp.spawn(work, (2, sys.argv[2]), nprocs=2)
+    start(reductions, movements, works, objects, groups, meshes, refusals)

@@ -1,18 +1,13 @@
 """DistributedDataParallel in two processes: losses and parameters of small programs."""
 
-import os
-import sys
-import warnings
-
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn as nn
 from torch.nn.parallel import DistributedDataParallel as DDP
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.data.distributed import DistributedSampler
 
-warnings.filterwarnings("ignore")
+from compat.distributed.ranks import start
 
 
 class Net(nn.Module):
@@ -114,18 +109,5 @@ def uneven(r, n, said):
         said.append(f"uneven {divide} {net.module.weight.tolist()} {net.module.bias.tolist()}")
 
 
-def work(r, n, folder):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1])
-    dist.init_process_group("gloo", rank=r, world_size=n)
-    with open(f"{folder}/{r}", "w") as file:
-        for part in (training, accumulation, unused, hooks, uneven):
-            said = []
-            part(r, n, said)
-            file.write("\n".join(said) + "\n")
-            file.flush()
-    dist.barrier()
-    dist.destroy_process_group()
-
-
 if __name__ == "__main__":
-    mp.spawn(work, (2, sys.argv[2]), nprocs=2)
+    start(training, accumulation, unused, hooks, uneven)

@@ -1,28 +1,16 @@
 """DTensor over two processes: where results lie, what each process has, gradients, views, in-place writes, an optimizer."""
 
-import os
-import sys
-import warnings
-
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_module, distribute_tensor
 
-warnings.filterwarnings("ignore")
+from compat.distributed.ranks import start
 
 
-def work(r, n, folder):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1], RANK=str(r), WORLD_SIZE=str(n), LOCAL_RANK=str(r))
-    said = []
-
+def work(r, n, said):
     def t(name, f):
-        try:
-            said.append(f"{name}: {f()}".replace("\n", " "))
-        except Exception as e:
-            said.append(f"{name}: {type(e).__name__}: {str(e)[:60]}")
+        said.attempt(name, f, 60)
 
     def all_of(x):
         return x.placements, x.to_local().tolist()
@@ -103,11 +91,7 @@ def work(r, n, folder):
     t("train sharded", lambda: train([Shard(0)], [Replicate()]))
     t("factories", lambda: [all_of(f(4, 2, device_mesh=mesh, placements=[Shard(0)])) for f in (torch.distributed.tensor.ones, torch.distributed.tensor.zeros)])
     t("full", lambda: all_of(torch.distributed.tensor.full((4, 2), 7.0, device_mesh=mesh, placements=[Shard(1)])))
-    with open(f"{folder}/{r}", "w") as f:
-        f.write("\n".join(said) + "\n")
-    dist.barrier()
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    mp.spawn(work, (2, sys.argv[2]), nprocs=2)
+    start(work, joins=False)

@@ -1,19 +1,20 @@
 """fully_shard over two processes: losses, where parameters, gradients and state lie, mixed precision, state dicts, methods; and tensor parallelism beside it."""
 
-import os
-import sys
-import warnings
-
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import Replicate, Shard
-from torch.distributed.tensor.parallel import ColwiseParallel, PrepareModuleInput, RowwiseParallel, SequenceParallel, parallelize_module
+from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+from torch.distributed.tensor.parallel import (
+    ColwiseParallel,
+    PrepareModuleInput,
+    RowwiseParallel,
+    SequenceParallel,
+    loss_parallel,
+    parallelize_module,
+)
 
-warnings.filterwarnings("ignore")
+from compat.distributed.ranks import start
 
 
 class Block(nn.Module):
@@ -25,15 +26,9 @@ class Block(nn.Module):
         return x + self.b(torch.relu(self.a(self.n(x))))
 
 
-def work(r, n, folder):
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[1], RANK=str(r), WORLD_SIZE=str(n), LOCAL_RANK=str(r))
-    said = []
-
+def work(r, n, said):
     def t(name, f):
-        try:
-            said.append(f"{name}: {f()}".replace("\n", " "))
-        except Exception as e:
-            said.append(f"{name}: {type(e).__name__}: {str(e)[:60]}")
+        said.attempt(name, f, 60)
 
     mesh = init_device_mesh("cpu", (n,))
 
@@ -104,6 +99,21 @@ def work(r, n, folder):
         return before, m[0].a.weight.placements, m[0].a.weight.to_local().sum().item(), m(torch.ones(2, 8)).tolist()
 
     t("meta", meta)
+    for how in (True, False, 1):
+        t(f"reshard after forward {how}", lambda how=how: train(fsdp(reshard_after_forward=how))[:2])
+
+    def parallel_loss(reduction, weighted):
+        torch.manual_seed(3)
+        x, y = distribute_tensor(torch.randn(6, 10), mesh, [Shard(1)]).requires_grad_(), torch.randint(0, 10, (6,))
+        y[2] = -100
+        weight = distribute_tensor(torch.rand(10), mesh, [Replicate()]) if weighted else None
+        with loss_parallel():
+            loss = nn.functional.cross_entropy(x, y, weight, reduction=reduction)
+            (loss if reduction != "none" else loss.sum()).backward()
+        return [round(v, 5) for v in loss.full_tensor().flatten().tolist()], loss.placements, x.grad.placements, [round(v, 5) for v in x.grad.to_local().flatten().tolist()]
+
+    for reduction, weighted in (("mean", False), ("sum", True), ("none", False), ("mean", True)):
+        t(f"loss {reduction} {weighted}", lambda reduction=reduction, weighted=weighted: parallel_loss(reduction, weighted))
     t("placement", lambda: [p.placements for p in fully_shard(nn.Linear(4, 4), mesh=mesh, shard_placement_fn=lambda p: Shard(p.dim() - 1)).parameters()])
     t("ignored", lambda: (lambda m: [type(p.data).__name__ == "Tensor" and not hasattr(p, "placements") for p in fully_shard(m, mesh=mesh, ignored_params={m.bias}).parameters()])(nn.Linear(4, 4)))
     t("container", lambda: fully_shard(nn.ModuleList([nn.Linear(2, 2)]), mesh=mesh))
@@ -127,17 +137,13 @@ def work(r, n, folder):
             loss.backward()
             opt.step()
             losses.append(round(loss.item(), 5))
-        return losses, [getattr(p, "placements", None) for p in m[0].parameters()]
+        return losses, [getattr(p, "placements", None) for p in m[0].parameters()], [getattr(p.grad, "placements", None) for p in m[0].parameters()]
 
     t("tensor parallel", lambda: parallel({f"{i}.{k}": s for i in "01" for k, s in (("a", ColwiseParallel()), ("b", RowwiseParallel()))}))
     sequence = {"n": SequenceParallel(), "a": ColwiseParallel(input_layouts=Shard(1)), "b": RowwiseParallel(output_layouts=Shard(1), use_local_output=False)}
     plan = {f"{i}.{k}": s for i in "01" for k, s in sequence.items()}
     t("sequence parallel", lambda: parallel({"0": PrepareModuleInput(input_layouts=(Replicate(),), desired_input_layouts=(Shard(1),)), **plan, "2": ColwiseParallel(input_layouts=Shard(1), output_layouts=Replicate())}))
-    with open(f"{folder}/{r}", "w") as f:
-        f.write("\n".join(said) + "\n")
-    dist.barrier()
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":
-    mp.spawn(work, (2, sys.argv[2]), nprocs=2)
+    start(work, joins=False)

@@ -20,7 +20,7 @@ from jtorch._core.graph.grad_modes import COUNTED, counting_hooks
 from jtorch._core.graph.node import OpNode, next_seq
 from jtorch._core.storage.bare_tensor import Tensor
 
-__all__ = ["Region", "after_barrier"]
+__all__ = ["Region", "after_barrier", "nodes_of"]
 
 
 def after_barrier(values: list[Value], and_these: list[Value]) -> list[Value]:
@@ -77,7 +77,7 @@ class Region:
 
     def close(self, result: Any) -> None:
         """The function returned ``result``: forget what its nodes saved."""
-        self.nodes = [n for n in _nodes_of(result, self.first) if n.saved.__class__ is not tuple or _values(n)]
+        self.nodes = [n for n in nodes_of(result, self.first) if n.saved.__class__ is not tuple or _values(n)]
         note: Any = _Forgotten(self)
         for node in self.nodes:
             self.places.append(node.seq - self.first)
@@ -91,7 +91,7 @@ class Region:
             made = self._until_enough(start, cts)
             twins = [made[place] for place in self.places if place in made]
         else:
-            twins = [n for n in _nodes_of(self.again(cts), start) if n.saved.__class__ is not tuple or _values(n)]
+            twins = [n for n in nodes_of(self.again(cts), start) if n.saved.__class__ is not tuple or _values(n)]
         seen = self.seen
         if len(twins) == len(self.nodes):  # what a checkpoint within has forgotten cannot be compared
             seen = [s for s, twin in zip(seen, twins, strict=True) if s is not None and twin.saved.__class__ is tuple]
@@ -147,7 +147,7 @@ def _tensors(x: Any) -> list[Tensor]:
     return []
 
 
-def _nodes_of(result: Any, since: int) -> list[OpNode]:
+def nodes_of(result: Any, since: int) -> list[OpNode]:
     """The operators' nodes that a result hangs on and that were made since, in the order of making."""
     stack = [t._edge for t in _tensors(result) if t._edge is not None]
     seen = set(map(id, stack))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jtorch._engine.values.placed import Place
@@ -46,6 +46,26 @@ def _cut(f: Factors, factor: int) -> tuple[list[Place], list[Place]] | None:
     return ins, outs  # type: ignore[return-value]
 
 
+def _joined(a: list[Place], b: list[Place]) -> list[Place] | None:
+    """What lies as one or the other says; None where both say something."""
+    if any(x is not None and y is not None for x, y in zip(a, b, strict=True)):
+        return None
+    return [y if x is None else x for x, y in zip(a, b, strict=True)]
+
+
+Cut = tuple[float, int, list[Place], list[Place], tuple[int, ...]]  # its cost, what comes first of equal ones, inputs, outputs, factors
+
+
+def _with_others(f: Factors, cut: Cut, others: list[Cut], cost: Callable[[list[Place]], float]) -> Cut:
+    """A cut together with those that have nothing to do with it and make it no dearer."""
+    for other in others:
+        if all(f.apart(a, b) for a in cut[4] for b in other[4]):
+            ins, outs = _joined(cut[2], other[2]), _joined(cut[3], other[3])
+            if ins is not None and outs is not None and cost(ins) <= cut[0]:
+                cut = (cost(ins), 0, ins, outs, (*cut[4], *other[4]))
+    return cut
+
+
 def choose(f: Factors, closed: Any, places: Sequence[tuple[Place, ...]], nbytes: Sequence[int], shape: tuple[int, ...]) -> tuple[Lying, Lying]:
     """(places of each input, places of each output), from those that the inputs have now. ``shape``: the grid's."""
     ins: Lying = [[] for _ in f.inputs]
@@ -53,17 +73,19 @@ def choose(f: Factors, closed: Any, places: Sequence[tuple[Place, ...]], nbytes:
     cuts: dict[int, int] = {}
     for m, n in enumerate(shape):
         now = [p[m] for p in places]
-        found: list[tuple[float, int, list[Place], list[Place], int | None]] = []
+
+        def cost(after: list[Place], now: list[Place] = now) -> float:
+            return sum(_cost(p, q, b) for p, q, b in zip(now, after, nbytes, strict=True))
+
         whole: list[Place] = [None] * len(now)
-        found.append((sum(_cost(p, None, b) for p, b in zip(now, nbytes, strict=True)), 2, whole, [None] * len(f.outputs), None))
+        found: list[Cut] = [(cost(whole), 2, whole, [None] * len(f.outputs), ())]
         for how in ("sum", "avg"):
             if how in now:
                 sums = linear_outputs(closed, [p == how for p in now])
                 if sums is not None:
                     kept: list[Place] = [p if p == how else None for p in now]
-                    cost = sum(_cost(p, q, b) for p, q, b in zip(now, kept, nbytes, strict=True))
-                    found.append((cost, 1, kept, [how if s else None for s in sums], None))
-        tried = set()
+                    found.append((cost(kept), 1, kept, [how if s else None for s in sums], ()))
+        tried, single = set(), []
         for d, p in zip(f.inputs, now, strict=True):
             if not isinstance(p, int):
                 continue
@@ -73,10 +95,11 @@ def choose(f: Factors, closed: Any, places: Sequence[tuple[Place, ...]], nbytes:
             tried.add(factor)
             cut = _cut(f, factor)
             if cut is not None:
-                found.append((sum(_cost(x, q, b) for x, q, b in zip(now, cut[0], nbytes, strict=True)), 0, *cut, factor))
-        _, _, mine, theirs, factor_ = min(found, key=lambda c: c[:2])
-        if factor_ is not None:
-            cuts[factor_] = cuts.get(factor_, 1) * n
+                single.append((cost(cut[0]), 0, *cut, (factor,)))
+        found += [_with_others(f, c, [x for x in single if x is not c], cost) for c in single]
+        _, _, mine, theirs, factors = min(found, key=lambda c: c[:2])
+        for factor in factors:
+            cuts[factor] = cuts.get(factor, 1) * n
         for x, q in zip(ins, mine, strict=True):
             x.append(q)
         for x, q in zip(outs, theirs, strict=True):

@@ -122,6 +122,15 @@ class Factors:
         sizes = self.sizes(f)
         return all(s % (n * also) == 0 for s in sizes) or (also == 1 and len(sizes) == 1 and not any(self.root(x) == self.root(f) for x in self._even))
 
+    def apart(self, a: int, b: int) -> bool:
+        """Whether two factors never meet in one value, so that one dim of the grid may cut both: as where what goes back to two inputs has nothing in common but what it comes from."""
+        a, b = self.root(a), self.root(b)
+        for values in (self.inputs, self.outputs, *self.between):
+            for d in values:
+                if {a, b} <= {self.root(x) for x, n in zip(d.dims, d.shape, strict=True) if n != 1} | {self.root(x) for x in d.unfinished}:
+                    return False
+        return a != b
+
     def fresh(self, shape: tuple[int, ...], zero: bool = False) -> Dims:
         return Dims(shape, [self.new(n) for n in shape], zero=zero)
 

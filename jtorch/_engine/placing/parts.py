@@ -34,8 +34,7 @@ def program_of_parts(closed: ClosedJaxpr, f: Factors, places: Sequence[Sequence[
     """A function of the parts of the inputs, which lie as ``places`` says, that gives the parts of the outputs."""
     cuts: dict[int, list[tuple[int, int]]] = {}
     for m in range(len(grid)):
-        factor = next((f.root(d.dims[p[m]]) for d, p in zip(f.inputs, places, strict=True) if isinstance(p[m], int)), None)  # type: ignore[index]
-        if factor is not None:
+        for factor in {f.root(d.dims[p[m]]) for d, p in zip(f.inputs, places, strict=True) if isinstance(p[m], int)}:  # type: ignore[index]
             cuts.setdefault(factor, []).append((grid[m], at[m]))
 
     def shape_of(d: Dims) -> tuple[int, ...]:

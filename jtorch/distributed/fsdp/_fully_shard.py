@@ -63,10 +63,12 @@ class FSDPModule:
         """Gradients are reduced in every backward, which gives the same sums."""
 
     def set_reshard_after_forward(self, reshard_after_forward: bool, recurse: bool = True) -> None:
-        """Whether wholes go after the forward: the module never keeps them longer than its graph does."""
+        """Whether backward gathers the parameters again, rather than that the graph keeps the wholes."""
+        for sharded in self._all(recurse):
+            sharded.reshard_after_forward = reshard_after_forward
 
     def set_reshard_after_backward(self, reshard_after_backward: bool, *, recurse: bool = True) -> None:
-        """As :meth:`set_reshard_after_forward`."""
+        """Wholes go with the graph anyway."""
 
     def set_modules_to_forward_prefetch(self, modules: list[Any]) -> None:
         """XLA orders the gathering by itself."""
@@ -116,7 +118,8 @@ def fully_shard(
 ) -> Any:  # fmt: skip
     """Shard the parameters of a module (those that no module below it has sharded) over a mesh: each device keeps a part of them, of their gradients and of the optimizer's state. They are DTensors,
     and ordinary whole tensors while the module's forward runs. A mesh of two dims replicates along the first. Gives the module, whose class is an :class:`FSDPModule` from now on. ValueError for containers
-    that have no forward, and a mesh of more dims.
+    that have no forward, and a mesh of more dims. ``reshard_after_forward``: whether backward gathers the parameters again (None: but for the outermost module's; a number, which in torch
+    keeps them in groups of so many ranks, is True).
     """
     modules = list(module) if isinstance(module, (list, tuple)) else [module]
     for m in modules:
@@ -131,6 +134,7 @@ def fully_shard(
         raise AssertionError("Please init the 2D mesh for HSDP with mesh_dim_names specified")
     policy = mp_policy or MixedPrecisionPolicy()
     sharded = Sharded(modules, mesh, policy, shard_placement_fn, set(ignored_params or ()))
+    sharded.reshard_after_forward = None if reshard_after_forward is None else bool(reshard_after_forward)
     for m in modules:
         m.__dict__["_fsdp_sharded"] = sharded
         cls = type(m)
@@ -156,15 +160,23 @@ def _before(sharded: Sharded, args: Any, kwargs: Any) -> Any:
         return t
 
     args, kwargs = each_tensor(args, one), each_tensor(kwargs, one)
+    _within.append(sharded)
     sharded.unshard()
     return args, kwargs
 
 
+_within: list[Sharded] = []  # whose forward is under way
+
+
 def _after(sharded: Sharded, out: Any) -> Any:
-    sharded.reshard()
+    while _within and _within.pop() is not sharded:
+        pass  # a forward that failed
+    wants = sharded.reshard_after_forward
+    forgets = out if (bool(_within) if wants is None else wants) else None
     if sharded.held:
         sharded.held = False
-        sharded.reshard()
+        sharded.depth = 1
+    sharded.reshard(forgets)
     kind = sharded.policy.output_dtype
     if kind is not None and out is not None:
         out = each_tensor(out, lambda t: t.to(kind) if t.is_floating_point() else t)

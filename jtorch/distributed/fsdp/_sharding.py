@@ -10,18 +10,21 @@ from typing import Any
 
 from jax.sharding import NamedSharding, PartitionSpec
 
+from jtorch._core.graph.node import next_seq
 from jtorch._core.graph.sparse_history import link
 from jtorch._core.storage.bare_tensor import new_tensor
 from jtorch._core.storage.view_steps import read
 from jtorch._engine.placing import entries
 from jtorch._engine.values.placed import PlacedAval, part_of, placed, placed_aval
-from jtorch._engine.values.values import aval
+from jtorch._engine.values.values import Value, aval
 from jtorch._public import torch
 from jtorch.distributed._placements import Replicate, Shard
 from jtorch.distributed.device_mesh import DeviceMesh
 from jtorch.distributed.tensor import _moving
 from jtorch.distributed.tensor._api import DTensor, distribute_tensor, grid_of
 from jtorch.distributed.tensor._local import from_part
+
+from ._resharding import forget_wholes
 
 __all__ = ["Sharded", "each_tensor", "spread_batch"]
 
@@ -30,7 +33,8 @@ class _Parameter:
     """One parameter: where modules have it (shared ones at several places), sharded and, while it is gathered, whole."""
 
     def __init__(self, places: list[tuple[Any, str]], p: Any, mesh: DeviceMesh, dim: int, cuts: bool) -> None:
-        self.places, self.whole = places, None
+        self.places = places
+        self.whole: Any = None
         self.mesh = mesh
         self.inner = p.device_mesh if isinstance(p, DTensor) else None
         if self.inner is None:
@@ -62,27 +66,44 @@ class _Parameter:
         laid = placed(placed_aval(whole, grid, (*outer, *theirs)), part_of(v))
         return new_tensor(_moving.move(laid, (*outer[:-1], cut if cuts else None, *theirs)))
 
+    def _kind(self, policy: Any) -> Any:
+        source = self.sharded.dtype
+        return policy.param_dtype if policy.param_dtype is not None and source.is_floating_point else source
+
+    def _whole(self, v: Value) -> Value:
+        """What the sharded parameter (in the type in which the module computes) is as a whole."""
+        home: Any = v.aval
+        n = self.mesh.ndim
+        whole = part_of(_moving.move(v, (*(None,) * n, *home.places[n:])))
+        if self.inner is None:
+            return whole
+        return placed(placed_aval(aval(home.shape, home.dtype, home.device), grid_of(self.inner), home.places[n:]), whole)
+
+    def gather_again(self, policy: Any, barrier: Callable[[Value], Value]) -> Value:
+        """The whole once more, for backward: of the parameter as it is then, as in torch."""
+        with torch.no_grad():
+            kind = self._kind(policy)
+            v = read(self.sharded if kind is self.sharded.dtype else self.sharded.to(kind))
+        return self._whole(placed(v.aval, barrier(part_of(v))))  # type: ignore[arg-type]
+
     def gather(self, policy: Any, factor: float | None, sums: bool) -> Any:
         """The whole, of which the gradient goes to the parts."""
         source = self.sharded
-        kind = policy.param_dtype if policy.param_dtype is not None and source.dtype.is_floating_point else source.dtype
+        kind = self._kind(policy)
         cast = source if kind is source.dtype else source.to(kind)
         home: PlacedAval = read(source).aval  # type: ignore[assignment]
         n = self.mesh.ndim
         inside = home.places[n:]
-        v = read(cast)
-        whole = _moving.move(v, (*(None,) * n, *inside))
         back_kind = policy.reduce_dtype or kind
         how = "sum" if factor is not None or sums else "avg"
-        if self.inner is None:
-            out = new_tensor(part_of(whole))
-        else:
-            out = new_tensor(placed(placed_aval(aval(home.shape, kind, home.device), grid_of(self.inner), inside), part_of(whole)))
+        out = new_tensor(self._whole(read(cast)))
 
         def gradient(g: Any) -> Any:
             g = g.to(back_kind)
             if factor is not None:
                 g = g / factor
+            if self.inner is None and self.mesh._here and how == "avg":  # what all see is the average already; that it is to lie in parts is all that XLA is told
+                return new_tensor(entries.lay(placed(placed_aval(aval(home.shape, g.dtype, home.device), home.grid, home.places), read(g)))).to(source.dtype)
             if self.inner is None:
                 back = from_part(read(g), home.grid, (how,) * n, home.shape)
             else:
@@ -102,6 +123,8 @@ class Sharded:
         self.sums = False
         self.held = False  # by a call of unshard()
         self.depth = 0
+        self.reshard_after_forward: bool | None = None  # None: unless it is the outermost, which backward begins with
+        self.began = 0
         found: dict[int, tuple[Any, list[tuple[Any, str]]]] = {}
         for module in modules:
             for owner in _own_modules(module, module):
@@ -129,14 +152,18 @@ class Sharded:
         self.refresh()
         self.depth += 1
         if self.depth == 1:
+            self.began = next_seq()
             for p in self.parameters:
                 p.whole = p.gather(self.policy, self.factor, self.sums)
                 p.set(p.whole)
 
-    def reshard(self) -> None:
-        """Modules have the sharded parameters."""
+    def reshard(self, result: Any = None) -> None:
+        """Modules have the sharded parameters. What ``result``, of their forward, hangs on does not keep the wholes."""
         self.depth = max(0, self.depth - 1)
         if self.depth == 0:
+            if result is not None and torch.is_grad_enabled():
+                every, policy = list(self.parameters), self.policy
+                forget_wholes(result, self.began, [read(p.whole) for p in every], lambda k, barrier: every[k].gather_again(policy, barrier))
             for p in self.parameters:
                 p.whole = None
                 p.set(p.sharded)

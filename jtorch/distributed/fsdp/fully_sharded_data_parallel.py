@@ -87,6 +87,8 @@ class FullyShardedDataParallel(torch.nn.Module):  # type: ignore[name-defined,mi
         mixed = mixed_precision or MixedPrecision()
         policy = MixedPrecisionPolicy(mixed.param_dtype, mixed.reduce_dtype, None, True)
         sharded = Sharded([module], mesh, policy, None, params, self.sharding_strategy is not ShardingStrategy.NO_SHARD)
+        if self.sharding_strategy not in (ShardingStrategy.FULL_SHARD, ShardingStrategy.HYBRID_SHARD):  # the others keep the wholes until backward
+            sharded.reshard_after_forward = False
         self.__dict__["_fsdp_sharded"] = sharded
         self._fsdp_wrapped_module = module
         if mixed.buffer_dtype is not None:

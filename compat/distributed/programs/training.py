@@ -1,0 +1,111 @@
+"""Collectives with gradients, ZeroRedundancyOptimizer, a pipeline of two stages, and the old wrapper FullyShardedDataParallel, over two processes."""
+
+import functools
+
+import torch
+import torch.distributed as dist
+import torch.distributed._functional_collectives as fc
+import torch.distributed.nn.functional as F
+from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
+from torch.distributed.fsdp.wrap import size_based_auto_wrap_policy
+from torch.distributed.optim import ZeroRedundancyOptimizer
+from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGPipe
+from torch.nn.parallel import DistributedDataParallel as DDP
+
+from compat.distributed.ranks import start
+
+
+def gradients(r, n, said):
+    weight = torch.arange(1.0, 5.0) * (r + 1)
+    for name, run in {
+        "all_reduce": lambda x: F.all_reduce(x * x),
+        "all_gather": lambda x: torch.stack(F.all_gather(x * x)).sum(0) * (r + 2),
+        "broadcast": lambda x: F.broadcast(x * x, 1) * (r + 2),
+        "reduce": lambda x: F.reduce(x * x, 1) * (r + 2),
+        "gather": lambda x: torch.stack(F.gather(x * x, 0)).sum(0),
+        "scatter": lambda x: F.scatter([x * x, x * 3], 0) * (r + 1),
+        "all_to_all_single": lambda x: F.all_to_all_single(torch.empty(4), x * x) * (r + 2),
+        "fc.all_reduce": lambda x: fc.wait_tensor(fc.all_reduce(x * x, "sum", dist.group.WORLD)),
+        "fc.all_gather": lambda x: fc.wait_tensor(fc.all_gather_tensor_autograd(x.reshape(2, 2) ** 2, 1, dist.group.WORLD)).sum(1).repeat(2),
+        "fc.reduce_scatter": lambda x: fc.wait_tensor(fc.reduce_scatter_tensor_autograd(x * x, "sum", 0, dist.group.WORLD)).repeat(2),
+        "fc.all_to_all": lambda x: fc.wait_tensor(fc.all_to_all_single_autograd(x * x, None, None, dist.group.WORLD)),
+    }.items():
+        x = (torch.arange(4.0) + r).requires_grad_()
+        try:
+            out = run(x)
+            (out * weight).sum().backward()
+            shown = "-" if name == "reduce" and r == 0 else out.tolist()
+            said.append(f"{name} {shown} {x.grad.tolist()}")
+        except Exception as error:
+            said.append(f"{name} {type(error).__name__} {error}")
+
+
+def sharded_optimizer(r, n, said):
+    torch.manual_seed(0)
+    net = DDP(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2)))
+    zero = ZeroRedundancyOptimizer(net.parameters(), optimizer_class=torch.optim.AdamW, lr=0.05)
+    for step in range(4):
+        zero.zero_grad()
+        loss = net(torch.sin(torch.arange(12.0).reshape(3, 4) * (step + r + 1))).square().mean()
+        loss.backward()
+        zero.step()
+        said.append(f"{loss.item():.6f}")
+    said.append(f"{[round(p.double().sum().item(), 4) for p in net.parameters()]}")
+    zero.consolidate_state_dict(to=0)
+    if r == 0:
+        state = zero.state_dict()
+        said.append(f"{sorted(state['state'])} {[tuple(s['exp_avg'].shape) for s in state['state'].values()]} {state['param_groups'][0]['params']}")
+    try:
+        zero.state_dict()
+        said.append("whole")
+    except RuntimeError as error:
+        said.append(str(error))
+    whole = [zero.state_dict() if r == 0 else None]
+    dist.broadcast_object_list(whole, 0)
+    again = ZeroRedundancyOptimizer(net.parameters(), optimizer_class=torch.optim.AdamW, lr=0.5)
+    again.load_state_dict(whole[0])
+    for optimizer in (again,):
+        net(torch.ones(2, 4)).sum().backward()
+        optimizer.step()
+        said.append(f"{[round(p.double().sum().item(), 4) for p in net.parameters()]} {optimizer.param_groups[0]['lr']}")
+
+
+def pipelines(r, n, said):
+    for cls in (ScheduleGPipe, Schedule1F1B):
+        torch.manual_seed(0)
+        whole = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 3))
+        mine = whole[:2] if r == 0 else whole[2:]
+        schedule = cls(PipelineStage(mine, r, n, torch.device("cpu")), n_microbatches=4, loss_fn=nn.functional.cross_entropy)
+        opt = torch.optim.AdamW(mine.parameters(), lr=0.05)
+        torch.manual_seed(1)
+        x, y = torch.randn(8, 6), torch.randint(0, 3, (8,))
+        for _ in range(3):
+            opt.zero_grad()
+            losses = []
+            out = schedule.step(x) if r == 0 else schedule.step(target=y, losses=losses)
+            opt.step()
+            said.append(f"{cls.__name__}: {[loss.item() for loss in losses]} {out if out is None else tuple(out.shape)}")
+        said.append(f"gradients: {[p.grad.abs().sum().item() for p in mine.parameters()]}")
+
+
+def old_wrapper(r, n, said):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.Sequential(nn.ReLU(), nn.Linear(16, 16)), nn.Linear(16, 3))
+    model = FSDP(model, auto_wrap_policy=functools.partial(size_based_auto_wrap_policy, min_num_params=200), use_orig_params=True, device_id=torch.device("cpu"))
+    said.append(repr(model).replace("\n", " "))
+    opt = torch.optim.AdamW(model.parameters(), lr=0.05)
+    torch.manual_seed(1)
+    x, y = torch.randn(8, 8).chunk(n)[r], torch.randint(0, 3, (8,)).chunk(n)[r]
+    for _ in range(3):
+        opt.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        norm = model.clip_grad_norm_(0.5)
+        opt.step()
+        said.append(f"fsdp: {loss.item()} {norm.item()}")
+    said.append(f"state: { {k: (tuple(v.shape), v.sum().item()) for k, v in model.state_dict().items()} }")
+
+
+if __name__ == "__main__":
+    start(gradients, sharded_optimizer, pipelines, old_wrapper)

@@ -1,0 +1,62 @@
+"""Whole parameters that do not wait for backward: the graph forgets them after the forward, and they are gathered again when backward comes to the first operator that reads one.
+
+It is rematerialisation (``torch.utils.checkpoint``) of the gathering alone: nothing that the module computes runs twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jtorch._core.backward.recompute import after_barrier, nodes_of
+from jtorch._core.graph.node import OpNode
+from jtorch._engine.values.thread_state import state
+from jtorch._engine.values.values import Value
+
+__all__ = ["forget_wholes"]
+
+
+class _Gathering:
+    """``again(k, barrier)`` gathers the k-th parameter once more, from its part behind the barrier. In one pass each is gathered once."""
+
+    def __init__(self, again: Callable[[int, Any], Value]) -> None:
+        self.again = again
+        self.run: Any = None
+        self.found: dict[int, Value] = {}
+
+    def whole(self, k: int, cts: Any) -> Value:
+        """The whole parameter, in the pass that is under way."""
+        if self.run is not state.backward:
+            self.run, self.found = state.backward, {}
+        v = self.found.get(k)
+        if v is None:
+            after = [c for c in cts if isinstance(c, Value)]
+            v = self.found[k] = self.again(k, lambda part: after_barrier([part], after)[0])
+        return v
+
+
+class _Forgotten:
+    """Stands in a node for what it saved: values, and numbers of parameters where they were wholes."""
+
+    __slots__ = ("gathering", "saved", "at")
+
+    def __init__(self, gathering: _Gathering, saved: list[Any], at: dict[int, int]) -> None:
+        self.gathering, self.saved, self.at = gathering, saved, at
+
+    def fill(self, node: OpNode, cts: Any) -> tuple[Any, ...]:
+        """The values again. (A node that keeps its graph forgets them after the pass, as it does what hooks unpacked.)"""
+        if node.extra is None:
+            node.extra = {}
+        node.extra["packed"] = self
+        return tuple([self.gathering.whole(self.at[i], cts) if i in self.at else v for i, v in enumerate(self.saved)])
+
+
+def forget_wholes(result: Any, since: int, wholes: Sequence[Value], again: Callable[[int, Any], Value]) -> None:
+    """Of the nodes that ``result`` hangs on and that were made since, those that saved some of the ``wholes`` forget them."""
+    number = {id(v): k for k, v in enumerate(wholes)}
+    gathering = _Gathering(again)
+    for node in nodes_of(result, since):
+        if node.saved.__class__ is tuple:
+            at = {i: number[id(v)] for i, v in enumerate(node.saved) if id(v) in number}
+            if at:
+                node.saved = _Forgotten(gathering, [None if i in at else v for i, v in enumerate(node.saved)], at)  # type: ignore[assignment]

@@ -1,0 +1,115 @@
+"""What the compiled programs of a training step hold where its parameters lie on eight devices: which collectives, how much memory, and that none is compiled after the third step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .test_dtensor import in_one_process
+
+PROGRAM = r"""
+import collections, math, re, jax, torch, torch.nn.functional as F
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+from jtorch._engine.recording import program
+
+made, calls = {}, collections.Counter()  # executables by program, and how often each ran
+first = program.Program._first
+
+def noting(self, given, then):
+    structs = [jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding) if isinstance(x, jax.Array) else x for x in given]
+    if hasattr(self.run, "lower"):
+        self.run = self.run.lower(*structs).compile()
+    made[self] = self.run
+    calls[self] += 1
+    first(self, given, then)
+    native = self.native
+
+    def counted(*given):
+        calls[self] += 1
+        return native(*given)
+
+    self.native = counted
+
+program.Program._first = noting
+
+class Block(nn.Module):
+    def __init__(self, d):
+        super().__init__()
+        self.norm, self.up, self.down = nn.LayerNorm(d), nn.Linear(d, 4 * d), nn.Linear(4 * d, d)
+    def forward(self, x):
+        return x + self.down(torch.relu(self.up(self.norm(x))))
+
+def collectives():
+    '''Of the last step: the shapes that each kind of collective gave, those of one number aside.'''
+    found = collections.defaultdict(list)
+    for p, times in calls.items():
+        for shapes, kind in re.findall(r"= (.*?) (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\(", made[p].as_text()):
+            sizes = [math.prod(map(int, x.split(","))) for x in re.findall(r"\w+\[([\d,]+)\]", shapes)]
+            found[kind] += [s for s in sizes if s > 1] * times
+    return found
+
+def train(lay, n, d, steps=5):
+    torch.manual_seed(0)
+    net = nn.Sequential(*[Block(d) for _ in range(n)], nn.Linear(d, 8))
+    lay(net, init_device_mesh("cpu", (8,)))
+    opt = torch.optim.AdamW(net.parameters(), lr=0.01)
+    x, y = torch.randn(8, d), torch.randint(0, 8, (8,))
+    losses = []
+    for i in range(steps):
+        if i == 3:
+            before = len(made)
+        calls.clear()
+        opt.zero_grad()
+        loss = F.cross_entropy(net(x), y)
+        loss.backward()
+        opt.step()
+        losses.append(loss.item())
+    assert len(made) == before, "compiled after the third step"
+    return losses, net
+
+def tensor_parallel(net, mesh):
+    for block in net[:-1]:
+        parallelize_module(block, mesh, {"up": ColwiseParallel(), "down": RowwiseParallel()})
+
+def fsdp(net, mesh):
+    for block in net[:-1]:
+        fully_shard(block, mesh=mesh)
+    fully_shard(net, mesh=mesh)
+
+def close(a, b):
+    assert all(abs(x - y) <= 1e-4 * abs(x) + 1e-5 for x, y in zip(a, b, strict=True)), (a, b)
+
+expected, _ = train(lambda net, mesh: None, 2, 32)
+made.clear()
+found, net = train(tensor_parallel, 2, 32)
+close(expected, found)
+seen = collectives()
+assert seen.pop("all-reduce") == [8 * 32] * 4 and not seen, seen  # for each layer what the rows give, and what goes back to the columns
+assert [str(p.grad.placements[0]) for layer in (net[0].up, net[0].down) for p in layer.parameters()] == ["S(0)", "S(0)", "S(1)", "R"]
+
+made.clear()
+n, d = 16, 32
+_, net = train(fsdp, n, d)
+seen = collectives()
+layer = [p.numel() for p in net[0].parameters()]
+again = [layer[0], layer[2], layer[4]]  # what backward reads: no biases
+head = [p.numel() for p in net[-1].parameters()]
+whole = sorted(layer * n + head)
+assert sorted(seen.pop("all-gather")) == sorted(layer * n + head + again * n), "gathered: each once in the forward, and what backward reads once more but for the outermost's"
+reduced = seen.pop("all-reduce", []) + [8 * x for x in seen.pop("reduce-scatter", [])]
+assert sorted(reduced) == whole, (sorted(reduced), whole)  # each gradient once (XLA for the cpu makes no reduce-scatter, but takes the part of what it has reduced)
+assert not seen, seen
+
+state = 4 * 4 * sum(p.numel() for p in net.parameters())  # parameters, gradients and two moments, unsharded
+for p in calls:
+    m = made[p].memory_analysis()
+    activations = 4 * 8 * d * 8 * n // 8  # what a device has of them, at eight widths a layer
+    assert m.temp_size_in_bytes + state / 8 <= 1.3 / 8 * state + activations, (m.temp_size_in_bytes, state)
+print("fine")
+"""
+
+
+def test_collectives_memory_and_compilation(tmp_path: Path) -> None:
+    assert in_one_process(PROGRAM, tmp_path) == "fine\n"
