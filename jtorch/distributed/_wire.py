@@ -12,6 +12,8 @@ from typing import Any
 __all__ = ["Channel", "Server", "connect"]
 
 _MOST = 1 << 40  # bytes in a field
+# The kernel asks the other machine whether it is there, and answers for a process that is busy or stopped: one that is gone is known after 25 seconds.
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
 
 class Channel:
@@ -21,6 +23,9 @@ class Channel:
         self.sock = sock
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE.items():
+            if hasattr(socket, option):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         self._lock = threading.Lock()
         self._in = sock.makefile("rb")
 

@@ -17,7 +17,9 @@ from jtorch._engine.values.values import Value
 __all__ = ["join", "joined", "leave"]
 
 _joined: tuple[int, int, str] | None = None
-_HEARTBEAT = 60  # seconds without a sign of life after which JAX's service takes a process for dead, and ends the others: more than a busy machine keeps one waiting. (Who died is known by its connection, at once.)
+# Seconds without a sign of life after which JAX's service takes a process for dead, and ends the others. So long does no busy machine, and nobody who stops a process to look at it, keep one
+# waiting. (Who died is known by its connection, at once; a machine that is gone by the kernel's own questions.)
+_HEARTBEAT = 3600
 
 
 def joined() -> tuple[int, int, str] | None:
