@@ -44,7 +44,18 @@ def on_the_cpu() -> None:
 
 
 def _empty(to_empty: Any) -> Any:
-    return lambda self, *, device, recurse=True: to_empty(self, device="cpu", recurse=recurse)
+    """Memory that nobody has written is zero (FSDP2's example initialises some of its parameters only)."""
+
+    def zeros(self: Any, *, device: Any, recurse: bool = True) -> Any:
+        import torch
+
+        made = to_empty(self, device="cpu", recurse=recurse)
+        with torch.no_grad():
+            for p in made.parameters():
+                p.zero_()
+        return made
+
+    return zeros
 
 
 def watch(folder: Path) -> None:
