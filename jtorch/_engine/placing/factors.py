@@ -191,11 +191,14 @@ def _unknown(f: Factors, eqn: Any, ops: list[Dims]) -> list[Dims]:
 def _elementwise(f: Factors, eqn: Any, ops: list[Dims]) -> list[Dims]:
     (shape,) = _shapes(eqn)
     name = eqn.primitive.name
-    dims = None
+    dims: list[int | None] = [None] * len(shape)
     for d in ops:
-        if d.shape == shape:
-            dims = d.dims if dims is None else [f.unite(a, b) for a, b in zip(dims, d.dims, strict=True)]
-    out = Dims(shape, list(dims) if dims is not None else [f.new(n) for n in shape])
+        if len(d.shape) == len(shape):  # (dims of size 1 go with any size, without an equation of their own)
+            for i, (x, n) in enumerate(zip(d.dims, d.shape, strict=True)):
+                if n == shape[i]:
+                    at = dims[i]
+                    dims[i] = x if at is None else f.unite(at, x)
+    out = Dims(shape, [f.new(n) if x is None else x for x, n in zip(dims, shape, strict=True)])
     if not any(d.unfinished for d in ops):
         out.zero = name in ("mul", "convert_element_type", "copy", "neg") and any(d.zero for d in ops)
         return [out]
