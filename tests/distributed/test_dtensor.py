@@ -91,7 +91,7 @@ def in_one_process(program: str, tmp_path: Path, devices: int = 8) -> str:
     path = tmp_path / "program.py"
     path.write_text(program)
     env = {**os.environ, "PYTHONPATH": str(ROOT), "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-    done = subprocess.run([sys.executable, "-m", "jtorch", str(path)], env=env, capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run([sys.executable, "-m", "jtorch", str(path)], env=env, capture_output=True, text=True, timeout=550, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

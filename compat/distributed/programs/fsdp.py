@@ -105,7 +105,8 @@ def work(r, n, said):
     def parallel_loss(reduction, weighted):
         torch.manual_seed(3)
         x, y = distribute_tensor(torch.randn(6, 10), mesh, [Shard(1)]).requires_grad_(), torch.randint(0, 10, (6,))
-        y[2] = -100
+        if not weighted:  # torch itself fails for both
+            y[2] = -100
         weight = distribute_tensor(torch.rand(10), mesh, [Replicate()]) if weighted else None
         with loss_parallel():
             loss = nn.functional.cross_entropy(x, y, weight, reduction=reduction)
