@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 import jtorch as torch
+from jtorch._compile import packing
 from jtorch._engine.recording import trace
-from jtorch._engine.running import executor, replay
+from jtorch._engine.running import executor, packed_steps, plan
 from jtorch._engine.values.unbroken import Elsewhere, at_once, ending, provided
 
 
@@ -162,10 +163,15 @@ def test_a_handler_that_looks_and_computes_at_any_point(known: list[Any]) -> Non
         found.clear()
 
 
-@pytest.mark.parametrize("several", [False, True])  # programs
-def test_a_compiled_step_at_any_point(several: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if several:
-        monkeypatch.setattr(replay, "_places", lambda *_: None)
+@pytest.mark.parametrize("way", ["one program", "several programs", "packed"])
+def test_a_compiled_step_at_any_point(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if way == "several programs":
+        monkeypatch.setattr(plan.Plan, "places", lambda *_: None)
+    if way == "packed":
+        monkeypatch.setattr(packing, "QUIET", 0)
+        monkeypatch.setattr(packing, "PATIENCE", 0)
+        monkeypatch.setattr(packing, "aside", lambda make: make())
+        monkeypatch.setattr(packed_steps, "LEAST", 1)
 
     def throw() -> None:
         raise Hit

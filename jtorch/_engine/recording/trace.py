@@ -35,7 +35,7 @@ __all__ = ["Trace", "record", "record_multi", "record_one", "add_input", "add_sc
 SCALAR = -(1 << 40)
 
 
-_ROOM, _MOST = 256, 2048  # what there is at first, and what is added at most
+_FIRST, _ROOM, _MOST = 64, 256, 2048  # what there is at first, and what is added at least and at most
 
 
 class Trace:
@@ -57,8 +57,8 @@ class Trace:
         self.nodes: list[tuple[Any, ...]] = []
         self.inputs: list[Value] = []
         self.input_pos: dict[Value, int] = {}
-        self.outputs: list[Value | None] = [None] * _ROOM
-        self.scalars: list[Any] = [None] * _ROOM
+        self.outputs: list[Value | None] = [None] * _FIRST
+        self.scalars: list[Any] = [None] * _FIRST
         self.device = device
         self.input_bytes = 0
         self.backwards = 0  # backward passes that it holds
@@ -171,6 +171,15 @@ def settle(tr: Trace, held: list[Value], arrays: list[Any]) -> None:
     ))  # fmt: skip
 
 
+def at_a_stroke(tr: Trace, held: list[Value], results: list[Any]) -> None:
+    """The same where ``results``, iterators that compute them and give them to the values ``held``, are gone through in the same call. (Nothing happens if a handler was faster, or has begun it.)"""
+    at_once(provided(
+        map(and_, map(bool, map(_nodes_of, (tr,))), map(is_, map(_run_of, (tr,)), (None,))), *results, map(_set_trace, held, repeat(None)),
+        map(setattr, (tr,) * 4, ("nodes", "outputs", "inputs", "guards"), ([], [], [], [])),
+    ))  # fmt: skip
+
+
+_run_of = Trace.run.__get__  # type: ignore[misc]
 _nodes_of = Trace.nodes.__get__  # type: ignore[misc,attr-defined]  # the slot itself: a C function
 _set_trace, _set_pos, _set_array = Value.trace.__set__, Value.pos.__set__, Value.array.__set__  # type: ignore[misc,attr-defined]
 

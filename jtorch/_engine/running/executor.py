@@ -35,7 +35,7 @@ from jtorch._engine.running.plan_making import always_dynamic, make_plan, wanted
 from jtorch._engine.values import memory
 from jtorch._engine.values.shards import in_use, spread
 from jtorch._engine.values.thread_state import state
-from jtorch._engine.recording.trace import SCALAR, Trace, settle
+from jtorch._engine.recording.trace import SCALAR, Trace, at_a_stroke, settle
 from jtorch._engine.recording import undo
 
 __all__ = ["execute", "stats"]
@@ -148,8 +148,9 @@ def _execute(tr: Trace, why: str) -> list[Found]:
             if results is not None:
                 settle(tr, held, results)
                 return []
+        traced = _being_traced()
         hot = (why in _HOT or recipe.seen > 1 or (why == "look" and _worth_a_program(nodes))) and (len(nodes) > _ALONE or nodes[-1][0].__class__ is Bundle)
-        with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
+        with jax.ensure_compile_time_eval() if traced else _NOTHING:
             run = _member_run(recipe, shown, arrays, live, held, donated, checks, why) if recipe.member is not None else None
             if run is not None:
                 state.ran = recipe
@@ -159,6 +160,11 @@ def _execute(tr: Trace, why: str) -> list[Found]:
                     state.ran = recipe
                     if begun is not None and len(key) == 4:
                         ahead.learn(begun, recipe, key, inputs)
+                places = None if checks or traced or plan.steps[0][0].native is None else plan.places(live)
+                if places is not None:
+                    at_a_stroke(tr, held, plan.into(arrays, shown.scalars, held, places))
+                    if not tr.nodes:
+                        return []
                 run = plan.run(arrays, shown.scalars, live, held)
             else:
                 shown.nodes = expanded(nodes)

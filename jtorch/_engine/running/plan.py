@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import repeat
 from operator import eq
@@ -13,8 +13,12 @@ import numpy as np
 from jtorch._engine.recording import gradient_pieces
 from jtorch._engine.recording.guards import Found
 from jtorch._engine.values.unbroken import at_once, provided
+from jtorch._engine.values.values import Value
 
 __all__ = ["Plan", "Run", "slots_of", "stats"]
+
+
+set_array: Any = Value.array.__set__  # type: ignore[misc]  # the slot itself: a C function
 
 
 class _Stats:
@@ -38,7 +42,7 @@ class Plan:
     ``asked``, ``packing``: outputs that are wanted end to end, and the program that gives them so (``gradient_pieces.py``).
     """
 
-    __slots__ = ("steps", "inputs", "size", "checks", "ahead", "asked", "packing", "scalars", "dynamic")
+    __slots__ = ("steps", "inputs", "size", "checks", "ahead", "asked", "packing", "scalars", "dynamic", "_places")
     steps: list[Any]
     inputs: int
     size: int
@@ -48,6 +52,27 @@ class Plan:
     checks: list[Any]
     scalars: list[Any]
     dynamic: frozenset[int]
+    _places: tuple[Any, tuple[int, ...] | None]
+
+    def places(self, live: Sequence[int]) -> tuple[int, ...] | None:
+        """Where its one program gives each of the outputs ``live``, all of which it was made for. None if there are several programs."""
+        if len(self.steps) != 1 or self.asked or self.packing is not None:
+            return None
+        known = self._places
+        if known[0] is not self.steps:
+            outs = list(self.steps[0][2])
+            wanted = [self.inputs + n for n in live]
+            known = self._places = self.steps, tuple(map(outs.index, wanted)) if set(wanted) <= set(outs) else None
+        return known[1]
+
+    def into(self, arrays: list[Any], scalars: Sequence[Any], held: Sequence[Value], places: Iterable[int]) -> list[Any]:
+        """Iterators that run its one program, which has run before, and give its outputs at ``places`` to these values."""
+        program, gather, _, slots, _ = self.steps[0]
+        given = gather(arrays)
+        if slots is not None:
+            given = (*slots_of(slots, scalars), *given)
+        results: list[Any] = []
+        return [program.into(given, results), map(set_array, held, map(results.__getitem__, places))]
 
     def run(self, arrays: list[Any], scalars: list[Any], live: Sequence[int] = (), held: Any = ()) -> Run:
         """A run of it on these arrays, not begun yet."""

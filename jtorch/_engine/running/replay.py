@@ -49,7 +49,7 @@ class Recorded:
             dynamic = self.dynamic | always_dynamic(self.nodes)
             recipe = Recipe()
             plan = executor._made(tr, recipe, dynamic, self.checks, arrays, live, list(donated), "replay", one_device, self.successors if donated else None, self._small())
-            found = self._plans[donated] = plan, _places(plan, live)
+            found = self._plans[donated] = plan, plan.places(live)
         return found[0]
 
     def _small(self) -> bool:
@@ -92,12 +92,9 @@ class Recorded:
         plan = self.plan(arrays, live, donated)
         self._to_device(plan, arrays)
         executor.stats.executions += 1
-        program, gather, _, slots, _ = plan.steps[0]
         places = self._plans[donated][1]
-        if places is not None and program.native is not None:
-            results: list[Any] = []
-            given = (*(slots_of(slots, scalars) if slots is not None else ()), *gather(arrays))
-            return [program.into(given, results), map(_set_array, targets, map(results.__getitem__, map(places.__getitem__, of)))], None
+        if places is not None and plan.steps[0][0].native is not None:
+            return plan.into(arrays, scalars, targets, map(places.__getitem__, of)), None
         tr = Trace(self.device)
         tr.host, tr.lock, tr.nodes = False, RLock(), self.nodes
         at = [live[n] for n in of]
@@ -160,13 +157,6 @@ class Recorded:
 
 def _forgotten(results: Any) -> None:
     """What nobody wants."""
-
-
-def _places(plan: Plan, live: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Where its one program gives each of the outputs that are wanted. None if there are several programs."""
-    outs = list(plan.steps[0][2]) if len(plan.steps) == 1 and not plan.asked and plan.packing is None else []
-    wanted = [plan.inputs + n for n in live]
-    return tuple(map(outs.index, wanted)) if set(wanted) <= set(outs) else None
 
 
 def outside(found: list[tuple[Any, Every]]) -> None:
