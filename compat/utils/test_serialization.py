@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import collections
 import io
 import pickle
@@ -144,6 +145,17 @@ def test_safe_globals() -> None:
         assert type(jtorch.load(io.BytesIO(raw))["x"]) is Unknown
     with pytest.raises(pickle.UnpicklingError):
         jtorch.load(io.BytesIO(raw))
+
+
+def test_objects_of_an_allowed_class_that_the_file_does_not_name() -> None:
+    """numpy's dtypes are made by ``numpy.dtype`` and are of classes of their own: accelerate allows one of these to read the random states that it keeps."""
+    raw = dumped(torch, {"state": np.arange(3, dtype=np.uint32)})
+    allowed = [np._core.multiarray._reconstruct, np.ndarray, np.dtype, codecs.encode]
+    for lib in (torch, jtorch):
+        with lib.serialization.safe_globals([*allowed, np.dtypes.UInt32DType]):
+            assert lib.load(io.BytesIO(raw))["state"].tolist() == [0, 1, 2]
+        with lib.serialization.safe_globals(allowed), pytest.raises(pickle.UnpicklingError, match="UInt32DType"):
+            lib.load(io.BytesIO(raw))
 
 
 GOOD = dumped(torch, BASE)

@@ -172,7 +172,7 @@ class Unpickler(_BASE):  # type: ignore[misc]
             set_state(target, state)
         elif kind is OrderedDict or kind is Counter:
             with_attributes(target, state)
-        elif isinstance(self._maker(kind), _Outside):
+        elif isinstance(self._maker(kind), _Outside) or any(kind is allowed for allowed in allowed_by_user().values()):  # numpy's dtypes are classes that no file names
             self._call_outside(_set_state_of_user, target, state)
         else:
             raise UnpicklingError(f"Can only build Tensor, Parameter, OrderedDict or types allowlisted via `add_safe_globals`, but got {kind}")
