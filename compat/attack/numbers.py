@@ -97,7 +97,7 @@ def suitable(place: str) -> Callable[[int], Any] | None:
     """The first call that suits: whatever its number is, the result is of one shape. None if there is none."""
     for call in calls(*PLACES[place]):
         try:
-            if len({str(settled(call(i))) for i in range(3)}) == 1:
+            if len({str(settled(call(i))) for i in range(6)}) == 1:  # indices come again after six
                 return call
         except Exception:  # noqa: BLE001, S112 - it does not suit
             continue
