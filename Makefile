@@ -39,6 +39,7 @@ compat-full: .stamps/test  ## all samples, all dtypes: hours; SLICE=I/N takes a 
 
 scoreboard: .stamps/test  ## the default samples of every entry; rewrites compat/scoreboard/ and docs/scoreboard.md
 	$(PY) -m compat.opdb -j $(JOBS) --write
+	$(PY) -m compat.opdb --transforms -j $(JOBS) --write
 	$(PY) -m compat.moduledb -j $(JOBS) --write
 	$(PY) -m compat.surface --write
 

@@ -105,12 +105,13 @@ class Record:
 
 
 REPORTED_ONLY = frozenset({"error_text"})  # counted in the report, no condition of passing
+TRANSFORMED = "_transformed"  # ends the section of a run through transformations
 FULL = "_full"  # ends the section of a run with all samples, whose cases are single dtypes
 
 
 def gaps(section: str) -> dict[str, str]:
     """Known gaps of a runner, ``{case: reason}``; a gap that passes has to be struck off the list."""
-    return dict(tomllib.loads(GAPS.read_text()).get(section.removesuffix(FULL), {})) if GAPS.exists() else {}
+    return dict(tomllib.loads(GAPS.read_text()).get(section.removesuffix(FULL).removesuffix(TRANSFORMED), {})) if GAPS.exists() else {}
 
 
 def listed(case: str, known: dict[str, str]) -> str | None:
@@ -254,7 +255,7 @@ def write(section: str, records: dict[str, Record], known: Iterable[str], settin
     cases = [json.dumps(records[n].as_json(brief=full)) for n in names if n in records]
     head = json.dumps({"settings": settings, "of": len(names)}).removesuffix("}")
     (BOARD / f"{section}.json").write_text(head + ', "cases": [\n' + ",\n".join(cases) + "\n]}\n")
-    if not full:
+    if not full and not section.endswith(TRANSFORMED):
         passing = [n for n in names if n in records and records[n].status == "pass"]
         (BOARD / f"{section}_passing.txt").write_text("\n".join(passing) + "\n" if passing else "")
     document()
@@ -283,6 +284,7 @@ def document() -> None:
     lines = ["# Scoreboard", "", "Written by `make scoreboard` from real torch's own databases; do not edit by hand.", ""]
     for section, title in (("op_db", "Operators (op_db)"), ("module_db", "Modules (module_db)"), ("optim_db", "Optimizers (optim_db)")):
         lines += _part(section, title, "entries")
+    lines += _part("op_db" + TRANSFORMED, "Operators under transformations (`--transforms`)", "entries")
     lines += _part("op_db" + FULL, "Operators by dtype (`make compat-full`)", "pairs of an entry and a dtype")
     DOCS.mkdir(exist_ok=True)
     (DOCS / "scoreboard.md").write_text("\n".join(lines))

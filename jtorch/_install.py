@@ -30,9 +30,18 @@ _OWN = frozenset((
 ))  # fmt: skip
 
 
+_BESIDE, _BESIDE_HERE = "functorch", "jtorch._private.functorch_package"  # another package that comes with PyTorch
+
+
+def _ours(name: str) -> bool:
+    return name.partition(".")[0] in ("torch", _BESIDE)
+
+
 def _counterparts(name: str) -> list[str]:
     """Where a module of torch may be here: what torch keeps under private names at its root stands in ``jtorch/_private``."""
-    _, _, rest = name.partition(".")
+    root, _, rest = name.partition(".")
+    if root == _BESIDE:
+        return [_BESIDE_HERE + (rest and f".{rest}")]
     head, _, below = rest.partition(".")
     if not head.startswith("_") or head.startswith("__"):
         return ["jtorch" + (rest and f".{rest}")]
@@ -43,6 +52,8 @@ def _torch_name(path: str) -> str | None:
     """The name under which torch has a module of jtorch's; None for jtorch's own."""
     _, _, rest = path.partition(".")
     head, _, below = rest.partition(".")
+    if f"{path}.".startswith(_BESIDE_HERE + "."):
+        return _BESIDE + path[len(_BESIDE_HERE) :]
     if head == "_private":
         return f"torch._{below}" if below else None
     return None if head in _OWN or head == "__main__" else "torch" + (rest and f".{rest}")
@@ -234,7 +245,7 @@ class _Distribution(importlib.metadata.Distribution):
 class _Finder(importlib.metadata.DistributionFinder):
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """torch and everything below it. An import of what jtorch does not have raises ModuleNotFoundError that says so."""
-        if name != "torch" and not name.startswith("torch."):
+        if not _ours(name):
             return None
         module = _find(name)
         take_names()
@@ -270,7 +281,7 @@ def install() -> None:
     """
     if installed():
         return
-    foreign = sorted(name for name, module in sys.modules.items() if (name == "torch" or name.startswith("torch.")) and module is not None)
+    foreign = sorted(name for name, module in sys.modules.items() if _ours(name) and module is not None)
     if foreign:
         raise RuntimeError(
             f"jtorch cannot take the name of torch: PyTorch is imported already in this process ({', '.join(foreign[:3])}"
@@ -302,7 +313,7 @@ def uninstall() -> None:
     _hints.clear()
     _aliases.clear()
     _looked_at.clear()
-    for name in [name for name in sys.modules if name == "torch" or name.startswith("torch.")]:
+    for name in [name for name in sys.modules if _ours(name)]:
         del sys.modules[name]
     _forget_multiprocessing()
     _forget_inspect()

@@ -65,3 +65,20 @@ def test_three_ways_agree() -> None:
     for found in (by_backward(jtorch), by_function()):
         for a, b in zip(found, want, strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+
+
+def test_the_program_of_a_frozen_backbone_has_no_backward_of_it() -> None:
+    """Products in the program: two forward; backward one for each weight that is trained, and one for what is behind the head."""
+    net, (x, y) = build(jtorch), data(jtorch)
+    for freeze, products in ((True, 3), (False, 5)):
+        net.backbone.requires_grad_(not freeze)
+        step = jax.jit(value_and_grad(net, jtorch.nn.functional.cross_entropy))
+        text = step.lower(*tree_of(net), x.jax(), y.jax()).as_text()
+        assert text.count("dot_general") == products
+        assert text.count("tanh") == 1  # its slope is made of its result
+        todo, seen = [jtorch.nn.functional.cross_entropy(net(x), y).grad_fn], set()
+        while todo:
+            node = todo.pop()
+            seen.add(type(node).__name__)
+            todo += [n for n, _ in node.next_functions if n is not None]
+        assert ("TanhBackward0" in seen) != freeze

@@ -114,7 +114,7 @@ def _decorator(make: Any) -> Any:
     """A decorator, or one that does nothing where its expression asks for what is not there."""
     try:
         return make()
-    except (AttributeError, NotImplementedError, ImportError):
+    except (AttributeError, NotImplementedError, ImportError, AssertionError):  # the last: it names an operator that this release's database hasn't got
         return lambda decorated: decorated
 
 
@@ -132,16 +132,25 @@ class _Tolerant(ast.NodeTransformer):
                 node.body[i] = ast.copy_location(guarded, line)
         return node
 
+    bound: frozenset[str] = frozenset()  # what the body of the class at hand assigns: a function in it does not see these
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+        around, self.bound = self.bound, frozenset(t.id for line in node.body if isinstance(line, ast.Assign) for t in line.targets if isinstance(t, ast.Name))
+        found = self._decorated(node)
+        self.bound = around
+        return found
+
     def _decorated(self, node: Any) -> Any:
         self.generic_visit(node)
         for i, d in enumerate(node.decorator_list):
             if isinstance(d, ast.Call):  # the others are names
-                empty = ast.arguments([], [], None, [], [], None, [])
+                used = sorted({n.id for n in ast.walk(d) if isinstance(n, ast.Name)} & self.bound)
+                empty = ast.arguments([], [], None, [ast.arg(n) for n in used], [ast.Name(n, ast.Load()) for n in used], None, [])
                 made = ast.Call(ast.Name("__decorator__", ast.Load()), [ast.Lambda(empty, d)], [])
                 node.decorator_list[i] = ast.copy_location(made, d)
         return node
 
-    visit_FunctionDef = visit_ClassDef = visit_AsyncFunctionDef = _decorated
+    visit_FunctionDef = visit_AsyncFunctionDef = _decorated
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
         if node.module in (None, "__future__") or node.level or any(a.name == "*" for a in node.names):

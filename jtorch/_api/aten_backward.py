@@ -9,6 +9,7 @@ from jtorch._core.backward.backward_pass import root_of, run_backward
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.graph.grad_modes import computed_again, enable_grad
 from jtorch._core.storage.view_steps import read
+from jtorch._core.tensor.autograd_methods import with_grad
 from jtorch._namespace import C_nn, F, torch
 
 Tensor = Any
@@ -18,7 +19,7 @@ def _pulled(fn: Callable[..., Any], inputs: Sequence[Tensor | None], grad: Tenso
     """The gradients of those of ``inputs`` that are there and wanted."""
     asked = [x is not None and (wanted is None or wanted[i]) for i, x in enumerate(inputs)]
     with enable_grad():
-        fresh = [None if x is None else x.detach().requires_grad_() if a else x.detach() for x, a in zip(inputs, asked, strict=True)]
+        fresh = [None if x is None else with_grad(x.detach()) if a else x.detach() for x, a in zip(inputs, asked, strict=True)]
         outer, computed_again[0] = computed_again[0], True
         try:
             made = fn(*fresh)

@@ -17,10 +17,13 @@ from jtorch._core.graph.view_history import VIEWED, edge_of, rebase, refuse_crea
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.storage.write_counts import version_of, written_since
+from jtorch._core.tensor.autograd_methods import with_grad
+from jtorch._engine.values.lanes import Lanes
 from jtorch._engine.values.thread_state import GRAD, state
 
 from . import forward_ad
 from .jax_function import apply_to_tracers
+from .vmap_rules import by_rule, level_of, rule_of
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable", "NestedIOFunction", "BackwardCFunction", "FunctionMeta", "InplaceFunction"]
 
@@ -234,7 +237,8 @@ class _FunctionMeta(type):
 
     def __init__(cls, name: str, bases: Any, attrs: Any) -> None:
         super().__init__(name, bases, attrs)
-        cls._backward_cls = type(name + "Backward", (_FunctionNode,), {"_forward_cls": cls, "__module__": "torch.autograd.function"})
+        for attr, end in (("_backward_cls", "Backward"), ("_generated_cls", "GeneratedBackward")):
+            setattr(cls, attr, type(name + end, (_FunctionNode,), {"_forward_cls": cls, "__module__": "torch.autograd.function"}))
 
 
 class Function(metaclass=_FunctionMeta):
@@ -244,6 +248,7 @@ class Function(metaclass=_FunctionMeta):
     """
 
     _backward_cls: Any
+    _generated_cls: Any  # torch's name of the node that a derivative of torch.func makes
     generate_vmap_rule = False
 
     @staticmethod
@@ -259,6 +264,11 @@ class Function(metaclass=_FunctionMeta):
         raise NotImplementedError("You must implement either the backward or vjp method for your custom autograd.Function to use it with backward mode AD.")
 
     vjp = backward
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
+        """The Function on a batch: ``(result, out_dims)`` from arguments that have all lanes along ``in_dims`` (None for those without). ``info`` has ``batch_size`` and ``randomness``."""
+        raise NotImplementedError("To use autograd.Function with vmap, you must either override the vmap staticmethod or set generate_vmap_rule=True.")
 
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
@@ -277,20 +287,43 @@ class Function(metaclass=_FunctionMeta):
 
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
-        """Run forward outside of the graph and put one node for it into the graph."""
+        """Run forward outside of the graph and put one node for it into the graph.
+
+        Inside ``torch.func``'s transformations RuntimeError without ``setup_context``, and under ``vmap`` without a rule for batches.
+        """
+        if state.lanes or state.derivative or any(isinstance(a, Tensor) and a._s.value.array.__class__ is Lanes for a in args):
+            return cls._transformed(args, kwargs)
         tensors = [a for a in args if isinstance(a, Tensor)]
         if any(isinstance(t._s.value.array, jax.core.Tracer) for t in tensors) and not (state.mode & GRAD and any(t._edge is not None for t in tensors)):
             return apply_to_tracers(cls, args)
         return cls._apply(*args, **kwargs)
 
     @classmethod
-    def _apply(cls, *args: Any, **kwargs: Any) -> Any:
+    def _transformed(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The call as the transformation entered last sees it: a derivative follows it by a node, ``vmap`` asks for its rule."""
+        if cls.setup_context is Function.setup_context and not cls.generate_vmap_rule:
+            raise RuntimeError(
+                "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it must override the setup_context "
+                "staticmethod. For more details, please see https://pytorch.org/docs/main/notes/extending.func.html"
+            )
+        level = level_of(args)
+        rule = None if level is None else rule_of(cls, Function)
+        if rule is None:
+            return cls._apply(*args, **kwargs)
+        bound = inspect.signature(cls.forward).bind(*args, **kwargs)
+        bound.apply_defaults()
+        if state.derivative > level.depth:
+            return cls._apply(*bound.args, _forward=lambda *given: by_rule(rule, level, given, {}), **bound.kwargs)
+        return by_rule(rule, level, bound.args, bound.kwargs)
+
+    @classmethod
+    def _apply(cls, *args: Any, _forward: Any = None, **kwargs: Any) -> Any:
         separate = cls.setup_context is not Function.setup_context
         if separate:  # setup_context sees every input
             bound = inspect.signature(cls.forward).bind(*args, **kwargs)
             bound.apply_defaults()
             args, kwargs = bound.args, bound.kwargs
-        made: Any = cls._backward_cls
+        made: Any = cls._generated_cls if state.derivative else cls._backward_cls
         ctx = made.__new__(made)
         ctx.hooks, ctx.extra, ctx.edges, ctx.seq = None, None, (), 0
         grad_on = bool(state.mode & GRAD)
@@ -309,7 +342,7 @@ class Function(metaclass=_FunctionMeta):
                     edges += (edge_of(a), a._nr)
         with no_grad():
             if separate:
-                output = cls.forward(*args, **kwargs)
+                output = (_forward or cls.forward)(*args, **kwargs)
                 cls.setup_context(ctx, args, output)
             else:
                 output = cls.forward(ctx, *args, **kwargs)
@@ -318,6 +351,8 @@ class Function(metaclass=_FunctionMeta):
         ctx._out_avals = [aval_of(o) if isinstance(o, Tensor) else None for o in outs]
         ctx.seq = next_seq()
         inputs = {id(a) for a in args if isinstance(a, Tensor)}
+        if separate:
+            _refuse_handed_through(ctx, outs, inputs)
         result, saved_ids = _handed_out(ctx, outs, inputs, record)
         if any(t is not None for t in tangents):
             _give_tangents(ctx, args, tangents, outs, result)
@@ -343,6 +378,17 @@ class Function(metaclass=_FunctionMeta):
         if single:
             return result[0]
         return tuple(result)
+
+
+def _refuse_handed_through(ctx: Any, outs: list[Any], inputs: set[int]) -> None:
+    """What ``setup_context`` would save is the input, of which the caller gets a view."""
+    kept = {id(t) for name in ("_to_save", "_saved_forward") for t in ctx.__dict__.get(name, ())}
+    dirty = {id(t) for t in ctx.__dict__.get("_dirty", ())}
+    if any(id(o) in inputs and id(o) in kept and id(o) not in dirty for o in outs):
+        raise RuntimeError(
+            "An input that has been returned as-is as output is being saved for backward. This is not supported if you override setup_context. You should return and save a view "
+            "of the input instead, e.g. with x.view_as(x) or setup ctx inside the forward function itself."
+        )
 
 
 def _handed_out(ctx: Any, outs: list[Any], inputs: set[int], record: bool) -> tuple[list[Any], dict[int, int]]:
@@ -469,11 +515,13 @@ def once_differentiable(fn: Any) -> Any:
 def _needing(o: Any) -> Any:
     if isinstance(o, Tensor) and aval_of(o).dtype.category >= 2:
         o = o.detach()
-        return o.requires_grad_()
+        return with_grad(o)
     return o
 
 
 class _DelayedError(Function):
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         return x.clone()

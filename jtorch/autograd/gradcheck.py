@@ -236,6 +236,8 @@ class _Check:
 class _Undefined(Function):
     """The identity, whose backward gives nothing."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(ctx: Any, x: Any) -> Any:
         return x.view_as(x)

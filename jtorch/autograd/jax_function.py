@@ -14,6 +14,7 @@ from jtorch._core.graph.grad_modes import enable_grad, no_grad
 from jtorch._core.storage.bare_tensor import Tensor, alias_of
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.tensor.attributes import to_jax
+from jtorch._core.tensor.autograd_methods import with_grad
 from jtorch._core.tensor.creation import from_jax
 from jtorch._engine.values.thread_state import state
 
@@ -44,7 +45,7 @@ def apply_to_tracers(cls: Any, args: tuple[Any, ...]) -> Any:
         inputs = list(args)
         for i, array, s in zip(at, arrays, smooth, strict=True):
             t = from_jax(array)
-            inputs[i] = t.requires_grad_().view_as(t) if grad and s else t
+            inputs[i] = with_grad(t).view_as(t) if grad and s else t
         with _by_its_rule(), enable_grad() if grad else no_grad():
             out = cls._apply(*inputs)
         outs = list(out) if isinstance(out, tuple) else [out]

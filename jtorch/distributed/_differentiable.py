@@ -18,6 +18,8 @@ __all__ = ["all_gather", "all_gather_one", "all_reduce", "broadcast", "exchange"
 class Collective(Function):
     """``run`` of the tensors; ``back`` of the gradients gives those of the tensors."""
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(ctx: Any, run: Callable[..., Any], back: Callable[..., Any], *tensors: Any) -> Any:
         """Run it, outside of any graph."""

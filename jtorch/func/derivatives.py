@@ -8,6 +8,9 @@ from typing import Any
 
 from jtorch._core.backward.levels import Input, enter, gradients, reaches_out, transposed
 from jtorch._core.graph.node import next_seq
+from jtorch._core.graph.saved_tensors import settings
+from jtorch._core.storage.write_counts import written_since
+from jtorch._engine.values.lanes import newest
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._public import torch
 from jtorch.utils._pytree import tree_flatten, tree_map, tree_unflatten
@@ -19,14 +22,29 @@ __all__ = ["grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "line
 Tensor = torch.Tensor
 
 
-class _Level:
-    """A function run with some of its inputs followed. ``outer``: whether gradients are recorded around it."""
+_NO_HOOKS = "torch.func.{grad, vjp, jacrev, hessian} don't yet support saved tensor hooks. Please open an issue with your use case."
 
-    def __init__(self) -> None:
+
+class _Level:
+    """A function run with some of its inputs followed. ``outer``: whether gradients are recorded around it; ``backward``: whether saved-tensor hooks are refused, as torch does there."""
+
+    def __init__(self, backward: bool = True) -> None:
+        self.backward = backward
         self.since = next_seq()
         self.outer = bool(state.mode & GRAD)
         self.inputs: list[Input] = []
         self.entered: list[Any] = []
+        self.number = newest()
+
+    def __enter__(self) -> None:
+        if self.backward and settings.stack:
+            raise RuntimeError(_NO_HOOKS)
+        self.around, state.derivative = (state.derivative, settings.disabled), self.number
+        if self.backward:
+            settings.disabled = _NO_HOOKS
+
+    def __exit__(self, *_: Any) -> None:
+        state.derivative, settings.disabled = self.around
 
     def enter(self, tree: Any) -> Any:
         def one(t: Any) -> Any:
@@ -34,7 +52,7 @@ class _Level:
                 raise ValueError(f"Thing passed to transform API must be Tensor, got {type(t)}")
             inside, node = enter(t)
             self.inputs.append(node)
-            self.entered.append((t, inside))
+            self.entered.append([t, inside, 0])
             return inside
 
         return tree_map(one, tree)
@@ -45,9 +63,10 @@ class _Level:
 
     def leave(self, tree: Any) -> Any:
         """What is returned from the level; what was written in place inside is written outside."""
-        for t, inside in self.entered:
-            if inside._s.version:
-                inside._s.version = 0
+        for entered in self.entered:
+            t, inside, seen = entered
+            if written_since(inside._s, seen):
+                entered[2] = int(inside._s.version)
                 with torch.no_grad():
                     t.copy_(inside.detach())
 
@@ -110,7 +129,7 @@ def grad_and_value(func: Any, argnums: Any = 0, has_aux: bool = False) -> Callab
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         level = _Level()
         chosen, put = _split(args, argnums)
-        with torch.enable_grad():
+        with torch.enable_grad(), level:
             inside = level.enter(chosen)
             out = func(*put(inside), **kwargs)
             aux = None
@@ -156,7 +175,7 @@ def _outputs(out: Any, what: str) -> tuple[list[Any], Any]:
 def vjp(func: Any, *primals: Any, has_aux: bool = False) -> Any:
     """``(func(*primals), pull)``, and aux: ``pull(*cotangents)`` gives the gradients of the primals. Source: torch.func.vjp."""
     level = _Level()
-    with torch.enable_grad():
+    with torch.enable_grad(), level:
         inside = level.enter(primals)
         out = func(*inside)
         aux = None
@@ -191,8 +210,8 @@ def vjp(func: Any, *primals: Any, has_aux: bool = False) -> Any:
 
 def _push(what: str, func: Any, primals: Any, put: Any, has_aux: bool) -> tuple[Any, Callable[[list[Any]], list[Any]], Any, _Level]:
     """Run a function; its value, the linear map from tangents (flat) to tangents (flat) by two passes backward, and aux."""
-    level = _Level()
-    with torch.enable_grad():
+    level = _Level(False)
+    with torch.enable_grad(), level:
         inside = level.enter(primals)
         out = func(*put(inside))
         aux = None

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from jtorch._engine.values.lanes import newest
+from jtorch._engine.values.thread_state import state
 from jtorch._public import torch
 from jtorch.nn.utils.stateless import _functional_call
 
@@ -57,6 +59,10 @@ def functionalize(func: Any, *, remove: str = "mutations") -> Any:
 
     @functools.wraps(func)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        return func(*args, **kwargs)
+        before, state.derivative = state.derivative, newest()
+        try:
+            return func(*args, **kwargs)
+        finally:
+            state.derivative = before
 
     return wrapped

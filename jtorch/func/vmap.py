@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from jtorch._core.backward.levels import enter_lanes, leave_lanes
 from jtorch._core.graph.node import next_seq
 from jtorch._core.storage.view_steps import read
+from jtorch._core.storage.write_counts import written_since
 from jtorch._engine.values.lanes import Level, lanes_of
 from jtorch._engine.values.thread_state import state
 from jtorch._public import torch
@@ -125,8 +126,8 @@ def _out_dims(func: Any, out: Any, out_dims: Any) -> list[Any]:
 def _run(func: Any, size: int, dims: list[Any], flat: list[Any], spec: Any, out_dims: Any, randomness: str, kwargs: Any) -> Any:
     moved = [x if d is None else x.movedim(d, 0) if d else x for x, d in zip(flat, dims, strict=True)]
     since = next_seq()
-    level = Level(size, randomness, (state.trace, len(state.trace.outputs)))
-    inside = [x if d is None else enter_lanes(x, level) for x, d in zip(moved, dims, strict=True)]
+    level = Level(size, randomness, (state.trace, len(state.trace.outputs)), since)
+    inside = [x if d is None else enter_lanes(x, level, d) for x, d in zip(moved, dims, strict=True)]
     before, state.lanes = state.lanes, (*state.lanes, level)
     try:
         out = func(*tree_unflatten(inside, spec), **kwargs)
@@ -141,7 +142,7 @@ def _run(func: Any, size: int, dims: list[Any], flat: list[Any], spec: Any, out_
         if d is not None and not isinstance(t, Tensor):
             raise ValueError(f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(t)}. Did you mean to set out_dims= to None for output?")
     for x, d, t in zip(flat, dims, inside, strict=True):
-        if d is not None and t._s.version:  # written in place
+        if d is not None and written_since(t._s, 0):  # written in place
             (new,) = leave_lanes([t], level, since)
             x.copy_(new.movedim(0, d) if d else new)
     at = [i for i, d in enumerate(where) if d is not None]

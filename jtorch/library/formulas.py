@@ -87,7 +87,7 @@ def autograd_of(overload: OpOverload, backward_of: Callable[[], Any], setup_of: 
         return (None, *flat)
 
     name = f"GeneratedBackwardFor_{overload.namespace}_{overload._opname}_{overload._overloadname}"
-    generated = type(name, (Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward)})
+    generated = type(name, (Function,), {"forward": staticmethod(forward), "backward": staticmethod(backward), "generate_vmap_rule": True})
 
     def record(_: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not (state.mode & GRAD and any(t._edge is not None for t in tensors_in(args, {}))):

@@ -16,7 +16,9 @@ from typing import Any
 from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.graph.grad_modes import enable_grad
 from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._engine.values.lanes import LOOKED_AT
 from jtorch._engine.values.thread_state import GRAD, state
+from jtorch.autograd.vmap_rules import by_lane, by_rule, level_of
 
 from .binding import bind
 from .schema import FunctionSchema
@@ -138,6 +140,9 @@ def call(overload: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         if torch.is_autocast_enabled(kind):
             with torch.autocast(kind, enabled=False):
                 return op.kernels[f"Autocast{key}"](*args, **kwargs)
+    level = level_of((args, kwargs)) if state.lanes or state.derivative else None
+    if level is not None and op.vmap is not None and state.derivative < level.depth:
+        return by_rule(op.vmap, level, args, kwargs)
     if not _below.autograd:
         own = op.kernels.get(f"Autograd{key}") or op.kernels.get("Autograd")
         if own is not None:
@@ -157,10 +162,23 @@ def run_kernel(op: Operator, key: str, args: tuple[Any, ...], kwargs: dict[str, 
         if kernel is None:
             raise NotImplementedError(_no_kernel(op, key))
         return kernel(*args, **kwargs)
-    result = kernel(*args, **kwargs)
+    level = level_of((args, kwargs)) if state.lanes or state.derivative else None
+    result = kernel(*args, **kwargs) if level is None else _batched(op, kernel, level, args, kwargs)
     if op.autograd is None and state.mode & GRAD and not _below.autograd and any(t._edge is not None for t in given):
         _warn_in_backward(op, result)
     return result
+
+
+def _batched(op: Operator, kernel: Callable[..., Any], level: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A kernel under ``vmap``: by the operator's rule, else for all lanes at once, or one after another where it looks at values."""
+    if op.vmap is not None:
+        return by_rule(op.vmap, level, args, kwargs)
+    try:
+        return kernel(*args, **kwargs)
+    except RuntimeError as error:
+        if str(error) != LOOKED_AT or op.schema.is_mutable:
+            raise
+    return by_lane(kernel, level, args, kwargs)
 
 
 def as_made(overload: OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jtorch._core.tensor.autograd_methods import with_grad
 from jtorch._core.tensor.derived_functions import function_for
 from jtorch._errors import not_implemented
 from jtorch._public import torch
@@ -107,7 +108,7 @@ _IMAGES = "SymInt batch_size, SymInt channels, SymInt height, SymInt width"
 def _derivative(run: Any, shape: Any, grad: Any) -> Any:
     """The gradient of a linear function of images of this shape."""
     with torch.enable_grad():
-        input = grad.new_zeros(shape).requires_grad_()
+        input = with_grad(grad.new_zeros(shape))
         return torch.autograd.grad(run(input), input, grad)[0]
 
 
@@ -139,7 +140,7 @@ def _roi_pool_backward(grad: Any, rois: Any, argmax: Any, scale: float, ph: int,
 )
 def _deform_conv2d_backward(grad: Any, input: Any, weight: Any, offset: Any, mask: Any, bias: Any, *numbers: Any) -> Any:
     with torch.enable_grad():
-        given = [t.detach().requires_grad_() for t in (input, weight, offset, mask, bias)]
+        given = [with_grad(t.detach()) for t in (input, weight, offset, mask, bias)]
         found = torch.autograd.grad(deform_conv2d(*given, *numbers), given, grad, allow_unused=True)
     return tuple(torch.zeros_like(t) if g is None else g for g, t in zip(found, given, strict=True))
 

@@ -19,6 +19,7 @@ from jtorch._core.graph.selective_checkpoint import Kept, Run
 from jtorch._core.state.generator import default_for
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, read
+from jtorch._core.tensor.autograd_methods import with_grad
 from jtorch._engine.values.values import jax_devices
 from jtorch._public import torch
 
@@ -68,7 +69,7 @@ def detach_variable(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     """The tensors among ``inputs`` as leaves of their own, ``requires_grad`` kept."""
     if not isinstance(inputs, tuple):
         raise RuntimeError(f"Only tuple of tensors is supported. Got Unsupported input type: {type(inputs).__name__}")
-    return tuple(x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x for x in inputs)  # type: ignore[attr-defined]
+    return tuple(with_grad(x.detach(), x.requires_grad) if isinstance(x, Tensor) else x for x in inputs)  # type: ignore[attr-defined]
 
 
 def check_backward_validity(inputs: Iterable[Any]) -> None:
@@ -145,12 +146,14 @@ def _fresh(inputs: tuple[Any, ...], cts: Any) -> tuple[Any, ...]:
     values = after_barrier([read(inputs[i]) for i in at], cts)
     out = list(inputs)
     for i, v in zip(at, values, strict=True):
-        out[i] = new_tensor(v).requires_grad_(inputs[i].requires_grad)  # type: ignore[attr-defined]
+        out[i] = with_grad(new_tensor(v), inputs[i].requires_grad)  # type: ignore[attr-defined]
     return tuple(out)
 
 
 class CheckpointFunction(torch.autograd.Function):  # type: ignore[misc]
     """The variant with ``use_reentrant=True``: forward runs without a graph, backward runs it again and goes backward through that."""
+
+    generate_vmap_rule = True
 
     @staticmethod
     def forward(ctx: Any, run_function: Any, preserve_rng_state: bool, *args: Any) -> Any:

@@ -38,6 +38,8 @@ def _tap_function() -> Any:
     if _tap is None:
 
         class BackwardHookFunction(torch.autograd.Function):  # type: ignore[misc, name-defined]
+            generate_vmap_rule = True
+
             @staticmethod
             def forward(ctx: Any, through: Callable[..., Any], materialize: bool, *tensors: Any) -> Any:
                 ctx.through = through

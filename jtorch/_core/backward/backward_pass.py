@@ -549,6 +549,10 @@ def root_of(t: Tensor) -> tuple[Any, int]:
 
 def backward(tensors: list[Tensor], grads: list[Any], retain: bool | None, create: bool, inputs: list[Tensor] | None) -> None:
     """``torch.autograd.backward`` after its arguments were looked at."""
+    if state.lanes or state.derivative:
+        raise RuntimeError(
+            "backward() called inside a functorch transform. This is not supported, please use functorch.grad or functorch.vjp instead or call backward() outside of functorch transforms."
+        )
     if create:
         warn_once(
             "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which can cause a memory leak. We recommend using "

@@ -107,9 +107,9 @@ def gradients(roots: list[Tensor], cotangents: list[Tensor], inputs: list[Input]
 # ---- vmap --------------------------------------------------------------------------------------------------------------
 
 
-def enter_lanes(t: Tensor, level: Level) -> Tensor:
-    """One lane of ``t``, whose first dim is the level's lanes."""
-    inside = new_tensor(within(read(t), level))
+def enter_lanes(t: Tensor, level: Level, dim: int = 0) -> Tensor:
+    """One lane of ``t``, whose first dim is the level's lanes; ``dim``: where the caller had them."""
+    inside = new_tensor(within(read(t), level, dim))
     if t._edge is not None:
         inside._edge = End((edge_of(t), t._nr), False, level, next_seq())
     return inside
@@ -211,7 +211,7 @@ class Lanewise(Node):
             if root is not None:
                 roots.append(root)
                 grads.append(enter_lanes(g, level) if run.create else within(g, level))
-        found = run_backward(roots, grads, run.retain, run.create, [(lane, 0) for lane in self.lanes], False)
+        found = run_backward(roots, grads, run.retain or level.shared, run.create, [(lane, 0) for lane in self.lanes], False)
         at = [i for i, g in enumerate(found) if g is not None]
         inside = [found[i] if isinstance(found[i], Tensor) else new_tensor(found[i]) for i in at]
         out: list[Any] = [None] * len(found)

@@ -104,7 +104,7 @@ def in_memory(s: Storage) -> np.ndarray:
             )
         array = None if s.strides is not None else _taken_back(s, v)
         if array is None:
-            array = np.array(looked_at(force(v), v))
+            array = np.array(looked_at(force(v), v), order="C")
             if s.strides is not None:
                 array = _with_strides(array, s.strides)
         uncounted(s)  # whoever saved it looks again, also when it is an ordinary value by then

@@ -68,13 +68,25 @@ def _keep(text: str) -> Any:
 Tensor.requires_grad = property(_get_requires_grad, set_requires_grad, _keep("requires_grad must be a bool"))  # type: ignore[method-assign,assignment]
 
 
+_TRANSFORMED = (
+    "You are attempting to call {} inside of a function being transformed by a functorch transform. This is unsupported, please attempt to use the functorch transforms "
+    "(e.g. grad, vjp, jacrev, jacfwd, hessian) or call {} outside of a function being transformed instead."
+)
+
+
+def with_grad(self: Tensor, yes: bool = True) -> Tensor:
+    """This leaf, which requires grad from now on or no longer."""
+    if bool(yes) != (self._edge is not None):
+        set_requires_grad(self, yes)
+    return self
+
+
 @method
 def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """Change whether this leaf requires grad, in place."""
-    if bool(requires_grad) == (self._edge is not None):
-        return self
-    set_requires_grad(self, requires_grad)
-    return self
+    if (state.lanes or state.derivative) and (requires_grad or self._edge is not None):
+        raise RuntimeError(_TRANSFORMED.format("Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* APIs)", "requires_grad_()"))
+    return with_grad(self, requires_grad)
 
 
 @prop
@@ -196,6 +208,8 @@ def _is_view(self: Tensor) -> bool:
 @method
 def retain_grad(self: Tensor) -> None:
     """Keep the gradient of this non-leaf in ``.grad`` too."""
+    if state.lanes or state.derivative:
+        raise RuntimeError(_TRANSFORMED.format("Tensor.retain_grad()", "retain_grad()"))
     if self._edge is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     if self.is_leaf:

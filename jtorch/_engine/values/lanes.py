@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -10,9 +11,10 @@ import jax
 from jtorch._engine.values.symbols import Symbol
 from jtorch._engine.values.values import Value, aval
 
-_entered = itertools.count(1).__next__
+newest = itertools.count(1).__next__
+"""Numbers the transformations in the order in which they were entered."""
 
-__all__ = ["Lanes", "Level", "lanes_of", "unknown", "within"]
+__all__ = ["Lanes", "Level", "innermost", "lanes_of", "newest", "unknown", "within"]
 
 LOOKED_AT = (
     "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please try to rewrite what you're doing "
@@ -23,16 +25,18 @@ LOOKED_AT = (
 class Level:
     """One ``vmap`` that is under way. ``began``: the thread's trace then, and how many outputs it had. The level that was entered last is the innermost."""
 
-    __slots__ = ("size", "depth", "randomness", "began")
+    __slots__ = ("size", "depth", "randomness", "began", "since", "shared")
     shown: Any = None  # which lane is seen by who looks; None: none, it is an error
 
-    def __init__(self, size: int, randomness: str, began: tuple[Any, int]) -> None:
+    def __init__(self, size: int, randomness: str, began: tuple[Any, int], since: int = 0) -> None:
         self.size, self.randomness, self.began = size, randomness, began
+        self.since = since  # the number of the first node of the tape that is inside
+        self.shared = False  # whether something left before the end, so that several passes backward go through what is inside
         self.enter()
 
     def enter(self) -> None:
         """The innermost from now on: for the backward pass through a level that was left."""
-        self.depth = _entered()
+        self.depth = newest()
 
     def made_here(self, v: Value) -> bool:
         """Whether a value is known to have been recorded since the level began."""
@@ -41,12 +45,14 @@ class Level:
 
 
 class Lanes:
-    """Stands for the array of a value: ``value`` has all lanes along a first dim of its own. It may itself be of a level further out."""
+    """Stands for the array of a value: ``value`` has all lanes along a first dim of its own. It may itself be of a level further out.
 
-    __slots__ = ("value", "level")
+    ``dim``: where the caller of ``vmap`` had that dim."""
 
-    def __init__(self, value: Value, level: Level) -> None:
-        self.value, self.level = value, level
+    __slots__ = ("value", "level", "dim")
+
+    def __init__(self, value: Value, level: Level, dim: int = 0) -> None:
+        self.value, self.level, self.dim = value, level, dim
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         if self.level.shown is None:
@@ -59,11 +65,11 @@ def unknown(array: Any) -> bool:
     return array.__class__ is Lanes or array.__class__ is Symbol or isinstance(array, jax.core.Tracer)
 
 
-def within(v: Value, level: Level) -> Value:
-    """One lane of ``v``, whose first dim is the level's lanes."""
+def within(v: Value, level: Level, dim: int = 0) -> Value:
+    """One lane of ``v``, whose first dim is the level's lanes; ``dim``: where the caller had them."""
     a = v.aval
     out = Value()
-    out.aval, out.array, out.trace, out.pos = aval(a.shape[1:], a.dtype, a.device), Lanes(v, level), None, -1
+    out.aval, out.array, out.trace, out.pos = aval(a.shape[1:], a.dtype, a.device), Lanes(v, level, dim), None, -1
     return out
 
 
@@ -71,3 +77,9 @@ def lanes_of(v: Value, level: Level) -> Value | None:
     """All lanes of ``v``, along a first dim; None if it is the same in every lane of this level."""
     x = v.array
     return x.value if x.__class__ is Lanes and x.level is level else None
+
+
+def innermost(values: Iterable[Value]) -> Level | None:
+    """The level entered last among those that values have lanes of."""
+    levels = [v.array.level for v in values if v.array.__class__ is Lanes]
+    return max(levels, key=lambda level: level.depth) if levels else None

@@ -21,6 +21,7 @@ class State(threading.local):
     steps = False  # whether this thread has seen an optimizer's step end a trace with a backward in it
     keys: Any = None  # where random numbers come from inside JAX's transformations (generator.py)
     lanes: tuple[Any, ...] = ()  # the levels of torch.vmap that are under way, the innermost last
+    derivative: int = 0  # the number (lanes.newest) of the torch.func.grad, vjp or jvp that is under way and was entered last
     stops = False  # whether JAX differentiates, and what is computed without gradients is to have none there
     host_only = False  # in a forked child: XLA must not be touched at all (fork.py)
     observed: Any = None  # who watches a call in order to replay it (torch.compile): what is recorded stays one trace until it returns
