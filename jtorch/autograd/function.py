@@ -274,10 +274,6 @@ class Function(metaclass=_FunctionMeta):
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
         raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
 
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
-        raise NotImplementedError("To use autograd.Function with vmap, you must either override the vmap static method or set generate_vmap_rule=True.")
-
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """What torch took before it had static functions: RuntimeError."""
         raise RuntimeError(
