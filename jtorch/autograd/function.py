@@ -304,7 +304,7 @@ class Function(metaclass=_FunctionMeta):
             )
         level = level_of(args)
         rule = None if level is None else rule_of(cls, Function)
-        if rule is None:
+        if level is None or rule is None:
             return cls._apply(*args, **kwargs)
         bound = inspect.signature(cls.forward).bind(*args, **kwargs)
         bound.apply_defaults()
