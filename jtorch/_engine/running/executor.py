@@ -132,6 +132,7 @@ def _execute(tr: Trace, why: str) -> list[Found]:
         if recipe is None:
             recipe = _recipes.setdefault(key, Recipe())
             recipe.member = families.join(shown, live, checks)
+            retention.met(recipe, len(nodes))
         recipe.seen += 1
         recipe.used = stats.executions
         arrays = [v.array for v in inputs]
@@ -310,7 +311,7 @@ def _made(
         ahead = _on_one_device(arrays)
     before = memory.in_use()
     plan = recipe.plan = make_plan(tr, dynamic, checks, live, donated, why, ahead, successors, whole)
-    retention.made(recipe, before, len(tr.nodes))
+    retention.made(recipe, before)
     return plan
 
 

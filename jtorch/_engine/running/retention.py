@@ -21,24 +21,26 @@ from jtorch._engine.recording.forgetting import entries_of, forget_calls
 from jtorch._engine.recording.program import Program
 from jtorch._engine.values import memory
 
-__all__ = ["Kept", "charge", "forget_everything", "full", "kept_in", "made", "measured", "sweep", "told"]
+__all__ = ["Kept", "charge", "forget_everything", "full", "kept_in", "made", "measured", "met", "sweep", "told"]
 
 RECENT = 64  # executions; what came again and ran within them stays
 LATEST = 8  # the same of what came once or twice
 ENTRIES = 3000  # that may be made between two sweeps
 RECIPES = 3000
 _NODE = 160  # bytes that a node of a recipe's key takes
+_ENTRY = 3 << 10  # and what is known of a call on inputs of new sizes
+_LIGHT = 24 << 20  # bytes of these beside all programs: a size that comes again is soon found out about again
 _LEAST, _MOST = 100 << 10, 32 << 20  # bytes of one program, whatever was measured: other threads allocate too
 _FACTOR = 2  # code and torn pages come to as much again as what is allocated for a program
 
 
 class Kept:
-    """What retention knows of a recipe: when it ran last, how often it came, and what it costs beside its programs."""
+    """What retention knows of a recipe: when it ran last, how often it came, and what it costs beside its programs (``light``: it and what is known of its calls)."""
 
-    __slots__ = ("used", "seen", "cost")
+    __slots__ = ("used", "seen", "cost", "light")
 
     def __init__(self) -> None:
-        self.used = self.seen = self.cost = 0
+        self.used = self.seen = self.cost = self.light = 0
 
     def programs(self) -> list[Program]:
         """The programs that it runs."""
@@ -47,7 +49,8 @@ class Kept:
 
 kept_in: list[tuple[dict[Any, Any], Callable[[Any], Iterable[tuple[Any, ...]]]]] = []  # stores of such, and which nodes stand behind a key
 told: list[Callable[[], None]] = []  # who hears of a sweep
-_total, _threshold = 0, 0  # bytes
+_total, _threshold, _light = 0, 0, 0  # bytes
+_entries = 0  # made when the last recipe was new
 _traced = 0  # entries made since JAX forgot what it had traced for them
 
 
@@ -56,13 +59,20 @@ def measured(before: int, programs: int) -> int:
     return min(max((memory.in_use() - before) * _FACTOR, programs * _LEAST), programs * _MOST)
 
 
-def made(kept: Kept, before: int, nodes: int) -> None:
+def met(kept: Kept, nodes: int) -> None:
+    """A recipe is new, with so many nodes, and whatever entries were made since the last one was."""
+    global _light, _entries
+    cost = nodes * _NODE + max(entry.made - _entries, 0) * _ENTRY
+    kept.light, _light, _entries = cost, _light + cost, entry.made
+    charge(kept, cost)
+
+
+def made(kept: Kept, before: int) -> None:
     """A plan was made for a recipe: divide what that has cost among its new programs."""
     fresh = [p for p in kept.programs() if not p.cost]
     cost = measured(before, len(fresh))
     for p in fresh:
         p.cost = cost // len(fresh)
-    charge(kept, nodes * _NODE)
     _add(cost)
 
 
@@ -79,35 +89,38 @@ def _add(cost: int) -> None:
 
 def full() -> bool:
     """Whether something must be let go of."""
-    return _total > (_threshold or _config.PROGRAM_BYTES) or entry.made > ENTRIES
+    return _total > (_threshold or _config.PROGRAM_BYTES) or entry.made > ENTRIES or _light > _LIGHT
 
 
 def sweep(now: int) -> None:
     """Drop recipes until half of the limit is free, and what is known of calls that none of the rest uses."""
-    global _total, _threshold, _traced
+    global _total, _threshold, _traced, _light, _entries
     _traced += entry.made
     limit = _config.PROGRAM_BYTES
     every = [(k, store, key) for store, _ in kept_in for key, k in list(store.items()) if k is not None]
     users = Counter(p for k, _, _ in every for p in k.programs())
     _total = sum(k.cost for k, _, _ in every) + sum(p.cost for p in users)
-    count = len(every)
+    count, _light = len(every), sum(k.light for k, _, _ in every)
     every.sort(key=lambda e: (e[0].seen > 2, e[0].used))
     for k, store, key in every:
-        if _total <= limit // 2 and count <= RECIPES:
+        if _total <= limit // 2 and count <= RECIPES and _light <= _LIGHT // 2:
             break
         if now - k.used > (RECENT if k.seen > 2 else LATEST):
             store.pop(key, None)
             count -= 1
             _total -= k.cost
+            _light -= k.light
             for p in k.programs():
                 users[p] -= 1
                 if not users[p]:
                     _total -= p.cost
     del every, users
     forget_calls({e for store, nodes in kept_in for key in list(store) for e in entries_of(nodes(key))})
+    _entries = 0
     for tell in told:
         tell()
     _threshold = max(limit, _total + limit // 4)
+    _light = min(_light, _LIGHT // 2)  # what ran lately stays, however much it is
     gc.collect()
     if _traced >= ENTRIES and not _being_traced():
         # JAX keeps what it traced of its own functions for each shape that they met: ten kilobytes an entry.
