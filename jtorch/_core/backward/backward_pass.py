@@ -17,7 +17,7 @@ from jtorch._engine.values.sparse_values import SparseMet
 from jtorch._engine.values.thread_state import ANOMALY, GRAD, state
 from jtorch._engine.recording.trace import record_multi
 from jtorch._engine.values.values import Value
-from jtorch._engine.recording.vjp import recomputing_plan, separate_plans
+from jtorch._engine.recording.vjp import recomputing_plan
 from jtorch._registry import lookup
 
 from jtorch._core.backward.replaced import replaced, replaced_all
@@ -427,11 +427,7 @@ def _apply_with_graph(node: OpNode, cts: list[Any]) -> list[Any]:
         t._edge, t._nr = node, i
         k += 1
         args.append(t)
-    parts = [plan] if plan.hidden else separate_plans(node.entry, node.mask)
-    if len(parts) == 1:
-        return _recorded(plan, args, cts)
-    at = {("in", i): a for i, a in zip(plan.saved_in, args, strict=False)} | {("out", i): a for i, a in zip(plan.saved_out, args[len(plan.saved_in) :], strict=True)}
-    return [_recorded(p, [*[at["in", i] for i in p.saved_in], *[at["out", i] for i in p.saved_out]], cts)[0] for p in parts]
+    return _recorded(plan, args, cts)
 
 
 def _recorded(plan: Any, saved: list[Any], cts: list[Any]) -> list[Any]:

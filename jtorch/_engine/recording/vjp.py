@@ -37,7 +37,7 @@ class Plan:
     cotangents that are there) to the gradients of the chosen inputs. ``once``: it reads what torch calls a saved tensor, which is freed after the first time.
     """
 
-    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct", "source", "separate", "_make")
+    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct", "source", "_make")
     saved_in: tuple[int, ...]
     saved_out: tuple[int, ...]
     forward: Call | None
@@ -53,11 +53,10 @@ class Plan:
     direct: Any  # the backward's entry when it is given the one output's cotangent, or None as long as it was not recorded
 
     source: Any  # (entry, mask, whether it reads inputs alone)
-    separate: tuple[Plan, ...] | None  # what ``separate_plans`` found
     _make: Callable[[tuple[bool, ...]], Callable[..., Any]]
 
     def __init__(self) -> None:
-        self.direct = self.separate = None
+        self.direct = None
         self._make = self._from_pull
 
     def backward(self, given: tuple[bool, ...]) -> Call:
@@ -100,21 +99,6 @@ def plan_of(entry: Entry, mask: tuple[bool, ...]) -> Plan:
             found = _without(entry, mask, error)
         entry.plans[mask] = found
     return found
-
-
-def separate_plans(entry: Entry, mask: tuple[bool, ...]) -> tuple[Plan, ...]:
-    """Plans whose gradients, in order, are those of ``plan_of(entry, mask)``: one for each input if some of them read less of what is kept, so that a second derivative
-    towards what a gradient does not depend on is none at all, as in torch; else that plan alone."""
-    whole = plan_of(entry, mask)
-    if whole.separate is None:
-        whole.separate = (whole,)
-        if len(whole.targets) > 1 and not whole.hidden:
-            parts = tuple(plan_of(entry, tuple(i == t for i in range(len(mask)))) for t in whole.targets)
-            reads = [(set(p.saved_in), set(p.saved_out)) for p in parts]
-            kept = set(whole.saved_in), set(whole.saved_out)
-            if all(not p.hidden and a <= kept[0] and b <= kept[1] for p, (a, b) in zip(parts, reads, strict=True)) and any(r != kept for r in reads):
-                whole.separate = parts
-    return whole.separate
 
 
 def derived(entry: Entry, mask: tuple[bool, ...], from_inputs: bool, given: tuple[bool, ...] | None) -> Call:
