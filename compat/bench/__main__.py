@@ -1,4 +1,4 @@
-"""``python -m compat.bench [--only operators steps adamw first recompilations starts shapes memory] [--write]``."""
+"""``python -m compat.bench [--only operators steps compiled looks adamw first recompilations starts shapes memory] [--write]``."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import sys
 import jax
 import torch
 
-from compat.bench import memory, sections, shapes
+from compat.bench import calls, memory, sections, shapes
 from compat.harness import DOCS
 
 SECTIONS = {
     "operators": sections.operators,
     "steps": sections.steps,
+    "compiled": calls.compiled,
+    "looks": calls.looks,
     "adamw": sections.adamw,
     "recompilations": sections.recompilations,
     "first": sections.first_steps,

@@ -44,8 +44,8 @@ def gpt(p: Params, s: Params, ids: jax.Array, layers: int = 4, heads: int = 8) -
     return (_norm(p, "norm", x) @ p["head.weight"].T).reshape(B * T, -1), s
 
 
-def mlp(p: Params, s: Params, x: jax.Array) -> tuple[jax.Array, Params]:
-    for i in range(32):
+def mlp(p: Params, s: Params, x: jax.Array, layers: int = 32, width: int = 64) -> tuple[jax.Array, Params]:  # the width follows from the weights
+    for i in range(layers):
         x = jax.nn.relu(_linear(p, f"layers.{i}", x))
     return _linear(p, "out", x), s
 

@@ -40,6 +40,14 @@ def setups(layers: int = 4) -> dict[str, Setup]:
     }
 
 
+def compiled_setups() -> dict[str, Setup]:
+    """Those whose whole step is compiled: two of so little arithmetic that the call is what costs."""
+    r = np.random.RandomState(0)
+    inputs, targets = r.randn(8, 16).astype("f4"), r.randint(0, 10, 8)
+    small = {f"MLP, {n} layers of 16": Setup("mlp", inputs, targets, {"layers": n, "width": 16}) for n in (4, 32)}
+    return {**small, "GPT, 4 layers": setups()["GPT, 4 layers"]}
+
+
 def make(torch: Any, setup: Setup) -> Job:
     """Build a job in ``torch``, whichever it is, from seed 0."""
     nn, F = torch.nn, torch.nn.functional
@@ -83,7 +91,7 @@ def make(torch: Any, setup: Setup) -> Job:
             self.layers = nn.ModuleList([nn.Linear(width, width) for _ in range(layers)])
             self.out = nn.Linear(width, 10)
 
-        def forward(self, x: Any) -> Any:
+        def forward(self, x: Any) -> Any:  # (B, width)
             for layer in self.layers:
                 x = layer(x).relu()
             return self.out(x)

@@ -54,11 +54,62 @@ def program(lib: Any, comp: Any, seen: Any) -> list[Any]:
     return [*out, opt.state[bias]["step"], *kept, *net.state_dict().values(), *[p.grad for p in net.parameters()]]
 
 
-def test_packed_is_as_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def eager_to_pack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "QUIET", 0)
     monkeypatch.setattr(packing, "PATIENCE", 0)
     monkeypatch.setattr(packing, "aside", lambda make: make())
     monkeypatch.setattr(packed_steps, "LEAST", 1)
+
+
+def bad_targets(lib: Any, comp: Any) -> list[Any]:
+    """Targets that are found to be within stay so only as long as nobody writes them."""
+    lib.manual_seed(0)
+    net = lib.nn.Linear(3, 4)
+    opt = lib.optim.AdamW(net.parameters(), lr=0.05)
+    x, y, out = lib.randn(5, 3), lib.tensor([0, 1, 2, 3, 0]), []
+
+    def made(moves: bool) -> Any:
+        @comp
+        def step(x: Any, y: Any) -> Any:
+            opt.zero_grad()
+            loss = lib.nn.functional.cross_entropy(net(x), y)
+            loss.backward()
+            opt.step()
+            if moves:
+                y.add_(1)
+            return loss.detach()
+
+        return step
+
+    still, moving = made(False), made(True)
+    for _ in range(5):
+        out.append(still(x, y))
+    y[1] = 4
+    with pytest.raises(IndexError):
+        out.append(float(still(x, y)))
+    y.zero_()
+    for _ in range(3):
+        out.append(still(x, y))
+    for _ in range(4):
+        out.append(moving(x, y))
+    with pytest.raises(IndexError):
+        out.append(float(moving(x, y)))
+    return [*out, *net.parameters()]
+
+
+def test_bad_targets_are_seen(eager_to_pack: None) -> None:
+    packed = []
+
+    def comp(fn: Any) -> Any:
+        packed.append(jtorch.compile(fn))
+        return packed[-1]
+
+    same(flat(bad_targets(jtorch, comp)), flat(bad_targets(torch, lambda fn: fn)))
+    assert any(r.packing is not None and r.packing.packed is not None for _, r in packed[0]._compiled.replays)
+
+
+def test_packed_is_as_torch(eager_to_pack: None, monkeypatch: pytest.MonkeyPatch) -> None:
     ways: list[bool] = []
     looks: list[Any] = []
     left = packing.Packing.left

@@ -395,6 +395,7 @@ class _Maker:
                 if at is None:
                     raise Refused("an index of unknown origin")
                 r.checks.append((-1 - at, bounds))
+        r.checked = [lambda: None] * len(r.checks)
         return tuple(later)
 
     # ---- backward

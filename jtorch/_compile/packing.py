@@ -187,6 +187,7 @@ class Packed(Replay):
         self.gather = (lambda values: [None] * len(fixed)) if nothing else (lambda values: (values[fixed[0]],)) if one else itemgetter(*fixed) if fixed else (lambda values: ())
         self.others = [(i, kind, n) for i, (kind, n) in enumerate(self.sources) if kind != "fixed"]
         self.draws = [(None if at is None else number[at], redraw, a) for at, redraw, a in plain.draws]
+        self.checks = [(number[at], bounds) for at, bounds in plain.checks]
         # What is overwritten beside the groups is little: it gets other memory.
         keep = [(n, s, more) for n, s, more, i in zip(plain.quick[2], plain.quick[0], plain.more, plain.quick[1], strict=True) if i not in taken]
         self.slow, self.donatable = [*plain.slow, *keep], ()

@@ -7,6 +7,7 @@ from itertools import chain, islice, repeat
 from operator import attrgetter, call, eq, is_, is_not, itemgetter
 from sys import getrefcount
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -274,6 +275,7 @@ class Replay:
     effects: list[Any]
     result: Any
     checks: list[Any]  # (input, bounds)
+    checked: list[Callable[[], Any]]  # for each of these, the array that was last found to be within: arrays do not change
     backward: Recorded | None
     backward_live: tuple[int, ...]
     saved: list[Any]
@@ -318,7 +320,7 @@ class Replay:
     def can_be_packed(self) -> bool:
         """Whether its calls cost more than what is computed, and nothing but these stands in the way of laying its parameters end to end."""
         plans = self.recorded._plans.values()
-        return self.backward is None and not self.checks and not self.recorded.checks and not several and all(places is not None for _, places in plans) and self.recorded._small()
+        return self.backward is None and not self.recorded.checks and not several and all(places is not None for _, places in plans) and self.recorded._small()
 
     def why_not(self, args: list[Any]) -> str:
         """What has changed since this was seen."""
@@ -361,8 +363,11 @@ class Replay:
                 given[at] = read(i)
             else:
                 given[at] = i if kind == "const" else None
-        for at, bounds in self.checks:
-            bounds.check(np.asarray(force(given[at])))
+        for n, (at, bounds) in enumerate(self.checks):
+            array = force(given[at])
+            if self.checked[n]() is not array:
+                bounds.check(np.asarray(array))
+                self.checked[n] = ref(array)
         for at, redraw, aval in self.draws:
             v = Value()
             v.aval, v.array, v.trace, v.pos = aval, redraw(), None, -1
