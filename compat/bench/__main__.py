@@ -30,7 +30,7 @@ SECTIONS = {
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compat.bench")
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md: all of it, or the sections that were measured")
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     torch.set_num_threads(cores or 1)
@@ -38,9 +38,14 @@ def main() -> int:
     print(where)
     tables = [SECTIONS[name]() for name in args.only]
     if args.write:
-        text = ["# Benchmarks", "", "Written by `make bench`; do not edit by hand.", "", f"Measured on: {where}.", ""]
+        page = DOCS / "benchmarks.md"
+        head = "\n".join(["# Benchmarks", "", "Written by `make bench`; do not edit by hand.", "", f"Measured on: {where}.", "", ""])
+        parts = {t.title: t.markdown() for t in tables}
+        if len(tables) < len(SECTIONS):  # the others stay as they are
+            head, *old = page.read_text().split("## ")
+            parts = {part.split("\n")[0]: f"## {part.rstrip()}\n" for part in old} | parts
         DOCS.mkdir(exist_ok=True)
-        (DOCS / "benchmarks.md").write_text("\n".join(text) + "\n" + "\n".join(t.markdown() for t in tables))
+        page.write_text(head + "\n".join(parts.values()))
     return 0
 
 
