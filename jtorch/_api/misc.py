@@ -168,7 +168,6 @@ def is_warn_always_enabled() -> bool:
     return warn_always[0]
 
 
-
 def compiled_with_cxx11_abi() -> bool:
     """True, as torch's own wheels say. Nothing here is compiled from C++."""
     return True

@@ -89,8 +89,8 @@ class disable_saved_tensors_hooks(_Context):
 class _Handle:
     """One saved tensor: its value then, and how often its memory had been written."""
 
-    def __init__(self, t: Tensor, v: Any) -> None:
-        self.value, self.storage, self.version = v, t._s, t._s.version
+    def __init__(self, t: Tensor, v: Any, tid: Any) -> None:
+        self.value, self.storage, self.version, self.tid = v, t._s, t._s.version, tid
 
 
 class _AllowMutationOnSavedContext:
@@ -118,7 +118,7 @@ class _AllowMutationOnSavedContext:
         tid = id(t), id(v), t._s.version
         found = self.tid_to_weakhandle.get(tid)
         if found is None:
-            found = self.tid_to_weakhandle[tid] = _Handle(t, v)
+            found = self.tid_to_weakhandle[tid] = _Handle(t, v, tid)
         return found
 
     def clear(self) -> None:
@@ -138,7 +138,7 @@ class allow_mutation_on_saved_tensors(_Context):
         ctx = _AllowMutationOnSavedContext()
 
         def unpack(handle: _Handle) -> Any:
-            if handle not in set(ctx.tid_to_weakhandle.values()):
+            if ctx.tid_to_weakhandle.get(handle.tid) is not handle:
                 raise AssertionError(
                     "Trying to backward outside of the 'allow_mutation_on_saved_tensors' contextin which the graph was originally recorded."
                 )

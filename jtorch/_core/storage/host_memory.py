@@ -146,12 +146,13 @@ def _shift(one: np.ndarray, offset: int) -> np.ndarray:
 class Pin:
     """The block of memory whose address ``data_ptr`` gave, and which value of the storage it holds."""
 
-    __slots__ = ("block", "value", "version")
+    __slots__ = ("block", "value", "version", "told")
 
     def __init__(self, block: np.ndarray) -> None:
         self.block = block
         self.value: Any = None
         self.version = -1
+        self.told = False  # whether somebody asked for the address: then it is worth waiting to keep it
 
     def holds(self, s: Storage, v: Value) -> bool:
         """Whether the block has the storage's present elements."""
@@ -190,6 +191,7 @@ def data_ptr(s: Storage) -> int:
     if not v.aval.nbytes or v.aval.device.type == "meta":
         return 0
     if v.trace is None and s.ptr and (v.array is s.ptr.block or s.ptr.holds(s, v)):  # the version counts shapes that change in place, too
+        s.ptr.told = True
         return address_of(s.ptr.block)
     array = force(v)
     if isinstance(array, jax.core.Tracer):
@@ -213,7 +215,7 @@ def _pinned(s: Storage, v: Value, array: np.ndarray) -> np.ndarray:
         pin = s.ptr = Pin(block if s.strides is None else _with_strides(array, s.strides))
     else:
         np.copyto(pin.block, array)
-    pin.value, pin.version = weakref.ref(v), s.version
+    pin.value, pin.version, pin.told = weakref.ref(v), s.version, True
     if s.strides is None:
         v.array = pin.block  # one memory, not two
     return pin.block
@@ -221,7 +223,7 @@ def _pinned(s: Storage, v: Value, array: np.ndarray) -> np.ndarray:
 
 def _free(pin: Pin) -> bool:
     """Whether nobody else looks at the block. XLA's threads let go of what a program was given a moment after it has run."""
-    for pause in _PAUSES:
+    for pause in _PAUSES if pin.told else _PAUSES[:2]:
         if sys.getrefcount(pin.block) <= 2:
             return True
         jax.device_put(_ZERO)  # JAX lets go of host memory when it is next called, and what came since may have been computed by numpy
