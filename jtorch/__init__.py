@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import sys as _sys
 from importlib import import_module as _import_module
+from types import ModuleType as _ModuleType
 from typing import Any
 
-import jtorch._api  # noqa: F401  (fills the namespaces)
-from jtorch import _public
+from jtorch._install import install as install, installed as installed, submodule as _submodule, uninstall as uninstall
 from jtorch._namespace import torch as _torch
-
-_public.publish()
 
 # Modules that torch imports with itself; order matters only from the bottom up.
 _EAGER = (
@@ -22,20 +21,27 @@ _LAZY = frozenset((
     "multiprocessing", "profiler", "onnx", "sparse", "fx", "quantization", "ao", "library", "futures", "accelerator", "mps", "xpu", "ops", "quasirandom",
 ))  # fmt: skip
 
-for _name in _EAGER:
-    globals()[_name] = _import_module(f"jtorch.{_name}")
-    setattr(_torch, _name, globals()[_name])
 
-from jtorch.torch_version import TorchVersion as _TorchVersion  # noqa: E402
+def _fill() -> None:
+    """Import what belongs to torch's root, and show it here."""
+    names = globals()
+    for part in [path for path in _sys.modules if path.startswith("jtorch.") and path.count(".") == 1]:
+        names[part[7:]] = _sys.modules[part]  # imported before this package was imported once more
+    _import_module("jtorch._api")  # fills the namespaces
+    public = _import_module("jtorch._public")
+    public.publish()
+    for name in _EAGER:
+        names[name] = _import_module(f"jtorch.{name}")
+        setattr(_torch, name, names[name])
+    from jtorch.autograd import Variable
+    from jtorch.torch_version import TorchVersion
+    from jtorch.utils.dlpack import from_dlpack, to_dlpack
+    from jtorch.version import jtorch_version
 
-__version__ = _TorchVersion("2.13.0")
-from jtorch._install import install as install, installed as installed, submodule as _submodule, uninstall as uninstall  # noqa: E402
-from jtorch.autograd import Variable as _Variable  # noqa: E402, F401
-from jtorch.utils.dlpack import from_dlpack as from_dlpack, to_dlpack as to_dlpack  # noqa: E402
-from jtorch.version import jtorch_version as _jtorch_version  # noqa: E402, F401
-
-torch = _public.torch  # `torch.torch`, as there
-_public.publish()  # what autocast and others added meanwhile
+    names.update(__version__=TorchVersion("2.13.0"), _Variable=Variable, _jtorch_version=jtorch_version, from_dlpack=from_dlpack, to_dlpack=to_dlpack)
+    names["torch"] = public.torch  # `torch.torch`, as there
+    public.publish()  # what autocast and others added meanwhile
+    names.pop("_ops", None)  # jtorch's own floor of this name; as an attribute of torch it is what torch has there
 
 
 def load_ipython_extension(ipython: Any) -> None:
@@ -70,7 +76,7 @@ def __getattr__(name: str) -> Any:
     if found is None:
         library = _submodule("torch._C")
         if name == "__all__":  # as torch's: what is no module and has no underscore before it
-            offered = {n: v for space in (vars(_torch), globals()) for n, v in space.items() if not n.startswith("_") and not isinstance(v, type(_public))}
+            offered = {n: v for space in (vars(_torch), globals()) for n, v in space.items() if not n.startswith("_") and not isinstance(v, _ModuleType)}
             return sorted({*offered, *library.published(), *_ELSEWHERE} - {"LoggerBase", "load_ipython_extension", "install", "installed", "uninstall", "annotations", "Any"})
         if name == "set_vital":
             import warnings
@@ -87,4 +93,6 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY} - {"annotations", "Any"})
 
 
-globals().pop("_ops", None)  # jtorch's own floor of this name; as an attribute of torch it is what torch has there
+# `python -m jtorch` comes by here on its way to `__main__`, before it is known whether the program will ask for torch at all: the package is then imported once more.
+if not (_sys.argv[:1] == ["-m"] and _sys.orig_argv[-len(_sys.argv)] in ("jtorch", "-mjtorch")):
+    _fill()

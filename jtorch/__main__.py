@@ -127,6 +127,12 @@ def _without_us(trace: TracebackType | None) -> TracebackType | None:
     return trace
 
 
+def _shorten(error: BaseException) -> bool:
+    from jtorch._traceback import shorten
+
+    return shorten(error)
+
+
 def _die_of_interrupt() -> None:
     """End as python ends at an unhandled KeyboardInterrupt: by the signal, after all else has been cleaned up."""
     import signal
@@ -138,8 +144,9 @@ def _die_of_interrupt() -> None:
 def main() -> None:
     """Run the program named on the command line."""
     from jtorch._install import install
-    from jtorch._traceback import shorten
 
+    if "__version__" not in vars(sys.modules["jtorch"]):  # it was imported as the home of this file only (see there)
+        del sys.modules["jtorch"]
     argv = sys.argv[1:]
     check = argv[:1] == ["--check"]
     run = _plan(argv[check:])
@@ -158,7 +165,7 @@ def main() -> None:
         raise
     except BaseException as error:
         trace = error.__traceback__ = _without_us(error.__traceback__)
-        short = not isinstance(error, KeyboardInterrupt) and shorten(error)
+        short = not isinstance(error, KeyboardInterrupt) and "jtorch" in sys.modules and _shorten(error)
         trace = error.__traceback__
         sys.last_type, sys.last_value, sys.last_traceback = type(error), error, trace
         sys.stdout.flush()

@@ -228,6 +228,21 @@ class _Loader:
         return (lambda fullname=None: told(own)) if name in ("get_code", "get_source", "get_filename") else told
 
 
+class _FirstLoader:
+    """Imports jtorch when torch is imported, and not before."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """jtorch, whole, from now on this module's loader."""
+        module = importlib.import_module("jtorch")
+        spec.loader = _Loader(module)  # type: ignore[assignment]
+        take_names()
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """For the import system, which asks before it creates the module."""
+        raise RuntimeError("the module that was created has another loader")
+
+
 class _Distribution(importlib.metadata.Distribution):
     """torch as :mod:`importlib.metadata` sees it."""
 
@@ -245,8 +260,14 @@ class _Distribution(importlib.metadata.Distribution):
 class _Finder(importlib.metadata.DistributionFinder):
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """torch and everything below it. An import of what jtorch does not have raises ModuleNotFoundError that says so."""
+        if name == "jtorch":  # of which this file is a part, wherever sys.path leads by now
+            return importlib.util.spec_from_file_location(name, _HERE + "__init__.py")
         if not _ours(name):
             return None
+        if name == "torch" and "jtorch" not in sys.modules:  # many only ask whether it is there
+            spec = ModuleSpec(name, _FirstLoader(), origin=_HERE + "__init__.py", is_package=True)  # type: ignore[arg-type]
+            spec.submodule_search_locations = [os.path.dirname(_HERE)]
+            return spec
         module = _find(name)
         take_names()
         sys.modules.pop(name, None)  # or the import system takes it as a module that its parent has imported, and loads it once more

@@ -100,6 +100,11 @@ def test_version(tmp_path: Path) -> None:
     assert code == 0 and re.fullmatch(r"jtorch [\d.]+ \(follows torch 2\.13\.0\)\n", out)
 
 
+def test_what_is_not_asked_for_is_not_imported(tmp_path: Path) -> None:
+    asked = "import importlib.util as u, sys; print(u.find_spec('torch').name, [m for m in ('torch', 'jax', 'jtorch') if m in sys.modules]); import torch, jtorch; print(torch is jtorch, torch.__name__)"
+    assert run(tmp_path, "-m", "jtorch", "-c", asked)[:2] == (0, "torch []\nTrue torch\n")
+
+
 def test_the_report_of_the_environment(tmp_path: Path) -> None:
     code, out, err = run(tmp_path, "-W", "error", "-m", "jtorch", "-m", "torch.utils.collect_env")
     assert code == 0 and out.startswith("Collecting environment information...") and "JAX backend" in out, err
