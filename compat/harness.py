@@ -171,10 +171,23 @@ class Worker:
         lines.put(None)
 
     def _next(self, timeout: float) -> str | None:
+        """A line; an empty one if the worker has taken ``timeout`` seconds of a processor for it, or five times that by the clock: the machine may have other work."""
+        begin, used = time.perf_counter(), self._used()
+        while True:
+            try:
+                return self.lines.get(timeout=min(timeout, 1.0))
+            except Empty:
+                waited = time.perf_counter() - begin
+                if waited >= timeout and (used is None or waited >= 5 * timeout or (self._used() or 0.0) - used >= timeout):
+                    return ""
+
+    def _used(self) -> float | None:
+        """Seconds of a processor that the worker has taken; None where the system does not say."""
         try:
-            return self.lines.get(timeout=timeout)
-        except Empty:
-            return ""
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()  # type: ignore[union-attr]
+        except OSError:
+            return None
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def run(self, name: str) -> Record:
         if self.process is None or self.process.poll() is not None or self.done >= self.recycle:
@@ -204,7 +217,7 @@ class Worker:
             self.process = None
 
 
-def run_all(names: Iterable[str], command: list[str], jobs: int, timeout: float, seen: Callable[[Record], None]) -> list[Record]:
+def run_all(names: Iterable[str], command: list[str], jobs: int, timeout: float, seen: Callable[[Record], None], recycle: int = 60) -> list[Record]:
     """Run every case in ``jobs`` isolated workers; ``seen`` hears of each record as it comes."""
     todo: Queue[str] = Queue()
     for name in names:
@@ -213,7 +226,7 @@ def run_all(names: Iterable[str], command: list[str], jobs: int, timeout: float,
     lock = threading.Lock()
 
     def loop() -> None:
-        worker = Worker(command, timeout)
+        worker = Worker(command, timeout, recycle)
         try:
             while True:
                 try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import sys
 import time
@@ -74,12 +75,39 @@ def run(test: unittest.TestCase) -> Record:
     return record
 
 
+class Afterwards:
+    """Between two tests: what the last one left pending is run, what it left to be raised is dropped, and the thread's modes are as they were at first."""
+
+    def __init__(self) -> None:
+        from jtorch._engine.recording import guards, trace
+
+        self.guards, self.trace = guards, trace
+        self.modes = {k: v for k, v in vars(trace.state).items() if k not in ("trace", "traces", "here", "updating")}
+
+    def __call__(self) -> None:
+        import torch
+
+        state = self.trace.state
+        with contextlib.suppress(Exception):
+            self.trace.flush()
+        self.guards.pending.clear()
+        state.trace, state.traces = self.trace.Trace(state.trace.device), {}
+        for name in set(vars(state)) - set(self.modes) - {"trace", "traces", "here", "updating"}:  # since then it hides the class's
+            delattr(state, name)
+        for name, value in self.modes.items():
+            setattr(state, name, copy.copy(value) if isinstance(value, list | dict) else value)
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+
+
 def main() -> None:
     library, file = sys.argv[1:3]
     sys.argv[1:] = []
     loading.prepare(library)
     path = Path(file)
     tests = tests_of(loading.load(path))
+    settle = Afterwards() if library == "jtorch" else lambda: None
+
     def one(name: str) -> Record:
         if name == "?":  # the names of the tests
             return Record("?", note=" ".join(sorted(tests)), state="pass")
@@ -87,7 +115,10 @@ def main() -> None:
             record = Record(name)
             record.fail("test", "there is no such test under this library")
             return record
-        return run(copy.copy(tests[name]))
+        try:
+            return run(copy.copy(tests[name]))
+        finally:
+            settle()
 
     serve(one)
 

@@ -13,11 +13,12 @@ from jtorch._core.dispatch.conversion import format_strides, with_strides
 from jtorch._core.dispatch.signature_binding import number_of
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.host_memory import contiguous_strides
-from jtorch._core.storage.view_steps import aval_of, is_contiguous, laid_like, strides_of
+from jtorch._core.storage.view_steps import aval_of, is_contiguous, laid_like, read, strides_of
 from jtorch._core.tensor import creation as tensor_creation
 from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.creation import from_array, full_value, place
 from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage, tensor_on
+from jtorch._engine.values.lanes import Lanes, within
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._errors import no_kernel, warn_once
 from jtorch._namespace import torch
@@ -59,6 +60,22 @@ def make(shape: tuple[int, ...], number: Any, dtype: Any, device: Any, requires_
     return require_grad(t) if requires_grad else t
 
 
+def in_lanes(t: Tensor, like: Tensor, requires_grad: bool) -> Tensor:
+    """``t``, just made of one number, with lanes of its own where ``like`` has some inside ``torch.vmap``: they may be written."""
+    levels: list[Any] = []
+    array = like._s.value.array
+    while array.__class__ is Lanes:
+        levels.append(array.level)
+        array = array.value.array
+    if levels:
+        v = t._s.value
+        v = read(new_tensor(v).expand(*[level.size for level in reversed(levels)], *v.aval.shape).clone())  # type: ignore[attr-defined]
+        for level in reversed(levels):
+            v = within(v, level)
+        t._s.value = v
+    return require_grad(t) if requires_grad else t
+
+
 def _into(out: Tensor | None, t: Tensor, expanded: bool = True, name: str = "factory") -> Tensor:
     """``t``, or ``out`` with the elements of ``t``. Of what counts steps, ``out`` keeps its shape if it has as many elements."""
     if out is None:
@@ -95,7 +112,7 @@ def _factory(name: str, number: Any, what: str) -> None:
     def new(self: Tensor, *args: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False,
             layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
         a = aval_of(self)
-        return make(_size(args, size, f"new_{name}"), number, dtype or a.dtype, a.device if device is None else device, requires_grad)
+        return in_lanes(make(_size(args, size, f"new_{name}"), number, dtype or a.dtype, a.device if device is None else device), self, requires_grad)
 
 
 def full_like_impl(input: Tensor, number: Any, dtype: Any, device: Any, requires_grad: bool, memory_format: Any) -> Tensor:
@@ -104,7 +121,7 @@ def full_like_impl(input: Tensor, number: Any, dtype: Any, device: Any, requires
     a = aval_of(input)
     if a.__class__ is SparseAval:
         return _sparse("fill_", a.shape, number, a.layout, dtype or a.dtype, a.device if device is None else place(device), requires_grad, input)
-    t = make(a.shape, number, dtype or a.dtype, a.device if device is None else device, requires_grad, memory_format)
+    t = in_lanes(make(a.shape, number, dtype or a.dtype, a.device if device is None else device, False, memory_format), input, requires_grad)
     if memory_format is None or memory_format.name == "preserve_format":
         strides = strides_of(input)
         if not is_contiguous(a.shape, strides):
@@ -165,7 +182,7 @@ def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, dev
     """A tensor of ``size`` full of one number, of this tensor's type and device unless told otherwise."""
     a = aval_of(self)
     number = _fill_number("new_full", fill_value)
-    return make(_size((size,), None, "new_full"), number, dtype or a.dtype, a.device if device is None else device, requires_grad)
+    return in_lanes(make(_size((size,), None, "new_full"), number, dtype or a.dtype, a.device if device is None else device), self, requires_grad)
 
 
 @compose("Tensor", name="new_tensor")
@@ -211,7 +228,7 @@ def new_empty_strided(self: Tensor, size: Any, stride: Any, dtype: Any = None, l
                       pin_memory: bool = False) -> Tensor:  # fmt: skip
     """``torch.empty_strided`` with this tensor's type and device."""
     a = aval_of(self)
-    return torch.empty_strided(size, stride, dtype=dtype or a.dtype, device=a.device if device is None else device, requires_grad=requires_grad)  # type: ignore[no-any-return]
+    return in_lanes(torch.empty_strided(size, stride, dtype=dtype or a.dtype, device=a.device if device is None else device), self, requires_grad)
 
 
 @compose("torch")

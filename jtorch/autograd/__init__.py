@@ -20,6 +20,7 @@ from .grad_mode import enforce_grad_layout_policy, set_multithreading_enabled
 from .gradcheck import gradcheck, gradgradcheck
 from .profiler import kineto_available as kineto_available
 from jtorch._private.C._autograd import DeviceType as DeviceType
+from jtorch._private.C._autograd import SavedTensor as SavedTensor
 from .variable import Variable
 
 __all__ = [

@@ -13,7 +13,7 @@ from jtorch._public import torch
 from . import forward_ad
 from ._passes import grad
 
-__all__ = ["as_tuple", "backward_jacobian", "differentiable", "forward_jacobians", "numeric_jacobian", "wanted"]
+__all__ = ["as_tuple", "backward_jacobian", "differentiable", "directions", "forward_direction", "forward_jacobians", "numeric_direction", "numeric_jacobian", "wanted"]
 
 
 def as_tuple(x: Any) -> tuple[Any, ...]:
@@ -45,38 +45,72 @@ def numeric_jacobian(func: Any, inputs: Any, x: Any, k: int, eps: float, masked:
 
     A complex input gives ``d/d(re) + i d/d(im)``, which is what backward gives for a real output. Where ``masked``, only elements that a sparse input specifies change.
     """
-    own, plain = (x._s, x._view), x.detach()
+    plain = x.detach()
     sparse = plain.layout != torch.strided
     elements = np.array(_dense(plain).numpy())
     free = torch.sparse_coo_tensor(plain._indices(), torch.ones_like(plain._values()), plain.shape).to_dense().numpy() if sparse and masked and plain.is_sparse else None
 
-    def at(i: int, value: Any) -> np.ndarray:
+    def at(i: int, value: Any) -> Any:
         changed = elements.copy()
         changed.flat[i] = value
         new = torch.from_numpy(changed)
         if sparse:
             block = plain.values().shape[1:3] if plain.layout in (torch.sparse_bsr, torch.sparse_bsc) else None
             new = new.to_sparse(layout=plain.layout, blocksize=block) if not plain.is_sparse else new.to_sparse(plain.sparse_dim())
-        other = new.detach()
-        x._s, x._view = other._s, other._view
-        try:
-            return _numbers(as_tuple(func(*inputs))[k].clone())
-        finally:
-            x._s, x._view = own
+        return _with_elements(func, inputs, x, k, new)
 
     parts = []
     for step in (eps, 1j * eps) if plain.is_complex() else (eps,):
         rows: list[np.ndarray] = []
         for i in range(elements.size):
             if free is not None and not free.flat[i]:
-                rows.append(np.zeros_like(rows[0]) if rows else 0 * at(i, elements.flat[i]))
+                rows.append(np.zeros_like(rows[0]) if rows else 0 * _numbers(at(i, elements.flat[i])))
                 continue
             old = elements.flat[i]
-            rows.append((at(i, old + step) - at(i, old - step)) / (2 * eps))
+            rows.append(_difference(at(i, old + step), at(i, old - step), eps, f"on index {tuple(map(int, np.unravel_index(i, elements.shape)))} "))
         parts.append(np.array(rows))
     if len(parts) == 1:
         return parts[0]
     return parts[0] + 1j * parts[1]
+
+
+def _with_elements(func: Any, inputs: Any, x: Any, k: int, new: Any) -> Any:
+    """Output ``k`` where ``x`` has the elements of ``new``."""
+    own, other = (x._s, x._view), new.detach()
+    x._s, x._view = other._s, other._view
+    try:
+        return as_tuple(func(*inputs))[k].clone()
+    finally:
+        x._s, x._view = own
+
+
+def _difference(after: Any, before: Any, eps: float, where: str = "") -> np.ndarray:
+    for what in ("shape", "dtype"):
+        a, b = getattr(before, what), getattr(after, what)
+        if a != b:
+            raise AssertionError(f"Expected `func` to return outputs with the same {what} when inputs are perturbed {where}by {eps}, but got: {what}s {a} and {b}.")
+    return (_numbers(after) - _numbers(before)) / (2 * eps)  # type: ignore[no-any-return]
+
+
+def directions(tensors: Any) -> list[np.ndarray] | None:
+    """A direction of length 1 for each of these, without negative elements; None if one is sparse, complex or not of double precision."""
+    if any(t.layout != torch.strided or t.dtype is not torch.float64 for t in tensors):
+        return None
+    draw = np.random.RandomState(0)  # noqa: NPY002  (torch's generator stays as it is)
+    found = [draw.random_sample(tuple(t.shape)) for t in tensors]
+    return [u / max(float(np.linalg.norm(u)), 1e-300) for u in found]
+
+
+def numeric_direction(func: Any, inputs: Any, x: Any, k: int, eps: float, along: np.ndarray) -> np.ndarray:
+    """The derivative of output ``k`` along a direction of ``x``, by central differences."""
+    elements = np.array(x.detach().numpy())
+    after, before = (_with_elements(func, inputs, x, k, torch.from_numpy(elements + step * along)) for step in (eps, -eps))
+    return _difference(after, before, eps)
+
+
+def forward_direction(func: Any, inputs: Any, n: int, along: np.ndarray) -> list[Any]:
+    """(value, tangent) of each floating output by forward mode along a direction of input ``n``."""
+    return _duals(func, inputs, {n: torch.from_numpy(along)})
 
 
 def backward_jacobian(out: Any, inputs: list[Any]) -> tuple[list[np.ndarray], bool, bool]:

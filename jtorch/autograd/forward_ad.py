@@ -8,6 +8,8 @@ from jtorch._core.backward.levels import Input, enter, gradients, reaches_out, t
 from jtorch._core.graph.node import next_seq
 from jtorch._core.storage.bare_tensor import new_tensor
 from jtorch._core.storage.view_steps import read
+from jtorch._core.tensor.tensor_repr import tangent_of
+from jtorch._engine.values.lanes import unknown
 from jtorch._public import torch
 
 __all__ = ["UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual"]
@@ -90,7 +92,27 @@ def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
             "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not supported. "
             f"Tensor is of size {list(tensor.shape)} while the given forward gradient is of size {list(tangent.shape)}."
         )
+    if unpack_dual(tangent).tangent is not None:
+        raise RuntimeError("Setting a forward grad that itself has a forward gradient at the same level0 is not supported.")
+    if unpack_dual(tensor).tangent is not None:
+        raise RuntimeError("Making a dual Tensor based on a Tensor that already has a forward gradient at the same level 0 is not supported.")
+    if not _laid_alike(tensor, tangent):
+        laid = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tangent.dtype, device=tangent.device) if tensor.layout is torch.strided else torch.zeros_like(tangent)
+        tangent = laid.copy_(tangent)
     return _levels[-1].add(tensor, tangent)
+
+
+def _laid_alike(a: Any, b: Any) -> bool:
+    """Whether a tangent lies in memory as its primal does, so that views of the one are views of the other; else torch keeps a copy of it."""
+    if a.layout is not torch.strided or b.layout is not torch.strided or unknown(a._s.value.array) or unknown(b._s.value.array):
+        return True
+    if a.is_conj() != b.is_conj() or a.is_neg() != b.is_neg():
+        return False
+    if not a.numel():
+        return True
+    whole = [t.untyped_storage().nbytes() // t.element_size() for t in (a, b)]
+    strides = [[st for st, n in zip(t.stride(), t.shape, strict=True) if n > 1] for t in (a, b)]
+    return whole[0] == whole[1] and a.storage_offset() == b.storage_offset() and strides[0] == strides[1]
 
 
 def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
@@ -111,3 +133,14 @@ def unpack_dual(tensor: Any, *, level: int | None = None) -> UnpackedDualTensor:
             return UnpackedDualTensor(primal, None)
         (found,) = gradients([b for b, _ in pairs], [t for _, t in pairs], [end], outer)
     return UnpackedDualTensor(primal, torch.zeros_like(primal) if found is None else found if outer else found.detach())
+
+
+def _shown(tensor: Any) -> tuple[Any, bool] | None:
+    """A tensor's tangent, and whether it has a history besides."""
+    if not _levels or not isinstance(tensor, torch.Tensor):
+        return None
+    tangent = unpack_dual(tensor).tangent
+    return None if tangent is None else (tangent, reaches_out(tensor, _levels[-1].since))
+
+
+tangent_of.append(_shown)

@@ -12,7 +12,7 @@ from jtorch._core.backward.levels import forward_mode
 from jtorch._core.backward.seeds import ones
 from jtorch._core.graph.grad_modes import no_grad
 from jtorch._core.graph.node import AccumulateGrad, Node, next_seq
-from jtorch._core.graph.saved_tensors import INFERENCE_SAVED, packed, settings, unpacked
+from jtorch._core.graph.saved_tensors import FREED, HOOKED, INFERENCE_SAVED, SavedTensor, packed, settings, unpacked
 from jtorch._core.graph.view_history import VIEWED, edge_of, rebase, refuse_creation, tell_views
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of
@@ -60,6 +60,30 @@ class _Hooked:
         self.packed, self.unpack = packed, unpack
 
 
+class _SavedByFunction(SavedTensor):
+    """One saved tensor of a Function's node (``grad_fn._raw_saved_tensors``)."""
+
+    def __new__(cls, node: Any, k: int) -> Any:
+        made = object.__new__(cls)
+        made._node, made._k = node, k
+        return made
+
+    _node: Any
+    _k: int
+
+    def _register(self, pack_hook: Any, unpack_hook: Any) -> None:
+        node, k = self._node, self._k
+        if node.__dict__.get("_freed"):
+            raise RuntimeError(FREED)
+        t, _, is_output = node._saved[k]
+        if t is None:
+            raise RuntimeError("Calling register_hooks on a saved tensor with value None is forbidden")
+        if t.__class__ is _Hooked:
+            raise RuntimeError(HOOKED)
+        kept = _Hooked(packed(node.saved_tensors[k], pack_hook), unpack_hook), (t._edge, t._nr), is_output
+        node.__dict__["_saved"] = (*node._saved[:k], kept, *node._saved[k + 1 :])
+
+
 class _FunctionNode(Node, FunctionCtx):
     """The node of one application; it is also the ctx."""
 
@@ -81,10 +105,7 @@ class _FunctionNode(Node, FunctionCtx):
     def saved_tensors(self) -> tuple[Any, ...]:
         """The saved tensors. RuntimeError once freed, or if one was changed in place since."""
         if self.__dict__.get("_freed"):
-            raise RuntimeError(
-                "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
-                "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
-            )
+            raise RuntimeError(FREED)
         out: list[Any] = []
         for t, version, is_output in self.__dict__.get("_saved", ()):
             if t is None:
@@ -112,6 +133,12 @@ class _FunctionNode(Node, FunctionCtx):
         return tuple(out)
 
     saved_variables = saved_tensors
+
+    @property
+    def _raw_saved_tensors(self) -> tuple[SavedTensor, ...]:
+        if self.__dict__.get("_freed"):
+            raise RuntimeError(FREED)
+        return tuple([_SavedByFunction(self, k) for k in range(len(self.__dict__.get("_saved", ())))])
 
     def check(self) -> None:
         return None

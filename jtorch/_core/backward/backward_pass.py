@@ -291,6 +291,8 @@ def _walk(run: _Pass, frontier: list[Any], wanted: dict[Any, dict[int, Any]], ac
     def arrived(leaf: AccumulateGrad) -> None:
         g = buffers.pop(leaf, None)
         if g is None:
+            if leaf.hooks is not None and leaf.hooks.tensor and (allowed is None or leaf in wanted):
+                _before(run, leaf, {}, wanted, False)
             return
         if plain and leaf.hooks is None:
             _accumulate(leaf, g, run)
@@ -304,7 +306,7 @@ def _walk(run: _Pass, frontier: list[Any], wanted: dict[Any, dict[int, Any]], ac
     for node in order:
         buffer = buffers.pop(node, None)
         results: Any = ()
-        if buffer is None and node.takes_undefined:  # reached, though nothing flows to it
+        if buffer is None and (node.takes_undefined or (node.hooks is not None and node.hooks.tensor)):  # reached, though nothing flows to it: hooks hear of that
             buffer = {}
         if buffer is not None and (allowed is None or node in allowed):
             if plain and node.hooks is None and buffer.__class__ is Value and isinstance(node, OpNode) and node.entry.out is not None:
@@ -315,7 +317,7 @@ def _walk(run: _Pass, frontier: list[Any], wanted: dict[Any, dict[int, Any]], ac
                     if buffer.__class__ is not dict:
                         buffer = {0: buffer}
                     _before(run, node, buffer, wanted, runs)
-                if runs:
+                if runs and (buffer.__class__ is not dict or buffer or node.takes_undefined):
                     results = _run(run, node, buffer, mode)
         edges = node.edges
         for i in range(0, len(edges), 2):

@@ -41,9 +41,17 @@ class _Forgotten:
         self.region = region
 
     def fill(self, node: OpNode, cts: Any) -> Any:
-        """What ``node`` saved, or another note."""
-        self.region.fill([c for c in cts if isinstance(c, Value)])
-        return node.saved
+        """What ``node`` saved, or another note. Outside of a pass backward it is for this one look: all is forgotten again."""
+        region = self.region
+        kept = region.nodes, region.places, region.seen
+        region.fill([c for c in cts if isinstance(c, Value)])
+        found = node.saved
+        if state.backward is None:
+            region.nodes, region.places, region.seen = kept
+            for other in region.nodes:
+                if other.saved is not None:
+                    other.saved = self
+        return found
 
 
 class _Twins:

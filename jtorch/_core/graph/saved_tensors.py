@@ -20,8 +20,13 @@ from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import read
 from jtorch._core.storage.write_counts import written_since
 
-__all__ = ["Hooks", "pop", "push", "pack_node", "packed", "unpacked", "settings"]
+__all__ = ["Hooks", "pop", "push", "pack_node", "packed", "unpacked", "settings", "SavedTensor"]
 
+_AGAIN = (
+    "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to "
+    "backward through the graph a second time or if you need to access saved tensors after calling backward."
+)
+FREED = "Trying to backward through the graph a second time (or directly access saved tensors after they have already been freed). " + _AGAIN
 INFERENCE_SAVED = (
     "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked by autograd. To work around this, "
     "you can make a clone to get a normal tensor and use it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
@@ -34,6 +39,7 @@ class _Settings(threading.local):
     def __init__(self) -> None:
         self.stack: list[Hooks] = []
         self.disabled: str | None = None
+        self.written: Tensor | None = None  # what the operator that is being recorded writes in place
 
 
 settings = _Settings()
@@ -111,10 +117,19 @@ def pack_node(node: OpNode, args: Any, tensors: Any) -> None:
         if not isinstance(v, Value):
             items.append((v, None))
             continue
-        t = known[j] if j < len(known) and isinstance(known[j], Tensor) else new_tensor(v)
+        t = known[j] if j < len(known) and isinstance(known[j], Tensor) and known[j] is not settings.written else new_tensor(v)  # torch saves a copy of what is written
         items.append((packed(t, pack), unpack))
     if items:
         node.saved, node.versions = _Packed(items), ()
+
+
+def written(t: Tensor, fn: Callable[..., Any], *args: Any) -> Any:
+    """``fn(*args)``, an operator whose result is then written into ``t``."""
+    before, settings.written = settings.written, t
+    try:
+        return fn(*args)
+    finally:
+        settings.written = before
 
 
 # Saved values as attributes ---------------------------------------------------------------------------------------------------
@@ -143,8 +158,13 @@ def _names(node: OpNode) -> dict[str, Any]:
 
 
 def _tensor(node: OpNode, k: int) -> Any:
+    kept = node.saved
     node.check()
     v = node.saved[k]
+    if state.backward is None and kept.__class__ is not tuple:  # who looks outside of a pass lets it be unpacked, or computed, each time
+        node.saved = kept
+        if node.extra is not None:
+            node.extra.pop("packed", None)
     if not isinstance(v, Value):
         return v
     plan = node.plan
@@ -167,29 +187,55 @@ def _tensor(node: OpNode, k: int) -> Any:
 
 
 class SavedTensor:
-    """One saved value of a node, as it is kept (``grad_fn._raw_saved_self``)."""
+    """One saved value of a node, as it is kept (``grad_fn._raw_saved_self``). Nodes make it."""
 
-    def __init__(self, node: OpNode, k: int) -> None:
-        self._node, self._k = node, k
+    def __init_subclass__(cls) -> None:
+        cls.__name__ = cls.__qualname__ = "SavedTensor"
 
-    def register_hooks(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
-        """Pack it now, unpack it in backward."""
+    def __new__(cls) -> Any:
+        raise RuntimeError(
+            "Trying to create a SavedTensor object from Python is forbidden."
+        )
+
+    def _register(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
+        raise NotImplementedError
+
+    def register_hooks(self, *given: Any) -> None:
+        """Give ``pack_hook`` what is saved now, ``unpack_hook`` what that gave, in backward. RuntimeError if it has hooks already, is freed or is None."""
+        if len(given) != 2 or not all(map(callable, given)):
+            raise TypeError(
+                "register_hooks(): incompatible function arguments. The following argument types are supported:\n"
+                "    1. (self: torch._C._autograd.SavedTensor, arg0: Callable, arg1: Callable) -> None\n\n"
+                f"Invoked with: {', '.join(map(repr, (self, *given)))}"
+            )
+        self._register(*given)
+
+
+HOOKED = "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks is allowed at a time."
+
+
+class SavedByNode(SavedTensor):
+    """That of an operator's node."""
+
+    def __new__(cls, node: OpNode, k: int) -> Any:
+        made = object.__new__(cls)
+        made._node, made._k = node, k
+        return made
+
+    _node: OpNode
+    _k: int
+
+    def _register(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
         node = self._node
         if node.saved.__class__ is _Packed:
             if node.saved.items[self._k][1] is not None:
-                raise RuntimeError("Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks is allowed at a time.")
+                raise RuntimeError(HOOKED)
         elif node.saved is None:
             raise RuntimeError("Calling register_hooks on a saved tensor after it has been freed. " + _AGAIN)
         t = _tensor(node, self._k)
         if node.saved.__class__ is tuple:
             node.saved, node.versions = _Packed([(v, None) for v in node.saved]), ()
         node.saved.items[self._k] = (packed(t, pack_hook), unpack_hook)
-
-
-_AGAIN = (
-    "Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to "
-    "backward through the graph a second time or if you need to access saved tensors after calling backward."
-)
 
 
 _NOT_THERE = object()
@@ -236,9 +282,9 @@ def attribute(node: OpNode, name: str) -> Any:
         if kind == "constant" and not raw:
             return what
         if kind == "saved":
-            return SavedTensor(node, what) if raw else _tensor(node, what)
+            return SavedByNode(node, what) if raw else _tensor(node, what)
         if kind == "list":
-            return tuple(SavedTensor(node, k) if raw else _tensor(node, k) for k in what)
+            return tuple(SavedByNode(node, k) if raw else _tensor(node, k) for k in what)
     raise AttributeError(f"'{type(node).__name__}' object has no attribute '{name}'")
 
 

@@ -14,7 +14,7 @@ from jtorch._core.tensor.result_types import check_type
 from jtorch import _dtypes, _namespace
 from jtorch._engine.recording.call import Call, T, call_of
 from jtorch._engine.values.sparse_values import SparseAval
-from jtorch._engine.values.thread_state import GRAD, state
+from jtorch._engine.values.thread_state import GRAD, SAVED_HOOKS, state
 from jtorch._engine.values.values import Value, value_of
 from jtorch._ops._float8 import refuse_float8
 from jtorch._ops._pointwise import C_NAMES
@@ -31,6 +31,7 @@ from jtorch._core.storage.overlap import check_out
 from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.dispatch.short_way import short_inplace
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor, new_tensor
+from jtorch._core.graph import saved_tensors
 from jtorch._core.graph.refused import refuse_backward
 from jtorch._core.graph.view_history import take_view
 from jtorch._core.storage.view_steps import Changed, aval_of, elements
@@ -337,7 +338,7 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
         if isinstance(x, Tensor) and x is not target and x._s is target._s and (call.elementwise or (call.guard is not None and call.name != "masked_scatter")):
             check_out(target, (x,), not call.elementwise)  # by indices: not even the very memory. Matrix products and masked_scatter take what they are given
     try:
-        new = calln(call, flat)
+        new = calln(call, flat) if not state.mode & SAVED_HOOKS else saved_tensors.written(target, calln, call, flat)
     except NotImplementedError:
         # torch looks first whether the result could be stored at all.
         if len(flat) == 2 and call.op is not None and call.op.promote == "default":

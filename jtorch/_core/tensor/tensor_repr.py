@@ -20,6 +20,7 @@ from jtorch._core.storage.view_steps import aval_of, read
 __all__ = ["show"]
 
 
+tangent_of: list[Any] = []  # what gives a dual tensor's (tangent, whether it has other history as well), None for the rest
 others: list[Any] = []  # functions that have a text for tensors of their own kind, None for the rest
 
 
@@ -44,6 +45,9 @@ def show(t: Tensor) -> str:
         return f"tensor(<traced by jax>, shape={list(a.shape)}, dtype={a.dtype})"
     if v is not None and v.array.__class__ is Lanes and v.array.level.shown is None:
         return f"BatchedTensor(lvl={v.array.level.depth}, bdim=0, value=\n{show(new_tensor(v.array.value))}\n)"
+    dual = tangent_of[0](t) if tangent_of and edge is not None else None
+    if dual is not None and not dual[1]:
+        edge = grad_fn = None
     return print_format.tensor_repr(
         None if v is None else numpy_of(v),
         a.dtype,
@@ -53,6 +57,7 @@ def show(t: Tensor) -> str:
         _dtypes.default,
         shape=a.shape,
         class_name="tensor" if t.__class__.__name__ in ("Tensor", "Parameter", "Buffer") else t.__class__.__name__,
+        tangent=None if dual is None else f"{dual[0]}",
     )
 
 

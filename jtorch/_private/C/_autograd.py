@@ -6,8 +6,9 @@ import enum
 from typing import Any
 
 from jtorch._core.graph import saved_tensors
+from jtorch._core.graph.saved_tensors import SavedTensor as SavedTensor
 
-__all__ = ["DeviceType", "_top_saved_tensors_default_hooks"]
+__all__ = ["DeviceType", "SavedTensor", "_saved_tensors_hooks_is_enabled", "_top_saved_tensors_default_hooks"]
 
 
 class DeviceType(enum.Enum):
@@ -19,3 +20,8 @@ class DeviceType(enum.Enum):
 def _top_saved_tensors_default_hooks(ignore_is_tracing: bool) -> Any:
     """The innermost pair of ``saved_tensors_hooks``, None where there is none."""
     return next(iter(reversed(saved_tensors.settings.stack)), None)
+
+
+def _saved_tensors_hooks_is_enabled() -> bool:
+    """Whether ``saved_tensors_hooks`` may be switched on."""
+    return saved_tensors.settings.disabled is None
