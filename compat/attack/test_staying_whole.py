@@ -26,6 +26,15 @@ def test_a_share_of_the_interrupts() -> None:
     assert "lost: 0" in _run("interrupts.py", "--seconds", "6", "--models", "mlp", "--kinds", "SIGINT,SIGTERM,exception,MemoryError,weakref,collection")
 
 
+def test_a_share_of_the_points_elsewhere() -> None:
+    assert ", 0 wrong" in _run("elsewhere.py", "--only", "save,fill_optimizer,recompute", "--points", "6")
+
+
+@pytest.mark.slow
+def test_points_elsewhere() -> None:
+    assert _run("elsewhere.py", "--points", "30").count(" 0 wrong") == 17
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("eager", [False, True])
 def test_interrupts(eager: bool) -> None:

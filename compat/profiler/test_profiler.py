@@ -47,4 +47,4 @@ def test_nothing_is_watched_afterwards() -> None:
 
     with jtorch.profiler.profile():
         (jtorch.ones(2, requires_grad=True) * 2).sum().backward()
-    assert not state.mode & grad_modes.COUNTED and not grad_modes.counting_hooks and not grad_modes.starting_hooks
+    assert not state.mode & grad_modes.COUNTED and not grad_modes.told.after and not grad_modes.told.before

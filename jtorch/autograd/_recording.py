@@ -140,8 +140,9 @@ class Recording:
     def start(self) -> None:
         """Watch from now on."""
         flush("profile")
-        grad_modes.starting_hooks.append(self._before_op)
-        grad_modes.counting_hooks.append(self._after_op)
+        self._told = grad_modes.told.before, grad_modes.told.after  # this thread's
+        self._told[0].append(self._before_op)
+        self._told[1].append(self._after_op)
         state.mode |= grad_modes.COUNTED
         self._undo.append(backward_pass.watch_nodes(self._around_node))
         if self.modules:
@@ -156,9 +157,9 @@ class Recording:
         for undo in reversed(self._undo):
             undo()
         self._undo.clear()
-        grad_modes.starting_hooks.remove(self._before_op)
-        grad_modes.counting_hooks.remove(self._after_op)
-        if not grad_modes.counting_hooks:
+        self._told[0].remove(self._before_op)
+        self._told[1].remove(self._after_op)
+        if not grad_modes.told.after:
             state.mode &= ~grad_modes.COUNTED
         flush("profile")
         for stack in self.open.values():

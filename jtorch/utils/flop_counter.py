@@ -180,13 +180,13 @@ class FlopCounterMode:
     def __enter__(self) -> FlopCounterMode:
         self.flop_counts.clear()
         self.mod_tracker.__enter__()
-        grad_modes.counting_hooks.append(self._saw)
+        grad_modes.told.after.append(self._saw)
         state.mode |= grad_modes.COUNTED
         return self
 
     def __exit__(self, *args: Any) -> None:
-        grad_modes.counting_hooks.remove(self._saw)
-        if not grad_modes.counting_hooks:
+        grad_modes.told.after.remove(self._saw)
+        if not grad_modes.told.after:
             state.mode &= ~grad_modes.COUNTED
         self.mod_tracker.__exit__(*args)
         if self.display:
@@ -213,7 +213,7 @@ class FlopCounterMode:
             counting = self._saw
 
             def arrived(grad: Tensor) -> None:
-                if counting in grad_modes.counting_hooks:
+                if counting in grad_modes.told.after:
                     self._add(where, found.backward, back)
 
             tensors[0].register_hook(arrived)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
+import threading
+from typing import Any
 
 import pytest
 
@@ -174,3 +177,49 @@ def test_wrong_policies():
         create_selective_checkpoint_contexts(5)
     with pytest.raises(ValueError, match="change it to `torch.ops.aten.mm.default`"):
         create_selective_checkpoint_contexts([torch.ops.aten.mm])
+
+
+def test_other_threads_and_handlers_do_not_move_what_is_computed_again() -> None:
+    """Nodes have numbers of the whole process; those of another thread, or of a handler that computes in the middle of the second run, belong to nobody's block."""
+    torch.manual_seed(0)
+    m = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 3), torch.nn.Tanh())
+    inserted: list[int] = []
+
+    def block(x: Any) -> Any:
+        if inserted and inserted.pop() == 1:  # as a signal handler would
+            torch.ones(3, requires_grad=True).sin().exp().sum().backward()
+        return m(x)
+
+    def grad(i: int, *handlers: int) -> Any:
+        x = torch.full((2, 3), float(i), requires_grad=True)
+        out = checkpoint(block, x, use_reentrant=False).pow(2).sum()
+        inserted.extend(handlers)
+        (found,) = torch.autograd.grad(out, x)
+        return found
+
+    def plain(i: int) -> Any:
+        x = torch.full((2, 3), float(i), requires_grad=True)
+        return torch.autograd.grad(m(x).pow(2).sum(), x)[0]
+
+    expected = [plain(i) for i in range(3)]
+    torch.testing.assert_close(grad(1, 1), expected[1])
+    wrong: list[Any] = []
+    ready = threading.Barrier(3)
+
+    def work(i: int) -> None:
+        try:
+            ready.wait()
+            for _ in range(8):
+                torch.testing.assert_close(grad(i), expected[i])
+        except BaseException as e:
+            wrong.append(e)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    sys.setswitchinterval(before)
+    assert not wrong, wrong[0]

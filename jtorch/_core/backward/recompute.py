@@ -16,7 +16,7 @@ from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.values import Value
 from jtorch._registry import lookup
 
-from jtorch._core.graph.grad_modes import COUNTED, counting_hooks
+from jtorch._core.graph.grad_modes import COUNTED, told
 from jtorch._core.graph.node import OpNode, next_seq
 from jtorch._core.storage.bare_tensor import Tensor
 
@@ -74,7 +74,10 @@ class _Enough(Exception):
 
 class Region:
     """``again(cts)`` runs the function a second time, with gradients on, and returns its result; ``describe`` says of a value what must be
-    equal in both runs; ``fail`` raises where that is not so. ``early``: the second run ends with the last operator that saves something."""
+    equal in both runs; ``fail`` raises where that is not so. ``early``: the second run ends with the last operator that saves something.
+
+    The end of the second run, which is not there if it ends early, leads to the nodes that count, whatever else is recorded meanwhile. An early end is by the nodes' numbers, which are
+    the process's: so it is left out beside other threads, and if what was found is not the same graph (a handler that computes came in between), the function is run to its end."""
 
     def __init__(self, again: Callable[[list[Value]], Any], describe: Callable[[Any], Any], fail: Callable[..., None], early: bool = False) -> None:
         self.again, self.describe, self.fail, self.early = again, describe, fail, early
@@ -82,6 +85,7 @@ class Region:
         self.nodes: list[OpNode] = []
         self.places: list[int] = []
         self.seen: list[Any] = []
+        self.alone = not state.several
 
     def close(self, result: Any) -> None:
         """The function returned ``result``: forget what its nodes saved."""
@@ -95,10 +99,9 @@ class Region:
     def fill(self, cts: list[Value]) -> None:
         """Run again and give every node its values back."""
         start = next_seq()
-        if self.early:
-            made = self._until_enough(start, cts)
-            twins = [made[place] for place in self.places if place in made]
-        else:
+        twins = self._early(start, cts) if self.early and self.alone and not state.several else None
+        if twins is None:
+            start = next_seq()
             twins = [n for n in nodes_of(self.again(cts), start) if n.saved.__class__ is not tuple or _values(n)]
         seen = self.seen
         if len(twins) == len(self.nodes):  # what a checkpoint within has forgotten cannot be compared
@@ -111,6 +114,22 @@ class Region:
             if node.saved is not None:
                 node.saved = twin.saved if twin.saved.__class__ is tuple else _Twins(twin)
         self.nodes, self.seen, self.places = [], [], []
+
+    def _early(self, start: int, cts: list[Value]) -> list[OpNode] | None:
+        """The twins of a second run that ends as early as it can; None if they are no twins."""
+        made = self._until_enough(start, cts)
+        if state.several or not all(place in made for place in self.places):
+            return None
+        twins = [made[place] for place in self.places]
+        pairs = dict(zip(map(id, self.nodes), twins, strict=True))
+        ours = set(map(id, twins))
+        for node, twin in zip(self.nodes, twins, strict=True):
+            if type(node) is not type(twin) or len(node.edges) != len(twin.edges):
+                return None
+            for before, after in zip(node.edges[::2], twin.edges[::2], strict=True):
+                if pairs.get(id(before)) is not after if id(before) in pairs else id(after) in ours:
+                    return None
+        return twins
 
     def _until_enough(self, start: int, cts: list[Value]) -> dict[int, OpNode]:
         """The nodes of the second run by how far from its begin they were made."""
@@ -127,15 +146,15 @@ class Region:
 
         mode = state.mode
         try:
-            counting_hooks.append(saw)
+            told.after.append(saw)
             state.mode |= COUNTED
             self.again(cts)
         except _Enough:
             pass
         finally:
             state.mode = mode
-            if saw in counting_hooks:
-                counting_hooks.remove(saw)
+            if saw in told.after:
+                told.after.remove(saw)
         return made
 
 

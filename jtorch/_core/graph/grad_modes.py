@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable
 from operator import and_, or_
 from typing import Any
@@ -21,15 +22,24 @@ autocast_hook: Callable[[Any, Any], Any] | None = None  # set by jtorch.amp
 
 
 COUNTED = 256  # a bit of state.mode beside those in jtorch/_engine/values/thread_state.py
-counting_hooks: list[Callable[[Any, Any, list[Tensor]], None]] = []  # told of each operator while that bit is set
 computed_again = [False]  # whether an operator is computed only for the sake of its derivative
-starting_hooks: list[Callable[[Any, Any], None]] = []  # and these before it
+
+
+class _Told(threading.local):
+    """Who is told of each of the thread's operators while that bit is set: before it, and with its results."""
+
+    def __init__(self) -> None:
+        self.before: list[Callable[[Any, Any], None]] = []
+        self.after: list[Callable[[Any, Any, list[Tensor]], None]] = []
+
+
+told = _Told()
 
 
 def before(call: Any, args: Any, mode: int) -> Any:
     """Called for each operator while a mode other than grad is on."""
     if mode & COUNTED:
-        for hook in starting_hooks:
+        for hook in told.before:
             hook(call, args)
     if mode & AUTOCAST and autocast_hook is not None:
         args = autocast_hook(call, args)
@@ -41,7 +51,7 @@ _FRAMES = 50  # of the traceback of a forward line
 
 def after(call: Any, args: Any, tensors: list[Tensor], mode: int) -> None:
     if mode & COUNTED:
-        for hook in counting_hooks:
+        for hook in told.after:
             hook(call, args, tensors)
     if mode & INFERENCE:
         for t in tensors:
