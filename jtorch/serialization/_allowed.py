@@ -42,12 +42,13 @@ def _need(holds: bool, what: str) -> None:
 _MAX = (1 << 63) - 1
 
 
-def _is_int(x: Any) -> bool:
+def is_whole_number(x: Any) -> bool:
+    """Whether it is an int of 64 bits."""
     return type(x) is int and -_MAX <= x <= _MAX
 
 
 def _is_ints(x: Any) -> bool:
-    return type(x) in (tuple, list, torch.Size) and all(_is_int(n) for n in x)
+    return type(x) in (tuple, list, torch.Size) and all(is_whole_number(n) for n in x)
 
 
 def _is_tensor(x: Any) -> bool:
@@ -73,7 +74,7 @@ def check_key(key: Any) -> None:
             _need(left > 0, "a key that is nested too deeply")
             todo.extend(item)
         elif type(item) is int:
-            _need(_is_int(item), "a number of more than 64 bits as a key")
+            _need(is_whole_number(item), "a number of more than 64 bits as a key")
 
 
 class Meetings:
@@ -155,7 +156,7 @@ def _size(*args: Any) -> Any:
 
 
 def _device(*args: Any) -> Any:
-    _need(len(args) in (1, 2) and type(args[0]) in (str, int) and all(_is_int(a) for a in args[1:]), "other arguments to torch.device than a name and an index")
+    _need(len(args) in (1, 2) and type(args[0]) in (str, int) and all(is_whole_number(a) for a in args[1:]), "other arguments to torch.device than a name and an index")
     return torch.device(*args)
 
 
@@ -182,7 +183,7 @@ def _parameter(*args: Any) -> Any:
 
 def _check_place(storage: Any, offset: Any, size: Any, stride: Any) -> None:
     _need(isinstance(storage, HostStorage), "something else where a storage is to be")
-    _need(_is_int(offset) and _is_ints(size) and _is_ints(stride), "something else than whole numbers as offset, sizes and strides")
+    _need(is_whole_number(offset) and _is_ints(size) and _is_ints(stride), "something else than whole numbers as offset, sizes and strides")
 
 
 def _is_no_hooks(x: Any) -> bool:

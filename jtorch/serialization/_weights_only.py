@@ -8,14 +8,14 @@ import struct
 import warnings
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pickle import UnpicklingError
 from typing import Any
 
 from jtorch._public import torch
 
-from ._allowed import Meetings, allowed_by_default, set_state, with_attributes
+from ._allowed import Entry, Meetings, allowed_by_default, set_state, with_attributes
 from ._pickler import Nothing
 from ._state import allowed_by_user, local
 
@@ -29,7 +29,7 @@ _ALLOWED_DICTS = (dict, OrderedDict, Counter)
 _MALFORMED = (IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError, AssertionError, RecursionError, struct.error)
 
 
-class _Table(dict[int, Any]):
+class Table(dict[int, Any]):
     def __missing__(self, key: int) -> Any:
         raise UnpicklingError(f"Unsupported operand {key}")
 
@@ -66,12 +66,13 @@ class Unpickler(_BASE):  # type: ignore[misc]
     Whatever a malformed pickle runs into is an UnpicklingError; what persistent_load and classes that the user allowed raise is theirs.
     """
 
-    dispatch = _Table({getattr(pickle, name)[0]: _BASE.dispatch[getattr(pickle, name)[0]] for name in _OPCODES})
+    dispatch = Table({getattr(pickle, name)[0]: _BASE.dispatch[getattr(pickle, name)[0]] for name in _OPCODES})
 
-    def __init__(self, file: Any, *, encoding: str = "bytes") -> None:
+    def __init__(self, file: Any, *, encoding: str = "bytes", names: Mapping[str, Entry] | None = None) -> None:
         whole = _Whole(file)
         super().__init__(whole, fix_imports=True, encoding=encoding)
         self.bytes = whole.end  # how large the file is; an archive says its own size
+        self._names = names or {}  # what this file may name besides
         self._granted: dict[int, Any] = {}  # by identity: what this file named and was allowed, and who makes things of it
         self._meetings = Meetings()
         self._outside = False  # somebody else's code is running
@@ -111,6 +112,12 @@ class Unpickler(_BASE):  # type: ignore[misc]
     def load_global(self) -> None:
         """Only names on the list."""
         module, name = self.readline()[:-1].decode("utf-8"), self.readline()[:-1].decode("utf-8")
+        self.append(self.named(module, name))
+
+    dispatch[pickle.GLOBAL[0]] = load_global
+
+    def named(self, module: str, name: str) -> Any:
+        """The object of a name, if the file may use it."""
         if (module, name) in NAME_MAPPING:
             module, name = NAME_MAPPING[module, name]
         elif module in IMPORT_MAPPING:
@@ -119,7 +126,7 @@ class Unpickler(_BASE):  # type: ignore[misc]
         if module in _BLOCKED_MODULES:
             raise UnpicklingError(f"Trying to load unsupported GLOBAL {path} whose module {module} is blocked.")
         try:
-            found, make = allowed_by_default(path)
+            found, make = self._names.get(path) or allowed_by_default(path)
         except KeyError:
             user = allowed_by_user()
             if path not in user:
@@ -127,9 +134,7 @@ class Unpickler(_BASE):  # type: ignore[misc]
             found = user[path]
             make = _Outside(found)
         self._granted[id(found)] = found, make
-        self.append(found)
-
-    dispatch[pickle.GLOBAL[0]] = load_global
+        return found
 
     def _maker(self, obj: Any) -> Callable[..., Any] | None:
         """What the file may call to make something of an object that it named."""
@@ -287,7 +292,7 @@ def _refuse(path: str) -> None:
 class Scanner(Unpickler):
     """Reads over a restricted pickle without making any of its objects, and collects the persistent ids."""
 
-    dispatch = _Table(Unpickler.dispatch)
+    dispatch = Table(Unpickler.dispatch)
 
     def __init__(self, file: Any, **arguments: Any) -> None:
         super().__init__(file, **arguments)

@@ -10,31 +10,20 @@ import dataclasses
 import io
 import os
 import pickle
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jtorch._public import torch
 from jtorch.futures import Future
-from jtorch.serialization._pickler import make_pickler, make_unpickler
+from jtorch.serialization._pickler import make_pickler
 
+from ._reading import _StorageInfo, read_metadata
 from .metadata import Metadata, StorageMeta
 from .planner import LoadItemType, LoadPlan, LoadPlanner, SavePlan, SavePlanner, WriteItemType
 from .storage import StorageReader, StorageWriter, WriteResult
 
 __all__ = ["FileSystemReader", "FileSystemWriter"]
-
-
-@dataclass
-class _StorageInfo:
-    relative_path: str
-    offset: int
-    length: int
-    transform_descriptors: Sequence[str] | None = None
-
-    def __getstate__(self) -> Any:
-        return {k: v for k, v in self.__dict__.items() if v is not None}
 
 
 @dataclass
@@ -177,9 +166,9 @@ class FileSystemReader(StorageReader):
         return self.path
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        """What there is. FileNotFoundError where there is no whole checkpoint."""
+        """What there is. FileNotFoundError where there is no whole checkpoint, UnpicklingError for a file that is no metadata, or does not fit the folder."""
         with open(self.path / ".metadata", "rb") as f:
-            found: Metadata = make_unpickler(pickle, f, _nothing).load()
+            found = read_metadata(f, self.path)
         if getattr(found, "storage_meta", None) is None:
             found.storage_meta = StorageMeta()
         found.storage_meta.load_id = ""  # type: ignore[union-attr]
@@ -212,6 +201,8 @@ class FileSystemReader(StorageReader):
                         planner.load_bytes(item, content)
                         continue
                     t = torch.load(content, map_location="cpu", weights_only=True)
+                    if not isinstance(t, torch.Tensor) or t.dim() != len(item.lengths):
+                        raise RuntimeError(f"{name} has something else than the box {item.storage_index} at {where.offset}")
                     for d, (start, n) in enumerate(zip(item.storage_offsets, item.lengths, strict=True)):
                         if (start, n) != (0, t.shape[d]):
                             t = t.narrow(d, start, n)
