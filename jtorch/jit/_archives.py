@@ -1,76 +1,86 @@
-"""Weights of TorchScript's archives: the pickle of the module's attributes, without the classes whose code it would need."""
+"""Weights of TorchScript's archives: the pickle of the module's attributes, without the classes whose code it would need.
+
+It is read as ``torch.load(weights_only=True)`` reads files: tensors are made of the archive's own bytes and lie within them, plain containers are plain, all other names are objects that do nothing.
+"""
 
 from __future__ import annotations
 
+import io
 import pickle
-import zipfile
+from pickle import UnpicklingError
 from typing import Any
 
-import numpy as np
-
-from jtorch import _dtypes
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._public import torch
+from jtorch.serialization._allowed import Entry
+from jtorch.serialization._load import _Archive
+from jtorch.serialization._weights_only import Unpickler
+from jtorch.serialization._zip import ZipReader
 
 __all__ = ["read_weights"]
 
-_STORAGES = {
-    "FloatStorage": "float32", "DoubleStorage": "float64", "HalfStorage": "float16", "BFloat16Storage": "bfloat16", "LongStorage": "int64",
-    "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8", "ByteStorage": "uint8", "BoolStorage": "bool", "ComplexFloatStorage": "complex64",
-    "ComplexDoubleStorage": "complex128",
-}  # fmt: skip
+_MOST = 1 << 17  # paths to parts of a module, and how many objects may lie within each other
+_DEEPEST = 60
 
 
 class _Object:
     """An object of a class that exists in the archive only."""
 
-    def __setstate__(self, state: Any) -> None:
-        self.__dict__["state"] = state if isinstance(state, dict) else {}
+    state: dict[Any, Any] = {}
 
 
-def _rebuild(storage: np.ndarray, offset: int, size: Any, stride: Any, requires_grad: bool, hooks: Any, *rest: Any) -> Any:
-    step = storage.itemsize
-    view = np.lib.stride_tricks.as_strided(storage[offset:], tuple(size), tuple(n * step for n in stride)) if storage.size else np.empty(tuple(size), storage.dtype)
-    made = torch.from_numpy(np.array(view, order="C")) if storage.dtype.kind in "biufc" else torch.tensor(view.astype(np.float32)).to(getattr(torch, storage.dtype.name))
-    return made.requires_grad_() if requires_grad else made
+def _value(value: Any, *rest: Any) -> Any:
+    return value
 
 
-class _Reader(pickle.Unpickler):
-    def __init__(self, archive: zipfile.ZipFile, root: str) -> None:
-        super().__init__(archive.open(f"{root}/data.pkl"))
-        self.archive, self.root = archive, root
+def _object(*args: Any) -> _Object:
+    return _Object()
 
-    def find_class(self, module: str, name: str) -> Any:
-        if module.startswith("__torch__"):
-            return _Object
-        if name == "_rebuild_tensor_v2":
-            return _rebuild
-        if module == "collections" and name == "OrderedDict":
-            return dict
-        if module in ("torch", "torch.storage") and name in _STORAGES:
-            return _STORAGES[name]
+
+class _Reader(Unpickler):
+    """Names of the archive's own classes, and what nobody knows, stand for :class:`_Object`."""
+
+    def named(self, module: str, name: str) -> Any:
+        """The object of a name."""
         if module == "torch.jit._pickle":
-            return (lambda x, *rest: x) if name != "restore_type_tag" else (lambda value, kind: value)
-        if module == "builtins" and name in ("set", "list", "dict", "tuple"):
-            return {"set": set, "list": list, "dict": dict, "tuple": tuple}[name]
+            self._granted[id(_value)] = Entry(_value, _value)
+            return _value
+        if not module.startswith("__torch__"):
+            try:
+                return super().named(module, name)
+            except UnpicklingError:
+                pass
+        self._granted[id(_Object)] = Entry(_Object, _object)
         return _Object
 
-    def persistent_load(self, pid: Any) -> Any:
-        _, kind, key, _, count = pid
-        return np.frombuffer(bytearray(self.archive.read(f"{self.root}/data/{key}")), getattr(_dtypes, kind).np, int(count))
+    dispatch = type(Unpickler.dispatch)(Unpickler.dispatch)
+
+    def load_build(self) -> None:
+        """An object's attributes."""
+        if len(self.stack) > 1 and type(self.stack[-2]) is _Object:
+            state = self.stack.pop()
+            self.stack[-1].state = state if type(state) is dict else {}
+        else:
+            super().load_build()
+
+    dispatch[pickle.BUILD[0]] = load_build
 
 
-def read_weights(archive: zipfile.ZipFile, map_location: Any) -> dict[str, Any]:
-    """The tensors of an archive by their paths."""
-    root = archive.namelist()[0].partition("/")[0]
+def read_weights(stream: Any, map_location: Any) -> dict[str, Any]:
+    """The tensors of an archive by their paths. RuntimeError and UnpicklingError for what does not fit."""
+    archive = _Archive(ZipReader(stream), map_location, None)
+    reader = _Reader(io.BytesIO(archive.reader.read("data.pkl")), encoding="utf-8")
+    reader.bytes, reader.persistent_load = archive.reader.size, archive.find  # type: ignore[method-assign]
     found: dict[str, Any] = {}
-
-    def walk(value: Any, path: str) -> None:
+    todo: list[tuple[Any, str, int]] = [(reader.load(), "", 0)]
+    for _ in range(_MOST):
+        if not todo:
+            return found
+        value, path, depth = todo.pop()
         if isinstance(value, Tensor):
-            found[path] = value if map_location is None else value.to(map_location)  # type: ignore[attr-defined]
-        elif isinstance(value, _Object):
-            for name, inner in value.__dict__.get("state", {}).items():
-                walk(inner, f"{path}.{name}" if path else name)
-
-    walk(_Reader(archive, root).load(), "")
-    return found
+            found[path] = value
+        elif type(value) is _Object:
+            if depth > _DEEPEST:
+                break
+            parts = [(inner, f"{path}.{name}" if path else str(name), depth + 1) for name, inner in value.state.items() if type(name) is str]
+            todo.extend(reversed(parts))
+    raise UnpicklingError("the archive's module is nested without end")

@@ -15,6 +15,7 @@ from jtorch._errors import not_implemented
 from jtorch.nn.modules.module import Module
 from jtorch.serialization import load as _load
 from jtorch.serialization import save as _save
+from jtorch.serialization._load import opened
 
 from ._script import RecursiveScriptModule, ScriptFunction, ScriptModule, _Frozen
 from ._traced import LoadedModule, TracedModule
@@ -115,7 +116,7 @@ def weights_of(f: Any, map_location: Any = None) -> dict[str, Any]:
     """The state_dict of the module in an archive of TorchScript: path to tensor, parameters and buffers alike. RuntimeError if it is none."""
     from ._archives import read_weights
 
-    found = _archive(f)
-    if found is None or not _is_torchscript(f):
+    if not _is_torchscript(f):
         raise RuntimeError("not an archive of TorchScript")
-    return read_weights(found, map_location)
+    with opened(f) as stream:
+        return read_weights(stream, map_location)

@@ -174,7 +174,9 @@ def _held(folder: Path, found: Metadata) -> None:
     taken: dict[str, int] = {}
     for index, info in found.storage_data.items():
         _need(type(index) is MetadataIndex and type(info) is _StorageInfo, "something else than places in files")
-        name, offset, length = (getattr(info, field, None) for field in ("relative_path", "offset", "length"))
+        name: Any = getattr(info, "relative_path", None)
+        offset: Any = getattr(info, "offset", None)
+        length: Any = getattr(info, "length", None)
         _need(type(name) is str and _inside(name), f"a file outside of the checkpoint's folder: {str(name)[:100]!r}")
         _need(is_whole_number(offset) and is_whole_number(length) and offset >= 0 and length >= 0, "a place that is none")
         if name not in ends:
