@@ -39,12 +39,13 @@ class _Level:
     def __enter__(self) -> None:
         if self.backward and settings.stack:
             raise RuntimeError(_NO_HOOKS)
-        self.around, state.derivative = (state.derivative, settings.disabled), self.number
+        self.around, state.derivative = (state.derivative, settings.disabled, state.derivatives), self.number
+        state.derivatives = (*state.derivatives, (self.number, self.since))
         if self.backward:
             settings.disabled = _NO_HOOKS
 
     def __exit__(self, *_: Any) -> None:
-        state.derivative, settings.disabled = self.around
+        state.derivative, settings.disabled, state.derivatives = self.around
 
     def enter(self, tree: Any) -> Any:
         def one(t: Any) -> Any:
@@ -112,6 +113,9 @@ def _split(args: tuple[Any, ...], argnums: Any) -> tuple[Any, Callable[[Any], tu
 def _aux(found: Any, what: str) -> tuple[Any, Any]:
     if not (isinstance(found, tuple) and len(found) == 2):
         raise RuntimeError(f"{what}: output of function f should be a tuple: (output, aux) if has_aux is True")
+    for x in tree_flatten(found[1])[0]:
+        if not isinstance(x, Tensor):
+            raise RuntimeError(f"Expected tensors, got unsupported type {type(x)}")
     return found
 
 
@@ -194,7 +198,7 @@ def vjp(func: Any, *primals: Any, has_aux: bool = False) -> Any:
                 f"Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function. cotangents: {given_spec}, primal output: {spec}"
             )
         now = _Level()
-        followed = now.outer and (level.differentiable(flat) or any(t._edge is not None for t in given))
+        followed = now.outer and (any(reaches_out(t, level.since) for t in flat) or any(t._edge is not None for t in given))
         with torch.set_grad_enabled(followed):
             found = _zeros(gradients(flat, given, level.inputs, followed), leaves)
         if not followed:

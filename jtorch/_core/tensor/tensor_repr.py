@@ -8,6 +8,7 @@ from jtorch import _device, _dtypes
 
 from jtorch._engine.values.lanes import Lanes
 from jtorch._engine.values.sparse_values import SparseAval
+from jtorch._engine.values.thread_state import state
 
 from jtorch._core.tensor import print_format
 from jtorch._core.graph import sparse_values
@@ -43,8 +44,8 @@ def show(t: Tensor) -> str:
     v = read(t) if a.device.type != "meta" else None
     if v is not None and v.trace is None and isinstance(v.array, jax.core.Tracer):
         return f"tensor(<traced by jax>, shape={list(a.shape)}, dtype={a.dtype})"
-    if v is not None and v.array.__class__ is Lanes and v.array.level.shown is None:
-        return f"BatchedTensor(lvl={v.array.level.depth}, bdim=0, value=\n{show(new_tensor(v.array.value))}\n)"
+    if v is not None and (v.array.__class__ is Lanes or state.derivatives) and (text := _wrapped(t, v)) is not None:
+        return text
     dual = tangent_of[0](t) if tangent_of and edge is not None else None
     if dual is not None and not dual[1]:
         edge = grad_fn = None
@@ -59,6 +60,58 @@ def show(t: Tensor) -> str:
         class_name="tensor" if t.__class__.__name__ in ("Tensor", "Parameter", "Buffer") else t.__class__.__name__,
         tangent=None if dual is None else f"{dual[0]}",
     )
+
+
+def _wrapped(t: Tensor, v: Any) -> str | None:
+    """The text of what a transformation under way wraps: the levels around the tensor beneath, numbered from the outermost; None for another tensor."""
+    edge: Any = edge_of(t) if t._edge is not None else None
+    seq = -1 if edge is None or edge.__class__ is AccumulateGrad else edge.seq
+    around = [(number, "GradTrackingTensor", 0) for number, since in state.derivatives if seq >= since]
+    while v.array.__class__ is Lanes and v.array.level.shown is None:
+        around.append((v.array.level.depth, "BatchedTensor", v.array.dim))
+        v = v.array.value
+    if not around:
+        return None
+    under_way = sorted({number for number, _ in state.derivatives} | {level.depth for level in state.lanes} | {number for number, _, _ in around})
+    beneath = new_tensor(v)
+    beneath._edge, beneath._nr = t._edge, t._nr
+    for since in [since for _, since in state.derivatives if seq >= since][::-1]:  # what is known of it outside
+        edge = beneath._edge
+        if edge is not None and edge.seq >= since:
+            if edge.edges and edge.name() in ("Input", "End"):
+                beneath._edge, beneath._nr = edge.edges[0], edge.edges[1]
+            elif not _leads_out(edge, since):
+                beneath._edge = None
+    before, state.derivatives = state.derivatives, ()
+    try:
+        text = _moved(beneath, [dim for _, kind, dim in around if kind == "BatchedTensor"])
+    finally:
+        state.derivatives = before
+    for number, kind, dim in sorted(around):
+        inner = "\n".join("    " + line for line in text.splitlines())
+        text = f"{kind}(lvl={under_way.index(number) + 1}, {f'bdim={dim}, ' if kind == 'BatchedTensor' else ''}value=\n{inner}\n)"
+    return text
+
+
+def _moved(t: Tensor, dims: list[int]) -> str:
+    """The text of all lanes, each level's along the dim where its caller had them; the outermost comes first in ``t`` and last in ``dims``."""
+    for k, dim in enumerate(dims):
+        at = len(dims) - 1 - k
+        t = t.movedim(at, at + dim) if dim else t  # type: ignore[attr-defined]
+    return show(t)
+
+
+def _leads_out(edge: Any, since: int) -> bool:
+    stack, seen = [edge], {edge}
+    while stack:
+        node = stack.pop()
+        if node.__class__ is AccumulateGrad or node.seq < since:
+            return True
+        for target in node.edges[::2]:
+            if target not in seen:
+                seen.add(target)
+                stack.append(target)
+    return False
 
 
 def _show_sparse(t: Tensor, a: Any, grad_fn: str | None, requires_grad: bool) -> str:
