@@ -1,7 +1,7 @@
 """Runs programs under real torch and under ``python -m jtorch`` and compares what they print.
 
 ``python -m compat.run_both script.py...`` shows the differences; :func:`outputs` and :func:`difference` serve the tests.
-Comments at a program's head: ``# isolated`` gives it processes of its own, ``# digits: 4`` compares numbers to that many
+Comments at a program's head: ``# isolated`` gives it processes of its own, ``# slow`` leaves it to ``make compat-full``, ``# digits: 4`` compares numbers to that many
 significant digits (the text between them exactly).
 """
 

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from compat.run_both import difference, digits_of, outputs
+from compat.run_both import difference, digits_of, head, outputs
 
 PROGRAMS = sorted((Path(__file__).parent / "seeds").glob("*.py"))
-TOGETHER = 5  # programs that one process of each library runs: imports cost two seconds
-BATCHES = [PROGRAMS[i : i + TOGETHER] for i in range(0, len(PROGRAMS), TOGETHER)]
+LONG = [p for p in PROGRAMS if "# slow" in head(p)]
+SHORT = [p for p in PROGRAMS if p not in LONG]
+TOGETHER = 13  # programs that one process of each library runs: imports cost two seconds
+BATCHES = [SHORT[i : i + TOGETHER] for i in range(0, len(SHORT), TOGETHER)]
 
 
-@pytest.mark.parametrize("batch", BATCHES, ids=lambda b: " ".join(p.stem for p in b))
+@pytest.mark.parametrize("batch", [*BATCHES, pytest.param(LONG, marks=pytest.mark.slow)], ids=lambda b: f"{b[0].stem} to {b[-1].stem}")
 def test_prints_what_torch_prints(batch: list[Path]) -> None:
     printed = {library: outputs(library, batch) for library in ("torch", "jtorch")}
     found = {path.stem: difference(printed["torch"][path], printed["jtorch"][path], digits_of(path)) for path in batch}

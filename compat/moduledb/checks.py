@@ -109,24 +109,16 @@ class ModuleChecks:
         a, b = seeded(m, *inputs, **kwargs), seeded(n, *ours_in, **ours_kw)
         if not self._both("forward", a, b):
             return
+        gradients = self._gradients(m, n, inputs, kwargs, carry, a.value, b.value)  # before a look at the results: one program has both
         found = compare(a.value, b.value)
         if not self.record.expect("forward", f"{found.kind} {found.text}" if found else None, self.here):
             return
         for key, value in m.named_buffers():
             found = compare(value, dict(n.named_buffers())[key])
             self.record.expect("buffers", f"{key}: {found.kind} {found.text}" if found else None, self.here)
-        theirs_t = [t for t in leaves((inputs, kwargs)) if t.requires_grad] + [p for p in m.parameters() if p.requires_grad]
-        ours_t = [carry(t) for t in leaves((inputs, kwargs)) if t.requires_grad] + [p for p in n.parameters() if p.requires_grad]
-        outs, ours_out = _flat(a.value), _ours(b.value)
-        chosen = [i for i, t in enumerate(outs) if t.requires_grad]
-        if not chosen or not theirs_t:
+        if gradients is None:
             return
-        cts = [_cotangent(outs[i], i) for i in chosen]
-        j = bridge.jtorch()
-        p = seeded(torch.autograd.grad, [outs[i] for i in chosen], theirs_t, cts, allow_unused=True)
-        if p.error is not None:
-            return
-        q = seeded(j.autograd.grad, [ours_out[i] for i in chosen], ours_t, [bridge.tensor(c) for c in cts], allow_unused=True)
+        p, q, theirs_t = gradients
         if q.error is not None:
             self.record.fail("gradient", first_line(q.error), self.here)
             return
@@ -136,6 +128,22 @@ class ModuleChecks:
             found = compare(x, y, gradient=True)
             if not self.record.expect("gradient", f"of tensor {i}: {found.kind} {found.text}" if found else None, self.here):
                 return
+
+    @staticmethod
+    def _gradients(m: Any, n: Any, inputs: Any, kwargs: Any, carry: bridge.Translator, theirs: Any, ours: Any) -> tuple[Outcome, Outcome, list[torch.Tensor]] | None:
+        """Both gradients by all inputs and parameters, and torch's inputs and parameters; None if torch has no gradient there."""
+        theirs_t = [t for t in leaves((inputs, kwargs)) if t.requires_grad] + [p for p in m.parameters() if p.requires_grad]
+        ours_t = [carry(t) for t in leaves((inputs, kwargs)) if t.requires_grad] + [p for p in n.parameters() if p.requires_grad]
+        outs, ours_out = _flat(theirs), _ours(ours)
+        chosen = [i for i, t in enumerate(outs) if t.requires_grad]
+        if not chosen or not theirs_t:
+            return None
+        cts = [_cotangent(outs[i], i) for i in chosen]
+        j = bridge.jtorch()
+        p = seeded(torch.autograd.grad, [outs[i] for i in chosen], theirs_t, cts, allow_unused=True)
+        if p.error is not None:
+            return None
+        return p, seeded(j.autograd.grad, [ours_out[i] for i in chosen], ours_t, [bridge.tensor(c) for c in cts], allow_unused=True), theirs_t
 
     def _both(self, check: str, a: Outcome, b: Outcome) -> bool:
         """Both gave a value; where torch raises, that jtorch raises the same type is counted and there is no more to do."""

@@ -34,6 +34,7 @@ class Options:
     variants: int = 3
     errors: int = 40
     only: tuple[str, ...] = ()
+    together: bool = False  # values and gradient of a sample from one call, and so from one program
 
     def wants(self, check: str) -> bool:
         return not self.only or check in self.only
@@ -169,11 +170,14 @@ class OpChecks:
                 if self.lenient.distinct and (dtype in HALF or dtype is torch.bool) and _has_equals(sample.input):
                     record.skip("values", self.lenient.reason)
                     continue
-                self._guard("values", self._function, op.op, function, sample)
+                gradient = grad and i < self.options.gradients and self.options.wants("gradient") and self._compared("gradient")
+                together = gradient and self.options.together and not self.lenient.gauge and "_input" not in op.gradcheck_wrapper.__name__
+                if not together:
+                    self._guard("values", self._function, op.op, function, sample)
                 if i < self.options.variants:
                     self._variants(function, sample)
-                if grad and i < self.options.gradients and self.options.wants("gradient") and self._compared("gradient"):
-                    self._guard("gradient", self._gradient, function, sample, "gradient")
+                if gradient:
+                    self._guard("gradient", self._gradient, function, sample, "gradient", together)
                 if grad and i < self.options.second and op.supports_gradgrad and self.options.wants("second") and self._compared("second"):
                     self._guard("second", self._gradient, function, sample, "second")
         if self.errors and self.options.wants("errors"):
@@ -330,7 +334,8 @@ class OpChecks:
 
     # Gradients ------------------------------------------------------------------------------------------------------
 
-    def _gradient(self, function: Any, sample: Any, check: str) -> None:
+    def _gradient(self, function: Any, sample: Any, check: str, values: bool = False) -> None:
+        """``values``: the results are compared, too, after the gradients are computed."""
         call = Call(sample)
         (x, a, k), (y, b, m) = call.theirs, call.ours
         wrapped, ours = self.op.op, function
@@ -338,11 +343,15 @@ class OpChecks:
             wrapped = functools.partial(self.op.gradcheck_wrapper, self.op.op)
             ours = functools.partial(bridge.Translator()(self.op.gradcheck_wrapper), function)
         theirs = seeded(wrapped, x, *a, **k)
-        if theirs.error is not None:
+        if theirs.error is not None and not values:
             return
-        process = bridge.Translator()(call.process)
-        got = process(seeded_value(ours, y, *b, **m))
-        self._compare_gradients(check, call, call.process(theirs.value), got, wrapped, sample, second=check == "second")
+        got = seeded(ours, y, *b, **m)
+        if theirs.error is None and (got.error is None or not values):
+            if got.error is not None:
+                raise got.error
+            self._compare_gradients(check, call, call.process(theirs.value), bridge.Translator()(call.process)(got.value), wrapped, sample, second=check == "second")
+        if values:
+            self._same("values", theirs, got, by_kind=True, exact=self._exactly(self.op.op, sample))
 
     def _compare_gradients(self, check: str, call: Call, theirs: Any, ours: Any, fn: Any, sample: Any, second: bool = False) -> None:
         j = bridge.jtorch()

@@ -15,7 +15,11 @@ from torch.testing._internal.common_optimizers import OptimizerErrorEnum
 from compat import bridge
 from compat.optim.both import RECORDS, Pair, brought_back, configurations, name_of, translated
 
-CONFIGS = configurations()
+CONFIGS = [
+    # in the other types the ordinary run has each class's first configuration, and `make compat-full` the last one
+    pytest.param(c, id=name_of(c), marks=pytest.mark.slow if c[2] != "float32" and c[0] != "LBFGS" and c[1] else ())
+    for c in configurations()
+]
 DEFAULTS = [(n, r.optim_inputs_func("cpu")[-1].kwargs, "float64" if n == "LBFGS" else "float32") for n, r in RECORDS.items()]
 
 
@@ -32,7 +36,7 @@ def _skip_without_sparse(name: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")
-@pytest.mark.parametrize("config", CONFIGS, ids=name_of)
+@pytest.mark.parametrize("config", CONFIGS)
 def test_ten_steps(config: tuple[str, dict[str, Any], str]) -> None:
     _skip_without_sparse(config[0])
     pair = Pair(*config)

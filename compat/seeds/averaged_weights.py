@@ -1,4 +1,5 @@
 # A small ResNet with averaged weights: stochastic weight averaging, an exponential average, batch norm's statistics made anew.
+# slow
 # digits: 3
 import torch
 from torch import nn

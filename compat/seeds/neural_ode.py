@@ -60,7 +60,7 @@ class Adjoint(Function):
 
 
 A = torch.tensor([[-0.1, 2.0], [-2.0, -0.1]])
-ts = torch.linspace(0, 1, 9)
+ts = torch.linspace(0, 1, 5)
 y0 = torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
 with torch.no_grad():
     truth = odeint(lambda t, y: y @ A.T, y0, ts)

@@ -54,7 +54,7 @@ def moons(n):
     return x + 0.1 * torch.randn(n, 2)
 
 
-layers = nn.ModuleList(Coupling(2, i % 2 == 1) for i in range(4))
+layers = nn.ModuleList(Coupling(2, i % 2 == 1) for i in range(2))
 loc, scale = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.ones(2))
 base = D.Independent(D.Normal(torch.zeros(2), torch.ones(2)), 1)
 opt = torch.optim.Adam([*layers.parameters(), loc, scale], lr=1e-2)

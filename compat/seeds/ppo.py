@@ -67,12 +67,12 @@ class Agent(nn.Module):
         return action, d.log_prob(action), d.entropy(), self.critic(x).squeeze(-1)
 
 
-envs, T, gamma, lam, clip = [Corridor() for _ in range(4)], 16, 0.99, 0.95, 0.2
+envs, T, gamma, lam, clip = [Corridor() for _ in range(4)], 8, 0.99, 0.95, 0.2
 agent = Agent(6)
 opt = torch.optim.Adam(agent.parameters(), lr=5e-3, eps=1e-5)
 norm = RunningNorm(6)
 obs = torch.as_tensor(np.stack([e.reset() for e in envs]))
-for update in range(4):
+for update in range(3):
     buf = defaultdict(list)
     with torch.no_grad():
         for _ in range(T):
@@ -95,7 +95,7 @@ for update in range(4):
     fadv, fret = adv.flatten(), ret.flatten()
     fracs = []
     for _ in range(2):
-        for idx in torch.randperm(64).chunk(4):
+        for idx in torch.randperm(32).chunk(4):
             _, logp, ent, v = agent.act(flat["x"][idx], flat["a"][idx])
             ratio = (logp - flat["logp"][idx]).exp()
             A = fadv[idx]

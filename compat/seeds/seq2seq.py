@@ -39,7 +39,7 @@ enc, dec = Enc(), Dec()
 params = [*enc.parameters(), *dec.parameters()]
 opt = torch.optim.Adam(params, 1e-2)
 lossf = nn.CrossEntropyLoss(ignore_index=PAD)
-for step in range(4):
+for step in range(2):
     seqs = [torch.randint(2, V, (int(n),)) for n in torch.randint(2, 6, (8,))]
     n = torch.tensor([len(s) for s in seqs])
     src = pad_sequence(seqs, batch_first=True, padding_value=PAD)

@@ -1,4 +1,5 @@
 # Sequences of different lengths: packed through a bidirectional GRU, decoded with the CTC loss.
+# slow
 # digits: 3
 import itertools
 

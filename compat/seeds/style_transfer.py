@@ -1,4 +1,5 @@
 # Style transfer: features by forward hooks, Gram matrices, LBFGS on the image; Grad-CAM by hooks on gradients.
+# slow
 # digits: 2
 import torch
 import torch.nn as nn
