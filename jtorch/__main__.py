@@ -52,7 +52,13 @@ def _code_runner(source: str | bytes, filename: str, file: str | None = None) ->
             main.__file__ = file
             main.__dict__["__cached__"] = None
             main.__loader__ = SourceFileLoader("__main__", file)
-        exec(compile(source, filename, "exec", dont_inherit=True), main.__dict__)
+        code = compile(source, filename, "exec", dont_inherit=True)
+        if filename == "<string>":
+            import linecache
+
+            if hasattr(linecache, "_register_code"):  # Python 3.13's tracebacks show the lines of -c, as newer releases of it by the code, as the first by the name
+                linecache._register_code(code if hasattr(linecache, "_getline_from_code") else filename, source, filename)
+        exec(code, main.__dict__)
 
     return run
 

@@ -1,6 +1,6 @@
 """The three kernels' programs: one dot or one gather where one is enough, and no int64 arithmetic on indices.
 
-Seen in XLA's optimized HLO for CPU (jax 0.10). Where a transpose or a copy stands beside a dot, the line says why it is needed.
+Seen in XLA's optimized HLO for CPU (jax 0.10 to 0.12). Where a transpose or a copy stands beside a dot, the line says why it is needed.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import pytest
 
 import jtorch as torch
 from jtorch.nn import functional as F
 from tests.ops.programs import exported, operations, program, stable_operations, wide_integers
 
+NEWEST = tuple(map(int, jax.__version__.split(".")[:2])) >= (0, 12)
 DOT = {"dot": 1}
 TWO = {"dot": 2}
 
@@ -37,10 +39,10 @@ PRODUCTS: dict[str, Case] = {
     "einsum, ellipsis": (
         lambda a, b: torch.einsum("...ij,jk->...ik", a, b), (f(2, 3, 3, 4), f(4, 5)), DOT, {"dot": 2, "transpose": 1, "copy": 1},
     ),
-    # a batch dim must lead in XLA's dot on CPU: heads in third place are moved once for each operand
+    # a batch dim must lead in XLA's dot on CPU: heads in third place are moved once for each operand (backward, jax 0.12 writes two of the moves as transposes beside the copies)
     "einsum, heads": (
         lambda q, k: torch.einsum("bqhd,bkhd->bhqk", q, k), (f(2, 3, 2, 4), f(2, 5, 2, 4)), {"dot": 1, "transpose": 2, "copy": 2},
-        {"dot": 2, "transpose": 2, "copy": 4},
+        {"dot": 2, "transpose": 4 if NEWEST else 2, "copy": 4},
     ),
     # a repeated letter is a mask and a sum (one fused loop), no gather; then one dot
     "einsum, repeated letter": (
@@ -103,6 +105,7 @@ def test_lookups_are_gathers(name: str) -> None:
         assert not wide_integers(text)
 
 
+LOOPS = {("embedding_bag, offsets", "cuda"): {"while": 1, "dynamic_slice": 1}} if NEWEST else {}  # jax 0.12 has running sums as a loop over blocks on GPUs
 HEAVY = ("dot_general", "gather", "scatter", "while", "custom_call", "sort", "dynamic_slice")
 
 
@@ -112,7 +115,7 @@ def test_what_accelerators_are_given(name: str, platform: str) -> None:
     """The same dots, gathers and scatters as on the cpu and no loops or calls beside them: what a library of products takes whole. (What of the forward a backward does not need is still there.)"""
     call, tensors, forward, backward = {**PRODUCTS, **LOOKUPS}[name]
     names = {"dot": "dot_general", "gather": "gather", "scatter": "scatter"}
-    wanted = {names[k]: n for k, n in forward.items() if k in names}
+    wanted = {names[k]: n for k, n in forward.items() if k in names} | LOOPS.get((name, platform), {})
     found = stable_operations(exported(platform, call, *tensors))
     assert {k: n for k, n in found.items() if k in HEAVY} == wanted
     also = {names[k]: n for k, n in backward.items() if k in names}

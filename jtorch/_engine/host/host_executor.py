@@ -23,12 +23,12 @@ from jtorch._engine.recording.bundle import expanded
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.forgetting import remembered
 from jtorch._engine.host.host_rules import RULES
+from jtorch._engine.values.calls import called
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import SCALAR, Trace
 
 __all__ = ["NotOnHost", "execute_on_host", "function_on_host", "run_jaxpr", "section"]
 
-_INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 _functions: dict[Entry, Callable[..., list[np.ndarray]]] = {}
 remembered.append(_functions)
 
@@ -176,11 +176,10 @@ def _rule_of(eqn: Any) -> Callable[[list[Any]], Any]:
         if eqn.primitive.multiple_results:
             return lambda args: fn(*args, **params)
         return lambda args: (fn(*args, **params),)
-    for key in _INNER:
-        if key in params:
-            inner = params[key]
-            function = compiled(inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ()))
-            return lambda args: function(*args)
+    inner = called(eqn)
+    if inner is not None:
+        function = compiled(inner)
+        return lambda args: function(*args)
     raise NotOnHost(
         f"the primitive {name!r} cannot be computed in a forked process, where XLA does not run. Do this in the main process, "
         "or start workers with multiprocessing_context='spawn'."

@@ -9,6 +9,8 @@ import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr
 
+from jtorch._engine.values.calls import CALLS, called
+
 from .dims import Frame
 from .layout import index
 from .table import NoRule, evaluate, rule
@@ -16,15 +18,13 @@ from .value import Padded, single, standard, whole
 
 __all__: list[str] = []
 
-_INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 
-
-@rule("jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr", "remat", "checkpoint", "custom_lin")
+@rule(*CALLS)
 def _call(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
-    inner = next((eqn.params[key] for key in _INNER if key in eqn.params), None)
+    inner = called(eqn)
     if inner is None:
         raise NoRule(eqn.primitive.name)
-    return evaluate(f, inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ()), ps)
+    return evaluate(f, inner, ps)
 
 
 def _standards(f: Frame, values: list[Padded], avals: Any) -> list[Padded]:

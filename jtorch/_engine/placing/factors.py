@@ -13,6 +13,8 @@ from typing import Any
 
 from jax.extend.core import ClosedJaxpr, Literal
 
+from jtorch._engine.values.calls import called
+
 __all__ = ["Factors", "factors_of", "inlined", "linear_outputs"]
 
 ELEMENTWISE = frozenset(
@@ -28,18 +30,6 @@ _ALL = frozenset("add sub add_any".split())  # linear in all operands together
 _REDUCTIONS = {"reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min", "reduce_prod": "product"}
 _KEEPS = frozenset("neg convert_element_type copy copy_p".split())  # what any unfinished reduction but a sum commutes with, negation aside
 _SHAPED = frozenset("broadcast_in_dim reshape transpose squeeze convert_element_type copy".split())
-INLINE = frozenset("pjit jit closed_call core_call remat remat2 checkpoint custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr custom_lin".split())
-
-
-def inner(eqn: Any) -> ClosedJaxpr | None:
-    """The program that an equation calls once on its operands, None if it is no such call."""
-    if eqn.primitive.name not in INLINE:
-        return None
-    for name in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-        found = eqn.params.get(name)
-        if found is not None:
-            return found if isinstance(found, ClosedJaxpr) else ClosedJaxpr(found, ())
-    return None
 
 
 def inlined(closed: ClosedJaxpr, walk: Callable[[Any, list[Any]], list[Any]], given: list[Any], constant: Callable[[Any], Any]) -> list[Any]:
@@ -54,8 +44,8 @@ def inlined(closed: ClosedJaxpr, walk: Callable[[Any, list[Any]], list[Any]], gi
 
     for eqn in jaxpr.eqns:
         operands = [of(x) for x in eqn.invars]
-        called = inner(eqn)
-        results = walk(eqn, operands) if called is None else inlined(called, walk, operands, constant)
+        inner = called(eqn)
+        results = walk(eqn, operands) if inner is None else inlined(inner, walk, operands, constant)
         known.update(zip(eqn.outvars, results, strict=True))
     return [of(x) for x in jaxpr.outvars]
 
