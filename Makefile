@@ -51,13 +51,11 @@ docs: .stamps/docs  ## the picture of the floors, the plots of the benchmarks, a
 	$(PY) tools/draw_benchmarks.py
 	$(PY) -m mkdocs build --strict --quiet
 
-wheel-test: $(PY)  ## build the wheel and try it in an environment of its own, outside this checkout
+# JAX="jax==0.12.*" takes that one; PYTHON= the interpreter.
+wheel-test: $(PY)  ## build the wheel and try it in an environment of its own, outside this checkout: examples, a notebook, help()
 	rm -rf dist build/wheel && $(PIP) build && $(PY) -m build --quiet --wheel
-	$(PYTHON) -m venv build/wheel && env -u PYTHONPATH build/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[demo]"
-	set -e; tried=$$(mktemp -d); cp examples/*.py "$$tried"; cd "$$tried"; unset PYTHONPATH; \
-	"$(CURDIR)/build/wheel/bin/python" -m jtorch --version; \
-	"$(CURDIR)/build/wheel/bin/python" -m jtorch digits_cnn.py; \
-	"$(CURDIR)/build/wheel/bin/python" gpt_functional.py
+	$(PYTHON) -m venv build/wheel && env -u PYTHONPATH build/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[demo]" nbconvert ipykernel $(JAX)
+	set -e; tried=$$(mktemp -d); cp examples/*.py tools/try_wheel.py "$$tried"; cd "$$tried"; env -u PYTHONPATH "$(CURDIR)/build/wheel/bin/python" try_wheel.py
 
 $(PY):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with venv is needed: set PYTHON=..."; exit 1; }

@@ -2,10 +2,13 @@
 
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
+
+from compat.typing.strict import compared
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -49,3 +52,11 @@ def test_mistakes(complaints):
 def test_stubs_are_current():
     done = subprocess.run([sys.executable, "tools/write_stubs.py", "--check"], capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pyright") is None, reason="pyright is not on PATH")
+def test_pyright_strict_says_no_more_than_of_torch():
+    _, new, missed, caught = compared("pyright")
+    assert not new and not missed
+    assert caught >= 50
