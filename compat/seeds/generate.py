@@ -1,4 +1,5 @@
 # A decoder with rotary embeddings, grouped queries and a cache of keys: generation by greedy choice, top-k and top-p.
+# slow
 # digits: 3
 import math
 from typing import Optional

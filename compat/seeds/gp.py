@@ -1,4 +1,5 @@
 # A Gaussian process in float64: Cholesky factors, marginal likelihood by LBFGS, predictions.
+# slow
 # isolated
 # digits: 3
 import torch, math

@@ -1,4 +1,5 @@
 # Proximal policy optimisation on a small corridor: several environments, generalised advantages, clipped ratios, running statistics.
+# slow
 # digits: 3
 import random
 from collections import defaultdict

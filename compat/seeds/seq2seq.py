@@ -1,4 +1,5 @@
 # Sequences reversed by a GRU with attention: packed sequences, masks, teacher forcing.
+# slow
 # digits: 3
 import torch
 from torch import nn

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from jtorch._engine.recording import forgetting
 from jtorch._engine.running.direct_updates import ready, run_packed
-from jtorch._engine.running.packed_updates import LEAST, SMALL, PackedUpdate, pack, packed_update
+from jtorch._engine.running.packed_updates import LEAST, SMALL, PackedUpdate, pack, packable, packed_update
 from jtorch._engine.recording.gradient_pieces import ask, piece, together
 from jtorch._engine.values.thread_state import State
 from jtorch._engine.values.values import Value
@@ -136,7 +136,7 @@ def _choose(avals: tuple[Any, ...]) -> list[list[int]]:
         return []
     by_type: dict[Any, list[int]] = {}
     for i, a in enumerate(avals):
-        if 0 < a.nbytes <= SMALL and a.dtype.is_floating_point and a.device.type != "meta":
+        if packable(a):
             by_type.setdefault((a.dtype, a.device), []).append(i)
     return [rows[i : i + MOST] for rows in by_type.values() for i in range(0, len(rows), MOST) if len(rows) - i >= LEAST]
 

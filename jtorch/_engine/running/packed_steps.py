@@ -16,7 +16,7 @@ from jax import lax
 from jtorch._engine.recording.call import Call
 from jtorch._engine.recording.entry import entry_of
 from jtorch._engine.recording.trace import SCALAR
-from jtorch._engine.running.packed_updates import LEAST, SMALL, treats_elements_alone
+from jtorch._engine.running.packed_updates import LEAST, packable, treats_elements_alone
 from jtorch._engine.running.replay import Recorded
 from jtorch._engine.values.values import Aval, aval
 
@@ -76,7 +76,7 @@ def groups_of(recorded: Recorded, inputs: set[int]) -> list[Group]:
 def _row(recorded: Recorded, entry: Any, refs: list[int], first: int, inputs: set[int]) -> Any:
     """(what must be equal in a group, (input, output) for each that is overwritten, the outputs that are read); None for what is no such update."""
     like: Aval = entry.outs[0]
-    if entry.inputs[0] is not like or not 0 < like.nbytes <= SMALL or not like.dtype.is_floating_point or any(o is not like for o in entry.outs):
+    if entry.inputs[0] is not like or not packable(like) or any(o is not like for o in entry.outs):
         return None
     numbers = [i for i, a in enumerate(entry.inputs) if a.__class__ is type]
     arrays = [i for i in range(len(refs)) if i not in numbers]

@@ -30,11 +30,17 @@ from jtorch._engine.recording.entry import NUMBERS
 from jtorch._engine.values.values import Aval, Value, jax_device
 from jtorch._engine.values.unbroken import aside, elsewhere
 
-__all__ = ["LEAST", "PackedUpdate", "packed_update", "pack", "SMALL", "treats_elements_alone"]
+__all__ = ["LEAST", "PackedUpdate", "packed_update", "pack", "packable", "SMALL", "treats_elements_alone"]
 
 LEAST = 8  # parameters that are worth it
 
 SMALL = 32768  # bytes of an array that is worth packing: beyond it, laying gradients end to end costs more than the calls (measured on 2 cores)
+
+
+def packable(a: Aval) -> bool:
+    """Whether arrays like this one are packed, by an optimizer's steps as by compiled ones."""
+    return 0 < a.nbytes <= SMALL and a.dtype.is_floating_point and a.device.type != "meta"
+
 
 _ELEMENTWISE = frozenset((
     "abs", "add", "and", "convert_element_type", "copy", "div", "eq", "exp", "ge", "gt", "integer_pow", "is_finite", "le", "log", "lt", "max", "min",
