@@ -1,20 +1,33 @@
-"""``torch.export.save`` and ``load``: a zip of the graph and of torch's own files for the tensors."""
+"""``torch.export.save`` and ``load``: a zip of the graph and of torch's own files for the tensors. All of it is read as ``torch.load(weights_only=True)`` reads files."""
 
 from __future__ import annotations
 
 import io
 import json
 import os
+import struct
 import zipfile
+from collections import namedtuple
+from collections.abc import Callable
+from pickle import UnpicklingError
 from typing import Any
 
 from jtorch._public import torch
+from jtorch.fx._as_data import function_as_data, function_from_data, graph_as_data, graph_from_data
+from jtorch.serialization._allowed import Entry
+from jtorch.serialization._load import load_named
+from jtorch.serialization._weights_only import Outside
+from jtorch.utils._pytree import LeafSpec, TreeSpec
+from jtorch.utils._pytree_json import NAMES, SERIALIZED
 
-from .exported_program import ExportedProgram
+from . import exported_program, graph_signature
+from ._operators import OwnOperator, again
+from .exported_program import CallSpec, ExportedProgram
 
 __all__ = ["load", "save"]
 
-_VERSION = 1
+_VERSION = 2
+_PARTS = ("program", "state_dict", "constants", "examples")
 
 
 def save(ep: ExportedProgram, f: Any, *, extra_files: dict[str, Any] | None = None, opset_version: Any = None, pickle_protocol: int = 2) -> None:
@@ -26,7 +39,7 @@ def save(ep: ExportedProgram, f: Any, *, extra_files: dict[str, Any] | None = No
         raise TypeError(f"The 'ep' parameter must be an instance of 'ExportedProgram', got '{type(ep).__name__}' instead.")
     with zipfile.ZipFile(os.fspath(f) if isinstance(f, (str, os.PathLike)) else f, "w") as z:
         z.writestr("jtorch_export.json", json.dumps({"version": _VERSION}))
-        for name, what in (("program", _parts(ep)), ("state_dict", ep.state_dict), ("constants", ep.constants), ("examples", ep.example_inputs)):
+        for name, what in zip(_PARTS, (_parts(ep), ep.state_dict, ep.constants, ep.example_inputs), strict=True):
             out = io.BytesIO()
             torch.save(what, out)
             z.writestr(f"{name}.pt", out.getvalue())
@@ -35,75 +48,107 @@ def save(ep: ExportedProgram, f: Any, *, extra_files: dict[str, Any] | None = No
 
 
 def _parts(ep: ExportedProgram) -> dict[str, Any]:
-    nodes = []
-    for n in ep.graph.nodes:
-        nodes.append((n.op, n.name, _target(n), _plain(n.args), _plain(n.kwargs), n.meta.get("val")))
     return {
-        "nodes": nodes, "signature": ep.graph_signature, "ranges": ep.range_constraints, "calls": ep.module_call_graph, "in_spec": ep.call_spec.in_spec, "out_spec": ep.call_spec.out_spec,
-        "checks": ep._checks, "training": ep._training,
+        "nodes": graph_as_data(ep.graph, _target), "vals": [n.meta.get("val") for n in ep.graph.nodes], "signature": ep.graph_signature, "ranges": ep.range_constraints,
+        "calls": ep.module_call_graph, "in_spec": _spec(ep.call_spec.in_spec), "out_spec": _spec(ep.call_spec.out_spec), "checks": ep._checks, "training": ep._training,
     }  # fmt: skip
 
 
-def _target(n: Any) -> Any:
-    if n.op != "call_function":
-        return n.target
-    name = getattr(n.target, "name", None)
-    return ("op", *name().replace("::", ".").split(".")) if callable(name) else ("object", n.target)
+def _target(fn: Any) -> Any:
+    return {"own": fn.path()} if isinstance(fn, OwnOperator) else function_as_data(fn)
 
 
-def _plain(x: Any) -> Any:
-    from jtorch.fx.node import Node
-
-    if isinstance(x, Node):
-        return _Ref(x.name)
-    if isinstance(x, (list, tuple)):
-        return type(x)(map(_plain, x)) if type(x) in (list, tuple) else [*map(_plain, x)]
-    return {k: _plain(v) for k, v in x.items()} if isinstance(x, dict) else x
+def _called(data: Any) -> Callable[..., Any]:
+    if type(data) is dict and list(data) == ["own"]:
+        return again(*data["own"])
+    return function_from_data(data)
 
 
-class _Ref:
-    """A node by name."""
+def _spec(spec: Any) -> Any:
+    """A structure: None for a leaf; the class's name (or itself), what it needs, the children."""
+    if spec is None or spec.is_leaf():
+        return None if spec is not None else {}
+    known = SERIALIZED.get(spec.type)
+    return [known.name if known is not None and known.name is not None else spec.type, spec._context, [_spec(c) for c in spec._children]]
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+
+def _spec_of(data: Any) -> Any:
+    if data is None:
+        return LeafSpec()
+    if data == {}:
+        return None
+    name, context, children = data
+    kind = name if isinstance(name, type) else NAMES.get(name)
+    if kind is None or (kind is namedtuple and not isinstance(context, type)):
+        raise RuntimeError(f"the file's program has a structure that there is not: {str(name)[:100]}")
+    return TreeSpec(kind, context, [_spec_of(c) for c in children])
+
+
+def _refused(*args: Any) -> Any:
+    raise UnpicklingError("the file calls a class that it may only name")
+
+
+def _class(kind: Any) -> Entry:
+    is_enum = isinstance(kind, type(graph_signature.InputKind))
+    return Entry(kind, Outside((lambda value: kind(value)) if is_enum else _refused))
+
+
+_CLASSES: dict[str, Entry] = {
+    f"torch.export.{module.__name__.rpartition('.')[2]}.{name}": _class(kind)
+    for module, names in (
+        (exported_program, ("CallSpec", "ModuleCallEntry", "ValueRange")),
+        (graph_signature, tuple(name for name, x in vars(graph_signature).items() if isinstance(x, type) and x.__module__.endswith("export.graph_signature"))),
+    )
+    for name in names
+    for kind in (getattr(module, name),)
+}  # fmt: skip
+_CLASSES.update({f"builtins.{kind.__name__}": Entry(kind, None) for kind in (bool, int, float, complex, str)})  # what a value that is no tensor is
+
+
+def _opened(f: Any) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(os.fspath(f) if isinstance(f, (str, os.PathLike)) else f)
+    except (zipfile.BadZipFile, ValueError, IndexError, struct.error, UnicodeDecodeError, NotImplementedError) as error:
+        raise RuntimeError(f"the file is no archive ({error})") from None
+
+
+def _record(z: zipfile.ZipFile, name: str) -> bytes:
+    """One record. RuntimeError for one that is not there, or is packed (:func:`save` packs nothing)."""
+    try:
+        info = z.getinfo(name)
+        if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+            raise zipfile.BadZipFile("it is packed")
+        return z.read(info)
+    except (KeyError, zipfile.BadZipFile, ValueError, IndexError, OSError, struct.error, EOFError, NotImplementedError) as error:
+        raise RuntimeError(f"the archive has no {name} ({error})") from None
 
 
 def load(f: Any, *, extra_files: dict[str, Any] | None = None, expected_opset_version: Any = None) -> ExportedProgram:
-    """Read what :func:`save` wrote. ``extra_files``: its keys get their texts. RuntimeError for other files, PyTorch's own among them. Source: torch.export.load."""
-    from jtorch import ops
-    from jtorch.fx.graph import Graph
-
-    with zipfile.ZipFile(os.fspath(f) if isinstance(f, (str, os.PathLike)) else f) as z:
+    """Read what :func:`save` wrote. ``extra_files``: its keys get their texts. RuntimeError for other files, PyTorch's own among them, and UnpicklingError for a file that names what no program
+    needs: of classes of one's own among the examples, ``torch.serialization.add_safe_globals`` tells it. Nothing of the file runs. Source: torch.export.load."""
+    with _opened(f) as z:
         if "jtorch_export.json" not in z.namelist():
             raise RuntimeError("this file was not written by jtorch.export.save: PyTorch's archives of exported programs are not read")
-        read = {name: torch.load(io.BytesIO(z.read(f"{name}.pt")), weights_only=False) for name in ("program", "state_dict", "constants", "examples")}
+        if (version := json.loads(_record(z, "jtorch_export.json")).get("version")) != _VERSION:
+            raise RuntimeError(f"this file was written by another version of jtorch.export.save ({str(version)[:20]}; this one reads {_VERSION}): export the module again")
+        read = {name: load_named(io.BytesIO(_record(z, f"{name}.pt")), _CLASSES) for name in _PARTS}
         for name in extra_files or ():
-            extra_files[name] = z.read(f"extra_files/{name}").decode()  # type: ignore[index]
+            extra_files[name] = _record(z, f"extra_files/{name}").decode()  # type: ignore[index]
+    try:
+        return _made(read)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, AssertionError) as error:
+        raise RuntimeError(f"the file's program is malformed ({type(error).__name__}: {str(error)[:200]})") from error
+
+
+def _made(read: dict[str, Any]) -> ExportedProgram:
     parts = read["program"]
-    graph, env = Graph(), {}
-
-    def back(x: Any) -> Any:
-        if isinstance(x, _Ref):
-            return env[x.name]
-        if isinstance(x, (list, tuple)):
-            return type(x)(map(back, x))
-        return {k: back(v) for k, v in x.items()} if isinstance(x, dict) else x
-
-    for op, name, target, args, kwargs, val in parts["nodes"]:
-        if op == "call_function":
-            if target[0] == "op":
-                _, space, packet, *overload = target
-                target = getattr(getattr(getattr(ops, space), packet), overload[0] if overload else "default")
-            else:
-                target = target[1]
-        env[name] = node = graph.create_node(op, target, back(args), back(kwargs), name)
+    graph, nodes = graph_from_data(parts["nodes"], _called)
+    for node, val in zip(nodes.values(), parts["vals"], strict=True):
         if val is not None:
             node.meta["val"] = val
-    from .exported_program import CallSpec
-
     made = ExportedProgram(
         None, graph, parts["signature"], read["state_dict"], parts["ranges"], parts["calls"], read["examples"], read["constants"],
-        call_spec=CallSpec(parts["in_spec"], parts["out_spec"]), checks=parts["checks"],
+        call_spec=CallSpec(_spec_of(parts["in_spec"]), _spec_of(parts["out_spec"])), checks=parts["checks"],
     )  # fmt: skip
     made._training = parts["training"]
     return made

@@ -33,15 +33,17 @@ class OwnOperator:
     def __call__(self, sizes: Sequence[int], *args: Any) -> Any:
         return apply_multi(with_sizes(self.call, iter(sizes)), list(args))
 
-    def __reduce__(self) -> Any:
+    def path(self) -> Any:
+        """By what :func:`again` finds it. NotImplementedError for branches and loops."""
         op = self.call.op
         if op is None:
             not_implemented("torch.export.save of branches and loops", "they are made of others, and have no name in a file; jtorch.export.stablehlo writes them")
         at = next((name, i) for name, found in OPS.items() for i, o in enumerate(found) if o is op)
-        return _again, (*at, self.call.key)
+        return [*at, self.call.key]
 
 
-def _again(name: str, i: int, key: Any) -> OwnOperator:
+def again(name: str, i: int, key: Any) -> OwnOperator:
+    """The operator of this name, its ``i``-th overload, with what is structure in its call. KeyError and IndexError where there is none."""
     return OwnOperator(call_of(OPS[name][i], key))
 
 

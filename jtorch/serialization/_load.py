@@ -86,6 +86,15 @@ def load(
             raise
 
 
+def load_named(f: Any, names: Any, map_location: Any = None) -> Any:
+    """Read a file of :func:`torch.save` as ``weights_only=True`` does, where the file may use a few names more: ``names.get(path)`` gives an Entry, or None."""
+    with opened(f) as stream:
+        try:
+            return _Archive(ZipReader(stream), map_location, None).load(_weights_only, encoding="utf-8", names=names)
+        except pickle.UnpicklingError as error:
+            raise pickle.UnpicklingError(_explain(str(error))) from None
+
+
 def _decide_weights_only(weights_only: bool | None, pickle_module: Any) -> bool:
     def is_set(name: str) -> bool:
         return os.getenv(name, "0").lower() in ("1", "y", "yes", "true")

@@ -132,7 +132,7 @@ class Unpickler(_BASE):  # type: ignore[misc]
             if path not in user:
                 _refuse(path)
             found = user[path]
-            make = _Outside(found)
+            make = Outside(found)
         self._granted[id(found)] = found, make
         return found
 
@@ -143,7 +143,7 @@ class Unpickler(_BASE):  # type: ignore[misc]
     def _make(self, make: Callable[..., Any], args: Any) -> Any:
         if type(args) is not tuple:
             raise UnpicklingError(f"arguments must be a tuple, but got {type(args)}")
-        return self._call_outside(make.function, *args) if isinstance(make, _Outside) else make(*args)
+        return self._call_outside(make.function, *args) if isinstance(make, Outside) else make(*args)
 
     def load_newobj(self) -> None:
         """New objects of allowed classes."""
@@ -152,7 +152,7 @@ class Unpickler(_BASE):  # type: ignore[misc]
         make = self._maker(kind)
         if make is None or not isinstance(kind, type):
             raise UnpicklingError(f"Can only create new object for nn.Parameter or classes allowlisted via `add_safe_globals` but got {_told(kind)}")
-        self.append(self._make(_Outside(partial(kind.__new__, kind)) if isinstance(make, _Outside) else make, args))
+        self.append(self._make(Outside(partial(kind.__new__, kind)) if isinstance(make, Outside) else make, args))
 
     dispatch[pickle.NEWOBJ[0]] = load_newobj
 
@@ -177,7 +177,7 @@ class Unpickler(_BASE):  # type: ignore[misc]
             set_state(target, state)
         elif kind is OrderedDict or kind is Counter:
             with_attributes(target, state)
-        elif isinstance(self._maker(kind), _Outside) or any(kind is allowed for allowed in allowed_by_user().values()):  # numpy's dtypes are classes that no file names
+        elif isinstance(self._maker(kind), Outside) or any(kind is allowed for allowed in allowed_by_user().values()):  # numpy's dtypes are classes that no file names
             self._call_outside(_set_state_of_user, target, state)
         else:
             raise UnpicklingError(f"Can only build Tensor, Parameter, OrderedDict or types allowlisted via `add_safe_globals`, but got {kind}")
@@ -248,7 +248,7 @@ class Unpickler(_BASE):  # type: ignore[misc]
         raise UnpicklingError("unsupported persistent id encountered")
 
 
-class _Outside:
+class Outside:
     """A maker that is the user's own code."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
