@@ -32,6 +32,7 @@ _PYTHON: dict[str, tuple[Any, frozenset[str]]] = {"_operator": (operator, _OPERA
 _OF_OTHERS = frozenset(("get", "items", "keys", "values"))  # methods of what is no tensor
 _WITH_FUNCTIONS = frozenset(("apply_", "map_", "map2_", "register_hook", "register_post_accumulate_grad_hook"))
 _SPACES = ("torch.nn.functional", "torch.functional", "torch")
+_NUMBERS: tuple[Any, ...] = (int, float, str, bytes, complex)
 _PLAIN = (int, float, str, bool, type(None), bytes, complex)
 
 
@@ -130,9 +131,9 @@ def as_data(x: Any) -> Any:
         return {"memory_format": str(x).removeprefix("torch.")}
     if isinstance(x, bool):
         return bool(x)
-    for kind in (int, float, str, bytes, complex):
+    for kind in _NUMBERS:
         if isinstance(x, kind):
-            return kind(x)
+            return kind(x)  # of a class of its own, the plain one
     if isinstance(x, tuple):
         return {"tuple": [as_data(y) for y in x]}
     if isinstance(x, list):
