@@ -69,6 +69,7 @@ PROGRAMS = {
     "r = [len(n)]\nfor _ in range(2): d.grad_fn._saved_result; r.append(len(n))\nd.sum().backward(); r.append(len(n)); r.append(v.grad.tolist())",
     "a hook without gradient": NOTHING + "y = x.clone(); y.register_hook(heard.append); x.register_hook(heard.append); N.apply(y).sum().backward(); r = heard, x.grad",
     "a hook that gives one": NOTHING + "y = x.clone(); y.register_hook(lambda g: torch.ones(2) if g is None else g); N.apply(y).sum().backward(); r = x.grad.tolist()",
+    **{f"after accumulation: {what}": f"x = torch.ones(2, requires_grad=True); x.register_post_accumulate_grad_hook(lambda p: {what}); x.sum().backward(); r = x.grad.tolist()" for what in ("p", "1", "p.grad * 2", "None")},
     "laid out": DUAL + "r = [laid(torch.zeros(2, 2), v) for v in (t, t.t(), t[:1].expand(2, 2), torch.arange(8.)[4:].reshape(2, 2))], laid(torch.zeros(2, 2).t(), t.t())[:2]",
     "conjugated": DUAL + "z = torch.ones(2, dtype=torch.cdouble)\nr = [laid(a, b)[0] for a in (z, z.conj()) for b in (z + 1, (z + 1).conj())]",
     "text": DUAL + "with fw.dual_level():\n    d = fw.make_dual(t, t + 1); r = str(d), str(d.sum()), str(fw.unpack_dual(d).primal)",
@@ -77,6 +78,7 @@ PROGRAMS = {
     "other shapes": CHECK + "ad.gradcheck(lambda a: torch.cat([a, a]) if torch.all(a >= 1) else a, (one,), fast_mode=True)",
     "other shapes, slow": CHECK + "ad.gradcheck(lambda a: torch.cat([a, a]) if torch.all(a >= 1) else a, (one,))",
     "right": CHECK + "r = ad.gradcheck(lambda a: a.sin() * a, (x,), fast_mode=True, check_forward_ad=True), ad.gradgradcheck(lambda a: a.sin() * a, (x,), fast_mode=True)",
+    "of numbers": CHECK + "n = x.detach()[0].clone().requires_grad_(); r = [ad.gradcheck(f, (v,), fast_mode=True, check_forward_ad=True) for f, v in ((torch.sum, x), (torch.sin, n), (lambda t: t.expand(2) * x.detach()[:2], n), (torch.sum, x[:0]))]",
     "wrong": CHECK + "r = ad.gradcheck(W.apply, (x,), fast_mode=True, raise_exception=False)",
 }
 

@@ -97,14 +97,14 @@ def directions(tensors: Any) -> list[np.ndarray] | None:
     if any(t.layout != torch.strided or t.dtype is not torch.float64 for t in tensors):
         return None
     draw = np.random.RandomState(0)  # noqa: NPY002  (torch's generator stays as it is)
-    found = [draw.random_sample(tuple(t.shape)) for t in tensors]
-    return [u / max(float(np.linalg.norm(u)), 1e-300) for u in found]
+    found = [np.asarray(draw.random_sample(tuple(t.shape))) for t in tensors]
+    return [np.asarray(u / max(float(np.linalg.norm(u)), 1e-300)) for u in found]  # (arithmetic on 0-dim arrays gives numbers)
 
 
 def numeric_direction(func: Any, inputs: Any, x: Any, k: int, eps: float, along: np.ndarray) -> np.ndarray:
     """The derivative of output ``k`` along a direction of ``x``, by central differences."""
     elements = np.array(x.detach().numpy())
-    after, before = (_with_elements(func, inputs, x, k, torch.from_numpy(elements + step * along)) for step in (eps, -eps))
+    after, before = (_with_elements(func, inputs, x, k, torch.from_numpy(np.asarray(elements + step * along))) for step in (eps, -eps))
     return _difference(after, before, eps)
 
 

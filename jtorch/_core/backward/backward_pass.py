@@ -496,7 +496,7 @@ def _accumulate(node: AccumulateGrad, g: Any, run: _Pass) -> None:
         _check_leak(leaf, array)
     if node.hooks is not None:
         for hook in list(node.hooks.acc.values()):
-            if hook(leaf) is not None:
+            if replaced(hook, hook(leaf), leaf) is not leaf:
                 raise RuntimeError("Tensor post accumulate grad hooks should return None.")
         for hook in list(node.hooks.post.values()):
             hook((), (run.wrap(g),))
