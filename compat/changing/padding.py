@@ -84,7 +84,7 @@ def _evaluated(member: Any, tr: Any, checks: Any, r: np.random.RandomState) -> l
     found = member.family
     tr.nodes = expanded(tr.nodes)
     known = {f"n{i}": n for i, n in enumerate(member.sizes)}
-    reach = dict(found.reach)
+    reach = dict(zip(found.rooms.names, found.rooms.reach, strict=True))
     bounds = tuple([(name, max(2, n + reach.get(name, 0) + int(r.choice([0, 0, 1, 3, 8])))) for name, n in known.items()])
     program = family._Program(found, Room(dict(bounds), reach), checks)
     given = [np.asarray(trace.force(v)) for v in tr.inputs]

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 
 from jtorch import _config, _dtypes
-from jtorch._engine.padded import Frame, NoRule, Padded, Room, evaluate, fit, is_symbolic, plain, replaced, shift_of, single, value_at
+from jtorch._engine.padded import Frame, NoRule, Padded, Room, arrays_of, evaluate, fit, is_symbolic, number, plain, replaced, shift_of, single, value_at
 from jtorch._engine.planning.liveness import needed_nodes
 from jtorch._engine.recording import guards
 from jtorch._engine.recording.bundle import Bundle
@@ -31,6 +31,7 @@ from jtorch._engine.values.values import Value, aval, jax_device
 from .checking import PaddedCheck
 from .general import General, blind, general_of, places_of, sizes_of
 from .held import Held, padded_input
+from .rooms import Rooms
 from .solving import Solver
 
 __all__ = ["Member", "join", "stats"]
@@ -84,7 +85,7 @@ class PaddedNode:
         for a, like in zip(arrays, self.inputs, strict=True):
             kind = NUMBERS[like].dtype if isinstance(like, type) else like.dtype.np
             if a.__class__ is not Padded:
-                a = Padded(jnp.asarray(a, kind), single(np.shape(a)))
+                a = number(a, kind) or Padded(jnp.asarray(a, kind), single(np.shape(a)))
             a = _in_type(a, kind)
             values.append(a if isinstance(like, type) else _as_here(f, a, f.dims(like.shape)))
         out = [_in_type(p, t.np) for p, t in zip(evaluate(f, self.general.jaxpr, values), self.general.types, strict=True)]
@@ -116,18 +117,6 @@ _node = functools.lru_cache(4096)(PaddedNode)
 _check = functools.lru_cache(512)(PaddedCheck)
 
 
-@functools.lru_cache(1024)
-def _room(bounds: tuple[tuple[str, int], ...], reach: tuple[tuple[str, int], ...]) -> Room:
-    return Room(dict(bounds), dict(reach))
-
-
-def bucket(n: int) -> int:
-    """The room for ``n`` elements: a power of two, or one and a half of it beyond 64."""
-    b = 8
-    while b < n:
-        b *= 2
-    return b if b <= 64 or n > b // 4 * 3 else b // 4 * 3
-
 
 class Family:
     """One guess. ``watched``: the nodes that have symbolic sizes, each with its general entry, and what the symbols of that are in the family's."""
@@ -154,7 +143,8 @@ class Family:
             shifted = shift_of(d)
             if shifted is not None:
                 reach[shifted[0]] = max(reach.get(shifted[0], 0), shifted[1])
-        self.reach = tuple(sorted(reach.items()))
+        shapes = [[replaced(d, by) if is_symbolic(d) else d for d in out.shape] for _, general, names in self.watched for by in (general.by_name(names),) for out in general.entry.outs]
+        self.rooms = Rooms([f"n{i}" for i in range(len(self.columns))], reach, shapes, len(self.needed))
         stats.families += 1
 
     def _solve(self, samples: list[tuple[list[Any], list[Value]]]) -> Solver:
@@ -227,12 +217,12 @@ class Family:
     input_avals: list[Any]
     device: Any
 
-    def program(self, values: tuple[int, ...], donated: tuple[int, ...], checks: Sequence[Any]) -> _Program:
-        reach = dict(self.reach)
-        bounds = tuple([(f"n{i}", bucket(n + reach.get(f"n{i}", 0))) for i, n in enumerate(values)])
+    def program(self, values: tuple[int, ...], inputs: Sequence[Any], donated: tuple[int, ...], checks: Sequence[Any]) -> _Program:
+        held = [pair for i, dims in self.inputs.items() if inputs[i].__class__ is Held and len(inputs[i].sizes) == len(dims) for pair in zip(dims, inputs[i].array.shape, strict=True)]
+        bounds = self.rooms.choose(values, held, donated)
         found = self.programs.get((bounds, donated))
         if found is None:
-            found = self.programs[bounds, donated] = _Program(self, _room(bounds, self.reach), checks)
+            found = self.programs[bounds, donated] = _Program(self, self.rooms.room(bounds), checks)
         return found
 
 
@@ -259,6 +249,7 @@ class _Program:
             v.aval, v.array, v.trace, v.pos = stands_for, None, None, -1
             self.inputs.append(v)
         self.recipe: Any = None
+        self.layouts: dict[int, list[Any]] = {}  # of its plan's padded values: the factors that their axes stand for
 
 
 class Member:
@@ -283,7 +274,7 @@ class Member:
             return None
         static = [i for i in donated if i not in family.inputs]
         try:
-            program = family.program(self.sizes, tuple(static), checks)
+            program = family.program(self.sizes, arrays, tuple(static), checks)
         except Exception as error:
             self.group.give_up(str(error))
             return None
@@ -301,7 +292,7 @@ class Member:
         try:
             plan = planned(made, program.recipe, (), given, [*live, *program.checks], static, why, whole=whole(made.nodes))
             if plan is not before:
-                self._compile(plan, given, tr)
+                self._compile(program, plan, given, tr)
         except Exception as error:  # nothing has run yet: whatever stands in the way of this program, the exact one does not need it
             program.recipe.plan = before
             self.group.give_up(f"{type(error).__name__}: {error}" if not isinstance(error, NoRule) else f"no rule for {error}")
@@ -309,15 +300,16 @@ class Member:
         family.runs += 1
         stats.runs += 1
         checked = [(plan.inputs + i, ((bounds.size(a), bounds, k),)) for k, (i, (_, (a, bounds), _)) in enumerate(zip(program.checks, checks, strict=True))]
-        return plan, given, self._held, checked
+        layouts = [program.layouts.get(plan.inputs + k) for k in live]
+        return plan, arrays_of(given), functools.partial(self._held, layouts) if any(layouts) else None, checked
 
-    def _held(self, out: list[Any]) -> list[Any]:
+    def _held(self, layouts: list[Any], out: list[Any]) -> list[Any]:
         global in_use
         values = {f"n{i}": n for i, n in enumerate(self.sizes)}
-        in_use = in_use or any(x.__class__ is Padded for x in out)
-        return [Held(x.array, tuple([value_at(d, values) for d in x.factors])) if x.__class__ is Padded else x for x in out]
+        in_use = True
+        return [x if factors is None else Held(x, tuple([value_at(d, values) for d in factors])) for x, factors in zip(out, layouts, strict=True)]
 
-    def _compile(self, plan: Any, given: list[Any], tr: Trace) -> None:
+    def _compile(self, made: _Program, plan: Any, given: list[Any], tr: Trace) -> None:
         """Trace all programs of a plan, each on what those before it give, then compile them side by side."""
         here = SingleDeviceSharding(jax_device(tr.device))
 
@@ -337,6 +329,7 @@ class Member:
                 fresh.append(program)
             for slot, r in zip(outs, program.results, strict=True):
                 slots[slot] = jax.tree.map(struct, r)
+        made.layouts = {slot: x.factors for slot, x in enumerate(slots) if slot >= len(given) and x.__class__ is Padded}
         for program in fresh:
             program.ready()
 
@@ -352,10 +345,11 @@ _NEVER = object()
 class _Group:
     """Traces that are alike but for sizes: the last of them, and the guesses that were made from them."""
 
-    __slots__ = ("samples", "families", "given_up", "tries")
+    __slots__ = ("samples", "families", "given_up", "tries", "latest")
 
     def __init__(self) -> None:
         self.samples: list[tuple[list[Any], list[Value], list[Any]]] = []
+        self.latest: weakref.ref[Any] | None = None  # what the latest sample is remembered by
         self.families: list[Family] = []
         self.given_up, self.tries = False, 0
 
@@ -374,6 +368,12 @@ def _sample_of(tr: Trace) -> tuple[list[Any], list[Any], list[Any]]:
         x.aval, x.array, x.trace, x.pos = v.aval, None, None, -1
         like.append(x)
     return list(tr.nodes), like, list(tr.scalars)
+
+
+def _seen(recipe: weakref.ref[Any]) -> int:
+    """How often a sample came. What came once before its like came in another size has no size of its own; what came often has, and a smaller last batch may go on as it is."""
+    known = recipe()
+    return 1 if known is None else int(known.seen)
 
 
 def _growing(samples: list[tuple[list[Any], list[Value], list[Any]]]) -> bool:
@@ -409,8 +409,8 @@ def _wanted(tr: Trace) -> bool | None:
     return _config.DYNAMIC
 
 
-def join(tr: Trace, live: Sequence[int], checks: guards.Checks) -> Member | None:
-    """The membership of a trace whose like, to the sizes, was not met before. None: it runs by its exact shapes."""
+def join(tr: Trace, live: Sequence[int], checks: guards.Checks, recipe: Any = None) -> Member | None:
+    """The membership of a trace whose like, to the sizes, was not met before. None: it runs by its exact shapes. ``recipe``: it is remembered by (held weakly), and has counted how often it was ``seen``."""
     dynamic = _wanted(tr)
     if dynamic is False or not tr.nodes or _config.EAGER:  # operators run at once are for looking closely: nothing is padded
         return None
@@ -431,7 +431,8 @@ def join(tr: Trace, live: Sequence[int], checks: guards.Checks) -> Member | None
     if any([node[0] for node in nodes] == entries for nodes, _, _ in group.samples):
         return None
     group.samples = [*group.samples[1 - _SAMPLES :], _sample_of(tr)]
-    if len(group.samples) < (2 if dynamic or _growing(group.samples) else _SAMPLES):
+    unsettled, group.latest = group.latest is not None and _seen(group.latest) <= 1, None if recipe is None else weakref.ref(recipe)
+    if len(group.samples) < (2 if dynamic or unsettled or _growing(group.samples) else _SAMPLES):
         return None
     group.tries += 1
     if group.tries > _TRIES:

@@ -5,7 +5,7 @@ Padding may hold anything; each primitive's rule masks it where it could reach a
 
 from . import contraction, control, indexing, layout, pointwise, reduction  # noqa: F401  they fill the table
 from .dims import Frame, Room, is_symbolic, parsed, replaced, shift_of, symbol, symbols_under, value_at
-from .table import RULES, NoRule, evaluate
-from .value import Padded, fit, plain, single, standard, valid, whole
+from .table import RULES, NoRule, evaluate, number
+from .value import Padded, arrays_of, fit, plain, single, standard, valid, whole
 
-__all__ = ["Frame", "NoRule", "Padded", "RULES", "Room", "evaluate", "fit", "is_symbolic", "parsed", "plain", "replaced", "shift_of", "single", "standard", "symbol", "symbols_under", "valid", "value_at", "whole"]
+__all__ = ["Frame", "NoRule", "Padded", "RULES", "Room", "arrays_of", "evaluate", "fit", "is_symbolic", "number", "parsed", "plain", "replaced", "shift_of", "single", "standard", "symbol", "symbols_under", "valid", "value_at", "whole"]

@@ -33,8 +33,9 @@ def _dot(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
     ((ca, cb), (ba, bb)) = eqn.params["dimension_numbers"]
     for i, j in (*zip(ca, cb, strict=True), *zip(ba, bb, strict=True)):
         a, b = _same(f, a, b, i, j)
-    # On both sides, since 0 * NaN is NaN.
-    x, y = masked(f, a, 0, a.axes_of(ca)), masked(f, b, 0, b.axes_of(cb))
+    # On both sides, since 0 * NaN is NaN. Along all axes where any is contracted: a value that goes into several products is masked once.
+    x = masked(f, a, 0) if valid(f, a, a.axes_of(ca)) is not None else a.array
+    y = masked(f, b, 0) if valid(f, b, b.axes_of(cb)) is not None else b.array
     numbers = ((tuple(a.axes_of(ca)), tuple(b.axes_of(cb))), (tuple(a.axes_of(ba)), tuple(b.axes_of(bb))))
     out = eqn.primitive.bind(x, y, **{**eqn.params, "dimension_numbers": numbers})
     free = [d for i, d in enumerate(a.dims) if i not in ca and i not in ba] + [d for j, d in enumerate(b.dims) if j not in cb and j not in bb]

@@ -127,7 +127,7 @@ def _scatter(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
         lengths = iter(new.array.shape)
         new = Padded(new.array.reshape([1 if n == 1 else next(lengths) for n in sizes]), tuple(dims))
         at = _starts(f, p, ps[1].array, g.scatter_dims_to_operand_dims, [d for (d,) in dims])
-        return Padded(written(f, p.array, new, at, _JOINS.get(eqn.primitive.name[8:])), p.dims)
+        return Padded(written(f, p, new, at, _JOINS.get(eqn.primitive.name[8:])), p.dims)
     at_batch = [i for i in range(len(ps[2].dims)) if i not in g.update_window_dims]
     merged = any(len(d) > 1 for d in ps[1].dims[:-1])
     alike = all(tuple(map(str, a)) == tuple(map(str, ps[2].dims[i])) for a, i in zip(ps[1].dims[:-1], at_batch, strict=True))

@@ -107,7 +107,8 @@ def _rev(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
 def part(f: Frame, array: Any, axis: int, start: Any, length: int, stride: int = 1) -> Any:
     """``length`` elements of an axis from ``start`` (an int, or a number known at run time); what lies behind the end is padding."""
     reach = (length - 1) * stride + 1 if length else 0
-    if isinstance(start, int):
+    if isinstance(start, int | np.int64):
+        start = int(start)
         return lax.slice_in_dim(fit(array, axis, max(array.shape[axis], start + reach)), start, start + reach, stride, axis)
     array = fit(array, axis, array.shape[axis] + reach)  # so that the start is never moved
     array = lax.dynamic_slice_in_dim(array, index(start), reach, axis)
@@ -181,26 +182,33 @@ def _dynamic_slice(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
         if is_symbolic(n) and n == d:
             array = fit(array, axis, f.pad(n))
             continue
-        at = jnp.clip(start.array.astype(np.int64), 0, f.true(d) - f.true(n))
-        array = part(f, array, axis, at, f.pad(n))
+        array = part(f, array, axis, _inside(start.array, f.true(d) - f.true(n)), f.pad(n))
     return Padded(array, single(shape))
 
 
 @rule("dynamic_update_slice")
 def _dynamic_update_slice(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
     p, new = whole(f, ps[0]), whole(f, ps[1])
-    at = [
-        jnp.clip(s.array.astype(np.int64), 0, f.true(d) - f.true(n)) for s, (d,), (n,) in zip(ps[2:], p.dims, new.dims, strict=True)
-    ]
-    return Padded(written(f, p.array, new, at), p.dims)
+    at = [np.int64(0) if n == d else _inside(s.array, f.true(d) - f.true(n)) for s, (d,), (n,) in zip(ps[2:], p.dims, new.dims, strict=True)]
+    return Padded(written(f, p, new, at), p.dims)
 
 
-def written(f: Frame, array: Any, new: Padded, at: Sequence[Any], join: Any = None) -> Any:
-    """``array`` with the valid elements of ``new`` written from ``at`` on, or what ``join`` makes of what is there and them. Its length stays."""
-    lengths = array.shape
-    mask = valid(f, new)
-    for axis, (d,) in enumerate(new.dims):
-        if is_symbolic(d):
+def _inside(start: Any, most: Any) -> Any:
+    """A start, moved so that what begins there is inside: a number where it is known, since XLA makes less of an operation with constants in it than of a constant."""
+    if isinstance(most, int) and isinstance(start, np.ndarray):
+        return np.int64(min(max(int(start), 0), most))
+    return jnp.clip(start.astype(np.int64), 0, most)
+
+
+def written(f: Frame, p: Padded, new: Padded, at: Sequence[Any], join: Any = None) -> Any:
+    """The array of ``p`` with the valid elements of ``new`` written from ``at`` on, or what ``join`` makes of what is there and them. Its length stays."""
+    array, lengths = p.array, p.array.shape
+    part = [axis for axis, ((d,), (n,)) in enumerate(zip(p.dims, new.dims, strict=True)) if not n == d]
+    mask = valid(f, new, part)  # along the others padding meets padding
+    for axis, (n,) in enumerate(new.dims):
+        if axis not in part:
+            new = Padded(fit(new.array, axis, lengths[axis]), new.dims)
+        elif is_symbolic(n):
             array = fit(array, axis, lengths[axis] + new.array.shape[axis])
     made = new.array
     if mask is not None or join is not None:

@@ -17,7 +17,7 @@ from jax import lax
 
 from .dims import Frame, is_symbolic, product, quotient
 
-__all__ = ["Layout", "Padded", "fit", "is_one", "masked", "plain", "regroup", "single", "standard", "unified", "valid", "whole"]
+__all__ = ["Layout", "Padded", "arrays_of", "fit", "is_one", "masked", "plain", "regroup", "single", "standard", "unified", "valid", "whole"]
 
 
 class Layout:
@@ -55,6 +55,11 @@ class Padded:
         return [a for i in dims for a in self.axes(i)]
 
 
+def arrays_of(values: Any) -> Any:
+    """Padded values as their arrays; what else there is as it is."""
+    return [v.array if v.__class__ is Padded else v for v in values] if values.__class__ in (list, tuple) else values
+
+
 jax.tree_util.register_pytree_node(Padded, lambda p: ((p.array,), Layout.of(p.dims)), lambda layout, arrays: Padded(arrays[0], layout.dims))
 
 
@@ -73,7 +78,8 @@ def valid(f: Frame, p: Padded, axes: Sequence[int] | None = None) -> Any:
     mask: Any = None
     for axis, factor in enumerate(p.factors):
         if is_symbolic(factor) and (axes is None or axis in axes):
-            inside = lax.broadcasted_iota(np.int64, p.array.shape, axis) < f.true(factor)
+            kind = np.int32 if p.array.shape[axis] < 1 << 31 else np.int64
+            inside = lax.broadcasted_iota(kind, p.array.shape, axis) < f.true(factor).astype(kind)
             mask = inside if mask is None else mask & inside
     return mask
 

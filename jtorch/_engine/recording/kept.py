@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -16,13 +16,13 @@ from jax.sharding import SingleDeviceSharding
 
 from jtorch import _device
 from jtorch._engine.keeping import store
-from jtorch._engine.padded import Padded, parsed
+from jtorch._engine.padded import Padded, arrays_of, parsed
 from jtorch._engine.recording.executables import Executable, compile_lowered, is_loaded, load
 from jtorch._engine.recording.identity import Nameless, key_for
 from jtorch._engine.recording.templates import Compiling, at_once, called, compiled, packed
 from jtorch._engine.values.values import jax_device
 
-__all__ = ["fact", "function", "keep_fact", "name", "program"]
+__all__ = ["Traced", "fact", "function", "keep_fact", "name", "program"]
 
 
 def name(of: Callable[..., str], *args: Any) -> str | None:
@@ -49,6 +49,20 @@ def keep_fact(key: bytes | None, what: Any) -> None:
         store.put(key, lambda: data)
 
 
+class Traced(NamedTuple):
+    """A traced program whose results are described otherwise than JAX does (``jax.stages.Traced``)."""
+
+    made: Any
+    out_info: Any
+
+    @property
+    def jaxpr(self) -> Any:
+        return self.made.jaxpr
+
+    def lower(self) -> Any:
+        return self.made.lower()
+
+
 def program(
     text: str | None, given: list[Any], traced: Callable[[], Any], donated: tuple[int, ...], submit: Callable[[Any], Any], options: Any
 ) -> tuple[Compiling, Any]:
@@ -64,7 +78,7 @@ def program(
             if known is not None:
                 return known
     made = traced()
-    what = compiled(made, donated, given, lambda lowered: submit(lambda: compile_lowered(lowered, where, _trees(lowered))), options)
+    what = compiled(made, donated, arrays_of(given), lambda lowered: submit(lambda: compile_lowered(lowered, where, _trees(lowered))), options)
     if key is not None:
         out = _written(made.out_info)
         if out is not None:
@@ -114,7 +128,7 @@ def _known(found: bytes, where: Any, given: list[Any], traced: Callable[[], Any]
     except Exception:  # noqa: BLE001 - not what this version writes
         return None
     more = [] if literals is None else [jax.ShapeDtypeStruct(n.shape, n.dtype) for n in packed(literals)]
-    trees = (jax.tree.structure(((*more, *given), {})), jax.tree.structure(info))
+    trees = (jax.tree.structure(((*more, *arrays_of(given)), {})), jax.tree.structure(arrays_of(info)))
     fresh = not is_loaded(key)
     if fresh and store.get(key) is None:
         return None

@@ -13,9 +13,9 @@ from weakref import WeakValueDictionary
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
+from jtorch._engine.padded import Padded, arrays_of
 from jtorch._engine.recording import kept
 from jtorch._engine.recording.identity import of_node
 from jtorch._engine.recording.templates import called
@@ -60,14 +60,27 @@ class Program:
             elsewhere(self._compile, given)
 
     def _compile(self, given: list[Any]) -> None:
-        shift, run = len(self.kinds), self.run
-        what, results = kept.program(
-            kept.name(self._identity), given, lambda: run.trace(*given), tuple(d + shift for d in self.donated), _submit, ROUNDING
-        )
+        shift = len(self.kinds)
+        what, results = kept.program(kept.name(self._identity), given, lambda: self._traced(given), tuple(d + shift for d in self.donated), _submit, ROUNDING)
         self.template = what.template
         if not what.new:
             self.cost = 1 << 12
         self.given, self.results, self._compiling = given, results, what
+
+    def _traced(self, given: list[Any]) -> Any:
+        """Padded values go in and come out as their arrays: who calls it knows how they are laid out (``given``, ``results``)."""
+        if not any([g.__class__ is Padded for g in given]):
+            return self.run.trace(*given)
+        segment, shift = self._function(), len(self.kinds)
+        out: list[Any] = []
+
+        def flat(*args: Any) -> list[Any]:
+            found = segment(*[Padded(a, g.dims) if g.__class__ is Padded else a for a, g in zip(args, given, strict=True)])
+            out[:] = [Padded(jax.ShapeDtypeStruct(x.array.shape, x.array.dtype), x.dims) if x.__class__ is Padded else jax.ShapeDtypeStruct(x.shape, x.dtype) for x in found]
+            return arrays_of(found)
+
+        made = jax.jit(flat, donate_argnums=tuple(d + shift for d in self.donated), compiler_options=ROUNDING, keep_unused=True).trace(*arrays_of(given))
+        return kept.Traced(made, out)
 
     def _identity(self) -> str:
         """Its name for other processes (identity.py)."""
@@ -105,11 +118,8 @@ class Program:
 
     def _first(self, given: tuple[Any, ...], then: Callable[[Any], Any]) -> None:
         self.ready()
-        found = self.run(*given)
-        plain = all(isinstance(x, (jax.Array, np.ndarray)) for x in (*given, *found))  # JAX takes padded values apart, and makes them, in Python
-        then(found)  # which may change the list
-        if plain:
-            self.native = native(self.run)
+        then(self.run(*given))
+        self.native = native(self.run)
 
     @staticmethod
     def key(body: list[Any], outs: list[int], donated: tuple[int, ...]) -> Any:

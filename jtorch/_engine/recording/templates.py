@@ -18,6 +18,8 @@ import numpy as np
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Literal
 
+from jtorch._engine.padded import arrays_of
+
 __all__ = ["at_once", "called", "compiled"]
 
 _INLINED = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "custom_vjp_call_jaxpr": "fun_jaxpr"}
@@ -179,17 +181,10 @@ class Compiling(NamedTuple):
     new: bool
 
 
-def _is_value(x: Any) -> bool:
-    return not isinstance(x, (list, tuple))
-
-
 def compiled(traced: Any, donated: tuple[int, ...], given: list[Any], submit: Callable[[Any], Any], options: Any) -> Compiling:
     """The executable of a traced program for inputs like ``given``. ``submit`` starts the compilation of a lowered one and returns its future, of something whose ``run`` is the executable."""
-    if not all(isinstance(g, jax.ShapeDtypeStruct) for g in (*given, *jax.tree.leaves(traced.out_info, is_leaf=_is_value))):
-        # Padded values: what they are padded from is part of what goes in and comes out.
-        return Compiling(None, submit(traced.lower()), None, True)
     # One result and a list of one are the same jaxpr: how results are handed out is part of what is shared.
-    found = template_of(traced.jaxpr, (donated, tuple(getattr(g, "sharding", None) for g in given), jax.tree.structure(traced.out_info)))
+    found = template_of(traced.jaxpr, (donated, tuple(getattr(g, "sharding", None) for g in given), jax.tree.structure(arrays_of(traced.out_info))))
     if found is None:
         return Compiling(None, submit(traced.lower()), None, True)
     template, literals = found

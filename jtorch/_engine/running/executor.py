@@ -131,7 +131,7 @@ def _execute(tr: Trace, why: str) -> list[Found]:
             recipe = _recipes.get(key)
         if recipe is None:
             recipe = _recipes.setdefault(key, Recipe())
-            recipe.member = families.join(shown, live, checks)
+            recipe.member = families.join(shown, live, checks, recipe)
             retention.met(recipe, len(nodes))
         recipe.seen += 1
         recipe.used = stats.executions

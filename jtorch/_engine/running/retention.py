@@ -37,7 +37,7 @@ _FACTOR = 2  # code and torn pages come to as much again as what is allocated fo
 class Kept:
     """What retention knows of a recipe: when it ran last, how often it came, and what it costs beside its programs (``light``: it and what is known of its calls)."""
 
-    __slots__ = ("used", "seen", "cost", "light")
+    __slots__ = ("used", "seen", "cost", "light", "__weakref__")
 
     def __init__(self) -> None:
         self.used = self.seen = self.cost = self.light = 0
