@@ -144,6 +144,7 @@ class Family:
             if shifted is not None:
                 reach[shifted[0]] = max(reach.get(shifted[0], 0), shifted[1])
         shapes = [[replaced(d, by) if is_symbolic(d) else d for d in out.shape] for _, general, names in self.watched for by in (general.by_name(names),) for out in general.entry.outs]
+        self.shifts = {i: [shift_of(d) if is_symbolic(d) else None for d in dims] for i, dims in self.inputs.items()}
         self.rooms = Rooms([f"n{i}" for i in range(len(self.columns))], reach, shapes, len(self.needed))
         stats.families += 1
 
@@ -218,7 +219,7 @@ class Family:
     device: Any
 
     def program(self, values: tuple[int, ...], inputs: Sequence[Any], donated: tuple[int, ...], checks: Sequence[Any]) -> _Program:
-        held = [pair for i, dims in self.inputs.items() if inputs[i].__class__ is Held and len(inputs[i].sizes) == len(dims) for pair in zip(dims, inputs[i].array.shape, strict=True)]
+        held = [pair for i, shifts in self.shifts.items() if inputs[i].__class__ is Held and len(inputs[i].sizes) == len(shifts) for pair in zip(shifts, inputs[i].array.shape, strict=True)]
         bounds = self.rooms.choose(values, held, donated)
         found = self.programs.get((bounds, donated))
         if found is None:
@@ -230,7 +231,7 @@ class _Program:
     """A family's nodes for one bucket."""
 
     def __init__(self, family: Family, room: Room, checks: Sequence[Any]) -> None:
-        self.room = room
+        self.lengths = {i: tuple([room.pad(d) for d in dims]) for i, dims in family.inputs.items()}
         sizes = -1 - len(family.input_avals)
         self.nodes = list(family.nodes)
         for k, general, names in family.watched:
@@ -278,10 +279,9 @@ class Member:
         except Exception as error:
             self.group.give_up(str(error))
             return None
-        room = program.room
         given = list(arrays)
         for i, dims in family.inputs.items():
-            given[i] = padded_input(tr.inputs[i], given[i], dims, room)
+            given[i] = padded_input(tr.inputs[i], given[i], dims, program.lengths[i])
         given.append(np.array(self.sizes, np.int64))
         made = Trace(tr.device)
         made.nodes, made.inputs, made.scalars = list(program.nodes), program.inputs, tr.scalars

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jtorch._engine.padded import Padded, Room, single
+from jtorch._engine.padded import Padded, single
 from jtorch._engine.recording import trace
 from jtorch._engine.values.values import Value
 
@@ -42,9 +42,8 @@ class Held:
 trace.HELD.add(Held)
 
 
-def padded_input(v: Value, array: Any, dims: Sequence[Any], room: Room) -> Padded:
-    """A value for a program over these dims."""
-    lengths = tuple([room.pad(d) for d in dims])
+def padded_input(v: Value, array: Any, dims: Sequence[Any], lengths: tuple[int, ...]) -> Padded:
+    """A value for a program over these dims, whose axes have these lengths."""
     if array.__class__ is Held:
         if array.array.shape == lengths and len(array.sizes) == len(dims):
             return Padded(array.array, single(dims))

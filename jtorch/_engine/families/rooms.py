@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from jtorch._engine.padded import Room, is_symbolic, shift_of
+from jtorch._engine.padded import Room
 
 __all__ = ["Rooms", "bucket"]
 
@@ -58,8 +58,8 @@ class Rooms:
             found = self._costs[bounds] = _ELEMENT * sum(math.prod([room.pad(d) for d in shape]) for shape in self._shapes)
         return found
 
-    def choose(self, sizes: Sequence[int], held: Iterable[tuple[Any, int]], kind: Any) -> Bounds:
-        """The bounds for these sizes. ``held``: dims of inputs that have room already, and how much: it is the room they stay in. ``kind``: programs that differ in it do not stand in for each other."""
+    def choose(self, sizes: Sequence[int], held: Iterable[tuple[tuple[str, int] | None, int]], kind: Any) -> Bounds:
+        """The bounds for these sizes. ``held``: axes of inputs that have room already, as the symbol and what is added to it (:func:`shift_of`), and how long they are: it is the room they stay in. ``kind``: programs that differ in it do not stand in for each other."""
         least = tuple([bucket(n + more) for n, more in zip(sizes, self.reach, strict=True)])
         made = self._made.setdefault(kind, [])
         kept = self._kept(least, held)
@@ -80,12 +80,11 @@ class Rooms:
         made.append(bounds)
         return bounds
 
-    def _kept(self, least: Bounds, held: Iterable[tuple[Any, int]]) -> Bounds | None:
+    def _kept(self, least: Bounds, held: Iterable[tuple[tuple[str, int] | None, int]]) -> Bounds | None:
         found = dict(zip(self.names, least, strict=True))
         before = dict(found)
         anywhere = False
-        for d, length in held:
-            shifted = shift_of(d) if is_symbolic(d) else None
+        for shifted, length in held:
             if shifted is None:
                 continue
             name, more = shifted

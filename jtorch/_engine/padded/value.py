@@ -56,8 +56,8 @@ class Padded:
 
 
 def arrays_of(values: Any) -> Any:
-    """Padded values as their arrays; what else there is as it is."""
-    return [v.array if v.__class__ is Padded else v for v in values] if values.__class__ in (list, tuple) else values
+    """A list or tuple with the arrays of its padded values in their place. Anything else itself."""
+    return values.__class__([v.array if v.__class__ is Padded else v for v in values]) if values.__class__ in (list, tuple) else values
 
 
 jax.tree_util.register_pytree_node(Padded, lambda p: ((p.array,), Layout.of(p.dims)), lambda layout, arrays: Padded(arrays[0], layout.dims))

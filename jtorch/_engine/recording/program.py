@@ -77,7 +77,8 @@ class Program:
         def flat(*args: Any) -> list[Any]:
             found = segment(*[Padded(a, g.dims) if g.__class__ is Padded else a for a, g in zip(args, given, strict=True)])
             out[:] = [Padded(jax.ShapeDtypeStruct(x.array.shape, x.array.dtype), x.dims) if x.__class__ is Padded else jax.ShapeDtypeStruct(x.shape, x.dtype) for x in found]
-            return arrays_of(found)
+            arrays: list[Any] = arrays_of(found)
+            return arrays
 
         made = jax.jit(flat, donate_argnums=tuple(d + shift for d in self.donated), compiler_options=ROUNDING, keep_unused=True).trace(*arrays_of(given))
         return kept.Traced(made, out)
