@@ -56,6 +56,11 @@ def replayed() -> bool:
     return False
 
 
+def begun(params: list[Any]) -> None:
+    """An optimizer is made for these."""
+    flush_points.parameters_are_there(params)
+
+
 def step_done() -> None:
     """The end of ``Optimizer.step()``: a place where traces are cut."""
     flush_points.step_done()

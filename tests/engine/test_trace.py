@@ -203,7 +203,7 @@ def test_a_look_at_little_is_what_a_program_gives(look, values, monkeypatch):
     x = torch.tensor(values) + 0
     x.tolist()
     with monkeypatch.context() as m:
-        m.setattr(small_looks, "_NODES", -1)
+        m.setattr(small_looks, "LOOK", small_looks.LOOK._replace(nodes=-1))
         wanted = repr(look(x))
     ran = []
     original = small_looks.run

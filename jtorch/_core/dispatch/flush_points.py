@@ -5,6 +5,7 @@ A cut at a fixed count of nodes would drift against the loop's period, and no tw
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from jtorch._engine.planning import ahead
@@ -14,13 +15,20 @@ from jtorch._engine.values.thread_state import state
 
 from jtorch._core.storage.bare_tensor import Storage
 
-__all__ = ["LIMIT", "step_done", "keep_for_now", "backward_started", "backward_done", "module_called", "at_limit"]
+__all__ = ["LIMIT", "parameters_are_there", "step_done", "keep_for_now", "backward_started", "backward_done", "module_called", "at_limit"]
 
 LIMIT = 8000  # outputs; no trace grows beyond
 ENOUGH = 400  # nodes that are worth running when the outermost module is called again
 SENT = 16  # nodes that are worth sending off before the update
 BYTES = 1 << 30  # pending inputs that are
 SMALL = 1 << 16  # bytes of a gradient that may be freed later
+
+
+def parameters_are_there(params: Iterable[Any]) -> None:
+    """An optimizer is made. What its parameters begin with is computed by itself, and backward is sent off from the first step on: that step is then made of the programs that the others are made of."""
+    state.steps = True
+    if state.observed is None and state.trace.nodes and any([p._s.__class__ is Storage and p._s.value.array is None for p in params]):
+        _trace.flush("begin")
 
 
 def step_done() -> None:

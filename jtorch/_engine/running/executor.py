@@ -144,8 +144,8 @@ def _execute(tr: Trace, why: str) -> list[Found]:
             stats.ahead += 1
             settle(tr, held, ready)
             return []
-        if why == "look" and recipe.small is not None and not checks:
-            results = _run_small(shown, recipe, arrays, live)
+        if (why == "look" or why == "begin") and recipe.small is not None and not checks:
+            results = _run_small(shown, recipe, arrays, live, small_looks.LOOK if why == "look" else small_looks.BEGIN)
             if results is not None:
                 settle(tr, held, results)
                 return []
@@ -227,11 +227,11 @@ def _member_run(recipe: Recipe, tr: Trace, arrays: list[Any], live: list[int], h
     return None
 
 
-def _run_small(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int]) -> list[Any] | None:
+def _run_small(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int], most: small_looks.Limits) -> list[Any] | None:
     """What numpy makes of a trace that is looked at; None if it is not for numpy."""
     steps = recipe.small
     if steps is False:
-        steps = recipe.small = None if _being_traced() else small_looks.small(tr, live)
+        steps = recipe.small = None if _being_traced() else small_looks.small(tr, live, most)
     if steps is None or not all([a.__class__ is np.ndarray or (a.__class__ is not Held and len(a.devices()) == 1) for a in arrays]):
         return None
     recipe.scalars = tr.scalars

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -23,11 +24,21 @@ from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.identity import of_node
 from jtorch._engine.recording.trace import SCALAR, Trace
 
-__all__ = ["Small", "small"]
+__all__ = ["BEGIN", "LOOK", "Small", "small"]
 
-_NODES = 10  # of a trace that are worth it
-_OPERATIONS = 32
-_BYTES = 4096  # of one value
+
+
+class Limits(NamedTuple):
+    """What is worth it."""
+
+    kind: str
+    nodes: int  # of a trace
+    operations: int
+    bytes: int  # of one value
+
+
+LOOK = Limits("look", 10, 32, 4096)
+BEGIN = Limits("begin", 2000, 4000, 1 << 22)  # what a model's parameters begin with: once each, where a program would be compiled for it
 _EXACT = frozenset(
     "add sub mul div rem max min neg abs sign floor ceil round sqrt is_finite clamp eq ne lt le gt ge and or xor not select_n convert_element_type shift_left "
     "shift_right_arithmetic shift_right_logical broadcast_in_dim reshape squeeze expand_dims transpose rev concatenate slice split iota copy copy_p stop_gradient "
@@ -35,53 +46,62 @@ _EXACT = frozenset(
     "bitcast_convert_type clz population_count le_to lt_to eq_to".split()
 )
 _EXACT_ON_INTEGERS = frozenset("reduce_sum reduce_prod reduce_xor cumsum cumprod dot_general integer_pow scatter-add scatter_add".split())
+_FILLS = {"fill": "f", "zero": "fiu"}  # and the kinds of numbers that numpy knows how to write
 _INNER = ("jaxpr", "call_jaxpr")
 
 Step = tuple[Callable[..., list[np.ndarray]] | None, tuple[int, ...], int]
 Small = tuple[Step, ...]  # (function of a node, or None if it is not needed; what it reads; how many outputs it has)
 
 
-def small(tr: Trace, live: Sequence[int]) -> Small | None:
+def small(tr: Trace, live: Sequence[int], most: Limits = LOOK) -> Small | None:
     """How numpy runs traces like this one; None if they are to be programs."""
     nodes = tr.nodes
-    if tr.device is not _device.CPU or len(nodes) > _NODES or any([v.aval.nbytes > _BYTES for v in tr.inputs]):
+    if tr.device is not _device.CPU or len(nodes) > most.nodes or any([v.aval.nbytes > most.bytes for v in tr.inputs]):
         return None
     needed = set(needed_nodes(nodes, live))
     steps: list[Step] = []
-    room: float = _OPERATIONS
+    room: float = most.operations
     for k, (entry, *refs) in enumerate(nodes):
         run = None
         if k in needed:
-            if entry.__class__ is Bundle or any([a.nbytes > _BYTES for a in entry.outs]):
+            if entry.__class__ is Bundle or any([a.nbytes > most.bytes for a in entry.outs]):
                 return None
-            room -= _cost_of(entry)
-            if room < 0:
-                return None
-            try:
-                run = function_on_host(entry)
-            except NotOnHost:
-                return None
+            if entry.outs[0].dtype.np.kind in _FILLS.get(entry.call.name, ""):
+                run = partial(_filled, entry.outs[0].shape, entry.outs[0].dtype.np)
+            else:
+                room -= _cost_of(entry, most)
+                if room < 0:
+                    return None
+                try:
+                    run = function_on_host(entry)
+                except NotOnHost:
+                    return None
         steps.append((run, tuple(refs), len(entry.outs)))
     return tuple(steps)
 
 
-def _cost_of(entry: Entry) -> float:
+def _filled(shape: tuple[int, ...], kind: Any, before: np.ndarray, value: Any = 0) -> list[np.ndarray]:
+    """What ``fill_`` and ``zero_`` leave. JAX is not asked: every model begins with them."""
+    return [np.full(shape, value, kind)]
+
+
+def _cost_of(entry: Entry, most: Limits) -> float:
     name = kept.name(of_node, entry)
-    key, known = (None, None) if name is None else kept.fact("look", name, entry.device)
+    key, known = (None, None) if name is None else kept.fact(most.kind, name, entry.device)
     if known is None:
-        known = _cost(jax.make_jaxpr(entry.call.apply)(*entry.structs()).jaxpr)
+        known = _cost(jax.make_jaxpr(entry.call.apply)(*entry.structs()).jaxpr, most.bytes)
         kept.keep_fact(key, known)
     return known  # type: ignore[no-any-return]
 
 
-def _cost(jaxpr: Any) -> float:
+def _cost(jaxpr: Any, most: int) -> float:
     """How many operations it is; infinite if one of them is large or has not one right answer."""
     count: float = 0
     for eqn in jaxpr.eqns:
         inner = [eqn.params[key] for key in _INNER if key in eqn.params]
         if inner and eqn.primitive.name in ("jit", "pjit", "closed_call", "custom_jvp_call"):
-            count += _cost(getattr(inner[0], "jaxpr", inner[0]))
-        elif (eqn.primitive.name in _EXACT or _has_one_answer(eqn)) and all([_fits(v) for v in (*eqn.invars, *eqn.outvars)]):
+            count += _cost(getattr(inner[0], "jaxpr", inner[0]), most)
+        elif (eqn.primitive.name in _EXACT or _has_one_answer(eqn)) and all([_fits(v, most) for v in (*eqn.invars, *eqn.outvars)]):
             count += 1
         else:
             return math.inf
@@ -95,9 +115,9 @@ def _has_one_answer(eqn: Any) -> bool:
     return name in _EXACT_ON_INTEGERS and np.dtype(eqn.outvars[0].aval.dtype).kind in "biu" and eqn.params.get("y", 0) >= 0
 
 
-def _fits(v: Any) -> bool:
+def _fits(v: Any, most: int) -> bool:
     kind = np.dtype(v.aval.dtype)
-    return kind.kind in "biuf" and (kind.kind != "f" or kind.itemsize > 2) and (isinstance(v, Literal) or v.aval.size * kind.itemsize <= _BYTES)
+    return kind.kind in "biuf" and (kind.kind != "f" or kind.itemsize > 2) and (isinstance(v, Literal) or v.aval.size * kind.itemsize <= most)
 
 
 def run(steps: Small, arrays: Sequence[Any], scalars: Sequence[Any], live: Sequence[int]) -> list[np.ndarray]:
