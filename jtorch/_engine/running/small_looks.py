@@ -62,7 +62,7 @@ def small(tr: Trace, live: Sequence[int], most: Limits = LOOK) -> Small | None:
     steps: list[Step] = []
     room: float = most.operations
     for k, (entry, *refs) in enumerate(nodes):
-        run = None
+        run: Callable[..., list[Any]] | None = None
         if k in needed:
             if entry.__class__ is Bundle or any([a.nbytes > most.bytes for a in entry.outs]):
                 return None
