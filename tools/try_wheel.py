@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = [  # with fewer steps than by themselves
-    ["-m", "jtorch", "digits_cnn.py"],
+    ["-m", "jtorch", "digits_cnn.py", "--epochs", "4"],
     ["-m", "jtorch", "char_gpt.py", "--steps", "20", "--layers", "2", "--sample", "20"],
     ["-m", "jtorch", "lstm_tagger.py", "--epochs", "1"],
     ["gpt_functional.py", "--steps", "10"],

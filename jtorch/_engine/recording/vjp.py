@@ -301,17 +301,17 @@ def _slice(closed: ClosedJaxpr, wanted: list[Any], in_vars: Any, out_vars: Any, 
     eqns.reverse()
     ins = [v for v in closed.jaxpr.invars if in_vars[v] in used_in]
     outs_in = [v for v, i in out_vars.items() if i in used_out and v not in in_vars]
-    part = closed.jaxpr.replace(
-        eqns=eqns, invars=[*ins, *outs_in], outvars=list(wanted), constvars=list(const_vars), debug_info=_no_debug(closed, len(ins) + len(outs_in), len(wanted))
-    )
+    inputs = [*const_vars, *ins, *outs_in]  # constants are inputs here: which of them stay is then said in one way by all versions of JAX
+    part = closed.jaxpr.replace(eqns=eqns, invars=inputs, outvars=list(wanted), constvars=[], debug_info=_no_debug(closed, len(inputs), len(wanted)))
     # What a call within it (jnp.roll is one) takes and does not need for this is not needed either.
     part, used = dce_jaxpr(part, [True] * len(wanted))
-    ins, outs_in = list(compress(ins, used)), list(compress(outs_in, used[len(ins) :]))
+    first, last = len(const_vars), len(const_vars) + len(ins)
+    constants, ins, outs_in = list(compress(const_vars.values(), used)), list(compress(ins, used[first:])), list(compress(outs_in, used[last:]))
     used_in, used_out = {in_vars[v] for v in ins}, {out_vars[v] for v in outs_in}
-    program = jaxpr_as_fun(ClosedJaxpr(part, list(const_vars.values())))
+    program = jaxpr_as_fun(ClosedJaxpr(part, []))
 
     def run(saved: Any, where_in: dict[int, int], where_out: dict[int, int]) -> Any:
-        return program(*[saved[where_in[in_vars[v]]] for v in ins], *[saved[where_out[out_vars[v]]] for v in outs_in])
+        return program(*constants, *[saved[where_in[in_vars[v]]] for v in ins], *[saved[where_out[out_vars[v]]] for v in outs_in])
 
     return run, used_in, used_out
 
