@@ -380,4 +380,9 @@ def load_cache_artifacts(serialized_artifacts: bytes) -> Any:
     not_implemented("torch.compiler.load_cache_artifacts", "compiled programs are kept in JTORCH_CACHE_DIR, which can be copied")
 
 
+def load_compiled_function(file: Any, *, f_globals: Any = None, external_data: Any = None) -> Any:
+    """A compiled function from a file: NotImplementedError."""
+    not_implemented("torch.compiler.load_compiled_function", "torch.export.save keeps a program in a file")
+
+
 torch.compile = compile

@@ -21,7 +21,7 @@ loaded_libraries: set[str] = set()
 _OURS = {
     "prims": "jtorch.library.prims", "_c10d_functional": "jtorch.library.collectives", "_c10d_functional_autograd": "jtorch.library.collectives",
     "c10d": "jtorch.library.collectives", "c10d_functional": "jtorch.library.collectives", "torchvision": "jtorch.library.vision",
-    "torchaudio": "jtorch.library.audio", "_torchaudio": "jtorch.library.audio",
+    "torchaudio": "jtorch.library.audio", "_torchaudio": "jtorch.library.audio", "quantized_decomposed": "jtorch.library.quantized", "profiler": "jtorch.library.scopes",
 }  # fmt: skip
 _FILES = {"torchvision": ("_C",), "lib": ("_torchaudio", "libtorchaudio")}  # of torchaudio they lie a folder deeper
 """Packages whose compiled operators jtorch has itself, by the module that registers them."""

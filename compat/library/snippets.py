@@ -161,6 +161,47 @@ import torch.fx
 print(torch.fx.symbolic_trace(lambda x: torch.ops.aten.relu(torch.ops.aten.add.Tensor(x, torch.ops.aten.mul(x, 2)))).code)
 print(torch.fx.symbolic_trace(lambda x: torch.ops.aten.relu.default(x)).graph)
 """,
+    "values rounded to integers, as operators": """
+import importlib
+if torch.__name__ == "torch": importlib.import_module("torch.ao.quantization.fx._decomposed")
+q = torch.ops.quantized_decomposed
+x = torch.tensor([[0.1, -2.3, 4.0], [1.5, 0.26, -7.7]])
+s, z, i8, u8 = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0, 1, 2]), torch.int8, torch.uint8
+a = q.quantize_per_tensor(x, 0.1, 3, -128, 127, i8)
+print(a, q.dequantize_per_tensor(a, 0.1, 3, -128, 127, i8), q.dequantize_per_tensor(a, 0.1, 3, -128, 127, i8, out_dtype=torch.bfloat16))
+print(q.quantize_per_tensor.tensor(x, torch.tensor([0.05]), torch.tensor([10]), 0, 255, u8), q.quantize_per_tensor.default._schema)
+b = q.quantize_per_channel(x, s, z, 1, -128, 127, i8)
+print(b, q.dequantize_per_channel.default(b, s, z, 1, -128, 127, i8), q.dequantize_per_channel(b, s, None, 1, -128, 127, i8))
+print(q.choose_qparams.tensor(x, -128, 127, 1e-6, i8), q.choose_qparams_symmetric.tensor(x, 0, 255, 1e-6, u8), q.convert_element_type.no_fuse(x, torch.int32))
+for f in (lambda: q.quantize_per_tensor(x.double(), 0.1, 3, -128, 127, i8), lambda: q.quantize_per_tensor(x, 0.1, 3, -129, 127, i8), lambda: q.dequantize_per_tensor(a, 0.1, 3, 0, 127, u8),
+          lambda: q.quantize_per_tensor.tensor(x, s, z, 0, 255, u8), lambda: q.quantize_per_channel(x, s, z, 2, -128, 127, i8), lambda: q.choose_qparams.tensor(x, 1, 127, 1e-6, i8)):
+    try: f()
+    except Exception as e: print(type(e).__name__, e)
+for zero in (0, 1):
+    y = torch.tensor([0.5, 0.1, -0.1, -0.5, 0.3, 0.7], requires_grad=True)
+    out = torch.fake_quantize_per_tensor_affine(y, 0.2, zero, -2, 3)
+    print(out, torch.autograd.grad((out * torch.arange(6.0)).sum(), y))
+y = torch.tensor([0.13, -0.92, 3.0, 0.5], requires_grad=True)
+for factor in (1.0, 0.25):
+    scale, zero = torch.tensor([0.2], requires_grad=True), torch.tensor([1.3], requires_grad=True)
+    out = torch._fake_quantize_learnable_per_tensor_affine(y, scale, zero, -3, 4, factor)
+    print(out, torch.autograd.grad((out * torch.arange(4.0)).sum(), (y, scale, zero)))
+scale, zero = torch.tensor([0.2, 0.1], requires_grad=True), torch.tensor([1.3, -5.0], requires_grad=True)
+out = torch._fake_quantize_learnable_per_channel_affine(y.view(2, 2), scale, zero, 0, -3, 4)
+print(out, torch.autograd.grad((out * torch.arange(4.0).view(2, 2)).sum(), (y, scale, zero)))
+""",
+    "pieces of a text": """
+from torch.testing import FileCheck as C
+text = "graph(%a):\\n  %b = relu(%a)\\n  %c = sigmoid(%b), x\\n  %d = relu(%c)\\n  return (%d)\\n"
+for check in (C().check("relu").check("sigmoid"), C().check("sigmoid").check("return").check("relu"), C().check("relu").check_not("sigmoid").check("return"), C().check_not("tanh").check("relu"),
+              C().check("sigmoid").check_same("x"), C().check("sigmoid").check_same("return"), C().check("sigmoid").check_next("relu"), C().check("sigmoid").check_next("return"), C().check_count("relu", 2),
+              C().check_count("relu", 1, exactly=True), C().check_count("relu", 3), C().check_dag("return").check_dag("relu"), C().check_regex("re.u"), C().check_regex("zz+"), C().check_not("relu")):
+    try: print(check.run(text))
+    except Exception as e: print(type(e).__name__, str(e).splitlines()[0])
+for written in ("# CHECK: relu\\n# CHECK-NOT: tanh\\n# CHECK-NEXT: sigmoid", "# CHECK-COUNT-2: relu\\n# CHECK-COUNT-EXACTLY-1: return", "nothing"):
+    try: print(C().run(written, text))
+    except Exception as e: print(type(e).__name__, e)
+""",
     "numpy inside kernels": """
 import numpy as np
 x = torch.ones(2, requires_grad=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from compat.packages.__main__ import ROOT, Found, run
-from compat.programs.drivers import FROM, PROGRAMS, distributed, packages, repositories
+from compat.programs.drivers import FROM, PROGRAMS, load
 
 PAGE = ROOT / "docs" / "programs.md"
 TOLERANCE = 5e-4  # four significant digits
@@ -75,7 +75,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write docs/programs.md")
     parser.add_argument("--timeout", type=float, default=300)
     args = parser.parse_args()
-    _ = distributed, packages, repositories
+    load()
     os.environ["PROGRAMS_CHECKOUTS"] = str(args.checkouts.absolute())
     python, names = args.venv / "bin" / "python", args.only or sorted(PROGRAMS)
 

@@ -10,7 +10,7 @@ import os
 import sys
 
 from compat.packages import run
-from compat.programs.drivers import PROGRAMS
+from compat.programs.drivers import load
 
 
 def vary(how: str) -> None:
@@ -25,8 +25,5 @@ def vary(how: str) -> None:
 
 
 if __name__ == "__main__":
-    from compat.programs.drivers import distributed, packages, repositories
-
-    _ = distributed, packages, repositories
     vary(os.environ.get("PROGRAMS_AS", ""))
-    run.main(sys.argv[1:], PROGRAMS, whole=True)
+    run.main(sys.argv[1:], load(), whole=True)

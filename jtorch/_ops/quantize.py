@@ -12,17 +12,22 @@ from jtorch._registry import op
 from ._lib import accumulate_in
 
 
+def _integers(x: Any, scale: Any, zero: Any) -> Any:
+    # As the kernels do: by the inverse of the scale, rounded half to even, and shifted then.
+    q = jnp.round(x * (1 / scale))
+    return jnp.where(q == 0, jnp.zeros((), q.dtype), q) + zero  # integers have no -0
+
+
 @jax.custom_jvp
 def _fake(x: Any, scale: Any, zero: Any, low: Any, high: Any) -> Any:
-    # As the kernels do: by the inverse of the scale, rounded half to even, then clamped.
-    return (jnp.clip(jnp.round(x * (1 / scale) + zero), low, high) - zero) * scale
+    return (jnp.clip(_integers(x, scale, zero), low, high) - zero) * scale
 
 
 @_fake.defjvp
 def _rule(primals: Any, tangents: Any) -> Any:
     # Straight through, but where the value was clamped.
     x, scale, zero, low, high = primals
-    q = jnp.round(x * (1 / scale) + zero)
+    q = _integers(x, scale, zero)
     return _fake(*primals), jnp.where((q >= low) & (q <= high), tangents[0], jnp.zeros((), x.dtype))
 
 
@@ -67,3 +72,48 @@ def fake_quantize_per_channel_affine(input: Any, scale: Any, zero_point: Any, ax
         raise RuntimeError("dimensions of scale and zero-point are not consistent with input tensor")
     at = tuple(-1 if d == axis else 1 for d in range(input.ndim))
     return _run(input, scale.reshape(at), zero_point.reshape(at), quant_min, quant_max)
+
+
+@jax.custom_jvp
+def _learned(x: Any, scale: Any, zero: Any, low: Any, high: Any, factor: Any) -> Any:
+    return (jnp.clip(_integers(x, scale, zero), low, high) - zero) * scale
+
+
+@_learned.defjvp
+def _learned_rule(primals: Any, tangents: Any) -> Any:
+    # Learned step sizes (Esser et al., 2020): what the rounding or the bound adds moves the scale, what is beyond a bound moves the zero point.
+    x, scale, zero, low, high, factor = primals
+    q = jnp.round(x * (1 / scale) + zero)  # the kernel of the derivative shifts before it rounds
+    inside, out = (q >= low) & (q <= high), (jnp.clip(q, low, high) - zero) * scale
+    by_scale = jnp.where(q < low, low - zero, jnp.where(q > high, high - zero, (out - x) / scale)) * factor
+    by_zero = jnp.where(inside, jnp.zeros((), x.dtype), -scale) * factor
+    return _learned(*primals), jnp.where(inside, tangents[0], jnp.zeros((), x.dtype)) + by_scale * tangents[1] + by_zero * tangents[2]
+
+
+def _learn(input: Any, scale: Any, zero: Any, low: int, high: int, factor: Any) -> Any:
+    x = accumulate_in(input)
+    least, most = jnp.asarray(low, x.dtype), jnp.asarray(high, x.dtype)
+    scale, zero = scale.astype(x.dtype), zero.astype(x.dtype)
+    whole = zero + jax.lax.stop_gradient(jnp.clip(jnp.round(zero), least, most) - zero)
+    return _learned(x, scale, whole, least, most, jnp.asarray(factor, x.dtype)).astype(input.dtype)
+
+
+@op(
+    "_fake_quantize_learnable_per_tensor_affine(Tensor input, Tensor scale, Tensor zero_point, int quant_min, int quant_max, float grad_factor=1.0)",
+    where="torch", out=False, grad_name="FakeQuantizeLearnablePerTensorAffineBackward0",
+)  # fmt: skip
+def fake_quantize_learnable_per_tensor_affine(input: Any, scale: Any, zero_point: Any, quant_min: int, quant_max: int, grad_factor: float) -> Any:
+    """As ``fake_quantize_per_tensor_affine`` with scale and zero point of shape (1,) that are learned: their gradients are multiplied by ``grad_factor``."""
+    _check(quant_min, quant_max)
+    return _learn(input, scale.reshape(()), zero_point.reshape(()), quant_min, quant_max, grad_factor)
+
+
+@op(
+    "_fake_quantize_learnable_per_channel_affine(Tensor input, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max, float grad_factor=1.0)",
+    where="torch", out=False, grad_name="FakeQuantizeLearnablePerChannelAffineBackward0",
+)  # fmt: skip
+def fake_quantize_learnable_per_channel_affine(input: Any, scale: Any, zero_point: Any, axis: int, quant_min: int, quant_max: int, grad_factor: float) -> Any:
+    """The same with a scale and a zero point for each index of ``axis``: both (input.size(axis),)."""
+    _check(quant_min, quant_max)
+    shape = tuple(-1 if d == axis % input.ndim else 1 for d in range(input.ndim))
+    return _learn(input, scale.reshape(shape), zero_point.reshape(shape), quant_min, quant_max, grad_factor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing
+import weakref
 from collections.abc import Callable
 from typing import Any, Dict, Final, List, Optional, Tuple, Union  # noqa: F401, UP035 - torch's names
 
@@ -96,3 +97,5 @@ def is_final(ann: Any) -> bool:
 def can_compile_class(cls: Any) -> bool:
     """True: classes stay Python."""
     return True
+
+boolean_dispatched: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()  # which of two functions a flag chooses: F.max_pool2d and its like are one function here

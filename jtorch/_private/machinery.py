@@ -21,7 +21,7 @@ _SYMBOLS = "sizes are numbers here, never symbols"
 _JAGGED = "jagged tensors are not carried; use torch.nn.utils.rnn.pad_sequence"
 _TESTS = "PyTorch's own tests need PyTorch's wheel"
 
-# What to use instead or why not: {module: its names}. A name with a capital is a class.
+# What to use instead or why not: {module: its names}. A name with a capital is a class, ``Class.name`` stands in it.
 MODULES: dict[str, dict[str, str]] = {
     _COMPILER: {
         "torch._inductor.codegen": "", "torch._inductor.codegen.common": "CSEVariable Kernel OpOverrides", "torch._inductor.codegen.cpp_template": "CppTemplate",
@@ -29,10 +29,10 @@ MODULES: dict[str, dict[str, str]] = {
         "torch._inductor.codegen.cpp": "CppScheduling", "torch._inductor.codegen.wrapper": "PythonWrapperCodegen",
         "torch._inductor.compile_fx": "compile_fx compile_fx_inner graph_returns_tuple make_graph_return_tuple",
         "torch._inductor.codecache": "CodeCacheFuture FxGraphCache FxGraphHashDetails PyCodeCache code_hash compiled_fx_graph_hash write",
-        "torch._inductor.constant_folding": "ConstantFolder constant_fold", "torch._inductor.cpp_builder": "CppBuilder CppOptions CppTorchOptions normalize_path_separator",
+        "torch._inductor.constant_folding": "ConstantFolder constant_fold", "torch._inductor.cpp_builder": "CppBuilder CppOptions CppTorchOptions get_cpp_compiler normalize_path_separator",
         "torch._inductor.cpu_vec_isa": "VecISA pick_vec_isa valid_vec_isa_list", "torch._inductor.custom_graph_pass": "CustomGraphPass get_hash_for_files",
         "torch._inductor.decomposition": "select_decomp_table", "torch._inductor.exc": "CppCompileError InductorError",
-        "torch._inductor.freezing_utils": "enter_freezing is_frozen_param record_has_frozen_params", "torch._inductor.fx_passes": "",
+        "torch._inductor.freezing_utils": "enter_freezing is_frozen_param maybe_set_is_frozen_param record_has_frozen_params", "torch._inductor.fx_passes": "",
         "torch._inductor.fx_passes.freezing_patterns": "freezing_passes register_freezing_graph_pattern",
         "torch._inductor.fx_passes.mkldnn_fusion": (
             "_gelu_fusion_1 _gelu_fusion_2 _get_remaining_users _hardswish_fusion _hardtanh_fusion _leaky_relu_fusion _silu_fusion"
@@ -41,7 +41,7 @@ MODULES: dict[str, dict[str, str]] = {
         "torch._inductor.graph": "GraphLowering",
         "torch._inductor.ir": (
             "Buffer ChoiceCaller ComputedBuffer CppTemplateBuffer ExternKernel ExternKernelAlloc FallbackKernel FixedLayout FlexibleLayout IRNode InputBuffer Layout "
-            "MultiOutput MultiOutputLayout Pointwise Reduction ShapeAsConstantBuffer StorageBox TensorBox TemplateBuffer View"
+            "MultiOutput MultiOutputLayout Pointwise Pointwise.create Reduction ShapeAsConstantBuffer StorageBox TensorBox TensorBox.create TemplateBuffer View get_fill_order"
         ),
         "torch._inductor.kernel": "", "torch._inductor.kernel.flex": "", "torch._inductor.kernel.flex.common": "construct_strides maybe_realize", "torch._inductor.kernel.mm": "tuned_mm",
         "torch._inductor.lowering": "add_layout_constraint expand fallback_handler lowerings make_fallback register_lowering to_dtype", "torch._inductor.metrics": "reset",
@@ -50,13 +50,13 @@ MODULES: dict[str, dict[str, str]] = {
             "Arg CallFunction CallFunctionVarArgs CallMethod Ignored KeywordArg ListOf Match MultiOutputPattern PatternExpr PatternMatcherPass filter_nodes fwd_only gen_pattern "
             "gen_register_replacement get_arg_value init_once_fakemode joint_fwd_bwd register_graph_pattern register_lowering_pattern register_replacement stable_topological_sort"
         ),
-        "torch._inductor.runtime": "", "torch._inductor.runtime.hints": "AutotuneHint DeviceProperties HeuristicType ReductionHint", "torch._inductor.runtime.benchmarking": "benchmarker",
+        "torch._inductor.runtime": "", "torch._inductor.runtime.cache_dir_utils": "cache_dir", "torch._inductor.runtime.hints": "AutotuneHint DeviceProperties HeuristicType ReductionHint", "torch._inductor.runtime.benchmarking": "benchmarker",
         "torch._inductor.runtime.triton_helpers": "libdevice math", "torch._inductor.runtime.runtime_utils": "next_power_of_2",
         "torch._inductor.select_algorithm": "DataProcessorTemplateWrapper ExternKernelChoice TritonTemplate autotune_select_algorithm realize_inputs",
         "torch._inductor.scheduler": "BaseSchedulerNode Scheduler SchedulerNode",
         "torch._inductor.standalone_compile": "CompiledArtifact standalone_compile", "torch._inductor.test_case": "TestCase run_tests",
         "torch._inductor.utils": "do_bench_using_profiling fresh_cache fresh_inductor_cache get_fused_kernel_name parallel_num_threads run_and_get_code run_and_get_triton_code",
-        "torch._inductor.virtualized": "OpsHandler OpsValue V ops", "torch._functorch._aot_autograd": "",
+        "torch._inductor.virtualized": "OpsHandler OpsValue V ops ops.constant ops.maximum ops.minimum ops.to_dtype ops.truediv", "torch._functorch._aot_autograd": "",
         "torch._higher_order_ops": "", "torch._higher_order_ops.out_dtype": "out_dtype", "torch._higher_order_ops.triton_kernel_wrap": "TraceableTritonKernelWrapper",
         "torch._higher_order_ops.auto_functionalize": "auto_functionalized auto_functionalized_v2", "torch._higher_order_ops.effects": "with_effects",
         "torch._functorch._aot_autograd.functional_utils": "from_fun to_fun",
@@ -67,12 +67,13 @@ MODULES: dict[str, dict[str, str]] = {
         "torch._dynamo.backends": "", "torch._dynamo.backends.common": "AotAutograd aot_autograd fake_tensor_unsupported", "torch._dynamo.backends.debugging": "ExplainOutput",
         "torch._dynamo.compiled_autograd": "_enable _disable AutogradCompilerInstance", "torch._dynamo.bytecode_transformation": "Instruction create_call_function create_instruction",
         "torch._dynamo.codegen": "PyCodegen", "torch._dynamo.convert_frame": "ConvertFrame compile_lock", "torch._dynamo.guards": "GuardBuilder CheckFunctionManager",
-        "torch._dynamo.output_graph": "OutputGraph", "torch._dynamo.side_effects": "SideEffects", "torch._dynamo.symbolic_convert": "InstructionTranslator InstructionTranslatorBase",
-        "torch._dynamo.source": "AttrSource ConstantSource GetItemSource GlobalSource LocalSource NegateSource Source TensorProperty TensorPropertySource",
+        "torch._dynamo.output_graph": "OutputGraph OutputGraph._get_stack_values_to_restore", "torch._dynamo.side_effects": "SideEffects", "torch._dynamo.symbolic_convert": "InstructionTranslator InstructionTranslatorBase",
+        "torch._dynamo.source": "AttrSource ConstantSource GetItemSource GlobalSource LocalSource NegateSource Source TensorProperty TensorProperty.SIZE TensorProperty.STORAGE_OFFSET TensorProperty.STRIDE TensorPropertySource",
         "torch._dynamo.testing": "CompileCounter CompileCounterWithBackend EagerAndRecordGraphs normalize_gm rand_strided same",
-        "torch._dynamo.variables": "ConstantVariable TensorVariable UserDefinedObjectVariable VariableTracker", "torch._dynamo.variables.base": "MutableLocal VariableTracker",
+        "torch._dynamo.variables": "ConstantVariable ConstantVariable.create TensorVariable UserDefinedObjectVariable VariableTracker", "torch._dynamo.variables.base": "MutableLocal VariableTracker",
         "torch._dynamo.variables.builder": "VariableBuilder wrap_fx_proxy", "torch._dynamo.variables.constant": "ConstantVariable",
-        "torch._dynamo.variables.functions": "NestedUserFunctionVariable UserFunctionVariable UserMethodVariable", "torch._dynamo.variables.lists": "ListVariable TupleVariable",
+        "torch._dynamo.variables.functions": "NestedUserFunctionVariable UserFunctionVariable UserMethodVariable", "torch._dynamo.variables.higher_order_ops": "TorchHigherOrderOperatorVariable TorchHigherOrderOperatorVariable.make make_attr speculate_subgraph unimplemented",
+        "torch._dynamo.variables.lists": "ListVariable TupleVariable",
         "torch._dynamo.variables.tensor": "TensorVariable", "torch._dynamo.variables.torch": "TorchInGraphFunctionVariable",
         "torch._dynamo.variables.user_defined": "UserDefinedClassVariable UserDefinedObjectVariable",
     },
@@ -87,7 +88,7 @@ MODULES: dict[str, dict[str, str]] = {
         "torch.ao.nn.qat": "Conv1d Conv2d Conv3d Embedding EmbeddingBag Linear", "torch.ao.nn.quantized.dynamic": "Conv1d Conv2d GRU LSTM Linear",
         "torch.ao.nn.quantized.reference": "Conv1d Conv2d Linear",
         "torch.ao.quantization.backend_config": (
-            "BackendConfig BackendPatternConfig DTypeConfig DTypeWithConstraints ObservationType get_executorch_backend_config get_native_backend_config get_tensorrt_backend_config"
+            "BackendConfig BackendConfig.from_dict BackendPatternConfig DTypeConfig DTypeWithConstraints ObservationType get_executorch_backend_config get_native_backend_config get_tensorrt_backend_config"
         ),
         "torch.ao.quantization.backend_config.utils": (
             "get_fused_module_classes get_fusion_pattern_to_fuse_handler_cls get_module_to_qat_module get_pattern_to_dtype_configs get_qat_module_classes get_root_module_to_quantized_reference_module"
@@ -95,7 +96,7 @@ MODULES: dict[str, dict[str, str]] = {
         "torch.ao.quantization.fx": "", "torch.ao.quantization.fx._equalize": "EqualizationQConfig convert_eq_obs update_obs_for_equalization",
         "torch.ao.quantization.fx._decomposed": "_per_token_quant_qparam_dim_check quantize_per_channel_group quantized_decomposed_lib",
         "torch.ao.quantization.fx.convert": "convert", "torch.ao.quantization.fx.fuse": "fuse",
-        "torch.ao.quantization.fx.custom_config": "ConvertCustomConfig FuseCustomConfig PrepareCustomConfig StandaloneModuleConfigEntry",
+        "torch.ao.quantization.fx.custom_config": "ConvertCustomConfig ConvertCustomConfig.from_dict FuseCustomConfig PrepareCustomConfig StandaloneModuleConfigEntry",
         "torch.ao.quantization.fx.graph_module": "FusedGraphModule ObservedGraphModule ObservedStandaloneGraphModule _is_observed_module _is_observed_standalone_module",
         "torch.ao.quantization.fx.lower_to_fbgemm": "lower_to_fbgemm", "torch.ao.quantization.fx.prepare": "_insert_obs_or_fq _is_activation_post_process_node _save_state prepare",
         "torch.ao.quantization.fx.qconfig_mapping_utils": (
@@ -118,15 +119,20 @@ MODULES: dict[str, dict[str, str]] = {
         "torch.sparse._triton_ops_meta": "create_blocked_tensor dump get_meta minimize optimize_bsr_dense_addmm update",
         "torch.sparse._semi_structured_ops": "fallback_dispatcher semi_sparse_linear semi_sparse_mm", "torch.sparse._semi_structured_conversions": "sparse_semi_structured_from_dense_cutlass",
         "torch.backends._nnapi": "", "torch.backends._nnapi.prepare": "convert_model_to_nnapi", "torch.cuda._gpu_trace": "", "torch.cuda.sparse": "", "torch.cuda._utils": "_get_device_index",
+        "torch._prims_common.wrappers": "_maybe_convert_to_dtype elementwise_type_promotion_wrapper out_wrapper", "torch._dispatch": "", "torch._dispatch.python": "enable_python_dispatcher",
+        "torch.profiler._utils": "_init_for_cuda_graphs", "torch.nn.attention.experimental": "",
+        "torch.nn.attention.experimental._scaled_dot_product_attention_quantized": "_scaled_dot_product_attention_quantized",
     },
     _EXPORT: {
         "torch.onnx._internal": "", "torch.onnx._internal.exporter": "ExportableModule", "torch.onnx._internal.jit_utils": "GraphContext", "torch.onnx._internal.registration": "custom_onnx_symbolic",
-        "torch.onnx._internal.torchscript_exporter": "", "torch.onnx.symbolic_registry": "get_registered_op register_op", "torch.onnx.symbolic_opset9": "", "torch.onnx.symbolic_opset11": "", "torch.onnx.utils": "_export export register_custom_op_symbolic unregister_custom_op_symbolic",
+        "torch.onnx._internal.torchscript_exporter": "", "torch.onnx._internal.torchscript_exporter._globals": "GLOBALS", "torch.onnx.symbolic_registry": "get_registered_op register_op", "torch.onnx.symbolic_opset9": "", "torch.onnx.symbolic_opset11": "", "torch.onnx.utils": "_export export register_custom_op_symbolic unregister_custom_op_symbolic",
         "torch.utils.tensorboard._pytorch_graph": "GraphPy NodePyIO graph parse",
     },
     _SYMBOLS: {
         "torch.utils._sympy": "", "torch.utils._sympy.functions": "CeilDiv FloorDiv Mod ModularIndexing", "torch.utils._sympy.numbers": "IntInfinity int_oo", "torch.utils._sympy.symbol": "SymT",
         "torch.utils._sympy.value_ranges": "ValueRangeError ValueRanges bound_sympy", "torch.fx.experimental.sym_node": "SymNode",
+        "torch._export": "", "torch._export.config": "patch", "torch._export.error": "InternalError", "torch._export.utils": "_disable_aten_to_metadata_assertions _is_cia_op",
+        "torch.export._trace": "_export", "torch.export.decomp_utils": "CustomDecompTable",
     },
     _JAGGED: {
         "torch.nested._internal": "", "torch.nested._internal.nested_tensor": "NestedTensor _tensor_symint_registry buffer_from_jagged jagged_from_list nested_view_from_values_offsets",
@@ -135,7 +141,7 @@ MODULES: dict[str, dict[str, str]] = {
     _TESTS: {
         "torch.testing._internal": "", "torch.testing._internal.common_pruning": (
             "Conv2dActivation Conv2dBias Conv2dPadBias Conv2dPool Conv2dPoolFlatten Conv2dPoolFlattenFunctional LSTMLayerNormLinearModel LSTMLinearModel LinearActivation "
-            "LinearActivationFunctional LinearBias SimpleConv2d SimpleLinear"
+            "LinearActivationFunctional LinearBias SimpleConv2d SimpleLinear ImplementedSparsifier MockSparseLinear rows_are_subset"
         ),
         "torch.testing._internal.common_quantization": "NodeSpec QuantizationTestCase TestHelperModules skipIfNoONEDNN", "torch.testing._internal.common_distributed": "MultiProcessTestCase MultiThreadedTestCase skip_if_lt_x_gpu",
         "torch.testing._internal.distributed": "", "torch.testing._internal.distributed._tensor": "",
@@ -151,7 +157,8 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "torch.quantization.qconfig": (_AO, "QConfig default_qconfig get_default_qat_qconfig get_default_qconfig"), "torch.nn.quantized.modules": ("torch.ao.nn.quantized", "FloatFunctional FXFloatFunctional"),
     "torch.nn.quantized.modules.functional_modules": ("torch.ao.nn.quantized", "FloatFunctional FXFloatFunctional"),
     "torch.ao.nn.quantized.modules": ("torch.ao.nn.quantized", "FloatFunctional FXFloatFunctional"),
-    "torch._inductor.decomposition": ("torch._decomp", "register_decomposition"), "torch._library": ("torch.library", ""), "torch._library.infer_schema": ("torch.library", "infer_schema"),
+    "torch._inductor.decomposition": ("torch._decomp", "register_decomposition"), "torch._library": ("torch.library", ""), "torch.testing._internal.optests": ("torch.library", "opcheck"), "torch._weights_only_unpickler": ("torch.serialization", ""),
+    "torch.nn.utils._per_sample_grad": ("torch.func", ""), "torch._library.infer_schema": ("torch.library", "infer_schema"),
     "torch._library.custom_ops": ("torch.library", "CustomOpDef custom_op"), "torch._library.utils": ("torch.library", ""), "torch._library.triton": ("torch.library", "triton_op wrap_triton"),
     "torch._decomp.decompositions": ("torch._decomp", "register_decomposition"),
     "torch.jit._async": ("torch.jit", "fork wait"), "torch.jit._freeze": ("torch.jit", "freeze optimize_for_inference run_frozen_optimizations"), "torch.jit._fuser": ("torch.jit", "optimized_execution set_fusion_strategy"),
@@ -195,5 +202,9 @@ def found(path: str) -> ModuleType | None:
     if path in _PACKAGES:
         module.__path__ = []  # a package, or the import system asks for nothing below it
     for name in names:
+        owner, _, part = name.rpartition(".")
+        if owner:  # of a class or a namespace that stands before it
+            setattr(getattr(module, owner), part, staticmethod(refusing_function(part, f"{path}.{owner}", why)))
+            continue
         setattr(module, name, (refusing_class if name.lstrip("_")[:1].isupper() else refusing_function)(name, path, why))
     return module

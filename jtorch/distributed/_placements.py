@@ -42,6 +42,9 @@ class Shard(Placement):
         """As in :class:`Placement`."""
         return dim is None or dim == self.dim
 
+    def _local_shard_size_and_offset(self, curr_local_size: int, num_chunks: int, rank: int) -> tuple[int, int]:
+        return self.local_shard_size_and_offset(curr_local_size, num_chunks, rank)
+
     @staticmethod
     def local_shard_size_and_offset(curr_local_size: int, num_chunks: int, rank: int) -> tuple[int, int]:
         """(size, start) of a device's part: as ``torch.chunk`` cuts, so that the last ones may have less or nothing."""

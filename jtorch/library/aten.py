@@ -64,6 +64,15 @@ def _refusing(name: str) -> Callable[..., Any]:
     return lambda *args, **kwargs: not_implemented(f"torch.ops.aten.{name}", f"use {PART_OF[name]}" if name in PART_OF else "it is no operator of its own here")
 
 
+def refused(name: str) -> Callable[..., Any] | None:
+    """A function that stands for an operator of torch's library that is none here; None for any other name."""
+    if function_of(name) is not None or name not in _names():
+        return None
+    fn = _refusing(name)
+    fn.__name__ = fn.__qualname__ = name
+    return fn
+
+
 @functools.cache
 def _names() -> frozenset[str]:
     """Every operator of torch's library."""

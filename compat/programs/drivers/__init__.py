@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
+import pkgutil
 import sys
 import types
 from collections.abc import Callable
@@ -13,6 +15,13 @@ from typing import Any
 PROGRAMS: dict[str, Callable[[], Any]] = {}
 FROM: dict[str, str] = {}
 STEPS = 20
+
+
+def load() -> dict[str, Callable[[], Any]]:
+    """Every driver: the modules of this folder register theirs when they are imported."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    return PROGRAMS
 
 
 def program(source: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:

@@ -9,9 +9,10 @@ import time
 import warnings
 from typing import Any
 
+from jtorch._private.machinery import refusing_function
 from jtorch._public import torch
 
-__all__ = ["counters", "warn_once", "is_compile_supported", "compile_times", "clone_input", "istype", "same", "timed"]
+__all__ = ["counters", "disable_cache_limit", "warn_once", "is_compile_supported", "compile_times", "clone_input", "istype", "same", "timed"]
 
 counters: collections.defaultdict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
 compilation_time_metrics: dict[str, list[float]] = {}
@@ -70,3 +71,14 @@ def timed(model: Any, example_inputs: Any, times: int = 1) -> tuple[Any, float]:
 
 
 log = logging.getLogger("torch._dynamo")
+
+
+def disable_cache_limit() -> Any:
+    """A context in which a function may be compiled for any number of signatures."""
+    from . import config
+
+    names = ("recompile_limit", "cache_size_limit", "accumulated_recompile_limit", "accumulated_cache_size_limit")
+    return config.patch({name: 2**31 for name in names})  # type: ignore[attr-defined]
+
+
+deepcopy_to_fake_tensor = refusing_function("deepcopy_to_fake_tensor", "torch._dynamo.utils", "torch.func.functional_call on meta tensors asks for shapes")

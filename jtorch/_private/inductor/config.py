@@ -105,6 +105,14 @@ class cpp(_Section):  # noqa: N801
     enable_floating_point_contract_flag = "off"
 
 
+class eager_numerics(_Section):  # noqa: N801
+    """Whether kernels round as the single operators do. XLA's do."""
+
+    division_rounding = False
+    disable_ftz = False
+    use_pytorch_libdevice = False
+
+
 class triton(_Section):  # noqa: N801
     """Kernels of Triton."""
 
