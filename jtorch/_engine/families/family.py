@@ -1,7 +1,7 @@
 """Families: traces that are alike but for sizes, and one program for all of them.
 
-The first members run by their exact shapes. From the third on, each of its operators is taken in general (``general.py``), and the sizes that changed become symbols, or expressions
-of symbols (``solving.py``). What came out is a guess: the sizes of every later member are checked against it before the family's program runs for it, so a wrong one costs time and
+The first members run by their exact shapes. From the third on (from the second where the first came once), each of its operators is taken in general (``general.py``), and the sizes that changed become symbols, or expressions
+of symbols (``solving.py``); which program has room for a member says ``rooms.py``. What came out is a guess: the sizes of every later member are checked against it before the family's program runs for it, so a wrong one costs time and
 never an answer. A member that does not fit is one more sample for a better guess.
 """
 

@@ -1,0 +1,85 @@
+"""Which program a trace of changing sizes runs: one that has room enough, until one of its own would have paid."""
+
+from __future__ import annotations
+
+import pytest
+
+import jtorch as torch
+from jtorch import _config
+from jtorch._engine.families import family
+from jtorch._engine.families.rooms import Rooms, bucket
+from jtorch._engine.padded import symbol
+from jtorch._engine.recording.trace import flush
+
+
+def rooms(width: int, nodes: int = 20) -> Rooms:
+    return Rooms(["n0"], {}, [(symbol(0), width)], nodes)
+
+
+@pytest.mark.parametrize("n", [1, 8, 9, 64, 65, 96, 97, 129, 500, 5000])
+def test_a_bucket_is_at_most_half_empty_and_grows_by_at_most_two(n: int) -> None:
+    assert n <= bucket(n) <= max(8, 2 * n)
+    assert bucket(n + 1) <= 2 * bucket(n)
+
+
+def test_a_program_with_room_enough_is_used() -> None:
+    r = rooms(10_000)
+    big = r.choose([500], [], ())
+    assert big == (512,)
+    assert [r.choose([n], [], ()) for n in (499, 300, 17)] == [big] * 3
+    assert r.choose([513], [], ()) == (768,)
+    assert r.choose([500], [], ("donated",)) == (512,)  # another program altogether
+
+
+def test_one_of_its_own_is_made_when_it_would_have_paid() -> None:
+    r = rooms(10_000_000, nodes=1)  # a run in the wide room costs ten seconds by this estimate, and compiling much less
+    assert r.choose([500], [], ()) == (512,)
+    assert r.choose([20], [], ()) == (32,)
+    cheap = rooms(10_000)
+    cheap.choose([500], [], ())
+    chosen = [cheap.choose([20], [], ()) for _ in range(2000)]
+    change = chosen.index(next(b for b in chosen if b != (512,)))
+    assert 20 < change < 200  # what is lost in each run until then comes to what compiling costs
+    assert set(chosen[change:]) == {chosen[change]} and chosen[change][0] < 512
+
+
+def test_little_values_have_room_for_more() -> None:
+    assert rooms(4).choose([9], [], ())[0] > 16
+    assert rooms(10_000_000).choose([9], [], ()) == (16,)
+
+
+def test_what_is_held_stays_where_it_is() -> None:
+    r = rooms(10_000)
+    assert r.choose([20], [(("n0", 0), 96)], ()) == (96,)
+    assert r.choose([100], [(("n0", 0), 96)], ()) == (128,)  # no longer enough
+
+
+def test_a_size_that_came_once_is_no_size_of_its_own() -> None:
+    flush()
+    for sizes, before_the_last in (((9, 12), 0), ((9, 9, 9, 12), None)):
+        _config.changed()
+        w = torch.ones(3)
+        runs = []
+        for n in sizes:
+            before = family.stats.runs
+            (torch.ones(n, 3) * w).tanh().cumsum(0).exp().numpy()
+            runs.append(family.stats.runs - before)
+        assert runs == [0] * (len(sizes) - 1) + [1 if before_the_last == 0 else 0]
+
+
+def test_the_first_step_with_an_optimizer_is_as_the_second() -> None:
+    from jtorch._engine.running.executor import stats
+
+    flush()
+    model = torch.nn.Sequential(torch.nn.Linear(5, 7), torch.nn.LayerNorm(7), torch.nn.Linear(7, 1))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    compiled = []
+    for _ in range(3):
+        before = stats.compilations
+        optimizer.zero_grad()
+        loss = model(torch.ones(3, 5)).square().mean()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+        compiled.append(stats.compilations - before)
+    assert compiled[0] > 0 and compiled[1:] == [0, 0]
