@@ -54,7 +54,7 @@ docs: .stamps/docs  ## the picture of the floors, the plots of the benchmarks, a
 # JAX="jax==0.12.*" takes that one; PYTHON= the interpreter.
 wheel-test: $(PY)  ## build the wheel and try it in an environment of its own, outside this checkout: examples, a notebook, help()
 	rm -rf dist build/wheel && $(PIP) build && $(PY) -m build --quiet --wheel
-	$(PYTHON) -m venv build/wheel && env -u PYTHONPATH build/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[demo]" nbconvert ipykernel $(JAX)
+	$(PYTHON) -m venv build/wheel && env -u PYTHONPATH build/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[demo]" nbconvert ipykernel '$(or $(JAX),jax)'
 	set -e; tried=$$(mktemp -d); cp examples/*.py tools/try_wheel.py "$$tried"; cd "$$tried"; env -u PYTHONPATH "$(CURDIR)/build/wheel/bin/python" try_wheel.py
 
 $(PY):
