@@ -2,6 +2,8 @@
 import torch, warnings
 from torch import nn
 
+torch.manual_seed(0)
+
 warnings.simplefilter("ignore")
 
 
