@@ -119,7 +119,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("-k", "--pattern", default="", help="only tests whose name this matches")
     parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "suites", help="folder for what real torch did")
-    parser.add_argument("--timeout", type=float, default=120)
+    parser.add_argument("--timeout", type=float, default=600, help="seconds for one test, by the clock: a busy machine compiles slowly")
     parser.add_argument("--write", action="store_true", help="write the section of docs/packages.md")
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()
