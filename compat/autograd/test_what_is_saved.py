@@ -73,6 +73,8 @@ PROGRAMS = {
     "laid out": DUAL + "r = [laid(torch.zeros(2, 2), v) for v in (t, t.t(), t[:1].expand(2, 2), torch.arange(8.)[4:].reshape(2, 2))], laid(torch.zeros(2, 2).t(), t.t())[:2]",
     "conjugated": DUAL + "z = torch.ones(2, dtype=torch.cdouble)\nr = [laid(a, b)[0] for a in (z, z.conj()) for b in (z + 1, (z + 1).conj())]",
     "text": DUAL + "with fw.dual_level():\n    d = fw.make_dual(t, t + 1); r = str(d), str(d.sum()), str(fw.unpack_dual(d).primal)",
+    "out of inference mode": "with torch.inference_mode(): c = torch.ones(2)\ntorch.mul(torch.ones(2), torch.ones(2), out=c)",
+    "within inference mode": "with torch.inference_mode():\n    c = torch.ones(2); torch.mul(c, torch.tensor([2., 3.]), out=c); r = c.tolist()",
     "tangent of a tangent": DUAL + "with fw.dual_level(): fw.make_dual(t, fw.make_dual(t, t))",
     "dual of a dual": DUAL + "with fw.dual_level(): fw.make_dual(fw.make_dual(t, t), t)",
     "other shapes": CHECK + "ad.gradcheck(lambda a: torch.cat([a, a]) if torch.all(a >= 1) else a, (one,), fast_mode=True)",

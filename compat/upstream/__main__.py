@@ -170,8 +170,9 @@ def main() -> int:
         stem = f"{file.stem}-{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}"
         listed = run("torch", file, ["?"], args, args.keep / f"{stem}-names.jsonl")["?"]
         names = [n for n in chosen(file, listed.note.split()) if re.search(args.pattern, n)][:: args.every]
-        theirs = run("torch", file, names, args, args.keep / f"{stem}-torch.jsonl")
-        good = [n for n in names if theirs[n].status == "pass"]
+        known = args.keep / f"{stem}-torch.jsonl"
+        theirs = remembered(known) if args.known else run("torch", file, names, args, known)
+        good = [n for n in names if n in theirs and theirs[n].status == "pass"]
         kept = args.keep / f"{stem}-jtorch.jsonl"
         if args.known:
             before = remembered(kept)

@@ -26,7 +26,7 @@ from jtorch._core.tensor.expanded_writes import shared_dims, write_shared
 from jtorch._core.dispatch.signature_binding import Mismatch, _match, bind, no_match, numbers_first
 from jtorch._core.dispatch.argument_patterns import Bound, Slots, cache_for_function, pattern, remember, sources
 from jtorch._core.dispatch.record import NUMBERS, PARTS, apply_multi, call1, call2, call3, calln
-from jtorch._core.dispatch.inplace import assign, check_writable
+from jtorch._core.dispatch.inplace import assign, check_changeable, check_writable
 from jtorch._core.storage.overlap import check_out
 from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.dispatch.short_way import short_inplace
@@ -398,6 +398,8 @@ def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, a
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."
         )
+    if out._meta is not None and out._meta.inference:
+        check_changeable(out)
     a, b = aval_of(result), aval_of(out)
     if a.layout is not b.layout:
         raise RuntimeError(f"Expected out tensor to have layout {a.layout}, but got {b.layout} instead")
