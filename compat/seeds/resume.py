@@ -1,4 +1,5 @@
 # A checkpoint of everything: after resuming, losses and random numbers are those of the run that was not interrupted.
+# slow
 import collections
 import io
 import os
