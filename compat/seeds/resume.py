@@ -1,5 +1,4 @@
 # A checkpoint of everything: after resuming, losses and random numbers are those of the run that was not interrupted.
-# slow
 import collections
 import io
 import os

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jtorch._engine.padded import Padded, arrays_of
@@ -140,7 +141,7 @@ class Program:
                     if r.__class__ is int:
                         given.append(vals[r] if r >= 0 else ins[-1 - r])
                     elif r[0] == "c":
-                        given.append(r[2])
+                        given.append(constant(entry, r[1], r[2]))
                     else:
                         x = unpacked.get(r)
                         if x is None:
@@ -154,6 +155,19 @@ class Program:
             return [*[vals[i] for i in outs], *[jnp.concatenate([vals[i].reshape(-1) for i in group]) for group in together]]
 
         return segment
+
+
+_AS_IT_IS = frozenset(("pow", "PowBackward0"))  # XLA has another way for each exponent
+_COMPUTES = frozenset(("add", "sub", "rsub", "mul", "div", "MulBackward0", "DivBackward0", "fill"))  # whole numbers with floats; elsewhere they may be positions
+
+
+def constant(entry: Any, kind: type, number: Any) -> Any:
+    """A number as an operator of a program gets it: one that XLA does not compute with. It would make ``(x + a) + b`` to ``x + (a + b)``, which is rounded otherwise
+    (``(x + 2**23) - 2**23`` would be ``x``), and the same program with numbers that change would print other digits."""
+    name = entry.call.name
+    if kind is bool or not number or name in _AS_IT_IS or (kind is int and not (name in _COMPUTES and entry.outs[0].dtype.is_floating_point)):
+        return number
+    return lax.optimization_barrier(jnp.asarray(number, {int: np.int64, float: np.float64}.get(kind, np.complex128)))
 
 
 def native(fn: Any) -> Any:
