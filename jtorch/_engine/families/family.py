@@ -57,6 +57,11 @@ stats = _Stats()
 class _Other:
     """The aval of an input of changing size: like no other."""
 
+    __slots__ = ("dtype",)
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+
 
 class PaddedNode:
     """An operator of a family's program: takes the place of an entry in a body. The last input are the sizes."""
@@ -69,7 +74,7 @@ class PaddedNode:
         f = Frame(room, {}, self.names)
         # Results of changing size are like no input, so nothing is donated to them.
         shapes = [f.dims(a.shape) for a in general.entry.outs]
-        self.outs: Any = tuple([_Other() if any(map(is_symbolic, s)) else aval(s, t, a.device) for s, a, t in zip(shapes, general.entry.outs, general.types, strict=True)])
+        self.outs: Any = tuple([_Other(t) if any(map(is_symbolic, s)) else aval(s, t, a.device) for s, a, t in zip(shapes, general.entry.outs, general.types, strict=True)])
         self.out = None if general.entry.out is None else self.outs[0]
         self.inputs = general.entry.inputs
 
@@ -246,7 +251,7 @@ class _Program:
         self.inputs = []
         for i, a in enumerate([*family.input_avals, aval((len(family.columns),), _dtypes.int64, family.device)]):
             v = Value()
-            stands_for: Any = _Other() if i in family.inputs else a
+            stands_for: Any = _Other(a.dtype) if i in family.inputs else a
             v.aval, v.array, v.trace, v.pos = stands_for, None, None, -1
             self.inputs.append(v)
         self.recipe: Any = None
