@@ -84,10 +84,9 @@ def _evaluated(member: Any, tr: Any, checks: Any, r: np.random.RandomState) -> l
     found = member.family
     tr.nodes = expanded(tr.nodes)
     known = {f"n{i}": n for i, n in enumerate(member.sizes)}
-    reach = dict(zip(found.rooms.names, found.rooms.reach, strict=True))
-    bounds = tuple([(name, max(2, n + reach.get(name, 0) + int(r.choice([0, 0, 1, 3, 8])))) for name, n in known.items()])
-    room = Room(dict(bounds), reach)
-    program = family._Program(found, room, checks)
+    bounds = tuple([max(2, n + more + int(r.choice([0, 0, 1, 3, 8]))) for n, more in zip(member.sizes, found.rooms.reach, strict=True)])
+    room = found.rooms.room(bounds)
+    program = family._Program(found, bounds, checks)
     given = [np.asarray(trace.force(v)) for v in tr.inputs]
     wide = [_padded(a, found.inputs[i], room, known, r) if i in found.inputs else a for i, a in enumerate(given)]
     wide.append(np.array(member.sizes, np.int64))

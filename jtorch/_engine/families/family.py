@@ -30,7 +30,7 @@ from jtorch._engine.values.values import Value, aval, jax_device
 
 from .checking import PaddedCheck
 from .general import General, blind, general_of, places_of, sizes_of
-from .held import Held, padded_input
+from .held import Held, kept_wide, padded_input
 from .rooms import Rooms
 from .solving import Solver
 
@@ -228,14 +228,15 @@ class Family:
         bounds = self.rooms.choose(values, held, donated)
         found = self.programs.get((bounds, donated))
         if found is None:
-            found = self.programs[bounds, donated] = _Program(self, self.rooms.room(bounds), checks)
+            found = self.programs[bounds, donated] = _Program(self, bounds, checks)
         return found
 
 
 class _Program:
     """A family's nodes for one bucket."""
 
-    def __init__(self, family: Family, room: Room, checks: Sequence[Any]) -> None:
+    def __init__(self, family: Family, bounds: tuple[int, ...], checks: Sequence[Any]) -> None:
+        self.bounds, room = bounds, family.rooms.room(bounds)
         self.lengths = {i: tuple([room.pad(d) for d in dims]) for i, dims in family.inputs.items()}
         sizes = -1 - len(family.input_avals)
         self.nodes = list(family.nodes)
@@ -271,7 +272,7 @@ class Member:
         return seen > 64 and 2 * seen > self.family.runs
 
     def prepare(
-        self, tr: Trace, arrays: list[Any], live: Sequence[int], donated: Sequence[int], checks: guards.Checks, why: str, planned: Any, recipe: Any
+        self, tr: Trace, arrays: list[Any], live: Sequence[int], held: Sequence[Value], donated: Sequence[int], checks: guards.Checks, why: str, planned: Any, recipe: Any
     ) -> tuple[Any, list[Any], Any, list[Any]] | None:
         """The plan, what it is given, and a function that makes of its live outputs what values hold, and where guards find something (place, what it is of); None if the family's program cannot be made. ``planned``, ``recipe``: how the executor
         makes plans, and what it remembers of them."""
@@ -306,6 +307,8 @@ class Member:
         stats.runs += 1
         checked = [(plan.inputs + i, ((bounds.size(a), bounds, k),)) for k, (i, (_, (a, bounds), _)) in enumerate(zip(program.checks, checks, strict=True))]
         layouts = [program.layouts.get(plan.inputs + k) for k in live]
+        if any(layouts):
+            kept_wide(held, layouts, max([program.bounds[i] / n for i, n in enumerate(self.sizes)]))
         return plan, arrays_of(given), functools.partial(self._held, layouts) if any(layouts) else None, checked
 
     def _held(self, layouts: list[Any], out: list[Any]) -> list[Any]:

@@ -5,6 +5,8 @@ A program of the same bucket takes such a value as it is; the host sees the vali
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +17,7 @@ from jtorch._engine.padded import Padded, single
 from jtorch._engine.recording import trace
 from jtorch._engine.values.values import Value
 
-__all__ = ["Held", "padded_input"]
+__all__ = ["Held", "kept_wide", "padded_input"]
 
 
 class Held:
@@ -40,6 +42,26 @@ class Held:
 
 
 trace.HELD.add(Held)
+
+_WASTE = 2  # times the elements that are valid: what is kept with more room than that is soon given its own array
+_SOON = 64  # runs of families: forward's values have met their backward by then
+_wide: deque[tuple[int, list[weakref.ref[Value]]]] = deque()
+_runs = 0
+
+
+def kept_wide(values: Sequence[Value], laid_out: Sequence[Any], waste: float) -> None:
+    """A family's run gives these values room for ``waste`` times their elements (where ``laid_out`` says how; None: no more than they have). Those that are still held some runs later are made
+    exact: results that a program collects must not take the memory of the largest that there was."""
+    global _runs
+    _runs += 1
+    if waste > _WASTE:
+        _wide.append((_runs, [weakref.ref(v) for v, layout in zip(values, laid_out, strict=True) if layout is not None]))
+    while _wide and _runs - _wide[0][0] >= _SOON:
+        for ref in _wide.popleft()[1]:
+            v = ref()
+            held = None if v is None else v.array
+            if v is not None and held.__class__ is Held:
+                held.take(v)
 
 
 def padded_input(v: Value, array: Any, dims: Sequence[Any], lengths: tuple[int, ...]) -> Padded:

@@ -216,7 +216,7 @@ def _member_run(recipe: Recipe, tr: Trace, arrays: list[Any], live: list[int], h
     """A run of a family's program; None if the trace is to run by its exact shapes."""
     member = recipe.member
     if member is not None and not member.outgrown(recipe.seen) and _on_one_device(arrays):
-        made = member.prepare(tr, arrays, live, donated, checks, why, _planned, Recipe)
+        made = member.prepare(tr, arrays, live, held, donated, checks, why, _planned, Recipe)
         if made is not None:
             plan, given, laid_out, checked = made
             run = plan.run(given, tr.scalars, live, held)

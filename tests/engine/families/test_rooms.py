@@ -7,6 +7,7 @@ import pytest
 import jtorch as torch
 from jtorch import _config
 from jtorch._engine.families import family
+from jtorch._engine.families.held import Held
 from jtorch._engine.families.rooms import Rooms, bucket
 from jtorch._engine.padded import symbol
 from jtorch._engine.recording.trace import flush
@@ -65,6 +66,20 @@ def test_a_size_that_came_once_is_no_size_of_its_own() -> None:
             (torch.ones(n, 3) * w).tanh().cumsum(0).exp().numpy()
             runs.append(family.stats.runs - before)
         assert runs == [0] * (len(sizes) - 1) + [1 if before_the_last == 0 else 0]
+
+
+def test_what_is_kept_of_small_sizes_does_not_stay_in_the_room_of_large_ones() -> None:
+    flush()
+    w = torch.ones(40)
+    kept = []
+    for n in (300, 290, 310, 305, *[9 + k % 7 for k in range(90)]):
+        x = (torch.full((n, 40), float(n)) * w).cumsum(0)
+        x.sum().item()
+        kept.append(x)
+    arrays = [x._s.value.array for x in kept[4:20]]
+    assert all(not isinstance(a, Held) and a.nbytes <= 15 * 40 * 4 for a in arrays)
+    assert isinstance(kept[-1]._s.value.array, Held)
+    assert [int(x[-1, 0]) for x in kept] == [len(x) ** 2 for x in kept]
 
 
 def test_the_first_step_with_an_optimizer_is_as_the_second() -> None:
