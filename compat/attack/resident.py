@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import pytest
 
 from compat import bridge
-from compat.attack.numbers import PLACES, WARM, settled, suitable
+from compat.attack.changing_numbers import PLACES, WARM, settled, suitable
 from compat.counting import programs
 
 LIMIT = 250  # MB
