@@ -38,6 +38,7 @@ __all__ = ["Member", "join", "stats"]
 
 _TRIES = 6  # guesses at one family; then its members run by their exact shapes
 _SAMPLES = 3
+_LONG = 8  # operators: a program of fewer is sooner compiled once more than it is guessed from two sizes what changes
 _WHOLE = 240
 _GROUPS = 500  # kinds of traces that are remembered without being a family
 
@@ -149,6 +150,7 @@ class Family:
             if shifted is not None:
                 reach[shifted[0]] = max(reach.get(shifted[0], 0), shifted[1])
         shapes = [[replaced(d, by) if is_symbolic(d) else d for d in out.shape] for _, general, names in self.watched for by in (general.by_name(names),) for out in general.entry.outs]
+        shapes += [list(dims) for dims in self.inputs.values()]  # what is padded is copied
         self.shifts = {i: [shift_of(d) if is_symbolic(d) else None for d in dims] for i, dims in self.inputs.items()}
         self.rooms = Rooms([f"n{i}" for i in range(len(self.columns))], reach, shapes, len(self.needed))
         stats.families += 1
@@ -440,7 +442,7 @@ def join(tr: Trace, live: Sequence[int], checks: guards.Checks, recipe: Any = No
         return None
     group.samples = [*group.samples[1 - _SAMPLES :], _sample_of(tr)]
     unsettled, group.latest = group.latest is not None and _seen(group.latest) <= 1, None if recipe is None else weakref.ref(recipe)
-    if len(group.samples) < (2 if dynamic or unsettled or _growing(group.samples) else _SAMPLES):
+    if len(group.samples) < (2 if dynamic or (unsettled and len(tr.nodes) >= _LONG) or _growing(group.samples) else _SAMPLES):
         return None
     group.tries += 1
     if group.tries > _TRIES:

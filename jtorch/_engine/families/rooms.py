@@ -37,7 +37,7 @@ def _room(bounds: tuple[tuple[str, int], ...], reach: tuple[tuple[str, int], ...
 
 
 class Rooms:
-    """Of one family. ``shapes``: of all values of changing size that are computed; ``nodes``: how many operators that takes; ``reach``: how far beyond its symbol a size may go (:class:`Room`)."""
+    """Of one family. ``shapes``: of all values of changing size, inputs too; ``nodes``: how many operators that takes; ``reach``: how far beyond its symbol a size may go (:class:`Room`)."""
 
     def __init__(self, names: Sequence[str], reach: Mapping[str, int], shapes: Iterable[Sequence[Any]], nodes: int) -> None:
         self.names, self.reach = list(names), [reach.get(n, 0) for n in names]

@@ -63,7 +63,7 @@ def test_a_size_that_came_once_is_no_size_of_its_own() -> None:
         runs = []
         for n in sizes:
             before = family.stats.runs
-            (torch.ones(n, 3) * w).tanh().cumsum(0).exp().numpy()
+            (torch.ones(n, 3) * w + 1).tanh().sin().cos().relu().cumsum(0).exp().numpy()
             runs.append(family.stats.runs - before)
         assert runs == [0] * (len(sizes) - 1) + [1 if before_the_last == 0 else 0]
 
