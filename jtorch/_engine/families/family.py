@@ -123,7 +123,6 @@ _node = functools.lru_cache(4096)(PaddedNode)
 _check = functools.lru_cache(512)(PaddedCheck)
 
 
-
 class Family:
     """One guess. ``watched``: the nodes that have symbolic sizes, each with its general entry, and what the symbols of that are in the family's."""
 

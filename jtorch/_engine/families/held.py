@@ -56,8 +56,15 @@ def kept_wide(values: Sequence[Value], laid_out: Sequence[Any], waste: float) ->
     _runs += 1
     if waste > _WASTE:
         _wide.append((_runs, [weakref.ref(v) for v, layout in zip(values, laid_out, strict=True) if layout is not None]))
-    while _wide and _runs - _wide[0][0] >= _SOON:
-        for ref in _wide.popleft()[1]:
+    while _wide:
+        try:
+            run, values_of = _wide.popleft()
+        except IndexError:  # another thread has seen to it
+            return
+        if _runs - run < _SOON:
+            _wide.appendleft((run, values_of))
+            return
+        for ref in values_of:
             v = ref()
             held = None if v is None else v.array
             if v is not None and held.__class__ is Held:

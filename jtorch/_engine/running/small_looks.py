@@ -27,7 +27,6 @@ from jtorch._engine.recording.trace import SCALAR, Trace
 __all__ = ["BEGIN", "LOOK", "Small", "small"]
 
 
-
 class Limits(NamedTuple):
     """What is worth it."""
 
