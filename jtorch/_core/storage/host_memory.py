@@ -160,7 +160,8 @@ class Pin:
 
 
 _ZERO = np.zeros((), np.int32)
-_PAUSES = [1e-4 * 2**i for i in range(8)]  # 25 ms in all: on a busy machine XLA's threads come late
+_PAUSES = [1e-4 * 2**i for i in range(12)]  # 0.4 s in all: on a busy machine XLA's threads come late
+_IN_USE = 8  # pauses, 25 ms, where the value that the block held is still there: it may be what has it
 _ALIGN = 64  # XLA on the cpu takes memory without a copy when it is aligned so
 
 
@@ -223,7 +224,8 @@ def _pinned(s: Storage, v: Value, array: np.ndarray) -> np.ndarray:
 
 def _free(pin: Pin) -> bool:
     """Whether nobody else looks at the block. XLA's threads let go of what a program was given a moment after it has run."""
-    for pause in _PAUSES if pin.told else _PAUSES[:2]:
+    there = pin.value is not None and pin.value() is not None
+    for pause in _PAUSES[: 2 if not pin.told else _IN_USE if there else None]:
         if sys.getrefcount(pin.block) <= 2:
             return True
         jax.device_put(_ZERO)  # JAX lets go of host memory when it is next called, and what came since may have been computed by numpy

@@ -18,6 +18,7 @@ from jax import export, lax
 from jtorch._engine.padded import is_symbolic, replaced
 from jtorch._engine.recording.bodies import Body, Part
 from jtorch._engine.recording.trace import SCALAR, force
+from jtorch._engine.values.unbroken import aside
 from jtorch._engine.values.values import Value
 
 from .general import sizes_of
@@ -128,7 +129,7 @@ def exportable(found: Solved, inputs: Sequence[Value], names: Sequence[str], bou
         structs = [jax.ShapeDtypeStruct(tuple(map(put, d)), v.aval.dtype.np) for d, v in zip(found.dims, inputs, strict=True)]
         run = _program(found, put, places, free_at)
         try:
-            jax.eval_shape(run, [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype.np) for v in found.frees], structs)
+            aside(jax.eval_shape, run, [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype.np) for v in found.frees], structs)
         except Exception as error:
             condition = _decided(str(error), names, found.columns)
             if condition is None or condition in conditions:

@@ -17,6 +17,7 @@ from jtorch._engine.recording import vjp
 from jtorch._engine.recording.call import Call
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.identity import of_node
+from jtorch._engine.values.unbroken import aside
 from jtorch._engine.values.values import aval
 
 from . import outline as outlines
@@ -40,7 +41,7 @@ class General:
     def jaxpr(self) -> ClosedJaxpr:
         """The operator's program over its symbols."""
         if self._jaxpr is None:
-            self._jaxpr = jax.make_jaxpr(self.entry.call.apply)(*self.entry.structs())
+            self._jaxpr = aside(jax.make_jaxpr(self.entry.call.apply), *self.entry.structs())
         return self._jaxpr
 
     def identity(self, more: Any = "") -> str:
@@ -249,7 +250,7 @@ def _exactly(entry: Any, general: General, sizes: Sequence[int], arrays: Sequenc
     """A symbolic entry on arrays of exact shapes."""
     f = Frame(Room({}), {}, general.by_name(sizes))
     kinds = entry.structs()
-    closed = jax.make_jaxpr(entry.call.apply)(*kinds)
+    closed = aside(jax.make_jaxpr(entry.call.apply), *kinds)
     given = [Padded(a if hasattr(a, "ndim") else np.asarray(a, s.dtype), single(np.shape(a))) for a, s in zip(arrays, kinds, strict=True)]
     out = [p.array for p in evaluate(f, closed, given)]
     return out[0] if entry.out is not None else tuple(out)

@@ -16,6 +16,7 @@ from jtorch import _dtypes
 from jtorch._engine.recording import vjp
 from jtorch._engine.recording.call import Call, call_of
 from jtorch._engine.recording.entry import NUMBERS, Entry, common_device
+from jtorch._engine.values.unbroken import aside
 from jtorch._engine.values.values import Aval
 
 __all__ = ["Outline", "blind_of", "dims_of", "expected_inputs", "inputs_with", "outline", "symbolic_aval", "symbolic_entry", "with_sizes"]
@@ -160,7 +161,7 @@ def symbolic_entry(call: Call, inputs: tuple[Any, ...]) -> Entry:
     found = ENTRIES.get(key)
     if found is None:
         structs = [NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs]
-        shapes = jax.eval_shape(lambda *arrays: call.apply(*arrays), *structs)
+        shapes = aside(jax.eval_shape, lambda *arrays: call.apply(*arrays), *structs)  # JAX keeps the frames below in circles when a size is a symbol: there are none of the program's
         alone = not isinstance(shapes, (tuple, list))
         where = common_device(inputs)
         outs = []

@@ -155,6 +155,7 @@ class Elsewhere:
             self._finished = True
             self._done.release()
             _going_on.pop(self, None)
+            del self  # what it raised has this frame: a circle would keep all that the callers had until the next collection
 
     def wait(self) -> Any:
         """What the call returns; raises what it raised."""
@@ -172,9 +173,14 @@ class Elsewhere:
                     self._run()
             if self._done.acquire(timeout=0.2):
                 self._done.release()
-        if self._error is not None:
-            raise self._error
-        return self._result
+        error, result = self._error, self._result
+        del self  # as in _run
+        if error is None:
+            return result
+        try:
+            raise error
+        finally:
+            del error
 
 
 _going_on: dict[Elsewhere, None] = {}

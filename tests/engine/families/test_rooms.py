@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 import jtorch as torch
@@ -98,3 +101,27 @@ def test_the_first_step_with_an_optimizer_is_as_the_second() -> None:
         loss.item()
         compiled.append(stats.compilations - before)
     assert compiled[0] > 0 and compiled[1:] == [0, 0]
+
+
+def test_making_a_family_keeps_nothing_of_the_program() -> None:
+    """What JAX raises and catches over a size that is a symbol stays in a circle with the frames below it, until the next collection."""
+
+    class Big:
+        pass
+
+    def step(n: int) -> weakref.ref[Big]:
+        big = Big()
+        t = torch.full((n,), 0.5)
+        assert float((t * 3 - 0.25).sum()) == 1.25 * n
+        t.sub_(0.125)
+        assert t[-1].item() == 0.375
+        return weakref.ref(big)
+
+    before = family.stats.families
+    gc.collect()
+    gc.disable()
+    try:
+        kept = [n for n in (5003, 5009, 5011, 5021, 5023) if step(n)() is not None]
+    finally:
+        gc.enable()
+    assert not kept and family.stats.families > before
