@@ -33,6 +33,7 @@ def on_the_cpu() -> None:
     def nothing(*args: Any) -> Any:
         yield
 
+    torch.Tensor.pin_memory = lambda self, device=None: self  # type: ignore[method-assign,assignment,misc]  # real torch has no accelerator to pin it for
     a = torch.accelerator
     a.is_available, a.device_count, a.current_accelerator, a.set_device_index, a.device_index = (lambda: True), (lambda: 2), (lambda *args, **kwargs: torch.device("cpu")), (lambda i: None), nothing
     torch.cuda.device_count, torch.cuda.set_device = (lambda: 2), (lambda i: None)

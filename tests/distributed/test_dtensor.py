@@ -77,6 +77,14 @@ for lay in (lambda net: parallelize_module(net, mesh, {"up": ColwiseParallel(), 
     found, net, opt = losses(lay)
     assert all(abs(a - b) < 1e-5 for a, b in zip(found, expected)), (found, expected)
     assert net.up.weight.placements == (Shard(0),) and opt.state[net.up.weight]["exp_avg"].placements == (Shard(0),) and isinstance(net.up.weight, torch.nn.Parameter)
+# a program that never looks does not send off more than XLA has threads for
+from jtorch._core.dispatch.flush_points import step_done
+from jtorch._engine.values import shards
+a, b = distribute_tensor(torch.ones(16, 8), mesh, [Shard(0)]), distribute_tensor(torch.eye(8), mesh, [Shard(0)])
+for _ in range(50):
+    a = a @ b  # gathers b
+    step_done()
+assert 0 < len(shards._under_way) <= shards._MOST and a.full_tensor().tolist() == [[1.0] * 8] * 16
 try:
     d + x
 except RuntimeError as error:

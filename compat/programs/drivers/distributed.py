@@ -15,6 +15,7 @@ from compat.packages.run import ours
 from . import checkout, program
 
 ROOT = Path(__file__).parents[3]
+HERE = "HERE"  # among a script's arguments: the folder that it runs in
 LAUNCHED = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 TEXT = "".join(f"{a} {b} and {c} go to the {d}; " for a in ("ships", "men", "kings") for b in ("of war", "at sea", "in gold") for c in ("dogs", "queens") for d in ("shore", "hall"))
 CONFIG = """
@@ -38,10 +39,11 @@ def in_ranks(count: int, script: str, *arguments: str, here: bool = False, spawn
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "config.yaml").write_text(CONFIG.replace("TEXT", f"{name}/text"))
         (Path(name) / "text").write_text(TEXT)
+        given = [name if a == HERE else a for a in arguments]
         for i in range(times):
             folder = Path(name) / f"losses{i}"
             folder.mkdir()
-            done = subprocess.run([*command, str(folder), str(file), *arguments], cwd=name, env=env, capture_output=True, text=True, check=False)
+            done = subprocess.run([*command, str(folder), str(file), *given], cwd=name, env=env, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(done.stderr[-6000:])
             seen = [json.loads(p.read_text()) for p in sorted(folder.iterdir())]
@@ -81,12 +83,12 @@ def ddp_tutorial_one() -> Any:
 
 @program("pytorch/examples")
 def ddp_mingpt() -> Any:
-    return in_ranks(2, "minGPT-ddp/mingpt/main.py", "--config-path", ".", "--config-name", "config")
+    return in_ranks(2, "minGPT-ddp/mingpt/main.py", "--config-path", HERE, "--config-name", "config")
 
 
 @program("pytorch/examples")
 def ddp_mingpt_one() -> Any:
-    return in_ranks(1, "minGPT-ddp/mingpt/main.py", "--config-path", ".", "--config-name", "config")
+    return in_ranks(1, "minGPT-ddp/mingpt/main.py", "--config-path", HERE, "--config-name", "config")
 
 
 @program("pytorch/examples")

@@ -33,7 +33,7 @@ from jtorch._engine.running.donations import settled
 from jtorch._engine.running.plan import Plan, Run, stats
 from jtorch._engine.running.plan_making import always_dynamic, make_plan, wanted
 from jtorch._engine.values import memory
-from jtorch._engine.values.shards import in_use, spread
+from jtorch._engine.values.shards import in_use, sent, spread
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import SCALAR, Trace, at_a_stroke, settle
 from jtorch._engine.recording import undo
@@ -164,6 +164,8 @@ def _execute(tr: Trace, why: str) -> list[Found]:
                 places = None if checks or traced or plan.steps[0][0].native is None else plan.places(live)
                 if places is not None:
                     at_a_stroke(tr, held, plan.into(arrays, shown.scalars, held, places))
+                    if in_use and not plan.ahead:
+                        sent([v.array for v in held])
                     if not tr.nodes:
                         return []
                 run = plan.run(arrays, shown.scalars, live, held)
@@ -254,10 +256,10 @@ def _run_alone(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], liv
             vals.extend([None] * len(entry.outs))
             continue
         out = entry.run(*[vals[p] if p >= 0 else arrays[-1 - p] if p > SCALAR else _array_of(scalars[SCALAR - p]) for p in node[1:]])
-        if entry.out is not None:
-            vals.append(out)
-        else:
-            vals.extend(out)
+        made = [out] if entry.out is not None else out
+        vals.extend(made)
+        if in_use:
+            sent(made)
     if fresh:
         retention.charge(recipe, retention.measured(before, len(fresh)))
     found = []

@@ -12,6 +12,7 @@ import numpy as np
 
 from jtorch._engine.recording import gradient_pieces
 from jtorch._engine.recording.guards import Found
+from jtorch._engine.values.shards import in_use, sent
 from jtorch._engine.values.unbroken import at_once, provided
 from jtorch._engine.values.values import Value
 
@@ -136,10 +137,14 @@ class Run:
                 if self.at == k:  # no call in between
                     self.helper, self.at = helper, ~k
             del given, after
+            if in_use and not plan.ahead:
+                sent(results)
 
     @staticmethod
     def _put(results: list[Any], after: Any, found: list[Any]) -> None:
         at_once(map(results.extend, (found,)), *after)
+        if in_use:
+            sent(found)
 
     def results(self) -> list[Any]:
         """The wanted outputs of a finished run."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
+from weakref import ref
 
 import jax
 import numpy as np
@@ -11,9 +13,32 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jtorch._engine.values.values import Value, several, to_device
 
-__all__ = ["in_use", "spread"]
+__all__ = ["in_use", "sent", "spread"]
 
 in_use = several  # empty as long as every array lies on one device
+
+# XLA for the cpu takes 32 programs for a device; the next waits in one of the threads that run them. Where that is the thread that the last rank of a collective needs, all wait for ever.
+_MOST = 12
+_under_way: deque[list[Any]] = deque()
+
+
+def sent(results: Sequence[Any]) -> None:
+    """A program that gives these arrays was sent off. If it runs on several devices of a cpu, programs sent off long before are waited for, so that few are under way."""
+    some = [a for a in results[:: 1 + len(results) // 8] if isinstance(a, jax.Array)]
+    if not some or len(devices := some[0].devices()) == 1 or next(iter(devices)).platform != "cpu":
+        return
+    _under_way.append([ref(a) for a in some])  # all are there at once: one that is still held will do
+    while len(_under_way) > _MOST:
+        waited = False
+        while not waited and _under_way:  # what nobody holds any more was read by one that came later
+            for array in [r() for r in _under_way.popleft()]:
+                if array is not None and not array.is_deleted():
+                    try:
+                        array.block_until_ready()
+                    except RuntimeError:  # it failed, or was taken meanwhile: who reads it is told
+                        continue
+                    waited = True
+                    break
 
 
 def spread(arrays: list[Any], values: Sequence[Value]) -> None:
