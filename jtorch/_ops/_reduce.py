@@ -106,13 +106,13 @@ def order_key(x: Any) -> Any:
 
 
 def sort_with_index(x: Any, axis: int) -> tuple[Any, Any]:
-    """Sorted values and their int32 positions: stable, nan last."""
+    """Sorted values and their positions (int32 where that holds them): stable, nan last."""
     places = lax.broadcasted_iota(place_type(x.shape[axis]), x.shape, axis)
     return tuple(lax.sort((x, places), dimension=axis, num_keys=1, is_stable=True))  # type: ignore[return-value]
 
 
 def insertion_points(rows: Any, values: Any, right: bool) -> Any:
-    """Where each of the values (int32) would be put into a 1-d sorted array of any length, by halving, as torch does it."""
+    """Where (int32 where that holds it) each of the values would be put into a 1-d sorted array of any length, by halving, as torch does it."""
 
     def halve(_: Any, bounds: Any) -> Any:
         low, high = bounds
@@ -122,8 +122,9 @@ def insertion_points(rows: Any, values: Any, right: bool) -> Any:
         open = low < high
         return jnp.where(open & after, mid + 1, low), jnp.where(open & ~after, mid, high)
 
-    none = jnp.zeros(values.shape, np.int32)
-    return lax.fori_loop(0, 32, halve, (none, none + size_as(rows.shape[0], np.int32)))[0]
+    kind = place_type(rows.shape[0])
+    none = jnp.zeros(values.shape, kind)
+    return lax.fori_loop(0, 32 if kind is np.int32 else 64, halve, (none, none + size_as(rows.shape[0], kind)))[0]
 
 
 def pairs_above(n: Any, first: int) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import dim_of, dims_of
+from ._lib import dim_of, dims_of, place_type
 from ._linalg_lib import scalar_name
 from ._reduce import pairs_above
 
@@ -241,19 +241,27 @@ def _turned(shape: tuple[int, ...], strides: Any, shapes: Any, k: int, dims: Any
     return out if k % 2 or _kept(shape, strides[0]) else None
 
 
+def _moved(x: Any, shift: Any, dim: int) -> Any:
+    n = x.shape[dim]
+    if isinstance(shift, int) or place_type(n) is np.int32:
+        return jnp.roll(x, shift, dim)
+    # JAX counts in int32 where the shift is no number yet.
+    return lax.dynamic_slice_in_dim(jnp.concatenate((x, x), dim), n - jnp.remainder(shift, n), n, dim)
+
+
 @op("roll(Tensor input, index[1] shifts, int[1] dims=())", out=False, format=_rolled)
 def roll(input: Any, shifts: Sequence[Any], dims: tuple[int, ...]) -> Any:
     """Elements moved along the dims, those that fall off come in at the other end; without dims the flattened tensor is rolled."""
     if not shifts:
         raise RuntimeError("`shifts` required")
     if not dims and len(shifts) == 1:
-        return jnp.roll(input.reshape(-1), shifts[0]).reshape(input.shape)
+        return _moved(input.reshape(-1), shifts[0], 0).reshape(input.shape)
     if len(shifts) != len(dims):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
     for shift, dim in zip(shifts, dims, strict=True):
         if input.ndim == 0:
             raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-        input = jnp.roll(input, shift, dim_of(dim, input.ndim))
+        input = _moved(input, shift, dim_of(dim, input.ndim))
     return input
 
 
@@ -275,7 +283,7 @@ def rot90(input: Any, k: int, dims: tuple[int, ...]) -> Any:
 def _triangle(input: Any, diagonal: int, lower: bool) -> Any:
     if input.ndim < 2:
         raise RuntimeError(f"{'tril' if lower else 'triu'}: input tensor must have at least 2 dimensions")
-    rows, columns = (lax.broadcasted_iota("int32", input.shape[-2:], d) for d in (0, 1))
+    rows, columns = (lax.broadcasted_iota(place_type(*input.shape[-2:]), input.shape[-2:], d) for d in (0, 1))
     keep = columns - rows <= diagonal if lower else columns - rows >= diagonal
     return jnp.where(keep, input, jnp.zeros((), input.dtype))
 

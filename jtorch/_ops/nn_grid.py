@@ -11,7 +11,7 @@ import numpy as np
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, library, matmul_precision, positions, size_as
+from ._lib import accumulate_in, library, matmul_precision, place_type, positions, size_as
 from ._nn import back, const, floats_only, shape_text
 
 BILINEAR, NEAREST, BICUBIC = 0, 1, 2
@@ -56,11 +56,12 @@ def _place(x: Any, size: int, padding: int, align_corners: bool) -> Any:
 def _read(flat: Any, index: list[Any], sizes: tuple[int, ...]) -> Any:
     """``flat`` (N, C, prod) at integer coordinates (N, P); zero outside."""
     inside, at = None, None
+    kind = place_type(flat.shape[2])
     for i, size in zip(index, sizes, strict=True):
         ok = (i >= 0) & (i <= size_as(size - 1, i.dtype))
         inside = ok if inside is None else inside & ok
-        safe = jnp.where(ok, i, const(0, i)).astype(np.int32)
-        at = safe if at is None else at * size_as(size, np.int32) + safe
+        safe = jnp.where(ok, i, const(0, i)).astype(kind)
+        at = safe if at is None else at * size_as(size, kind) + safe
     values = jnp.take_along_axis(flat, at[:, None, :], 2)
     return jnp.where(inside[:, None, :], values, const(0, flat))
 

@@ -13,7 +13,7 @@ from jax import lax
 from jtorch._registry import op
 
 from . import _guards
-from ._lib import dtype_of, library, positions, size_as
+from ._lib import dtype_of, library, place_type, positions, size_as
 from ._nn import floats_only, shape_text
 from .nn_pool_avg import adaptive_bounds
 from .nn_pool_max import lowest
@@ -38,13 +38,14 @@ def _argmax_windows(x: Any, rows: list[Any], inside: list[Any]) -> tuple[Any, An
     n = len(rows)
     lead, spatial = x.shape[: x.ndim - n], x.shape[x.ndim - n :]
     flat_x = x.reshape(*lead, -1)
-    index, alive = np.zeros((), np.int32), np.ones((), bool)
+    kind = place_type(*spatial, flat_x.shape[-1])
+    index, alive = np.zeros((), kind), np.ones((), bool)
     # build (.., out0, .., k0, ..): outs first, then offsets, in row-major order
     for d in range(n):
         r = rows[d]
         shape = [*r.shape[:-2], *(r.shape[-2] if i == d else 1 for i in range(n)), *(r.shape[-1] if i == d else 1 for i in range(n))]
         step = math.prod(spatial[d + 1 :])
-        index = index + r.reshape(shape).astype(np.int32) * size_as(step, np.int32)
+        index = index + r.reshape(shape).astype(kind) * size_as(step, kind)
         alive = alive & inside[d].reshape(shape if inside[d].ndim > 2 else shape[len(shape) - 2 * n :])
     outs, offsets = index.shape[-2 * n : -n], index.shape[-n:]
     index = jnp.broadcast_to(index, (*index.shape[: -2 * n], *outs, *offsets)).reshape(
@@ -181,8 +182,9 @@ def _unpool(n: int, input: Any, indices: Any, output_size: Any) -> Any:
         raise RuntimeError(f"There should be exactly {n} elements in output_size, but got {len(output_size)} elements.")
     lead = input.shape[:-n]
     rows, size, seen = math.prod(lead), math.prod(output_size), math.prod(input.shape[-n:])
-    at = indices.reshape(rows, seen).astype(np.int32)
-    row = positions(rows, np.int32)[:, None]
+    kind = place_type(rows, size)
+    at = indices.reshape(rows, seen).astype(kind)
+    row = positions(rows, kind)[:, None]
     out = jnp.zeros((rows, size), input.dtype)
     # told unique: where indices repeat, torch's gradient too reads the output at each of them
     out = out.at[row, at].set(input.reshape(rows, seen), unique_indices=True, mode="drop")

@@ -12,18 +12,18 @@ from jax import lax
 
 from jtorch import _dtypes
 from jtorch._ops import _value_guards
-from jtorch._ops._lib import dim_of, is_float, size_as
+from jtorch._ops._lib import dim_of, is_float, place_type, size_as
 from jtorch._ops._pointwise import constant, refuse
 from jtorch._ops._reduce import order_key, picked, sort_with_index, spread_evenly, whole_or_dim
 from jtorch._registry import op
 
 
 def _at(rows: Any, place: Any, axis: int) -> Any:
-    """One element along the axis, kept with size 1; ``place`` is a number or an int32 array with size 1 there."""
+    """One element along the axis, kept with size 1; ``place`` is a number or an array of them with size 1 there."""
     if isinstance(place, int):  # a number that is there when the program is made
         return lax.slice_in_dim(rows, place, place + 1, axis=axis)
     if not hasattr(place, "ndim"):
-        place = jnp.full([1 if i == axis else n for i, n in enumerate(rows.shape)], place, np.int32)
+        place = jnp.full([1 if i == axis else n for i, n in enumerate(rows.shape)], place, place_type(rows.shape[axis]))
     return jnp.take_along_axis(rows, place, axis)
 
 
@@ -40,9 +40,10 @@ def _median_place(rows: Any, axis: int, skip_nan: bool) -> Any:
     n = rows.shape[axis]
     if not is_float(rows):
         return (n - 1) // 2
-    finite = jnp.sum(~jnp.isnan(rows), axis, keepdims=True, dtype=np.int32)
+    kind = place_type(n)
+    finite = jnp.sum(~jnp.isnan(rows), axis, keepdims=True, dtype=kind)
     middle = jnp.maximum((finite - 1) // 2, 0)
-    return middle if skip_nan else jnp.where(finite < size_as(n, np.int32), finite, size_as((n - 1) // 2, np.int32))
+    return middle if skip_nan else jnp.where(finite < size_as(n, kind), finite, size_as((n - 1) // 2, kind))
 
 
 def _median_along(x: Any, dim: int, keepdim: bool, skip_nan: bool, name: str) -> Any:
@@ -112,13 +113,13 @@ def mode(input: Any, dim: int, keepdim: bool) -> Any:
     whole_or_dim("mode", input, dim)
     rows, places = sort_with_index(order_key(lax.stop_gradient(input)), dim)
     n = rows.shape[dim]
-    step = lax.broadcasted_iota(np.int32, rows.shape, dim)
+    step = lax.broadcasted_iota(place_type(n), rows.shape, dim)
     before = jnp.concatenate([lax.slice_in_dim(rows, 0, 1, axis=dim), lax.slice_in_dim(rows, 0, -1, axis=dim)], dim)
     starts = (rows != before) | (step == 0)
-    run = step - lax.cummax(jnp.where(starts, step, np.int32(0)), dim)
+    run = step - lax.cummax(jnp.where(starts, step, size_as(0, step.dtype)), dim)
     longest = jnp.max(run, dim, keepdims=True)
     # The first place where a run reaches the greatest length is the end of the smallest such value.
-    where = jnp.min(jnp.where(run == longest, step, size_as(n, np.int32)), dim, keepdims=True)
+    where = jnp.min(jnp.where(run == longest, step, size_as(n, step.dtype)), dim, keepdims=True)
     return _answer(input, _at(places, where, dim), _at(rows, where, dim), dim, keepdim)
 
 
@@ -168,11 +169,11 @@ def _quantile(x: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str
         rank = jnp.ceil(rank)
     elif interpolation == "nearest":
         rank = jnp.round(rank)
-    below = lax.stop_gradient(rank).astype(np.int32)
+    below = lax.stop_gradient(rank).astype(place_type(n))
     out = jnp.take_along_axis(ordered, below.T, 1).T
     if interpolation in ("linear", "midpoint"):
         weight = jnp.full_like(rank, 0.5) if interpolation == "midpoint" else rank - below.astype(x.dtype)
-        above = jnp.take_along_axis(ordered, jnp.minimum(jnp.ceil(lax.stop_gradient(rank)).astype(np.int32), n - 1).T, 1).T
+        above = jnp.take_along_axis(ordered, jnp.minimum(jnp.ceil(lax.stop_gradient(rank)).astype(below.dtype), n - 1).T, 1).T
         # From the nearer end, as lerp does.
         out = jnp.where(weight < 0.5, out + weight * (above - out), above - (above - out) * (1 - weight))
     rest = kept if keepdim else () if dim is None else tuple(s for i, s in enumerate(shape) if i != dim)

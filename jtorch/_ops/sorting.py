@@ -13,6 +13,7 @@ from jtorch._registry import op
 
 from ._lib import dim_of, place_type, size_as
 from ._linalg_lib import scalar_name
+from ._reduce import insertion_points
 
 
 @jax.custom_jvp
@@ -120,7 +121,12 @@ def nonzero_static(input: Any, size: int, fill_value: int) -> Any:
         raise RuntimeError("nonzero_static: 'size' must be an non-negative integer")
     if input.ndim == 0:
         return jnp.zeros((size, 0), np.int64)
-    return jnp.stack([i.astype(np.int64) for i in jnp.nonzero(input, size=size, fill_value=fill_value)], 1)
+    n = input.size
+    if place_type(n) is np.int32:
+        return jnp.stack([i.astype(np.int64) for i in jnp.nonzero(input, size=size, fill_value=fill_value)], 1)
+    # JAX counts in int32 there.
+    flat = insertion_points(jnp.cumsum((input != 0).reshape(-1), dtype=np.int64), jnp.arange(1, size + 1), False)
+    return jnp.stack([jnp.where(flat == n, fill_value, i).astype(np.int64) for i in jnp.unravel_index(flat, input.shape)], 1)
 
 
 @op("argwhere(Tensor input)", data_dependent=True, out=False)

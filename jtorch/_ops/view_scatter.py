@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from jtorch._registry import op
 
 from . import views
-from ._lib import dim_of
+from ._lib import dim_of, place_type
 
 
 def _fits(name: str, src: Any, shape: tuple[int, ...]) -> None:
@@ -49,5 +48,5 @@ def as_strided_scatter(input: Any, src: Any, size: Any, stride: Any, offset: int
     flat = input.reshape(-1)
     where = views.places_within(flat, size, stride, offset)
     _fits("as_strided_scatter", src, tuple(size))
-    flat = flat.at[jnp.asarray(where.reshape(-1).astype(np.int32))].set(src.reshape(-1).astype(input.dtype))
+    flat = flat.at[jnp.asarray(where.reshape(-1).astype(place_type(flat.size)))].set(src.reshape(-1).astype(input.dtype))
     return flat.reshape(input.shape)
