@@ -91,6 +91,9 @@ PROGRAMS = {
     "of no tensor": "x = torch.ones(3, requires_grad=True); (x * 2).grad_fn(1.0)",
     "a linear's graph": "w = torch.nn.Linear(2, 3); f = lambda n: (n.name(), [f(e) if e is not None else None for e, _ in n.next_functions]); k = w(torch.ones(2)).grad_fn; "
     "r = [f(w(x.requires_grad_(g)).grad_fn) for x in (torch.ones(2, 2), torch.ones(4, 2, 2)) for g in (False, True)], f(k), k.next_functions[0] == k.next_functions[0]",
+    "a dict of inputs": "x = torch.ones(2, requires_grad=True); y = torch.ones(2, requires_grad=True); r = torch.autograd.grad((x * y * 2).sum(), {'x': x, 3: y})",
+    "another mapping of inputs": "import collections; x = torch.ones(2, requires_grad=True); torch.autograd.grad(x.sum(), collections.OrderedDict(x=x))",
+    "no dict of inputs": "torch.autograd.grad(torch.ones(2, requires_grad=True).sum(), {})",
     "nothing of that name": SAVED + "(x * x).grad_fn._saved_nothing",
     "made in inference mode": INFERENCE + "r = [t.is_inference() for t in (a, i, b, a + 1, a.view(2, 1), a.clone(), a.detach(), lin.weight)]",
     "views inside": "b = torch.ones(2)\nwith torch.inference_mode(): r = [t.is_inference() for t in (b.view(2), b * 2, b.detach(), torch.zeros_like(b), torch.arange(2), torch.full((1,), 2.))]",

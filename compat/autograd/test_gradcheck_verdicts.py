@@ -48,6 +48,21 @@ class RightFwd(Function):
     def backward(ctx,g): return 3*g
     @staticmethod
     def jvp(ctx,g): return 3*g
+class NoTangent(Function):
+    @staticmethod
+    def forward(ctx,x,y): ctx.set_materialize_grads(False); return x.clone(), y.clone()
+    @staticmethod
+    def jvp(ctx,g,h): return (g,h) if g is not None and h is not None else (torch.full((1,), 7., dtype=D),)*2
+class Noise(Function):
+    @staticmethod
+    def forward(ctx,x): return x*2
+    @staticmethod
+    def vjp(ctx,g): return g*2
+    @staticmethod
+    def jvp(ctx,g): torch.randn_like(g); return g*2
+def batched(f): # torch's text without what it says of vmap
+    try: print(f())
+    except Exception as e: print(type(e).__name__, str(e).split(". ")[0])
 """
 CALLS = (
     "gradcheck(torch.sin, leaf(2), check_forward_ad=True)",
@@ -56,6 +71,10 @@ CALLS = (
     "gradcheck(lambda z: z*z.conj(), leaf(2,dtype=torch.cdouble), check_forward_ad=True)",
     "gradcheck(lambda z: z.abs(), leaf(2,dtype=torch.cdouble), check_forward_ad=True)",
     "gradcheck(lambda z: (z**2, z.imag), leaf(2,dtype=torch.cdouble), check_forward_ad=True)",
+    "gradcheck(NoTangent.apply, (leaf(1), leaf(1)), check_forward_ad=True, check_backward_ad=False, check_undefined_grad=False)",
+    "gradcheck(NoTangent.apply, (leaf(1), leaf(1)), check_forward_ad=True, check_backward_ad=False)",
+    "gradcheck(RightFwd.apply, leaf(2), check_forward_ad=True, check_batched_forward_grad=True, check_batched_grad=True)",
+    "batched(lambda: gradcheck(Noise.apply, leaf(2), check_forward_ad=True, check_batched_forward_grad=True))",
     "gradcheck(Bad.apply, leaf(2))",
     "gradcheck(NoUndef.apply, leaf(2))",
     "gradcheck(NoUndef.apply, leaf(2), check_undefined_grad=False)",

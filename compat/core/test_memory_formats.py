@@ -115,3 +115,27 @@ def test_transforms_and_turns(given: str) -> None:
         return [tuple(f(t, x).stride()) for f in TRANSFORMS]
 
     assert strides(jtorch) == strides(torch)
+
+
+LEAVES = {
+    "with gaps": "torch.empty_strided((2, 2), (4, 2)).zero_()",
+    "rows with gaps": "torch.zeros(4, 4)[::2, ::2]",
+    "transposed": "torch.zeros(4, 2).t()",
+    "a part of one": "torch.zeros(4, 4).t()[:, 1:]",
+    "transposed and whole": "torch.zeros(2, 3, 4).permute(2, 0, 1)",
+    "expanded": "torch.zeros(3).expand(2, 3)",
+    "channels last": "torch.zeros(2, 3, 4, 5).to(memory_format=torch.channels_last)",
+}
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_a_gradient_lies_as_its_leaf_where_that_has_no_gaps(leaf: str) -> None:
+    def strides(t: Any) -> list[Any]:
+        found = []
+        for fn in (lambda x: x.sum(), lambda x: (x * 2).sum(), lambda x: x.exp().sum()):
+            x = eval(LEAVES[leaf], {"torch": t}).requires_grad_()
+            fn(x).backward()
+            found.append((x.stride(), x.grad.stride()))
+        return found
+
+    assert strides(jtorch) == strides(torch)

@@ -255,6 +255,8 @@ def _to_compressed(t: Tensor, layout: str, blocksize: Any) -> Tensor:
     if n < 2:
         raise RuntimeError(f"{'to_sparse_' + layout[-3:]}: expected self to be at least 2 dimensional, but got {n}-dimensional tensor")
     blocked = layout in ("sparse_bsr", "sparse_bsc")
+    if isinstance(blocksize, int):
+        blocksize = (blocksize, blocksize)
     if blocked and (blocksize is None or len(blocksize) != 2):
         raise RuntimeError(
             f"to_sparse_{layout[-3:]}: blocksize needs to be a tuple of size 2, but got {0 if blocksize is None else len(blocksize)}"

@@ -110,7 +110,7 @@ def numeric_direction(func: Any, inputs: Any, x: Any, k: int, eps: float, along:
 
 def forward_direction(func: Any, inputs: Any, n: int, along: np.ndarray) -> list[Any]:
     """(value, tangent) of each floating output by forward mode along a direction of input ``n``."""
-    return _duals(func, inputs, {n: torch.from_numpy(along)})
+    return duals(func, inputs, {n: torch.from_numpy(along)})
 
 
 def backward_jacobian(out: Any, inputs: list[Any]) -> tuple[list[np.ndarray], bool, bool]:
@@ -142,7 +142,7 @@ def forward_jacobians(func: Any, inputs: Any, outs: int) -> tuple[list[list[np.n
         for i in range(x.numel()):
             tangent = torch.zeros_like(x, memory_format=torch.contiguous_format)
             tangent.view(-1)[i] = 1
-            for k, (value, found_tangent) in enumerate(_duals(func, inputs, {n: tangent})[:outs]):
+            for k, (value, found_tangent) in enumerate(duals(func, inputs, {n: tangent})[:outs]):
                 if found_tangent is None:
                     rows[k].append(np.zeros(value.numel(), value.detach().numpy().dtype))
                 else:
@@ -152,10 +152,10 @@ def forward_jacobians(func: Any, inputs: Any, outs: int) -> tuple[list[list[np.n
     return found, types
 
 
-def _duals(func: Any, inputs: Any, tangents: dict[int, Any]) -> list[Any]:
-    """(primal, tangent) of each floating output of ``func`` with these tangents; other inputs that require grad have a tangent of zeros."""
+def duals(func: Any, inputs: Any, tangents: dict[int, Any]) -> list[Any]:
+    """(primal, tangent) of each floating output of ``func`` with these tangents; other inputs that require grad have a tangent of zeros, or, where it is None, none."""
     with forward_ad.dual_level():
-        given = [_dual(x, tangents.get(n)) for n, x in enumerate(inputs)]
+        given = [x.detach() if n in tangents and tangents[n] is None else _dual(x, tangents.get(n)) for n, x in enumerate(inputs)]
         outs = [o for o in as_tuple(func(*given)) if isinstance(o, Tensor) and (o.is_floating_point() or o.is_complex())]
         return [forward_ad.unpack_dual(o) for o in outs]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from jtorch._core.backward import backward_pass as _engine
@@ -52,11 +53,16 @@ def grad(
     allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Any, ...]:
+) -> Any:
     """The gradients of ``outputs`` with respect to ``inputs``; nothing is accumulated.
 
-    RuntimeError if an input was not used and neither ``allow_unused`` nor ``materialize_grads`` says that this is fine.
+    Of a dict of inputs it is a dict with the same keys. RuntimeError if an input was not used and neither ``allow_unused`` nor ``materialize_grads`` says that this is fine.
     """
+    if type(inputs) is dict:
+        found = grad(outputs, tuple(inputs.values()), grad_outputs, retain_graph, create_graph, only_inputs, allow_unused, is_grads_batched, materialize_grads)
+        return dict(zip(inputs, found, strict=True))
+    if isinstance(inputs, Mapping):
+        raise TypeError(f"`inputs` argument to `grad()` must be a dict, not {type(inputs).__name__}. Other Mapping types are not supported.")
     if materialize_grads and allow_unused is False:
         raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
     allow_unused = materialize_grads if allow_unused is None else allow_unused

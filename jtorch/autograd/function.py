@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from typing import Any
 
 import jax
@@ -20,6 +21,8 @@ from jtorch._core.storage.write_counts import version_of, written_since
 from jtorch._core.tensor.autograd_methods import with_grad
 from jtorch._engine.values.lanes import Lanes
 from jtorch._engine.values.thread_state import GRAD, state
+from jtorch._engine.values.values import Value
+from jtorch._errors import warn
 
 from . import forward_ad
 from .jax_function import apply_to_tracers
@@ -132,7 +135,10 @@ class _FunctionNode(Node, FunctionCtx):
             out.append(t)
         return tuple(out)
 
-    saved_variables = saved_tensors
+    @property
+    def saved_variables(self) -> tuple[Tensor, ...]:
+        warn("'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning)
+        return self.saved_tensors
 
     @property
     def _raw_saved_tensors(self) -> tuple[SavedTensor, ...]:
@@ -268,6 +274,13 @@ class _FunctionMeta(type):
             setattr(cls, attr, type(name + end, (_FunctionNode,), {"_forward_cls": cls, "__module__": "torch.autograd.function"}))
 
 
+class _Batches(threading.local):
+    by_operators = False  # whether a batch may go through a Function without rules for transformations, operator by operator
+
+
+batches = _Batches()
+
+
 class Function(metaclass=_FunctionMeta):
     """Subclass with static ``forward(ctx, ...)`` (or ``forward(...)`` and ``setup_context(ctx, inputs, output)``) and ``backward(ctx, *grads)``; call ``apply``.
 
@@ -314,10 +327,10 @@ class Function(metaclass=_FunctionMeta):
 
         Inside ``torch.func``'s transformations RuntimeError without ``setup_context``, and under ``vmap`` without a rule for batches.
         """
-        if state.lanes or state.derivative or any(isinstance(a, Tensor) and a._s.value.array.__class__ is Lanes for a in args):
+        if state.lanes or state.derivative or any(isinstance(a, Tensor) and _array(a).__class__ is Lanes for a in args):
             return cls._transformed(args, kwargs)
         tensors = [a for a in args if isinstance(a, Tensor)]
-        if any(isinstance(t._s.value.array, jax.core.Tracer) for t in tensors) and not (state.mode & GRAD and any(t._edge is not None for t in tensors)):
+        if any(isinstance(_array(t), jax.core.Tracer) for t in tensors) and not (state.mode & GRAD and any(t._edge is not None for t in tensors)):
             return apply_to_tracers(cls, args)
         return cls._apply(*args, **kwargs)
 
@@ -325,6 +338,8 @@ class Function(metaclass=_FunctionMeta):
     def _transformed(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The call as the transformation entered last sees it: a derivative follows it by a node, ``vmap`` asks for its rule."""
         if cls.setup_context is Function.setup_context and not cls.generate_vmap_rule:
+            if batches.by_operators:
+                return cls._apply(*args, **kwargs)
             raise RuntimeError(
                 "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, ...), it must override the setup_context "
                 "staticmethod. For more details, please see https://pytorch.org/docs/main/notes/extending.func.html"
@@ -475,18 +490,32 @@ def _give_tangents(ctx: Any, args: tuple[Any, ...], tangents: list[Any], outs: l
                     f"Function's jvp returned a gradient at position {i}, but  the corresponding forward output is not a differentiable Tensor.You should return None at that position instead."
                 )
             continue
-        of, version = next(((t, v) for a, t, v in zip(args, tangents, versions, strict=True) if a is o), (None, 0))
+        at, of, version = next(((a, t, v) for a, t, v in zip(args, tangents, versions, strict=True) if isinstance(a, Tensor) and _same_memory(a, o)), (None, None, 0))
         if id(o) in dirty:
             if of is not g or (of is not None and version_of(of._s) == version):
                 raise RuntimeError(
                     "An inplace custom Function is not modifying the forward mode gradients inplace. If the forward is modifying an input inplace, then the jvp function must "
                     "modify the corresponding gradient inplace."
                 )
-        elif of is not None and (g is None or g._base is None or g._base is not (of if of._base is None else of._base)):
-            raise RuntimeError("A custom Function's forward is returning a view (or an input as-is) but the jvp is not returning a view.")
+        elif at is not None and of is not None and not (g is of and at._base is not None):  # (the tangent of a view is one)
+            if g is None or g._base is None:
+                raise RuntimeError("A custom Function's forward is returning a view (or an input as-is) but the jvp is not returning a view.")
+            if g._base is not (of if of._base is None else of._base):
+                which = "the given grad input" if at._base is None else "the same base as the given grad input"
+                raise RuntimeError(f"A custom Function is returning a view but the jvp is not returning a view of {which}.")
         if g is not None:
             dual = level.add(result[i], g)  # type: ignore[union-attr]
             result[i]._edge, result[i]._nr = dual._edge, dual._nr
+
+
+def _array(t: Tensor) -> Any:
+    v = t._s.value
+    return v.array if v.__class__ is Value else None  # a sparse one has several
+
+
+def _same_memory(given: Tensor, out: Tensor) -> bool:
+    """Whether an output is the input, or a view of what the input is or views."""
+    return out is given or (out._base is not None and out._base is (given if given._base is None else given._base))
 
 
 def _through(t: Tensor) -> Tensor:

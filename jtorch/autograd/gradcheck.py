@@ -18,6 +18,7 @@ from ._jacobians import (
     backward_jacobian,
     differentiable,
     directions,
+    duals,
     forward_direction,
     forward_jacobians,
     numeric_direction,
@@ -26,7 +27,7 @@ from ._jacobians import (
     wanted,
 )
 from ._passes import grad
-from .function import Function
+from .function import Function, batches
 
 __all__ = ["gradcheck", "gradgradcheck", "GradcheckError"]
 
@@ -54,6 +55,8 @@ def gradcheck(
             check.backward()
         if check_forward_ad:
             check.forward()
+            if check_undefined_grad:
+                check.undefined_forward()
         if check_batched_forward_grad:
             check.batched_forward()
         if not check_backward_ad:
@@ -73,6 +76,7 @@ def gradcheck(
 
 _BATCHED = """gradcheck or gradgradcheck failed while testing batched gradient computation. It runs the backward under torch.vmap: an operator or a custom Function there
 gives another result for a batch than row by row. check_batched_{}grad=False leaves the test out."""
+_RANDOM = "vmap: We do not yet support calling random operations inside of vmap. Please perform random operations outside of vmap as a workaround"
 
 
 class _Check:
@@ -238,10 +242,14 @@ class _Check:
 
     def _same_in_batches(self, fn: Any, seeds: list[Any], kind: str, k: int) -> None:
         expected = [torch.stack(rows) for rows in zip(*[fn(s) for s in seeds], strict=True)]
+        batches.by_operators = True
         try:
             found = torch.vmap(fn)(torch.stack(seeds))
         except RuntimeError as error:
-            raise GradcheckError(f"While computing batched gradients, got: {error}\n\n{_BATCHED.format(kind)}") from error
+            text = _RANDOM if "in randomness error mode" in str(error) else error
+            raise GradcheckError(f"While computing batched gradients, got: {text}\n\n{_BATCHED.format(kind)}") from error
+        finally:
+            batches.by_operators = False
         for n, (a, b) in enumerate(zip(found, expected, strict=True)):
             if not torch.allclose(a, b):
                 raise GradcheckError(f"For output {n if kind else k} and input {n}:\n\n{_BATCHED.format(kind)}\n\nGot:\n{a}\n\nExpected:\n{b}")
@@ -268,6 +276,18 @@ class _Check:
                 raise GradcheckError("grad is incorrect device")
             if g.size() != x.size():
                 raise GradcheckError("grad is incorrect size")
+
+    def undefined_forward(self) -> None:
+        """An input without a tangent counts as one whose tangent is zero."""
+        which = [n for n, x in enumerate(self.inputs) if isinstance(x, Tensor) and x.requires_grad]
+        tangents = {n: torch.rand_like(self.inputs[n].detach()) for n in which}
+        for n in which:
+            zeros = duals(self.func, self.inputs, {**tangents, n: torch.zeros_like(self.inputs[n].detach())})
+            for k, ((_, a), (_, b)) in enumerate(zip(zeros, duals(self.func, self.inputs, {**tangents, n: None}), strict=True)):
+                if a is not None and b is not None and not torch.allclose(a, b):
+                    raise GradcheckError(  # (torch's exception has these as they are)
+                        "Mismatch in tangent values for output with index: ", k, " when input: ", self.inputs[n], " has an undefined tangent value. ", " Got: ", a, " but expected: ", b
+                    )  # fmt: skip
 
     def undefined(self) -> None:
         """A backward takes it that outputs have no gradient, all of them or one at a time."""

@@ -30,6 +30,7 @@ from jtorch._core.dispatch.record import apply_multi
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.graph.node import AccumulateGrad, Node, OpNode
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
+from jtorch._core.storage.elementwise_strides import strides_of_gradient
 from jtorch._core.dispatch.torch_function import heard_below
 from jtorch._core.storage.view_steps import Changed, read, warn_leak
 from jtorch._engine.recording.undo import keep_gradient
@@ -215,7 +216,7 @@ _FRAMES = 400  # Python's frames that a pass takes within a function of the user
 
 def put(gradients: list[Any]) -> None:
     """First gradients into their leaves."""
-    leaves, made = [leaf for leaf, _ in gradients], [new_tensor(g, None if x._view is not None else x._s.strides) for x, g in gradients]  # laid out as the leaf
+    leaves, made = [leaf for leaf, _ in gradients], [new_tensor(g, strides_of_gradient(x) if x._view is not None or x._s.strides else None) for x, g in gradients]
     with state.updating:
         if any([leaf._grad is not None for leaf in leaves]):  # of another thread's pass, or a handler's
             for leaf, g in gradients:
@@ -508,7 +509,7 @@ def _accumulate_value(leaf: Tensor, g: Any, run: _Pass) -> None:
         if old is None:
             if state.undo:
                 keep_gradient(leaf)
-            leaf._grad = g if run.create else new_tensor(g, None if leaf._view is not None else leaf._s.strides)
+            leaf._grad = g if run.create else new_tensor(g, strides_of_gradient(leaf))
         elif run.create:
             if state.undo:
                 keep_gradient(leaf)

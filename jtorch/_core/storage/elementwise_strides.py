@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.host_memory import contiguous_strides
-from jtorch._core.storage.view_steps import is_contiguous
+from jtorch._core.storage.view_steps import aval_of, is_contiguous
 
-__all__ = ["channels_last", "columns", "computed_strides", "format_of", "formatted_strides"]
+__all__ = ["channels_last", "columns", "computed_strides", "format_of", "formatted_strides", "strides_of_gradient"]
 
 
 def computed_strides(shape: tuple[int, ...], strides: Any, shapes: Any) -> tuple[int, ...] | None:
@@ -97,6 +98,12 @@ def formatted_strides(rule: str, shape: tuple[int, ...], strides: Any, shapes: A
     wanted = found[0] if rule == "first" else len(shape) == 4 and any(found[:2]) if rule == "any" else all(found)
     out = channels_last(shape) if wanted and len(shape) == len(shapes[0]) else None
     return None if out is None or out == contiguous_strides(shape) else tuple(out)
+
+
+def strides_of_gradient(leaf: Tensor) -> tuple[int, ...] | None:
+    """How a gradient lies in memory: as its leaf, if that has no gaps and no overlap; None if contiguous, as it is then."""
+    strides = leaf._s.strides if leaf._view is None else leaf._view.strides
+    return strides if strides is not None and _dense(aval_of(leaf).shape, strides) else None
 
 
 def _dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
