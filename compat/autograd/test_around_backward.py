@@ -97,6 +97,9 @@ PROGRAMS = {
     "nothing of that name": SAVED + "(x * x).grad_fn._saved_nothing",
     "made in inference mode": INFERENCE + "r = [t.is_inference() for t in (a, i, b, a + 1, a.view(2, 1), a.clone(), a.detach(), lin.weight)]",
     "views inside": "b = torch.ones(2)\nwith torch.inference_mode(): r = [t.is_inference() for t in (b.view(2), b * 2, b.detach(), torch.zeros_like(b), torch.arange(2), torch.full((1,), 2.))]",
+    "views of one that requires grad": "with torch.inference_mode():\n    c = torch.ones(1, 2, requires_grad=True); v = c.view(-1); u = c.unbind(0)[0]; u.mul_(3)\n"
+    "r = [(t.is_inference(), t.requires_grad, t._is_view(), t.is_leaf) for t in (v, u, c[0], c.t(), c.chunk(2, 1)[0])], c.detach(), v",
+    "a view written outside": INFERENCE + "a.view(2, 1).add_(1)",
     "written outside": INFERENCE + "a.add_(1)",
     "version": INFERENCE + "a._version",
     "made a leaf outside": INFERENCE + "a.requires_grad_()",

@@ -490,6 +490,7 @@ def _give_tangents(ctx: Any, args: tuple[Any, ...], tangents: list[Any], outs: l
                     f"Function's jvp returned a gradient at position {i}, but  the corresponding forward output is not a differentiable Tensor.You should return None at that position instead."
                 )
             continue
+        at: Any
         at, of, version = next(((a, t, v) for a, t, v in zip(args, tangents, versions, strict=True) if isinstance(a, Tensor) and _same_memory(a, o)), (None, None, 0))
         if id(o) in dirty:
             if of is not g or (of is not None and version_of(of._s) == version):
@@ -513,7 +514,7 @@ def _array(t: Tensor) -> Any:
     return v.array if v.__class__ is Value else None  # a sparse one has several
 
 
-def _same_memory(given: Tensor, out: Tensor) -> bool:
+def _same_memory(given: Any, out: Any) -> bool:
     """Whether an output is the input, or a view of what the input is or views."""
     return out is given or (out._base is not None and out._base is (given if given._base is None else given._base))
 

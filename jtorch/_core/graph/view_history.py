@@ -139,6 +139,9 @@ def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tup
     mode = state.mode
     m = meta_of(out)
     tm = t._meta
+    if tm is not None and tm.inference:  # nothing is kept of what such tensors went through
+        m.inference = True
+        return out
     if tm is None or tm.base is None:
         m.base = t
         if t._edge is None:
@@ -146,8 +149,6 @@ def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tup
     else:
         m.base, m.creation = tm.base, tm.creation
     m.attr_version = t._s.version
-    if tm is not None and tm.inference:
-        m.inference = True
     if mode & GRAD:
         if multi:
             m.creation = "multi"
