@@ -23,7 +23,7 @@ from jtorch._core.storage.write_counts import origin_of, version_of, was_detache
 
 __all__ = ["DETACHED", "FIXED", "Node", "OpNode", "AccumulateGrad", "class_of", "leaf_edge", "next_seq", "node_class", "node_repr"]
 
-next_seq = itertools.count().__next__
+next_seq: Callable[[], int] = itertools.count().__next__
 _new = object.__new__
 _classes: dict[str, type] = {}
 
