@@ -79,8 +79,10 @@ class Afterwards:
     """Between two tests: what the last one left pending is run, what it left to be raised is dropped, and the thread's modes are as they were at first."""
 
     def __init__(self) -> None:
+        import torch
         from jtorch._engine.recording import guards, trace
 
+        self.default = torch.get_default_dtype()  # some of the files set another
         self.guards, self.trace = guards, trace
         self.modes = {k: v for k, v in vars(trace.state).items() if k not in ("trace", "traces", "here", "updating")}
 
@@ -113,7 +115,7 @@ class Afterwards:
             delattr(state, name)
         for name, value in self.modes.items():
             setattr(state, name, copy.copy(value) if isinstance(value, list | dict) else value)
-        torch.set_default_dtype(torch.float32)
+        torch.set_default_dtype(self.default)
         torch.set_default_device(None)
 
 

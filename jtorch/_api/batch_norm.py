@@ -114,8 +114,7 @@ def instance_norm(
     if weight is not None and weight.dtype != input.dtype:
         raise RuntimeError(f"Expected weight to have type {_legacy(input)} but got {_legacy(weight)}")
     for_all = [None if p is None else p.repeat(n) for p in (weight, bias)]
-    with torch.no_grad():
-        stats = [None if p is None else p.repeat(n) for p in (running_mean, running_var)]
+    stats = [None if p is None else p.repeat(n) for p in (running_mean, running_var)]
     out = torch.batch_norm(input.contiguous().view(1, n * c, *rest), *for_all, *stats, use_input_stats, momentum, eps, cudnn_enabled)
     if use_input_stats:
         with torch.no_grad():

@@ -117,7 +117,7 @@ def _check_same_type(input: Any, weight: Any) -> None:
         raise RuntimeError(f"expected scalar type {dtype_of(input).legacy} but found {dtype_of(weight).legacy}")
 
 
-@op("nll_loss(Tensor input, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100)", where="_nn", guard=_guards.targets)
+@op("nll_loss(Tensor input, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100)", where="_nn", guard=_guards.targets, fixed={"weight": "nll_loss_forward"})
 def nll_loss(input, target, weight, reduction, ignore_index):
     """``-input[i, target[i]] * weight[target[i]]`` over (N, C) or (C,); the mean divides by the weights' sum."""
     if input.ndim == 0 or input.ndim > 2:
@@ -147,6 +147,7 @@ def nll_loss(input, target, weight, reduction, ignore_index):
     where="_nn",
     grad_name="NllLoss2DBackward0",
     guard=_guards.targets,
+    fixed={"weight": "nll_loss2d_forward"},
 )
 def nll_loss2d(input, target, weight, reduction, ignore_index):
     """:func:`nll_loss` over (N, C, d1, ...) with targets (N, d1, ...)."""
@@ -159,7 +160,7 @@ def nll_loss2d(input, target, weight, reduction, ignore_index):
     return _nll(input, target, weight, reduction, ignore_index, 1)[0]
 
 
-@op("binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, int reduction=1)", format="pointwise", where="_nn", guard=_value_guards.probabilities)
+@op("binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, int reduction=1)", format="pointwise", where="_nn", guard=_value_guards.probabilities, fixed={"weight": "binary_cross_entropy"})
 def binary_cross_entropy(input, target, weight, reduction):
     """``-(target * log(input) + (1 - target) * log(1 - input)) * weight``; logarithms stop at -100."""
     floats_only("binary_cross_entropy", input)
@@ -189,7 +190,7 @@ def _bce_jvp(primals: Any, tangents: Any) -> Any:
 
 @op(
     "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1)",
-    format="pointwise", where="torch", out=False,
+    format="pointwise", where="torch", out=False, fixed=dict.fromkeys(("weight", "pos_weight"), "binary_cross_entropy_with_logits"),
 )  # fmt: skip
 def binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction):
     """Binary cross entropy of ``sigmoid(input)``, computed from the logits."""
@@ -214,7 +215,7 @@ def binary_cross_entropy_with_logits(input, target, weight, pos_weight, reductio
 _softplus = with_slope(lambda x: jnp.log1p(jnp.exp(x)), lambda _, x: lax.logistic(x))
 
 
-@op("soft_margin_loss(Tensor input, Tensor target, int reduction=1)", where="_nn")
+@op("soft_margin_loss(Tensor input, Tensor target, int reduction=1)", where="_nn", fixed={"target": "soft_margin_loss"})
 def soft_margin_loss(input, target, reduction):
     """``log1p(exp(-target * input))``, reduced."""
     x = accumulate_in(input)
@@ -249,7 +250,7 @@ def multilabel_margin_loss(input, target, reduction):
 
 @op(
     "multi_margin_loss(Tensor input, Tensor target, Number p=1, Scalar margin=1, Tensor? weight=None, int reduction=1)",
-    where="_nn", guard=_guards.margin_target,
+    where="_nn", guard=_guards.margin_target, fixed={"weight": "multi_margin_loss"},
 )  # fmt: skip
 def multi_margin_loss(input, target, p, margin, weight, reduction):
     """``sum_j max(0, margin - input[target] + input[j]) ** p / C`` over the other classes."""

@@ -163,7 +163,7 @@ def batch_norm_core(input, weight, bias, running_mean, running_var, training, ep
 @op(
     "_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, Scalar "
     "momentum, float eps)",
-    format="first", where="_nn", out=False, grad_name="NativeBatchNormBackward0",
+    format="first", where="_nn", out=False, grad_name="NativeBatchNormBackward0", fixed=dict.fromkeys(("running_mean", "running_var"), "native_batch_norm"),
 )  # fmt: skip
 def _batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
     """``(output, saved mean, saved 1 / std, new running mean, new running variance)``; only the output is differentiable."""

@@ -48,6 +48,7 @@ def _check(low: int, high: int, zero: Any = None) -> None:
     "fake_quantize_per_tensor_affine(Tensor input, float scale, int zero_point, int quant_min, int quant_max)",
     "fake_quantize_per_tensor_affine(Tensor input, Tensor scale, Tensor zero_point, int quant_min, int quant_max)",
     where="torch", out=False, grad_name="FakeQuantizePerTensorAffineCachemaskBackward0",
+    fixed={"scale": "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams"},
 )  # fmt: skip
 def fake_quantize_per_tensor_affine(input: Any, scale: Any, zero_point: Any, quant_min: int, quant_max: int) -> Any:
     """``input`` rounded to multiples of ``scale`` whose integers, shifted by ``zero_point``, fit between the two bounds."""
@@ -58,6 +59,7 @@ def fake_quantize_per_tensor_affine(input: Any, scale: Any, zero_point: Any, qua
 @op(
     "fake_quantize_per_channel_affine(Tensor input, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max)",
     where="torch", out=False, grad_name="FakeQuantizePerChannelAffineCachemaskBackward0",
+    fixed={"scale": "fake_quantize_per_channel_affine_cachemask"},
 )  # fmt: skip
 def fake_quantize_per_channel_affine(input: Any, scale: Any, zero_point: Any, axis: int, quant_min: int, quant_max: int) -> Any:
     """As ``fake_quantize_per_tensor_affine``, with a scale and a zero point for each index of ``axis``."""

@@ -31,7 +31,7 @@ class Op:
 
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
-        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format",
+        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed",
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], signatures: tuple[str, ...], **options: Any) -> None:
@@ -64,6 +64,7 @@ class Op:
         if self.format not in FORMATS and not callable(self.format):
             raise ValueError(f"{self.name}: format={self.format!r} is not one of {FORMATS}")
         self.expanded: bool | str = options.pop("expanded", False)
+        self.fixed: dict[str, str] = options.pop("fixed", {})
         if options:
             raise TypeError(f"{self.name}: unknown options {sorted(options)}")
         self.fields = self.signatures[0].fields
@@ -114,6 +115,7 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     opmath:     beside a half tensor, a number or 0-dim tensor on the right is not rounded to half first: the function sees float32, its result is rounded.
     one_way:    the error of a backward through the in-place form, where the second argument is a negative number (the result does not tell the input then).
     types:      a function of the operands' element types before they are brought to one, to refuse some.
+    fixed:      the tensors that must not require grad, each with the kernel that torch's error names.
     apart:      ``out=`` must share no memory with the inputs (elementwise operators may write into the very tensor that they read).
     numbers_first: torch's deprecated overloads, whose numbers stand among the tensors and are positional; the errors never show them.
     expanded:   in place and as ``out=``, it may write a tensor whose elements share places in memory (what it writes last stays); "numbers": given numbers alone.

@@ -91,6 +91,8 @@ def plan_of(entry: Entry, mask: tuple[bool, ...]) -> Plan:
     """The plan for the gradient with respect to the inputs that ``mask`` marks."""
     found = entry.plans.get(mask)
     if found is None:
+        if entry.call.op is not None and entry.call.op.fixed:
+            _refuse_fixed(entry.call, mask)
         try:
             found = kept_plan(entry, mask) if entry.general is None else general_plan(entry, mask)
         except RuntimeError as error:
@@ -99,6 +101,21 @@ def plan_of(entry: Entry, mask: tuple[bool, ...]) -> Plan:
             found = _without(entry, mask, error)
         entry.plans[mask] = found
     return found
+
+
+def _refuse_fixed(call: Call, mask: tuple[bool, ...]) -> None:
+    """RuntimeError if the gradient is asked for of an argument that torch differentiates nowhere."""
+    assert call.op is not None
+    at = 0
+    for d, p in zip(call.key, call.op.fn_params, strict=True):
+        if d[0] == "V":  # no tensor
+            continue
+        width = sum(d[1]) if d[0] == "L" else 1
+        if p.name in call.op.fixed and any(mask[at : at + width]):
+            raise RuntimeError(
+                f"The function '{call.op.fixed[p.name]}' is not differentiable with respect to argument '{p.name}'. This input cannot have requires_grad True."
+            )
+        at += width
 
 
 def derived(entry: Entry, mask: tuple[bool, ...], from_inputs: bool, given: tuple[bool, ...] | None) -> Call:
