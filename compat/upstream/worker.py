@@ -80,9 +80,10 @@ class Afterwards:
 
     def __init__(self) -> None:
         import torch
+        from jtorch import get_default_dtype
         from jtorch._engine.recording import guards, trace
 
-        self.default = torch.get_default_dtype()  # some of the files set another
+        self.default = get_default_dtype()  # some of the files set another
         self.guards, self.trace = guards, trace
         self.modes = {k: v for k, v in vars(trace.state).items() if k not in ("trace", "traces", "here", "updating")}
 
