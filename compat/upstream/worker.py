@@ -79,7 +79,6 @@ class Afterwards:
     """Between two tests: what the last one left pending is run, what it left to be raised is dropped, and the thread's modes are as they were at first."""
 
     def __init__(self) -> None:
-        import torch
         from jtorch import get_default_dtype
         from jtorch._engine.recording import guards, trace
 
