@@ -19,7 +19,7 @@ from ._reduce_op import RedOpType, ReduceOp
 from ._work import Work, described, device_kind, launch, point_to_point, put
 
 __all__ = [
-    "P2POp", "all_gather", "all_gather_into_tensor", "all_gather_single", "all_reduce", "all_to_all", "all_to_all_single", "batch_isend_irecv", "broadcast", "gather", "irecv", "isend",
+    "P2POp", "all_gather", "all_gather_coalesced", "all_gather_into_tensor", "all_gather_single", "all_reduce", "all_to_all", "all_to_all_single", "batch_isend_irecv", "broadcast", "gather", "irecv", "isend",
     "recv", "reduce", "reduce_scatter", "reduce_scatter_single", "reduce_scatter_tensor", "scatter", "send",
 ]  # fmt: skip
 
@@ -71,6 +71,11 @@ def _op(op: Any, t: Any, g: ProcessGroup, name: str) -> tuple[Any, ...]:
         raise RuntimeError(f"result type Float can't be cast to the desired output type {t.dtype.legacy}")
     if kind is RedOpType.UNUSED:
         raise RuntimeError("Unhandled ReduceOp")
+    if kind is RedOpType.PREMUL_SUM:
+        if type(op) is not ReduceOp or op.factor is None:
+            raise TypeError("(): incompatible function arguments. ReduceOp.PREMUL_SUM needs its factor: torch.distributed._make_nccl_premul_sum(factor)")
+        if "gloo" in g.backend and device_kind(read(t)) == "cpu":
+            raise RuntimeError("Cannot use ReduceOp.PREMUL_SUM with Gloo")
     return (kind.name,) if type(op) is not ReduceOp or op.factor is None else (kind.name, float(op.factor))
 
 
@@ -185,6 +190,32 @@ def all_gather(tensor_list: Any, tensor: Any, group: Any = None, async_op: bool 
     _typed(g, tensor)
     _fits(g, "allgather", "output", tensor_list, tensor)
     return _done(_begin(g, "all_gather", "all_gather", tensor, _to_rows(tensor_list), tensor_list), async_op)
+
+
+def all_gather_coalesced(output_tensor_lists: Any, input_tensor_list: Any, group: Any = None, async_op: bool = False) -> Work | None:
+    """Of each process its list of tensors (of one type) into one of the ``output_tensor_lists``, everywhere. ValueError unless there is a list for each process, of as many tensors."""
+    g = _member(group, "all_gather_coalesced")
+    if g is None:
+        return None
+    _check_list(input_tensor_list, "tensor_list")
+    _same_types(input_tensor_list)
+    if not isinstance(output_tensor_lists, list):
+        raise TypeError("Invalid function argument: output_tensor_lists should be a list")
+    for tensors in output_tensor_lists:
+        _check_list(tensors, "output_tensor_lists")
+        _same_types(tensors)
+    if len(output_tensor_lists) != g.size() or any(len(tensors) != len(input_tensor_list) for tensors in output_tensor_lists):
+        raise ValueError(f"all_gather_coalesced: output_tensor_lists must be {g.size()} lists of {len(input_tensor_list)} tensors")
+    values = [read(t) for t in input_tensor_list]
+    arrays, kind = collectives.arrays_of(values), device_kind(values[0])
+
+    def finish(flat: Any) -> None:
+        for row, tensors in zip(flat.reshape(g.size(), -1), output_tensor_lists, strict=True):
+            for t, part in zip(tensors, collectives.unpack(row, [a.shape for a in arrays]), strict=True):
+                put(t, part.reshape(-1))
+
+    what = f"all_gather_coalesced({described(*values)})"
+    return _done(launch(g, what, values, lambda _: collectives.run("all_gather", collectives.pack(arrays), g.ranks, kind), finish, tensors=output_tensor_lists), async_op)
 
 
 def all_gather_single(output_tensor: Any, input_tensor: Any, group: Any = None, async_op: bool = False) -> Work | None:
@@ -331,8 +362,13 @@ def all_to_all(output_tensor_list: Any, input_tensor_list: Any, group: Any = Non
     g = _member(group, "all_to_all")
     if g is None:
         return None
-    if "gloo" in g.backend and device_kind(read(input_tensor_list[0])) == "cpu":
-        raise RuntimeError("Backend gloo does not support alltoall")
+    for tensors, side in ((output_tensor_list, "output"), (input_tensor_list, "input")):
+        if len(tensors) != g.size():
+            raise RuntimeError(f"ProcessGroupGloo::alltoall: {side} tensor list size {len(tensors)} does not match world size {g.size()}")
+    if "gloo" in g.backend and device_kind(read(input_tensor_list[0])) == "cpu":  # NCCL takes parts of any sizes
+        _fits(g, "alltoall", "input", input_tensor_list, input_tensor_list[0])
+        _fits(g, "alltoall", "output", output_tensor_list, input_tensor_list[0])
+    _typed(g, input_tensor_list[0])
     parts = [t.detach().reshape(-1) for t in input_tensor_list]
 
     def finish(got: Any) -> None:

@@ -63,6 +63,10 @@ class ProcessGroup:
         """The library that was asked for."""
         return self.backend
 
+    def get_group_store(self) -> Any:
+        """The store by which its processes found each other."""
+        return self.store
+
     def _get_backend_name(self) -> str:
         return self.backend
 
@@ -130,7 +134,7 @@ def _backend_for(name: Any) -> str:
     if chosen not in _KNOWN:
         if chosen in ("mpi", "ucc", "xccl", "fake"):
             raise RuntimeError(f"Distributed package doesn't have {chosen.upper()} built in")
-        raise ValueError(f"Unknown c10d backend type {name.upper()}")
+        raise AssertionError(f"Unknown backend type {chosen}")
     return chosen
 
 

@@ -29,6 +29,7 @@ from ._groups import by_name as _resolve_process_group  # noqa: F401
 from ._groups import resolve as _get_default_group
 from ._objects import *  # noqa: F403
 from ._reduce_op import ReduceOp
+from ._settings import *  # noqa: F403
 from ._stores import PrefixStore, Store
 from ._work import Work
 
@@ -41,13 +42,20 @@ _pg_map = _groups._groups
 _DEFAULT: timedelta = default_pg_timeout
 
 
+def _get_default_store() -> Any:
+    return _get_default_group().store
+
+
 def _rank_not_in_group(group: Any) -> bool:
     return group == GroupMember.NON_GROUP_MEMBER
 
 
-def is_xccl_available() -> bool:
-    """Whether XCCL is there: no."""
-    return False
+def __getattr__(name: str) -> Any:
+    if name.startswith("is_"):  # is_gloo_available and the like
+        from jtorch import distributed
+
+        return getattr(distributed, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _get_pg_default_device(group: Any = None) -> Any:

@@ -154,6 +154,35 @@ def works(r, n, said):
     said.append(f"crossed {late.tolist()}")
 
 
+def methods(r, n, said):
+    """A group's own methods, and functions that programs seldom call."""
+    pg = dist.group.WORLD
+    ones = lambda *k: torch.ones(2) * (r + 1 + sum(k))  # noqa: E731
+
+    def into(x, run):
+        run(x)
+        return x
+
+    for name, run in {
+        "all_to_all": lambda: into([torch.zeros(2), torch.zeros(2)], lambda o: dist.all_to_all(o, [ones(), ones(3)])),
+        "all_to_all sizes": lambda: dist.all_to_all([torch.zeros(1 + r), torch.zeros(1 + r)], [torch.zeros(1), torch.zeros(2)]),
+        "all_to_all too few": lambda: dist.all_to_all([torch.zeros(2)], [torch.zeros(2), torch.zeros(2)]),
+        "coalesced": lambda: into([[torch.zeros(2), torch.zeros(1, 2)] for _ in range(n)], lambda o: dist.all_gather_coalesced(o, [ones(), ones(5)[None]])),
+        "allreduce": lambda: into(ones(), lambda x: pg.allreduce([x]).wait()), "allreduce one": lambda: into(ones(), lambda x: pg.allreduce(x, op=dist.ReduceOp.MAX).wait()),
+        "allreduce options": lambda: into(ones(), lambda x: pg.allreduce([x], dist.AllreduceOptions()).wait()), "broadcast": lambda: into(ones(), lambda x: pg.broadcast(x, 1).wait()),
+        "allgather": lambda: into([[torch.zeros(2), torch.zeros(2)]], lambda o: pg.allgather(o, [ones()]).wait()), "gather base": lambda: into(torch.zeros(4), lambda o: pg._allgather_base(o, ones()).wait()),
+        "reduce_scatter": lambda: into(torch.zeros(2), lambda o: pg.reduce_scatter(o, [ones(), ones(2)]).wait()), "alltoall_base": lambda: into(torch.zeros(2), lambda o: pg.alltoall_base(o, ones(), [], []).wait()),
+        "barrier": lambda: pg.barrier().wait(), "premultiplied": lambda: dist.all_reduce(ones(), op=dist._make_nccl_premul_sum(2.0)), "no such": lambda: dist.new_group([0, 1], backend="nope"),
+        "config": lambda: dist.get_backend_config(pg), "level": lambda: dist.get_debug_level(), "complex": lambda: dist.supports_complex(dist.ReduceOp.MAX),
+        "backends": lambda: [repr(dist.BackendConfig(dist.Backend(x))) for x in ("gloo", "cpu:gloo,cuda:nccl", "nccl")], "backend": lambda: dist.BackendConfig(dist.Backend("cpu:gloo,cpu:nccl")),
+    }.items():  # fmt: skip
+        said.attempt(name, run)
+    if r == 0:
+        pg.send([ones()], 1, 3).wait()
+    else:
+        said.attempt("recv", lambda: into(torch.zeros(2), lambda o: pg.recv([o], 0, 3).wait()))
+
+
 def objects(r, n, said):
     found = [None] * n
     dist.all_gather_object(found, {"rank": r, "t": torch.tensor([r])})
@@ -238,4 +267,4 @@ def meshes(r, n, said):
 
 
 if __name__ == "__main__":
-    start(reductions, movements, works, objects, groups, meshes, refusals)
+    start(reductions, movements, works, methods, objects, groups, meshes, refusals)
