@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jtorch import _dtypes
@@ -340,24 +341,29 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 @compose("torch")
 def broadcast_shapes(*shapes: Any) -> Any:
-    """The shape that these shapes broadcast to."""
+    """The shape that these shapes (ints, sequences of ints, None for none) broadcast to. RuntimeError if they do not, ValueError for a negative size."""
     from jtorch._types import Size
 
-    out: list[int] = []
-    for given in shapes:
-        s = (given,) if isinstance(given, int) else tuple(given)
-        if any(n < 0 for n in s):
-            raise RuntimeError(f"Trying to create tensor with negative dimension ({next(n for n in s if n < 0)}): ({next(n for n in s if n < 0)})")
-        out = [1] * (len(s) - len(out)) + out
-        for i in builtins_range(1, len(s) + 1):
-            if s[-i] != 1 and s[-i] != out[-i]:
-                if out[-i] != 1:
-                    raise RuntimeError("Shape mismatch: objects cannot be broadcast to a single shape")
-                out[-i] = s[-i]
+    given = [(s,) if isinstance(s, int) else s for s in shapes if s is not None]
+    for s in given:
+        if not isinstance(s, Sequence):
+            raise RuntimeError(f"Input shapes should be of type ints, a tuple of ints, or a list of ints, got {s}")
+    out = [1] * max(map(len, given), default=0)
+    for at, s in enumerate(given):
+        for i in builtins_range(-1, -1 - len(s), -1):
+            if s[i] != out[i] and out[i] == 1:
+                if s[i] < 0:
+                    raise ValueError("Attempting to broadcast a dimension with negative length!")
+                out[i] = s[i]
+            elif s[i] not in (1, out[i]):
+                raise RuntimeError(
+                    f"Attempting to broadcast a dimension of length {s[i]} at {i}! Mismatching argument at index {at} had {s}; but expected shape should be broadcastable to {out}"
+                )
     return Size(out)
 
 
-def _common(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+def common_shape(shapes: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    """The shape that operators broadcast tensors of these shapes to; RuntimeError in their words."""
     out: list[int] = []
     for s in shapes:
         out = [1] * (len(s) - len(out)) + out
@@ -376,7 +382,7 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """Each tensor expanded to the shape of all."""
     if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
         tensors = tuple(tensors[0])
-    size = _common([aval_of(t).shape for t in tensors])
+    size = common_shape([aval_of(t).shape for t in tensors])
     return tuple(t if aval_of(t).shape == size else t.expand(size) for t in tensors)
 
 

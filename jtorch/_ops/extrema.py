@@ -13,6 +13,7 @@ from jax import lax
 from jtorch._errors import warn_once
 from jtorch._ops._fitting import tensor_value, written_value
 from jtorch._ops._lib import dtype_of, is_complex, is_float, num
+from jtorch._ops._linalg_lib import broadcast_shape
 from jtorch._ops._pointwise import C_NAMES, constant, is_bool, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
 
@@ -227,6 +228,7 @@ def where_true(condition: Any) -> Any:
 def _fill(input: Any, mask: Any, value: Any) -> Any:
     if not is_bool(mask):
         raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {C_NAMES[dtype_of(mask).name]}")
+    broadcast_shape(mask.shape, input.shape)  # raises in torch's words
     return jnp.where(mask, value, input)
 
 

@@ -452,7 +452,7 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
         raise RuntimeError(
             f"masked_scatter: expected self and source to have same dtypes but got{scalar_name(input)} and {scalar_name(source)}"
         )
-    shape = broadcast_shape(input.shape, mask.shape)
+    shape = broadcast_shape(mask.shape, input.shape)
     x, m = jnp.broadcast_to(input, shape), jnp.broadcast_to(mask, shape)
     if source.size == 0:
         return x

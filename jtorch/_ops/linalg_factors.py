@@ -15,7 +15,7 @@ from jtorch._registry import op
 
 from . import _value_guards
 from ._lib import is_complex
-from ._linalg_lib import gaps, mH, mT, real_of, scalar_name
+from ._linalg_lib import broadcast_shape, gaps, mH, mT, real_of, scalar_name
 from .contraction import check_inexact, check_square
 from .linalg_solvers import check_matrix, first_zero, lu_solve_raw, same_batch
 
@@ -483,7 +483,7 @@ def ldl_solve(LD: Any, pivots: Any, B: Any, hermitian: bool) -> Any:  # noqa: N8
     if (pivots == 0).any():
         raise RuntimeError("Pivots given to ldl_solve must all satisfy |pivot| >= 1. Did you properly pass the result of ldl_factor?")
     n = LD.shape[-1]
-    batch = np.broadcast_shapes(LD.shape[:-2], B.shape[:-2])
+    batch = broadcast_shape(B.shape[:-2], LD.shape[:-2])
     count = int(np.prod(batch))
     packed = np.broadcast_to(LD, (*batch, n, n)).reshape(count, n, n)
     where = np.broadcast_to(pivots, (*batch, n)).reshape(count, n)

@@ -24,8 +24,8 @@ def batch_apart(x: Any) -> int:
 
 
 def same_batch(a: Any, b: Any) -> tuple[Any, Any]:
-    """Matrices with their batch dims broadcast together."""
-    batch = broadcast_shape(a.shape[:-2], b.shape[:-2])
+    """Matrices with their batch dims broadcast together; torch looks at the right hand side first."""
+    batch = broadcast_shape(b.shape[:-2], a.shape[:-2])
     return jnp.broadcast_to(a, (*batch, *a.shape[-2:])), jnp.broadcast_to(b, (*batch, *b.shape[-2:]))
 
 

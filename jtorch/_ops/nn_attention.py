@@ -13,7 +13,7 @@ from jax import lax
 from jtorch._registry import op
 
 from ._lib import accumulate_in, dtype_of, is_float, known_below, matmul_precision
-from ._linalg_lib import ShapedName
+from ._linalg_lib import ShapedName, broadcast_shape
 from ._nn import back, const, unsupported
 
 
@@ -63,7 +63,7 @@ def attention(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scal
     return back(jnp.matmul(weights, v, precision=precision), query), back(weights, query)
 
 
-def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) -> None:
+def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool, enable_gqa: bool) -> None:
     if not (query.dtype == key.dtype == value.dtype):
         names = [str(np.dtype(x.dtype)) for x in (query, key, value)]
         cpp = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int"}
@@ -76,6 +76,8 @@ def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool) ->
             f"Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: {query.ndim}, key.dim: "
             f"{key.ndim} and value.dim: {value.ndim} instead."
         )
+    for other in () if enable_gqa else (key, value):
+        broadcast_shape(query.shape[:-2], other.shape[:-2])
     if attn_mask is not None:
         if attn_mask.dtype != np.bool_ and attn_mask.dtype != query.dtype and attn_mask.dtype != np.float32:
             raise RuntimeError(
@@ -113,7 +115,7 @@ def _grad_name(shapes: Any) -> str:
 )  # fmt: skip
 def _scaled_dot_product_attention(query, key, value, attn_mask, kept, is_causal, scale, enable_gqa):
     """``softmax(query @ key.mT * scale + mask) @ value`` over (..., L, E), (..., S, E), (..., S, Ev)."""
-    _check(query, key, value, attn_mask, is_causal)
+    _check(query, key, value, attn_mask, is_causal, enable_gqa)
     if enable_gqa and key.ndim >= 3 and query.ndim >= 3:
         heads = query.shape[-3]
         if heads % key.shape[-3] or heads % value.shape[-3]:

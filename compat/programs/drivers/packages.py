@@ -125,16 +125,17 @@ def timm_vit() -> Any:
 
 @program("timm")
 def timm_efficientnet() -> Any:
-    return _timm("test_efficientnet")
+    # Its last BatchNorm sees one value of each picture: of two pictures it would make +1 and -1, whatever they are, and the losses would follow the last bit of their difference.
+    return _timm("test_efficientnet", n=8, size=64)
 
 
-def _timm(name: str, **options: Any) -> Any:
+def _timm(name: str, n: int = 2, size: int = 32, **options: Any) -> Any:
     import timm
     import timm.optim
     import torch
 
     model = timm.create_model(name, num_classes=3, **options)
-    x, y = torch.rand(2, 3, 32, 32), torch.tensor([0, 2])
+    x, y = torch.rand(n, 3, size, size), torch.tensor([0, 2] * (n // 2))
     return losses(model, lambda i: torch.nn.functional.cross_entropy(model(x), y), timm.optim.create_optimizer_v2(model, opt="adamw", lr=1e-3, weight_decay=0.05))
 
 

@@ -110,7 +110,7 @@ def _application(op: Op, key: tuple[Any, ...]) -> Callable[..., Any]:
     fn, promote = op.fn, op.promote
     names = [p.name for p in op.fn_params]
     taking_part = _promoted(op, names)
-    broadcasts = op.elementwise and sum(key[i][0] == "T" for i in taking_part) > 1
+    tensors = [i for i, d in enumerate(key) if d[0] == "T"] if op.elementwise and promote is not None else []
     complexes = [d[2] for d, n in zip(key, names, strict=True) if n in _REAL and d[0] == "V" and d[1] is complex and d[2].imag]
 
     def apply(*arrays: Any) -> Any:
@@ -119,8 +119,8 @@ def _application(op: Op, key: tuple[Any, ...]) -> Callable[..., Any]:
             raise unfit(_dtypes.float64)  # what torch itself looks at, it takes as a double
         rounded = None if promote is None else _promote(args, key, taking_part, op)
         refuse_float8(op, arrays)
-        if promote is not None and broadcasts:
-            _check_broadcast([args[i] for i in taking_part if key[i][0] == "T"])
+        if len(tensors) > 1:
+            check_broadcast([args[i] for i in tensors])
         return fn(*args) if rounded is None else fn(*args).astype(rounded.np)
 
     return apply
@@ -204,8 +204,8 @@ def _to(x: Any, kind: _dtypes.dtype) -> Any:
     return x if x.dtype == kind.np else lax.convert_element_type(x, kind.np)
 
 
-def _check_broadcast(arrays: list[Any]) -> None:
-    """RuntimeError in torch's words if the shapes do not broadcast."""
+def check_broadcast(arrays: list[Any]) -> None:
+    """RuntimeError in torch's words if the shapes of arrays or avals do not broadcast."""
     shape: tuple[int, ...] = arrays[0].shape
     for other in arrays[1:]:
         n = max(len(shape), len(other.shape))

@@ -14,7 +14,7 @@ from jax.sharding import SingleDeviceSharding
 from jtorch import _config, _device, _dtypes
 from jtorch._errors import check_addressable
 
-from jtorch._engine.recording.call import NO_ENTRY, Call
+from jtorch._engine.recording.call import NO_ENTRY, Call, check_broadcast
 from jtorch._engine.recording.program import ROUNDING
 from jtorch._engine.recording import kept
 from jtorch._engine.recording.identity import of_call, of_inputs, of_node
@@ -167,6 +167,8 @@ def make_entry(call: Call, key: Any) -> Entry:
         if notes := getattr(error, "__notes__", None):
             notes[:] = [n for n in notes if "JAX has removed its internal frames" not in n]  # the last line is to be the error
         if isinstance(error, (TypeError, ValueError, ZeroDivisionError, AssertionError)) and _raised_by_jax(error):
+            if "incompatible shapes for broadcasting" in str(error).lower():
+                check_broadcast([a for a in inputs if isinstance(a, Aval)])
             raise RuntimeError(f"{call.name}: {error}") from error
         raise
     single = not isinstance(shapes, (tuple, list))
