@@ -94,6 +94,12 @@ PROGRAMS = {
     "a dict of inputs": "x = torch.ones(2, requires_grad=True); y = torch.ones(2, requires_grad=True); r = torch.autograd.grad((x * y * 2).sum(), {'x': x, 3: y})",
     "another mapping of inputs": "import collections; x = torch.ones(2, requires_grad=True); torch.autograd.grad(x.sum(), collections.OrderedDict(x=x))",
     "no dict of inputs": "torch.autograd.grad(torch.ones(2, requires_grad=True).sum(), {})",
+    "hooks given as a table": "from collections import OrderedDict; n = []; y = torch.ones(2, requires_grad=True); y._backward_hooks = OrderedDict(t=lambda g: n.append(1)); (y * 2).sum().backward()\n"
+    "a = torch.ones(2); a._backward_hooks = OrderedDict(); a._backward_hooks['t'] = 3; y._backward_hooks = None; (y * 2).sum().backward(); r = n, list(a._backward_hooks), y._backward_hooks",
+    "a dense gradient upon a sparse one": "p = torch.ones(2, requires_grad=True); s = torch.sparse_coo_tensor(torch.tensor([[1, 1]]), torch.tensor([1., 1.]), check_invariants=False); p.grad = s\n"
+    "p.backward(torch.tensor([1.5, 1.5])); r = p.grad is s, p.grad, s.is_sparse, s.to_dense()",
+    "what was saved, under its old name": "import warnings\nclass S(torch.autograd.Function):\n    @staticmethod\n    def forward(ctx, x): ctx.save_for_backward(x); return x * 1\n    @staticmethod\n    def backward(ctx, g): return g * ctx.saved_variables[0]\n"
+    "x = torch.full((2,), 3., requires_grad=True)\nwith warnings.catch_warnings(record=True) as w:\n    warnings.simplefilter('always'); S.apply(x).sum().backward()\nr = x.grad, [(i.category.__name__, str(i.message)) for i in w]",
     "nothing of that name": SAVED + "(x * x).grad_fn._saved_nothing",
     "made in inference mode": INFERENCE + "r = [t.is_inference() for t in (a, i, b, a + 1, a.view(2, 1), a.clone(), a.detach(), lin.weight)]",
     "views inside": "b = torch.ones(2)\nwith torch.inference_mode(): r = [t.is_inference() for t in (b.view(2), b * 2, b.detach(), torch.zeros_like(b), torch.arange(2), torch.full((1,), 2.))]",

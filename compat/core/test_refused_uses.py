@@ -35,6 +35,17 @@ for n in ('RNNCell','LSTMCell','GRUCell'):
 run(lambda: torch.nn.LSTM(2,3)(torch.nn.utils.rnn.pack_sequence([torch.zeros(0,2)])))
 run(lambda: torch.lstm_cell(torch.zeros(2,2),[torch.zeros(3,3)]*2,torch.zeros(12,2),torch.zeros(12,3))); run(lambda: torch.nn.LSTMCell(2,3)(torch.zeros(2,2),(torch.zeros(2,3),torch.zeros(3,3))))
 """,
+    "sizes beyond counting": """
+x = torch.ones(1,1,4,4)
+for s in (-1e20, 1e20, 1e9, float('nan'), float('inf'), 1e-20):
+    for m in ('bilinear', 'nearest', 'bicubic'): run(lambda: F.interpolate(x, scale_factor=s, mode=m))
+run(lambda: F.interpolate(x, size=2**40, mode='bilinear'))
+m = torch.nn.Linear(2, 2)
+for f in (lambda: m.to('cpu', copy=True), lambda: m.to('cpu', copy=False), lambda: m.to(torch.float32, False, True), lambda: m.to(torch.zeros(1), False, True), lambda: m.to('cpu', torch.float64, True)): run(f)
+run(lambda: torch.ones(4, 4).to_sparse_bsr((2, 2, 2))); run(lambda: torch.ones(4, 4).to_sparse_bsr(2).values().shape)
+a = torch.tensor([3., 1., 1.])
+run(lambda: torch._unique(a, sorted=True, return_inverse=True)); run(lambda: torch._unique2(a, return_counts=True)); run(lambda: torch._unique(a))
+""",
     "normalisations": """
 x=torch.randn(4,3)
 for eps in (0,-1e-5,-1.,0.,-0.):

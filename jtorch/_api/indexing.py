@@ -62,6 +62,20 @@ def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, ret
     return _chosen(*found, return_inverse, return_counts)
 
 
+@compose("torch", name="_unique2")
+def unique_with_all(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:
+    """``unique`` as torch's own code calls it: (values, inverse, counts), empty where not asked for."""
+    values, inverse, counts = _unique(input, return_inverse, return_counts)
+    none = torch.empty(0, dtype=torch.int64, device=input.device)
+    return values, inverse if return_inverse else none, counts if return_counts else none
+
+
+@compose("torch", name="_unique")
+def unique_with_inverse(input: Tensor, sorted: bool = True, return_inverse: bool = False) -> Any:
+    """(values, inverse) of ``unique``; the second is empty where it is not asked for."""
+    return unique_with_all(input, sorted, return_inverse)[:2]
+
+
 @compose("torch Tensor")
 def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
     """As ``unique``, in place of order: runs of equal neighbours become one. Runs what is pending."""

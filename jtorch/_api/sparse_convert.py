@@ -259,7 +259,7 @@ def _to_compressed(t: Tensor, layout: str, blocksize: Any) -> Tensor:
         blocksize = (blocksize, blocksize)
     if blocked and (blocksize is None or len(blocksize) != 2):
         raise RuntimeError(
-            f"to_sparse_{layout[-3:]}: blocksize needs to be a tuple of size 2, but got {0 if blocksize is None else len(blocksize)}"
+            f"{'dense_' if layout_of(t) == 'strided' else ''}to_sparse_{layout[-3:]}: blocksize needs to be a tuple of size 2, but got {0 if blocksize is None else len(blocksize)}"
         )
     size = aval_of(t).shape
     with torch.no_grad():

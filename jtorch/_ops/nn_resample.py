@@ -115,6 +115,9 @@ def _check(name: str, n: int, x: Any, output_size: Any) -> None:
         sizes = ", ".join(f"{a}: {s}" for a, s in zip(_AXES[n], x.shape[2:], strict=True))
         outs = ", ".join(f"{a}: {s}" for a, s in zip(_AXES[n], output_size, strict=True))
         raise RuntimeError(f"Input and output sizes should be greater than 0, but got input ({sizes}) output ({outs})")
+    shape = [*x.shape[:2], *output_size]
+    if all(isinstance(s, int) for s in shape) and math.prod(shape) * x.dtype.itemsize >= 2**63:
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={shape}")
     if x.size == 0 and math.prod(x.shape[1:]) == 0:
         raise RuntimeError(f"Non-empty {n + 2}D data tensor expected but got a tensor with sizes {shape_text(x.shape)}")
 

@@ -514,6 +514,8 @@ def _accumulate_value(leaf: Tensor, g: Any, run: _Pass) -> None:
             if state.undo:
                 keep_gradient(leaf)
             leaf._grad = run.add(old, g)
+        elif g.__class__ is Value and old._s.host is None and old._s.value.__class__ is not Value:  # sparse and dense: the sum is another tensor
+            leaf._grad = new_tensor(_add(read(old), g), strides_of_gradient(leaf))
         else:
             _add_to(old, g)
 

@@ -118,12 +118,13 @@ def alias_of(s: Storage, view: Any, cls: type = Tensor) -> Tensor:
 class Meta:
     """What few tensors have: a differentiable base, hooks of a leaf, a name, ..."""
 
-    __slots__ = ("base", "attr_version", "retains", "creation", "inference")
+    __slots__ = ("base", "attr_version", "retains", "creation", "inference", "hooks")
     base: Any  # the tensor that this is a differentiable view of
     attr_version: int  # storage version at which a view's edge was made
     retains: bool
     creation: str  # where a view was made that must not be written with grad: "no_grad", "inference", by a call that makes several ("multi"), in a "function"
     inference: bool
+    hooks: Any  # what a program keeps as ``_backward_hooks`` of a tensor that has no gradient
 
 
 def meta_of(t: Tensor) -> Meta:
@@ -132,4 +133,5 @@ def meta_of(t: Tensor) -> Meta:
         m = t._meta = Meta()
         m.base, m.attr_version, m.creation = None, -1, ""
         m.retains = m.inference = False
+        m.hooks = None
     return m

@@ -110,8 +110,19 @@ def _detached_from(self: Tensor, edge: Any) -> None:
 
 def _backward_hooks(self: Tensor) -> Any:
     """The hooks on its gradient by number, or None."""
-    hooks = None if self._edge is None else edge_of(self).hooks
+    if self._edge is None:
+        return None if self._meta is None else self._meta.hooks
+    hooks = edge_of(self).hooks
     return (hooks.tensor.get(self._nr) or None) if hooks is not None else None
+
+
+def _set_backward_hooks(self: Tensor, hooks: Any) -> None:
+    if self._edge is None:
+        meta_of(self).hooks = hooks
+    elif hooks is None:
+        hooks_of(edge_of(self)).tensor.pop(self._nr, None)
+    else:
+        hooks_of(edge_of(self)).tensor[self._nr] = hooks
 
 
 def _post_accumulate_grad_hooks(self: Tensor) -> Any:
@@ -121,7 +132,7 @@ def _post_accumulate_grad_hooks(self: Tensor) -> Any:
 
 
 Tensor._grad_fn = property(grad_fn, _detached_from, _keep("Deletion of _grad_fn not allowed. Detach tensor instead!"))  # type: ignore[attr-defined]
-Tensor._backward_hooks = property(_backward_hooks, None, _keep("Deletion of _backwards_hooks not allowed!"))  # type: ignore[attr-defined]
+Tensor._backward_hooks = property(_backward_hooks, _set_backward_hooks, _keep("Deletion of _backwards_hooks not allowed!"))  # type: ignore[attr-defined]
 Tensor._post_accumulate_grad_hooks = property(_post_accumulate_grad_hooks, None, _keep("Deletion of _post_accumulate_grad_hooks not allowed!"))  # type: ignore[attr-defined]
 
 

@@ -54,6 +54,12 @@ def _sizes(input: Tensor, size: Any, scale_factor: Any) -> tuple[Any, Any]:
     return None, [scale_factor] * dim
 
 
+def _floor(size: float) -> int:
+    if not -(2.0**63) <= size < 2.0**63:  # nan, too
+        raise RuntimeError("value cannot be converted to type int64_t without overflow")
+    return math.floor(size)
+
+
 def interpolate(
     input: Tensor,
     size: Any = None,
@@ -81,7 +87,7 @@ def interpolate(
         raise ValueError("Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires a 4-D tensor as input")
     if mode == "lanczos" and not antialias:
         raise ValueError("Lanczos mode requires antialias=True")
-    out = wanted if wanted is not None else [math.floor(float(s) * f) for s, f in zip(spatial, factors, strict=True)]
+    out = wanted if wanted is not None else [_floor(float(s) * f) for s, f in zip(spatial, factors, strict=True)]
     scales = None if factors is None else tuple(float(f) for f in factors)
     dims = input.dim()
     if dims in (3, 4, 5):

@@ -37,7 +37,8 @@ def _parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, 
         got = ", ".join(type(a).__name__ for a in args)
         raise TypeError(f"to() received an invalid combination of arguments - got ({got})")
     non_blocking, memory_format = given.pop("non_blocking", False), given.pop("memory_format", None)
-    given.pop("copy", None)
+    if given.pop("copy", None) is not None:
+        raise RuntimeError(".to() does not accept copy argument")
     if given:
         raise TypeError(f"to() got an unexpected keyword argument '{next(iter(given))}'")
     return (None if device is None else torch.device(device)), dtype, bool(non_blocking), memory_format
