@@ -85,9 +85,10 @@ def unique_consecutive(input: Tensor, return_inverse: bool = False, return_count
 @compose("torch Tensor")
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, out: Tensor | None = None) -> Tensor:
     """``gather`` with broadcasting; without ``dim`` over the flattened tensors."""
-    if indices.dtype is not torch.int64:
-        kind = str(indices.dtype.legacy)
-        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {kind}")
+    if dim is None and indices.dtype not in (torch.int64, torch.int32):
+        raise RuntimeError("gather(): Expected dtype int32/int64 for index")
+    if dim is not None and indices.dtype is not torch.int64:
+        raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype.legacy}")
     if dim is None:
         return _out("take_along_dim", _take_along(input.reshape(-1), indices.reshape(-1), 0), out)  # type: ignore[no-any-return]
     if input.dim() != indices.dim():

@@ -23,6 +23,14 @@ def flat_tensors(tensors: Any) -> tuple[Any, ...]:
     return tuple(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tuple(tensors)
 
 
+def each(tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What is given one by one. TypeError for a list."""
+    for i, x in enumerate(tensors):
+        if not isinstance(x, torch.Tensor):
+            raise TypeError(f"expected Tensor as element {i} in argument 0, but got {type(x).__name__}")
+    return tensors
+
+
 def _label(i: Any) -> str:
     if i is Ellipsis:
         return "..."
@@ -78,20 +86,20 @@ def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
         "torch.chain_matmul is deprecated and will be removed in a future PyTorch release. Use torch.linalg.multi_dot instead, which accepts a list of two or more tensors "
         "rather than multiple parameters."
     )
-    given = flat_tensors(matrices)
+    given = each(matrices)
     return _chain_matmul(given) if out is None else _chain_matmul(given, out=out)  # type: ignore[no-any-return]
 
 
 @compose("torch")
 def block_diag(*tensors: Any) -> Tensor:
     """Matrices along the diagonal of one."""
-    return _block_diag(flat_tensors(tensors))  # type: ignore[no-any-return]
+    return _block_diag(each(tensors))  # type: ignore[no-any-return]
 
 
 @compose("torch")
 def cartesian_prod(*tensors: Any) -> Tensor:
     """Every combination of one element from each vector, as rows."""
-    return _cartesian_prod(flat_tensors(tensors))  # type: ignore[no-any-return]
+    return _cartesian_prod(each(tensors))  # type: ignore[no-any-return]
 
 
 @compose("torch")

@@ -19,6 +19,8 @@ from jtorch._namespace import torch
 from jtorch._ops._lib import dim_of
 from jtorch._registry import lookup
 
+from .joining import each
+
 _I = slot(int)
 
 
@@ -78,6 +80,8 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     sizes = tuple(sizes)
     if not sizes:
         raise RuntimeError("unflatten: sizes must be non-empty")
+    if not s:
+        raise RuntimeError("unflatten got an unexpected error:\nDimension specified as 0 but tensor has no dimensions")
     n = 1
     for x in sizes:
         n *= x if x != -1 else 1
@@ -380,8 +384,7 @@ def common_shape(shapes: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
 @compose("torch")
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """Each tensor expanded to the shape of all."""
-    if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)):
-        tensors = tuple(tensors[0])
+    tensors = each(tensors)
     size = common_shape([aval_of(t).shape for t in tensors])
     return tuple(t if aval_of(t).shape == size else t.expand(size) for t in tensors)
 

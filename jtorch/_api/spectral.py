@@ -18,19 +18,35 @@ def _new(values: Tensor, dtype: Any, device: Any, requires_grad: bool, out: Any 
     return values.requires_grad_() if requires_grad else values
 
 
+def _frequency_type(name: str, dtype: Any) -> Any:
+    kind = dtype or torch.get_default_dtype()
+    if not (kind.is_floating_point or kind.is_complex):
+        raise RuntimeError(f"{name} requires a floating point or complex dtype")
+    if kind.is_complex:
+        raise NotImplementedError(f"\"arange_cpu\" not implemented for '{kind.legacy}'")
+    return kind
+
+
+def _spacing(n: int, d: float) -> float:
+    """``1 / (n * d)`` as C divides."""
+    return 1.0 / (n * d) if n * d else math.copysign(math.inf, math.copysign(1.0, n * d))
+
+
 @compose("fft")
 def fftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The frequencies of ``fft``'s n results for samples that are ``d`` apart."""
-    kind = dtype or torch.get_default_dtype()
-    places = torch.cat([torch.arange((n + 1) // 2, dtype=kind), torch.arange(-(n // 2), 0, dtype=kind)]) * (1.0 / (n * d))
+    kind = _frequency_type("fftfreq", dtype)
+    if n < 0:
+        raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
+    places = torch.cat([torch.arange((n + 1) // 2, dtype=kind), torch.arange(-(n // 2), 0, dtype=kind)]) * _spacing(n, d)
     return _new(places, dtype, device, requires_grad, out, "fftfreq")
 
 
 @compose("fft")
 def rfftfreq(n: int, d: float = 1.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The frequencies of ``rfft``'s results."""
-    kind = dtype or torch.get_default_dtype()
-    return _new(torch.arange(n // 2 + 1, dtype=kind) * (1.0 / (n * d)), dtype, device, requires_grad, out, "rfftfreq")
+    kind = _frequency_type("rfftfreq", dtype)
+    return _new(torch.arange(int(n / 2) + 1, dtype=kind) * _spacing(n, d), dtype, device, requires_grad, out, "rfftfreq")
 
 
 # Windows ----------------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ Tensor = Any
 @compose("torch")
 def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
     """The ``pow``-norm over all dimensions but ``dim``, which are kept as 1; of the whole as a scalar with ``dim=-1``."""
+    if not (v.is_floating_point() or v.is_complex()):
+        raise RuntimeError(f"norm(): input dtype should be either floating point or complex. Got {v.dtype.legacy} instead.")
     if dim == -1:
         return torch.norm(v, pow)
     if not 0 <= dim < v.dim():

@@ -16,7 +16,7 @@ import numpy as np
 from jtorch import _dtypes
 from jtorch._registry import Range, Wrong
 
-__all__ = ["check_fits", "check_long", "fill_value", "imaginary", "outside", "tensor_value", "unfit", "written_at", "written_value"]
+__all__ = ["check_fits", "check_long", "fill_value", "imaginary", "outside", "tensor_value", "unfit", "written_at", "written_value", "written_values"]
 
 _C_NAMES = {"int32": "int", "float32": "float", "complex64": "c10::complex<float>"}
 _DIRECT = {**_C_NAMES, "float16": "c10::Half", "bfloat16": "c10::BFloat16"}
@@ -77,6 +77,11 @@ def fill_value(input: Any, *rest: Any) -> Sequence[Wrong]:
 def written_value(input: Any, *rest: Any) -> Sequence[Wrong]:
     """A guard: the last argument is written between elements of ``input``."""
     return _guarded(input, rest[-1], True)
+
+
+def written_values(input: Any, *rest: Any) -> Sequence[Wrong]:
+    """A guard: all further arguments are compared with elements of ``input``, or written between them."""
+    return [wrong for number in rest for wrong in _guarded(input, number, True)]
 
 
 def tensor_value(input: Any, *rest: Any) -> Sequence[Wrong]:

@@ -12,7 +12,7 @@ from jax import lax
 
 from jtorch._errors import warn_once
 from jtorch._ops._fitting import tensor_value, written_value
-from jtorch._ops._lib import dtype_of, is_complex, is_float, num
+from jtorch._ops._lib import cast, dtype_of, is_complex, is_float, num
 from jtorch._ops._linalg_lib import broadcast_shape
 from jtorch._ops._pointwise import C_NAMES, constant, is_bool, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
@@ -237,7 +237,7 @@ def masked_fill_tensor(input: Any, mask: Any, value: Any) -> Any:
     """The same with a 0-dim tensor, which gets a gradient. RuntimeError when it has dims."""
     if value.ndim:
         raise RuntimeError(f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).")
-    return _fill(input, mask, value.astype(input.dtype))
+    return _fill(input, mask, cast(value, dtype_of(input)))
 
 
 @op("masked_fill(Tensor input, Tensor mask, Scalar value)", inplace=True, expanded=True, out=False, grad_name="MaskedFillBackward0", guard=written_value)

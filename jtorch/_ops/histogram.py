@@ -54,9 +54,9 @@ def histc(input: Any, bins: int, min: Any, max: Any) -> Any:
 def _bincount(input: Any, weights: Any, minlength: int) -> Any:
     """Host arrays in and out."""
     kind = dtype_of(input)
+    refuse("bincount_cpu", input, "bhfc")
     if input.ndim != 1 or (input.size and kind.category == 1 and input.min() < 0):
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
-    refuse("bincount_cpu", input, "bhfc")
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
     if weights is not None and weights.shape != input.shape:

@@ -196,7 +196,8 @@ def repeat_interleave(input: Any, repeats: int, dim: int | None) -> Any:
 @op("flip(Tensor input, int[] dims)", out=False, format="like")
 def flip(input: Any, dims: tuple[int, ...]) -> Any:
     """The order of elements turned round along the given dims."""
-    return lax.rev(input, dims_of(dims, input.ndim)) if dims and input.ndim else input
+    where = dims_of(dims, input.ndim) if dims else ()
+    return lax.rev(input, where) if where and input.ndim else input
 
 
 @op("fliplr(Tensor input)", out=False, format="like", grad_name="FlipBackward0")
@@ -384,9 +385,9 @@ def _powers(x: Any, n: int) -> Any:
 @op("vander(Tensor x, *, int? N=None)", where="linalg", out=False, grad_name="CumprodBackward0")
 def linalg_vander(x: Any, N: int | None) -> Any:  # noqa: N803 - torch's name
     """(..., n) gives (..., n, N): the rising powers of each element."""
-    if N is not None and N <= 1:
-        raise RuntimeError("N must be greater than 1.")
     x = _at_least(x, 1)
+    if (x.shape[-1] if N is None else N) <= 1:
+        raise RuntimeError("N must be greater than 1.")
     if scalar_name(x) == "Bool":
         raise RuntimeError("linalg.vander: expected a floating point, complex or integral tensor, but got Bool")
     return _powers(x, x.shape[-1] if N is None else N)

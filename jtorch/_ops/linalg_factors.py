@@ -16,6 +16,7 @@ from jtorch._registry import op
 from . import _value_guards
 from ._lib import is_complex
 from ._linalg_lib import broadcast_shape, gaps, mH, mT, real_of, scalar_name
+from ._pointwise import refuse, refuse_with
 from .contraction import check_inexact, check_square
 from .linalg_solvers import check_matrix, first_zero, lu_solve_raw, same_batch
 
@@ -310,6 +311,7 @@ def geqrf(input: Any) -> tuple[Any, Any]:
     """LAPACK's own form of QR: R above, Householder vectors below, and their factors. Runs what is pending; no gradient."""
     if input.ndim < 2:
         raise RuntimeError("torch.geqrf: input must have at least 2 dimensions.")
+    refuse("geqrf_cpu", input, "bih")
     from scipy.linalg import get_lapack_funcs
 
     (run,) = get_lapack_funcs(("geqrf",), (input,))
@@ -429,6 +431,7 @@ def _sytrf(x: Any, hermitian: bool) -> Any:
 def ldl_factor_ex(input: Any, hermitian: bool, check_errors: bool) -> tuple[Any, Any, Any]:
     """``A = L D L^T`` (``L D L^H``) with Bunch-Kaufman pivots, as LAPACK packs it. Runs what is pending; no gradient."""
     check_square(input, "torch.linalg.ldl_factor_ex")
+    refuse_with(f"torch.linalg.ldl_factor_ex: Expected a floating point or complex tensor as input. Got {scalar_name(input)}", input, "bi")
     n = input.shape[-1]
     flat = input.reshape(int(np.prod(input.shape[:-2])), n, n)
     factor, pivots, info = np.empty_like(flat), np.zeros((len(flat), n), np.int32), np.zeros(len(flat), np.int32)

@@ -15,6 +15,7 @@ from jtorch._registry import op
 
 from ._lib import accumulate_in, cast, dims_of, is_complex, is_float, is_inexact, sign_of
 from ._linalg_lib import broadcast_shape, contract, mT, scalar_name
+from ._pointwise import refuse_with
 from .nn_distance import distances
 
 
@@ -129,6 +130,7 @@ def vector_norm(x: Any, ord: float, dim: tuple[int, ...] | None, keepdim: bool, 
 def dist(input: Any, other: Any, p: float) -> Any:
     """The p-norm of ``input - other``, broadcast."""
     diff = input - other
+    refuse_with(f"norm(): input dtype should be either floating point or complex. Got {scalar_name(diff)} instead.", diff, "bi")
     return p_norm(diff.reshape(-1), p, (0,), False)
 
 
@@ -225,6 +227,7 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     if input.ndim < 2:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
     (d,) = dims_of(dim, input.ndim)
+    refuse_with(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {scalar_name(input)}", input, "bi")
     rest = tuple(i for i in range(input.ndim) if i != d)
     norm = _norm(float(p), rest)(accumulate_in(input))
     limit = np.asarray(maxnorm).astype(norm.dtype)

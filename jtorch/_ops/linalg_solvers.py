@@ -15,6 +15,7 @@ from jtorch._registry import op
 
 from . import _value_guards
 from ._linalg_lib import broadcast_shape, mH, mT, scalar_name
+from ._pointwise import refuse
 from .contraction import check_inexact, check_square
 
 
@@ -242,6 +243,7 @@ def cholesky_solve(input: Any, input2: Any, upper: bool) -> Any:
 def cholesky_inverse(input: Any, upper: bool) -> Any:
     """The inverse of a matrix from its Cholesky factor."""
     check_square(input, "cholesky_inverse")
+    refuse("cholesky_inverse_out_cpu", input, "bih")
     eye = jnp.broadcast_to(jnp.eye(input.shape[-1], dtype=input.dtype), input.shape)
     return triangular(input, triangular(input, eye, upper, adjoint=upper), upper, adjoint=not upper)
 

@@ -13,7 +13,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._fitting import written_value
+from ._fitting import written_values
 from ._lib import accumulate_in, dim_of, dtype_of, is_complex, num
 from ._nn import back, const, floats_only, wide
 from ._pointwise import with_slope
@@ -271,7 +271,7 @@ def _rrelu(input, noise):
     return jnp.where(input <= 0, input * (noise if getattr(noise, "ndim", 0) else num(noise, input)), input)
 
 
-@op("threshold(Tensor input, Scalar threshold, Scalar value)", where="torch", inplace=True, elementwise=True, guard=written_value)
+@op("threshold(Tensor input, Scalar threshold, Scalar value)", where="torch", inplace=True, elementwise=True, guard=written_values)
 def threshold(input, threshold, value):
     """``input`` where it exceeds ``threshold``, ``value`` elsewhere."""
     floats_only("threshold_cpu", input, ints_too=True)

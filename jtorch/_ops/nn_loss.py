@@ -13,6 +13,7 @@ from jtorch._registry import op
 
 from . import _guards, _value_guards
 from ._lib import accumulate_in, dtype_of, known_below, num, quotient
+from ._linalg_lib import broadcast_shape
 from ._nn import MEAN, NONE, back, const, expand_together, floats_only, reduced, shape_text
 from ._pointwise import with_slope
 
@@ -189,12 +190,15 @@ def _bce_jvp(primals: Any, tangents: Any) -> Any:
 
 
 @op(
-    "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1)",
+    "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=0)",
     format="pointwise", where="torch", out=False, fixed=dict.fromkeys(("weight", "pos_weight"), "binary_cross_entropy_with_logits"),
 )  # fmt: skip
 def binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction):
     """Binary cross entropy of ``sigmoid(input)``, computed from the logits."""
     floats_only("log_sigmoid_cpu", input)
+    whole = broadcast_shape(input.shape, target.shape)
+    if whole != tuple(target.shape):
+        raise RuntimeError(f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(whole)}")
     kind = jnp.promote_types(
         accumulate_in(input).dtype, accumulate_in(target).dtype if target.dtype.kind == "f" else accumulate_in(input).dtype
     )
@@ -218,6 +222,8 @@ _softplus = with_slope(lambda x: jnp.log1p(jnp.exp(x)), lambda _, x: lax.logisti
 @op("soft_margin_loss(Tensor input, Tensor target, int reduction=1)", where="_nn", fixed={"target": "soft_margin_loss"})
 def soft_margin_loss(input, target, reduction):
     """``log1p(exp(-target * input))``, reduced."""
+    if dtype_of(input).category < 2:
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {dtype_of(input).legacy}")
     x = accumulate_in(input)
     expand_together(input, target)
     return back(reduced(_softplus(-back(target, x) * x), reduction), input)

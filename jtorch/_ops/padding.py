@@ -29,11 +29,8 @@ def constant_pad_nd(input: Any, pad: tuple[int, ...], value: Any) -> Any:
     config = [(0, 0, 0)] * input.ndim
     for k in range(len(pad) // 2):
         d, low, high = input.ndim - 1 - k, pad[2 * k], pad[2 * k + 1]
-        if input.shape[d] + low + high < 0:
-            raise RuntimeError(
-                f"The input size {input.shape[d]}, plus negative padding {low} and {high} resulted in a negative output size, "
-                f"which is invalid. Check dimension {d} of your input."
-            )
+        if input.shape[d] + min(low, 0) + min(high, 0) < 0:
+            raise RuntimeError("narrow(): length must be non-negative.")
         config[d] = (low, high, 0)
     return lax.pad(input, num(value, input), config)
 

@@ -253,7 +253,7 @@ def _pairs(name: str, y: Any, dim: int) -> tuple[Any, int]:
                          f"Dimension specified as {dim} but tensor has no dimensions")  # fmt: skip
     dim = dim_of(dim, y.ndim)
     refuse_with(f"{name}: received a bool input for `x` or `y`, but bool is not supported", y, "b")
-    return lax.slice_in_dim(y, 1, None, axis=dim) + lax.slice_in_dim(y, 0, max(y.shape[dim] - 1, 0), axis=dim), dim
+    return lax.slice_in_dim(y, min(1, y.shape[dim]), None, axis=dim) + lax.slice_in_dim(y, 0, max(y.shape[dim] - 1, 0), axis=dim), dim
 
 
 def _steps(name: str, y: Any, x: Any, dim: int) -> Any:
@@ -262,9 +262,10 @@ def _steps(name: str, y: Any, x: Any, dim: int) -> Any:
     if y.ndim == 0:
         raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     dim = dim_of(dim, y.ndim)
-    if x.ndim == 0:
-        # torch reads one value for the single sample point it asks for
-        raise RuntimeError(f"{name}: There must be one `x` value for each sample point")
+    if x.ndim == 0:  # to torch, no step at all
+        if name == "cumulative_trapezoid" and y.shape[dim] > 1:
+            raise RuntimeError(f"The size of tensor a ({y.shape[dim] - 1}) must match the size of tensor b (0) at non-singleton dimension {dim}")
+        return jnp.zeros((), x.dtype)
     if x.ndim == 1:
         if x.shape[0] != y.shape[dim]:
             raise RuntimeError(f"{name}: There must be one `x` value for each sample point")

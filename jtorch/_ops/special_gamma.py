@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jtorch._dtypes import bool_, dtype
 from jtorch._ops._pointwise import constant, refuse, wide, with_slope
 from jtorch._registry import op
 
@@ -146,7 +147,12 @@ def polygamma_method(input: Any, n: int) -> Any:
     return _polygamma(n, input)
 
 
-@op("mvlgamma(Tensor input, int p)", promote="int_to_float", inplace=True, aliases="special.multigammaln", residuals="save")
+def _no_bool(kind: dtype) -> None:
+    if kind is bool_:
+        raise RuntimeError("The input tensor may not be a boolean tensor.")
+
+
+@op("mvlgamma(Tensor input, int p)", promote="int_to_float", types=_no_bool, inplace=True, aliases="special.multigammaln", residuals="save")
 def mvlgamma(input: Any, p: int) -> Any:
     """The multivariate log-gamma function in p dimensions."""
     refuse("arange_cpu", input, "c")

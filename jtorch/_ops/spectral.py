@@ -288,6 +288,8 @@ def ihfft2(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
 
 def _shift(input: Any, dim: tuple[int, ...] | None, forward: bool) -> Any:
     dims = tuple(range(input.ndim)) if dim is None else tuple(_axis(input, d) for d in dim)
+    if not dims:
+        raise RuntimeError("`shifts` required")
     steps = [input.shape[d] // 2 if forward else (input.shape[d] + 1) // 2 for d in dims]
     return jnp.roll(input, steps, dims) if dims else input
 

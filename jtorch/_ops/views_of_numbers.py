@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch import _dtypes
 from jtorch._registry import op
 
 from .views import Layout, put
@@ -61,10 +60,8 @@ def neg_view(input: Any) -> Any:
 put("neg_view")(lambda whole, part: lax.neg(part))
 
 
-@op("view_as_real(Tensor input)", view=True, out=False, strides=lambda sh, st, o: ((*sh, 2), (*(2 * s for s in st), 1), 2 * o))
+@op("view_as_real(Tensor input)", where="torch", view=True, out=False, strides=lambda sh, st, o: ((*sh, 2), (*(2 * s for s in st), 1), 2 * o))
 def view_as_real(input: Any) -> Any:
-    if not jnp.iscomplexobj(input):
-        raise RuntimeError("view_as_real is only supported for complex tensors")
     return jnp.stack([lax.real(input), lax.imag(input)], -1)
 
 
@@ -83,12 +80,8 @@ def _complex_strides(shape: Any, strides: Any, offset: int) -> Layout:
     return shape[:-1], tuple(s // 2 for s in strides[:-1]), offset // 2
 
 
-@op("view_as_complex(Tensor input)", view=True, out=False, strides=_complex_strides)
+@op("view_as_complex(Tensor input)", where="torch", view=True, out=False, strides=_complex_strides)
 def view_as_complex(input: Any) -> Any:
-    if input.dtype not in (np.float32, np.float64):
-        raise RuntimeError(
-            f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {_dtypes.from_np(np.dtype(input.dtype)).legacy}"
-        )
     return lax.complex(input[..., 0], input[..., 1])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jtorch import _dtypes
 from jtorch._device import CPU
 from jtorch._engine.recording import forgetting
 from jtorch._engine.recording.call import Call
@@ -121,7 +122,7 @@ def aval_of(t: Tensor) -> Aval:
         return t._view.aval  # type: ignore[no-any-return]  # asked for with every call
     s = t._s
     if s.host is not None:
-        from jtorch import _device, _dtypes
+        from jtorch import _device
 
         return aval(s.host.shape, _dtypes.from_np(s.host.dtype), _device.CPU)
     return s.value.aval  # type: ignore[no-any-return]
@@ -167,9 +168,9 @@ def _layout_after(op: Op, args: tuple[Any, ...], a: Aval, strides: tuple[int, ..
         if a.__class__ is SparseAval:
             raise SparseMet(op.name)
         assert op.strides is not None
+        kind = _dtype_after(op, args, a)
         shape, out, moved = op.strides(a.shape, strides or contiguous_strides(a.shape), 0, *args)
         shape, out = tuple(shape), tuple(out)
-        kind = _dtype_after(op, args, a)
         scaled = moved if kind is a.dtype and op.name not in _FLIPS and op.name not in ("as_strided", "view_dtype") else None
         found = (aval(shape, kind, a.device), None if is_contiguous(shape, out) else out, scaled)
         if len(_layouts) > 20000:
@@ -191,12 +192,19 @@ def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     return True
 
 
+_WITH_COMPLEX = (_dtypes.float32, _dtypes.float64)
+
+
 def _dtype_after(op: Op, args: tuple[Any, ...], a: Aval) -> Any:
     if op.name == "view_dtype":
         return args[0]
+    if op.name == "view_as_real" and not a.dtype.is_complex:
+        raise RuntimeError("view_as_real is only supported for complex tensors")
     if op.name in ("real_part", "imag_part", "view_as_real"):
         return a.dtype.to_real()
     if op.name == "view_as_complex":
+        if a.dtype not in _WITH_COMPLEX:
+            raise RuntimeError(f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {a.dtype.legacy}")
         return a.dtype.to_complex()
     return a.dtype
 

@@ -354,9 +354,19 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
     if after.shape != before.shape:
         raise RuntimeError(f"output with shape {list(before.shape)} doesn't match the broadcast shape {list(after.shape)}")
     if after.dtype is not before.dtype:
+        if call.op is not None and call.op.out == "typed":
+            _check_typed(call.op.name, after.dtype, before.dtype)
         check_cast(after.dtype, before.dtype)
         new = cast(new, before.dtype)
     return assign(target, new, read_at)
+
+
+def _check_typed(name: str, source: Any, target: Any) -> None:
+    """What torch asks of a running sum's ``dtype`` where it is written in place."""
+    if target is _dtypes.bool_:
+        raise NotImplementedError(f"\"{name}_out_cpu\" not implemented for 'Bool'")
+    if source.category != target.category:
+        raise RuntimeError(f"Bad in-place call: input tensor dtype {C_NAMES[target.name]} and output tensor dtype {C_NAMES[source.name]} should match")
 
 
 inplace1, inplace2, inplace2s = (short_inplace(kinds, _run_inplace, PARTS) for kinds in ("t", "tt", "ts"))

@@ -63,13 +63,21 @@ def set_default_device(device: Any) -> None:
     _device.set_default(device)
 
 
+def _are_types(name: str, **given: Any) -> None:
+    for place, (argument, kind) in enumerate(given.items()):
+        if not isinstance(kind, _dtypes.dtype):
+            raise TypeError(f"{name}(): argument '{argument}' (position {place + 1}) must be torch.dtype, not {type(kind).__name__}")
+
+
 def promote_types(type1: Any, type2: Any) -> Any:
     """The smallest type that holds the values of both."""
+    _are_types("promote_types", type1=type1, type2=type2)
     return _dtypes.promote_types(type1, type2)
 
 
 def can_cast(from_: Any, to: Any) -> bool:
     """Whether torch stores results of one type in a tensor of the other."""
+    _are_types("can_cast", from_=from_, to=to)
     return not (from_.category > to.category)
 
 

@@ -133,7 +133,8 @@ def _largest(array: np.ndarray) -> int:
 def bounds_of(entry: Entry) -> tuple[_Bounds, ...]:
     if entry.device.type == "meta":
         return ()
-    structs = entry.structs()
+    # Found again by identity: two numbers of one type must not be one.
+    structs = [jax.ShapeDtypeStruct(s.shape, s.dtype) if isinstance(a, type) else s for a, s in zip(entry.inputs, entry.structs(), strict=True)]
     ranges = entry.call.guard(*arguments(entry.call.key, structs))
     position = {id(s): i for i, s in enumerate(structs)}
     here = entry.device.type == "cpu"
