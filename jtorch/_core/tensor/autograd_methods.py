@@ -281,7 +281,7 @@ def detach(self: Tensor) -> Tensor:
 @method
 def detach_(self: Tensor) -> Tensor:
     """Take this tensor out of the graph: it becomes a leaf that needs no gradient. RuntimeError for views."""
-    if self._is_view():
+    if self._meta is not None and self._meta.base is not None:
         raise RuntimeError(
             "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. "
             "To fix this error, please refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
