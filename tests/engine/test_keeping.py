@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -106,6 +107,42 @@ def test_a_file_of_another_kind_is_replaced(here: Path, content: bytes) -> None:
     assert store.get(b"a") is None
     keep(a=b"x")
     assert store.get(b"a") == b"x"
+
+
+@pytest.mark.parametrize("seed", [pytest.param(s, marks=pytest.mark.slow) if s else s for s in range(20)])
+def test_a_damaged_file_gives_what_was_kept_or_nothing(here: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    rng = random.Random(seed)
+    kept = {f"k{i}": rng.randbytes(rng.choice((3, 900, 5000, 30000))) for i in range(12)}
+    keep(**kept)
+    store.close()
+    file = here / "programs" / store.NAME
+    whole = file.read_bytes()
+    for turn in range(15):
+        bad, at, page = bytearray(whole), rng.randrange(len(whole)), rng.randrange(len(whole)) // 4096 * 4096
+        kind = turn % 5
+        if kind == 0:
+            bad[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            del bad[at:]
+        elif kind == 2:
+            bad[at:at] = rng.randbytes(rng.randrange(1, 5000))
+        elif kind == 3:
+            bad[page : page + 4096] = bytes(4096)
+        else:
+            other = at // 4096 * 4096
+            bad[page : page + 4096], bad[other : other + 4096] = bad[other : other + 4096], bad[page : page + 4096]
+        for left in file.parent.iterdir():
+            left.unlink()
+        file.touch(0o600)
+        file.write_bytes(bad)
+        monkeypatch.setattr(store, "_store", store._Store())
+        for name, data in kept.items():
+            assert store.get(name.encode()) in (None, data)
+        store.contents()
+        keep(new=b"new")
+        assert store.get(b"new") in (None, b"new")
+        store.clear()
+        store.close()
 
 
 def test_tables_of_another_version_are_replaced(here: Path) -> None:

@@ -270,7 +270,7 @@ def _write(until: float | None = None) -> None:
         used, store.used = store.used, set()
         if not rows and not used:
             return
-        c = _open()
+        c, damaged = _open(), False
         if c is None:
             return
         try:
@@ -283,11 +283,15 @@ def _write(until: float | None = None) -> None:
             c.execute("commit")
             if rows:
                 c.execute("pragma incremental_vacuum(256)").fetchall()
-        except sqlite3.Error:
+        except sqlite3.Error as error:
+            damaged = not isinstance(error, sqlite3.OperationalError)  # and no lack of room or rights
             with contextlib.suppress(sqlite3.Error):
                 c.execute("rollback")
         finally:
             c.close()
+        if damaged:  # the next file is a new one; who reads this one goes on with it
+            with contextlib.suppress(OSError):
+                _remove(_path())
 
 
 def _bound(c: Any) -> None:
@@ -312,6 +316,7 @@ def contents() -> Contents:
     c = _open()
     if c is None:
         return Contents(None, 0, 0)
+    count = size = 0
     with _closing(c):
         count, size = c.execute("select count(*), coalesce(sum(size), 0) from kept").fetchone()
     return Contents(_path(), count, size)
