@@ -43,6 +43,8 @@ run(lambda: F.interpolate(x, size=2**40, mode='bilinear'))
 m = torch.nn.Linear(2, 2)
 for f in (lambda: m.to('cpu', copy=True), lambda: m.to('cpu', copy=False), lambda: m.to(torch.float32, False, True), lambda: m.to(torch.zeros(1), False, True), lambda: m.to('cpu', torch.float64, True)): run(f)
 run(lambda: torch.ones(4, 4).to_sparse_bsr((2, 2, 2))); run(lambda: torch.ones(4, 4).to_sparse_bsr(2).values().shape)
+run(lambda: F.fold(torch.zeros(1, 12, 12), (4, 5), (2, 2), dilation=8)); run(lambda: F.fold(torch.zeros(1, 12, 11), (4, 5), (2, 2)))
+run(lambda: (F.GRID_SAMPLE_INTERPOLATION_MODES, F.GRID_SAMPLE_PADDING_MODES))
 a = torch.tensor([3., 1., 1.])
 run(lambda: torch._unique(a, sorted=True, return_inverse=True)); run(lambda: torch._unique2(a, return_counts=True)); run(lambda: torch._unique(a))
 """,

@@ -161,6 +161,12 @@ def tangent_kernels(lib: Any, F: Any) -> Any:
     return [sum(lib.einsum("Naf,Mbf->NMab", j, j) for j in jacobians), F.vmap(F.vmap(kernel, (None, 0)), (0, None))(x, x)]
 
 
+@case
+def random_numbers_in_chunks(t, F):
+    x = t.zeros(5)
+    return [F.vmap(lambda x: x + t.rand(1), randomness=r, chunk_size=n)(x) for r in ("same", "different") for n in (2, 3)], t.rand(1)
+
+
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")  # torch's linearize
 @pytest.mark.parametrize("name", CASES)
 def test_alike(name: str) -> None:

@@ -101,9 +101,10 @@ def col2im(input, output_size, kernel_size, dilation, padding, stride):
         raise NotImplementedError(f"\"col2im_out_cpu\" not implemented for '{dtype_of(input).legacy}'")
     blocks, key = _geometry(size, kernel, dilation, padding, stride)
     if any(b < 1 for b in blocks) or math.prod(blocks) != input.shape[-1]:
-        words = (
-            f"Given output_size={_paren(size)}, kernel_size={_paren(kernel)}, dilation={_paren(dilation)}, "
-            f"padding={_paren(padding)}, stride={_paren(stride)}, "
+        words = f"Given output_size={_paren(size)}, kernel_size={_paren(kernel)}, dilation={_paren(dilation)}, padding={_paren(padding)}, stride={_paren(stride)}, "
+        if any(b < 1 for b in blocks):
+            raise RuntimeError(f"{words}calculated shape of the array of sliding blocks as {_paren(blocks)}, which is too small (non-positive)")
+        words += (
             f"expected size of input's dimension 2 to match the calculated number of sliding blocks {blocks[0]} * {blocks[1]} = "
             f"{math.prod(blocks)}, "
             f"but got input.size(2)={input.shape[-1]}."

@@ -54,8 +54,11 @@ def vmap(func: Any, in_dims: Any = 0, out_dims: Any = 0, randomness: str = "erro
             return _run(func, size, dims, flat, spec, out_dims, randomness, kwargs)
         pieces = [x if d is None else x.split(chunk_size, d) for x, d in zip(flat, dims, strict=True)]
         parts, found, out_spec = [], None, None
+        generator = torch.get_rng_state() if randomness == "same" else None  # every piece draws the same numbers
         for k, start in enumerate(range(0, size, chunk_size)):
             given = [p if d is None else p[k] for p, d in zip(pieces, dims, strict=True)]
+            if generator is not None:
+                torch.set_rng_state(generator)
             out = _run(func, min(chunk_size, size - start), dims, given, spec, out_dims, randomness, kwargs)
             found, out_spec = tree_flatten(out)
             parts.append(found)
