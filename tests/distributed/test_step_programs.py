@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from .test_dtensor import in_one_process
 
 PROGRAM = r"""
@@ -117,3 +119,60 @@ print("fine")
 
 def test_collectives_memory_and_compilation(tmp_path: Path) -> None:
     assert in_one_process(PROGRAM, tmp_path) == "fine\n"
+
+
+LOSSES = r"""
+import torch
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import Shard, distribute_module, distribute_tensor
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+class Block(nn.Module):
+    def __init__(self, d=32):
+        super().__init__()
+        self.n1, self.qkv, self.o, self.n2, self.up, self.down = nn.LayerNorm(d), nn.Linear(d, 3 * d), nn.Linear(d, d), nn.LayerNorm(d), nn.Linear(d, 4 * d), nn.Linear(4 * d, d)
+    def forward(self, x):
+        b, t, d = x.shape
+        q, k, v = self.qkv(self.n1(x)).view(b, t, 3, 4, d // 4).permute(2, 0, 3, 1, 4)
+        x = x + self.o(nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).reshape(b, t, d))
+        return x + self.down(nn.functional.gelu(self.up(self.n2(x))))
+
+def losses(how):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Embedding(64, 32), Block(), Block(), nn.LayerNorm(32), nn.Linear(32, 64))
+    x, y = torch.randint(0, 64, (16, 16)), torch.randint(0, 64, (256,))
+    if how != "one device":
+        mesh = init_device_mesh("cpu", (8,))
+    if how == "FSDP":
+        for block in net[1:3]:
+            fully_shard(block, mesh=mesh)
+        fully_shard(net, mesh=mesh)
+    elif how == "TP":
+        for block in net[1:3]:
+            parallelize_module(block, mesh, {"up": ColwiseParallel(), "down": RowwiseParallel()})
+    elif how == "DP":
+        distribute_module(net, mesh)
+        x, y = distribute_tensor(x, mesh, [Shard(0)]), distribute_tensor(y, mesh, [Shard(0)])
+    opt = torch.optim.AdamW(net.parameters(), lr=2e-3)
+    found = []
+    for _ in range(50):
+        opt.zero_grad()
+        loss = nn.functional.cross_entropy(net(x).flatten(0, 1), y)
+        loss.backward()
+        opt.step()
+        found.append((loss.full_tensor() if how == "DP" else loss).item())
+    return found
+
+expected = losses("one device")
+assert expected[-1] < 0.7 * expected[0]
+for how in ("FSDP", "TP", "DP"):
+    assert all(abs(a - b) <= 1e-4 * a for a, b in zip(expected, losses(how), strict=True)), how
+print("fine")
+"""
+
+
+@pytest.mark.slow
+def test_losses_of_fifty_steps_are_those_of_one_device(tmp_path: Path) -> None:
+    assert in_one_process(LOSSES, tmp_path) == "fine\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -86,6 +87,7 @@ def spec_of(a: PlacedAval) -> list[Any]:
     return spec
 
 
+@functools.cache  # avals are kept for good
 def sharding_of(a: PlacedAval) -> NamedSharding:
     """Where the whole of a placed value lies. (Dims that are not cut in equal parts are not cut.)"""
     spec = spec_of(a)
