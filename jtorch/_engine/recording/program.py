@@ -71,7 +71,9 @@ class Program:
     def _traced(self, given: list[Any]) -> Any:
         """Padded values go in and come out as their arrays: who calls it knows how they are laid out (``given``, ``results``)."""
         if not any([g.__class__ is Padded for g in given]):
-            return self.run.trace(*given)
+            plain = self.run.trace(*given)
+            if not any([x.__class__ is Padded for x in plain.out_info]):  # the sizes of what comes out may be numbers alone (affine_grid)
+                return plain
         segment, shift = self._function(), len(self.kinds)
         out: list[Any] = []
 
