@@ -201,3 +201,27 @@ def test_the_program_decides() -> None:
     assert runs(torch.compile(f, dynamic=False)) == 0
     assert runs(f, lambda x: torch._dynamo.mark_dynamic(x, 0)) == 3
     assert runs(f, lambda x: torch._dynamo.mark_static(x, 0)) == 0
+
+
+@pytest.mark.slow
+def test_a_program_that_fills_up_to_a_size_but_is_given_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is kept on the disk: what it gives is padded, though nothing that goes in is."""
+    monkeypatch.setattr(_config, "CACHE_DIR", "0")
+    rows = torch.arange(20.0).reshape(4, 5) / 20
+    losses = []
+    for turn in range(3):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.Tanh(), nn.Linear(7, 2))
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1, eps=1e-2)
+
+        @torch.compile
+        def step(x: Any, model: Any = model, optimizer: Any = optimizer) -> Any:
+            optimizer.zero_grad()
+            loss = model(x).pow(2).mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        losses.append([step(rows.repeat(2 + 3 * turn + k, 1)).item() for k in range(3)])  # the same rows again and again: the same losses
+    for other in losses[1:]:
+        np.testing.assert_allclose(other, losses[0], rtol=2e-3)
