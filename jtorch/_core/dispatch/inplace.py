@@ -75,13 +75,16 @@ def _check_history(t: Tensor, m: Any) -> None:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
 
 
-def assign(t: Tensor, new: Tensor, read_at: int | None = None) -> Tensor:
-    """Make the elements of ``t`` those of ``new`` (same shape and type), history included. ``check_writable`` has been called. ``read_at``: as :func:`write`."""
+def assign(t: Tensor, new: Tensor, read_at: int | None = None, computed: Tensor | None = None) -> Tensor:
+    """Make the elements of ``t`` those of ``new`` (same shape and type), history included. ``check_writable`` has been called. ``read_at``: as :func:`write`.
+    ``computed``: what an operator on ``t`` gave, where ``new`` is that in another type."""
     v = read(new)
     m = t._meta
     base = m.base if m is not None else None
     grad = state.mode & GRAD
     before = _current(t) if new._edge is not None else None
+    if computed is not None and before is not None:
+        _rename(computed, t, before, False)
     if base is not None and grad and (new._edge is not None or base._edge is not None):
         _assign_view(t, base, new, v, before, read_at)
         return t
@@ -118,8 +121,8 @@ def _current(t: Tensor) -> Value | None:
     return s.value if view is None else view.value if view.seen == s.version else None
 
 
-def _rename(new: Tensor, t: Tensor, before: Value | None) -> None:
-    """The node of ``new`` saved its result, which lives in the memory of ``t`` now. What it saved of ``t`` itself, ``before``, is the value
+def _rename(new: Tensor, t: Tensor, before: Value | None, moved: bool = True) -> None:
+    """The node of ``new`` saved its result, which lives in the memory of ``t`` now (if it ``moved`` there). What it saved of ``t`` itself, ``before``, is the value
     from before the write, which nobody else can change any more (torch keeps a clone of it). Other operands in that memory were written."""
     node = new._edge
     if not isinstance(node, OpNode) or not node.versions:
@@ -129,7 +132,7 @@ def _rename(new: Tensor, t: Tensor, before: Value | None) -> None:
     first = True
     for i, value in zip(range(0, len(v), 2), [x for x in node.saved if x.__class__ is Value], strict=False):  # hidden outputs come last
         place = v[i].s if isinstance(v[i], View) else v[i]
-        if place is new._s:
+        if place is new._s and moved:
             kept += (t._view or s, s.version)
         elif first and place is s and (value is before or before is None):
             first = False

@@ -93,7 +93,7 @@ def select(name: str, overloads: list[Op], args: tuple[Any, ...], kwargs: dict[s
         return op, key, flat, sig
     if (older := numbers_first(overloads, args, kwargs, method, suffix)) is not None:
         return older
-    raise TypeError(no_match(name, _signatures(overloads), args, kwargs, method))
+    raise TypeError(no_match(name + suffix, _signatures(overloads), args, kwargs, method))
 
 
 def function_for(public: str) -> Callable[..., Any]:
@@ -357,7 +357,7 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
         if call.op is not None and call.op.out == "typed":
             _check_typed(call.op.name, after.dtype, before.dtype)
         check_cast(after.dtype, before.dtype)
-        new = cast(new, before.dtype)
+        return assign(target, cast(new, before.dtype), read_at, new)
     return assign(target, new, read_at)
 
 
