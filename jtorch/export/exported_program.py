@@ -455,7 +455,10 @@ def _module(program: ExportedProgram, check: bool) -> GraphModule:
             outs = n.args[0]
             count = len(signature.buffers_to_mutate) + len(signature.parameters_to_mutate)
             for spec, value in zip(signature.output_specs[:count], outs[:count], strict=True):
-                graph.call_function(ops.aten.copy_.default, (graph.get_attr(spec.target), env[value]))  # type: ignore[arg-type]
+                new = env[value]
+                if spec.target in signature.buffers_to_mutate.values():  # running statistics have no history
+                    new = graph.call_function(ops.aten.detach.default, (new,))
+                graph.call_function(ops.aten.copy_.default, (graph.get_attr(spec.target), new))  # type: ignore[arg-type]
             graph.output(tuple(env[x] if isinstance(x, Node) else x for x in outs[count:]))
         elif n.op != "placeholder":
             env[n] = graph.node_copy(n, env.__getitem__)
