@@ -190,7 +190,7 @@ def _bce_jvp(primals: Any, tangents: Any) -> Any:
 
 
 @op(
-    "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=0)",
+    "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1)",
     format="pointwise", where="torch", out=False, fixed=dict.fromkeys(("weight", "pos_weight"), "binary_cross_entropy_with_logits"),
 )  # fmt: skip
 def binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction):

@@ -373,9 +373,10 @@ def gradgradcheck(
     else:
         seeds = as_tuple(grad_outputs)
     n = len(inputs)
+    wanted_at = {k for k, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad}
 
     def gradient(*args: Any) -> Any:
-        ins, given = args[:n], args[n:]
+        ins, given = [x.detach().requires_grad_() if k in wanted_at and not x.requires_grad else x for k, x in enumerate(args[:n])], args[n:]  # some come without a tangent
         found = grad(differentiable(func(*ins)), wanted(ins), given, create_graph=True, allow_unused=True)
         return tuple(g for g in found if g is not None)
 
