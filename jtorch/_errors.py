@@ -6,11 +6,13 @@ import sys
 import warnings
 from typing import Any, NoReturn
 
-__all__ = ["LinAlgError", "ValueUnknown", "not_implemented", "no_such_type", "warn", "warn_always", "warn_once"]
+__all__ = ["LinAlgError", "ValueUnknown", "asked_to_warn", "not_implemented", "no_such_type", "warn", "warn_always", "warn_once"]
 
 warn_always = [False]
 """What ``torch.set_warn_always`` was given."""
 _warned: set[str] = set()
+asked_to_warn = [0]
+"""How often something was to be said once: what says it while it is traced must be traced by the next process, too."""
 
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
@@ -23,6 +25,7 @@ def warn(text: str, category: type[Warning] = UserWarning) -> None:
 
 def warn_once(text: str, category: type[Warning] = UserWarning) -> None:
     """The same of what torch says once in a process (or always, where ``torch.set_warn_always`` asks for it)."""
+    asked_to_warn[0] += 1
     if text not in _warned or warn_always[0]:
         _warned.add(text)
         warn(text, category)
