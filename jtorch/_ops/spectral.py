@@ -291,7 +291,7 @@ def _shift(input: Any, dim: tuple[int, ...] | None, forward: bool) -> Any:
     if not dims:
         raise RuntimeError("`shifts` required")
     steps = [input.shape[d] // 2 if forward else (input.shape[d] + 1) // 2 for d in dims]
-    return jnp.roll(input, steps, dims) if dims else input
+    return jnp.roll(input, steps, dims)
 
 
 @op("fftshift(Tensor input, int[1]? dim=None)", where="fft", out=False, grad_name="RollBackward0", format="first")
