@@ -167,6 +167,18 @@ def random_numbers_in_chunks(t, F):
     return [F.vmap(lambda x: x + t.rand(1), randomness=r, chunk_size=n)(x) for r in ("same", "different") for n in (2, 3)], t.rand(1)
 
 
+@case
+def what_is_returned_as_it_came_shares_memory(t, F):
+    x, y, w = t.arange(30.0).reshape(2, 3, 5), t.ones(3), t.ones(2, 3, requires_grad=True)
+    outs = [F.vmap(lambda a: a, i, o)(x) for i, o in ((0, 0), (1, 1), (2, 1), (0, -1))]
+    outs += [F.vmap(F.vmap(lambda a: a))(x), F.vmap(lambda a: a.add_(1))(x)]
+    once = [F.vmap(lambda a, b: b, (0, None))(x, y), F.vmap(lambda a: y)(x)]
+    F.vmap(lambda a: a.detach())(x).mul_(2)
+    (F.vmap(lambda a: a)(w) * 2).sum().backward()
+    shared = [[o.data_ptr() == a.data_ptr() for o in given] for given, a in ((outs, x), (once, y))]
+    return [o.clone() for o in outs], shared, [list(o.stride()) for o in outs + once], w.grad
+
+
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")  # torch's linearize
 @pytest.mark.parametrize("name", CASES)
 def test_alike(name: str) -> None:

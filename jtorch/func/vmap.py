@@ -149,9 +149,23 @@ def _run(func: Any, size: int, dims: list[Any], flat: list[Any], spec: Any, out_
             (new,) = leave_lanes([t], level, since)
             x.copy_(new.movedim(0, d) if d else new)
     at = [i for i, d in enumerate(where) if d is not None]
-    for i, t in zip(at, leave_lanes([outs[i] for i in at], level, since), strict=True):
-        d = where[i]
+    shared = [_as_it_came(outs[i], flat, dims, moved, inside, level) for i in at]
+    made = iter(leave_lanes([outs[i] for i, s in zip(at, shared, strict=True) if s is None], level, since))
+    for i, s in zip(at, shared, strict=True):
+        d, t = where[i], next(made) if s is None else s
         if not -t.dim() <= d < t.dim():
             raise IndexError(f"Dimension out of range (expected to be in range of [{-t.dim()}, {t.dim() - 1}], but got {d})")
         outs[i] = t.movedim(0, d) if d else t
     return tree_unflatten(outs, out_spec)
+
+
+def _as_it_came(t: Any, flat: list[Any], dims: list[Any], moved: list[Any], inside: list[Any], level: Level) -> Any:
+    """What a function returns without having computed it shares its memory with what is outside, as it does without ``vmap``. None where it was computed."""
+    for x, d, m, i in zip(flat, dims, moved, inside, strict=True):
+        if t is i:
+            return m if d is not None else x.unsqueeze(0).expand(level.size, *x.shape)
+        if d is not None and t._s is i._s and t._view is None and t._edge is None:
+            return m.detach()
+    if t._edge is None and lanes_of(read(t), level) is None:
+        return t.unsqueeze(0).expand(level.size, *t.shape)
+    return None

@@ -23,6 +23,36 @@ _CONTAINERS = (tuple, list, dict, set, frozenset, OrderedDict, Size)
 _STATE = frozenset(("_parameters", "_buffers", "_modules"))
 
 
+class _Leaf:
+    """What stands where a tensor was and is none: a mask's bool, a filter's None, an optimizer's int, a sharding, ``jax.eval_shape``'s shape.
+
+    It is one object for each place, as the tensor was, and remembers of it what is structure: such a tree goes beside the module's own in ``jax.tree.map``.
+    """
+
+    __slots__ = ("is_parameter", "requires_grad", "value")
+
+    def __init__(self, value: Any, old: Any) -> None:
+        self.value, self.requires_grad, self.is_parameter = value, old.requires_grad, _is_parameter(old)
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def _is_parameter(place: Any) -> bool:
+    return place.is_parameter if isinstance(place, _Leaf) else isinstance(place, Parameter)
+
+
+def _in_place_of(old: Any, x: Any) -> Any:
+    """What a module holds for the leaf ``x`` where it held ``old``."""
+    if isinstance(x, jax.Array) or (hasattr(x, "__array__") and x.dtype != jax.dtypes.float0):
+        t: Any = from_jax(x) if isinstance(x, jax.Array) else as_tensor(x)
+        if not _is_parameter(old):
+            return t
+        if t.is_floating_point() or t.is_complex() or not old.requires_grad:
+            return Parameter(t, requires_grad=old.requires_grad)
+    return _Leaf(x, old)
+
+
 class _Structure:
     """A module without its tensors. Equal for modules of equal classes and attributes: then a program that was compiled for one serves the other."""
 
@@ -52,10 +82,7 @@ class _Structure:
         known: dict[int, Any] = {}
         tensors = [t for _, t in self.module.named_parameters()] + [t for _, t in self.module.named_buffers()]
         for old, x in zip(tensors, leaves, strict=True):
-            if isinstance(x, jax.Array) or hasattr(x, "__array__"):
-                t = from_jax(x) if isinstance(x, jax.Array) else as_tensor(x)
-                x = Parameter(t, requires_grad=old.requires_grad) if isinstance(old, Parameter) and (t.is_floating_point() or t.is_complex()) else t  # type: ignore[attr-defined]
-            known[id(old)] = x
+            known[id(old)] = _in_place_of(old, x)
         return _copied(self.module, known)
 
 
@@ -72,7 +99,7 @@ def _copied(m: Module, known: dict[int, Any]) -> Module:
 
 def _apart(module: Module) -> tuple[list[Any], _Structure]:
     tensors = [t for _, t in module.named_parameters()] + [t for _, t in module.named_buffers()]
-    return [to_jax(t) if isinstance(t, Tensor) else t for t in tensors], _Structure(module)
+    return [to_jax(t) if isinstance(t, Tensor) else t.value for t in tensors], _Structure(module)
 
 
 def _with_names(module: Module) -> Any:

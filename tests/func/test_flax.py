@@ -138,6 +138,30 @@ def test_a_module_is_a_tree():
     np.testing.assert_allclose(new.weight.detach().numpy(), linear.weight.detach().numpy() - 0.5 * X.sum(0), rtol=1e-5)
 
 
+@pytest.mark.parametrize("leaf", [None, True, 1, "name", jax.sharding.PartitionSpec(), jnp.zeros(2, "int32")], ids=lambda x: type(x).__name__)
+def test_a_tree_of_other_things_beside_a_module(leaf):
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    model.tied = model[0]  # one leaf, and one place
+    leaves, structure = jax.tree.flatten(model)
+    assert len(leaves) == 7
+    other = jax.tree.map(lambda _: leaf, model)
+    found, of = jax.tree.flatten(other, is_leaf=lambda x: x is None)
+    assert of == structure and len(found) == 7 and all(x is leaf for x in found)
+    back = jax.tree.map(lambda _, x: x, other, model, is_leaf=lambda x: x is None)
+    assert isinstance(back[0].weight, torch.nn.Parameter) and back.tied is back[0] and jax.tree.structure(back) == structure
+
+
+def test_trees_that_jax_and_optax_make_of_a_module():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    assert jax.tree.structure(jax.eval_shape(lambda m: m, model)) == jax.tree.structure(model)
+    grads = jax.grad(lambda m: sum(jnp.sum(x) for x in jax.tree.leaves(m)), allow_int=True)(model)
+    assert jax.tree.leaves(grads)[-1].dtype == jax.dtypes.float0
+    mask = jax.tree.map(lambda x: x.ndim > 1, model)
+    tx = optax.masked(optax.sgd(0.5), lambda _: mask)  # a module can be called, and so can a mask: optax would call it
+    updates, _ = tx.update(jax.tree.map(jnp.ones_like, model), tx.init(model), model)
+    assert (updates[0].weight == -0.5).all() and (updates[0].bias == 1).all()
+
+
 @pytest.mark.slow
 def test_orbax(tmp_path):
     pytest.importorskip("orbax.checkpoint", reason="the extra `orbax` is not installed")
