@@ -6,8 +6,11 @@ import hashlib
 import json
 import os
 import time
+import warnings
 from pathlib import Path
 from typing import Any
+
+from compat.packages.run import prepare
 
 CHOICE = json.loads(os.environ.get("SUITE", "{}"))  # {found: path, every: n} or {found: path, names: path}
 _began = [0.0]
@@ -22,6 +25,12 @@ def write(**what: Any) -> None:
     """One line more."""
     with Path(CHOICE["found"]).open("a") as out:
         out.write(json.dumps(what) + "\n")
+
+
+def pytest_configure(config: Any) -> None:
+    """torchvision's operators are declared where its compiled library is of another build, so that tests which import it can be collected."""
+    prepare()
+    warnings.resetwarnings()
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:

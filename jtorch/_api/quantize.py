@@ -19,6 +19,10 @@ def fused_moving_avg_obs_fake_quant(
     if per_row_fake_quant and ch_axis != 0:
         raise RuntimeError("Per-channel FakeQuant in fused_moving_avg_obs_fake_quant is only supported on axis == 0")
     with torch.no_grad():
+        if per_row_fake_quant:
+            for running, nothing in ((running_min, float("inf")), (running_max, float("-inf")), (scale, 1.0), (zero_point, 0)):
+                if running.numel() != input.shape[0]:
+                    running.resize_(input.shape[0]).fill_(nothing)
         if bool(observer_on):
             x = input.detach().flatten(1) if per_row_fake_quant else input.detach().reshape(1, -1)
             low, high = torch.aminmax(x, dim=1)
@@ -51,3 +55,17 @@ def _parameters(low: Tensor, high: Tensor, quant_min: int, quant_max: int, symme
     zero = torch.where(abs(quant_min) - below < abs(quant_max) + above, quant_min - below, quant_max - above)
     zero = torch.where(both, torch.full_like(zero, (quant_min + quant_max) / 2), zero)
     return step, zero.round().clamp(quant_min, quant_max)
+
+
+def dynamic_linear(x: Tensor, weight: Tensor, scale: Tensor, zero_point: Tensor, bias: Tensor | None) -> Tensor:
+    """``x`` (..., in) of floats times ``weight`` (out, in) of int8 with ``scale`` and ``zero_point`` (1 or out, 1), in float32.
+
+    ``x`` is rounded to integers by its own range (seven bits of it, so that kernels which add pairs do not overflow), the product is one of integers, exactly.
+    """
+    rows = x.detach().reshape(-1, x.shape[-1]).float()
+    low, high = torch.aminmax(rows) if rows.numel() else (torch.zeros(()), torch.zeros(()))
+    step, zero = _parameters(low, high, 0, 127, False)
+    whole = torch.clamp(torch.round(rows * (1 / step)) + zero, 0, 255).to(torch.int32) - zero.to(torch.int32)
+    product = torch.mm(whole, (weight.to(torch.int32) - zero_point).t())
+    result = product.float() * (step * scale.reshape(1, -1))
+    return (result if bias is None else result + bias).reshape(*x.shape[:-1], weight.shape[0])

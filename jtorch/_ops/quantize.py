@@ -18,23 +18,34 @@ def _integers(x: Any, scale: Any, zero: Any) -> Any:
     return jnp.where(q == 0, jnp.zeros((), q.dtype), q) + zero  # integers have no -0
 
 
-@jax.custom_jvp
-def _fake(x: Any, scale: Any, zero: Any, low: Any, high: Any) -> Any:
-    return (jnp.clip(_integers(x, scale, zero), low, high) - zero) * scale
+def _shifted(x: Any, scale: Any, zero: Any) -> Any:
+    # Zero points that are no integers are added before rounding.
+    return jnp.round(x * (1 / scale) + zero)
 
 
-@_fake.defjvp
-def _rule(primals: Any, tangents: Any) -> Any:
-    # Straight through, but where the value was clamped.
-    x, scale, zero, low, high = primals
-    q = _integers(x, scale, zero)
-    return _fake(*primals), jnp.where((q >= low) & (q <= high), tangents[0], jnp.zeros((), x.dtype))
+def _faker(integers: Any) -> Any:
+    @jax.custom_jvp
+    def fake(x: Any, scale: Any, zero: Any, low: Any, high: Any) -> Any:
+        return (jnp.clip(integers(x, scale, zero), low, high) - zero) * scale
+
+    @fake.defjvp
+    def rule(primals: Any, tangents: Any) -> Any:
+        # Straight through, but where the value was clamped.
+        x, scale, zero, low, high = primals
+        q = integers(x, scale, zero)
+        return fake(*primals), jnp.where((q >= low) & (q <= high), tangents[0], jnp.zeros((), x.dtype))
+
+    return fake
+
+
+_fake, _fake_shifted = _faker(_integers), _faker(_shifted)
 
 
 def _run(input: Any, scale: Any, zero: Any, low: int, high: int) -> Any:
     x = accumulate_in(input)
+    fake = _fake_shifted if hasattr(zero, "dtype") and jnp.issubdtype(zero.dtype, jnp.floating) else _fake
     scale, zero = (jax.lax.stop_gradient(jnp.asarray(v).astype(x.dtype)) for v in (scale, zero))
-    return _fake(x, scale, zero, jnp.asarray(low, x.dtype), jnp.asarray(high, x.dtype)).astype(input.dtype)
+    return fake(x, scale, zero, jnp.asarray(low, x.dtype), jnp.asarray(high, x.dtype)).astype(input.dtype)
 
 
 def _check(low: int, high: int, zero: Any = None) -> None:

@@ -81,12 +81,7 @@ MODULES: dict[str, dict[str, str]] = {
         "torch.ao.ns": "", "torch.ao.ns._numeric_suite": "compare_model_outputs compare_weights", "torch.ao.ns._numeric_suite_fx": "OutputLogger add_loggers extract_logger_info", "torch.ao.ns.fx": "",
         "torch.ao.ns.fx.utils": "compute_cosine_similarity compute_normalized_l2_error compute_sqnr",
         "torch.ao.pruning": "BaseScheduler BaseSparsifier FakeSparsity WeightNormSparsifier fqn_to_module get_arg_info_from_tensor_fqn module_to_fqn",
-        "torch.ao.nn.intrinsic": (
-            "_FusedModule BNReLU2d BNReLU3d ConvAdd2d ConvAddReLU2d ConvBn1d ConvBn2d ConvBn3d ConvBnReLU1d ConvBnReLU2d ConvBnReLU3d ConvReLU1d ConvReLU2d ConvReLU3d LinearBn1d LinearReLU"
-        ),
-        "torch.ao.nn.intrinsic.qat": "ConvBn1d ConvBn2d ConvBnReLU2d ConvReLU2d LinearBn1d LinearReLU freeze_bn_stats update_bn_stats", "torch.ao.nn.intrinsic.quantized": "ConvReLU2d LinearReLU",
-        "torch.ao.nn.qat": "Conv1d Conv2d Conv3d Embedding EmbeddingBag Linear", "torch.ao.nn.quantized.dynamic": "Conv1d Conv2d GRU LSTM Linear",
-        "torch.ao.nn.quantized.reference": "Conv1d Conv2d Linear",
+        "torch.ao.nn.intrinsic.quantized": "ConvReLU2d LinearReLU", "torch.ao.nn.quantized.reference": "Conv1d Conv2d Linear",
         "torch.ao.quantization.backend_config": (
             "BackendConfig BackendConfig.from_dict BackendPatternConfig DTypeConfig DTypeWithConstraints ObservationType get_executorch_backend_config get_native_backend_config get_tensorrt_backend_config"
         ),
@@ -109,8 +104,6 @@ MODULES: dict[str, dict[str, str]] = {
         "torch.ao.quantization.quantizer.quantizer": "QuantizationAnnotation QuantizationSpec Quantizer SharedQuantizationSpec",
         "torch.ao.quantization.quantize_fx": "_convert_to_reference_decomposed_fx convert_fx convert_to_reference_fx fuse_fx prepare_fx prepare_qat_fx",
         "torch.ao.quantization.quantization_mappings": "get_default_static_quant_module_mappings no_observer_set",
-        "torch.ao.quantization.fuse_modules": "fuse_known_modules fuse_modules fuse_modules_qat",
-        "torch.nn.intrinsic": "ConvBn2d ConvBnReLU2d ConvReLU2d LinearReLU", "torch.nn.qat": "Conv2d Linear",
     },
     _KERNELS: {
         "torch.sparse._triton_ops": (
@@ -149,11 +142,13 @@ MODULES: dict[str, dict[str, str]] = {
         "torch.testing._internal.inductor_utils": "clone_preserve_strides_offset", "torch.testing._internal.two_tensor": "TwoTensor", "torch.testing._internal.logging_tensor": "LoggingTensor",
     },
 }  # fmt: skip
-# Modules that only show under a second name what stands elsewhere (a module of torch's): {module: (where, names)}.
+# Modules that only show under a second name what stands elsewhere (a module of torch's): {module: (where, names, or * for all)}.
 _AO, _BENCH = "torch.ao.quantization", "torch.utils.benchmark"
 ELSEWHERE: dict[str, tuple[str, str]] = {
-    f"{_AO}.stubs": (_AO, "DeQuantStub QuantStub QuantWrapper"), f"{_AO}.qconfig": (_AO, "QConfig QConfigAny default_qconfig get_default_qat_qconfig get_default_qconfig"),
-    f"{_AO}.quantize": (_AO, "convert prepare prepare_qat quantize quantize_dynamic quantize_qat"), "torch.quantization.stubs": (_AO, "DeQuantStub QuantStub QuantWrapper"),
+    **{f"{at}{end}": ("torch.ao.nn.intrinsic", "*") for at in ("torch.nn.intrinsic", "torch.ao.nn.intrinsic.modules") for end in ("", ".modules" if at.startswith("torch.nn") else ".fused")},
+    **{f"torch.{at}": ("torch.ao.nn.intrinsic.qat", "*") for at in ("nn.intrinsic.qat", "ao.nn.intrinsic.qat.modules")}, **{f"torch.{at}": ("torch.ao.nn.qat", "*") for at in ("nn.qat", "ao.nn.qat.modules")},
+    "torch.nn.quantized.dynamic": ("torch.ao.nn.quantized.dynamic", "*"), "torch.ao.nn.quantized.dynamic.modules": ("torch.ao.nn.quantized.dynamic", "*"),
+    f"{_AO}.fuser_method_mappings": (_AO, "get_fuser_method"), "torch.quantization.stubs": (_AO, "DeQuantStub QuantStub QuantWrapper"),
     "torch.quantization.qconfig": (_AO, "QConfig default_qconfig get_default_qat_qconfig get_default_qconfig"), "torch.nn.quantized.modules": ("torch.ao.nn.quantized", "FloatFunctional FXFloatFunctional"),
     "torch.nn.quantized.modules.functional_modules": ("torch.ao.nn.quantized", "FloatFunctional FXFloatFunctional"),
     "torch.ao.nn.quantized.modules": ("torch.ao.nn.quantized", "FloatFunctional FXFloatFunctional"),
@@ -197,7 +192,7 @@ def found(path: str) -> ModuleType | None:
     names, why = _MODULES.get(path, ((), ""))
     module = _made[path] = ModuleType(path, f"``{path}``, as far as libraries name it. {why}.")
     where, shown = ELSEWHERE.get(path, ("", ""))
-    for name in shown.split():
+    for name in importlib.import_module(where).__all__ if shown == "*" else shown.split():
         setattr(module, name, getattr(importlib.import_module(where), name))
     if path in _PACKAGES:
         module.__path__ = []  # a package, or the import system asks for nothing below it

@@ -69,6 +69,53 @@ def _trained(name: str) -> Any:
     return found
 
 
+_READ = """
+import json, sys
+from pathlib import Path
+from compat.packages.run import prepare
+prepare()
+import torch, transformers
+assert hasattr(torch.version, "jtorch_version") == (sys.argv[1] == "jtorch")
+found = {}
+for folder in sorted(Path(sys.argv[2]).iterdir()):
+    kind = json.loads((folder / "config.json").read_text())["architectures"][0]
+    model, batch = getattr(transformers, kind).from_pretrained(folder).eval(), torch.load(folder / "batch.pt")
+    with torch.no_grad():
+        found[folder.name] = [model(**batch).logits.flatten()[:6].tolist(), sum(p.double().abs().sum().item() for p in model.parameters())]
+print("\\x1e" + json.dumps(found))
+"""
+
+
+@program("transformers")
+def transformers_exchanged() -> Any:
+    """What ``save_pretrained`` wrote, in several files, is read by the other library in a process of its own: jtorch's by real torch, and real torch's by jtorch."""
+    import json
+    import os
+    import subprocess
+    import sys
+    import tempfile
+    from pathlib import Path
+
+    import torch
+
+    from compat.packages.__main__ import ROOT
+    from compat.packages.run import ours
+
+    other, found = "torch" if ours() else "jtorch", []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("bert", "gpt2", "llama", "mixtral", "t5", "vit", "whisper"):
+            model, batch = _transformer(name)
+            model.save_pretrained(Path(folder, name), max_shard_size="8KB")
+            torch.save(batch, Path(folder, name, "batch.pt"))
+            with torch.no_grad():
+                found.append([model.eval()(**batch).logits.flatten()[:6].tolist(), sum(p.double().abs().sum().item() for p in model.parameters())])
+        command = [sys.executable, *(["-m", "jtorch"] if other == "jtorch" else []), "-c", _READ, other, folder]
+        out = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}, capture_output=True, text=True)
+    if out.returncode:
+        raise RuntimeError(out.stderr.strip().splitlines()[-1])
+    return found, list(json.loads(out.stdout.partition("\x1e")[2]).values())
+
+
 @program("transformers")
 def transformers_bert() -> Any:
     return _trained("bert")

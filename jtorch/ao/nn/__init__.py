@@ -1,5 +1,5 @@
 """``torch.ao.nn``: modules for quantised networks."""
 
-from . import quantized as quantized
+from . import intrinsic as intrinsic, qat as qat, quantized as quantized
 
-__all__ = ["quantized"]
+__all__ = ["intrinsic", "qat", "quantized"]

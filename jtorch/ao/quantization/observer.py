@@ -18,22 +18,25 @@ __all__ = [
 
 
 class _Partial:
-    """A class with some of its arguments, which can be given more: what a QConfig holds."""
+    """A class with some of its arguments, which can be given more: what a QConfig holds. ``callable_args`` are called for each instance."""
 
-    def __init__(self, p: functools.partial[Any]) -> None:
-        self.p = p
+    def __init__(self, p: functools.partial[Any], callable_args: dict[str, Any] | None = None) -> None:
+        self.p, self.callable_args = p, callable_args or {}
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
-        return self.p(*args, **keywords)
+        made = {name: fn() for name, fn in self.callable_args.items() if name not in keywords}
+        return self.p(*args, **keywords, **made)
 
     def __repr__(self) -> str:
-        return repr(self.p)
+        return repr(self.p) + repr(self.callable_args)
 
     def with_args(self, **kwargs: Any) -> _Partial:
         """With these as well."""
         return _Partial(functools.partial(self, **kwargs))
 
-    with_callable_args = with_args
+    def with_callable_args(self, **kwargs: Any) -> _Partial:
+        """With what these give, called anew for each instance."""
+        return _Partial(functools.partial(self), {**self.callable_args, **kwargs})
 
 
 class ObserverBase(ABC, nn.Module):

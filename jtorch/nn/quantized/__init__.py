@@ -2,5 +2,6 @@
 
 from jtorch.ao.nn.quantized import FloatFunctional as FloatFunctional
 from jtorch.ao.nn.quantized import FXFloatFunctional as FXFloatFunctional
+from jtorch.ao.nn.quantized import dynamic as dynamic
 
 __all__ = ["FXFloatFunctional", "FloatFunctional"]

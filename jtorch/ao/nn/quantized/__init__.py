@@ -7,7 +7,9 @@ from typing import Any
 from jtorch import nn
 from jtorch._public import torch
 
-__all__ = ["FloatFunctional", "FXFloatFunctional"]
+from . import dynamic as dynamic
+
+__all__ = ["FXFloatFunctional", "FloatFunctional"]
 
 
 class FXFloatFunctional(nn.Module):
