@@ -12,6 +12,7 @@ import numpy as np
 
 from ._state import settings
 from ._storage import aligned_bytes
+from ._zip_directory import check_directory
 
 codecs.lookup("cp437")  # zipfile reads old names with it; nothing is to be imported while a file is read
 _LOCAL, _CENTRAL, _DESCRIPTOR = b"PK\x03\x04", b"PK\x01\x02", b"PK\x07\x08"
@@ -108,6 +109,10 @@ def _check_size(info: zipfile.ZipInfo, size: int | None) -> None:
         )
 
 
+def _broken(why: str) -> RuntimeError:
+    return RuntimeError(f"PytorchStreamReader failed reading zip archive: {why}{_CORRUPT}")
+
+
 class ZipReader:
     """Reads records of a zip written by any version of torch, from a seekable stream.
 
@@ -118,12 +123,12 @@ class ZipReader:
         self._stream = stream
         self.size = stream.seek(0, 2)
         self._left = self.size  # records do not overlap, so they hold no more than this in all
+        check_directory(stream, self.size, _broken)
         try:
             self._zip = zipfile.ZipFile(stream)
             names = self._zip.namelist()
         except _BROKEN:
-            problem = "not a ZIP archive" if self.size < 22 else "failed finding central directory"
-            raise RuntimeError(f"PytorchStreamReader failed reading zip archive: {problem}{_CORRUPT}") from None
+            raise _broken("failed finding central directory") from None
         if not names:
             raise RuntimeError("PytorchStreamReader failed reading zip archive: archive does not contain any files")
         self.top, slash, _ = names[0].partition("/")
@@ -136,6 +141,11 @@ class ZipReader:
                 found = self.read(name)
                 if name == ".storage_alignment":
                     int(found[:80])  # a ValueError, as in torch
+                if name == ".data/serialization_id":
+                    try:
+                        found.decode()
+                    except UnicodeDecodeError as error:
+                        raise _broken(f"its id is not UTF-8 ({error.reason})") from None
 
     def _check_directory(self) -> None:
         """What zipfile does not mind, and an archive of torch never has."""
@@ -146,14 +156,6 @@ class ZipReader:
             if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 what = "unsupported encryption" if info.flag_bits & 1 else "unsupported method"
                 raise RuntimeError(f"PytorchStreamReader failed retrieving file meta-data for {info.filename[:200]}: {what}{_CORRUPT}")
-        self._stream.seek(max(0, self.size - (1 << 16) - 22))
-        tail = self._stream.read()
-        at = tail.rfind(b"PK\x05\x06")
-        disk, first_disk, here, count = struct.unpack("<4H", tail[at + 4 : at + 12])
-        if (disk, first_disk) not in ((0, 0), (0xFFFF, 0xFFFF)):
-            raise RuntimeError(f"PytorchStreamReader failed reading zip archive: unsupported multidisk archive{_CORRUPT}")
-        if here != count or count != min(len(infos), 0xFFFF):
-            raise RuntimeError(f"PytorchStreamReader failed reading zip archive: invalid header or archive is corrupted{_CORRUPT}")
 
     def _check_version(self) -> None:
         written = self.read(".data/version" if self.has(".data/version") else "version")

@@ -6,6 +6,7 @@ import gc
 import weakref
 from typing import Any
 
+import jax
 import pytest
 
 import jtorch as torch
@@ -106,3 +107,26 @@ def test_who_else_holds_a_value_does_not_make_programs_without_end() -> None:
         assert all(w.tolist() == [1.5 - i * 0.5] * len(w) for w in weights)
         del kept, held
     assert max(programs) <= donations.MOST + 2, programs  # and none at all; and numbers that turn out to change
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_what_jax_traced_for_a_program_goes_when_it_is_compiled(monkeypatch: pytest.MonkeyPatch, eager: bool) -> None:
+    given: list[Any] = []
+    jit = jax.jit
+
+    def noted(fn: Any, **options: Any) -> Any:
+        given.append(weakref.ref(fn))
+        return jit(fn, **options)
+
+    x = torch.ones(67, 131 + eager)
+    x.sum().item()
+    monkeypatch.setattr(_config, "CACHE_DIR", "0")  # compiled here, whatever is on the disk
+    monkeypatch.setattr(_config, "EAGER", eager)
+    monkeypatch.setattr(jax, "jit", noted)
+    y = x
+    for _ in range(3):
+        y = y.sinh().atan().mul(2.5)
+    assert y.sum().item() > 0
+    gc.collect()
+    assert given
+    assert not any([fn() for fn in given])

@@ -84,23 +84,28 @@ class Entry:
             out = apply(*arrays)
             return [out] if alone else list(out)
 
-        fn = jax.jit(_named(results, self.call.name), compiler_options=ROUNDING, keep_unused=True)
+        def jitted() -> Any:
+            # Made where it is wanted: as long as a function of JAX's lives, JAX keeps what it traced and lowered for it, a megabyte beside a program of kilobytes.
+            return jax.jit(_named(results, self.call.name), compiler_options=ROUNDING, keep_unused=True)
+
         here = jax_device(self.device)
-        run = fn
-        if all(isinstance(a, (np.ndarray, np.generic)) or a.devices() == {here} for a in arrays):  # else: sharded
-            where = SingleDeviceSharding(here)
-            given = [jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where) for a in arrays]
-            what, _ = kept.program(kept.name(lambda: f"alone {of_node(self)}"), given, lambda: fn.trace(*given), (), at_once, ROUNDING)
-            self.template = what.template
-            run = called(what)
+        if not all(isinstance(a, (np.ndarray, np.generic)) or a.devices() == {here} for a in arrays):  # sharded
+            fn = jitted()
+            return lambda *arrays: fn(*arrays)[0] if alone else fn(*arrays)
+        where = SingleDeviceSharding(here)
+        given = [jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where) for a in arrays]
+        what, _ = kept.program(kept.name(lambda: f"alone {of_node(self)}"), given, lambda: jitted().trace(*given), (), at_once, ROUNDING)
+        self.template = what.template
+        run = called(what)
+        others: list[Any] = []
 
         def checked(*arrays: Any) -> Any:
             try:
                 out = run(*arrays)
             except (ValueError, TypeError):  # the inputs are somewhere else this time, or a number is wider than the first was
-                if run is fn:
-                    raise
-                out = fn(*arrays)
+                if not others:
+                    others.append(jitted())
+                out = others[0](*arrays)
             return out[0] if alone else out
 
         return checked

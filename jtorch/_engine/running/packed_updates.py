@@ -69,18 +69,17 @@ def _like(a: Any) -> Any:
 
 
 class PackedUpdate(retention.Kept):
-    """An update of parameters of these avals as one program: ``run(numbers by class, params, gradients, flats, offsets) -> params, flats``. Gradients are a list, or end to end already."""
+    """An update of parameters of these avals as one program: ``fn(numbers by class, params, gradients, flats, offsets) -> params, flats``. Gradients are a list, or end to end already."""
 
-    __slots__ = ("name", "compiled", "run", "keeping", "warm", "starts", "offsets", "slots", "identity")
+    __slots__ = ("name", "compiled", "fn", "warm", "starts", "offsets", "slots", "identity")
 
     def __init__(self, name: str, avals: tuple[Aval, ...], classes: tuple[type, ...], halves: _Halves) -> None:
         super().__init__()
         self.name, self.compiled = name, False
         self.slots = tuple((kind, [i for i, c in enumerate(classes) if c is kind]) for kind in dict.fromkeys(classes))
-        fn = _program(avals, classes, self.slots, halves)
-        self.run = jax.jit(fn, donate_argnums=(1, 3), keep_unused=True)
-        self.keeping = jax.jit(fn, donate_argnums=(3,), keep_unused=True)  # somebody else holds a parameter's array
-        self.warm: dict[Any, Any] = {}  # those of the two, for gradients in a list or in one piece, that have run: JAX does the first run in Python, where it may be interrupted
+        self.fn = _program(avals, classes, self.slots, halves)
+        # What has run, by whether somebody else holds a parameter's array, and whether gradients come in a list: JAX does the first run in Python, where it may be interrupted.
+        self.warm: dict[Any, Any] = {}
         self.identity = f"packed {halves.name}{';'.join(map(of_aval, avals))}{[c.__name__ for c in classes]}" if halves.name is not None else None
         self.starts = [0, *np.cumsum([math.prod(a.shape) for a in avals]).tolist()]
         # As inputs, they leave the many small kernels of the program equal, so that XLA compiles one of each size.
@@ -96,7 +95,7 @@ class PackedUpdate(retention.Kept):
         return found
 
     def _ready(self, given: tuple[Any, ...], keeping: bool) -> Any:
-        fn = self.keeping if keeping else self.run
+        fn = jax.jit(self.fn, donate_argnums=(3,) if keeping else (1, 3), keep_unused=True)
         numbers, params, grads, flats, offsets = given
         run = kept.function(self.identity and f"{self.identity}{keeping}", fn, given)
         run(numbers, [_like(p) for p in params], grads, [_like(f) for f in flats], offsets)
