@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from jtorch._core.backward.levels import Input, enter, gradients, reaches_out, transposed
-from jtorch._core.graph.node import next_seq
+from jtorch._core.graph.node import forward_mode, next_seq
 from jtorch._core.storage.bare_tensor import new_tensor
 from jtorch._core.storage.view_steps import read
 from jtorch._core.tensor.tensor_repr import tangent_of
@@ -31,7 +31,7 @@ class _Level:
 
     def add(self, dual: Any, tangent: Any) -> Any:
         """``dual`` has this tangent from now on; a tensor of the same value."""
-        inside, node = enter(dual)
+        inside, node = enter(dual, dual.layout is torch.strided)
         held = new_tensor(read(tangent))
         held._edge, held._nr = tangent._edge, tangent._nr
         self.duals.append((node, tangent, held))
@@ -53,6 +53,7 @@ def enter_dual_level() -> int:
         raise RuntimeError("Nested forward mode AD is not supported at the moment")
     global _current_level
     _levels.append(_Level())
+    forward_mode.since = _levels[-1].since
     _current_level = 0
     return 0
 
@@ -63,6 +64,7 @@ def exit_dual_level(*, level: int | None = None) -> None:
         raise RuntimeError("Trying to exit a forward AD level that was not the last one that was created. This is not supported.")
     global _current_level
     _levels.pop()
+    forward_mode.since = None
     _current_level = -1
 
 

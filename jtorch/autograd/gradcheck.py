@@ -13,6 +13,7 @@ import numpy as np
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._public import torch
 
+from . import forward_ad
 from ._jacobians import (
     as_tuple,
     backward_jacobian,
@@ -352,6 +353,11 @@ def _check_inputs(inputs: tuple[Any, ...]) -> None:
         raise ValueError("gradcheck expects at least one input tensor to require gradient, but none of them have requires_grad=True.")
 
 
+def _leaf(x: Any) -> Any:
+    """A tensor, dual or not, as one that requires grad."""
+    return (x if forward_ad.unpack_dual(x).tangent is not None else x.detach()).requires_grad_()
+
+
 def gradgradcheck(
     func: Any, inputs: Any, grad_outputs: Any = None, *, eps: float = 1e-6, atol: float = 1e-5, rtol: float = 1e-3, gen_non_contig_grad_outputs: bool = False,
     raise_exception: bool = True, nondet_tol: float = 0.0, check_undefined_grad: bool = True, check_grad_dtypes: bool = False, check_batched_grad: bool = False,
@@ -376,7 +382,7 @@ def gradgradcheck(
     wanted_at = {k for k, x in enumerate(inputs) if isinstance(x, Tensor) and x.requires_grad}
 
     def gradient(*args: Any) -> Any:
-        ins, given = [x.detach().requires_grad_() if k in wanted_at and not x.requires_grad else x for k, x in enumerate(args[:n])], args[n:]  # some come without a tangent
+        ins, given = [_leaf(x) if k in wanted_at and not x.requires_grad else x for k, x in enumerate(args[:n])], args[n:]
         found = grad(differentiable(func(*ins)), wanted(ins), given, create_graph=True, allow_unused=True)
         return tuple(g for g in found if g is not None)
 

@@ -21,6 +21,7 @@ from jtorch._engine.recording.vjp import recomputing_plan
 from jtorch._registry import lookup
 
 from jtorch._core.backward.replaced import replaced, replaced_all
+from jtorch._core.backward.read_inputs import without_needless_history, without_unread
 from jtorch._core.backward.seeds import ones, seed_of
 from jtorch._core.backward.watched import accumulate_watched, add_watched, shown_as_it_is, watched
 from jtorch._core.dispatch import flush_points
@@ -355,6 +356,8 @@ def _run(run: _Pass, node: Any, buffer: Any, mode: int) -> Any:
             except SparseMet:  # a dense operator between a sparse gradient and its leaf
                 cts = [sparse_history.dense_gradient(c) for c in cts]
                 results = _apply_with_graph(node, cts) if run.create else node.apply(cts)
+            if len(cts) > 1 and any([c is None for c in cts]):
+                results = without_unread(node, cts, results)
             if not run.retain:
                 node.release()
             elif node.extra is not None:
@@ -437,7 +440,9 @@ def _recorded(plan: Any, saved: list[Any], cts: list[Any]) -> list[Any]:
     wanted = plan.wanted_outs
     given = tuple([cts[i] is not None for i in wanted]) if len(wanted) > 1 else (True,)
     out = apply_multi(plan.backward(given), [*saved, *[cts[i] for i in wanted if cts[i] is not None]])
-    return list(out) if isinstance(out, tuple) else [out]
+    if not isinstance(out, tuple):
+        return [out]
+    return without_needless_history(plan, list(out))
 
 
 def _before(run: _Pass, node: Any, buffer: dict[int, Any], wanted: dict[Any, dict[int, Any]], runs: bool) -> None:

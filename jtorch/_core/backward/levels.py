@@ -10,24 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 from jtorch._core.backward.backward_pass import run_backward
-from jtorch._core.graph.node import AccumulateGrad, Node, next_seq, node_repr
+from jtorch._core.graph.node import AccumulateGrad, Node, forward_mode, next_seq, node_repr
 from jtorch._core.graph.view_history import edge_of
-from jtorch._core.storage.bare_tensor import Tensor, new_tensor
+from jtorch._core.storage.bare_tensor import Tensor, alias_of, new_tensor
 from jtorch._core.storage.view_steps import aval_of, read
 from jtorch._engine.values.lanes import Level, lanes_of, within
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._namespace import torch
 
 __all__ = ["End", "Input", "boundary", "enter", "enter_lanes", "forward_mode", "gradients", "leave_lanes", "reaches_out", "transposed"]
-
-
-class _ForwardMode:
-    """Whether a pass backward is the first of the two that a derivative forward is made of (``transposed``)."""
-
-    on = False
-
-
-forward_mode = _ForwardMode()
 
 
 def transposed(roots: list[Tensor], cotangents: list[Tensor], inputs: list[Input]) -> list[Tensor | None]:
@@ -39,13 +30,13 @@ def transposed(roots: list[Tensor], cotangents: list[Tensor], inputs: list[Input
         forward_mode.on = was
 
 
-
 class Input(Node):
     """The end of the graph of a transformation at one of its inputs; ``edges`` lead on to what is outside of it."""
 
-    __slots__ = ("aval",)
+    __slots__ = ("aval", "required")
 
     def __init__(self, t: Tensor | None) -> None:
+        self.required = False  # ``requires_grad_`` was said of a dual tensor
         self.edges = () if t is None or t._edge is None else (edge_of(t), t._nr)
         self.seq, self.hooks, self.extra = next_seq(), None, None
         self.aval = None if t is None else aval_of(t)
@@ -71,9 +62,9 @@ class End(Input):
         self.target, self.summed, self.level = target, summed, level
 
 
-def enter(t: Tensor) -> tuple[Tensor, Input]:
-    """A tensor of the same value whose gradient can be asked for, and where it arrives."""
-    inside = new_tensor(read(t))
+def enter(t: Tensor, shared: bool = False) -> tuple[Tensor, Input]:
+    """A tensor of the same value (``shared``: in the same memory) whose gradient can be asked for, and where it arrives."""
+    inside = alias_of(t._s, t._view) if shared else new_tensor(read(t))
     inside._edge = node = Input(t)
     return inside, node
 
@@ -86,7 +77,7 @@ def reaches_out(t: Tensor, since: int) -> bool:
     seen = set(stack)
     while stack:
         node = stack.pop()
-        if node.__class__ is AccumulateGrad or node.__class__ is End or node.seq < since:
+        if node.__class__ is AccumulateGrad or node.__class__ is End or node.seq < since or (node.__class__ is Input and node.required):
             return True
         for target in node.edges[::2]:
             if target not in seen:

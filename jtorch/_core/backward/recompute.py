@@ -7,6 +7,7 @@ and every node takes over the values of its twin.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -49,8 +50,8 @@ class _Forgotten:
         if state.backward is None:
             region.nodes, region.places, region.seen = kept
             for other in region.nodes:
-                if other.saved is not None:
-                    other.saved = self
+                if (alive := other()) is not None and alive.saved is not None:
+                    alive.saved = self
         return found
 
 
@@ -82,16 +83,17 @@ class Region:
     def __init__(self, again: Callable[[list[Value]], Any], describe: Callable[[Any], Any], fail: Callable[..., None], early: bool = False) -> None:
         self.again, self.describe, self.fail, self.early = again, describe, fail, early
         self.first = next_seq()
-        self.nodes: list[OpNode] = []
+        self.nodes: list[weakref.ref[OpNode]] = []  # which hold the region by their notes: a graph that is dropped goes at once
         self.places: list[int] = []
         self.seen: list[Any] = []
         self.alone = not state.several
 
     def close(self, result: Any) -> None:
         """The function returned ``result``: forget what its nodes saved."""
-        self.nodes = [n for n in nodes_of(result, self.first) if n.saved.__class__ is not tuple or _values(n)]
+        nodes = [n for n in nodes_of(result, self.first) if n.saved.__class__ is not tuple or _values(n)]
+        self.nodes = [weakref.ref(n) for n in nodes]
         note: Any = _Forgotten(self)
-        for node in self.nodes:
+        for node in nodes:
             self.places.append(node.seq - self.first)
             self.seen.append([self.describe(v) for v in _values(node)] if node.saved.__class__ is tuple else None)
             node.saved, node.versions = note, ()
@@ -110,8 +112,9 @@ class Region:
         else:
             seen, compared = [s for s in seen if s is not None], twins
         self.fail([x for saved in seen for x in saved], [self.describe(v) for twin in compared for v in _values(twin)])
-        for node, twin in zip(self.nodes, twins, strict=True):
-            if node.saved is not None:
+        for ref, twin in zip(self.nodes, twins, strict=True):
+            node = ref()
+            if node is not None and node.saved is not None:
                 node.saved = twin.saved if twin.saved.__class__ is tuple else _Twins(twin)
         self.nodes, self.seen, self.places = [], [], []
 
@@ -121,9 +124,15 @@ class Region:
         if state.several or not all(place in made for place in self.places):
             return None
         twins = [made[place] for place in self.places]
-        pairs = dict(zip(map(id, self.nodes), twins, strict=True))
+        nodes = [ref() for ref in self.nodes]
+        pairs = {id(node): twin for node, twin in zip(nodes, twins, strict=True) if node is not None}
         ours = set(map(id, twins))
-        for node, twin in zip(self.nodes, twins, strict=True):
+        for node, twin in zip(nodes, twins, strict=True):
+            if node is None:  # of a part of the graph that nobody holds any more
+                ours.discard(id(twin))
+        for node, twin in zip(nodes, twins, strict=True):
+            if node is None:
+                continue
             if type(node) is not type(twin) or len(node.edges) != len(twin.edges):
                 return None
             for before, after in zip(node.edges[::2], twin.edges[::2], strict=True):

@@ -21,7 +21,7 @@ from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import View, read_view, same_memory
 from jtorch._core.storage.write_counts import origin_of, version_of, was_detached_since, written_since
 
-__all__ = ["DETACHED", "FIXED", "Node", "OpNode", "AccumulateGrad", "class_of", "leaf_edge", "next_seq", "node_class", "node_repr"]
+__all__ = ["DETACHED", "FIXED", "Node", "OpNode", "AccumulateGrad", "class_of", "forward_mode", "leaf_edge", "next_seq", "node_class", "node_repr"]
 
 next_seq: Callable[[], int] = itertools.count().__next__
 _new = object.__new__
@@ -104,6 +104,17 @@ def _register(node: Node, kind: str, fn: Any) -> Any:
     return handle
 
 
+class _ForwardMode:
+    """``on``: whether a pass backward is the first of the two that a derivative forward is made of (``levels.transposed``). ``since``: the first node's number within
+    the level of dual tensors that was entered, or None."""
+
+    on = False
+    since: int | None = None
+
+
+forward_mode = _ForwardMode()
+
+
 class OpNode(Node):
     """A recorded operator. ``saved`` follows its plan: inputs, outputs, hidden outputs."""
 
@@ -167,6 +178,8 @@ class OpNode(Node):
 
     def _look_again(self, i: int) -> None:
         """The memory of what ``versions[i]`` stands for was, or may have been, written since. RuntimeError if that was counted; else backward reads what it holds."""
+        if forward_mode.on:  # torch computed the tangent when the operator ran, of what there was then
+            return
         place, version = self.versions[i], self.versions[i + 1]
         view, s = (place, place.s) if isinstance(place, View) else (None, place)
         if written_since(s, version):

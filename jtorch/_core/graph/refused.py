@@ -83,7 +83,7 @@ def refusing_class(name: str) -> Any:
     def refuse(self: OpNode, *_: Any) -> NoReturn:
         raise no_derivative(NOT_DIFFERENTIABLE, name)
 
-    attributes = {"__slots__": (), "__module__": "torch.autograd.graph", "__repr__": node_repr, "name": lambda self: NOT_DIFFERENTIABLE, "pull": refuse, "apply": refuse}
+    attributes = {"__slots__": (), "__module__": "torch.autograd.graph", "__repr__": node_repr, "name": lambda self: NOT_DIFFERENTIABLE, "pull": refuse, "apply": refuse, "check": refuse}
     return type("NotImplemented", (OpNode,), attributes)
 
 

@@ -16,8 +16,8 @@ from jtorch._engine.values.thread_state import GRAD, SAVED_HOOKS, state
 from jtorch._engine.values.values import Value
 
 from jtorch._core.graph.node import AccumulateGrad, OpNode
-from jtorch._core.storage.bare_tensor import Tensor, new_tensor
-from jtorch._core.storage.view_steps import read
+from jtorch._core.storage.bare_tensor import Storage, Tensor, alias_of, new_tensor
+from jtorch._core.storage.view_steps import View, read
 from jtorch._core.storage.write_counts import written_since
 
 __all__ = ["Hooks", "pop", "push", "pack_node", "packed", "unpacked", "settings", "SavedTensor"]
@@ -169,21 +169,32 @@ def _tensor(node: OpNode, k: int) -> Any:
         return v
     plan = node.plan
     if k >= len(plan.saved_in):
-        t = new_tensor(v)
+        t = _in_its_memory(node, k, v)
         if k < len(plan.saved_in) + len(plan.saved_out):
             t._edge, t._nr = node, plan.saved_out[k - len(plan.saved_in)]
         return t
     i = plan.saved_in[k]
     if i not in plan.targets:
-        return new_tensor(v)
+        return _in_its_memory(node, k, v)
     at = 2 * plan.targets.index(i)
     edge, nr = node.edges[at : at + 2]
     leaf = edge.ref() if edge.__class__ is AccumulateGrad else None
     if leaf is not None and leaf._view is None and leaf._s.value is v:
         return leaf
-    t = new_tensor(v)
+    t = _in_its_memory(node, k, v)
     t._edge, t._nr = edge, nr
     return t
+
+
+def _in_its_memory(node: OpNode, k: int, v: Value) -> Tensor:
+    """A saved value as a tensor: where the node remembers the memory that it saved, it shares it, and its version."""
+    at = 2 * sum(x.__class__ is Value for x in node.saved[:k]) if node.versions else 0
+    place = node.versions[at] if at < len(node.versions) else None
+    if isinstance(place, View):
+        return alias_of(place.s, place)
+    if isinstance(place, Storage) and place.value is v:
+        return alias_of(place, None)
+    return new_tensor(v)
 
 
 class SavedTensor:

@@ -75,6 +75,8 @@ def rebase(t: Tensor, edge: Any, nr: int) -> None:
     """``t``, a view, was given new elements, whose gradient goes to (edge, nr), if anywhere: the history of its base becomes "the base with this part replaced"."""
     base = t._meta.base
     steps = chain(t._view, base._view)
+    if edge is not None and t._edge is not None and t._edge.hooks is not None and t._edge.__class__ is not AccumulateGrad:
+        _past_hooks(t, base, steps, edge)
     node = CopySlices.__new__(CopySlices)
     node.steps, node.before, node.seq, node.hooks, node.extra = steps, aval_of(base), next_seq(), None, None
     node.has_base, node.has_part = base._edge is not None, edge is not None
@@ -85,6 +87,18 @@ def rebase(t: Tensor, edge: Any, nr: int) -> None:
     if not node.has_base:
         tell_views(base, 1 + len(steps))
     regenerate(t)
+
+
+def _past_hooks(t: Tensor, base: Tensor, steps: list[View], edge: Any) -> None:
+    """The gradient of what was written goes on to the base: it does not come by the hooks that the view had before."""
+    old, at = t._edge, t._nr
+    if base._edge is None or all(node is not old for node in edge.edges[::2]):
+        return
+    fresh, nr, parent = base._edge, base._nr, base._view
+    for step in steps:
+        fresh, nr, parent = view_edge(step, parent, base, fresh, nr), 0, step
+    e, edge.seq = edge.edges, next_seq()  # newer than what it leads to
+    edge.edges = tuple([x for i in range(0, len(e), 2) for x in ((fresh, nr) if e[i] is old and e[i + 1] == at else e[i : i + 2])])
 
 
 def tell_views(base: Tensor, known: int = 0) -> None:

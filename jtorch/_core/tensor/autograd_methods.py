@@ -12,10 +12,11 @@ from jtorch import _dtypes
 from jtorch._engine.values.thread_state import GRAD, state
 
 from jtorch._core.backward import backward_pass as _backward
+from jtorch._core.backward.levels import Input, reaches_out
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.graph.hook_handles import RemovableHandle
 from jtorch._core.tensor.method_decorators import method, prop
-from jtorch._core.graph.node import AccumulateGrad, hooks_of, leaf_edge
+from jtorch._core.graph.node import AccumulateGrad, forward_mode, hooks_of, leaf_edge
 from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of, new_tensor
 from jtorch._core.storage.view_steps import aval_of, copied, stopped
@@ -36,10 +37,12 @@ def require_grad(t: Tensor, yes: bool = True) -> Tensor:
 
 
 def _get_requires_grad(self: Tensor) -> bool:
-    return self._edge is not None
+    return self._edge is not None and (forward_mode.since is None or reaches_out(self, forward_mode.since))  # what carries a tangent alone requires none
 
 
 def set_requires_grad(self: Tensor, yes: bool) -> None:
+    if yes and self._edge.__class__ is Input:
+        self._edge.required = True
     if self._edge is not None and self._edge.__class__ is not AccumulateGrad:
         if not yes:
             raise RuntimeError(
@@ -76,7 +79,7 @@ _TRANSFORMED = (
 
 def with_grad(self: Tensor, yes: bool = True) -> Tensor:
     """This leaf, which requires grad from now on or no longer."""
-    if bool(yes) != (self._edge is not None):
+    if bool(yes) != self.requires_grad:
         set_requires_grad(self, yes)
     return self
 
@@ -91,7 +94,7 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
 
 @prop
 def is_leaf(self: Tensor) -> bool:
-    return self._edge is None or edge_of(self).__class__ is AccumulateGrad
+    return self._edge is None or edge_of(self).__class__ is AccumulateGrad or not self.requires_grad
 
 
 @prop
@@ -99,7 +102,7 @@ def grad_fn(self: Tensor) -> Any:
     if self._edge is None and (self._meta is None or self._meta.base is None):
         return None
     edge = edge_of(self)
-    return None if edge.__class__ is AccumulateGrad else edge
+    return None if edge.__class__ is AccumulateGrad or not self.requires_grad and self._edge is not None else edge
 
 
 def _detached_from(self: Tensor, edge: Any) -> None:

@@ -32,6 +32,7 @@ from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.dispatch.short_way import short_inplace
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor, new_tensor
 from jtorch._core.graph import saved_tensors
+from jtorch._core.graph.node import forward_mode
 from jtorch._core.graph.refused import refuse_backward
 from jtorch._core.graph.view_history import take_view
 from jtorch._core.storage.view_steps import Changed, aval_of, elements
@@ -404,6 +405,8 @@ def _wrong_out(rule: str, wanted: Any, got: Any) -> str:
 
 
 def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, apart: bool, at: int = 0) -> Tensor:
+    if forward_mode.since is not None and not result.requires_grad and not out.requires_grad and (result._edge is not None or out._edge is not None):
+        raise NotImplementedError(f"Trying to use forward AD with {name}_out that does not support it because it is an out= function")
     if state.mode & GRAD and (result._edge is not None or out._edge is not None):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires grad."

@@ -26,7 +26,7 @@ from jtorch._engine.recording.half_sums import wide_sums
 from jtorch._engine.values.unbroken import aside
 from jtorch._engine.values.values import Aval
 
-__all__ = ["Plan", "build", "derived", "forward_of", "inputs_of", "plan_of", "plan_of_shape", "shape_of", "recomputing_plan", "wrapped"]
+__all__ = ["ONE_CALL", "Plan", "build", "derived", "forward_of", "inputs_of", "plan_of", "plan_of_shape", "shape_of", "recomputing_plan", "wrapped"]
 
 
 class Plan:
@@ -37,7 +37,7 @@ class Plan:
     cotangents that are there) to the gradients of the chosen inputs. ``once``: it reads what torch calls a saved tensor, which is freed after the first time.
     """
 
-    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct", "source", "_make")
+    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct", "source", "_make", "_hang")
     saved_in: tuple[int, ...]
     saved_out: tuple[int, ...]
     forward: Call | None
@@ -58,12 +58,29 @@ class Plan:
     def __init__(self) -> None:
         self.direct = None
         self._make = self._from_pull
+        self._hang: list[frozenset[int]] | None = None
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self._name
 
     def backward(self, given: tuple[bool, ...]) -> Call:
         found = self._backward.get(given)
         if found is None:
             found = self._backward[given] = Call(None, given, self._make(given), self._name, origin=(derived, (*self.source, given)))
         return found
+
+    def reached(self, given: tuple[bool, ...]) -> tuple[bool, ...] | None:
+        """Which targets the outputs that have a cotangent hang on, by the program's structure. Asked of a derivative of several inputs alone (else None): torch has a
+        node for each input's gradient, which leads to what its own formula reads, where here one node has them all."""
+        entry = self.source[0]
+        if entry.call.origin is None or entry.call.origin[0] is not derived:
+            return None
+        if self._hang is None:
+            self._hang = hang_on(aside(jax.make_jaxpr(entry.call.apply), *entry.structs()).jaxpr)
+        there = frozenset().union(*[self._hang[i] for i, g in zip(self.wanted_outs, given, strict=True) if g])
+        return tuple([i in there for i in self.targets])
 
     def _from_pull(self, given: tuple[bool, ...]) -> Callable[..., Any]:
         pull, outs = self._pull, self.outs
@@ -78,6 +95,39 @@ class Plan:
             return pull(arrays[:n_saved], cts)
 
         return backward
+
+
+# Whose gradients torch computes by one call: each of them leads to all that the call reads.
+ONE_CALL = frozenset({"ConvolutionBackward0", "NativeLayerNormBackward0", "NativeBatchNormBackward0", "PreluKernelBackward0", "L1LossBackward0"})
+
+
+def hang_on(jaxpr: Any) -> list[frozenset[int]]:
+    """For each output of a program the inputs that it hangs on in a way that has a derivative: not by comparisons and integers."""
+    none: frozenset[int] = frozenset()
+    known: dict[Any, frozenset[int]] = {v: frozenset((i,)) for i, v in enumerate(jaxpr.invars) if _inexact(v)}
+
+    def of(v: Any) -> frozenset[int]:
+        return none if isinstance(v, Literal) else known.get(v, none)
+
+    for eqn in jaxpr.eqns:
+        inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
+        inner = getattr(inner, "jaxpr", inner)
+        if inner is not None and eqn.primitive.name in _CALLS and len(inner.invars) == len(eqn.invars) and len(inner.outvars) == len(eqn.outvars):
+            for v, inside in zip(eqn.outvars, hang_on(inner), strict=True):
+                known[v] = none.union(*[of(eqn.invars[i]) for i in inside])
+            continue
+        every = none.union(*map(of, eqn.invars))
+        for v in eqn.outvars:
+            if _inexact(v):
+                known[v] = every
+    return [of(v) for v in jaxpr.outvars]
+
+
+_CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint"}
+
+
+def _inexact(v: Any) -> bool:
+    return jnp.issubdtype(getattr(v.aval, "dtype", np.int32), jnp.inexact)
 
 
 def _no_general(entry: Entry, mask: tuple[bool, ...]) -> Plan:

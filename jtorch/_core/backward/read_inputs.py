@@ -1,0 +1,28 @@
+"""What a gradient's own gradient leads to. Here one node has the gradients of all of an operator's inputs, torch has one for each: that leads to what its formula reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jtorch._core.graph.node import OpNode
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._engine.recording.vjp import ONE_CALL, Plan
+
+__all__ = ["without_needless_history", "without_unread"]
+
+
+def without_unread(node: OpNode, cts: list[Any], results: Any) -> Any:
+    """``results`` with None for the inputs that the outputs with a gradient do not read."""
+    plan = node.plan
+    reached = plan.reached(tuple([cts[i] is not None for i in plan.wanted_outs]))
+    return results if reached is None else [g if there else None for g, there in zip(results, reached, strict=True)]
+
+
+def without_needless_history(plan: Plan, gradients: list[Tensor]) -> list[Tensor]:
+    """Several inputs' gradients, each of which requires grad if what it reads does."""
+    if plan.name not in ONE_CALL:
+        for k, t in enumerate(gradients):
+            node = t._edge
+            if isinstance(node, OpNode) and (there := node.plan.reached(tuple([i == k for i in node.plan.wanted_outs]))) is not None and True not in there:
+                t._edge = None
+    return gradients
