@@ -127,7 +127,7 @@ _CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_
 
 
 def _inexact(v: Any) -> bool:
-    return jnp.issubdtype(getattr(v.aval, "dtype", np.int32), jnp.inexact)
+    return bool(jnp.issubdtype(getattr(v.aval, "dtype", np.int32), jnp.inexact))
 
 
 def _no_general(entry: Entry, mask: tuple[bool, ...]) -> Plan:
