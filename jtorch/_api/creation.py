@@ -18,7 +18,7 @@ from jtorch._core.tensor import creation as tensor_creation
 from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.creation import from_array, full_value, place
 from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage, tensor_on
-from jtorch._engine.values.lanes import Lanes, within
+from jtorch._engine.values.lanes import Lanes, unknown, within
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._errors import no_kernel, warn_once
 from jtorch._namespace import torch
@@ -411,6 +411,20 @@ def _linear(start: Any, end: Any, steps: int, kind: _dtypes.dtype) -> np.ndarray
     return np.where(i < steps // 2, low, high).astype(kind.np)
 
 
+def _not_known(*ends: Any) -> bool:
+    """Whether one of these is a tensor inside a transformation, so that the numbers between are computed there."""
+    return any(isinstance(x, Tensor) and unknown(read(x).array) for x in ends)
+
+
+def _between(start: Any, end: Any, steps: int, kind: _dtypes.dtype) -> Any:
+    """As :func:`_linear`, of ends that are not known yet."""
+    work = kind if kind.category > 1 and kind.itemsize >= 4 else _dtypes.float64 if kind is _dtypes.int64 else _dtypes.float32
+    start, end = (x.detach().to(work) if isinstance(x, Tensor) else number_of(x) for x in (start, end))  # type: ignore[attr-defined]
+    i = torch.arange(steps, dtype=work.to_real() if work.is_complex else work)
+    step = (end - start) / max(steps - 1, 1)
+    return torch.where(i < max(steps // 2, 1), start + step * i, end - step * (steps - 1 - i)).to(kind)
+
+
 def _ends(start: Any, end: Any) -> tuple[Any, Any]:
     return tuple(x.item() if isinstance(x, Tensor) else number_of(x) for x in (start, end))  # type: ignore[attr-defined,return-value]
 
@@ -431,13 +445,16 @@ def linspace(start: Any, end: Any, steps: Any = None, *, out: Any = None, dtype:
     steps = _steps("linspace", start, end, steps)
     if isinstance(start, Tensor) and aval_of(start).shape or isinstance(end, Tensor) and aval_of(end).shape:
         raise RuntimeError("linspace only supports 0-dimensional start and end tensors")
-    start, end = _ends(start, end)
+    later = _not_known(start, end)
+    start, end = (start, end) if later else _ends(start, end)
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else _dtypes.default)
     _refuse_float8("linspace", kind)
     if not kind.is_complex and (isinstance(start, complex) or isinstance(end, complex)):
         raise RuntimeError(f"torch.linspace(): inferred dtype {_dtypes.default.to_complex()} can't be safely cast to passed dtype {kind}")
+    if later:
+        return _into(out, _between(start, end, steps, kind), False, "linspace")
     return _into(out, from_array(_linear(start, end, steps, kind), None, device, requires_grad), False, "linspace")
 
 
@@ -448,12 +465,16 @@ def logspace(start: Any, end: Any, steps: Any = None, base: float = 10.0, *, out
     steps = _steps("logspace", start, end, steps)
     if isinstance(start, Tensor) and aval_of(start).shape or isinstance(end, Tensor) and aval_of(end).shape:
         raise RuntimeError("logspace only supports 0-dimensional start and end tensors")
-    start, end = _ends(start, end)
+    later = _not_known(start, end)
+    start, end = (start, end) if later else _ends(start, end)
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else _dtypes.default)
     _refuse_float8("logspace", kind)
     work = _dtypes.float64 if kind.category == 1 else kind
+    if later:
+        wide = _between(start, end, steps, work).to(_dtypes.complex128 if kind.is_complex else _dtypes.float64)
+        return _into(out, torch.pow(base, wide).to(kind), False, "logspace")
     exponents = _linear(start, end, steps, work)
     with np.errstate(all="ignore"):
         values = np.power(np.asarray(base, work.to_complex().np if kind.is_complex else np.float64), exponents.astype(np.complex128 if kind.is_complex else np.float64))

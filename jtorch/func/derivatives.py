@@ -39,13 +39,14 @@ class _Level:
     def __enter__(self) -> None:
         if self.backward and settings.stack:
             raise RuntimeError(_NO_HOOKS)
-        self.around, state.derivative = (state.derivative, settings.disabled, state.derivatives), self.number
+        self.around, state.derivative = (state.derivative, settings.disabled, state.derivatives, state.pushing), self.number
+        state.pushing = not self.backward
         state.derivatives = (*state.derivatives, (self.number, self.since))
         if self.backward:
             settings.disabled = _NO_HOOKS
 
     def __exit__(self, *_: Any) -> None:
-        state.derivative, settings.disabled, state.derivatives = self.around
+        state.derivative, settings.disabled, state.derivatives, state.pushing = self.around
 
     def enter(self, tree: Any) -> Any:
         def one(t: Any) -> Any:
@@ -205,11 +206,8 @@ def vjp(func: Any, *primals: Any, has_aux: bool = False) -> Any:
             found = [t.detach() for t in found]
         return tree_unflatten(found, primals_spec)
 
-    def many(*cotangents: Any, **options: Any) -> Any:
-        return pull(cotangents[0] if len(cotangents) == 1 else cotangents, **options)
-
     value = level.leave(out)
-    return (value, many, level.leave(aux)) if has_aux else (value, many)
+    return (value, pull, level.leave(aux)) if has_aux else (value, pull)
 
 
 def _push(what: str, func: Any, primals: Any, put: Any, has_aux: bool) -> tuple[Any, Callable[[list[Any]], list[Any]], Any, _Level]:

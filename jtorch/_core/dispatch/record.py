@@ -21,7 +21,7 @@ from jtorch._engine.values.sparse_values import SparseValue
 from jtorch._engine.values.thread_state import GRAD, SAVED_HOOKS, SELECTIVE, state
 from jtorch._engine.recording.trace import SCALAR, add_input, add_scalar, grow, key_of, moved, record, undo
 from jtorch._engine.values.values import Value
-from jtorch._engine.recording.vjp import Plan, plan_of
+from jtorch._engine.recording.vjp import Plan, plan_of, without_fixed
 
 from jtorch._core.dispatch import flush_points
 from jtorch._core.graph import sparse_values
@@ -164,6 +164,8 @@ def apply_multi(call: Call, args: Any) -> Any:
     plan = None
     if mode & GRAD:
         mask = tuple([isinstance(a, Tensor) and a._edge is not None and v.aval.dtype.category >= 2 for a, v in zip(args, vals, strict=True)])
+        if state.pushing and True in mask and entry.call.op is not None and entry.call.op.fixed:
+            mask = without_fixed(entry.call, mask)
         if True in mask and True in entry.differentiable:
             plan = plan_of(entry, mask)
     if plan is None or plan.forward is None:

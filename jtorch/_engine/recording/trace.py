@@ -13,6 +13,7 @@ from threading import RLock
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jtorch._engine.values.lanes import Lanes, Level, lanes_of, within
@@ -464,7 +465,7 @@ def run_now(entry: Entry, args: Any) -> list[Value]:
         if a.__class__ is Value:
             if a.trace is not None:
                 force(a)
-            arrays.append(a.array)
+            arrays.append(jnp.asarray(a.array) if a.array.__class__ is np.ndarray else a.array)  # an operator's function is one of jax arrays
         else:
             arrays.append(np.asarray(a))
     out = entry.call.apply(*arrays)

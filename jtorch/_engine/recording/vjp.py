@@ -8,7 +8,7 @@ the operator asks for ``residuals="save"``: then the forward gives it as a hidde
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
 from typing import Any
 
@@ -153,19 +153,33 @@ def plan_of(entry: Entry, mask: tuple[bool, ...]) -> Plan:
     return found
 
 
-def _refuse_fixed(call: Call, mask: tuple[bool, ...]) -> None:
-    """RuntimeError if the gradient is asked for of an argument that torch differentiates nowhere."""
+def _fixed(call: Call) -> Iterator[tuple[str, slice]]:
+    """The arguments that torch differentiates nowhere, and where they are among the inputs."""
     assert call.op is not None
     at = 0
     for d, p in zip(call.key, call.op.fn_params, strict=True):
         if d[0] == "V":  # no tensor
             continue
         width = sum(d[1]) if d[0] == "L" else 1
-        if p.name in call.op.fixed and any(mask[at : at + width]):
-            raise RuntimeError(
-                f"The function '{call.op.fixed[p.name]}' is not differentiable with respect to argument '{p.name}'. This input cannot have requires_grad True."
-            )
+        if p.name in call.op.fixed:
+            yield p.name, slice(at, at + width)
         at += width
+
+
+def _refuse_fixed(call: Call, mask: tuple[bool, ...]) -> None:
+    """RuntimeError if the gradient is asked for of an argument that torch differentiates nowhere."""
+    assert call.op is not None
+    for name, at in _fixed(call):
+        if any(mask[at]):
+            raise RuntimeError(f"The function '{call.op.fixed[name]}' is not differentiable with respect to argument '{name}'. This input cannot have requires_grad True.")
+
+
+def without_fixed(call: Call, mask: tuple[bool, ...]) -> tuple[bool, ...]:
+    """``mask`` without what torch differentiates nowhere: tangents of it are left aside."""
+    found = list(mask)
+    for _, at in _fixed(call):
+        found[at] = [False] * len(found[at])
+    return tuple(found)
 
 
 def derived(entry: Entry, mask: tuple[bool, ...], from_inputs: bool, given: tuple[bool, ...] | None) -> Call:
