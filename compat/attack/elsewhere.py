@@ -436,10 +436,69 @@ class Grads(Case):
         return self.act(s)
 
 
+def _wrong_usages(m: Any, o: Any) -> list[Callable[[], Any]]:
+    table, ids = torch.arange(12.0).reshape(4, 3), torch.tensor([1, 9])
+    y = m(X).pow(2).mean()
+    y.backward()
+    o.zero_grad()
+    w = torch.ones(3, requires_grad=True)
+    state = dict(m.state_dict())
+    state["0.weight"] = torch.zeros(3, 3)
+    changed = w * 2
+    squared = changed.pow(2).sum()
+
+    def written() -> None:
+        with torch.no_grad():
+            changed.add_(1)
+        squared.backward()
+
+    return [
+        lambda: torch.ones(2, 3) @ torch.ones(2, 3),  # a shape, while it is recorded
+        lambda: (table[ids] * 2).sum().item(),  # a position, by the host
+        lambda: (table[(ids.float() * 1).long()] * 2).sum().item(),  # by the program
+        lambda: y.backward(),  # a graph that is used up
+        lambda: w.add_(1),
+        lambda: m.load_state_dict(state),
+        lambda: torch.load(io.BytesIO(b"not a file of anybody's")),
+        lambda: torch.linalg.cholesky(torch.eye(3) * -1).sum().item(),
+        lambda: nn.functional.cross_entropy(torch.ones(2, 3), torch.tensor([0, 7])).item(),
+        written,
+        lambda: torch.autograd.grad(table.sum(), w),
+        lambda: next(iter(torch.utils.data.DataLoader([1, "a", None], batch_size=3))),
+    ]
+
+
+class Raises(Case):
+    """Errors of a dozen kinds, caught one after the other, between steps of a model; what comes in between comes while they are on their way."""
+
+    def setup(self) -> Any:
+        m = _model()
+        return m, torch.optim.SGD(m.parameters(), lr=0.1)
+
+    def act(self, s: Any) -> Any:
+        m, o = s
+        names = []
+        for wrong in _wrong_usages(m, o):
+            try:
+                wrong()
+            except (Hit, MemoryError):
+                raise
+            except Exception as error:
+                try:
+                    names.append(type(error).__name__)
+                finally:
+                    torch.zeros(3).add(1).sum().item()
+        return names
+
+    def check(self, s: Any) -> None:
+        for found, old in zip([p.tolist() for p in s[0].parameters()], [p.tolist() for p in _model().parameters()], strict=True):
+            assert found == old, "a parameter is another"
+
+
 CASES: dict[str, Case] = {
     "save": Save(), "save_old": SaveOld(), "load": Load(), "load_old": LoadOld(), "load_all": LoadAll(), "load_mapped": LoadMapped(), "fill": Fill(), "fill_assign": FillAssign(),
     "fill_optimizer": FillOptimizer(), "convert": Convert(), "make": Make(), "recompute": Recompute(), "recompute_reentrant": RecomputeReentrant(), "grads": Grads(),
-    "compile_forward": CompileForward(), "compile_step": Compile(), "sizes": Sizes(), "compile_sizes": CompileSizes(), "workers": Workers(),
+    "compile_forward": CompileForward(), "compile_step": Compile(), "sizes": Sizes(), "compile_sizes": CompileSizes(), "workers": Workers(), "raises": Raises(),
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from compat import bridge
 from compat.attack.changing_numbers import PLACES, WARM, settled, suitable
+from compat.attack.changing_numbers import steps as steps_of_classes
 from compat.counting import programs
 
 LIMIT = 250  # MB
@@ -30,16 +31,20 @@ def resident() -> float:
 
 
 def numbers(steps: int) -> Iterator[int]:
-    """One call of an operator a step, for each number argument that the registry knows of in turn, and no number twice."""
+    """One call of an operator a step, for each number argument that the registry knows of and for each number of an optimizer's class in turn, and no number twice."""
     bridge.jtorch().ones(3).exp().tolist()
     yield 0
-    found = {}
+    found, classes = {}, steps_of_classes()
     for i, place in enumerate(PLACES):
         call = suitable(place)
         if call is not None:
             found[place] = call
         yield i
-    print(f"  {len(found)} of {len(PLACES)} arguments; no call suits: {[p for p in PLACES if p not in found]}", flush=True)
+    for i, (place, call) in enumerate(classes.items()):
+        settled(call(0))
+        found[place] = call
+        yield len(PLACES) + i
+    print(f"  {len(found) - len(classes)} of {len(PLACES)} arguments, and {len(classes)} of the optimizers' classes; no call suits: {[p for p in PLACES if p not in found]}", flush=True)
     anew: Counter[str] = Counter()
     with pytest.MonkeyPatch.context() as patch, programs(patch) as seen:
         for i in range(steps):

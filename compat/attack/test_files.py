@@ -24,7 +24,7 @@ from jtorch.serialization._state import local
 from jtorch.serialization._storage import STORAGE_TYPES, HostStorage
 
 from . import files_fuzz
-from .files_beside_torch import compared
+from .files_beside_torch import compared, tried
 
 
 def dumped(lib: Any, obj: Any, **options: Any) -> bytes:
@@ -349,3 +349,17 @@ def test_mutants_beside_torch() -> None:
     ends, faults = compared(500, 2)
     assert not [text for text in faults if not any(word in text for word in _BOOKKEEPING)]
     assert ends["torch loads, jtorch loads"] > 50 and len(faults) < 15
+
+
+def test_no_directory_is_taken_that_torch_refuses() -> None:
+    file = dumped(torch, {"a": torch.arange(3.0), "b": [1, "two"]})
+    start = file.index(b"PK\x01\x02")
+    taken = 0
+    for at in range(start, len(file)):
+        for change in (0x01, 0x10, 0x80, file[at] ^ 0xFF or 0xFF):
+            changed = file[:at] + bytes([file[at] ^ change]) + file[at + 1 :]
+            ours = tried(jtorch, changed)
+            if ours[0] == "loaded":
+                taken += 1
+                assert tried(torch, changed) == ours, (at - start, change)
+    assert taken > 100  # times, checksums and the like, at which neither looks

@@ -11,7 +11,7 @@ __all__ = ["check_directory"]
 _ENDS, _ENDS64, _WHERE64, _RECORD = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07", b"PK\x01\x02"
 _END, _END64, _LOCATOR, _HEADER, _LOCAL = 22, 56, 20, 46, 30  # bytes
 _MAX16, _MAX32 = 0xFFFF, 0xFFFFFFFF
-_PATCH, _STRONG, _MASKED = 0x20, 0x40, 0x2000  # flags of a record
+_PATCH, _STRONG, _MASKED, _FOLDER = 0x20, 0x40, 0x2000, 0x10  # flags of a record, and one of its attributes
 
 
 def check_directory(stream: IO[bytes], size: int, broken: Callable[[str], Exception]) -> None:
@@ -58,14 +58,15 @@ def _check_records(directory: bytes, count: int, here: int, size: int, broken: C
     for _ in range(count):
         if directory[at : at + 4] != _RECORD or at + _HEADER > len(directory):
             raise broken("invalid header or archive is corrupted")
-        flags, method, packed, whole, name, extra, comment, disk = struct.unpack_from("<HH8xII3HH", directory, at + 8)
-        (where,) = struct.unpack_from("<I", directory, at + 42)
+        flags, method, packed, whole, name, extra, comment, disk, _, kind, where = struct.unpack_from("<HH8xII5HII", directory, at + 8)
         if _MAX32 not in (packed, whole) and ((method == 0 and packed != whole) or (whole and not packed)):
             raise broken("invalid header or archive is corrupted")
         if disk == _MAX16 or disk not in (here, 1):
             raise broken("unsupported multidisk archive")
         if packed != _MAX32 and where + _LOCAL + packed > size:
             raise broken("invalid header or archive is corrupted")
+        if kind & _FOLDER and whole:
+            raise broken("a record is marked as a folder, but holds something")  # of which torch returns memory that nothing was read into
         if flags & (_MASKED | _STRONG | _PATCH):
             raise broken("unsupported encryption")
         at += _HEADER
