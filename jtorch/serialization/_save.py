@@ -33,6 +33,10 @@ from ._zip import ZipWriter
 DEFAULT_PROTOCOL = 2
 
 
+class NotWrittenError(OSError, RuntimeError):
+    """A file cannot be written (there is no room, or no right to). torch's writer raises RuntimeError; the number says why."""
+
+
 def save(
     obj: object,
     f: str | os.PathLike[str] | IO[bytes],
@@ -57,20 +61,25 @@ def save(
     # The objects are pickled before the file is touched.
     storages: dict[str, HostStorage] = {}
     body = _pickled(obj, pickle_module, pickle_protocol, storages)
-    with _opened(f) as (stream, top):
-        writer = ZipWriter(stream, top)
-        writer.record("data.pkl", body)
-        writer.record(".format_version", b"1")
-        writer.record(".storage_alignment", str(settings.alignment).encode())
-        if not _disable_byteorder_record:
-            writer.record("byteorder", sys.byteorder.encode())
-        for key, storage in storages.items():
-            if local.skip_data:
-                writer.hole(f"data/{key}", storage.nbytes())
-            else:
-                writer.record(f"data/{key}", np.ascontiguousarray(storage.data))
-        writer.close()
-        stream.flush()
+    try:
+        with _opened(f) as (stream, top):
+            writer = ZipWriter(stream, top)
+            writer.record("data.pkl", body)
+            writer.record(".format_version", b"1")
+            writer.record(".storage_alignment", str(settings.alignment).encode())
+            if not _disable_byteorder_record:
+                writer.record("byteorder", sys.byteorder.encode())
+            for key, storage in storages.items():
+                if local.skip_data:
+                    writer.hole(f"data/{key}", storage.nbytes())
+                else:
+                    writer.record(f"data/{key}", np.ascontiguousarray(storage.data))
+            writer.close()
+            stream.flush()
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise NotWrittenError(error.errno, f"PytorchStreamWriter failed writing file: {error.strerror or error}") from error
 
 
 def storage_of(obj: Any) -> HostStorage | None:

@@ -6,13 +6,15 @@ takes new names, and the old files go when the new metadata is there. So whoever
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import os
 import pickle
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from jtorch._public import torch
 from jtorch.futures import Future
@@ -38,6 +40,19 @@ def _nothing(x: Any) -> None:
 def _synced(stream: Any) -> None:
     stream.flush()
     os.fsync(stream.fileno())
+
+
+@contextlib.contextmanager
+def _whole(path: Path, more: Iterable[Path] = ()) -> Iterator[IO[bytes]]:
+    """The file to write. If that fails (there is no room), it goes, with what is of no use without it."""
+    try:
+        with open(path, "wb") as f:
+            yield f
+    except BaseException:
+        for left in (path, *more):
+            with contextlib.suppress(OSError):
+                left.unlink(missing_ok=True)
+        raise
 
 
 def _sync_folder(path: Path) -> None:
@@ -110,7 +125,7 @@ class FileSystemWriter(StorageWriter):
 
     def store(self, name: str, content: bytes) -> None:
         """Write a rank's file, down to the disk."""
-        with open(self.path / name, "wb") as f:
+        with _whole(self.path / name) as f:
             f.write(content)
             if self.sync_files:
                 _synced(f)
@@ -129,14 +144,14 @@ class FileSystemWriter(StorageWriter):
         metadata = dataclasses.replace(metadata, version="1.0.0", storage_meta=self.storage_meta())
         metadata.storage_data = {r.index: r.storage_data for rank in results for r in rank}
         fresh = self.path / ".metadata.tmp"
-        with open(fresh, "wb") as f:
+        named = {r.storage_data.relative_path for rank in results for r in rank}
+        with _whole(fresh, [self.path / name for name in named]) as f:
             make_pickler(pickle, f, 4, _nothing).dump(metadata)  # type: ignore[arg-type]
             if self.sync_files:
                 _synced(f)
         os.replace(fresh, self.path / ".metadata")
         if self.sync_files:
             _sync_folder(self.path)
-        named = {r.storage_data.relative_path for rank in results for r in rank}
         for old in self.path.glob("__*.distcp"):
             if old.name not in named:
                 old.unlink(missing_ok=True)
