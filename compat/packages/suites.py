@@ -44,15 +44,15 @@ class Suite:
 
 SUITES = {
     "einops": Suite("arogozhnikov/einops", "0.8.2", ("einops/tests",), paths=(".",), env=(("EINOPS_TEST_BACKENDS", "numpy,torch"),)),
-    "torchmetrics": Suite("Lightning-AI/torchmetrics", "1.9.0", ("tests/unittests/classification",), 800, paths=("src", "tests")),
+    "torchmetrics": Suite("Lightning-AI/torchmetrics", "1.9.0", ("tests/unittests/classification",), 2000, paths=("src", "tests")),
     "kornia": Suite("kornia/kornia", "0.9.0rc1", ("tests/geometry",), 60, paths=(".",), options=("--device=cpu", "--dtype=float32,float64")),
-    "timm": Suite("huggingface/pytorch-image-models", "1.0.31", ("tests/test_models.py", "tests/test_layers.py", "tests/test_layers_pool.py", "tests/test_optim.py", "tests/test_scheduler.py"), 240, paths=(".",), longest=1),
+    "timm": Suite("huggingface/pytorch-image-models", "1.0.31", ("tests/test_models.py", "tests/test_layers.py", "tests/test_layers_pool.py", "tests/test_optim.py", "tests/test_scheduler.py"), 600, paths=(".",), longest=1),
     "safetensors": Suite(
         "huggingface/safetensors", "0.8.0", ("tests/test_pt_comparison.py", "tests/test_pt_model.py", "tests/test_simple.py", "tests/test_handle.py", "tests/test_multithreaded.py", "tests/test_threadable.py"),
         below="bindings/python",
     ),
     "torch_geometric": Suite("pyg-team/pytorch_geometric", "2.8.0", ("test/nn/conv",), 5, paths=(".",), options=("-m", "not rag and not dataset")),
-    "x_transformers": Suite("lucidrains/x-transformers", "2.26", ("tests",), 3, paths=(".",), longest=2),
+    "x_transformers": Suite("lucidrains/x-transformers", "2.26", ("tests",), 6, paths=(".",), longest=2),
 }  # fmt: skip
 Tests = dict[str, dict[str, object]]
 
@@ -60,9 +60,11 @@ Tests = dict[str, dict[str, object]]
 def once(suite: Suite, library: str, args: argparse.Namespace, choice: dict[str, object], found: Path) -> None:
     """One process of pytest."""
     folder = args.checkouts.absolute() / suite.source.replace("/", "+") / suite.below
+    names = json.loads(Path(str(choice["names"])).read_text()) if "names" in choice else []
+    tests = sorted({n.partition("::")[0] for n in names}) or suite.tests
     command = [
         str(args.venv.absolute() / "bin" / "python"), *(["-m", "jtorch"] if library == "jtorch" else []), "-m", "pytest", "-q", "-o", "addopts=", "-p", "compat.packages.sampling", "-p", "no:cacheprovider",
-        "--continue-on-collection-errors", f"--timeout={args.timeout if library == 'jtorch' else min(args.timeout, 30 * suite.longest)}", *suite.options, *suite.tests,
+        "--continue-on-collection-errors", f"--timeout={args.timeout if library == 'jtorch' else min(args.timeout, 30 * suite.longest)}", *suite.options, *tests,
     ]  # fmt: skip
     paths = [*(str(folder / p) for p in suite.paths), str(ROOT)]
     env = {**os.environ, **dict(suite.env), "PYTHONPATH": os.pathsep.join(paths), "SUITE": json.dumps({**choice, "found": str(found)}), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

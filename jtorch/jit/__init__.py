@@ -36,7 +36,7 @@ from ._trace import TracerWarning, active, is_tracing
 from ._traced import TopLevelTracedModule as TopLevelTracedModule, TracedModule as TracedModule, TracingCheckError as TracingCheckError, trace, trace_module
 
 __all__ = [
-    "annotate", "Attribute", "CompilationUnit", "Error", "export", "export_opnames", "Final", "fork", "freeze", "Future", "ignore", "interface", "is_scripting",
+    "annotate", "Attribute", "CompilationUnit", "Error", "export", "export_opnames", "Final", "fork", "freeze", "fuser", "Future", "ignore", "interface", "is_scripting",
     "is_tracing", "isinstance", "jit_module_from_flatbuffer", "last_executed_optimized_graph", "load", "onednn_fusion_enabled", "enable_onednn_fusion",
     "optimize_for_inference", "optimized_execution", "run_frozen_optimizations", "save", "save_jit_module_to_flatbuffer", "script", "script_if_tracing",
     "script_method", "ScriptFunction", "ScriptModule", "RecursiveScriptModule", "ScriptWarning", "set_fusion_strategy", "set_module", "strict_fusion", "trace",
@@ -94,6 +94,14 @@ def script_if_tracing(fn: Callable[..., Any]) -> Callable[..., Any]:
     wrapper.__original_fn = fn  # type: ignore[attr-defined]
     wrapper.__script_if_tracing_wrapper = True  # type: ignore[attr-defined]
     return wrapper
+
+
+@contextlib.contextmanager
+def fuser(name: str) -> Iterator[None]:
+    """Which of torch's fusers scripts use: XLA is the one here, whatever is chosen. Exception for an unknown name."""
+    if name not in ("fuser0", "fuser1", "fuser2", "fuser3"):
+        raise Exception(f"unrecognized fuser option (name: {name})")  # noqa: TRY002 - torch's
+    yield
 
 
 @contextlib.contextmanager

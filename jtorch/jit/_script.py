@@ -34,7 +34,7 @@ class ScriptFunction:
     def __init__(self, fn: Callable[..., Any], name: str | None = None) -> None:
         functools.update_wrapper(self, fn)
         self._fn = fn
-        self.name = name or getattr(fn, "__name__", "function")
+        self.name = name or getattr(fn, "__name__", "function").replace("<lambda>", "_lambda")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         recorder = active()

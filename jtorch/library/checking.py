@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.write_counts import origin_of
 from jtorch.utils._pytree import tree_leaves, tree_map
 
 from .custom_ops import CustomOpDef
@@ -42,8 +43,8 @@ def _test_schema(op: OpOverload, args: Any, kwargs: Any) -> None:
             if name not in written and not _equal(a, b):
                 raise RuntimeError(f"Argument {name} is not defined as mutable but was mutated")
     if not op._schema.is_mutable and not op._schema._is_view_op():
-        given = {id(t._s) for t in _tensors((args, kwargs))}
-        if any(id(t._s) in given for t in _tensors(result)):
+        given = {id(origin_of(t._s)) for t in _tensors((args, kwargs))}
+        if any(id(origin_of(t._s)) in given for t in _tensors(result)):
             raise RuntimeError("Argument is not defined to alias output but was aliasing")
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from jtorch._core.graph.grad_modes import no_grad
+from jtorch._core.storage.write_counts import origin_of
 
 from .formulas import autograd_of
 from .inferring import infer_schema
@@ -148,16 +149,16 @@ class CustomOpDef:
         return found
 
     def _check_aliases(self, args: Any, kwargs: dict[str, Any], result: Any, fn: Callable[..., Any]) -> None:
-        storages = {id(t._s) for t in tensors_in(args, kwargs)}
+        storages = {id(origin_of(t._s)) for t in tensors_in(args, kwargs)}
         for out in tensors_in(result if isinstance(result, (list, tuple)) else (result,), {}):
-            if id(out._s) in storages:
+            if id(origin_of(out._s)) in storages:
                 raise RuntimeError(
                     f"{self._name} (with implementation in {inspect.getmodule(fn)}): The output of this custom operator (1) must not also be an input to this "
                     "custom operator and (2) may not alias any inputs to this custom operator or other returns. The most common way to trigger this error is "
                     "if we have y = custom_op(x) and y and x are the same Tensor. Please instead return a clone of the offending output tensor(s) (e.g. "
                     "return x.clone()) or refactor the custom operator to not return y."
                 )
-            storages.add(id(out._s))
+            storages.add(id(origin_of(out._s)))
 
     def register_fake(self, fn: Callable[..., Any], /) -> Callable[..., Any]:
         """What the results are like, for arguments on the meta device: a function that computes nothing."""

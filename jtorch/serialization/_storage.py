@@ -17,6 +17,7 @@ from jtorch import _dtypes
 from jtorch._core.storage.bare_tensor import alias_of
 from jtorch._core.storage.host_memory import numpy_of
 from jtorch._core.storage.view_steps import aval_of, is_contiguous, layout, read
+from jtorch._core.storage.write_counts import origin_of
 from jtorch._core.tensor.creation import from_array
 from jtorch._core.tensor.storage_objects import tensor_on
 from jtorch._errors import not_implemented
@@ -245,7 +246,7 @@ def tensor_of(storage: HostStorage, offset: int, size: Sequence[int], stride: Se
 
 def storage_key(tensor: Any) -> Hashable:
     """What two tensors of one storage have in common; the tensor must be kept as long as the key."""
-    return id(tensor._s)
+    return id(origin_of(tensor._s))  # a parameter's .data is another name of its memory
 
 
 def storage_bytes(tensor: Any) -> int:

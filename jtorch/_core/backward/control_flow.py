@@ -15,6 +15,7 @@ from jtorch._core.graph.node import Node, next_seq, node_repr
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, read
+from jtorch._core.storage.write_counts import origin_of
 from jtorch._engine.recording import bodies
 from jtorch._engine.recording.bodies import Body, Part
 from jtorch._engine.recording.trace import record_multi
@@ -65,11 +66,11 @@ class Region:
                 s.version -= 1 if s.version else 0
         if any(t._s.version for t in self.inputs):
             raise Written
-        memory = {id(t._s) for t in self.inputs}
+        memory = {id(origin_of(t._s)) for t in self.inputs}
         for t in self.outs:
-            if id(t._s) in memory:
+            if id(origin_of(t._s)) in memory:
                 raise Aliased
-            memory.add(id(t._s))
+            memory.add(id(origin_of(t._s)))
         self.values = values
 
     def input(self, a: Aval, followed: bool, target: Any = None) -> Tensor:
