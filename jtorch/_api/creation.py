@@ -124,8 +124,7 @@ def full_like_impl(input: Tensor, number: Any, dtype: Any, device: Any, requires
     t = in_lanes(make(a.shape, number, dtype or a.dtype, a.device if device is None else device, False, memory_format), input, requires_grad)
     if memory_format is None or memory_format.name == "preserve_format":
         strides = strides_of(input)
-        if not is_contiguous(a.shape, strides):
-            with_strides(t, _dense_like(a.shape, strides))
+        with_strides(t, strides if is_contiguous(a.shape, strides) else _dense_like(a.shape, strides))
     return laid_like(t, input)
 
 

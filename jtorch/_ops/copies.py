@@ -19,12 +19,12 @@ def accumulate(input: Any, other: Any) -> Any:
     return input + other if input.dtype != np.bool_ else input | other
 
 
-@op("clone(Tensor input, *, memory_format? memory_format=None)", out=False, elementwise=True)
+@op("clone(Tensor input, *, memory_format? memory_format=None)", out=False, elementwise=True, format="like")
 def clone(input: Any, memory_format: Any = None) -> Any:
     return input
 
 
-@op("to_copy(Tensor input, dtype dtype)", where="internal", out=False, elementwise=True, grad_name="ToCopyBackward0")
+@op("to_copy(Tensor input, dtype dtype)", where="internal", out=False, elementwise=True, format="like", grad_name="ToCopyBackward0")
 def to_copy(input: Any, dtype: Any) -> Any:
     return cast(input, dtype)
 

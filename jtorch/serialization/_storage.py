@@ -16,6 +16,7 @@ import numpy as np
 from jtorch import _dtypes
 from jtorch._core.storage.bare_tensor import alias_of
 from jtorch._core.storage.host_memory import numpy_of
+from jtorch._core.storage.host_memory import contiguous_strides
 from jtorch._core.storage.view_steps import aval_of, is_contiguous, layout, read
 from jtorch._core.storage.write_counts import origin_of
 from jtorch._core.tensor.creation import from_array
@@ -229,7 +230,7 @@ def tensor_of(storage: HostStorage, offset: int, size: Sequence[int], stride: Se
             # The tensor that covers the storage is the base, in its own shape, so that it is no view of anything.
             inverse = sorted(range(len(order)), key=order.__getitem__)
             base = from_array(elements.reshape([size[dim] for dim in order]).transpose(inverse))
-            if not is_contiguous(size, stride):
+            if stride != contiguous_strides(size):
                 base._s.strides = stride
         if storage.location != "cpu":
             moved = base.to(storage.location)

@@ -21,7 +21,7 @@ from jtorch._engine.values.sparse_values import SparseValue
 from jtorch._engine.values.thread_state import GRAD, SAVED_HOOKS, SELECTIVE, state
 from jtorch._engine.recording.trace import SCALAR, add_input, add_scalar, grow, key_of, moved, record, undo
 from jtorch._engine.values.values import Value
-from jtorch._engine.recording.vjp import Plan, plan_of, without_fixed
+from jtorch._engine.recording.vjp import Plan, plan_of, without_fixed, wrapped
 
 from jtorch._core.dispatch import flush_points
 from jtorch._core.graph import sparse_values
@@ -260,7 +260,7 @@ def _layout(entry: Entry, layouts: tuple[Any, ...]) -> tuple[int, ...] | None:
     elif len(shape) >= 2 and (len(entry.outs) == 1 or rule is not True) and any(s is not None for s in layouts):
         shapes = [a.shape for a in entry.inputs if not isinstance(a, type)]
         strides = [s or contiguous_strides(n) for s, n in zip(layouts, shapes, strict=True)]
-        out = computed_strides(shape, strides, shapes) if rule is True else formatted_strides(rule, shape, strides, shapes)
+        out = computed_strides(shape, strides, shapes, bool(wrapped(entry.call))) if rule is True else formatted_strides(rule, shape, strides, shapes)
     entry.layouts[layouts] = out
     return out
 

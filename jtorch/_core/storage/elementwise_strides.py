@@ -12,20 +12,24 @@ from jtorch._core.storage.view_steps import aval_of, is_contiguous
 __all__ = ["channels_last", "columns", "computed_strides", "format_of", "formatted_strides", "strides_of_gradient"]
 
 
-def computed_strides(shape: tuple[int, ...], strides: Any, shapes: Any) -> tuple[int, ...] | None:
-    """Strides of a result of ``shape`` from inputs with these strides and shapes (broadcast from the right); None if contiguous."""
-    return _computed(tuple(shape), tuple(tuple(s) for s in strides), tuple(tuple(s) for s in shapes))
+def computed_strides(shape: tuple[int, ...], strides: Any, shapes: Any, numbers: bool = False) -> tuple[int, ...] | None:
+    """Strides of a result of ``shape`` from inputs with these strides and shapes (broadcast from the right), and from ``numbers``, which count as tensors of no dims; None if
+    contiguous, those of dims of size 1 included."""
+    return _computed(tuple(shape), tuple(tuple(s) for s in strides), tuple(tuple(s) for s in shapes), numbers)
 
 
 @lru_cache(maxsize=4096)
-def _computed(shape: tuple[int, ...], strides: Any, shapes: Any) -> tuple[int, ...] | None:
+def _computed(shape: tuple[int, ...], strides: Any, shapes: Any, numbers: bool) -> tuple[int, ...] | None:
     n = len(shape)
     full = []
     for st, sh in zip(strides, shapes, strict=True):
         lead = n - len(sh)
-        full.append([0 if i < lead or sh[i - lead] == 1 else st[i - lead] for i in range(n)])
-    if all(len(sh) == n and tuple(sh) == shape and tuple(st) == tuple(strides[0]) for st, sh in zip(strides, shapes, strict=True)) and _dense(shape, strides[0]):
-        return None if is_contiguous(shape, strides[0]) else tuple(strides[0])
+        full.append([0 if i < lead or (sh[i - lead] == 1 and shape[i] != 1) else st[i - lead] for i in range(n)])
+    if not numbers and all(tuple(sh) == shape for sh in shapes):
+        if all(is_contiguous(shape, st) for st in strides):
+            return None
+        if all(st == strides[0] for st in strides) and _dense(shape, strides[0]):
+            return strides[0]  # type: ignore[no-any-return]
     order = list(range(n - 1, -1, -1))  # fastest first
 
     def should_swap(a: int, b: int) -> int:
@@ -55,7 +59,11 @@ def _computed(shape: tuple[int, ...], strides: Any, shapes: Any) -> tuple[int, .
     for d in order:
         out[d] = step
         step *= shape[d]
-    return None if is_contiguous(shape, tuple(out)) else tuple(out)
+    return _unless_contiguous(shape, tuple(out))
+
+
+def _unless_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...] | None:
+    return None if strides == contiguous_strides(shape) else strides
 
 
 def format_of(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
@@ -93,11 +101,14 @@ def formatted_strides(rule: str, shape: tuple[int, ...], strides: Any, shapes: A
     if rule == "pointwise":
         return computed_strides(shape, strides, shapes) if shape == shapes[0] else None
     if rule == "like":  # as empty_like
-        return computed_strides(shape, strides[:1], shapes[:1]) if shape == shapes[0] else None
+        if shape != shapes[0]:
+            return None
+        kept = tuple(strides[0])
+        return _unless_contiguous(shape, kept) if is_contiguous(shape, kept) or _dense(shape, kept) else computed_strides(shape, strides[:1], shapes[:1])
     found = [format_of(n, s) for n, s in zip(shapes, strides, strict=True)]
     wanted = found[0] if rule == "first" else len(shape) == 4 and any(found[:2]) if rule == "any" else all(found)
     out = channels_last(shape) if wanted and len(shape) == len(shapes[0]) else None
-    return None if out is None or out == contiguous_strides(shape) else tuple(out)
+    return None if out is None else _unless_contiguous(shape, tuple(out))
 
 
 def strides_of_gradient(leaf: Tensor) -> tuple[int, ...] | None:

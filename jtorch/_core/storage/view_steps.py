@@ -172,7 +172,7 @@ def _layout_after(op: Op, args: tuple[Any, ...], a: Aval, strides: tuple[int, ..
         shape, out, moved = op.strides(a.shape, strides or contiguous_strides(a.shape), 0, *args)
         shape, out = tuple(shape), tuple(out)
         scaled = moved if kind is a.dtype and op.name not in _FLIPS and op.name not in ("as_strided", "view_dtype") else None
-        found = (aval(shape, kind, a.device), None if is_contiguous(shape, out) else out, scaled)
+        found = (aval(shape, kind, a.device), None if out == contiguous_strides(shape) else out, scaled)
         if len(_layouts) > 20000:
             _layouts.clear()
         _layouts[key] = found
