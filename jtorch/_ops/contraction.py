@@ -156,6 +156,9 @@ def tensordot(input: Any, other: Any, dims_self: tuple[int, ...], dims_other: tu
         if n != m and 1 not in (n, m):
             raise RuntimeError(f"contracted dimensions need to match, but first has size {n} in dim {i} and second has size {m} in dim {j}")
     axes = tuple(dim_of(i, input.ndim) for i in dims_self), tuple(dim_of(j, other.ndim) for j in dims_other)
+    for found in axes:
+        if len(set(found)) < len(found):
+            raise RuntimeError(f"dim {next(i for n, i in enumerate(found) if i in found[:n])} appears multiple times in the list of dims")
     for i, j in zip(*axes, strict=True):
         # A contracted dim of size 1 broadcasts: the other side is summed over it.
         if input.shape[i] == 1 != other.shape[j]:

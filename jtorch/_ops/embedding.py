@@ -89,6 +89,8 @@ def embedding_bag(
     Without ``offsets`` the bags are the rows of 2-d indices: plain reductions, where ragged bags are scattered together.
     """
     _check(indices, "embedding_bag")
+    if weight.ndim != 2:
+        raise RuntimeError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.ndim}")
     if offsets is None:
         return _even_bags(weight, indices, scale_grad_by_freq, mode, per_sample_weights, padding_idx)
     bags = offsets.shape[0] - 1 if include_last_offset else offsets.shape[0]

@@ -9,7 +9,7 @@ import numpy as np
 
 from jtorch._registry import op
 
-from ._lib import is_float, num
+from ._lib import dim_of, is_float, num
 from ._linalg_lib import (
     ShapedName,
     Shapes,
@@ -388,7 +388,7 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
             sizes = f"{input1.shape[i]} and {input2.shape[i]}"
             raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim {i}: got {sizes}")
     for name, x, at in (("input1", input1, 1), ("input2", input2, 2)):
-        if x.shape[-1] != weight.shape[at]:
+        if x.shape[-1] != weight.shape[dim_of(at, weight.ndim)]:
             raise RuntimeError(f"bilinear(): {name} size does not match weight size: got {x.shape[-1]} but expected {weight.shape[at]}")
     if bias is not None and bias.shape[0] != weight.shape[0]:
         raise RuntimeError(f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {weight.shape[0]}")

@@ -11,7 +11,7 @@ import numpy as np
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, library, matmul_precision, place_type, positions, size_as
+from ._lib import accumulate_in, dim_of, library, matmul_precision, place_type, positions, size_as
 from ._nn import back, const, floats_only, shape_text
 
 BILINEAR, NEAREST, BICUBIC = 0, 1, 2
@@ -174,8 +174,11 @@ def grid_sampler(input, grid, interpolation_mode, padding_mode, align_corners):
 @op("affine_grid_generator(Tensor theta, int[] size, bool align_corners)", where="torch", out=False)
 def affine_grid_generator(theta, size, align_corners):
     """The grid (N, H, W, 2) or (N, D, H, W, 3) of the affine maps ``theta`` (N, 2, 3) or (N, 3, 4)."""
+    if len(size) not in (4, 5):
+        raise RuntimeError("AffineGridGenerator needs 4d (spatial) or 5d (volumetric) inputs.")
     spatial = size[2:]
     n = len(spatial)
+    dim_of(2, theta.ndim)
     kind = accumulate_in(theta).dtype
     axes = []
     for s in spatial:

@@ -177,7 +177,7 @@ def _unpool(n: int, input: Any, indices: Any, output_size: Any) -> Any:
             f"with shape: {shape_text(indices.shape)}"
         )
     if input.ndim not in (n + 1, n + 2):
-        raise RuntimeError(f"Input to max_unpooling{n}d should be a {n + 1}d or {n + 2}d Tensor, but got a tensor with {input.ndim} dims.")
+        raise RuntimeError(f"Input to max_unpooling{n}d should be a {n + 1}d or {n + 2}d Tensor, but got a tensor with {input.ndim} dimensions.")
     if len(output_size) != n:
         raise RuntimeError(f"There should be exactly {n} elements in output_size, but got {len(output_size)} elements.")
     lead = input.shape[:-n]

@@ -150,8 +150,12 @@ def _rnn(input, batch_sizes, hx, params, mode, has_biases, num_layers, bidirecti
     return tuple(result)
 
 
-def _check_cell(input: Any, w_ih: Any, w_hh: Any, *states: Any) -> None:
-    """torch's errors for an input and states (hidden0, hidden1) of other sizes than the weights', or of other batches."""
+def _check_cell(gates: int, input: Any, w_ih: Any, w_hh: Any, *states: Any) -> None:
+    """torch's errors for weights that are not of ``gates`` blocks, and for an input and states (hidden0, hidden1) of other sizes than theirs, or of other batches."""
+    wanted = gates * w_hh.shape[1]
+    for name, w in (("weight_ih", w_ih), ("weight_hh", w_hh)):
+        if w.shape[0] != wanted:
+            raise RuntimeError(f"{name} first dim must be {gates} * hidden_size = {wanted}, but got {w.shape[0]}")
     if input.ndim and input.shape[-1] != w_ih.shape[1]:
         raise RuntimeError(f"input has inconsistent input_size: got {input.shape[-1]} expected {w_ih.shape[1]}")
     for i, h in enumerate(states):
@@ -170,14 +174,14 @@ def lstm_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of an LSTM: ``(h, c)`` from (B, F) and the old pair."""
     if len(hx) != 2:
         raise RuntimeError("lstm_cell expects two hidden states")
-    _check_cell(input, w_ih, w_hh, *hx)
+    _check_cell(4, input, w_ih, w_hh, *hx)
     return _lstm(_linear(input, w_ih, b_ih) + _linear(hx[0], w_hh, b_hh), hx[1])
 
 
 @op("gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False)
 def gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of a GRU."""
-    _check_cell(input, w_ih, w_hh, hx)
+    _check_cell(3, input, w_ih, w_hh, hx)
     return _gru(_linear(input, w_ih, b_ih), _linear(hx, w_hh, b_hh), hx)
 
 
@@ -189,7 +193,7 @@ def gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
 )
 def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of an Elman network with tanh."""
-    _check_cell(input, w_ih, w_hh, hx)
+    _check_cell(1, input, w_ih, w_hh, hx)
     return jnp.tanh(_linear(input, w_ih, b_ih) + _linear(hx, w_hh, b_hh))
 
 
@@ -201,5 +205,5 @@ def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
 )
 def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of an Elman network with relu."""
-    _check_cell(input, w_ih, w_hh, hx)
+    _check_cell(1, input, w_ih, w_hh, hx)
     return _activate("RNN_RELU", _linear(input, w_ih, b_ih) + _linear(hx, w_hh, b_hh))

@@ -15,8 +15,7 @@ import numpy as np
 
 from jtorch import _dtypes
 from jtorch._core.storage.bare_tensor import alias_of
-from jtorch._core.storage.host_memory import numpy_of
-from jtorch._core.storage.host_memory import contiguous_strides
+from jtorch._core.storage.host_memory import contiguous_strides, numpy_of
 from jtorch._core.storage.view_steps import aval_of, is_contiguous, layout, read
 from jtorch._core.storage.write_counts import origin_of
 from jtorch._core.tensor.creation import from_array
