@@ -6,6 +6,7 @@ by anybody: it is skipped where real ``torch.vmap`` refuses it too. So are funct
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -15,9 +16,13 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from compat import bridge
 from compat.harness import first_line
 from compat.opdb.checks import Call, OpChecks, Outcome, _cotangent, attempt, seeded, settle
+from compat.opdb.gauge import GAUGES
 from compat.opdb.samples import describe, pick
 
 __all__ = ["TransformChecks"]
+
+
+SIZES = ("argwhere", "bincount")  # which torch.vmap computes lane by lane
 
 
 class TransformChecks(OpChecks):
@@ -41,17 +46,21 @@ class TransformChecks(OpChecks):
         if not at:
             return
 
-        def run(fn: Any, rest: list[Any]) -> Any:
+        measure = GAUGES[self.lenient.gauge] if self.lenient.gauge else None
+
+        def run(lib: Any, fn: Any, rest: list[Any]) -> Any:
             def of(*tensors: Any) -> Any:
                 flat = list(rest)
                 for i, t in zip(at, tensors, strict=True):
                     flat[i] = t
                 x, args, kwargs = tree_unflatten(flat, spec)
-                return fn(x, *args, **kwargs)
+                out = fn(x, *args, **kwargs)
+                return out if measure is None else [t for t in measure(lib, out, (x, args, kwargs)) if isinstance(t, lib.Tensor)]
 
             return of
 
-        f, g = run(self.op.op, theirs), run(function, ours)
+        j = bridge.jtorch()
+        f, g = run(torch, self.op.op, theirs), run(j, function, ours)
         given = [theirs[i].detach().contiguous() for i in at]
         lanes = [given, [t * 0.75 if t.is_floating_point() and t.itemsize > 1 else t for t in given]]
         alone = [attempt(f, *[t.clone() for t in lane]) for lane in lanes]
@@ -69,16 +78,20 @@ class TransformChecks(OpChecks):
         refused = attempt(torch.vmap(f), *[t.clone() for t in mapped]).error
         each = [torch.stack(list(pair)) for pair in zip(*[tree_flatten(o.value)[0] for o in alone], strict=True)]
         into = lambda tensors: [bridge.tensor(t.clone()) for t in tensors]
-        j = bridge.jtorch()
         arrays = lambda tensors: [j.func.to_jax(t) for t in into(tensors)]
         over = lambda *xs: [j.func.to_jax(t) for t in _flat(g(*[j.func.to_torch(x) for x in xs]), j)]
         back = lambda outs: [j.func.to_torch(x) for x in outs]
         self._transformed("torch_vmap", each, lambda: _flat(j.vmap(g)(*into(mapped)), j), refused)
         self._transformed("jax_vmap", each, lambda: back(jax.vmap(over)(*arrays(mapped))), refused)
         self._transformed("jax_jit", flat, lambda: back(jax.jit(over)(*arrays(given))), refused)
+        if "_input" in self.op.gradcheck_wrapper.__name__:  # torch declares the derivative for Hermitian or triangular matrices only
+            f = run(torch, functools.partial(self.op.gradcheck_wrapper, self.op.op), theirs)
+            g = run(j, functools.partial(bridge.Translator()(self.op.gradcheck_wrapper), function), ours)
         self._pushed(f, g, given, j)
 
     def _transformed(self, check: str, theirs: list[Any], run: Any, refused: BaseException | None) -> None:
+        if self.op.name in SIZES and check != "torch_vmap":
+            return self.record.skip(check, "how large its result is depends on values, which JAX does not know while it traces")
         got = attempt(lambda: settle(run()))
         if got.error is not None and refused is not None:
             return self.record.skip(check, f"torch.vmap: {first_line(refused)}")

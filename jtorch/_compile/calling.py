@@ -277,7 +277,7 @@ class Calls:
                 return [(args[0][0], None)]
             if name in ("number", "put_number"):
                 self.stop("an optimizer that counts in Python")
-        if name in LOOKS or module.startswith(("jtorch.random", "jtorch.serialization")) or "seed" in name or name.startswith(("set_rng", "set_default", "load", "save")):
+        if name in LOOKS or module.removeprefix("j").startswith(("torch.random", "torch.serialization")) or "seed" in name or name.startswith(("set_rng", "set_default", "load", "save")):
             self.stop(f"a call of {name}")
         if isinstance(getattr(fn, "__self__", None), _generator.Generator) or isinstance(args[0] if args else None, _generator.Generator):
             self.stop("a generator's state")

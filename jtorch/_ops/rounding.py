@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from jtorch._errors import not_implemented
-from jtorch._ops._lib import dtype_of, is_complex, is_float, sign_of
+from jtorch._ops._lib import dtype_of, is_complex, is_float, quotient, sign_of
 from jtorch._ops._pointwise import constant, flat, is_bool, kernel_error, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
 
@@ -135,7 +135,7 @@ def round_decimals(input: Any, decimals: int) -> Any:
         if decimals == 0:
             return _round(x)
         scale = constant(10.0 ** np.abs(decimals), x)
-        return _round(x * scale) / scale if decimals > 0 else _round(x / scale) * scale
+        return quotient(_round(x * scale), scale) if decimals > 0 else _round(quotient(x, scale)) * scale
 
     return wide(compute)(input)
 

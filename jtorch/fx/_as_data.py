@@ -51,9 +51,10 @@ def is_operator(fn: Any) -> bool:
 
 def function_as_data(fn: Any) -> dict[str, Any]:
     """A function by its name. NotImplementedError for one that has none that could be read again."""
-    overload = getattr(fn, "name", None)
-    if type(fn).__module__.startswith("jtorch.library") and callable(overload):
-        space, _, rest = overload().partition("::")
+    from jtorch.library.operators import OpOverload
+
+    if isinstance(fn, OpOverload):
+        space, _, rest = fn.name().partition("::")
         return {"op": [space, *rest.split(".")]}
     module, name = as_torch(getattr(fn, "__module__", None) or ""), getattr(fn, "__qualname__", None) or getattr(fn, "__name__", "")
     for path in filter(None, (torch_name(fn), (module, name), *((space, name) for space in _SPACES))):

@@ -13,6 +13,7 @@ from jtorch._core.tensor.resizing import resize_for_out
 from jtorch._core.tensor.result_types import check_type
 from jtorch import _dtypes, _namespace
 from jtorch._engine.recording.call import Call, T, call_of
+from jtorch._engine.values.lanes import Level, innermost, lanes_of, within
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._engine.values.thread_state import GRAD, SAVED_HOOKS, state
 from jtorch._engine.values.values import Value, value_of
@@ -35,7 +36,7 @@ from jtorch._core.graph import saved_tensors
 from jtorch._core.graph.node import forward_mode
 from jtorch._core.graph.refused import refuse_backward
 from jtorch._core.graph.view_history import take_view
-from jtorch._core.storage.view_steps import Changed, aval_of, elements
+from jtorch._core.storage.view_steps import Changed, aval_of, elements, read
 
 __all__ = ["attach_all", "function_for", "METHODS"]
 
@@ -222,6 +223,14 @@ def _view(op: Op, call: Call, descriptors: Any, flat: Any) -> Tensor:
 
 
 def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
+    level = innermost([read(a) for a in flat if isinstance(a, Tensor)]) if state.lanes else None
+    if level is not None:
+        if op.name in _UNBATCHED:
+            raise RuntimeError(
+                f"vmap: We do not support batching operators that can output dynamic shape. Attempted to vmap over aten::{_UNBATCHED[op.name]}. "
+                "Please file an issue at https://github.com/pytorch/pytorch/issues if you need this feature."
+            )
+        return _each_lane(op, descriptors, flat, level)
     flat_values = [elements(a) if isinstance(a, Tensor) else a for a in flat]
     arrays = iter(flat_values)
     args: list[Any] = []
@@ -240,6 +249,19 @@ def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
     if all(isinstance(t, Tensor) for t in out):
         refuse_backward(out, flat, op.grad_name, op.name)
     return out[0] if not several else return_types.namedtuple_for(op)(*out) if op.fields else out
+
+
+_UNBATCHED = {"nonzero": "nonzero", "where": "where", "unique": "_unique2", "unique_dim": "unique_dim", "unique_consecutive": "unique_consecutive"}
+
+
+def _each_lane(op: Op, descriptors: Any, flat: list[Any], level: Level) -> Any:
+    """All lanes of a vmap, one after the other. RuntimeError where their results have not one shape."""
+    lanes = [lanes_of(read(a), level) if isinstance(a, Tensor) else None for a in flat]
+    found = [_data_dependent(op, descriptors, [a if v is None else new_tensor(v)[i] for a, v in zip(flat, lanes, strict=True)]) for i in range(level.size)]  # type: ignore[index]
+    together = [_namespace.torch.stack(list(each)) for each in (zip(*found, strict=True) if isinstance(found[0], tuple) else (found,))]
+    out = tuple([new_tensor(within(read(t), level)) for t in together])
+    refuse_backward(out, flat, op.grad_name, op.name)
+    return out[0] if not isinstance(found[0], tuple) else return_types.namedtuple_for(op)(*out) if op.fields else out
 
 
 def _from_host(array: Any, where: Any) -> Any:
