@@ -1,4 +1,4 @@
-"""Every operator of op_db in forked DataLoader workers, its values compared with PyTorch's: ``python -m compat.attack.forked [--samples 1] [--part 0/1] [--workers 2]``.
+"""Every operator of op_db in forked DataLoader workers, its values compared with PyTorch's: ``python -m compat.attack.forked [--samples 1] [--types] [--part 0/1] [--workers 2]``.
 
 (``compat/test_host_rules.py`` does the same in the test's own process, told that it is such a worker.) The child computes both sides, PyTorch with one thread, which survives a fork.
 """
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import jtorch
+from compat.opdb.samples import cases
 from compat.test_host_rules import NAMES, _wrong
 from jtorch._engine.values.thread_state import State
 
@@ -47,11 +48,14 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=1)
+    parser.add_argument("--types", action="store_true", help="with every type, not float32 alone")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--part", default="0/1", help="K/N: every N-th operator, from K")
     options = parser.parse_args()
     k, _, n = options.part.partition("/")
     names = NAMES[int(k) :: int(n)]
+    if options.types:
+        names = [case for name in names for case in cases(name, True)]
     torch.set_num_threads(1)
     (jtorch.ones(300, 300) @ jtorch.ones(300, 300)).sum().item()  # XLA and its threads are there before the fork, as in a training script
     loader: Any = jtorch.utils.data.DataLoader(
@@ -66,7 +70,7 @@ def main() -> int:
             print(f"  {name}: {found}", flush=True)
         if seen % 50 == 0:
             print(f"  {seen} of {len(names)}, {time.monotonic() - begin:.0f} s", flush=True)
-    print(f"{seen} of {len(names)} operators in {len(processes)} forked workers, {len(bad)} wrong: {bad}", flush=True)
+    print(f"{seen} of {len(names)} {'operators with a type each' if options.types else 'operators'} in {len(processes)} forked workers, {len(bad)} wrong: {bad}", flush=True)
     return 1 if bad or seen != len(names) else 0
 
 

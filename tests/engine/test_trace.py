@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import threading
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import jtorch as torch
 from jtorch._engine.planning import segments
+from jtorch._engine.recording import trace
 from jtorch._engine.running import executor, small_looks
 from jtorch._engine.running.executor import stats
 from jtorch._engine.values.thread_state import state
@@ -282,3 +284,29 @@ def test_a_program_does_not_take_one_zero_for_the_other(write):
     for c in (0.0, 0.0, 0.0, -0.0, -0.0, 0.0):
         assert run(c) == [infinity if str(c) == "0.0" else -infinity] * 2
     assert (torch.ones(2) / torch.full((2,), -0.0)).tolist() == [-infinity] * 2
+
+
+def test_what_another_thread_reads_is_one_program_however_far_this_one_has_come(monkeypatch):
+    ran = []
+    original = trace.executor
+
+    def noted(tr, why):
+        if why == "thread":
+            ran.append(([(node[0].call.name, *node[1:]) for node in tr.nodes], len(tr.inputs), list(tr.scalars)))
+        original(tr, why)
+
+    monkeypatch.setattr(trace, "executor", noted)
+    for more in (0, 1, 4):
+        x = torch.linspace(0, 1, 6)
+        x.tolist()
+        before = [x.mul(0.5 + k) for k in range(more)]
+        y = x.mul(2.5).exp()
+        after = [y.sin().add(0.25) for _ in range(more)]
+        found = []
+        thread = threading.Thread(target=lambda y=y, found=found: found.extend(y.tolist()))
+        thread.start()
+        thread.join()
+        assert found == pytest.approx([math.exp(2.5 * k / 5) for k in range(6)], rel=1e-5)
+        assert all(a.tolist() == pytest.approx([math.sin(v) + 0.25 for v in found], abs=1e-5) for a in after)
+        assert all(b.tolist() == pytest.approx([k / 5 * (0.5 + i) for k in range(6)]) for i, b in enumerate(before))
+    assert ran == [([("mul", -1, trace.SCALAR), ("exp", 0)], 1, [2.5])] * 3

@@ -221,19 +221,50 @@ def force(v: Value, why: str = "look") -> Any:
 def _force_foreign(v: Value, tr: Trace) -> None:
     """``v`` is pending in another thread's trace. Its owner may be recording right now, so run a copy of what is there: outputs are
     registered before their node, so every node that can be seen is whole. The owner will run its own again."""
-    copy = Trace(tr.device)
-    copy.host = tr.host or state.host_only
-    copy.nodes = list(tr.nodes)
-    copy.inputs, copy.scalars = list(tr.inputs), tr.scalars[: tr.scalar_count]
-    keep = list(copy.inputs)  # a second reference to each: nothing is donated
-    copy.outputs = [None] * (v.pos + 1)
+    nodes, inputs, scalars = list(tr.nodes), list(tr.inputs), tr.scalars[: tr.scalar_count]
+    keep = list(inputs)  # a second reference to each: nothing is donated
     if tr.lock is not None:  # its owner runs it by now, and did not see the references: wait for that
         executor(tr, "thread")
         return
-    copy.outputs[v.pos] = v
+    copy = _what_it_needs(v, tr, nodes, inputs, scalars)
     copy.lock = RLock()
     executor(copy, "thread")
     del keep
+
+
+def _what_it_needs(v: Value, tr: Trace, nodes: list[Any], inputs: list[Value], scalars: list[Any]) -> Trace:
+    """The nodes that a value needs, as a trace of their own: how far the other thread has come does not change what is compiled."""
+    first = [0]
+    for node in nodes:
+        first.append(first[-1] + len(node[0].outs))
+        if first[-1] > v.pos:
+            break
+    wanted, needed = {v.pos}, []
+    for k in range(len(first) - 2, -1, -1):
+        if not wanted.isdisjoint(range(first[k], first[k + 1])):
+            needed.append(k)
+            wanted.update([p for p in nodes[k][1:] if p >= 0])
+    copy = Trace(tr.device)
+    copy.host = tr.host or state.host_only
+    copy.nodes, copy.inputs, copy.scalars = [], [], []
+    where: dict[int, int] = {}
+    count = 0
+    for k in reversed(needed):
+        for p in nodes[k][1:]:
+            if p < 0 and p not in where:
+                if p <= SCALAR:
+                    where[p] = SCALAR - len(copy.scalars)
+                    copy.scalars.append(scalars[SCALAR - p])
+                else:
+                    where[p] = -1 - len(copy.inputs)
+                    copy.inputs.append(inputs[-1 - p])
+        copy.nodes.append((nodes[k][0], *[where[p] for p in nodes[k][1:]]))
+        for p in range(first[k], first[k + 1]):
+            where[p] = count
+            count += 1
+    copy.outputs = [None] * count
+    copy.outputs[where[v.pos]] = v
+    return copy
 
 
 HELD: set[type] = {Pieces}  # what may stand for an array until somebody wants that: ``take(value)`` gives it
