@@ -168,6 +168,19 @@ def random_numbers_in_chunks(t, F):
 
 
 @case
+def what_runs_on_the_host_in_lanes(t, F):
+    x = t.arange(18.0).reshape(2, 3, 3).sin()
+    n = t.tensor([[1, 0, 2], [0, 2, 1]])
+    return [F.vmap(t.bincount)(n), F.vmap(t.argwhere)(n), F.vmap(t.geqrf)(x), F.vmap(F.vmap(t.bincount))(n[None]), F.vmap(lambda a, b: t.linspace(a, b, 3))(x[:, 0, 0], x[:, 1, 1])]
+
+
+@case
+def pushed_past_running_statistics(t, F):
+    x, m, v = t.arange(12.0).reshape(4, 3).sin(), t.zeros(3), t.ones(3)
+    return F.jvp(lambda x, m, v: t.nn.functional.batch_norm(x, m.clone(), v.clone(), training=True), (x, m, v), (x.cos(), v, v))
+
+
+@case
 def what_is_returned_as_it_came_shares_memory(t, F):
     x, y, w = t.arange(30.0).reshape(2, 3, 5), t.ones(3), t.ones(2, 3, requires_grad=True)
     outs = [F.vmap(lambda a: a, i, o)(x) for i, o in ((0, 0), (1, 1), (2, 1), (0, -1))]
@@ -180,6 +193,7 @@ def what_is_returned_as_it_came_shares_memory(t, F):
 
 
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")  # torch's linearize
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # torch, where it goes lane by lane
 @pytest.mark.parametrize("name", CASES)
 def test_alike(name: str) -> None:
     want, found = both(CASES[name])
@@ -204,10 +218,15 @@ REFUSED: dict[str, Any] = {
     "not scalar": lambda lib, F, x: F.grad(lambda x: x)(x),
     "not a tensor": lambda lib, F, x: F.grad(lambda x: 1)(x),
     "argnum": lambda lib, F, x: F.grad(lambda x: x.sum(), 3)(x),
+    "data": lambda lib, F, x: F.vmap(lambda x: x.data)(x),
+    "data set": lambda lib, F, x: F.vmap(lambda x: setattr(x, "data", lib.ones(2)))(x),
+    "dynamic size": lambda lib, F, x: F.vmap(lambda x: x.nonzero())(x),
+    "lanes of unlike sizes": lambda lib, F, x: F.vmap(lambda x: x.argwhere())(lib.eye(3).cumsum(0)),
     "randomness": lambda lib, F, x: F.vmap(lambda x: x, randomness="none")(x),
 }
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_in_torch_s_words(name: str) -> None:
     said = []

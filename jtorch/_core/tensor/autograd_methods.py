@@ -18,9 +18,10 @@ from jtorch._core.graph.hook_handles import RemovableHandle
 from jtorch._core.tensor.method_decorators import method, prop
 from jtorch._core.graph.node import AccumulateGrad, forward_mode, hooks_of, leaf_edge
 from jtorch._core.dispatch.torch_function import has_override, override
-from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of, new_tensor
+from jtorch._core.storage.bare_tensor import Storage, Tensor, alias_of, meta_of, new_tensor
 from jtorch._core.storage.view_steps import aval_of, copied, stopped
 from jtorch._core.storage.write_counts import Alias, detached, origin_of, own_version, uncounted, version_of
+from jtorch._engine.values.lanes import Lanes
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._engine.values.values import value_of
 
@@ -295,7 +296,13 @@ def detach_(self: Tensor) -> Tensor:
     return self
 
 
+def _is_lane(t: Tensor) -> bool:
+    return t._s.__class__ is Storage and t._s.value.array.__class__ is Lanes
+
+
 def _set_data(self: Tensor, new: Tensor) -> None:
+    if state.lanes and _is_lane(self):
+        raise RuntimeError("mutating directly with `.data` under vmap transform is not allowed.")
     if not isinstance(new, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(new).__name__}")
     a, b = aval_of(self), aval_of(new)
@@ -323,6 +330,8 @@ def _set_data(self: Tensor, new: Tensor) -> None:
 
 def _get_data(self: Tensor) -> Tensor:
     """The same memory outside of the graph, with a version counter of its own."""
+    if state.lanes and _is_lane(self):
+        raise RuntimeError("accessing `data` under vmap transform is not allowed")
     t: Tensor = detach(self)
     if aval_of(self).__class__ is not SparseAval:
         t._s = Alias.of(self._s)
