@@ -30,6 +30,21 @@ def known_below(n: Any, limit: int) -> bool:
     return isinstance(n, int) and n < limit
 
 
+ROOMY: dict[str, Any] = {}
+
+
+def roomy(name: str, body: Any, out_of_room: Any) -> Any:
+    """``body`` as one call, for which programs for many sizes may have a better way. ``out_of_room(sizes, *arrays)`` is given arrays with anything beyond their true sizes, those sizes (ints, or traced
+    integers) for each, and gives the list of results, with as much room, or None where ``body`` is to be taken. A ``None`` among the arguments stays one."""
+
+    def call(*given: Any) -> Any:
+        return body(*given)
+
+    call.__name__ = call.__qualname__ = name
+    ROOMY[name] = out_of_room
+    return jax.jit(call)
+
+
 def place_type(*sizes: Any) -> Any:
     """The type of positions in dims of these sizes: half the arithmetic where int32 holds them all."""
     return np.int64 if any(isinstance(n, int) and n >= 2**31 for n in sizes) else np.int32

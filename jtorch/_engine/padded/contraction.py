@@ -27,6 +27,16 @@ def _same(f: Frame, a: Padded, b: Padded, i: int, j: int) -> tuple[Padded, Padde
     return Padded(x, a.dims), Padded(y, (*b.dims[:j], a.dims[i], *b.dims[j + 1 :]))
 
 
+def _summed_as_one(x: Any, y: Any, summed: tuple[list[int], list[int]], batch: tuple[list[int], list[int]]) -> tuple[Any, Any, Any]:
+    """Operands and dimension numbers of the same product with one axis in the place of several that are summed over, where that is no more than another shape: XLA's cpu compiler transposes for each further one."""
+    i, j, count = min(summed[0], default=0), min(summed[1], default=0), len(summed[0])
+    if count > 1 and summed == ([*range(i, i + count)], [*range(j, j + count)]):
+        x, y = (z.reshape(*z.shape[:k], -1, *z.shape[k + count :]) for z, k in ((x, i), (y, j)))
+        batch = ([k if k < i else k - count + 1 for k in batch[0]], [k if k < j else k - count + 1 for k in batch[1]])
+        summed = ([i], [j])
+    return x, y, (tuple(map(tuple, summed)), tuple(map(tuple, batch)))
+
+
 @rule("dot_general")
 def _dot(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
     a, b = ps
@@ -36,7 +46,7 @@ def _dot(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
     # On both sides, since 0 * NaN is NaN. Along all axes where any is contracted: a value that goes into several products is masked once.
     x = masked(f, a, 0) if valid(f, a, a.axes_of(ca)) is not None else a.array
     y = masked(f, b, 0) if valid(f, b, b.axes_of(cb)) is not None else b.array
-    numbers = ((tuple(a.axes_of(ca)), tuple(b.axes_of(cb))), (tuple(a.axes_of(ba)), tuple(b.axes_of(bb))))
+    x, y, numbers = _summed_as_one(x, y, (a.axes_of(ca), b.axes_of(cb)), (a.axes_of(ba), b.axes_of(bb)))
     out = eqn.primitive.bind(x, y, **{**eqn.params, "dimension_numbers": numbers})
     free = [d for i, d in enumerate(a.dims) if i not in ca and i not in ba] + [d for j, d in enumerate(b.dims) if j not in cb and j not in bb]
     return Padded(out, tuple([a.dims[i] for i in ba] + free))

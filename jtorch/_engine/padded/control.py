@@ -10,8 +10,9 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr
 
 from jtorch._engine.values.calls import CALLS, called
+from jtorch._ops._lib import ROOMY
 
-from .dims import Frame
+from .dims import Frame, is_symbolic
 from .layout import index
 from .table import NoRule, evaluate, rule
 from .value import Padded, single, standard, whole
@@ -21,6 +22,12 @@ __all__: list[str] = []
 
 @rule(*CALLS)
 def _call(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
+    better = ROOMY.get(eqn.params.get("name"))
+    if better is not None:
+        shapes = [f.dims(v.aval.shape) for v in eqn.invars]
+        out = better([[f.true(d) if is_symbolic(d) else d for d in shape] for shape in shapes], *[standard(f, p, shape).array for p, shape in zip(ps, shapes, strict=True)])
+        if out is not None:
+            return [standard(f, Padded(x, single(shape)), shape) for i, x in enumerate(out) for shape in (f.out(eqn, i),)]
     inner = called(eqn)
     if inner is None:
         raise NoRule(eqn.primitive.name)
