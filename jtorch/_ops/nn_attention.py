@@ -153,9 +153,8 @@ def _with_room(is_causal: bool, scale: float) -> Any:
         return None if f is None else [f(*map(_zeroed, given[:3], sizes))]
 
     def gradients_out_of_room(sizes: Any, *given: Any) -> Any:
-        *given, g = given
-        f = blocks_of(sizes, given[:3], *given[3:])
-        return None if f is None else list(jax.vjp(f, *map(_zeroed, given[:3], sizes))[1](_zeroed(g, sizes[0])))
+        f = blocks_of(sizes, given[:3], *given[3:-1])
+        return None if f is None else list(jax.vjp(f, *map(_zeroed, given[:3], sizes))[1](_zeroed(given[-1], sizes[0])))
 
     forward = roomy(f"attention {is_causal} {scale}", at_once, out_of_room)
     backward = roomy(f"attention's gradients {is_causal} {scale}", gradients, gradients_out_of_room)
