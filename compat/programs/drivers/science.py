@@ -25,25 +25,6 @@ def equivariant() -> Any:
     return losses(torch.nn.ModuleList([first, last, weights]), step)
 
 
-@program("torchdiffeq")
-def neural_ode() -> Any:
-    import torch
-    from torchdiffeq import odeint, odeint_adjoint
-
-    class Field(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
-
-        def forward(self, t: Any, y: Any) -> Any:
-            return self.net(y**3)
-
-    field, times, start = Field(), torch.linspace(0, 1, 5), torch.tensor([[2.0, 0.0]])
-    with torch.no_grad():
-        truth = odeint(lambda t, y: y**3 @ torch.tensor([[-0.1, 2.0], [-2.0, -0.1]]), start, times, method="dopri5")
-    return losses(field, lambda i: (odeint_adjoint if i % 2 else odeint)(field, start, times, rtol=1e-4, atol=1e-5).sub(truth).abs().mean(), torch.optim.RMSprop(field.parameters(), 1e-3))
-
-
 @program("torchsde")
 def neural_sde() -> Any:
     import torch
@@ -96,29 +77,6 @@ def spline_flow() -> Any:
 
     flow, x, given = zuko.flows.NSF(2, 1, transforms=2, hidden_features=(8, 8), bins=4), torch.randn(16, 2), torch.rand(16, 1)
     return losses(flow, lambda i: -flow(given).log_prob(x).mean())
-
-
-@program("botorch")
-def bayesian_optimisation() -> Any:
-    import torch
-    from botorch.acquisition import qLogExpectedImprovement
-    from botorch.fit import fit_gpytorch_mll
-    from botorch.models import SingleTaskGP
-    from botorch.optim import optimize_acqf
-    from botorch.sampling import SobolQMCNormalSampler
-    from gpytorch.mlls import ExactMarginalLogLikelihood
-
-    x = torch.rand(5, 2, dtype=torch.float64)
-    found = []
-    for i in range(3):
-        y = torch.sin(5 * x[:, :1]) * x[:, 1:] - x.square().sum(1, keepdim=True)
-        model = SingleTaskGP(x, y)
-        fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
-        better = qLogExpectedImprovement(model, best_f=y.max(), sampler=SobolQMCNormalSampler(torch.Size([16]), seed=i))
-        new, value = optimize_acqf(better, torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=torch.float64), q=1, num_restarts=2, raw_samples=8, options={"maxiter": 10})
-        found += [new, value]
-        x = torch.cat([x, new])
-    return found
 
 
 @program("pyro-ppl")
@@ -269,57 +227,6 @@ def codebooks() -> Any:
         return (decoder(made) - x).square().mean() + kept.sum()
 
     return losses(parts, step)
-
-
-@program("denoising-diffusion-pytorch")
-def denoising() -> Any:
-    import torch
-    from denoising_diffusion_pytorch import GaussianDiffusion1D, Unet1D
-
-    net = Unet1D(dim=8, dim_mults=(1, 2), channels=2)
-    diffusion, x = GaussianDiffusion1D(net, seq_length=8, timesteps=20, objective="pred_v"), torch.rand(4, 2, 8)
-    return losses(diffusion, lambda i: diffusion(x)), diffusion.sample(batch_size=2)
-
-
-@program("torch_geometric")
-def molecules() -> Any:
-    """Batches of graphs from a loader, attention and edge features, pooling, a heterogeneous network."""
-    import torch
-    from torch_geometric.data import Data, HeteroData
-    from torch_geometric.loader import DataLoader
-    from torch_geometric.nn import GATv2Conv, HeteroConv, NNConv, SAGEConv, TopKPooling, TransformerConv, global_mean_pool
-
-    graphs = []
-    for i in range(8):
-        n = 4 + i % 3
-        edges = torch.stack([torch.arange(n), (torch.arange(n) + 1) % n])
-        graphs.append(Data(x=torch.randn(n, 4), edge_index=torch.cat([edges, edges.flip(0)], 1), edge_attr=torch.rand(2 * n, 2), y=torch.tensor([i % 2])))
-
-    class Net(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a, self.b = NNConv(4, 6, torch.nn.Linear(2, 24)), GATv2Conv(6, 3, heads=2, edge_dim=2)
-            self.pool, self.c, self.out = TopKPooling(6, 0.6), TransformerConv(6, 6), torch.nn.Linear(6, 2)
-
-        def forward(self, g: Any) -> Any:
-            x = self.b(self.a(g.x, g.edge_index, g.edge_attr).relu(), g.edge_index, g.edge_attr).relu()
-            x, edges, _, of, _, _ = self.pool(x, g.edge_index, None, g.batch)
-            return self.out(global_mean_pool(self.c(x, edges).relu(), of))
-
-    net, loader, found = Net(), DataLoader(graphs, 4, shuffle=True), []
-    optimizer = torch.optim.Adam(net.parameters(), 0.01)
-    for _ in range(6):
-        for batch in loader:
-            optimizer.zero_grad()
-            loss = torch.nn.functional.cross_entropy(net(batch), batch.y)
-            loss.backward()
-            optimizer.step()
-            found.append(loss.item())
-    data = HeteroData()
-    data["user"].x, data["item"].x = torch.randn(4, 3), torch.randn(5, 2)
-    data["user", "buys", "item"].edge_index, data["item", "by", "user"].edge_index = torch.tensor([[0, 1, 2, 3], [0, 2, 4, 1]]), torch.tensor([[0, 2, 4, 1], [0, 1, 2, 3]])
-    mixed = HeteroConv({("user", "buys", "item"): SAGEConv((3, 2), 4), ("item", "by", "user"): SAGEConv((2, 3), 4)})
-    return found, losses(mixed, lambda i: sum(v.square().mean() for v in mixed(data.x_dict, data.edge_index_dict).values()), steps=5)
 
 
 @program("pytorch-metric-learning")
