@@ -69,6 +69,8 @@ def nansum(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The sum with nan counted as 0. RuntimeError for complex numbers."""
     refuse_with("nansum on CPU does not support complex inputs", input, "c")
     if is_float(input):
+        if dtype is not None and dtype.category < 2:
+            raise NotImplementedError(f"\"nansum_cpu\" not implemented for '{dtype.legacy}'")
         input = jnp.where(jnp.isnan(input), jnp.zeros_like(input), input)
     return _summed(input, dim, keepdim, dtype)
 
