@@ -44,7 +44,7 @@ class Suite:
 
 SUITES = {
     "einops": Suite("arogozhnikov/einops", "0.8.2", ("einops/tests",), paths=(".",), env=(("EINOPS_TEST_BACKENDS", "numpy,torch"),)),
-    "torchmetrics": Suite("Lightning-AI/torchmetrics", "1.9.0", ("tests/unittests/classification",), 2000, paths=("src", "tests")),
+    "torchmetrics": Suite("Lightning-AI/torchmetrics", "1.9.0", ("tests/unittests/classification",), 500, paths=("src", "tests")),
     "kornia": Suite("kornia/kornia", "0.9.0rc1", ("tests/geometry",), 60, paths=(".",), options=("--device=cpu", "--dtype=float32,float64")),
     "timm": Suite("huggingface/pytorch-image-models", "1.0.31", ("tests/test_models.py", "tests/test_layers.py", "tests/test_layers_pool.py", "tests/test_optim.py", "tests/test_scheduler.py"), 600, paths=(".",), longest=1),
     "safetensors": Suite(
