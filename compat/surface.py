@@ -150,7 +150,8 @@ def schema_names(fn: Any) -> dict[str, Any] | None:
     for s in schemas:
         for a in s.arguments:
             if "Dimname" not in str(a.type):
-                found.setdefault(a.name, a.default_value if a.has_default_value() else inspect.Parameter.empty)
+                default = a.default_value if a.has_default_value() else inspect.Parameter.empty
+            found.setdefault(a.name, 0 if a.name == "reduction" and default == 1 else default)  # written as a word, which torch's Python binding takes for 0
     return found or None
 
 

@@ -11,6 +11,23 @@ import torch
 import jtorch
 
 EXPRESSIONS = """
+torch.kl_div(x, x)
+torch.kl_div(x, x, log_target=True)
+torch.cosine_embedding_loss(x, x, torch.ones(2))
+torch.hinge_embedding_loss(x, x)
+torch.margin_ranking_loss(x, x, x)
+torch.triplet_margin_loss(x, x, x)
+torch.binary_cross_entropy_with_logits(x, x)
+torch.ctc_loss(x.view(2, 1, 3).log_softmax(2), torch.tensor([[1]]), torch.tensor([2]), torch.tensor([1]))
+torch._C._nn.mse_loss(x, x + 1)
+torch._C._nn.nll_loss(x, torch.tensor([0, 1]))
+torch._C._nn.binary_cross_entropy(x.sigmoid(), x.sigmoid())
+torch.ops.aten.kl_div(x, x)
+torch.ops.aten.kl_div.default(x, x, log_target=True)
+torch.ops.aten.mse_loss(x, x + 1)
+torch.ops.aten.nll_loss(x, torch.tensor([0, 1]))
+torch.ops.aten.triplet_margin_loss(x, x, x)
+torch.ops.aten.binary_cross_entropy_with_logits.default(x, x)
 torch.triplet_margin_loss(x, x, x, reduction=1)
 torch.binary_cross_entropy_with_logits(x, torch.ones(1, 3))
 torch.add(x, 1, 2)

@@ -1,6 +1,6 @@
 """The losses that torch publishes at top level: composites of its own functions.
 
-``reduction`` is a number: 0 (none), 1 (the mean), 2 (the sum).
+``reduction`` is a number: 0 (none), 1 (the mean), 2 (the sum). A missing one is 0, though torch's schemas say the mean: its Python binding cannot read that word. ``torch.ops`` takes the mean.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ def _reduce(loss: Tensor, reduction: int) -> Tensor:
 
 
 @compose("torch")
-def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 1) -> Tensor:
+def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 0) -> Tensor:
     """``max(0, -target * (input1 - input2) + margin)``."""
     return _reduce((-target * (input1 - input2) + margin).clamp_min(0), reduction)
 
 
 @compose("torch")
-def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: int = 1) -> Tensor:
+def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: int = 0) -> Tensor:
     """``input`` where the target is 1, ``max(0, margin - input)`` where it is -1."""
     zeros = torch.zeros_like(input)
     apart = torch.where(target != 1, (margin - input).clamp_min(0), zeros)
@@ -33,7 +33,7 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, red
 
 
 @compose("torch")
-def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 1) -> Tensor:
+def cosine_embedding_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 0) -> Tensor:
     """``1 - cos`` where the target is 1, ``max(0, cos - margin)`` where it is -1."""
     if target.dim() not in (0, 1):
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
@@ -63,7 +63,7 @@ def triplet_margin_loss(
     p: float = 2.0,
     eps: float = 1e-06,
     swap: bool = False,
-    reduction: int = 1,
+    reduction: int = 0,
 ) -> Tensor:
     """``max(0, margin + |anchor - positive| - |anchor - negative|)``; ``swap`` takes the nearer of anchor and positive."""
     dims = anchor.dim(), positive.dim(), negative.dim()
@@ -92,7 +92,7 @@ def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool, full: bool,
 
 
 @compose("torch")
-def kl_div(input: Tensor, target: Tensor, reduction: int = 1, *, log_target: bool = False) -> Tensor:
+def kl_div(input: Tensor, target: Tensor, reduction: int = 0, *, log_target: bool = False) -> Tensor:
     """``target * (log(target) - input)``."""
     for x in (input, target):
         if x.is_complex():
@@ -136,7 +136,7 @@ def ctc_loss(
     input_lengths: Any,
     target_lengths: Any,
     blank: int = 0,
-    reduction: int = 1,
+    reduction: int = 0,
     zero_infinity: bool = False,
 ) -> Tensor:
     """Connectionist temporal classification over log-probabilities (T, N, C) or (T, C); targets are padded (N, S) or concatenated."""

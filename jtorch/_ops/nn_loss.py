@@ -24,7 +24,7 @@ def div_by_count(input, other):
     return quotient(input, num(other, input))
 
 
-@op("mse_loss(Tensor input, Tensor target, int reduction=1)", format="pointwise", where="_nn", promote="default", elementwise=False)
+@op("mse_loss(Tensor input, Tensor target, int reduction=0)", format="pointwise", where="_nn", promote="default", elementwise=False)
 def mse_loss(input, target, reduction):
     """``(input - target) ** 2``, reduced."""
     floats_only("mse_cpu", input)
@@ -32,7 +32,7 @@ def mse_loss(input, target, reduction):
     return back(reduced(d * d, reduction), input)
 
 
-@op("huber_loss(Tensor input, Tensor target, int reduction=1, float delta=1.0)", format="pointwise", where="_nn", promote="default", elementwise=False)
+@op("huber_loss(Tensor input, Tensor target, int reduction=0, float delta=1.0)", format="pointwise", where="_nn", promote="default", elementwise=False)
 def huber_loss(input, target, reduction, delta):
     """Quadratic within ``delta`` of the target, linear beyond."""
     if delta <= 0:
@@ -47,7 +47,7 @@ def huber_loss(input, target, reduction, delta):
     return back(reduced(loss, reduction), input)
 
 
-@op("smooth_l1_loss(Tensor input, Tensor target, int reduction=1, float beta=1.0)", format="pointwise", where="_nn", promote="default", elementwise=False)
+@op("smooth_l1_loss(Tensor input, Tensor target, int reduction=0, float beta=1.0)", format="pointwise", where="_nn", promote="default", elementwise=False)
 def smooth_l1_loss(input, target, reduction, beta):
     """Quadratic within ``beta`` of the target, L1 beyond."""
     if beta < 0:
@@ -118,7 +118,7 @@ def _check_same_type(input: Any, weight: Any) -> None:
         raise RuntimeError(f"expected scalar type {dtype_of(input).legacy} but found {dtype_of(weight).legacy}")
 
 
-@op("nll_loss(Tensor input, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100)", where="_nn", guard=_guards.targets, fixed={"weight": "nll_loss_forward"})
+@op("nll_loss(Tensor input, Tensor target, Tensor? weight=None, int reduction=0, int ignore_index=-100)", where="_nn", guard=_guards.targets, fixed={"weight": "nll_loss_forward"})
 def nll_loss(input, target, weight, reduction, ignore_index):
     """``-input[i, target[i]] * weight[target[i]]`` over (N, C) or (C,); the mean divides by the weights' sum."""
     if input.ndim == 0 or input.ndim > 2:
@@ -144,7 +144,7 @@ def nll_loss(input, target, weight, reduction, ignore_index):
 
 
 @op(
-    "nll_loss2d(Tensor input, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100)",
+    "nll_loss2d(Tensor input, Tensor target, Tensor? weight=None, int reduction=0, int ignore_index=-100)",
     where="_nn",
     grad_name="NllLoss2DBackward0",
     guard=_guards.targets,
@@ -161,7 +161,7 @@ def nll_loss2d(input, target, weight, reduction, ignore_index):
     return _nll(input, target, weight, reduction, ignore_index, 1)[0]
 
 
-@op("binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, int reduction=1)", format="pointwise", where="_nn", guard=_value_guards.probabilities, fixed={"weight": "binary_cross_entropy"})
+@op("binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, int reduction=0)", format="pointwise", where="_nn", guard=_value_guards.probabilities, fixed={"weight": "binary_cross_entropy"})
 def binary_cross_entropy(input, target, weight, reduction):
     """``-(target * log(input) + (1 - target) * log(1 - input)) * weight``; logarithms stop at -100."""
     floats_only("binary_cross_entropy", input)
@@ -190,7 +190,7 @@ def _bce_jvp(primals: Any, tangents: Any) -> Any:
 
 
 @op(
-    "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=1)",
+    "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=0)",
     format="pointwise", where="torch", out=False, fixed=dict.fromkeys(("weight", "pos_weight"), "binary_cross_entropy_with_logits"),
 )  # fmt: skip
 def binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction):
@@ -219,7 +219,7 @@ def binary_cross_entropy_with_logits(input, target, weight, pos_weight, reductio
 _softplus = with_slope(lambda x: jnp.log1p(jnp.exp(x)), lambda _, x: lax.logistic(x))
 
 
-@op("soft_margin_loss(Tensor input, Tensor target, int reduction=1)", where="_nn", fixed={"target": "soft_margin_loss"})
+@op("soft_margin_loss(Tensor input, Tensor target, int reduction=0)", where="_nn", fixed={"target": "soft_margin_loss"})
 def soft_margin_loss(input, target, reduction):
     """``log1p(exp(-target * input))``, reduced."""
     if dtype_of(input).category < 2:
@@ -229,7 +229,7 @@ def soft_margin_loss(input, target, reduction):
     return back(reduced(_softplus(-back(target, x) * x), reduction), input)
 
 
-@op("multilabel_margin_loss(Tensor input, Tensor target, int reduction=1)", where="_nn", guard=_guards.margin_targets)
+@op("multilabel_margin_loss(Tensor input, Tensor target, int reduction=0)", where="_nn", guard=_guards.margin_targets)
 def multilabel_margin_loss(input, target, reduction):
     """Hinge between every listed class and every other: targets list classes and end at the first -1."""
     if input.ndim > 2 or (input.ndim and input.shape[-1] == 0):
@@ -255,7 +255,7 @@ def multilabel_margin_loss(input, target, reduction):
 
 
 @op(
-    "multi_margin_loss(Tensor input, Tensor target, Number p=1, Scalar margin=1, Tensor? weight=None, int reduction=1)",
+    "multi_margin_loss(Tensor input, Tensor target, Number p=1, Scalar margin=1, Tensor? weight=None, int reduction=0)",
     where="_nn", guard=_guards.margin_target, fixed={"weight": "multi_margin_loss"},
 )  # fmt: skip
 def multi_margin_loss(input, target, p, margin, weight, reduction):

@@ -90,6 +90,16 @@ def _signatures() -> dict[str, dict[str, str]]:
     return found
 
 
+@functools.cache
+def _reduction_at(name: str) -> int | None:
+    """Where a loss takes the number of its reduction, whose default is the mean here, and none at all where Python binds it."""
+    for text in _signatures().get(name, {}).values():
+        params = text[text.index("(") + 1 : text.rindex(") ->")].split(", ")
+        if "int reduction=1" in params:
+            return params.index("int reduction=1")
+    return None
+
+
 class AtenPacket(OpOverloadPacket):
     """An operator of torch's library."""
 
@@ -124,6 +134,9 @@ class AtenPacket(OpOverloadPacket):
         if "self" in kwargs:  # the library's name of what Python calls input
             kwargs = dict(kwargs)
             args = (kwargs.pop("self"), *args)
+        at = _reduction_at(self.__name__)
+        if at is not None and len(args) <= at and "reduction" not in kwargs:
+            kwargs = {**kwargs, "reduction": 1}
         try:
             return self._fn(*args, **kwargs)
         except TypeError as error:  # the library's own calls complain in another type, and about each overload
