@@ -58,8 +58,9 @@ PRODUCTS: dict[str, Case] = {
     "matmul, broadcast batches": (
         lambda a, b: a @ b, (f(5, 1, 3, 4), f(2, 4, 6)), {"dot": 1, "transpose": 2, "copy": 2}, {"dot": 2, "transpose": 4, "copy": 5},
     ),
-    # the weight is read untransposed. Rows are flattened first, so that the weight's gradient is a sum over one dim: over several, the upstream one was copied transposed
-    "linear": (F.linear, (f(2, 3, 4), f(5, 4), f(5)), {"dot": 1, "add": 1}, {"dot": 2, "reduce": 1, "add": 1}),
+    # the weight is read untransposed. Its gradient takes a transposed copy of the upstream one: with the rows flattened beforehand it needs none,
+    # which pays for large products only (_linalg_lib.rows_as_one)
+    "linear": (F.linear, (f(2, 3, 4), f(5, 4), f(5)), {"dot": 1, "add": 1}, {"dot": 2, "transpose": 1, "copy": 1, "reduce": 1, "add": 1}),
     # the sum is fused with beta and alpha; backward hands the upstream gradient on as it is
     "baddbmm": (torch.baddbmm, (f(2, 3, 5), f(2, 3, 4), f(2, 4, 5)), {"dot": 1, "add": 1}, {"dot": 2, "copy": 1}),
     "addmm": (torch.addmm, (f(5), f(3, 4), f(4, 5)), {"dot": 1, "add": 1}, {"dot": 2, "reduce": 1, "add": 1}),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+from jtorch._ops._linalg_lib import LARGE_PRODUCT
 
 from .dims import Frame, is_symbolic
 from .reduction import highest, lowest
@@ -28,9 +31,10 @@ def _same(f: Frame, a: Padded, b: Padded, i: int, j: int) -> tuple[Padded, Padde
 
 
 def _summed_as_one(x: Any, y: Any, summed: tuple[list[int], list[int]], batch: tuple[list[int], list[int]]) -> tuple[Any, Any, Any]:
-    """Operands and dimension numbers of the same product with one axis in the place of several that are summed over, where that is no more than another shape: XLA's cpu compiler transposes for each further one."""
+    """Operands and dimension numbers of the same product; a large one with one axis in the place of several that are summed over, where that is no more than another shape: XLA's cpu compiler transposes for each
+    further one (see rows_as_one in _ops/_linalg_lib.py)."""
     i, j, count = min(summed[0], default=0), min(summed[1], default=0), len(summed[0])
-    if count > 1 and summed == ([*range(i, i + count)], [*range(j, j + count)]):
+    if count > 1 and x.size * y.size // max(math.prod([x.shape[k] for k in summed[0]]), 1) >= LARGE_PRODUCT and summed == ([*range(i, i + count)], [*range(j, j + count)]):
         x, y = (z.reshape(*z.shape[:k], -1, *z.shape[k + count :]) for z, k in ((x, i), (y, j)))
         batch = ([k if k < i else k - count + 1 for k in batch[0]], [k if k < j else k - count + 1 for k in batch[1]])
         summed = ([i], [j])
