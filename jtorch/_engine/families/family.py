@@ -257,7 +257,7 @@ class _Program:
             v.aval, v.array, v.trace, v.pos = stands_for, None, None, -1
             self.inputs.append(v)
         self.recipe: Any = None
-        self.layouts: dict[int, list[Any]] = {}  # of its plan's padded values: the factors that their axes stand for
+        self.compiled: tuple[Any, dict[int, list[Any]]] | None = None  # the plan whose programs are, and how its padded values are laid out
 
 
 class Member:
@@ -298,8 +298,7 @@ class Member:
         before = program.recipe.plan
         try:
             plan = planned(made, program.recipe, (), given, [*live, *program.checks], static, why, whole=whole(made.nodes))
-            if plan is not before:
-                self._compile(program, plan, given, tr)
+            layouts_of = self._layouts(program, plan, given, tr)
         except Exception as error:  # nothing has run yet: whatever stands in the way of this program, the exact one does not need it
             program.recipe.plan = before
             self.group.give_up(f"{type(error).__name__}: {error}" if not isinstance(error, NoRule) else f"no rule for {error}")
@@ -307,10 +306,18 @@ class Member:
         family.runs += 1
         stats.runs += 1
         checked = [(plan.inputs + i, ((bounds.size(a), bounds, k),)) for k, (i, (_, (a, bounds), _)) in enumerate(zip(program.checks, checks, strict=True))]
-        layouts = [program.layouts.get(plan.inputs + k) for k in live]
+        layouts = [layouts_of.get(plan.inputs + k) for k in live]
         if any(layouts):
             kept_wide(held, layouts, max([program.bounds[i] / n for i, n in enumerate(self.sizes)]))
         return plan, arrays_of(given), functools.partial(self._held, layouts) if any(layouts) else None, checked
+
+    def _layouts(self, program: _Program, plan: Any, given: list[Any], tr: Trace) -> dict[int, list[Any]]:
+        """The factors that the axes of a plan's padded values stand for. Its programs are compiled if they are not: another thread may have made the plan a moment ago, or what a handler has interrupted. Then both do it:
+        to wait here, where a finalizer may have come from the other's tracing, could be for ever."""
+        made = program.compiled
+        if made is None or made[0] is not plan:
+            made = program.compiled = plan, self._compile(plan, given, tr)
+        return made[1]
 
     def _held(self, layouts: list[Any], out: list[Any]) -> list[Any]:
         global in_use
@@ -318,8 +325,8 @@ class Member:
         in_use = True
         return [x if factors is None else Held(x, tuple([value_at(d, values) for d in factors])) for x, factors in zip(out, layouts, strict=True)]
 
-    def _compile(self, made: _Program, plan: Any, given: list[Any], tr: Trace) -> None:
-        """Trace all programs of a plan, each on what those before it give, then compile them side by side."""
+    def _compile(self, plan: Any, given: list[Any], tr: Trace) -> dict[int, list[Any]]:
+        """Trace all programs of a plan, each on what those before it give, then compile them side by side. How its padded values are laid out."""
         here = SingleDeviceSharding(jax_device(tr.device))
 
         def struct(a: Any) -> Any:
@@ -338,9 +345,9 @@ class Member:
                 fresh.append(program)
             for slot, r in zip(outs, program.results, strict=True):
                 slots[slot] = jax.tree.map(struct, r)
-        made.layouts = {slot: x.factors for slot, x in enumerate(slots) if slot >= len(given) and x.__class__ is Padded}
         for program in fresh:
             program.ready()
+        return {slot: x.factors for slot, x in enumerate(slots) if slot >= len(given) and x.__class__ is Padded}
 
 
 def _alike(a: list[Any], b: list[Any]) -> bool:

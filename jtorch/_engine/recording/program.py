@@ -66,7 +66,7 @@ class Program:
         self.template = what.template
         if not what.new:
             self.cost = 1 << 12
-        self.given, self.results, self._compiling = given, results, what
+        self.results, self._compiling, self.given = results, what, given  # in this order: who sees what it was given, another thread too, has the rest
 
     def _traced(self, given: list[Any]) -> Any:
         """Padded values go in and come out as their arrays: who calls it knows how they are laid out (``given``, ``results``)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -45,6 +46,41 @@ def same(run: Callable[[np.random.RandomState], list[Any]], runs: int) -> None:
 
 def array(r: np.random.RandomState, *shape: int) -> Any:
     return torch.tensor(r.randn(*shape).astype("f"))
+
+
+def test_two_threads_come_to_one_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second does not take the plan of the first for ready while its programs are being compiled."""
+
+    def run(n: int) -> Any:
+        x = torch.arange(float(n)) * 0.25
+        for k in range(9):
+            x = x * 1.5 + k
+            kept.append(x)
+        return x.exp().log().tolist()[:2]
+
+    def compiling(*given: Any) -> Any:
+        if threading.current_thread() is first:
+            begun.set()
+            done.wait(60)
+        return compile_(*given)
+
+    kept: list[Any] = []
+    for n in (20, 23, 27, 29):
+        run(n)
+    compile_ = family.Member._compile
+    monkeypatch.setattr(family.Member, "_compile", compiling)
+    begun, done, found = threading.Event(), threading.Event(), []
+    first = threading.Thread(target=lambda: found.append(run(1000)))
+    first.start()
+    assert begun.wait(60)
+    found.append(run(1000))
+    x = np.arange(1000, dtype="f") * np.float32(0.25)
+    for k, t in enumerate(kept[-9:]):
+        x = x * np.float32(1.5) + np.float32(k)
+        np.testing.assert_allclose(t.numpy(), x, rtol=1e-5)
+    done.set()
+    first.join()
+    np.testing.assert_allclose(found, [x[:2]] * 2, rtol=1e-5)
 
 
 def test_training_on_changing_lengths() -> None:
