@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -81,6 +82,30 @@ def test_two_threads_come_to_one_program(monkeypatch: pytest.MonkeyPatch) -> Non
     done.set()
     first.join()
     np.testing.assert_allclose(found, [x[:2]] * 2, rtol=1e-5)
+
+
+def test_threads_whose_tensors_change_their_sizes_lose_nothing() -> None:
+    """One tensor and one leaf for all of them; half of such rounds failed before."""
+
+    def work(i: int, w: Any, x: Any) -> None:
+        for _ in range(10):
+            (w * (i + 1.0)).sum().backward()
+            x.add_(1)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for n in range(3, 11):
+            w, x = torch.ones(n, requires_grad=True), torch.zeros(n)
+            threads = [threading.Thread(target=work, args=(i, w, x)) for i in range(4)]
+            for t in threads:
+                t.start()
+            for t in threads:
+                t.join()
+            assert w.grad.tolist() == [100.0] * n
+            assert x.tolist() == [40.0] * n
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_training_on_changing_lengths() -> None:
