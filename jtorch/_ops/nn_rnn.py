@@ -19,7 +19,7 @@ from jax.custom_derivatives import SymbolicZero
 from jtorch._registry import op
 
 from ._lib import accumulate_in, matmul_precision
-from ._linalg_lib import contract, rows_as_one
+from ._linalg_lib import contract
 from ._nn import back, const, floats_only
 from ._reduce import insertion_points
 
@@ -27,8 +27,7 @@ GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
 def _linear(x: Any, w: Any, b: Any = None) -> Any:
-    rows = rows_as_one(x)  # for sizes that are symbols, too: what is kept for backward is the same
-    y = contract(rows, w, ((rows.ndim - 1,), (1,))).reshape(*x.shape[:-1], w.shape[0])
+    y = jnp.matmul(x, w.T, precision=matmul_precision())
     return y if b is None else y + b
 
 
@@ -58,7 +57,7 @@ def _scan_layer(mode: str, x: Any, h: Any, c: Any, params: Sequence[Any], revers
         bias = b_ih + b_hh
     projected = _linear(x, w_ih, bias)
     if w_hr is None:
-        return _recurrence(mode, reverse)(projected, h, c, w_hh, b_hh if mode == "GRU" else None, alive)
+        return _recurrence(mode, reverse, _wide(*h.shape))(projected, h, c, w_hh, b_hh if mode == "GRU" else None, alive)
     precision = matmul_precision()
     w_hh_t = w_hh.T  # once, outside the loop
 
@@ -77,12 +76,18 @@ def _scan_layer(mode: str, x: Any, h: Any, c: Any, params: Sequence[Any], revers
 
 # ---- the loop over time, and its derivative ------------------------------------------------------------------------------------
 #
-# Left to JAX, the gradient of the hidden weights is added up inside the backward loop, a whole matrix for each step: half of the backward's time (43 ms against 25 for 512 steps of 4 x 128 on two cpu cores).
-# So the derivative is written down: what the weights' change does to all steps is one product outside, and what is left in the loop is linear, with coefficients that are computed for all steps at once.
+# Left to JAX, the gradient of the hidden weights is added up inside the backward loop, a whole matrix for each step. Where that is large beside the batch, it is half of the backward's time (43 ms against 25 for 512
+# steps of 4 x 128 on two cpu cores; 61 and 45 of 8 x 128; 19 and 16 for 64 of 8 x 256). So the derivative is written down for such: what the weights' change does to all steps is one product outside, and what is left
+# in the loop is linear, with coefficients that are computed for all steps at once. With larger batches these cost more than they save (5.5 and 10 ms for 64 of 32 x 64).
+
+
+def _wide(batch: Any, hidden: Any) -> bool:
+    """Whether a step's product reads far more weights than it has rows. A batch whose size is a symbol does not count as small."""
+    return jax.default_backend() == "cpu" and isinstance(batch, int) and isinstance(hidden, int) and hidden >= max(128, 16 * batch)
 
 
 @functools.cache
-def _recurrence(mode: str, reverse: bool) -> Any:
+def _recurrence(mode: str, reverse: bool, wide: bool) -> Any:
     """A function of (projected input (T, B, G * H), h, c or None, hidden weights (G * H, H), their bias or None, alive or None) to (outputs, last h, last c)."""
 
     def run(xp: Any, h: Any, c: Any, w: Any, b: Any, alive: Any) -> Any:
@@ -103,11 +108,13 @@ def _recurrence(mode: str, reverse: bool) -> Any:
             if live is not None:
                 new_h = jnp.where(live, new_h, h)
                 new_c = None if c is None else jnp.where(live, new_c, c)
-            return (new_h, new_c), (new_h, new_c, hp if mode in ("LSTM", "GRU") else None)
+            return (new_h, new_c), (new_h, *((new_c, hp if mode in ("LSTM", "GRU") else None) if wide else (None, None)))
 
         (h, c), kept = lax.scan(step, (h, c), (xp, alive), reverse=reverse)
         return (kept[0], h, c), kept
 
+    if not wide:
+        return lambda *given: run(*given)[0]
     f = jax.custom_jvp(lambda *given: run(*given)[0])
 
     def derivative(primals: Any, tangents: Any) -> Any:

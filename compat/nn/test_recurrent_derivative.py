@@ -1,0 +1,55 @@
+"""Recurrent layers whose weights are large beside the batch have a derivative of their own: torch's numbers, once and twice, and forward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import jtorch
+
+CASES: dict[str, dict[str, Any]] = {
+    "LSTM": {"bidirectional": True},
+    "LSTM, packed": {"packed": True},
+    "GRU": {"bidirectional": True},
+    "GRU, packed": {"packed": True, "bias": False},
+    "RNN": {"bidirectional": True},
+    "RNN, relu": {"nonlinearity": "relu", "packed": True},
+    "LSTM, twice": {"twice": True},
+}
+
+
+def _run(t: Any, kind: str, packed: bool = False, twice: bool = False, **options: Any) -> list[np.ndarray]:
+    t.manual_seed(0)
+    layer = getattr(t.nn, kind)(5, 128, **options)
+    x = t.randn(4, 3, 5, requires_grad=True)
+    given = t.nn.utils.rnn.pack_padded_sequence(x, t.tensor([4, 2, 1])) if packed else x
+    out, last = layer(given)
+    if packed:
+        out, _ = t.nn.utils.rnn.pad_packed_sequence(out)
+    lasts = last if isinstance(last, tuple) else (last,)
+    loss = (out * out).sum() + sum((h * h * h).sum() for h in lasts)
+    inputs = [x, *layer.parameters()]
+    gradients = t.autograd.grad(loss, inputs, create_graph=twice)
+    if twice:
+        gradients = (*gradients, *t.autograd.grad(sum((g * g).sum() for g in gradients), inputs))
+    return [a.detach().numpy() for a in (out, *lasts, *gradients)]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_numbers_are_torchs(case: str) -> None:
+    kind = case.split(",")[0]
+    for a, b in zip(_run(jtorch, kind, **CASES[case]), _run(torch, kind, **CASES[case]), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5 * max(1.0, np.abs(b).max()))  # sums of 128 products in another order
+
+
+def test_forward() -> None:
+    """Torch has no derivative forward of its LSTM here: the difference quotient in double precision."""
+    jtorch.manual_seed(0)
+    layer, x, v = jtorch.nn.LSTM(5, 128).double(), jtorch.randn(4, 3, 5).double(), jtorch.randn(4, 3, 5).double()
+    _, tangent = jtorch.func.jvp(lambda a: layer(a)[0], (x,), (v,))
+    with jtorch.no_grad():
+        quotient = (layer(x + 1e-6 * v)[0] - layer(x - 1e-6 * v)[0]) / 2e-6
+    np.testing.assert_allclose(tangent.detach().numpy(), quotient.numpy(), atol=1e-8)
