@@ -51,7 +51,7 @@ def test_values_and_gradients_are_torchs(case: str) -> None:
     _close(_run(jtorch, **CASES[case]), _run(torch, **CASES[case]))
 
 
-@pytest.mark.parametrize("options", [{"is_causal": True}, {"mask": True}], ids=["causal", "mask"])
+@pytest.mark.parametrize("options", [{"is_causal": True, "scale": 0.3}, {"mask": True}], ids=["causal", "mask"])
 def test_one_program_for_many_sizes(options: dict[str, Any]) -> None:
     for rows in (513, 521, 600):
         given = {**options, "mask": (rows, rows)} if "mask" in options else options

@@ -35,7 +35,7 @@ ROOMY: dict[str, Any] = {}
 
 def roomy(name: str, body: Any, out_of_room: Any) -> Any:
     """``body`` as one call, for which programs for many sizes may have a better way. ``out_of_room(sizes, *arrays)`` is given arrays with anything beyond their true sizes, those sizes (ints, or traced
-    integers) for each, and gives the list of results, with as much room, or None where ``body`` is to be taken. A ``None`` among the arguments stays one."""
+    integers) for each, and gives the list of results, with as much room, or None where ``body`` is to be taken. ``name`` is one of few: what it stands for is kept."""
 
     def call(*given: Any) -> Any:
         return body(*given)

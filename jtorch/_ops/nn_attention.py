@@ -69,7 +69,7 @@ def attention(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scal
             if rows < query.shape[-2]:
                 return _by_blocks(query, key, value, mask, is_causal, scale, kept, rows)
         elif kept is None and (mask is None or mask.dtype == np.bool_) and query.dtype.itemsize >= 4:
-            return _with_room(is_causal, scale)(query, key, value, *([] if mask is None else [mask]))
+            return _with_room(is_causal)(query * const(scale, query), key, value, *([] if mask is None else [mask]))
     return _at_once(query, key, value, mask, is_causal, scale, kept)
 
 
@@ -130,12 +130,12 @@ def _part(mask: Any, first: int, behind: int, width: int) -> Any:
     return mask if mask.shape[-1] == 1 else mask[..., :width]
 
 
-@functools.lru_cache(64)
-def _with_room(is_causal: bool, scale: float) -> Any:
-    """For sizes that are symbols: in blocks where it is evaluated with room, since how many there are is known there."""
+@functools.cache
+def _with_room(is_causal: bool) -> Any:
+    """Of a query that is scaled already. For sizes that are symbols: in blocks where it is evaluated with room, since how many there are is known there."""
 
     def at_once(query: Any, key: Any, value: Any, mask: Any = None) -> Any:
-        return _at_once(query, key, value, mask, is_causal, scale)
+        return _at_once(query, key, value, mask, is_causal, 1.0)
 
     def gradients(query: Any, key: Any, value: Any, *more: Any) -> Any:
         *mask, g = more
@@ -146,7 +146,7 @@ def _with_room(is_causal: bool, scale: float) -> Any:
         if block >= given[0].shape[-2] or not all([isinstance(s[-1], int) for s in sizes[:3]]):
             return None
         columns = sizes[1][-2]
-        return lambda q, k, v: _by_blocks(q, k, v, mask, is_causal, scale, None, block, None if isinstance(columns, int) else columns.astype(np.int32))
+        return lambda q, k, v: _by_blocks(q, k, v, mask, is_causal, 1.0, None, block, None if isinstance(columns, int) else columns.astype(np.int32))
 
     def out_of_room(sizes: Any, *given: Any) -> Any:
         f = blocks_of(sizes, given[:3], *given[3:])
@@ -156,8 +156,8 @@ def _with_room(is_causal: bool, scale: float) -> Any:
         f = blocks_of(sizes, given[:3], *given[3:-1])
         return None if f is None else list(jax.vjp(f, *map(_zeroed, given[:3], sizes))[1](_zeroed(given[-1], sizes[0])))
 
-    forward = roomy(f"attention {is_causal} {scale}", at_once, out_of_room)
-    backward = roomy(f"attention's gradients {is_causal} {scale}", gradients, gradients_out_of_room)
+    forward = roomy(f"attention {is_causal}", at_once, out_of_room)
+    backward = roomy(f"attention's gradients {is_causal}", gradients, gradients_out_of_room)
     f = jax.custom_vjp(forward)
     f.defvjp(lambda *given: (forward(*given), given), lambda given, g: (*backward(*given, g), *[None] * (len(given) - 3)))
     return f

@@ -56,22 +56,8 @@ def _scan_layer(mode: str, x: Any, h: Any, c: Any, params: Sequence[Any], revers
     if mode != "GRU" and b_hh is not None:
         bias = b_ih + b_hh
     projected = _linear(x, w_ih, bias)
-    if w_hr is None:
-        return _recurrence(mode, reverse, _wide(*h.shape))(projected, h, c, w_hh, b_hh if mode == "GRU" else None, alive)
-    precision = matmul_precision()
-    w_hh_t = w_hh.T  # once, outside the loop
-
-    def step(carry: Any, now: Any) -> Any:
-        h, c = carry
-        xp, live = now
-        new_h, new_c = _lstm(xp + jnp.matmul(h, w_hh_t, precision=precision), c)
-        new_h = _linear(new_h, w_hr)
-        if live is not None:
-            new_h, new_c = jnp.where(live, new_h, h), jnp.where(live, new_c, c)
-        return (new_h, new_c), new_h
-
-    (h, c), out = lax.scan(step, (h, c), (projected, alive), reverse=reverse)
-    return out, h, c
+    given = (projected, h, c, w_hh, b_hh if mode == "GRU" else None, alive)
+    return _recurrence(mode, reverse, _wide(*h.shape))(*given) if w_hr is None else _recurrence(mode, reverse, False)(*given, w_hr)
 
 
 # ---- the loop over time, and its derivative ------------------------------------------------------------------------------------
@@ -88,9 +74,9 @@ def _wide(batch: Any, hidden: Any) -> bool:
 
 @functools.cache
 def _recurrence(mode: str, reverse: bool, wide: bool) -> Any:
-    """A function of (projected input (T, B, G * H), h, c or None, hidden weights (G * H, H), their bias or None, alive or None) to (outputs, last h, last c)."""
+    """A function of (projected input (T, B, G * H), h, c or None, hidden weights (G * H, H), their bias or None, alive or None; and, unless ``wide``, the projection or None) to (outputs, last h, last c)."""
 
-    def run(xp: Any, h: Any, c: Any, w: Any, b: Any, alive: Any) -> Any:
+    def run(xp: Any, h: Any, c: Any, w: Any, b: Any, alive: Any, w_hr: Any = None) -> Any:
         precision, w_t = matmul_precision(), w.T  # once, outside the loop
 
         def step(carry: Any, now: Any) -> Any:
@@ -101,6 +87,7 @@ def _recurrence(mode: str, reverse: bool, wide: bool) -> Any:
             new_c = c
             if mode == "LSTM":
                 new_h, new_c = _lstm(x + hp, c)
+                new_h = new_h if w_hr is None else _linear(new_h, w_hr)
             elif mode == "GRU":
                 new_h = _gru(x, hp, h)
             else:

@@ -23,6 +23,7 @@ from jtorch._engine.recording.call import Call
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.identity import of_node
 from jtorch._engine.recording.half_sums import wide_sums
+from jtorch._engine.values.calls import called
 from jtorch._engine.values.unbroken import aside
 from jtorch._engine.values.values import Aval
 
@@ -112,10 +113,9 @@ def hang_on(jaxpr: Any) -> list[frozenset[int]]:
         return none if isinstance(v, Literal) else known.get(v, none)
 
     for eqn in jaxpr.eqns:
-        inner = eqn.params.get("jaxpr", eqn.params.get("call_jaxpr"))
-        inner = getattr(inner, "jaxpr", inner)
-        if inner is not None and eqn.primitive.name in _CALLS and len(inner.invars) == len(eqn.invars) and len(inner.outvars) == len(eqn.outvars):
-            for v, inside in zip(eqn.outvars, hang_on(inner), strict=True):
+        inner = called(eqn)
+        if inner is not None and len(inner.jaxpr.invars) == len(eqn.invars) and len(inner.jaxpr.outvars) == len(eqn.outvars):
+            for v, inside in zip(eqn.outvars, hang_on(inner.jaxpr), strict=True):
                 known[v] = none.union(*[of(eqn.invars[i]) for i in inside])
             continue
         every = none.union(*map(of, eqn.invars))
@@ -123,9 +123,6 @@ def hang_on(jaxpr: Any) -> list[frozenset[int]]:
             if _inexact(v):
                 known[v] = every
     return [of(v) for v in jaxpr.outvars]
-
-
-_CALLS = {"jit", "pjit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint"}
 
 
 def _inexact(v: Any) -> bool:
