@@ -15,7 +15,7 @@ import numpy as np
 
 from jtorch._engine.padded import Padded, single
 from jtorch._engine.recording import trace
-from jtorch._engine.values.values import Value
+from jtorch._engine.values.values import Value, outside_jit
 
 __all__ = ["Held", "kept_wide", "padded_input"]
 
@@ -37,7 +37,8 @@ class Held:
 
     def take(self, v: Value) -> Any:
         """Give a value its elements, without the padding. On the device, as any program leaves them: what is recorded must not depend on which program it was."""
-        v.array = jax.device_put(self.exact(v.aval.shape), next(iter(self.array.devices())))
+        with outside_jit():
+            v.array = jax.device_put(self.exact(v.aval.shape), next(iter(self.array.devices())))
         return v.array
 
 

@@ -18,7 +18,7 @@ from jtorch._engine.recording.entry import Entry, entry_of
 from jtorch._engine.recording.placed_entry import PlacedEntry
 from jtorch._engine.values.placed import Grid, Placed, PlacedAval, part_of, placed, placed_aval
 from jtorch._engine.values.unbroken import aside
-from jtorch._engine.values.values import Aval, Value, jax_devices, several, value_of
+from jtorch._engine.values.values import Aval, Value, jax_devices, outside_jit, several, value_of
 
 from .choice import choose
 from .factors import factors_of
@@ -110,7 +110,8 @@ def constrained(v: Value, where: NamedSharding, device: Any) -> Value:
     token = _tokens.get(where.mesh)
     if token is None:  # for want of another, an input that says which devices a program is for
         several.append(True)
-        token = _tokens[where.mesh] = value_of(jax.device_put(np.zeros((), np.int32), NamedSharding(where.mesh, PartitionSpec())), device)
+        with outside_jit():
+            token = _tokens[where.mesh] = value_of(jax.device_put(np.zeros((), np.int32), NamedSharding(where.mesh, PartitionSpec())), device)
     return trace.record_multi(call, (v, token))[0]
 
 
@@ -127,7 +128,8 @@ def spread_out(v: Value, a: PlacedAval) -> Value:
     array = trace.force(v)
     if isinstance(array, jax.core.Tracer):
         return lay(placed(a, v))
-    return placed(a, value_of(jax.device_put(array, sharding_of(a)), a.device))
+    with outside_jit():
+        return placed(a, value_of(jax.device_put(array, sharding_of(a)), a.device))
 
 
 def grid_of_devices(kind: str, numbers: Sequence[int], shape: tuple[int, ...], names: Sequence[str], owner: Any) -> Grid:

@@ -14,14 +14,13 @@ from collections.abc import Callable, Sequence
 from itertools import starmap
 from typing import Any
 
-import jax
 import numpy as np
 from jax import lax
 
 from jtorch._engine.values import log
 from jtorch._engine.recording.program import Program
 from jtorch._engine.values.thread_state import state
-from jtorch._engine.values.values import Aval, Value
+from jtorch._engine.values.values import Aval, Value, outside_jit
 
 __all__ = ["Packing", "Pieces", "ask", "together", "piece"]
 
@@ -54,7 +53,7 @@ def piece(flat: Any, start: int, like: Aval) -> Any:
     """One of the arrays of which ``flat`` was made."""
     if state.host or state.host_only:
         return np.asarray(flat)[start : start + math.prod(like.shape)].reshape(like.shape)
-    with jax.ensure_compile_time_eval():  # one program for each size
+    with outside_jit():  # one program for each size
         return lax.dynamic_slice(flat, (np.int32(start),), (math.prod(like.shape),)).reshape(like.shape)
 
 

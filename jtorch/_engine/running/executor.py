@@ -8,11 +8,9 @@ next call, it is compiled in segments (``segments.py``), and equal segments shar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from sys import getrefcount
 from typing import Any
 
-import jax
 import numpy as np
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
@@ -34,13 +32,13 @@ from jtorch._engine.running.plan import Plan, Run, stats
 from jtorch._engine.running.plan_making import always_dynamic, make_plan, wanted
 from jtorch._engine.values import memory
 from jtorch._engine.values.shards import in_use, sent, spread
+from jtorch._engine.values.values import outside_jit
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import SCALAR, Trace, at_a_stroke, settle
 from jtorch._engine.recording import undo
 
 __all__ = ["execute", "stats"]
 
-_NOTHING = nullcontext()
 _HOT = frozenset(("step", "backward", "module"))  # traces ended by these are expected to come again
 _MET = 2  # programs of traces met for the first time that an operator is part of
 _MANY = 12  # operators without a program of their own that a long trace has, for it to be worth a few of its own
@@ -151,7 +149,7 @@ def _execute(tr: Trace, why: str) -> list[Found]:
                 return []
         traced = _being_traced()
         hot = (why in _HOT or recipe.seen > 1 or (why == "look" and _worth_a_program(nodes))) and (len(nodes) > _ALONE or nodes[-1][0].__class__ is Bundle)
-        with jax.ensure_compile_time_eval() if traced else _NOTHING:
+        with outside_jit():
             run = _member_run(recipe, shown, arrays, live, held, donated, checks, why) if recipe.member is not None else None
             if run is not None:
                 state.ran = recipe
@@ -180,7 +178,7 @@ def _execute(tr: Trace, why: str) -> list[Found]:
     run = tr.run
     if run is None:
         return []
-    with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
+    with outside_jit():
         run.finish()
     checked: list[Found] = run.found()
     settle(tr, run.held, run.results())

@@ -7,7 +7,7 @@ output number ``pos`` of a trace that has not run yet.
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 from jtorch import _device, _dtypes, _types
 from jtorch._engine.values.unbroken import elsewhere
 
-__all__ = ["Aval", "Value", "aval", "value_of", "jax_device", "device_of"]
+__all__ = ["Aval", "Value", "aval", "value_of", "jax_device", "device_of", "outside_jit"]
 
 
 several: list[bool] = []  # holds something from when the first array came that lies on several devices
@@ -81,8 +81,13 @@ def value_of(array: Any, device: _device.device = _device.CPU) -> Value:
 def to_device(array: Any, where: _device.device) -> Any:
     """A numpy array on the device, in memory of its own: it may be shared, and a copy costs less before than after. Inside somebody's ``jit`` it is
     an array all the same, not a tracer."""
-    with jax.ensure_compile_time_eval() if _being_traced() else _NOTHING:
+    with outside_jit():
         return jax.device_put(array, jax_device(where), may_alias=False)
+
+
+def outside_jit() -> AbstractContextManager[Any]:
+    """Where values are there, JAX computes with them at once, also within somebody's ``jit``: what is kept must not be a tracer of that."""
+    return jax.ensure_compile_time_eval() if _being_traced() else _NOTHING
 
 
 _NOTHING = nullcontext()
