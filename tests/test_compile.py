@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -104,3 +105,100 @@ def test_stances_and_disable() -> None:
         torch.compile(lambda x: plain(x), fullgraph=True)(torch.ones(1))
     torch.compiler.reset()
     assert f(torch.ones(2)).tolist() == [2.0, 2.0]
+
+
+class _World(torch.nn.Module):  # type: ignore[name-defined,misc]
+    """What a compiled function may read, of each kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lin, self.act = torch.nn.Linear(2, 2), torch.nn.Tanh()
+        self.register_buffer("shift", torch.zeros(2))
+        self.flag, self.rate, self.none, self.word = True, 0.5, None, "a"
+        self.table, self.ordered = {"x": 1.0, "y": 2}, OrderedDict(a=2.0, b=3.0)
+        self.many, self.names, self.empty = [1.0, 2.0], {"p"}, []
+        self.by_number = {3: 1.0, 4: 2.0}
+
+    def twice(self, v: Any) -> Any:
+        return v * 2
+
+    def forward(self, x: Any) -> Any:
+        x = self.act(self.lin(x)) + self.shift
+        x = x * self.rate if self.flag is True else x - 1
+        for k, v in self.table.items():
+            x = x * v if k == "x" else x + v
+        for v in self.ordered.values():
+            x = x * 0.5 + v
+        for k, v in self.by_number.items():
+            x = x / k + v
+        x = x * (1 / self.many[0] if self.many[0] else -3.0) + len(self.empty) + ("p" in self.names)
+        if self.none is not None:
+            x = x + 7
+        x = x - (_outside["z"] if "z" in _outside else 100)
+        return self.twice(x) if self.word == "a" else x
+
+
+_outside: dict[str, float] = {}
+
+
+def _reordered(d: dict[Any, Any]) -> None:
+    first = next(iter(d))
+    d[first] = d.pop(first)
+
+
+CHANGES: dict[str, Any] = {
+    "an attribute": lambda m: setattr(m, "flag", False),
+    "one for true": lambda m: setattr(m, "flag", 1),
+    "a number": lambda m: setattr(m, "rate", 0.25),
+    "an equal number that is another object": lambda m: setattr(m, "rate", float("0.5")),
+    "None to something": lambda m: setattr(m, "none", 3),
+    "text": lambda m: setattr(m, "word", "b"),
+    "a value of a dict": lambda m: m.table.update(x=3.0),
+    "a key of a dict": lambda m: m.table.update(w=3.0),
+    "the order of a dict": lambda m: _reordered(m.table),
+    "the order of an ordered dict": lambda m: _reordered(m.ordered),
+    "a dict by numbers": lambda m: m.by_number.update({4: 9.0}),
+    "the order of a dict by numbers": lambda m: _reordered(m.by_number),
+    "an element": lambda m: m.many.__setitem__(0, 4.0),
+    "zero": lambda m: m.many.__setitem__(0, 0.0),
+    "what was empty": lambda m: m.empty.append(1),
+    "a set": lambda m: m.names.clear(),
+    "what was not there": lambda m: _outside.update(z=1.0),
+    "a buffer's values": lambda m: m.shift.fill_(2.0),
+    "a buffer": lambda m: setattr(m, "shift", torch.ones(2)),
+    "a buffer's shape": lambda m: setattr(m, "shift", torch.ones(1)),
+    "a parameter's data": lambda m: setattr(m.lin.weight, "data", torch.ones(2, 2)),
+    "a parameter": lambda m: setattr(m.lin, "bias", torch.nn.Parameter(torch.ones(2))),
+    "no parameter": lambda m: setattr(m.lin, "bias", None),
+    "a module": lambda m: setattr(m, "act", torch.nn.ReLU()),
+    "a hook": lambda m: m.lin.register_forward_hook(lambda mod, args, out: out * 2),
+    "a method of the object": lambda m: setattr(m, "twice", lambda v: v * 3),
+    "a method of its class": lambda m: setattr(type(m), "twice", lambda self, v: v * 4),
+    "a method's code": lambda m: setattr(type(m).twice, "__code__", (lambda self, v: v * 5).__code__),
+    "no gradients": lambda m: m.requires_grad_(False),
+}
+
+
+_QUICK = ("one for true", "the order of a dict", "what was not there", "a parameter's data", "a method's code")
+
+
+@pytest.mark.parametrize("name", [n if n in _QUICK else pytest.param(n, marks=pytest.mark.slow) for n in CHANGES])
+def test_every_kind_of_change_is_seen(name: str) -> None:
+    original = _World.twice
+    code = original.__code__
+    x = torch.tensor([[0.5, -1.0]])
+    torch.manual_seed(0)
+    m = _World()
+    fast = torch.compile(m)
+    compiled = fast._run_compiled._compiled
+    try:
+        for _ in range(2):
+            assert torch.equal(fast(x), m(x))
+        assert compiled.runs == 1, compiled.why
+        CHANGES[name](m)
+        for _ in range(2):
+            found = fast(x)
+            assert torch.equal(found, m(x)) and found.requires_grad == m(x).requires_grad
+    finally:
+        _World.twice, original.__code__ = original, code  # type: ignore[method-assign]
+        _outside.clear()

@@ -10,9 +10,10 @@ from typing import Any
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
 from jtorch import _autocast, _config, _dtypes
+from jtorch._compile.guarding import same
 from jtorch._compile.observed import Refused, replay_of
 from jtorch._compile.packing import replayed
-from jtorch._compile.replaying import AGAIN, Replay, same
+from jtorch._compile.replaying import AGAIN, Replay
 from jtorch._compile.watching import HELPER, Watch
 from jtorch._core.dispatch.torch_function import MODES
 from jtorch._core.graph.node import next_seq
@@ -246,7 +247,16 @@ def _alike(forms: list[Any], tensors: list[Any]) -> bool:
     for f, t in zip(forms, tensors, strict=True):
         if t._view is None:
             v = t._s.value
-            if v.aval is not f[0] or not f[2] or t._s.strides is not f[3] and t._s.strides != f[3] or t.__class__ is not f[1] or _edge_kind(t) != f[4] or (t._grad is None) is not f[5] or t._s.host is not None:
+            if (
+                v.aval is not f[0]
+                or not f[2]
+                or t._s.strides is not f[3]
+                and t._s.strides != f[3]
+                or t.__class__ is not f[1]
+                or _edge_kind(t) != f[4]
+                or (t._grad is None) is not f[5]
+                or t._s.host is not None
+            ):
                 return False
             if v.array is None and v.trace is None:
                 return False
@@ -270,5 +280,3 @@ def _containers(args: Any, kwargs: Any) -> list[Any]:
 
 def _copied(c: Any) -> Any:
     return [(k, id(v)) for k, v in c.items()] if c.__class__ is dict else list(map(id, c))
-
-

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from jtorch._compile.guarding import Guards, same
 from jtorch._compile.numbers import Tracked, program
-from jtorch._compile.replaying import Guards, Replay, same
+from jtorch._compile.replaying import Replay
 from jtorch._compile.watching import ABSENT, Watch
 from jtorch._core.backward.backward_pass import run_backward
 from jtorch._core.graph.node import AccumulateGrad, OpNode
@@ -487,18 +488,14 @@ class _Maker:
             if id(held) in fresh:
                 continue
             if k in followed:
-                g.numbers.append(((held, key), was.__class__))
+                g.numbers.append((held, key, was.__class__))
             elif was is ABSENT:
                 if isinstance(held, dict):
-                    g.missing[0].append(held)
-                    g.missing[1].append(key)
+                    g.missing.append((held, key))
             else:
                 g.dicts.append(held)
                 g.keys.append(key)
                 g.expected.append(was)
-                if was is None:
-                    g.present[0].append(held)
-                    g.present[1].append(key)
         for c, was in w.containers.values():
             if c.__class__ in (tuple, frozenset):
                 continue
@@ -506,16 +503,13 @@ class _Maker:
                 g.sets.append((c, frozenset(was)))
                 continue
             if isinstance(c, dict):
-                g.lists.append(c)
-                g.sizes.append(len(was))
-                g.elements += [k for k, _ in was]
+                g.containers.append((c, [k for k, _ in was]))
                 if not any((id(c), key) in followed for key, _ in was if key.__class__ in (int, str)):
-                    g.whole.append(c)
-                    g.values += [v for _, v in was]
+                    g.whole.append((c, tuple(v for _, v in was)))
                     continue
                 for key, v in was:
                     if (id(c), key) in followed:
-                        g.numbers.append(((c, key), v.__class__))
+                        g.numbers.append((c, key, v.__class__))
                     else:
                         g.dicts.append(c)
                         g.keys.append(key)
@@ -523,20 +517,17 @@ class _Maker:
                 continue
             if any((id(c), i) in followed for i in range(len(was))) or any(v.__class__ in (int, float, str) for v in was):
                 g.others.append((_Elements(c, {i for i in range(len(was)) if (id(c), i) in followed}, was), True))
-                g.numbers += [((c, i), was[i].__class__) for i in range(len(was)) if (id(c), i) in followed]
+                g.numbers += [(c, i, was[i].__class__) for i in range(len(was)) if (id(c), i) in followed]
                 continue
-            g.lists.append(c)
-            g.sizes.append(len(was))
-            g.elements += was
+            g.containers.append((c, list(was)))
         for fn, code in w.functions.values():
             if code is not None:
-                g.functions.append(fn)
-                g.codes.append(code)
+                g.functions.append((fn, code))
         g.others += list(w.others.values())
-        in_whole = set(map(id, g.whole))
+        in_whole = {id(c) for c, _ in g.whole}
         left = [i for i, held in enumerate(g.dicts) if id(held) not in in_whole]
         g.dicts, g.keys, g.expected = ([part[i] for i in left] for part in (g.dicts, g.keys, g.expected))
-        self.replay.guards = g.arranged()
+        self.replay.guards = g
         r = self.replay
         at = [n if kind == "fixed" else 0 for kind, n in r.sources]
         nothing, one = not r.storages, len(at) == 1
@@ -597,4 +588,3 @@ def _contents(c: list[Any], parts: list[Any]) -> Any:
 
 def _holds_tensor(x: Any) -> bool:
     return any(isinstance(v, Tensor) for v in getattr(x, "__dict__", {}).values())
-

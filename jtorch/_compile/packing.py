@@ -146,7 +146,7 @@ class Packed(Replay):
 
     def __init__(self, plain: Replay, groups: list[Group], packing: Packing) -> None:
         self.__dict__.update(plain.__dict__)
-        self.plain, self.packing, self.packed = plain, packing, None
+        self.plain, self.packing, self.packed, self.asked = plain, packing, None, None
         self.kept, self.orders, self.looks = None, {}, 0
         taken = {i for g in groups for kind in g.inputs for i in kind}
         storages = [plain.storages[plain.sources[i][1]] for g in groups for kind in g.inputs for i in kind]
@@ -231,7 +231,7 @@ class Packed(Replay):
         if order is None:
             first = () if kept is None else kept[1]
             names = (*first, *[n for n in self.names if n not in first])
-            order = self.orders[kept is None] = names, [self.live_avals[n] for n in names[len(first) :]], (*[self.place[n] for n in names], *self.flat_of)
+            order = self.orders[kept is None] = (names, [self.live_avals[n] for n in names[len(first) :]], (*[self.place[n] for n in names], *self.flat_of))
         names, avals, of = order
         targets = [*(() if kept is None else kept[0]), *[new_value(a, None) for a in avals]]
         outs = dict(zip(names, targets, strict=True))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain, islice, repeat
-from operator import attrgetter, call, eq, is_, is_not, itemgetter
+from itertools import repeat
+from operator import attrgetter, eq, is_
 from sys import getrefcount
 from typing import Any
 from weakref import ref
 
 import numpy as np
 
+from jtorch._compile.guarding import Guards, Written, same
 from jtorch._core.graph.node import Node, next_seq, node_repr
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.storage.bare_tensor import Storage, new_tensor
@@ -23,10 +24,8 @@ from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.unbroken import at_once, provided, together
 from jtorch._engine.values.values import Value, several
 
-__all__ = ["AGAIN", "TENSOR_KEPT", "CompiledBackward", "Guards", "Replay", "array_of", "new_value", "nothing_more", "same"]
+__all__ = ["AGAIN", "TENSOR_KEPT", "CompiledBackward", "Replay", "array_of", "new_value", "nothing_more"]
 
-_PRIMITIVES = frozenset((int, float, complex, str, bytes, bool))
-_SCALARS = frozenset((int, float))
 _value, _aval, _edge, _grad, _storage, _view, _code = map(attrgetter, ("value", "aval", "_edge", "_grad", "_s", "_view", "__code__"))
 _three, _array, _two = attrgetter("_s", "_edge", "_view"), attrgetter("array"), attrgetter("_meta", "_edge")
 _NOTHING = {(None, None)}
@@ -35,171 +34,6 @@ _set_version: Any = Storage.version.__set__  # type: ignore[attr-defined]
 _ORDINARY = {Storage}
 _GIVEN_AS_IT_IS = _trace._ARRAYS
 AGAIN = object()
-
-
-def _short(x: Any) -> str:
-    text = repr(x) if x.__class__ in _PRIMITIVES or x is None else f"a {x.__class__.__name__}"
-    return text if len(text) < 60 else text[:57] + "..."
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether one can stand for the other in a guard."""
-    if a is b:
-        return True
-    if a.__class__ is not b.__class__ or a.__class__ not in _PRIMITIVES:
-        return False
-    return bool(a == b) and (a != 0 or repr(a) == repr(b))
-
-
-class Guards:
-    """What the call read, and what it must still be. ``failed`` says which guard does not hold, with the slot if it is a number's."""
-
-    def __init__(self) -> None:
-        self.dicts: list[Any] = []
-        self.keys: list[Any] = []
-        self.expected: list[Any] = []
-        self.rows: list[Any] = []  # dicts of which several keys are guarded: the first of ``dicts``, each once
-        self.getters: list[Any] = []  # what gets these keys of each; ``alone``: how the others are read
-        self.alone: tuple[list[Any], list[Any]] = ([], [])
-        self.empty: list[Any] = []  # containers that have nothing in them
-        self.missing: tuple[list[Any], list[Any]] = ([], [])
-        self.present: tuple[list[Any], list[Any]] = ([], [])  # what is there and None; ``unseen``: of which that is not seen where rows are read
-        self.unseen: tuple[list[Any], list[Any]] = ([], [])
-        self.whole: list[Any] = []  # dicts of which everything is guarded: their values
-        self.values: list[Any] = []
-        self.lists: list[Any] = []
-        self.sizes: list[int] = []
-        self.elements: list[Any] = []
-        self.named: list[Any] = []  # dicts whose keys are all text, which can be compared
-        self.names: list[str] = []
-        self.unnamed: list[Any] = []  # the other containers
-        self.sets: list[tuple[Any, frozenset[Any]]] = []
-        self.others: list[tuple[Callable[[], Any], Any]] = []
-        self.functions: list[Any] = []
-        self.codes: list[Any] = []
-        self.numbers: list[tuple[Any, Any]] = []  # slots that are to hold a number, as a class
-
-    def arranged(self) -> Guards:
-        """Itself, so laid out that what is asked with each call is asked in few calls: by far most of what a module is guarded for is one dict's, or that a dict is empty."""
-        rows: dict[int, list[int]] = {}
-        for i, held in enumerate(self.dicts):
-            rows.setdefault(id(held) if held.__class__ is dict else -1 - i, []).append(i)
-        several, single = [at for at in rows.values() if len(at) > 1], [at[0] for at in rows.values() if len(at) == 1]
-        self.rows, self.getters = [self.dicts[at[0]] for at in several], [itemgetter(*[self.keys[i] for i in at]) for at in several]
-        self.alone = [self.dicts[i] for i in single], [self.keys[i] for i in single]
-        order = [*chain.from_iterable(several), *single]
-        self.dicts, self.keys, self.expected = ([part[i] for i in order] for part in (self.dicts, self.keys, self.expected))
-        self.empty = [c for c, n in zip(self.lists, self.sizes, strict=True) if not n]
-        nothing = set(map(id, self.empty))
-        self.whole = [c for c in self.whole if id(c) not in nothing]
-        named: list[tuple[Any, list[Any]]] = []
-        others: list[tuple[Any, list[Any]]] = []
-        left = iter(self.elements)
-        for c, n in zip(self.lists, self.sizes, strict=True):
-            mine = list(islice(left, n))
-            if n:
-                (named if isinstance(c, dict) and set(map(type, mine)) == {str} else others).append((c, mine))
-        self.names = list(chain.from_iterable([mine for _, mine in named]))
-        self.elements = list(chain.from_iterable([mine for _, mine in others]))
-        self.lists, self.named = [c for c, _ in (*named, *others)], [c for c, _ in named]
-        self.sizes = [len(mine) for _, mine in (*named, *others)]
-        self.unnamed = [c for c, _ in others]
-        here = set(map(id, self.rows))
-        seen = [i for i, held in enumerate(self.present[0]) if id(held) not in here]
-        self.unseen = [self.present[0][i] for i in seen], [self.present[1][i] for i in seen]
-        return self
-
-    def _as_read(self) -> bool:
-        try:
-            return all(map(is_, chain(chain.from_iterable(map(call, self.getters, self.rows)), map(dict.get, *self.alone)), self.expected))
-        except KeyError:
-            return False
-
-    def hold(self) -> bool:
-        """Whether all hold."""
-        if not self._as_read() and not self._read_again():
-            return False
-        if any(self.empty):
-            return False
-        if self.missing[0] and any(map(dict.__contains__, *self.missing)):
-            return False
-        if self.unseen[0] and not all(map(dict.__contains__, *self.unseen)):
-            return False
-        if list(map(len, self.lists)) != self.sizes or list(chain.from_iterable(self.named)) != self.names:
-            return False
-        if not all(map(is_, chain.from_iterable(self.unnamed), self.elements)):
-            return False
-        if not all(map(is_, chain.from_iterable(map(dict.values, self.whole)), self.values)) and not self._values_again():
-            return False
-        if not all(map(is_, map(_code, self.functions), self.codes)):
-            return False
-        for c, was in self.sets:
-            if len(c) != len(was) or not all([x in was for x in c]):
-                return False
-        for again, was in self.others:
-            now = again()
-            if now is not was and not same(now, was):
-                return False
-        for (held, key), kind in self.numbers:
-            if held.__class__ is list and key.__class__ is int:
-                if key >= len(held) or held[key].__class__ is not kind:
-                    return False
-            elif held.get(key).__class__ is not kind:
-                return False
-        return True
-
-    def failed(self) -> str:
-        """The first guard that does not hold, in words; empty if all do."""
-        for held, key, was in zip(self.dicts, self.keys, self.expected, strict=True):
-            now = held.get(key)
-            if not same(now, was):
-                return f"{key!r} was {_short(was)}, is {_short(now)}"
-        for held, key in zip(*self.missing, strict=True):
-            if key in held:
-                return f"{key!r} was not there"
-        for c, n in chain(zip(self.lists, self.sizes, strict=True), zip(self.empty, repeat(0))):
-            if len(c) != n:
-                return f"a {c.__class__.__name__} of {n} elements has {len(c)}"
-        if not all(map(is_, chain.from_iterable(self.unnamed), self.elements)) or list(chain.from_iterable(self.named)) != self.names:
-            now, was = next((a, b) for a, b in zip(chain.from_iterable((*self.named, *self.unnamed)), (*self.names, *self.elements), strict=True) if a is not b)
-            return f"an element of a container was {_short(was)}, is {_short(now)}"
-        for held in self.whole:
-            for key, now in held.items():
-                if now.__class__ in _SCALARS and not any(same(now, was) for was in self.values if was.__class__ in _SCALARS):
-                    return f"{key!r} is {_short(now)}"
-        for again, was in self.others:
-            now = again()
-            if now is not was and not same(now, was):
-                return f"{_short(was)} is {_short(now)}"
-        return "" if self.hold() else "a number or set is another"
-
-    def _read_again(self) -> bool:
-        now = list(map(dict.get, self.dicts, self.keys))
-        if not all(map(dict.__contains__, *self.present)) or not all(map(same, now, self.expected)):
-            return False
-        self.expected = now
-        return True
-
-    def _values_again(self) -> bool:
-        now = list(chain.from_iterable(map(dict.values, self.whole)))
-        if not all(map(same, now, self.values)):
-            return False
-        self.values = now
-        return True
-
-    def changed(self) -> list[tuple[int, Any]]:
-        """Slots whose number is another one now: they are followed next time."""
-        found = []
-        for held, key, was in zip(self.dicts, self.keys, self.expected, strict=True):
-            now = held.get(key)
-            if now.__class__ in _SCALARS and was.__class__ in _SCALARS and not same(now, was):
-                found.append((id(held), key))
-        at = iter(self.values)
-        for held in self.whole:
-            for (key, now), was in zip(held.items(), at, strict=False):
-                if now.__class__ in _SCALARS and was.__class__ in _SCALARS and not same(now, was):
-                    found.append((id(held), key))
-        return found
 
 
 class CompiledBackward(Node):
@@ -285,6 +119,7 @@ class Replay:
 
     def __init__(self) -> None:
         self.backward = None
+        self.asked: Any = None  # what ``ready`` asks, once it was written
         self.packing: Any = None  # what packing.py knows of it
         self.packed: Any = None  # the replay that runs in its place as long as it can
         self.shown: set[int] = set()  # outputs that are given out
@@ -293,29 +128,44 @@ class Replay:
 
     def ready(self, args: list[Any]) -> list[Value] | None:
         """The values of the fixed tensors and of the arguments if everything is as it was; None if not."""
-        if not self.guards.hold():
-            return None
-        storages = self.storages
-        # Storages, edges and views have no equality but identity.
-        if list(map(_three, self.tensors)) != self.threes:
-            return None
-        values = list(map(_value, storages))
-        if set(map(type, storages)) - _ORDINARY or not all(map(is_, map(_aval, values), self.avals)):
-            return None
-        if not all(map(is_, map(_grad, self.no_grad), repeat(None))) or not all(map(is_not, map(_grad, self.some_grad), repeat(None))):
-            return None
-        for leaf, aval in self.grad_forms:
-            g = leaf._grad
-            if g._view is not None or g._s.__class__ is not Storage or g._s.value.aval is not aval or g._edge is not None:
-                return None
-        for held, _ in self.slots:
-            if held.__class__ is list and held and held[0].__class__ is Storage:
-                first = held[0].value
-                if first.array is None or not all(map(is_, map(_value, held), repeat(first))):
-                    return None
-        if args and self.written_args and not {id(t._s) for t in args}.isdisjoint(self.storage_ids):
+        asked = self.asked
+        if asked is None:
+            asked = self.asked = self._required()
+        values = asked()
+        if args and self.written_args and values is not None and not {id(t._s) for t in args}.isdisjoint(self.storage_ids):
             return None
         return values
+
+    def _required(self) -> Callable[[], list[Value] | None]:
+        """What :meth:`ready` asks."""
+        w = Written()
+        self.guards.write(w)
+        for t, (s, edge, view) in zip(self.tensors, self.threes, strict=True):
+            name = w.name(t)
+            w.require(f"{name}._s is {w.name(s)} and {name}._edge is {w.name(edge)} and {name}._view is {w.name(view)}")
+            w.pause()
+        for t in self.no_grad:
+            w.require(f"{w.name(t)}._grad is None")
+            w.pause()
+        for t in self.some_grad:
+            w.require(f"{w.name(t)}._grad is not None")
+            w.pause()
+        for leaf, aval in self.grad_forms:
+            g = f"{w.name(leaf)}._grad"
+            w.require(f"{g}._view is None and {g}._s.__class__ is {w.name(Storage)} and {g}._s.value.aval is {w.name(aval)} and {g}._edge is None")
+            w.pause()
+        for s, aval in zip(self.storages, self.avals, strict=True):
+            name = w.name(s)
+            w.require(f"{name}.__class__ is {w.name(Storage)} and {name}.value.aval is {w.name(aval)}")
+            w.find(f"{name}.value")
+        for held, _ in self.slots:
+            if held.__class__ is list and held and held[0].__class__ is Storage:
+                first = f"{w.name(held[0])}.value"
+                w.require(f"{first}.array is not None")
+                for s in held[1:]:
+                    w.require(f"{w.name(s)}.value is {first}")
+                w.pause()
+        return w.function()
 
     def can_be_packed(self) -> bool:
         """Whether its calls cost more than what is computed, and nothing but these stands in the way of laying its parameters end to end."""
