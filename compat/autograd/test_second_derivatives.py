@@ -33,6 +33,23 @@ F.layer_norm(x,(2,),y[0],z[0])
 torch.fmod(x,y)
 torch.clamp(x,y,z)
 torch.heaviside(x,y)
+x.abs()
+F.l1_loss(x,y)
+F.relu(x-0.5)
+F.leaky_relu(x)
+F.hardtanh(x)
+F.prelu(x-0.5,y[0])
+F.hardsigmoid(x)
+F.softshrink(x)
+F.threshold(x,0.5,0)
+F.max_pool2d(x[None],2)
+F.max_pool1d(x,2)
+F.avg_pool2d(x[None],2)
+F.adaptive_avg_pool1d(x,2)
+F.pad(x[None],(1,1),'reflect')
+F.nll_loss(x,torch.tensor([0,1]))
+F.multi_margin_loss(x,torch.tensor([0,1]))
+x.relu_() if not x.is_leaf else (x*1).relu_()
 """.strip().splitlines()
 
 
@@ -51,7 +68,11 @@ def pattern(library: Any, text: str) -> list[str]:
         if g is None or not g.requires_grad:
             found.append("none" if g is None else "requires none")
             continue
-        again = library.autograd.grad(g.sum(), (x, y, z), allow_unused=True, retain_graph=True)
+        try:
+            again = library.autograd.grad(g.sum(), (x, y, z), allow_unused=True, retain_graph=True)
+        except RuntimeError as error:
+            found.append(str(error))
+            continue
         found.append("".join("." if h is None else "x" if h.any() else "0" for h in again))
     return found
 

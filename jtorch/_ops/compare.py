@@ -57,25 +57,25 @@ def _truth(x: Any) -> Any:
     return x if is_bool(x) else x != 0
 
 
-@op("logical_and(Tensor input, Tensor other)", inplace=True, elementwise=True)
+@op("logical_and(Tensor input, Tensor other)", inplace=True, elementwise=True, unlinked=True)
 def logical_and(input: Any, other: Any) -> Any:
     """Both nonzero."""
     return _truth(input) & _truth(other)
 
 
-@op("logical_or(Tensor input, Tensor other)", inplace=True, elementwise=True)
+@op("logical_or(Tensor input, Tensor other)", inplace=True, elementwise=True, unlinked=True)
 def logical_or(input: Any, other: Any) -> Any:
     """Either nonzero."""
     return _truth(input) | _truth(other)
 
 
-@op("logical_xor(Tensor input, Tensor other)", inplace=True, elementwise=True)
+@op("logical_xor(Tensor input, Tensor other)", inplace=True, elementwise=True, unlinked=True)
 def logical_xor(input: Any, other: Any) -> Any:
     """Exactly one nonzero."""
     return _truth(input) ^ _truth(other)
 
 
-@op("logical_not(Tensor input)", inplace=True, elementwise=True)
+@op("logical_not(Tensor input)", inplace=True, elementwise=True, unlinked=True)
 def logical_not(input: Any) -> Any:
     """Zero."""
     return ~_truth(input)

@@ -19,7 +19,7 @@ from ._nn import back, const, floats_only, wide
 from ._pointwise import with_slope
 
 
-@op("relu(Tensor input)", where="torch Tensor", inplace=True, out=False, elementwise=True)
+@op("relu(Tensor input)", where="torch Tensor", inplace=True, out=False, elementwise=True, second="ThresholdBackwardBackward0")
 def relu(input):
     """``max(input, 0)``; NaN and -0 stay. Its gradient at 0 is 0."""
     if input.dtype == np.bool_:
@@ -74,7 +74,7 @@ _LEAKY = (
 )
 
 
-@op("leaky_relu(Tensor input, Scalar negative_slope=0.01)", where="_nn", inplace=True, elementwise=True, one_way=_LEAKY)
+@op("leaky_relu(Tensor input, Scalar negative_slope=0.01)", where="_nn", inplace=True, elementwise=True, one_way=_LEAKY, second="zeros")
 def leaky_relu(input, negative_slope):
     """``input`` where positive, ``negative_slope * input`` elsewhere."""
     floats_only("leaky_relu_cpu", input)
@@ -128,13 +128,13 @@ def mish(input):
     return back(x * jnp.tanh(jnp.logaddexp(x, const(0, x))), input)
 
 
-@op("hardtanh(Tensor input, Number min_val=-1, Number max_val=1)", where="_nn", inplace=True, elementwise=True)
+@op("hardtanh(Tensor input, Number min_val=-1, Number max_val=1)", where="_nn", inplace=True, elementwise=True, second="zeros")
 def hardtanh(input, min_val, max_val):
     """``input`` held between the two; the gradient is 0 at the bounds."""
     return _hardtanh(input, min_val, max_val)
 
 
-@op("relu6(Tensor input)", where="_nn", inplace=True, elementwise=True, grad_name="HardtanhBackward0")
+@op("relu6(Tensor input)", where="_nn", inplace=True, elementwise=True, grad_name="HardtanhBackward0", second="zeros")
 def relu6(input):
     """``min(max(input, 0), 6)``."""
     return _hardtanh(input, 0, 6)
@@ -168,7 +168,7 @@ _hardswish = with_slope(
 )
 
 
-@op("hardsigmoid(Tensor input)", where="_nn", inplace=True, elementwise=True)
+@op("hardsigmoid(Tensor input)", where="_nn", inplace=True, elementwise=True, second="derivative for aten::hardsigmoid_backward is not implemented")
 @wide
 def hardsigmoid(input):
     """``min(max(input + 3, 0), 6) / 6``; the gradient is 0 at the corners."""
@@ -196,7 +196,7 @@ def softplus(input, beta, threshold):
     return back(jnp.where(linear, x, curve), input)
 
 
-@op("softshrink(Tensor input, Number lambd=0.5)", where="_nn nn.functional", elementwise=True)
+@op("softshrink(Tensor input, Number lambd=0.5)", where="_nn nn.functional", elementwise=True, second="zeros")
 def softshrink(input, lambd):
     """``input`` moved towards zero by ``lambd``; zero (with zero gradient) within it."""
     floats_only("softshrink_check", input)
@@ -209,7 +209,7 @@ def softshrink(input, lambd):
     return back(jnp.where(x > lam, x - lam, jnp.where(x < -lam, x + lam, inside)), input)
 
 
-@op("hardshrink(Tensor input, Scalar lambd=0.5)", where="torch Tensor nn.functional", elementwise=True)
+@op("hardshrink(Tensor input, Scalar lambd=0.5)", where="torch Tensor nn.functional", elementwise=True, second="zeros")
 def hardshrink(input, lambd):
     """Zero where ``|input| <= lambd``, ``input`` elsewhere."""
     floats_only("hardshrink_cpu", input)
@@ -239,7 +239,7 @@ def glu(input, dim):
     return back(a * lax.logistic(b), input)
 
 
-@op("prelu(Tensor input, Tensor weight)", where="torch Tensor nn.functional", out=False, elementwise=True, grad_name="PreluKernelBackward0")
+@op("prelu(Tensor input, Tensor weight)", where="torch Tensor nn.functional", out=False, elementwise=True, grad_name="PreluKernelBackward0", second="zeros")
 def prelu(input, weight):
     """Leaky ReLU whose slope is learnt: one for all, or one for each channel (dim 1)."""
     if input.dtype != weight.dtype:
@@ -264,14 +264,14 @@ def prelu(input, weight):
     return jnp.where(input > 0, input, input * weight)
 
 
-@op("_rrelu(Tensor input, Tensor|Scalar noise)", where="_nn", elementwise=True, grad_name="RreluWithNoiseBackward0", inplace=True, one_way=_LEAKY)
+@op("_rrelu(Tensor input, Tensor|Scalar noise)", where="_nn", elementwise=True, grad_name="RreluWithNoiseBackward0", inplace=True, one_way=_LEAKY, second="zeros")
 def _rrelu(input, noise):
     """``input`` where positive, ``input * noise`` elsewhere: the draw is made by the caller."""
     floats_only("leaky_relu_cpu", input)
     return jnp.where(input <= 0, input * (noise if getattr(noise, "ndim", 0) else num(noise, input)), input)
 
 
-@op("threshold(Tensor input, Scalar threshold, Scalar value)", where="torch", inplace=True, elementwise=True, guard=written_values)
+@op("threshold(Tensor input, Scalar threshold, Scalar value)", where="torch", inplace=True, elementwise=True, guard=written_values, second="zeros")
 def threshold(input, threshold, value):
     """``input`` where it exceeds ``threshold``, ``value`` elsewhere."""
     floats_only("threshold_cpu", input, ints_too=True)

@@ -118,7 +118,7 @@ def _check_same_type(input: Any, weight: Any) -> None:
         raise RuntimeError(f"expected scalar type {dtype_of(input).legacy} but found {dtype_of(weight).legacy}")
 
 
-@op("nll_loss(Tensor input, Tensor target, Tensor? weight=None, int reduction=0, int ignore_index=-100)", where="_nn", guard=_guards.targets, fixed={"weight": "nll_loss_forward"})
+@op("nll_loss(Tensor input, Tensor target, Tensor? weight=None, int reduction=0, int ignore_index=-100)", where="_nn", guard=_guards.targets, fixed={"weight": "nll_loss_forward"}, second="zeros")
 def nll_loss(input, target, weight, reduction, ignore_index):
     """``-input[i, target[i]] * weight[target[i]]`` over (N, C) or (C,); the mean divides by the weights' sum."""
     if input.ndim == 0 or input.ndim > 2:
@@ -148,7 +148,7 @@ def nll_loss(input, target, weight, reduction, ignore_index):
     where="_nn",
     grad_name="NllLoss2DBackward0",
     guard=_guards.targets,
-    fixed={"weight": "nll_loss2d_forward"},
+    fixed={"weight": "nll_loss2d_forward"}, second="zeros",
 )
 def nll_loss2d(input, target, weight, reduction, ignore_index):
     """:func:`nll_loss` over (N, C, d1, ...) with targets (N, d1, ...)."""
@@ -229,7 +229,7 @@ def soft_margin_loss(input, target, reduction):
     return back(reduced(_softplus(-back(target, x) * x), reduction), input)
 
 
-@op("multilabel_margin_loss(Tensor input, Tensor target, int reduction=0)", where="_nn", guard=_guards.margin_targets)
+@op("multilabel_margin_loss(Tensor input, Tensor target, int reduction=0)", where="_nn", guard=_guards.margin_targets, second="derivative for aten::multilabel_margin_loss_backward is not implemented")
 def multilabel_margin_loss(input, target, reduction):
     """Hinge between every listed class and every other: targets list classes and end at the first -1."""
     if input.ndim > 2 or (input.ndim and input.shape[-1] == 0):
@@ -256,7 +256,7 @@ def multilabel_margin_loss(input, target, reduction):
 
 @op(
     "multi_margin_loss(Tensor input, Tensor target, Number p=1, Scalar margin=1, Tensor? weight=None, int reduction=0)",
-    where="_nn", guard=_guards.margin_target, fixed={"weight": "multi_margin_loss"},
+    where="_nn", guard=_guards.margin_target, fixed={"weight": "multi_margin_loss"}, second="derivative for aten::multi_margin_loss_backward is not implemented",
 )  # fmt: skip
 def multi_margin_loss(input, target, p, margin, weight, reduction):
     """``sum_j max(0, margin - input[target] + input[j]) ** p / C`` over the other classes."""

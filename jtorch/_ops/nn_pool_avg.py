@@ -88,7 +88,7 @@ def _avg_pool(
 
 @op(
     "avg_pool1d(Tensor input, int[1] kernel_size, int[1] stride=(), int[1] padding=0, bool ceil_mode=False, bool count_include_pad=True)",
-    where="torch nn.functional", out=False, grad_name="SqueezeBackward1",
+    where="torch nn.functional", out=False, grad_name="SqueezeBackward1", second="zeros",
 )  # fmt: skip
 def avg_pool1d(input, kernel_size, stride, padding, ceil_mode, count_include_pad):
     """Means of windows over (N, C, L) or (C, L)."""
@@ -98,7 +98,7 @@ def avg_pool1d(input, kernel_size, stride, padding, ceil_mode, count_include_pad
 @op(
     "avg_pool2d(Tensor input, int[2] kernel_size, int[2] stride=(), int[2] padding=0, bool ceil_mode=False, bool count_include_pad=True, "
     "int? divisor_override=None)",
-    format="first", where="_nn nn.functional", grad_name="AvgPool2DBackward0",
+    format="first", where="_nn nn.functional", grad_name="AvgPool2DBackward0", second="zeros",
 )  # fmt: skip
 def avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
     """Means of windows over (N, C, H, W) or (C, H, W)."""
@@ -108,7 +108,7 @@ def avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad
 @op(
     "avg_pool3d(Tensor input, int[3] kernel_size, int[3] stride=(), int[3] padding=0, bool ceil_mode=False, bool count_include_pad=True, "
     "int? divisor_override=None)",
-    format="first", where="_nn nn.functional", grad_name="AvgPool3DBackward0",
+    format="first", where="_nn nn.functional", grad_name="AvgPool3DBackward0", second="zeros",
 )  # fmt: skip
 def avg_pool3d(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
     """Means of windows over (N, C, D, H, W) or (C, D, H, W)."""
@@ -152,19 +152,19 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
     return back(x, input)
 
 
-@op("adaptive_avg_pool1d(Tensor input, int[1] output_size)", where="torch nn.functional", out=False, grad_name="SqueezeBackward1")
+@op("adaptive_avg_pool1d(Tensor input, int[1] output_size)", where="torch nn.functional", out=False, grad_name="SqueezeBackward1", second="zeros")
 def adaptive_avg_pool1d(input, output_size):
     """Means of ``output_size`` windows that cover (N, C, L) or (C, L)."""
     return _adaptive_avg(1, input, output_size)
 
 
-@op("adaptive_avg_pool2d(Tensor input, int[2] output_size)", format="first", where="_nn", grad_name="AdaptiveAvgPool2DBackward0")
+@op("adaptive_avg_pool2d(Tensor input, int[2] output_size)", format="first", where="_nn", grad_name="AdaptiveAvgPool2DBackward0", second="zeros")
 def adaptive_avg_pool2d(input, output_size):
     """Means of windows that cover (N, C, H, W) or (C, H, W)."""
     return _adaptive_avg(2, input, output_size)
 
 
-@op("adaptive_avg_pool3d(Tensor input, int[3] output_size)", format="first", where="_nn", grad_name="AdaptiveAvgPool3DBackward0")
+@op("adaptive_avg_pool3d(Tensor input, int[3] output_size)", format="first", where="_nn", grad_name="AdaptiveAvgPool3DBackward0", second="zeros")
 def adaptive_avg_pool3d(input, output_size):
     """Means of windows that cover (N, C, D, H, W) or (C, D, H, W)."""
     return _adaptive_avg(3, input, output_size)

@@ -96,19 +96,19 @@ def _adaptive_max(n: int, input: Any, output_size: Any) -> tuple[Any, Any]:
     return _argmax_windows(input, rows, inside)
 
 
-@op("adaptive_max_pool1d(Tensor input, int[1] output_size)", where="torch", out=False, grad_name="SqueezeBackward1")
+@op("adaptive_max_pool1d(Tensor input, int[1] output_size)", where="torch", out=False, grad_name="SqueezeBackward1", second="zeros")
 def adaptive_max_pool1d(input, output_size):
     """``(maxima, indices)`` of ``output_size`` windows that cover (N, C, L) or (C, L)."""
     return _adaptive_max(1, input, output_size)
 
 
-@op("adaptive_max_pool2d(Tensor input, int[2] output_size)", format="first", where="_nn", grad_name="AdaptiveMaxPool2DBackward0")
+@op("adaptive_max_pool2d(Tensor input, int[2] output_size)", format="first", where="_nn", grad_name="AdaptiveMaxPool2DBackward0", second="zeros")
 def adaptive_max_pool2d(input, output_size):
     """``(maxima, indices)`` of windows that cover (N, C, H, W) or (C, H, W)."""
     return _adaptive_max(2, input, output_size)
 
 
-@op("adaptive_max_pool3d(Tensor input, int[3] output_size)", where="_nn", grad_name="AdaptiveMaxPool3DBackward0")
+@op("adaptive_max_pool3d(Tensor input, int[3] output_size)", where="_nn", grad_name="AdaptiveMaxPool3DBackward0", second="zeros")
 def adaptive_max_pool3d(input, output_size):
     """``(maxima, indices)`` of windows that cover (N, C, D, H, W) or (C, D, H, W)."""
     return _adaptive_max(3, input, output_size)
@@ -152,7 +152,7 @@ def _fractional(n: int, input: Any, kernel: Any, output_size: Any, samples: Any)
 
 @op(
     "fractional_max_pool2d(Tensor input, int[2] kernel_size, int[2] output_size, Tensor random_samples)",
-    where="_nn", grad_name="FractionalMaxPool2DBackward0",
+    where="_nn", grad_name="FractionalMaxPool2DBackward0", second="zeros",
 )  # fmt: skip
 def fractional_max_pool2d(input, kernel_size, output_size, random_samples):
     """``(maxima, indices)`` of windows whose places are drawn: ``random_samples`` is (N, C, 2)."""
@@ -161,7 +161,7 @@ def fractional_max_pool2d(input, kernel_size, output_size, random_samples):
 
 @op(
     "fractional_max_pool3d(Tensor input, int[3] kernel_size, int[3] output_size, Tensor random_samples)",
-    where="_nn", grad_name="FractionalMaxPool3DBackward0",
+    where="_nn", grad_name="FractionalMaxPool3DBackward0", second="zeros",
 )  # fmt: skip
 def fractional_max_pool3d(input, kernel_size, output_size, random_samples):
     """``(maxima, indices)`` of windows whose places are drawn: ``random_samples`` is (N, C, 3)."""

@@ -30,7 +30,7 @@ def _abs_rule(primals: Any, tangents: Any) -> Any:
     return _abs_complex(z), unit.real * t.real + unit.imag * t.imag
 
 
-@op("abs(Tensor input)", elementwise=True, inplace="In-place abs is not supported for complex tensors.", aliases="absolute")
+@op("abs(Tensor input)", elementwise=True, inplace="In-place abs is not supported for complex tensors.", aliases="absolute", second="MulBackward0")
 def abs(input: Any) -> Any:
     """Absolute value; the modulus (real) of complex numbers."""
     refuse("abs_cpu", input, "b")
@@ -155,13 +155,13 @@ def signbit(input: Any) -> Any:
 
 
 def _copysign_slope(ans: Any, x: Any, sign_from: Any) -> Any:
-    return jnp.where(x == 0, jnp.zeros_like(ans), ans / jnp.where(x == 0, jnp.ones_like(x), x))
+    return jnp.where(x == 0, jnp.zeros_like(ans), lax.stop_gradient(ans / jnp.where(x == 0, jnp.ones_like(x), x)))
 
 
 _copysign = with_slope(jnp.copysign, _copysign_slope, None)
 
 
-@op("copysign(Tensor input, Tensor other)", promote="int_to_float", inplace=True)
+@op("copysign(Tensor input, Tensor other)", promote="int_to_float", inplace=True, second="MulBackward0")
 def copysign(input: Any, other: Any) -> Any:
     """The size of ``input`` with the sign of ``other``."""
     refuse("copysign_cpu", input, "c")

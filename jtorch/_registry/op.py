@@ -31,7 +31,7 @@ class Op:
 
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
-        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed",
+        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed", "second", "unlinked",
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], signatures: tuple[str, ...], **options: Any) -> None:
@@ -65,6 +65,10 @@ class Op:
             raise ValueError(f"{self.name}: format={self.format!r} is not one of {FORMATS}")
         self.expanded: bool | str = options.pop("expanded", False)
         self.fixed: dict[str, str] = options.pop("fixed", {})
+        self.unlinked: bool = options.pop("unlinked", False)
+        self.second: str = options.pop("second", "")
+        if self.second == "zeros":
+            self.second = self.grad_name if self.grad_name[-1] != "0" else self.grad_name[:-1] + "Backward0"
         if options:
             raise TypeError(f"{self.name}: unknown options {sorted(options)}")
         self.fields = self.signatures[0].fields
@@ -116,6 +120,9 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     one_way:    the error of a backward through the in-place form, where the second argument is a negative number (the result does not tell the input then).
     types:      a function of the operands' element types before they are brought to one, to refuse some.
     fixed:      the tensors that must not require grad, each with the kernel that torch's error names.
+    unlinked:   in place, it leaves the history of what it writes as it was (torch's logical operators), and takes a leaf.
+    second:     where torch's derivative is an operator of its own that takes the inputs though it is flat in them: ``"zeros"`` (or the name of its node),
+                the gradient's gradients with respect to them are zeros, not None; a sentence: going back through the gradient is that error.
     apart:      ``out=`` must share no memory with the inputs (elementwise operators may write into the very tensor that they read).
     numbers_first: torch's deprecated overloads, whose numbers stand among the tensors and are positional; the errors never show them.
     expanded:   in place and as ``out=``, it may write a tensor whose elements share places in memory (what it writes last stays); "numbers": given numbers alone.

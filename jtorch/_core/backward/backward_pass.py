@@ -21,7 +21,7 @@ from jtorch._engine.recording.vjp import recomputing_plan
 from jtorch._registry import lookup
 
 from jtorch._core.backward.replaced import replaced, replaced_all
-from jtorch._core.backward.read_inputs import without_needless_history, without_unread
+from jtorch._core.backward.read_inputs import of_flat_derivative, without_needless_history, without_unread
 from jtorch._core.backward.seeds import ones, seed_of
 from jtorch._core.backward.watched import accumulate_watched, add_watched, shown_as_it_is, watched
 from jtorch._core.dispatch import flush_points
@@ -358,6 +358,8 @@ def _run(run: _Pass, node: Any, buffer: Any, mode: int) -> Any:
                 results = _apply_with_graph(node, cts) if run.create else node.apply(cts)
             if len(cts) > 1 and any([c is None for c in cts]):
                 results = without_unread(node, cts, results)
+            if run.create:
+                results = of_flat_derivative(node, results)
             if not run.retain:
                 node.release()
             elif node.extra is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from jtorch._core.graph.flat import hang_flat
 from jtorch._core.graph.node import OpNode
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._engine.recording.vjp import ONE_CALL, Plan
+from jtorch._engine.recording.vjp import ONE_CALL, Plan, derived
 
-__all__ = ["without_needless_history", "without_unread"]
+__all__ = ["of_flat_derivative", "without_needless_history", "without_unread"]
 
 
 def without_unread(node: OpNode, cts: list[Any], results: Any) -> Any:
@@ -25,4 +26,17 @@ def without_needless_history(plan: Plan, gradients: list[Tensor]) -> list[Tensor
             node = t._edge
             if isinstance(node, OpNode) and (there := node.plan.reached(tuple([i == k for i in node.plan.wanted_outs]))) is not None and True not in there:
                 t._edge = None
+    return gradients
+
+
+def of_flat_derivative(node: OpNode, gradients: list[Any]) -> list[Any]:
+    """``gradients`` with the history that they have in torch, where the operator's declaration says (``second``) that its inputs are read by a derivative that is flat in them."""
+    call = node.entry.call
+    if call.op is None and call.origin is not None and call.origin[0] is derived and call.origin[1][3] is None:  # the forward with hidden outputs
+        call = call.origin[1][0].call
+    if call.op is None or not call.op.second:
+        return gradients
+    for t in gradients:
+        if isinstance(t, Tensor):
+            hang_flat(t, call.op.second, node.edges, [node.entry.inputs[i] for i in node.plan.targets])
     return gradients

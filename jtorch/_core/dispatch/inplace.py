@@ -22,9 +22,9 @@ from jtorch._core.storage.view_steps import View, aval_of, chain, check_no_overl
 __all__ = ["assign", "assign_results", "become_view", "check_changeable", "check_writable"]
 
 
-def check_writable(t: Tensor) -> None:
-    """Raise what torch raises if the elements of ``t`` must not be written now."""
-    check_changeable(t)
+def check_writable(t: Tensor, linked: bool = True) -> None:
+    """Raise what torch raises if the elements of ``t`` must not be written now. ``linked``: its history changes with them."""
+    check_changeable(t, linked)
     if t._view is not None:
         check_no_overlap(t)
 
@@ -51,7 +51,7 @@ def become_view(t: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
     return t
 
 
-def check_changeable(t: Tensor) -> None:
+def check_changeable(t: Tensor, linked: bool = True) -> None:
     """Raise what torch raises if ``t`` must not be written in place now."""
     m = t._meta
     if m is not None and m.inference and not state.mode & 2:
@@ -59,7 +59,7 @@ def check_changeable(t: Tensor) -> None:
             "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal tensor before doing inplace update."
             "See https://github.com/pytorch/rfcs/pull/17 for more details."
         )
-    if state.mode & GRAD and (m is not None or t._edge is not None):
+    if linked and state.mode & GRAD and (m is not None or t._edge is not None):
         _check_history(t, m)
 
 

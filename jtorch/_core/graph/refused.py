@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -77,6 +78,7 @@ def refuse_backward(outs: Sequence[Any], inputs: Sequence[Any], grad_name: str, 
             t._edge, t._nr = node, i
 
 
+@functools.cache
 def refusing_class(name: str) -> Any:
     """The class of the nodes of a recorded operator without a derivative."""
 

@@ -33,10 +33,11 @@ from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.dispatch.short_way import short_inplace
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor, new_tensor
 from jtorch._core.graph import saved_tensors
+from jtorch._core.graph.flat import hang_flat
 from jtorch._core.graph.node import forward_mode
-from jtorch._core.graph.refused import refuse_backward
-from jtorch._core.graph.view_history import take_view
-from jtorch._core.storage.view_steps import Changed, aval_of, elements, read
+from jtorch._core.graph.refused import NOT_DIFFERENTIABLE, refuse_backward, refusing_class
+from jtorch._core.graph.view_history import edge_of, take_view
+from jtorch._core.storage.view_steps import Changed, aval_of, elements, read, write
 
 __all__ = ["attach_all", "function_for", "METHODS"]
 
@@ -355,7 +356,7 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
     target = flat[0]
     if target._view is not None and call.op is not None and call.op.expanded and (dims := shared_dims(target)) and (call.op.expanded is True or not any(isinstance(x, Tensor) for x in flat[1:])):
         return write_shared(target, calln(call, flat), dims)
-    check_writable(target)
+    check_writable(target, call.op is None or not call.op.unlinked)
     before = aval_of(target)
     for x in flat[1:]:
         if isinstance(x, Tensor) and x is not target and x._s is target._s and (call.elementwise or (call.guard is not None and call.name != "masked_scatter")):
@@ -368,6 +369,8 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
             kinds = [aval_of(x).dtype if isinstance(x, Tensor) else _dtypes.of_python(x.__class__) for x in flat]
             check_cast(max(kinds, key=lambda k: k.category), before.dtype)
         raise
+    if call.grad_name == NOT_DIFFERENTIABLE and new._edge is not None:
+        new._edge.__class__ = refusing_class(call.name + "_")  # whose error names this form
     after = new._s.value.aval
     if after is before:
         return assign(target, new, read_at)
@@ -380,7 +383,22 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
         if call.op is not None and call.op.out == "typed":
             _check_typed(call.op.name, after.dtype, before.dtype)
         check_cast(after.dtype, before.dtype)
+        if after.dtype is _dtypes.bool_ and state.mode & GRAD:
+            return _write_truth(call, flat, cast(new, before.dtype), read_at)
         return assign(target, cast(new, before.dtype), read_at, new)
+    return assign(target, new, read_at)
+
+
+def _write_truth(call: Any, flat: Any, new: Tensor, read_at: int | None) -> Tensor:
+    """A comparison's result into its first operand: the operands' gradients are zeros. A logical operator leaves the history as it was."""
+    target = flat[0]
+    if call.op is not None and call.op.unlinked:
+        write(target, read(new), read_at)
+        return target  # type: ignore[no-any-return]
+    given = [x for x in flat if isinstance(x, Tensor) and x._edge is not None and aval_of(x).dtype.category >= 2]
+    if given:
+        name = call.grad_name[:-1] + "01"[isinstance(flat[1], Tensor)]  # of a number, or of a tensor
+        hang_flat(new, name, [e for x in given for e in (edge_of(x), x._nr)], [aval_of(x) for x in given])
     return assign(target, new, read_at)
 
 
