@@ -177,25 +177,30 @@ class _Between(_Bounded):
         self.lower_bound, self.upper_bound = lower_bound, upper_bound
 
 
+def _whole_and(inside: Any, value: Any) -> Any:
+    """Which values are inside, and whole numbers: of a type of integers all are."""
+    return (value % 1 == 0) & inside if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool else inside
+
+
 class _IntegerInterval(_Between):
     is_discrete = True
 
     def check(self, value: Any) -> Any:
-        return (value % 1 == 0) & (self.lower_bound <= value) & (value <= self.upper_bound)
+        return _whole_and((self.lower_bound <= value) & (value <= self.upper_bound), value)
 
 
 class _IntegerLessThan(_FromAbove):
     is_discrete = True
 
     def check(self, value: Any) -> Any:
-        return (value % 1 == 0) & (value <= self.upper_bound)
+        return _whole_and(value <= self.upper_bound, value)
 
 
 class _IntegerGreaterThan(_FromBelow):
     is_discrete = True
 
     def check(self, value: Any) -> Any:
-        return (value % 1 == 0) & (value >= self.lower_bound)
+        return _whole_and(value >= self.lower_bound, value)
 
 
 class _Real(Constraint):

@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Literal
+from jax.extend.core import ClosedJaxpr
 
 from jtorch import _device
 
@@ -22,12 +22,12 @@ from jtorch._engine.planning.liveness import held_outputs, needed_nodes
 from jtorch._engine.recording.bundle import expanded
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.forgetting import remembered
+from jtorch._engine.host.host_code import HostFunction
 from jtorch._engine.host.host_rules import RULES
-from jtorch._engine.values.calls import called
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import SCALAR, Trace
 
-__all__ = ["NotOnHost", "execute_on_host", "function_on_host", "run_jaxpr", "section"]
+__all__ = ["NotOnHost", "execute_on_host", "function_on_host", "host_function", "jaxpr_of", "run_jaxpr", "section"]
 
 _functions: dict[Entry, Callable[..., list[np.ndarray]]] = {}
 remembered.append(_functions)
@@ -107,12 +107,22 @@ def memory_of(v: Any) -> Any:
     return np.asarray(array)
 
 
+def jaxpr_of(entry: Entry) -> ClosedJaxpr:
+    """What the operator of an entry computes."""
+    return jax.make_jaxpr(entry.call.apply)(*entry.structs())
+
+
 def function_on_host(entry: Entry) -> Callable[..., list[np.ndarray]]:
     """The operator of an entry as a function of numpy arrays."""
     found = _functions.get(entry)
     if found is None:
-        found = _functions[entry] = compiled(jax.make_jaxpr(entry.call.apply)(*entry.structs()))
+        found = _functions[entry] = compiled(jaxpr_of(entry))
     return found
+
+
+def host_function() -> HostFunction:
+    """A function of numpy arrays, to be written."""
+    return HostFunction(_rule_of)
 
 
 def run_jaxpr(closed: ClosedJaxpr, arrays: Any) -> list[np.ndarray]:
@@ -122,44 +132,9 @@ def run_jaxpr(closed: ClosedJaxpr, arrays: Any) -> list[np.ndarray]:
 
 def compiled(closed: ClosedJaxpr) -> Callable[..., list[np.ndarray]]:
     """A closed jaxpr as a function of numpy arrays. :class:`NotOnHost` if a primitive has no rule."""
-    jaxpr = closed.jaxpr
-    slot: dict[Any, int] = {v: i for i, v in enumerate(jaxpr.invars)}
-    constants: list[Any] = []
-
-    def constant(value: Any) -> int:
-        constants.append(value)
-        return len(jaxpr.invars) + len(constants) - 1
-
-    for v, c in zip(jaxpr.constvars, closed.consts, strict=True):
-        slot[v] = constant(np.asarray(c))
-    literals = {
-        id(v): constant(np.asarray(v.val, v.aval.dtype))
-        for v in (*(v for eqn in jaxpr.eqns for v in eqn.invars), *jaxpr.outvars)
-        if isinstance(v, Literal)
-    }
-
-    def place(v: Any) -> int:
-        return literals[id(v)] if isinstance(v, Literal) else slot[v]
-
-    steps = []
-    at = len(jaxpr.invars) + len(constants)
-    for eqn in jaxpr.eqns:
-        ins = [place(v) for v in eqn.invars]
-        for v in eqn.outvars:
-            slot[v] = at
-            at += 1
-        steps.append((_rule_of(eqn), ins, [v.aval.dtype for v in eqn.outvars]))
-    outs = [place(v) for v in jaxpr.outvars]
-
-    def run(*arrays: Any) -> list[np.ndarray]:
-        vals = [*arrays, *constants]
-        for fn, ins, kinds in steps:
-            for out, kind in zip(fn([vals[i] for i in ins]), kinds, strict=True):
-                out = np.asarray(out)
-                vals.append(out if out.dtype == kind else out.astype(kind))
-        return [vals[i] for i in outs]
-
-    return run
+    made = host_function()
+    given = [made.input() for _ in closed.jaxpr.invars]
+    return made.function(given, made.run(closed, given))
 
 
 def _rule_of(eqn: Any) -> Callable[[list[Any]], Any]:
@@ -176,10 +151,6 @@ def _rule_of(eqn: Any) -> Callable[[list[Any]], Any]:
         if eqn.primitive.multiple_results:
             return lambda args: fn(*args, **params)
         return lambda args: (fn(*args, **params),)
-    inner = called(eqn)
-    if inner is not None:
-        function = compiled(inner)
-        return lambda args: function(*args)
     raise NotOnHost(
         f"the primitive {name!r} cannot be computed in a forked process, where XLA does not run. Do this in the main process, "
         "or start workers with multiprocessing_context='spawn'."

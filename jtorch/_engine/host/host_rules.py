@@ -5,14 +5,16 @@ Results may differ from XLA's in the last digit of transcendental functions; eve
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-__all__ = ["RULES", "greatest", "least", "rule", "wide"]
+__all__ = ["ELEMENTWISE", "RULES", "greatest", "least", "rule", "wide"]
 
 RULES: dict[str, Callable[..., Any]] = {}
 
@@ -46,7 +48,9 @@ def _divide(a: Any, b: Any, **params: Any) -> Any:
 
 
 def _remainder(a: Any, b: Any, **params: Any) -> Any:
-    return np.where(b == 0, a, np.fmod(a, np.where(b == 0, 1, b))) if _is_int(a) else np.fmod(a, b)
+    if not _is_int(a) or b.all():
+        return np.fmod(a, b)
+    return np.where(b == 0, a, np.fmod(a, np.where(b == 0, 1, b)))
 
 
 def _round(x: Any, rounding_method: Any = 0, **params: Any) -> Any:
@@ -91,6 +95,53 @@ for _name, _fn in {**_UNARY, **_BINARY}.items():
 RULES.update(
     div=_divide, rem=_remainder, round=_round, logistic=_logistic,
 )  # fmt: skip
+
+Kinds = tuple[np.dtype, ...]
+Special = Callable[[Kinds, list[Any], dict[str, Any]], Callable[..., Any] | None]
+
+
+def _always(fn: Callable[..., Any]) -> Special:
+    return lambda kinds, values, params: fn
+
+
+def _divides_here(whole: Callable[..., Any]) -> Special:
+    """XLA's integers divide as numpy's do where the divisor is known, and not 0."""
+
+    def special(kinds: Kinds, values: list[Any], params: dict[str, Any]) -> Callable[..., Any] | None:
+        return whole if kinds[0].kind not in "iub" or (whole is np.fmod and values[1] is not None and bool(np.all(values[1]))) else None
+
+    return special
+
+
+def _converts_here(kinds: Kinds, values: list[Any], params: dict[str, Any]) -> Callable[..., Any] | None:
+    wanted = np.dtype(params["new_dtype"])
+    if wanted == np.bool_:
+        return partial(np.not_equal, np.zeros((), kinds[0]))
+    if (kinds[0].kind == "c" and wanted.kind != "c") or (wanted.kind in "iu" and kinds[0].kind not in "iub"):
+        return None
+    return _converter(wanted)
+
+
+@functools.cache
+def _converter(wanted: np.dtype) -> Callable[..., Any]:
+    return lambda x: x.astype(wanted)
+
+
+def _choose(which: Any, no: Any, yes: Any) -> Any:
+    return np.where(which, yes, no)
+
+
+def _between(low: Any, x: Any, high: Any) -> Any:
+    return np.minimum(np.maximum(x, low), high)
+
+
+ELEMENTWISE: dict[str, Special] = {name: _always(fn) for name, fn in {**_UNARY, **_BINARY}.items() if name not in ("optimization_barrier", "device_put", "sharding_constraint")}
+ELEMENTWISE.update(
+    div=_divides_here(np.true_divide), rem=_divides_here(np.fmod), convert_element_type=_converts_here, clamp=_always(_between), logistic=_always(_logistic),
+    select_n=lambda kinds, values, params: _choose if len(kinds) == 3 and kinds[0] == np.bool_ else None,
+    integer_pow=lambda kinds, values, params: np.square if params["y"] == 2 else None,
+)  # fmt: skip
+"""What gives each element from those of its inputs at the same place: the function of numpy arrays or numbers, by the inputs' types, their values where they are known, and the parameters; None if the rule is to be asked."""
 
 
 @rule("shift_right_logical")
@@ -168,7 +219,7 @@ RULES["rev"] = lambda x, *, dimensions, **params: np.flip(x, tuple(dimensions))
 RULES["concatenate"] = lambda *xs, dimension, **params: np.concatenate(xs, dimension)
 RULES["stack"] = lambda *xs, axis=0, **params: np.stack(xs, params.get("dimension", axis))
 RULES["tile"] = lambda x, *, reps, **params: np.tile(x, reps)
-RULES["clamp"] = lambda low, x, high, **params: np.minimum(np.maximum(x, low), high)
+RULES["clamp"] = lambda low, x, high, **params: _between(low, x, high)
 
 
 @rule("slice")

@@ -16,7 +16,7 @@ import numpy as np
 from jax.extend.core import Literal
 
 from jtorch import _device
-from jtorch._engine.host.host_executor import NotOnHost, function_on_host
+from jtorch._engine.host.host_executor import NotOnHost, function_on_host, host_function, jaxpr_of
 from jtorch._engine.planning.liveness import needed_nodes
 from jtorch._engine.recording import kept
 from jtorch._engine.recording.bundle import Bundle
@@ -24,7 +24,7 @@ from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.identity import of_node
 from jtorch._engine.recording.trace import SCALAR, Trace
 
-__all__ = ["BEGIN", "LOOK", "Small", "small"]
+__all__ = ["BEGIN", "LOOK", "Small", "run", "small"]
 
 
 class Limits(NamedTuple):
@@ -49,7 +49,13 @@ _FILLS = {"fill": "f", "zero": "fiu"}  # and the kinds of numbers that numpy kno
 _INNER = ("jaxpr", "call_jaxpr")
 
 Step = tuple[Callable[..., list[np.ndarray]] | None, tuple[int, ...], int]
-Small = tuple[Step, ...]  # (function of a node, or None if it is not needed; what it reads; how many outputs it has)
+
+
+class Small(NamedTuple):
+    """How numpy runs a trace."""
+
+    steps: tuple[Step, ...]  # (a function, or None if what it gives is not needed; what it reads; how many outputs it has)
+    live: Sequence[int]  # which of the outputs are wanted
 
 
 def small(tr: Trace, live: Sequence[int], most: Limits = LOOK) -> Small | None:
@@ -58,25 +64,50 @@ def small(tr: Trace, live: Sequence[int], most: Limits = LOOK) -> Small | None:
     if tr.device is not _device.CPU or len(nodes) > most.nodes or any([v.aval.nbytes > most.bytes for v in tr.inputs]):
         return None
     needed = set(needed_nodes(nodes, live))
-    steps: list[Step] = []
     room: float = most.operations
-    for k, (entry, *refs) in enumerate(nodes):
-        run: Callable[..., list[Any]] | None = None
-        if k in needed:
-            if entry.__class__ is Bundle or any([a.nbytes > most.bytes for a in entry.outs]):
+    for k in needed:
+        entry = nodes[k][0]
+        if entry.__class__ is Bundle or any([a.nbytes > most.bytes for a in entry.outs]):
+            return None
+        if not _fills(entry):
+            room -= _cost_of(entry, most)
+            if room < 0:
                 return None
-            if entry.outs[0].dtype.np.kind in _FILLS.get(entry.call.name, ""):
-                run = partial(_filled, entry.outs[0].shape, entry.outs[0].dtype.np)
-            else:
-                room -= _cost_of(entry, most)
-                if room < 0:
-                    return None
-                try:
-                    run = function_on_host(entry)
-                except NotOnHost:
-                    return None
-        steps.append((run, tuple(refs), len(entry.outs)))
-    return tuple(steps)
+    try:
+        return _as_one(nodes, needed, live) if most is LOOK else Small(tuple([_alone(node, k in needed) for k, node in enumerate(nodes)]), live)
+    except NotOnHost:
+        return None
+
+
+def _alone(node: tuple[Any, ...], needed: bool) -> Step:
+    entry, *refs = node
+    run: Any = None if not needed else partial(_filled, entry.outs[0].shape, entry.outs[0].dtype.np) if _fills(entry) else function_on_host(entry)
+    return run, tuple(refs), len(entry.outs)
+
+
+def _as_one(nodes: Sequence[Any], needed: set[int], live: Sequence[int]) -> Small:
+    """All nodes as one function: what comes again is run from one line to the next."""
+    made = host_function()
+    given: dict[int, Any] = {}
+    vals: list[Any] = []
+    for k, (entry, *refs) in enumerate(nodes):
+        if k not in needed:
+            vals.extend([None] * len(entry.outs))
+            continue
+        for p in refs:
+            if p < 0 and p not in given:
+                given[p] = made.input()
+        ins = [vals[p] if p >= 0 else given[p] for p in refs]
+        if _fills(entry):
+            vals.extend(made.call(partial(_filled, entry.outs[0].shape, entry.outs[0].dtype.np), ins, 1))
+        else:
+            vals.extend(made.run(jaxpr_of(entry), ins))
+    run = made.function(list(given.values()), [vals[p] for p in live])
+    return Small(((run, tuple(given), len(live)),), range(len(live)))
+
+
+def _fills(entry: Entry) -> bool:
+    return entry.outs[0].dtype.np.kind in _FILLS.get(entry.call.name, "")
 
 
 def _filled(shape: tuple[int, ...], kind: Any, before: np.ndarray, value: Any = 0) -> list[np.ndarray]:
@@ -119,18 +150,18 @@ def _fits(v: Any, most: int) -> bool:
     return kind.kind in "biuf" and (kind.kind != "f" or kind.itemsize > 2) and (isinstance(v, Literal) or v.aval.size * kind.itemsize <= most)
 
 
-def run(steps: Small, arrays: Sequence[Any], scalars: Sequence[Any], live: Sequence[int]) -> list[np.ndarray]:
+def run(how: Small, arrays: Sequence[Any], scalars: Sequence[Any]) -> list[np.ndarray]:
     """The live outputs. ``arrays``: the inputs, on the host or the cpu."""
     given = [a if a.__class__ is np.ndarray else np.asarray(a) for a in arrays]
     made: list[Any] = []
     with _quiet():
-        for function, refs, count in steps:
+        for function, refs, count in how.steps:
             if function is None:
                 made.extend([None] * count)
             else:
                 made.extend(function(*[made[p] if p >= 0 else given[-1 - p] if p > SCALAR else np.asarray(scalars[SCALAR - p]) for p in refs]))
     # A part of another array would keep that alive, and values must not share memory with what a program may be given for its own.
-    found = map(made.__getitem__, live)  # numpy gives scalars of its own where there are no dims
+    found = map(made.__getitem__, how.live)  # numpy gives scalars of its own where there are no dims
     return [a if a.__class__ is np.ndarray and a.base is None and a.flags.writeable and a.flags.c_contiguous else np.array(a, order="C") for a in found]
 
 
