@@ -12,9 +12,8 @@ from jtorch._core.tensor.derived_functions import function_for, run_inplace, wri
 from jtorch._core.tensor.indexing import BYTES_AS_MASK
 from jtorch._engine.recording.call import T, call_of, tensor_list, value
 from jtorch._namespace import torch
+from jtorch._ops._lib import broadcast_shape
 from jtorch._registry import lookup
-
-from .shapes import common_shape
 
 _nonzero = function_for("internal.nonzero")
 _unique = function_for("internal.unique")
@@ -100,7 +99,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, ou
     if not -n <= dim < n:
         raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
     dim %= n
-    common = list(common_shape(tuple(1 if d == dim else s for d, s in enumerate(t.shape)) for t in (input, indices)))
+    common = list(broadcast_shape(*[tuple(1 if d == dim else s for d, s in enumerate(t.shape)) for t in (input, indices)]))
     own, theirs = list(common), list(common)
     own[dim], theirs[dim] = input.shape[dim], indices.shape[dim]
     return _out("take_along_dim", _take_along(input.expand(own), indices.expand(theirs), dim), out)  # type: ignore[no-any-return]

@@ -19,13 +19,13 @@ from jtorch._core.storage.view_steps import aval_of, is_contiguous, strides_of
 from jtorch._core.tensor.creation import from_array, place
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._namespace import torch
+from jtorch._ops._lib import broadcast_shape
 from jtorch._random import samplers as S
 from jtorch._random.layout import cast
 
 from ._drawing import _IS_FLOAT, fill, fresh, from_draw, internal, needs_float, no_kernel, put, with_zero_gradient
 from .creation import _size, make
 from .random import _finish, _normal
-from .shapes import common_shape
 
 
 def _tensor(name: str, argument: str, position: int, v: Any) -> Tensor:
@@ -67,7 +67,7 @@ def normal(mean: Any = None, std: Any = 1.0, size: Any = None, *, generator: Any
         internal("deviation", std)
     elif not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
-    shape = common_shape(aval_of(v).shape for v in (mean, std) if isinstance(v, Tensor))
+    shape = broadcast_shape(*[aval_of(v).shape for v in (mean, std) if isinstance(v, Tensor)])
     first = float(std) if not isinstance(std, Tensor) else 1.0
     t = _shifted(shape, a, generator, mean, std, first)
     for source in (mean, std):

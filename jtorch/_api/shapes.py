@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from jtorch import _dtypes
@@ -16,7 +16,7 @@ from jtorch._core.tensor.derived_functions import function_for
 from jtorch._core.tensor.indexing import take_slice
 from jtorch._engine.recording.call import T, call_of, slot, value
 from jtorch._namespace import torch
-from jtorch._ops._lib import dim_of
+from jtorch._ops._lib import broadcast_shape, dim_of
 from jtorch._registry import lookup
 
 from .joining import each
@@ -366,26 +366,11 @@ def broadcast_shapes(*shapes: Any) -> Any:
     return Size(out)
 
 
-def common_shape(shapes: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-    """The shape that operators broadcast tensors of these shapes to; RuntimeError in their words."""
-    out: list[int] = []
-    for s in shapes:
-        out = [1] * (len(s) - len(out)) + out
-        for i in builtins_range(1, len(s) + 1):
-            if s[-i] != 1:
-                if out[-i] not in (1, s[-i]):
-                    raise RuntimeError(
-                        f"The size of tensor a ({out[-i]}) must match the size of tensor b ({s[-i]}) at non-singleton dimension {len(out) - i}"
-                    )
-                out[-i] = s[-i]
-    return tuple(out)
-
-
 @compose("torch")
 def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     """Each tensor expanded to the shape of all."""
     tensors = each(tensors)
-    size = common_shape([aval_of(t).shape for t in tensors])
+    size = broadcast_shape(*[aval_of(t).shape for t in tensors])
     return tuple(t if aval_of(t).shape == size else t.expand(size) for t in tensors)
 
 

@@ -1,7 +1,8 @@
-"""What the operator families share: dims, dtypes, scalars. Arrays in, arrays out; torch's errors."""
+"""What the operator families share: dims, shapes, dtypes, scalars. Arrays in, arrays out; torch's errors."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -20,6 +21,19 @@ def dim_of(dim: int, ndim: int) -> int:
     if not -n <= dim < n:
         raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")
     return dim % n
+
+
+def broadcast_shape(*shapes: Sequence[int]) -> tuple[int, ...]:
+    """The shape that these broadcast to; RuntimeError in torch's words. Dims are counted from the front of the longer of the two that do not fit."""
+    out: tuple[int, ...] = tuple(shapes[0]) if shapes else ()
+    for shape in shapes[1:]:
+        n = max(len(out), len(shape))
+        a, b = (1,) * (n - len(out)) + out, (1,) * (n - len(shape)) + tuple(shape)
+        for i in reversed(range(n)):
+            if a[i] != b[i] and a[i] != 1 and b[i] != 1:
+                raise RuntimeError(f"The size of tensor a ({a[i]}) must match the size of tensor b ({b[i]}) at non-singleton dimension {i}")
+        out = tuple([y if x == 1 else x for x, y in zip(a, b, strict=True)])
+    return out
 
 
 PLAIN = (bool, int, float, complex, np.generic, np.ndarray)  # numbers that are there while a program is traced

@@ -1,4 +1,4 @@
-"""What the matmul, indexing and linalg families share: products, scaling, broadcasting with torch's errors, names by shape."""
+"""What the matmul, indexing and linalg families share: products, scaling, expanding with torch's errors, names by shape."""
 
 from __future__ import annotations
 
@@ -133,16 +133,6 @@ def expand_to(x: Any, shape: Sequence[int], what: str = "expand") -> Any:
                 f"dimension {lead + i}.  Target sizes: {list(shape)}.  Tensor sizes: {list(x.shape)}"
             )
     return jnp.broadcast_to(x, shape)
-
-
-def broadcast_shape(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...]:
-    """The common shape of two; RuntimeError with torch's text. Dims are counted from the front of the longer one."""
-    n = max(len(a), len(b))
-    a, b = (1,) * (n - len(a)) + tuple(a), (1,) * (n - len(b)) + tuple(b)
-    for i in reversed(range(n)):
-        if a[i] != b[i] and a[i] != 1 and b[i] != 1:
-            raise RuntimeError(f"The size of tensor a ({a[i]}) must match the size of tensor b ({b[i]}) at non-singleton dimension {i}")
-    return tuple(y if x == 1 else x for x, y in zip(a, b, strict=True))
 
 
 def mT(x: Any) -> Any:  # noqa: N802 - torch's own name

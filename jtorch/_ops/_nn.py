@@ -66,12 +66,3 @@ def const(value: float, like: Any) -> Any:
 def shape_text(shape: Any) -> str:
     """``[2, 3]`` as torch prints sizes in messages."""
     return "[" + ", ".join(str(int(s)) for s in shape) + "]"
-
-
-def expand_together(a: Any, b: Any) -> None:
-    """Raise torch's error where two shapes do not broadcast."""
-    n = max(a.ndim, b.ndim)
-    p, q = (1,) * (n - a.ndim) + a.shape, (1,) * (n - b.ndim) + b.shape
-    for i in reversed(range(n)):
-        if p[i] != q[i] and 1 not in (p[i], q[i]):
-            raise RuntimeError(f"The size of tensor a ({p[i]}) must match the size of tensor b ({q[i]}) at non-singleton dimension {i}")

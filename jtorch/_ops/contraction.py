@@ -14,8 +14,8 @@ from jax import lax
 from jtorch._errors import warn_once
 from jtorch._registry import op
 
-from ._lib import accumulate_in, dim_of, is_inexact, matmul_precision
-from ._linalg_lib import ShapedName, broadcast_shape, contract, cpp_name, mT, no_bool, scalar_name
+from ._lib import accumulate_in, broadcast_shape, dim_of, is_inexact, matmul_precision
+from ._linalg_lib import ShapedName, contract, cpp_name, mT, no_bool, scalar_name
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

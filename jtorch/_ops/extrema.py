@@ -12,8 +12,7 @@ from jax import lax
 
 from jtorch._errors import warn_once
 from jtorch._ops._fitting import tensor_value, written_value
-from jtorch._ops._lib import cast, dtype_of, is_complex, is_float, num
-from jtorch._ops._linalg_lib import broadcast_shape
+from jtorch._ops._lib import broadcast_shape, cast, dtype_of, is_complex, is_float, num
 from jtorch._ops._pointwise import C_NAMES, constant, is_bool, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
 

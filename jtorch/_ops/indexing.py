@@ -18,8 +18,8 @@ from jtorch._registry import op
 
 from . import _guards, _value_guards
 from ._fitting import written_at
-from ._lib import dim_of, known_below, num, place_type, size_as
-from ._linalg_lib import broadcast_shape, scalar_name, times
+from ._lib import broadcast_shape, dim_of, known_below, num, place_type, size_as
+from ._linalg_lib import scalar_name, times
 
 _MODE = "promise_in_bounds"
 

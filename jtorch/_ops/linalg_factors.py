@@ -14,8 +14,8 @@ from jtorch._errors import warn_once
 from jtorch._registry import op
 
 from . import _value_guards
-from ._lib import is_complex
-from ._linalg_lib import broadcast_shape, gaps, mH, mT, real_of, scalar_name
+from ._lib import broadcast_shape, is_complex
+from ._linalg_lib import gaps, mH, mT, real_of, scalar_name
 from ._pointwise import refuse, refuse_with
 from .contraction import check_inexact, check_square
 from .linalg_solvers import check_matrix, first_zero, lu_solve_raw, same_batch

@@ -13,8 +13,8 @@ import numpy as np
 from jtorch._dtypes import dtype as Dtype
 from jtorch._registry import op
 
-from ._lib import accumulate_in, cast, dims_of, is_complex, is_float, is_inexact, sign_of
-from ._linalg_lib import broadcast_shape, contract, mT, scalar_name
+from ._lib import accumulate_in, broadcast_shape, cast, dims_of, is_complex, is_float, is_inexact, sign_of
+from ._linalg_lib import contract, mT, scalar_name
 from ._pointwise import refuse_with
 from .nn_distance import distances
 

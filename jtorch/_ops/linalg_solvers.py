@@ -14,7 +14,8 @@ from jtorch._errors import warn_once
 from jtorch._registry import op
 
 from . import _value_guards
-from ._linalg_lib import broadcast_shape, mH, mT, scalar_name
+from ._lib import broadcast_shape
+from ._linalg_lib import mH, mT, scalar_name
 from ._pointwise import refuse
 from .contraction import check_inexact, check_square
 

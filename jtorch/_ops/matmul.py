@@ -9,11 +9,10 @@ import numpy as np
 
 from jtorch._registry import op
 
-from ._lib import dim_of, is_float, num
+from ._lib import broadcast_shape, dim_of, is_float, num
 from ._linalg_lib import (
     ShapedName,
     Shapes,
-    broadcast_shape,
     contract,
     cpp_name,
     expand_to,

@@ -13,8 +13,8 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, dtype_of, is_float, known_below, matmul_precision, roomy
-from ._linalg_lib import ShapedName, broadcast_shape
+from ._lib import accumulate_in, broadcast_shape, dtype_of, is_float, known_below, matmul_precision, roomy
+from ._linalg_lib import ShapedName
 from ._nn import back, const, unsupported
 
 

@@ -12,9 +12,8 @@ from jax import lax
 from jtorch._registry import op
 
 from . import _guards, _value_guards
-from ._lib import accumulate_in, dtype_of, known_below, num, quotient
-from ._linalg_lib import broadcast_shape
-from ._nn import MEAN, NONE, back, const, expand_together, floats_only, reduced, shape_text
+from ._lib import accumulate_in, broadcast_shape, dtype_of, known_below, num, quotient
+from ._nn import MEAN, NONE, back, const, floats_only, reduced, shape_text
 from ._pointwise import with_slope
 
 
@@ -225,7 +224,7 @@ def soft_margin_loss(input, target, reduction):
     if dtype_of(input).category < 2:
         raise RuntimeError(f"result type Float can't be cast to the desired output type {dtype_of(input).legacy}")
     x = accumulate_in(input)
-    expand_together(input, target)
+    broadcast_shape(input.shape, target.shape)  # raises in torch's words
     return back(reduced(_softplus(-back(target, x) * x), reduction), input)
 
 

@@ -58,13 +58,13 @@ def sum(input: Any, dtype: Dtype | None) -> Any:
     return _summed(input, None, False, dtype)
 
 
-@op("sum(Tensor input, int[1]? dim, bool keepdim=False, *, dtype? dtype=None)", out="typed", grad_name="SumBackward1")
+@op("sum(Tensor input, int[1]? dim, bool keepdim=False, *, dtype? dtype=None)", out_type=True, grad_name="SumBackward1")
 def sum_dim(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The sum over dims (all of them for None or ())."""
     return _summed(input, dim, keepdim, dtype)
 
 
-@op("nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", out="typed")
+@op("nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", out_type=True)
 def nansum(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The sum with nan counted as 0. RuntimeError for complex numbers."""
     refuse_with("nansum on CPU does not support complex inputs", input, "c")
@@ -106,7 +106,7 @@ def mean_dim(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     return _averaged(input, dim, keepdim, dtype)
 
 
-@op("nanmean(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", out="typed", grad_name="DivBackward0")
+@op("nanmean(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", out_type=True, grad_name="DivBackward0")
 def nanmean(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The mean of what is not nan."""
     if not is_inexact(input):
@@ -163,7 +163,7 @@ def prod(input: Any, dtype: Dtype | None) -> Any:
     return _product(input, tuple(range(input.ndim)), False, dtype)
 
 
-@op("prod(Tensor input, int dim, bool keepdim=False, *, dtype? dtype=None)", out="typed", grad_name="ProdBackward1")
+@op("prod(Tensor input, int dim, bool keepdim=False, *, dtype? dtype=None)", out_type=True, grad_name="ProdBackward1")
 def prod_dim(input: Any, dim: int, keepdim: bool, dtype: Dtype | None) -> Any:
     """The product along one dim."""
     dim = dim_of(dim, input.ndim)

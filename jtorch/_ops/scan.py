@@ -88,13 +88,13 @@ def _cumprod(x: Any, dim: int) -> Any:
 _cumprod.__name__ = "cumprod"  # torch's kernel is named after it
 
 
-@op("cumsum(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, out="typed")
+@op("cumsum(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, out_type=True)
 def cumsum(input: Any, dim: int, dtype: Dtype | None) -> Any:
     """Running sums along a dim; integers in int64."""
     return _scanned(lax.cumsum, input, dim, dtype)
 
 
-@op("cumprod(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, out="typed", residuals="save")
+@op("cumprod(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, out_type=True, residuals="save")
 def cumprod(input: Any, dim: int, dtype: Dtype | None) -> Any:
     """Running products along a dim; integers in int64."""
     return _scanned(_cumprod, input, dim, dtype)

@@ -433,7 +433,7 @@ def put_unfold(whole: Any, part: Any, dimension: int, size: int, step: int) -> A
 
 
 # as_strided reads memory, so it is told how its input lies there.
-@op("as_strided(Tensor input, int[] size, int[] stride, int offset, int[] layout, int[] order)", view=True, where="internal", out=False,
+@op("as_strided(Tensor input, int[] size, int[] stride, int offset, int[] layout, int[] order)", view=True, where="internal", out=False, view_from_start=True,
     strides=lambda sh, st, o, size, stride, offset, layout, order: (size, stride, offset))  # fmt: skip
 def as_strided(input: Any, size: Any, stride: Any, offset: int, layout: Any, order: Any) -> Any:
     flat = lax.transpose(input, order).reshape(-1) if order else input.reshape(-1)

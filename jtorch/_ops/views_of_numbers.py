@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jtorch import _dtypes
+from jtorch._dtypes import dtype as Dtype
 from jtorch._registry import op
 
 from .views import Layout, put
@@ -21,7 +23,7 @@ def _imag_strides(shape: Any, strides: Any, offset: int) -> Layout:
     return shape, tuple(2 * s for s in strides), 2 * offset + 1
 
 
-@op("real_part(Tensor input)", view=True, strides=_real_strides, where="internal", out=False, grad_name="SelectBackward0")
+@op("real_part(Tensor input)", view=True, strides=_real_strides, view_type=Dtype.to_real, view_flips=lambda f: f & 2, where="internal", out=False, grad_name="SelectBackward0")
 def real_part(input: Any) -> Any:
     return lax.real(input)
 
@@ -29,7 +31,7 @@ def real_part(input: Any) -> Any:
 put("real_part")(lambda whole, part: lax.complex(part, lax.imag(whole)))
 
 
-@op("imag_part(Tensor input)", view=True, strides=_imag_strides, where="internal", out=False, grad_name="SelectBackward0")
+@op("imag_part(Tensor input)", view=True, strides=_imag_strides, view_type=Dtype.to_real, view_flips=lambda f: f & 2 ^ (f & 1) << 1, where="internal", out=False, grad_name="SelectBackward0")
 def imag_part(input: Any) -> Any:
     return lax.imag(input)
 
@@ -41,10 +43,10 @@ def _same_strides(shape: Any, strides: Any, offset: int) -> Layout:
     return shape, strides, offset
 
 
-# The same memory read as its conjugate or with the other sign: what lies there does not change (view_steps.py remembers which views do this).
+# The same memory read as its conjugate or with the other sign: what lies there does not change.
 
 
-@op("conj_view(Tensor input)", view=True, strides=_same_strides, where="internal", out=False, grad_name="ConjBackward0")
+@op("conj_view(Tensor input)", view=True, strides=_same_strides, view_flips=lambda f: f ^ 1, where="internal", out=False, grad_name="ConjBackward0")
 def conj_view(input: Any) -> Any:
     return lax.conj(input)
 
@@ -52,7 +54,7 @@ def conj_view(input: Any) -> Any:
 put("conj_view")(lambda whole, part: lax.conj(part))
 
 
-@op("neg_view(Tensor input)", view=True, strides=_same_strides, where="internal", out=False, grad_name="NegViewBackward0")
+@op("neg_view(Tensor input)", view=True, strides=_same_strides, view_flips=lambda f: f ^ 2, where="internal", out=False, grad_name="NegViewBackward0")
 def neg_view(input: Any) -> Any:
     return lax.neg(input)
 
@@ -60,7 +62,23 @@ def neg_view(input: Any) -> Any:
 put("neg_view")(lambda whole, part: lax.neg(part))
 
 
-@op("view_as_real(Tensor input)", where="torch", view=True, out=False, strides=lambda sh, st, o: ((*sh, 2), (*(2 * s for s in st), 1), 2 * o))
+def _numbers_of(kind: Dtype) -> Dtype:
+    if not kind.is_complex:
+        raise RuntimeError("view_as_real is only supported for complex tensors")
+    return kind.to_real()
+
+
+def _not_conjugated(flips: int) -> int:
+    if flips & 1:
+        raise RuntimeError(
+            "view_as_real doesn't work on unresolved conjugated tensors.  To resolve the conjugate tensor so you can view it as real, use self.resolve_conj(); "
+            "however, be warned that the resulting tensor will NOT alias the original."
+        )
+    return flips
+
+
+@op("view_as_real(Tensor input)", where="torch", view=True, out=False, view_type=_numbers_of, view_flips=_not_conjugated,
+    strides=lambda sh, st, o: ((*sh, 2), (*(2 * s for s in st), 1), 2 * o))  # fmt: skip
 def view_as_real(input: Any) -> Any:
     return jnp.stack([lax.real(input), lax.imag(input)], -1)
 
@@ -80,7 +98,13 @@ def _complex_strides(shape: Any, strides: Any, offset: int) -> Layout:
     return shape[:-1], tuple(s // 2 for s in strides[:-1]), offset // 2
 
 
-@op("view_as_complex(Tensor input)", where="torch", view=True, out=False, strides=_complex_strides)
+def _complex_of(kind: Dtype) -> Dtype:
+    if kind not in (_dtypes.float32, _dtypes.float64):
+        raise RuntimeError(f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {kind.legacy}")
+    return kind.to_complex()
+
+
+@op("view_as_complex(Tensor input)", where="torch", view=True, out=False, strides=_complex_strides, view_type=_complex_of)
 def view_as_complex(input: Any) -> Any:
     return lax.complex(input[..., 0], input[..., 1])
 
@@ -135,7 +159,15 @@ def _bitcast(x: Any, kind: np.dtype) -> Any:
     return lax.bitcast_convert_type(x, kind)
 
 
-@op("view_dtype(Tensor input, dtype dtype, dtype old)", view=True, strides=bits_strides, where="internal", out=False, grad_name="ViewBackward0")
+def _not_flipped(flips: int) -> int:
+    if flips:
+        what = "conjugate view tensors" if flips & 1 else "tensors with negative bit set"
+        raise RuntimeError(f"torch.Tensor.view is not supported for {what} when converting to a different dtype.")
+    return flips
+
+
+@op("view_dtype(Tensor input, dtype dtype, dtype old)", view=True, strides=bits_strides, where="internal", out=False, grad_name="ViewBackward0",
+    view_type=lambda kind, dtype, old: dtype, view_flips=_not_flipped)  # fmt: skip
 def view_dtype(input: Any, dtype: Any, old: Any) -> Any:
     return _bitcast(input, dtype.np)
 

@@ -32,6 +32,7 @@ class Op:
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
         "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed", "second", "unlinked",
+        "view_type", "view_flips", "view_from_start", "out_type",
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], signatures: tuple[str, ...], **options: Any) -> None:
@@ -45,6 +46,7 @@ class Op:
         self.promoted: tuple[str, ...] | None = options.pop("promoted", None)
         self.inplace: bool | str = options.pop("inplace", False)
         self.out: bool | str = options.pop("out", True)
+        self.out_type: bool = options.pop("out_type", False)
         self.elementwise: bool = options.pop("elementwise", self.promote is not None)
         self.aliases: tuple[str, ...] = tuple(options.pop("aliases", "").split())
         self.grad_name: str = options.pop("grad_name", None) or _camel(self.name) + "Backward0"
@@ -53,6 +55,9 @@ class Op:
         self.data_dependent: bool = options.pop("data_dependent", False)
         self.view: bool = options.pop("view", False)
         self.strides: Callable[..., Any] | None = options.pop("strides", None)
+        self.view_type: Callable[..., Any] | None = options.pop("view_type", None)
+        self.view_flips: Callable[[int], int] | None = options.pop("view_flips", None)
+        self.view_from_start: bool = options.pop("view_from_start", False)
         self.runtime_scalars: bool = options.pop("runtime_scalars", False)
         self.apart: bool = options.pop("apart", False)
         self.opmath: bool = options.pop("opmath", False)
@@ -100,9 +105,15 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     promoted:   names of the parameters that take part; default: every ``Tensor``, ``Tensor?``, ``Tensor|Scalar`` and ``Tensor[]``.
     inplace:    also give ``name_`` (the method, and ``torch.name_`` where ``where`` has "torch"). A text: the same, and that
                 RuntimeError for a complex target.
-    out:        the function takes ``out=`` (default True for namespaces other than nn.functional). ``"typed"``: ``dtype`` is the
-                out tensor's unless given; ``"exact"``: the out tensor must have the result's type; a text with {0} and {1}
-                (the types' names): the same, with that message.
+    out:        the function takes ``out=`` (default True for namespaces other than nn.functional). ``"exact"``: the out tensor must have the result's
+                type; a text with {0} and {1} (the types' names): the same, with that message.
+    out_type:   what it writes decides in which type it computes: ``dtype`` is the ``out=`` tensor's unless given, and in place only ``dtype``s of the
+                target's own kind are taken.
+    view:       the result shares memory with the first input; ``strides`` is the layout's arithmetic (``_ops/views.py`` has all of it).
+    view_type:  the element type of the view: a function of the input's and of the view's arguments, which raises torch's error if there is none (default: the input's).
+    view_flips: what the view makes of the bits that say how elements differ from what is in memory (1: conjugated, 2: of the other sign); raises torch's error
+                for those that it refuses (default: they stay).
+    view_from_start: the offset among its arguments counts from the storage's first element, not from the input's.
     elementwise: the result is laid out as its inputs are (default: promote is given).
     format:     how the result lies in memory where it is not elementwise: in channels_last if the ``"first"`` tensor does, if the first or second does
                 (``"any"``, images only), if ``"all"`` do; ``"like"`` the first tensor; as of an elementwise operator if the shapes are the same (``"pointwise"``);

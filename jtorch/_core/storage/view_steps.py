@@ -73,21 +73,6 @@ class _ConjNeg(View):
 
 
 _FLIPPED = (View, _Conj, _Neg, _ConjNeg)
-_FLIPS = {  # how a step changes the flips of what it is taken of
-    "conj_view": lambda f: f ^ 1, "neg_view": lambda f: f ^ 2, "real_part": lambda f: f & 2, "imag_part": lambda f: f & 2 ^ (f & 1) << 1,
-}  # fmt: skip
-
-
-def _refuse_flips(op: Op, flips: int) -> None:
-    """RuntimeError where the memory is asked for as another type and its elements are not what lies there."""
-    if op.name == "view_as_real" and flips & 1:
-        raise RuntimeError(
-            "view_as_real doesn't work on unresolved conjugated tensors.  To resolve the conjugate tensor so you can view it as real, use self.resolve_conj(); "
-            "however, be warned that the resulting tensor will NOT alias the original."
-        )
-    if op.name == "view_dtype":
-        what = "conjugate view tensors" if flips & 1 else "tensors with negative bit set"
-        raise RuntimeError(f"torch.Tensor.view is not supported for {what} when converting to a different dtype.")
 
 
 def flips_of(t: Tensor) -> int:
@@ -152,10 +137,8 @@ def make_view(t: Tensor, op: Op, call: Call, args: tuple[Any, ...], numbers: tup
     else:  # the unit of the offset changes with the element type, or the offset is absolute
         assert op.strides is not None
         view.offset = op.strides(a.shape, strides or contiguous_strides(a.shape), offset, *args)[2]
-        if op.name in _FLIPS:
-            view.__class__ = _FLIPPED[_FLIPS[op.name](view.flips)]
-        elif view.flips:
-            _refuse_flips(op, view.flips)
+        if op.view_flips is not None:
+            view.__class__ = _FLIPPED[op.view_flips(view.flips)]
     view.s, view.seen, view.value = t._s, -1, None
     return view
 
@@ -168,10 +151,10 @@ def _layout_after(op: Op, args: tuple[Any, ...], a: Aval, strides: tuple[int, ..
         if a.__class__ is SparseAval:
             raise SparseMet(op.name)
         assert op.strides is not None
-        kind = _dtype_after(op, args, a)
+        kind = a.dtype if op.view_type is None else op.view_type(a.dtype, *args)
         shape, out, moved = op.strides(a.shape, strides or contiguous_strides(a.shape), 0, *args)
         shape, out = tuple(shape), tuple(out)
-        scaled = moved if kind is a.dtype and op.name not in _FLIPS and op.name not in ("as_strided", "view_dtype") else None
+        scaled = moved if op.view_type is None and op.view_flips is None and not op.view_from_start else None
         found = (aval(shape, kind, a.device), None if out == contiguous_strides(shape) else out, scaled)
         if len(_layouts) > 20000:
             _layouts.clear()
@@ -190,23 +173,6 @@ def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
                 return False
             step *= n
     return True
-
-
-_WITH_COMPLEX = (_dtypes.float32, _dtypes.float64)
-
-
-def _dtype_after(op: Op, args: tuple[Any, ...], a: Aval) -> Any:
-    if op.name == "view_dtype":
-        return args[0]
-    if op.name == "view_as_real" and not a.dtype.is_complex:
-        raise RuntimeError("view_as_real is only supported for complex tensors")
-    if op.name in ("real_part", "imag_part", "view_as_real"):
-        return a.dtype.to_real()
-    if op.name == "view_as_complex":
-        if a.dtype not in _WITH_COMPLEX:
-            raise RuntimeError(f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {a.dtype.legacy}")
-        return a.dtype.to_complex()
-    return a.dtype
 
 
 def copied(view: View | None, s: Storage) -> View | None:
@@ -309,7 +275,7 @@ def _put_calls(*calls: Call) -> Call:
             rest = iter(numbers)
             at = jax.lax.iota(np.int64, whole.size).reshape(whole.shape)
             for call, n in zip(calls, counts, strict=True):
-                if call.op.name in ("conj_view", "neg_view"):  # of the elements, wherever in the chain
+                if call.op.view_flips is not None and call.op.view_type is None:  # conjugates or negates: of the elements, wherever in the chain
                     part = call.apply(part)
                 else:
                     at = call.apply(at, *[next(rest) for _ in range(n)])

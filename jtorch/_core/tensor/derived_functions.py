@@ -107,7 +107,7 @@ def function_for(public: str) -> Callable[..., Any]:
 
 def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
     first = overloads[0]
-    typed = any(o.out == "typed" for o in overloads)
+    typed = any(o.out_type for o in overloads)
     unary, binary = _plain_calls(first)
     taken = default_call(first, 1, view=True) if first.view else None
     rest = tuple([d[2] for d in taken.key[1:]]) if taken is not None else ()
@@ -380,8 +380,8 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
     if after.shape != before.shape:
         raise RuntimeError(f"output with shape {list(before.shape)} doesn't match the broadcast shape {list(after.shape)}")
     if after.dtype is not before.dtype:
-        if call.op is not None and call.op.out == "typed":
-            _check_typed(call.op.name, after.dtype, before.dtype)
+        if call.op is not None and call.op.out_type:
+            _check_out_type(call.op.name, after.dtype, before.dtype)
         check_cast(after.dtype, before.dtype)
         if after.dtype is _dtypes.bool_ and state.mode & GRAD:
             return _write_truth(call, flat, cast(new, before.dtype), read_at)
@@ -402,7 +402,7 @@ def _write_truth(call: Any, flat: Any, new: Tensor, read_at: int | None) -> Tens
     return assign(target, new, read_at)
 
 
-def _check_typed(name: str, source: Any, target: Any) -> None:
+def _check_out_type(name: str, source: Any, target: Any) -> None:
     """What torch asks of a running sum's ``dtype`` where it is written in place."""
     if target is _dtypes.bool_:
         raise NotImplementedError(f"\"{name}_out_cpu\" not implemented for 'Bool'")
@@ -457,7 +457,7 @@ def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, a
     if a.layout is not b.layout:
         raise RuntimeError(f"Expected out tensor to have layout {a.layout}, but got {b.layout} instead")
     if a.dtype is not b.dtype:
-        if rule.__class__ is str and rule != "typed":
+        if rule.__class__ is str:
             raise RuntimeError(_wrong_out(rule, a.dtype, b.dtype))
         check_type(name, at, a, b.dtype, inputs)
         check_cast(a.dtype, b.dtype)

@@ -18,6 +18,7 @@ from jtorch import _dtypes
 from jtorch._errors import no_such_type
 from jtorch._ops._fitting import imaginary, unfit
 from jtorch._ops._float8 import refuse_float8
+from jtorch._ops._lib import broadcast_shape
 from jtorch._registry import Op, Wrong
 
 __all__ = ["Call", "NO_ENTRY", "T", "slot", "tensor_list", "value", "call_of", "arguments"]
@@ -120,7 +121,7 @@ def _application(op: Op, key: tuple[Any, ...]) -> Callable[..., Any]:
         rounded = None if promote is None else _promote(args, key, taking_part, op)
         refuse_float8(op, arrays)
         if len(tensors) > 1:
-            check_broadcast([args[i] for i in tensors])
+            broadcast_shape(*[args[i].shape for i in tensors])  # raises in torch's words
         return fn(*args) if rounded is None else fn(*args).astype(rounded.np)
 
     return apply
@@ -202,15 +203,3 @@ def _to(x: Any, kind: _dtypes.dtype) -> Any:
     if isinstance(x, (bool, int, float, complex)):
         return jnp.asarray(np.asarray(x).astype(kind.np))
     return x if x.dtype == kind.np else lax.convert_element_type(x, kind.np)
-
-
-def check_broadcast(arrays: list[Any]) -> None:
-    """RuntimeError in torch's words if the shapes of arrays or avals do not broadcast."""
-    shape: tuple[int, ...] = arrays[0].shape
-    for other in arrays[1:]:
-        n = max(len(shape), len(other.shape))
-        a, b = (1,) * (n - len(shape)) + shape, (1,) * (n - len(other.shape)) + other.shape
-        for d in range(n - 1, -1, -1):
-            if a[d] != b[d] and a[d] != 1 and b[d] != 1:
-                raise RuntimeError(f"The size of tensor a ({a[d]}) must match the size of tensor b ({b[d]}) at non-singleton dimension {d}")
-        shape = tuple(y if x == 1 else x for x, y in zip(a, b, strict=True))

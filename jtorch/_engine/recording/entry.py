@@ -14,7 +14,7 @@ from jax.sharding import SingleDeviceSharding
 from jtorch import _config, _device, _dtypes
 from jtorch._errors import asked_to_warn, check_addressable
 
-from jtorch._engine.recording.call import NO_ENTRY, Call, check_broadcast
+from jtorch._engine.recording.call import NO_ENTRY, Call
 from jtorch._engine.recording.program import ROUNDING
 from jtorch._engine.recording import kept
 from jtorch._engine.recording.identity import of_call, of_inputs, of_node
@@ -23,6 +23,7 @@ from jtorch._engine.values.placed import PlacedAval
 from jtorch._engine.values.sparse_values import SparseMet, SparseValue
 from jtorch._engine.values.unbroken import aside, elsewhere
 from jtorch._engine.values.values import Aval, aval, jax_device
+from jtorch._ops._lib import broadcast_shape
 
 made = 0  # entries since they were last forgotten (forgetting.py)
 
@@ -174,7 +175,7 @@ def make_entry(call: Call, key: Any) -> Entry:
             notes[:] = [n for n in notes if "JAX has removed its internal frames" not in n]  # the last line is to be the error
         if isinstance(error, (TypeError, ValueError, ZeroDivisionError, AssertionError)) and _raised_by_jax(error):
             if "incompatible shapes for broadcasting" in str(error).lower():
-                check_broadcast([a for a in inputs if isinstance(a, Aval)])
+                broadcast_shape(*[a.shape for a in inputs if isinstance(a, Aval)])  # raises in torch's words
             raise RuntimeError(f"{call.name}: {error}") from error
         raise
     single = not isinstance(shapes, (tuple, list))
