@@ -7,6 +7,8 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 export PYTHONPATH := $(CURDIR)
+# The tests start many processes, and half of what one takes to import jtorch is compiling its source: bytecode is kept, whatever this machine's habit is.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint unit compat compat-full scoreboard bench docs wheel-test clean
 

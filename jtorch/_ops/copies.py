@@ -29,7 +29,7 @@ def to_copy(input: Any, dtype: Any) -> Any:
     return cast(input, dtype)
 
 
-@op("fill(Tensor input, Tensor|Scalar value)", inplace=True, expanded="numbers", out=False, elementwise=True, guard=fill_value)
+@op("fill(Tensor input, Tensor|Scalar value)", inplace=True, expanded="numbers", out=False, elementwise=True, guard=fill_value, fills="f")
 def fill(input: Any, value: Any) -> Any:
     if hasattr(value, "ndim") and value.ndim:
         raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
@@ -46,7 +46,7 @@ def _torch_dtype(x: Any) -> Any:
     return _dtypes.from_np(np.dtype(x.dtype))
 
 
-@op("zero(Tensor input)", inplace=True, expanded=True, out=False, where="Tensor", elementwise=True)
+@op("zero(Tensor input)", inplace=True, expanded=True, out=False, where="Tensor", elementwise=True, fills="fiu")
 def zero(input: Any) -> Any:
     return jnp.broadcast_to(num(0, input), input.shape)  # float8_e8m0fnu has no zero
 

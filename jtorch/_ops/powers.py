@@ -121,7 +121,7 @@ def pow(input: Any, exponent: Any) -> Any:
     return _tensor_power(input, exponent)
 
 
-@op("pow(Scalar self, Tensor exponent)", promote="default", promoted=("self", "exponent"), where="torch", grad_name="PowBackward2")
+@op("pow(Scalar self, Tensor exponent)", promote="default", promoted=("self", "exponent"), where="torch", numbers="program", grad_name="PowBackward2")
 def pow_of_number(self: Any, exponent: Any) -> Any:
     """A number to tensor powers."""
     return _tensor_power(self, exponent)

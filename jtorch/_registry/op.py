@@ -24,6 +24,7 @@ OPS: dict[str, list[Op]] = {}  # public name (with namespace, "linalg.det") -> o
 
 FORMATS = ("first", "any", "all", "like", "pointwise", "columns", None)
 PROMOTIONS = ("default", "int_to_float", None)
+NUMBERS = ("elements", "places", "program")
 
 
 class Op:
@@ -32,7 +33,7 @@ class Op:
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
         "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed", "second", "unlinked",
-        "view_type", "view_flips", "view_from_start", "out_type",
+        "view_type", "view_flips", "view_from_start", "out_type", "numbers", "fills",
     )  # fmt: skip
 
     def __init__(self, fn: Callable[..., Any], signatures: tuple[str, ...], **options: Any) -> None:
@@ -59,6 +60,7 @@ class Op:
         self.view_flips: Callable[[int], int] | None = options.pop("view_flips", None)
         self.view_from_start: bool = options.pop("view_from_start", False)
         self.runtime_scalars: bool = options.pop("runtime_scalars", False)
+        self.fills: str = options.pop("fills", "")
         self.apart: bool = options.pop("apart", False)
         self.opmath: bool = options.pop("opmath", False)
         self.guard: Callable[..., Sequence[Range]] | None = options.pop("guard", None)
@@ -74,6 +76,10 @@ class Op:
         self.second: str = options.pop("second", "")
         if self.second == "zeros":
             self.second = self.grad_name if self.grad_name[-1] != "0" else self.grad_name[:-1] + "Backward0"
+        places = any(p.kind in ("index", "index[]") for s in self.signatures for p in s.params)
+        self.numbers: str = options.pop("numbers", "places" if places else "elements")
+        if self.numbers not in NUMBERS:
+            raise ValueError(f"{self.name}: numbers={self.numbers!r} is not one of {NUMBERS}")
         if options:
             raise TypeError(f"{self.name}: unknown options {sorted(options)}")
         self.fields = self.signatures[0].fields
@@ -125,6 +131,10 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
                 keeps jax.vjp's residuals as hidden outputs: scans, decompositions, expensive transcendental functions).
     host:       a numpy function with the same parameters, used when all inputs are still host arrays (data loading).
     runtime_scalars: the scalars are expected to change from call to call (an optimizer's step count): never constants.
+    numbers:    what a runtime scalar is that has not changed yet, and so stands in the program: ``"elements"`` (default: computed with, so XLA must not
+                take it apart from what it would do with an input), ``"places"`` (default where a parameter is an ``index``: XLA may know them), or
+                ``"program"`` (XLA is to see the number: it has another way for each).
+    fills:      the result is one number everywhere, which numpy writes as torch does for element types of these kinds (numpy's letters).
     guard:      the ranges that values must be in (``guard.py``), as a function of the same parameters. It sees shapes and structure alone, once
                 for each; the values are checked where they are on the host, and by a node of the trace where they are not.
     opmath:     beside a half tensor, a number or 0-dim tensor on the right is not rounded to half first: the function sees float32, its result is rounded.

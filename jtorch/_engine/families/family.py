@@ -19,10 +19,10 @@ from jax.sharding import SingleDeviceSharding
 
 from jtorch import _config, _dtypes
 from jtorch._engine.padded import Frame, NoRule, Padded, Room, arrays_of, evaluate, fit, is_symbolic, number, plain, replaced, shift_of, single, value_at
-from jtorch._engine.planning.liveness import needed_nodes
 from jtorch._engine.recording import guards
 from jtorch._engine.recording.bundle import Bundle
 from jtorch._engine.recording.entry import NUMBERS
+from jtorch._engine.recording.needed import needed_nodes
 from jtorch._engine.recording.program import Program
 from jtorch._engine.recording.trace import Trace
 from jtorch._engine.values import log

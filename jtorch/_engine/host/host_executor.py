@@ -18,13 +18,14 @@ from jtorch import _device
 
 from jtorch._engine.host import host_linalg, host_windows  # noqa: F401  (their rules)
 from jtorch._engine.recording import trace
-from jtorch._engine.planning.liveness import held_outputs, needed_nodes
+from jtorch._engine.planning.liveness import held_outputs
 from jtorch._engine.recording.bundle import expanded
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.forgetting import remembered
 from jtorch._engine.host.host_code import HostFunction
 from jtorch._engine.host.host_rules import RULES
 from jtorch._engine.values.thread_state import state
+from jtorch._engine.recording.needed import needed_nodes
 from jtorch._engine.recording.trace import SCALAR, Trace
 
 __all__ = ["NotOnHost", "execute_on_host", "function_on_host", "host_function", "jaxpr_of", "run_jaxpr", "section"]

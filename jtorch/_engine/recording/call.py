@@ -55,7 +55,7 @@ NO_ENTRY: Any = _NoEntry()
 class Call:
     """``apply(*arrays)``: the pure function. ``entries`` caches what is known of it by input avals (see ``entry.py``); ``last`` is the one met last."""
 
-    __slots__ = ("op", "key", "apply", "name", "entries", "last", "laid", "residuals", "elementwise", "grad_name", "fields", "guard", "origin", "outline", "identity")
+    __slots__ = ("op", "key", "apply", "name", "entries", "last", "laid", "residuals", "elementwise", "grad_name", "fields", "guard", "origin", "outline", "identity", "numbers")
 
     def __init__(self, op: Any, key: Any, apply: Callable[..., Any], name: str, **options: Any) -> None:
         self.op, self.key, self.apply, self.name = op, key, apply, name
@@ -66,6 +66,7 @@ class Call:
         self.elementwise: Any = options.get("elementwise", False)  # a text: the operator's ``format``
         self.grad_name: str = options.get("grad_name", name)
         self.fields: tuple[str, ...] = options.get("fields", ())
+        self.numbers: str = options.get("numbers", "places")  # what its runtime scalars are
         self.guard: Any = None if op is None else _guard_of(op, key)
         self.origin: Any = options.get("origin")  # of a derived call: (make, parts), so that make(*parts) is the same once more
         self.outline: Any = None  # what is left without its sizes (families/outline.py)
@@ -82,7 +83,7 @@ def call_of(op: Op, key: tuple[Any, ...]) -> Call:
     if found is None:
         found = op.calls[key] = Call(
             op, key, _application(op, key), op.name,
-            residuals=op.residuals, elementwise=_format(op, key) or op.elementwise, grad_name=op.grad_name, fields=op.fields,
+            numbers=op.numbers, residuals=op.residuals, elementwise=_format(op, key) or op.elementwise, grad_name=op.grad_name, fields=op.fields,
         )  # fmt: skip
     return found
 

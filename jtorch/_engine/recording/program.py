@@ -159,15 +159,11 @@ class Program:
         return segment
 
 
-_AS_IT_IS = frozenset(("pow", "PowBackward0"))  # XLA has another way for each exponent
-_COMPUTES = frozenset(("add", "sub", "rsub", "mul", "div", "MulBackward0", "DivBackward0", "fill"))  # whole numbers with floats; elsewhere they may be positions
-
-
 def constant(entry: Any, kind: type, number: Any) -> Any:
     """A number as an operator of a program gets it: one that XLA does not compute with. It would make ``(x + a) + b`` to ``x + (a + b)``, which is rounded otherwise
     (``(x + 2**23) - 2**23`` would be ``x``), and the same program with numbers that change would print other digits."""
-    name = entry.call.name
-    if kind is bool or not number or name in _AS_IT_IS or (kind is int and not (name in _COMPUTES and entry.outs[0].dtype.is_floating_point)):
+    numbers = entry.call.numbers  # whole numbers with floats are computed with; elsewhere they may be positions
+    if kind is bool or not number or numbers == "program" or (kind is int and not (numbers == "elements" and entry.outs[0].dtype.is_floating_point)):
         return number
     return lax.optimization_barrier(jnp.asarray(number, {int: np.int64, float: np.float64}.get(kind, np.complex128)))
 

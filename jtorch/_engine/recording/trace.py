@@ -25,6 +25,7 @@ from jtorch import _config, _device
 from jtorch._engine.recording.call import NO_ENTRY, Call
 from jtorch._engine.recording.entry import Entry, make_entry
 from jtorch._engine.recording.gradient_pieces import Pieces
+from jtorch._engine.recording.needed import first_outputs, needed_nodes
 from jtorch._engine.recording.placed_entry import PlacedEntry
 from jtorch._engine.values.symbols import NotKnown, Symbol
 from jtorch._engine.values.thread_state import GRAD, State, state
@@ -234,22 +235,13 @@ def _force_foreign(v: Value, tr: Trace) -> None:
 
 def _what_it_needs(v: Value, tr: Trace, nodes: list[Any], inputs: list[Value], scalars: list[Any]) -> Trace:
     """The nodes that a value needs, as a trace of their own: how far the other thread has come does not change what is compiled."""
-    first = [0]
-    for node in nodes:
-        first.append(first[-1] + len(node[0].outs))
-        if first[-1] > v.pos:
-            break
-    wanted, needed = {v.pos}, []
-    for k in range(len(first) - 2, -1, -1):
-        if not wanted.isdisjoint(range(first[k], first[k + 1])):
-            needed.append(k)
-            wanted.update([p for p in nodes[k][1:] if p >= 0])
+    first = first_outputs(nodes)
     copy = Trace(tr.device)
     copy.host = tr.host or state.host_only
     copy.nodes, copy.inputs, copy.scalars = [], [], []
     where: dict[int, int] = {}
     count = 0
-    for k in reversed(needed):
+    for k in needed_nodes(nodes, (v.pos,)):
         for p in nodes[k][1:]:
             if p < 0 and p not in where:
                 if p <= SCALAR:
@@ -526,7 +518,7 @@ def lanes_call(call: Call, axes: tuple[int | None, ...]) -> Call:
         def apply(*arrays: Any) -> Any:
             return jax.vmap(call.apply, axes, 0)(*arrays)
 
-        found = _lane_calls[call, axes] = Call(None, None, apply, f"{call.name}_lanes", residuals=call.residuals)
+        found = _lane_calls[call, axes] = Call(None, None, apply, f"{call.name}_lanes", numbers=call.numbers, residuals=call.residuals)
     return found
 
 

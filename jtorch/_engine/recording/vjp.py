@@ -69,7 +69,7 @@ class Plan:
     def backward(self, given: tuple[bool, ...]) -> Call:
         found = self._backward.get(given)
         if found is None:
-            found = self._backward[given] = Call(None, given, self._make(given), self._name, origin=(derived, (*self.source, given)))
+            found = self._backward[given] = Call(None, given, self._make(given), self._name, numbers=self.source[0].call.numbers, origin=(derived, (*self.source, given)))
         return found
 
     def reached(self, given: tuple[bool, ...]) -> tuple[bool, ...] | None:
@@ -412,6 +412,6 @@ def forward_of(entry: Entry, mask: tuple[bool, ...], apply: Callable[..., Any]) 
     """The call of an entry's forward that gives hidden outputs too."""
     call = entry.call
     return Call(
-        None, ("with residuals", call), apply, call.name, elementwise=call.elementwise, grad_name=call.grad_name, fields=call.fields,
+        None, ("with residuals", call), apply, call.name, numbers=call.numbers, elementwise=call.elementwise, grad_name=call.grad_name, fields=call.fields,
         origin=(derived, (entry, mask, False, None)),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 from jtorch._engine.families import family as families
 from jtorch._engine.families.held import Held
 from jtorch._engine.host.host_executor import NotOnHost, execute_on_host
-from jtorch._engine.planning.liveness import LISTED, held_outputs, needed_nodes
+from jtorch._engine.planning.liveness import LISTED, held_outputs
 from jtorch._engine.planning import ahead
 from jtorch._engine.recording import guards
 from jtorch._engine.values import log
@@ -34,6 +34,7 @@ from jtorch._engine.values import memory
 from jtorch._engine.values.shards import in_use, sent, spread
 from jtorch._engine.values.values import outside_jit
 from jtorch._engine.values.thread_state import state
+from jtorch._engine.recording.needed import needed_nodes
 from jtorch._engine.recording.trace import SCALAR, Trace, at_a_stroke, settle
 from jtorch._engine.recording import undo
 

@@ -10,11 +10,11 @@ from typing import Any
 import jax
 from jax.sharding import SingleDeviceSharding
 
-from jtorch._engine.planning.liveness import needed_nodes
 from jtorch._engine.planning.segments import cut
 from jtorch._engine.recording import guards
 from jtorch._engine.recording.entry import NUMBERS, Entry
 from jtorch._engine.recording.guards import Checks
+from jtorch._engine.recording.needed import needed_nodes
 from jtorch._engine.recording.program import Program, program_for
 from jtorch._engine.recording.trace import SCALAR, Trace
 from jtorch._engine.running.plan import Plan, stats

@@ -17,11 +17,11 @@ from jax.extend.core import Literal
 
 from jtorch import _device
 from jtorch._engine.host.host_executor import NotOnHost, function_on_host, host_function, jaxpr_of
-from jtorch._engine.planning.liveness import needed_nodes
 from jtorch._engine.recording import kept
 from jtorch._engine.recording.bundle import Bundle
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.identity import of_node
+from jtorch._engine.recording.needed import needed_nodes
 from jtorch._engine.recording.trace import SCALAR, Trace
 
 __all__ = ["BEGIN", "LOOK", "Small", "run", "small"]
@@ -45,7 +45,6 @@ _EXACT = frozenset(
     "bitcast_convert_type clz population_count le_to lt_to eq_to".split()
 )
 _EXACT_ON_INTEGERS = frozenset("reduce_sum reduce_prod reduce_xor cumsum cumprod dot_general integer_pow scatter-add scatter_add".split())
-_FILLS = {"fill": "f", "zero": "fiu"}  # and the kinds of numbers that numpy knows how to write
 _INNER = ("jaxpr", "call_jaxpr")
 
 Step = tuple[Callable[..., list[np.ndarray]] | None, tuple[int, ...], int]
@@ -107,7 +106,8 @@ def _as_one(nodes: Sequence[Any], needed: set[int], live: Sequence[int]) -> Smal
 
 
 def _fills(entry: Entry) -> bool:
-    return entry.outs[0].dtype.np.kind in _FILLS.get(entry.call.name, "")
+    op = entry.call.op
+    return op is not None and entry.outs[0].dtype.np.kind in op.fills
 
 
 def _filled(shape: tuple[int, ...], kind: Any, before: np.ndarray, value: Any = 0) -> list[np.ndarray]:
