@@ -101,7 +101,7 @@ _TO_COMPLEX = {float16: complex32, bfloat16: complex64, float32: complex64, floa
                complex32: complex32, complex64: complex64, complex128: complex128}  # fmt: skip
 _TO_REAL = {complex32: float16, complex64: float32, complex128: float64}
 FLOAT8 = frozenset((float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu))
-_BARE_UNSIGNED = frozenset((uint16, uint32, uint64))
+BARE_UNSIGNED = frozenset((uint16, uint32, uint64))
 _INT_RANK = {bool_: 0, uint8: 1, int8: 1, int16: 2, int32: 3, int64: 4}
 
 
@@ -137,7 +137,7 @@ def _promote(a: dtype, b: dtype) -> dtype:
     if a in FLOAT8 or b in FLOAT8:
         raise RuntimeError(f"Promotion for Float8 Types is not supported, attempted to promote {a.legacy} and {b.legacy}")
     low, high = (a, b) if a.category <= b.category else (b, a)
-    if (a in _BARE_UNSIGNED or b in _BARE_UNSIGNED) and high.category != _FLOAT:
+    if (a in BARE_UNSIGNED or b in BARE_UNSIGNED) and high.category != _FLOAT:
         raise RuntimeError(
             f"Promotion for uint16, uint32, uint64 types is not supported, attempted to promote {a.legacy} and {b.legacy}"
         )

@@ -22,6 +22,7 @@ from jtorch._engine.values.lanes import Lanes, unknown, within
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._errors import no_kernel, warn_once
 from jtorch._namespace import torch
+from jtorch._ops._fitting import check_fits
 
 
 def _size(args: tuple[Any, ...], size: Any, name: str) -> tuple[int, ...]:
@@ -266,6 +267,9 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 @compose("torch")
 def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
     """A tensor without dims that holds one number; of the default type unless told otherwise."""
+    if (number := number_of(s)) is not None:
+        check_fits(number, dtype or _dtypes.default)
+        s = number.real if number.__class__ is complex and not (dtype or _dtypes.default).is_complex and dtype is not _dtypes.bool_ else number
     return tensor_creation.tensor(s, dtype=dtype or _dtypes.default, device=device, requires_grad=requires_grad)
 
 
@@ -350,7 +354,7 @@ def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out
         raise TypeError("arange() missing 1 required positional arguments: \"end\"")
     if dtype is None:
         dtype = aval_of(out).dtype if out is not None else _dtypes.default if any(isinstance(x, float) for x in (start, end, step)) else _dtypes.int64
-    _refuse_float8("arange", dtype)
+    _refuse_types("arange", dtype, True)
     if dtype.category == 1:
         cut = int(step)
         if cut == 0 and step != 0:
@@ -378,7 +382,7 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dt
     if end is None:
         start, end = 0, start
     kind = dtype or _dtypes.default
-    _refuse_float8("range", kind)
+    _refuse_types("range", kind, True)
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if (step > 0 and start > end) or (step < 0 and start < end):
@@ -387,8 +391,9 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dt
     return _into(out, from_array((start + np.arange(n) * step).astype(kind.np), None, device, requires_grad), False, "range")
 
 
-def _refuse_float8(name: str, kind: _dtypes.dtype) -> None:
-    if kind in _dtypes.FLOAT8:
+def _refuse_types(name: str, kind: _dtypes.dtype, complex_too: bool) -> None:
+    """NotImplementedError for the types that torch's kernels of a row of numbers leave out."""
+    if kind in _dtypes.FLOAT8 or kind is _dtypes.bool_ or kind in _dtypes.BARE_UNSIGNED or (complex_too and kind.is_complex):
         no_kernel(f"{name}_cpu", kind)
 
 
@@ -449,7 +454,8 @@ def linspace(start: Any, end: Any, steps: Any = None, *, out: Any = None, dtype:
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else _dtypes.default)
-    _refuse_float8("linspace", kind)
+    if steps > 1:
+        _refuse_types("linspace", kind, False)
     if not kind.is_complex and (isinstance(start, complex) or isinstance(end, complex)):
         raise RuntimeError(f"torch.linspace(): inferred dtype {_dtypes.default.to_complex()} can't be safely cast to passed dtype {kind}")
     if later:
@@ -469,7 +475,8 @@ def logspace(start: Any, end: Any, steps: Any = None, base: float = 10.0, *, out
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else _dtypes.default)
-    _refuse_float8("logspace", kind)
+    if steps > 1:
+        _refuse_types("logspace", kind, False)
     work = _dtypes.float64 if kind.category == 1 else kind
     if later:
         wide = _between(start, end, steps, work).to(_dtypes.complex128 if kind.is_complex else _dtypes.float64)

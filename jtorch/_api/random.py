@@ -235,7 +235,7 @@ def randperm(n: int, *, generator: Any = None, out: Any = None, dtype: Any = Non
     if count < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {count}: [{count}]")
     kind = aval_of(out).dtype if out is not None and dtype is None else _dtypes.int64 if dtype is None else _kind(dtype)
-    if kind is _dtypes.bool_ or kind.is_complex:
+    if kind is _dtypes.bool_ or kind.is_complex or kind in _dtypes.BARE_UNSIGNED or kind in _dtypes.FLOAT8:
         no_kernel("randperm", kind)
     if kind in _IS_FLOAT and count > (1 << _DIGITS[kind.name]) + 1:
         raise RuntimeError(f"n cannot be greater than {(1 << _DIGITS[kind.name]) + 1} for {kind.legacy} type.")

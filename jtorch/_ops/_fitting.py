@@ -1,12 +1,13 @@
 """Whether a type can hold a number, as torch checks it where a Python number becomes an element; and torch's words where it cannot.
 
-Negative integers wrap in unsigned types down to minus the largest; floats do not. What is filled with a number goes to halves by way of double, so that
-they take every one (as infinity); the kernels that write a number between other elements convert it directly, and refuse it.
+Negative integers wrap in unsigned types down to minus the largest; floats do not. What becomes an element by itself (in ``tensor`` and assignments) goes to halves by
+way of double, so that they take every one (as infinity); the kernels that fill a tensor or write a number between other elements convert it directly, and refuse it.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from jtorch._registry import Range, Wrong
 __all__ = ["check_fits", "check_long", "fill_value", "imaginary", "outside", "tensor_value", "unfit", "written_at", "written_value", "written_values"]
 
 _C_NAMES = {"int32": "int", "float32": "float", "complex64": "c10::complex<float>"}
-_DIRECT = {**_C_NAMES, "float16": "c10::Half", "bfloat16": "c10::BFloat16"}
+_DIRECT = {**_C_NAMES, "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float8_e5m2": "c10::Float8_e5m2", "float8_e4m3fn": "c10::Float8_e4m3fn"}
 
 
 @functools.cache
@@ -37,7 +38,7 @@ def outside(kind: _dtypes.dtype, source: str, direct: bool = False) -> Callable[
         if source == "f":
             return lambda x: (x < low) | (x > high) | (x != x)
         return lambda x: (x < (low or -high)) | (x > high)
-    if kind.name in (_DIRECT if direct else _C_NAMES) and (source == "f" or kind is _dtypes.float16):
+    if kind.name in (_DIRECT if direct else _C_NAMES) and (source == "f" or kind.itemsize < 4):
         most = float(jnp.finfo(kind.np).max)
         return lambda x: (abs(x) > most) & (abs(x) != np.inf)
     return None
@@ -52,13 +53,13 @@ def unfit(kind: _dtypes.dtype, direct: bool = False) -> RuntimeError:
 _SOURCES = {bool: "b", int: "i", float: "f", complex: "c"}
 
 
-def check_fits(number: Any, kind: _dtypes.dtype) -> None:
+def check_fits(number: Any, kind: _dtypes.dtype, direct: bool = False) -> None:
     """RuntimeError for a Python number that the type cannot hold, OverflowError for one that C cannot."""
     if number.__class__ is int and not -(2**63) <= number < 2**64:
         raise OverflowError("int too big to convert" if number > 0 else "can't convert negative int to unsigned")
-    bad = outside(kind, _SOURCES[number.__class__])
+    bad = outside(kind, _SOURCES[number.__class__], direct)
     if bad is not None and bad(number):
-        raise unfit(kind)
+        raise unfit(kind, direct)
 
 
 def check_long(number: Any) -> None:
@@ -71,7 +72,7 @@ def fill_value(input: Any, *rest: Any) -> Sequence[Wrong]:
     """A guard: ``input`` is filled with the last argument. (Floats into float32 are not looked at: most calls are such, and would take the long way.)"""
     if input.dtype == np.float32 and rest[-1].dtype.kind == "f":
         return ()
-    return _guarded(input, rest[-1], False)
+    return _guarded(input, rest[-1], math.prod(input.shape) != 1)  # one element alone is set like any other
 
 
 def written_value(input: Any, *rest: Any) -> Sequence[Wrong]:
@@ -97,7 +98,7 @@ def _outside_of_a_tensor(kind: _dtypes.dtype, source: str) -> Callable[[Any], An
     """As :func:`outside`, of elements of any width."""
     bad = outside(kind, source, True)
     wide = None if source in "bc" else np.int64 if source == "i" and kind.category == 1 else np.float64
-    return bad if bad is None or wide is None else lambda x: bad(x.astype(wide))
+    return bad if bad is None or wide is None else lambda x: bad(x.astype(wide) if hasattr(x, "astype") else x)
 
 
 def imaginary(x: Any) -> Any:
@@ -114,5 +115,5 @@ def _guarded(input: Any, value: Any, direct: bool) -> Sequence[Wrong]:
 
 
 def written_at(guard: Callable[..., Sequence[Range | Wrong]]) -> Callable[..., Sequence[Range | Wrong]]:
-    """The guard of an operator that writes a number at indices: of its indices, and of the number."""
-    return lambda input, *rest: [*guard(input, *rest), *written_value(input, *rest)]
+    """The guard of an operator that writes a number, or a tensor's one, at indices: of its indices, and of the number."""
+    return lambda input, *rest: [*guard(input, *rest), *written_value(input, *rest), *tensor_value(input, *rest)]

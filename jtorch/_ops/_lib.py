@@ -132,6 +132,8 @@ def num(value: Any, like: Any) -> Any:
     """A runtime scalar (Python number or 0-dim array) as a 0-dim array in the type of ``like``."""
     if isinstance(value, (bool, int, float, complex)):
         return jnp.asarray(fitted(np.asarray(value), dtype_of(like)).astype(like.dtype))
+    if like.dtype == bool and is_complex(value):
+        return value != 0
     return lax.convert_element_type(value, like.dtype)
 
 

@@ -271,7 +271,7 @@ def _rrelu(input, noise):
     return jnp.where(input <= 0, input * (noise if getattr(noise, "ndim", 0) else num(noise, input)), input)
 
 
-@op("threshold(Tensor input, Scalar threshold, Scalar value)", where="torch", inplace=True, elementwise=True, guard=written_values, second="zeros")
+@op("threshold(Tensor input, Scalar threshold, Scalar value)", where="torch", inplace=True, expanded=True, elementwise=True, guard=written_values, second="zeros")
 def threshold(input, threshold, value):
     """``input`` where it exceeds ``threshold``, ``value`` elsewhere."""
     floats_only("threshold_cpu", input, ints_too=True)

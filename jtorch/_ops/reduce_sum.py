@@ -69,7 +69,7 @@ def nansum(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The sum with nan counted as 0. RuntimeError for complex numbers."""
     refuse_with("nansum on CPU does not support complex inputs", input, "c")
     if is_float(input):
-        if dtype is not None and dtype.category < 2:
+        if dtype is not None and dtype.is_complex:
             raise NotImplementedError(f"\"nansum_cpu\" not implemented for '{dtype.legacy}'")
         input = jnp.where(jnp.isnan(input), jnp.zeros_like(input), input)
     return _summed(input, dim, keepdim, dtype)
@@ -113,6 +113,8 @@ def nanmean(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
         raise RuntimeError(
             f"nanmean(): expected input to have floating point or complex dtype but got {dtype_of(input).legacy}"
         )
+    if dtype is not None and dtype.category < 2:
+        raise RuntimeError(f"nanmean(): could not infer output dtype. Optional dtype must be either a floating point or complex dtype. Got: {dtype.legacy}")
     count = jnp.sum(~jnp.isnan(input), axes_of(dim, input), keepdims=keepdim)
     whole = nansum.fn(input, dim, keepdim, dtype)
     return (whole / count.astype(whole.dtype)).astype(whole.dtype)

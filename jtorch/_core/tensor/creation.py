@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -255,7 +256,7 @@ def _check_elements(array: np.ndarray, kind: _dtypes.dtype) -> None:
 def convert_host(array: np.ndarray, kind: _dtypes.dtype) -> np.ndarray:
     """A host array in another type, as C converts; RuntimeError where a Python int does not fit."""
     if array.dtype.kind == "c" and not kind.is_complex:
-        array = array.real
+        array = array != 0 if kind is _dtypes.bool_ else array.real
     with np.errstate(all="ignore"):
         return fitted(array, kind).astype(kind.np)
 
@@ -311,7 +312,7 @@ def full_value(shape: tuple[int, ...], number: Any, kind: _dtypes.dtype, where: 
     if number == 0 and str(number)[0] != "-":
         array = np.zeros(shape, kind.np)
     else:
-        check_fits(number, kind)
+        check_fits(number, kind, math.prod(shape) != 1)
         array = np.full(shape, convert_host(np.asarray(number), kind))
     v = value_of(array)
     return v if where is _device.CPU else put_on(v, where)

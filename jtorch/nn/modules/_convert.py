@@ -69,8 +69,8 @@ class ConvertMixin:
             with torch.no_grad():
                 applied = fn(param)
             grad = param.grad
-            # Data cannot go to "meta" or come from there in place: a new parameter takes its place.
-            if overwrite or param.is_meta != applied.is_meta:
+            # Data cannot go to "meta" or another layout, or come from there, in place: a new parameter takes its place.
+            if overwrite or param.is_meta != applied.is_meta or param.layout is not applied.layout:
                 self._parameters[name] = kept = Parameter(applied, param.requires_grad)
             else:
                 param.data = applied
