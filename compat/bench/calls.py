@@ -101,6 +101,8 @@ def looks(rounds: int = 15) -> Table:
 
     t = alternate({"jtorch": _policy(jtorch), "torch": _policy(torch)}, rounds, 4)
     _row(table, "an action of a policy that is trained", t, EPISODE * 5)
+    t = alternate({"jtorch": _policy(jtorch, jtorch.compile), "torch": _policy(torch)}, rounds, 4)
+    _row(table, "the same, what chooses it under torch.compile in jtorch", t, EPISODE * 5)
     return table
 
 
@@ -109,19 +111,24 @@ def _row(table: Table, name: str, seconds: dict[str, float], count: int) -> None
     table.row(name, us["jtorch"], us["torch"], us.get("jax", ""), us["jtorch"] / us["torch"])
 
 
-def _policy(lib: Any) -> Callable[[], None]:
-    """Five steps of REINFORCE."""
+def _policy(lib: Any, compiled: Callable[[Any], Any] = lambda fn: fn) -> Callable[[], None]:
+    """Five steps of REINFORCE. ``compiled``: what is made of the function that draws an action."""
     lib.manual_seed(0)
     nn, Categorical = lib.nn, lib.distributions.Categorical
     net = nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 2))
     optimizer = lib.optim.Adam(net.parameters(), lr=1e-3)
 
+    @compiled
+    def act(state: Any) -> Any:
+        choice = Categorical(logits=net(state))
+        action = choice.sample()
+        return action, choice.log_prob(action)
+
     def episode() -> None:
         state, kept = [0.1, 0.0, -0.1, 0.0], []
         for _ in range(EPISODE):
-            choice = Categorical(logits=net(lib.tensor(state)))
-            action = choice.sample()
-            kept.append(choice.log_prob(action))
+            action, log = act(lib.tensor(state))
+            kept.append(log)
             state = [0.9 * s + 0.1 * (action.item() - 0.5) for s in state]
         optimizer.zero_grad()
         (-lib.stack(kept).mean() * state[0]).backward()

@@ -109,7 +109,7 @@ def detached_and_no_grad(lib: Any, comp: Any) -> Any:
     return [*out, w.grad]
 
 
-@case(False)
+@case(True)
 def value_is_looked_at(lib: Any, comp: Any) -> Any:
     @comp
     def f(x: Any) -> Any:
@@ -442,6 +442,67 @@ def lists_of_modules(lib: Any, comp: Any) -> Any:
         change()
         out += [fast(x), fast(x)]
     return [*out, fast(lib.ones(3, 3)), net.kept]
+
+
+@case(True)
+def branches_on_values(lib: Any, comp: Any) -> Any:
+    """Replays of one answer each: what is drawn before an answer is another is drawn again."""
+    w, seen = lib.nn.Parameter(lib.ones(3)), lib.zeros(3)
+
+    def f(x: Any) -> Any:
+        y = x * w + lib.rand(3)
+        y = y * 2 if y.sum() > 4 else y - lib.rand(3)
+        if bool((y > 0).all()):
+            y = y + 1
+        seen.add_(y.detach())
+        return y
+
+    fast, out = comp(f), []
+    lib.manual_seed(1)
+    for i in range(12):
+        y = fast(lib.full((3,), [0.0, 2.0, -1.0][i % 3]))
+        y.sum().backward()
+        out.append(y)
+    return [out, seen, w.grad, lib.rand(1)]
+
+
+@case(False)
+def more_answers_than_are_kept(lib: Any, comp: Any) -> Any:
+    def f(x: Any) -> Any:
+        n = 0
+        while x.sum() > 1:
+            x, n = x / 2, n + 1
+        return x + n
+
+    fast = comp(f)
+    return [fast(lib.full((2,), 2.0**i)) for i in (1, 2, 3, 4, 5, 6, 2, 2)]
+
+
+@case(True)
+def a_policy(lib: Any, comp: Any) -> Any:
+    """Distributions check what they are given, and so does what draws: all of it is replayed."""
+    net = net_of(lib)
+    optimizer = lib.optim.Adam(net.parameters(), lr=0.01)
+
+    def act(x: Any) -> Any:
+        choice = lib.distributions.Categorical(logits=net(x).expand(3) * lib.arange(3.0))
+        action = choice.sample()
+        spread = lib.distributions.Normal(net(x), 1.0)
+        return action, choice.log_prob(action) + spread.log_prob(spread.rsample().detach()).sum() + choice.entropy()
+
+    fast, out = comp(act), []
+    lib.manual_seed(1)
+    for _ in range(3):
+        state, kept = 0.1, []
+        for _ in range(4):
+            action, log = fast(lib.full((4,), state))
+            kept.append(log)
+            state = state * 0.9 + action.item() * 0.1
+        optimizer.zero_grad()
+        (-lib.stack(kept).mean() * state).backward()
+        optimizer.step()
+        out += [state, lib.stack(kept)]
+    return [*out, list(net.parameters())]
 
 
 def flat(x: Any) -> list[Any]:

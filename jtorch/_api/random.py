@@ -19,7 +19,7 @@ from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._namespace import torch
 from jtorch._random import samplers as S
 
-from ._drawing import _IS_FLOAT, fill, fresh, like_layout, needs_float, no_kernel
+from ._drawing import _IS_FLOAT, fill, fresh, like_layout, needs_float, no_kernel, no_out
 from .creation import _kind, _size
 
 torch.Generator = Generator
@@ -156,6 +156,7 @@ def _integers(shape: Any, kind: Any, where: Any, generator: Any, low: int, high:
 def _plain(name: str, draw: Any, doc: str) -> None:
     def fn(*args: Any, size: Any = None, generator: Any = None, names: Any = None, out: Any = None, dtype: Any = None, layout: Any = None,
            device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
+        no_out(out)
         if not args and size is None:
             raise TypeError(f"{name}() received an invalid combination of arguments - got (), but expected one of:\n"
                             " * (tuple of ints size, *, torch.Generator generator, Tensor out = None, ...)\n")  # fmt: skip
@@ -188,6 +189,7 @@ _plain("randn", _normal, "A tensor of standard normal numbers; a complex one has
 def randint(*args: Any, low: Any = None, high: Any = None, size: Any = None, generator: Any = None, out: Any = None, dtype: Any = None,
             layout: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Integers of [low, high): ``randint(high, size)`` or ``randint(low, high, size)``; int64 by default."""
+    no_out(out)
     given = list(args)
     if size is None and given and (isinstance(given[-1], (tuple, list))):
         size = given.pop()
@@ -227,10 +229,18 @@ def randint_like(input: Tensor, *args: Any, low: Any = None, high: Any = None, g
     return require_grad(t) if requires_grad else t
 
 
+def _permutations(generator: Any, shape: Any, kind: Any, strides: Any) -> Any:
+    """A permutation of the last dim for each of the others."""
+    if len(shape) == 1:
+        return S.randperm(generator, shape[0], kind)
+    return np.stack([_permutations(generator, shape[1:], kind, None) for _ in range(shape[0])])
+
+
 @compose("torch")
 def randperm(n: int, *, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
              requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """A random permutation of 0 .. n-1, int64 by default."""
+    no_out(out)
     count = _int("randperm", "n", 1, n)
     if count < 0:
         raise RuntimeError(f"Trying to create tensor with negative dimension {count}: [{count}]")
@@ -242,7 +252,7 @@ def randperm(n: int, *, generator: Any = None, out: Any = None, dtype: Any = Non
     if kind.category == 1 and count > int(np.iinfo(kind.np).max):
         raise RuntimeError(f"value cannot be converted to type {kind.name}_t without overflow")
     where = place(device) if out is None else aval_of(out).device
-    t = fresh((count,), kind, where, generator, lambda g, s, d, st: S.randperm(g, s[0], d), ("permutation", 0, 0))
+    t = fresh((count,), kind, where, generator, _permutations, ("permutation", 0, 0))
     return _finish("randperm", t, out, dtype, requires_grad)
 
 

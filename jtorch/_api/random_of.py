@@ -15,7 +15,7 @@ from jtorch._core.dispatch.inplace import check_writable
 from jtorch._core.graph.refused import NOT_DIFFERENTIABLE, refuse_backward
 from jtorch._core.state.generator import host_values, known, pick
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._core.storage.view_steps import aval_of, is_contiguous, strides_of
+from jtorch._core.storage.view_steps import aval_of, check_lanes, is_contiguous, strides_of
 from jtorch._core.tensor.creation import from_array, place
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._namespace import torch
@@ -23,7 +23,22 @@ from jtorch._ops._lib import broadcast_shape
 from jtorch._random import samplers as S
 from jtorch._random.layout import cast
 
-from ._drawing import _IS_FLOAT, fill, fresh, from_draw, internal, needs_float, no_kernel, put, with_zero_gradient
+from ._drawing import (
+    _IS_FLOAT,
+    fill,
+    fresh,
+    from_draw,
+    has_lanes,
+    in_place_layout,
+    internal,
+    may_draw,
+    needs_float,
+    no_kernel,
+    no_out,
+    over_lanes,
+    put,
+    with_zero_gradient,
+)  # fmt: skip
 from .creation import _size, make
 from .random import _finish, _normal
 
@@ -45,6 +60,7 @@ def _out(name: str, t: Tensor, out: Any) -> Tensor:
 def normal(mean: Any = None, std: Any = 1.0, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None,
            layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:  # fmt: skip
     """Normal numbers: mean and deviation as tensors (broadcast), or as numbers with a ``size``."""
+    no_out(out)
     if mean is None:
         mean = 0.0
     if out is not None:
@@ -67,6 +83,7 @@ def normal(mean: Any = None, std: Any = 1.0, size: Any = None, *, generator: Any
         internal("deviation", std)
     elif not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+    may_draw(mean, std)
     shape = broadcast_shape(*[aval_of(v).shape for v in (mean, std) if isinstance(v, Tensor)])
     first = float(std) if not isinstance(std, Tensor) else 1.0
     t = _shifted(shape, a, generator, mean, std, first)
@@ -78,7 +95,7 @@ def normal(mean: Any = None, std: Any = 1.0, size: Any = None, *, generator: Any
 
 def _shifted(shape: tuple[int, ...], a: Any, generator: Any, mean: Any, std: Any, first: float) -> Tensor:
     """``draw * std + mean`` in the type of the result, rounded after each step: on the host where the parameters are there."""
-    ready = pick(generator, a.device)._engine is not None and all(known(v) for v in (mean, std) if isinstance(v, Tensor))
+    ready = not state.lanes and pick(generator, a.device)._engine is not None and all(known(v) for v in (mean, std) if isinstance(v, Tensor))
     if ready:
         means, deviations = (host_values(v) if isinstance(v, Tensor) else v for v in (mean, std))
         kind = a.dtype.np
@@ -118,6 +135,7 @@ def _uniforms_for(p: Tensor, shape: Any, where: Any, generator: Any, strides: An
     kind = aval_of(p).dtype
     if kind not in _IS_FLOAT:
         no_kernel("bernoulli_tensor_cpu_p_", kind)
+    may_draw(p)
     with torch.no_grad():
         internal("chances", p)
     work = _dtypes.float64 if kind is _dtypes.float64 else _dtypes.float32
@@ -130,6 +148,8 @@ def _uniforms_for(p: Tensor, shape: Any, where: Any, generator: Any, strides: An
 @compose("torch Tensor")
 def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Any = None) -> Tensor:
     """Zeros and ones: each element of ``input`` is the probability of a one; or ``p`` is that of all."""
+    no_out(out)
+    may_draw(input)
     a = aval_of(_tensor("bernoulli", "input", 1, input))
     if p is not None:
         q = _check_p(p)
@@ -159,7 +179,15 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     if a.dtype.is_complex:
         no_kernel("bernoulli_tensor_cpu_self_", a.dtype)
     check_writable(self)
-    u = _uniforms_for(p, a.shape, a.device, generator, None if is_contiguous(a.shape, strides) else strides)
+    if state.lanes:
+        may_draw(p)
+        for level in state.lanes:
+            if has_lanes(p, level):
+                check_lanes(self, level, "bernoulli")
+        strides = in_place_layout(self)
+    elif is_contiguous(a.shape, strides):
+        strides = None
+    u = _uniforms_for(p, a.shape, a.device, generator, strides)
     with torch.no_grad():
         drawn = internal("bernoulli_compare", p.expand(a.shape), u, a.dtype)  # type: ignore[attr-defined]
     return put(self, "Bernoulli", drawn)
@@ -171,6 +199,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
 @compose("torch Tensor")
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None, out: Any = None) -> Tensor:
     """``num_samples`` indices per row, drawn by the weights in the last dim; int64."""
+    no_out(out)
     a = aval_of(_tensor("multinomial", "input", 1, input))
     if len(a.shape) not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
@@ -189,15 +218,34 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     if 0 in a.shape:
         return _out("multinomial", from_array(np.zeros((*a.shape[:-1], num_samples), np.int64)), out)
     source = pick(generator, a.device)
-    if source._engine is not None:
-        p = host_values(input)
-        strides = strides_of(input)
-        t = from_draw(lambda engine: S.multinomial(engine, p, num_samples, replacement, strides), source)
-    else:
+
+    def draw(weights: Tensor) -> Tensor:
+        shape = aval_of(weights).shape
+        if len(shape) > 2:
+            return draw(weights.reshape(-1, shape[-1])).reshape(*shape[:-1], num_samples)  # type: ignore[no-any-return]
+        if source._engine is not None:
+            if state.observed is not None and not known(weights) and (num_samples == 1 or not replacement) and not state.lanes:
+                return _by_keys(weights, num_samples, source)
+            p, strides = host_values(weights), strides_of(weights)
+            return from_draw(lambda engine: S.multinomial(engine, p, num_samples, replacement, strides), source)
         key, offset = source.next_key()
         with torch.no_grad():
-            t = internal("device_multinomial", key, input, offset, num_samples, bool(replacement))
-    return _out("multinomial", t, out)
+            return internal("device_multinomial", key, weights, offset, num_samples, bool(replacement))  # type: ignore[no-any-return]
+
+    return _out("multinomial", over_lanes(draw, input), out)
+
+
+def _by_keys(weights: Tensor, num_samples: int, source: Any) -> Tensor:
+    """What ``S.multinomial`` draws, with nothing but the weights' being valid looked at: for ``torch.compile``, which makes sure of it again."""
+    a = aval_of(weights)
+    with torch.no_grad():
+        if not (weights.isfinite() & (weights >= 0)).all():
+            raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+        if (weights.sum(-1) == 0).any():
+            raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
+        q = from_draw(lambda engine: S.exponential(engine, a.shape, a.dtype.np, 1.0, None), source)
+        keys = weights.detach() / q
+        return keys.argmax(-1, keepdim=True) if num_samples == 1 else keys.topk(num_samples).indices  # type: ignore[no-any-return]
 
 
 def _from_parameters(kind: str, generator: Any, sampler: Any, *parameters: Tensor) -> Tensor:
@@ -206,12 +254,16 @@ def _from_parameters(kind: str, generator: Any, sampler: Any, *parameters: Tenso
     if a.device.type == "meta":
         return torch.empty_like(parameters[0])  # type: ignore[no-any-return]
     source = pick(generator, a.device)
-    if source._engine is not None:
-        arrays = [host_values(p) for p in parameters]
-        return from_draw(lambda engine: sampler(engine, *arrays), source)
-    key, offset = source.next_key()
-    with torch.no_grad():
-        return internal("device_random_from", key, parameters[0], parameters[-1], offset, kind)  # type: ignore[no-any-return]
+
+    def draw(*given: Tensor) -> Tensor:
+        if source._engine is not None:
+            arrays = [host_values(p) for p in given]
+            return from_draw(lambda engine: sampler(engine, *arrays), source)
+        key, offset = source.next_key()
+        with torch.no_grad():
+            return internal("device_random_from", key, given[0], given[-1], offset, kind)  # type: ignore[no-any-return]
+
+    return over_lanes(draw, *parameters)
 
 
 @compose("torch")

@@ -172,7 +172,7 @@ class Calls:
                 self._each(a)
                 if cls not in (map, filter) and a.__class__ in CONTAINERS:
                     self._pin_slots(a)
-            if cls is bool and args and isinstance(args[0], Tensor):
+            if cls is bool and args and isinstance(args[0], Tensor) and not self.can_look(args[0]):
                 self.stop("a value is looked at", True)
             if cls in (enumerate, zip, list, tuple, set, frozenset, map, filter):
                 first = 1 if cls in (map, filter) else 0
@@ -182,9 +182,9 @@ class Calls:
             out = cls(*args, **kwargs) if cls in FOLLOWED else cls(*pinned(args), **pinned(kwargs))
             self._is_fresh(out)
             return out
-        if issubclass(cls, Tensor) or ours_class(cls) and not issubclass(cls, Module):
-            return self.leaf(cls, args, kwargs)
         init, new, meta = static_of(cls, "__init__"), static_of(cls, "__new__"), static_of(type(cls), "__call__")
+        if issubclass(cls, Tensor) or ours_class(cls) and not (isinstance(init, FunctionType) and to_be_seen(init)):
+            return self.leaf(cls, args, kwargs)
         self._class_reads(cls, "__init__")
         if isinstance(init, FunctionType) and new is object.__dict__["__new__"] and not isinstance(meta, FunctionType):
             obj = object.__new__(cls)

@@ -13,7 +13,7 @@ from jtorch import _autocast, _config, _dtypes
 from jtorch._compile.guarding import same
 from jtorch._compile.observed import Refused, replay_of
 from jtorch._compile.packing import replayed
-from jtorch._compile.replaying import AGAIN, Replay
+from jtorch._compile.replaying import AGAIN, OTHERWISE, Replay
 from jtorch._compile.watching import HELPER, Watch
 from jtorch._core.dispatch.torch_function import MODES
 from jtorch._core.graph.node import next_seq
@@ -26,6 +26,7 @@ from jtorch._engine.values.thread_state import GRAD, state
 __all__ = ["CompiledFunction", "stance"]
 
 LIMIT = 8  # replays of one function
+ANSWERS = 4  # replays that are of one answer each to what was asked
 SIZES = 3  # shapes that are replayed
 TRIES = 3  # calls that could not be replayed, after which none is watched any more
 
@@ -44,6 +45,7 @@ class CompiledFunction:
 
     def __init__(self, fn: Callable[..., Any], fullgraph: bool = False, limit: int | None = None) -> None:
         self.fn, self.fullgraph, self.limit = fn, fullgraph, LIMIT if limit is None else limit
+        self.looks = True  # whether values are asked for their truth, and replays are of one answer each
         self.exact = False  # ``dynamic=False``: a replay for each shape
         self.replays: list[Any] = []
         self.dynamic: set[Any] = set()
@@ -58,7 +60,7 @@ class CompiledFunction:
 
     def reset(self) -> None:
         """Forget everything."""
-        self.replays, self.dynamic, self.failed, self.why = [], set(), 0, ""
+        self.replays, self.dynamic, self.failed, self.why, self.looks = [], set(), 0, "", True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if stance.off or state.observed is not None or _busy():
@@ -80,12 +82,15 @@ class CompiledFunction:
             numbers = replay.numbers()
             if numbers is None:
                 continue
-            if i:
-                self.replays.insert(0, self.replays.pop(i))
-            self.runs += 1
             result = (replay if packed is None else packed).run(tensors, values, numbers)
             if result is AGAIN:
                 return self(*args, **kwargs)
+            if result is OTHERWISE:
+                values = None
+                continue
+            if i:
+                self.replays.insert(0, self.replays.pop(i))
+            self.runs += 1
             if packed is None:
                 values = None
                 replayed(replay)
@@ -103,13 +108,15 @@ class CompiledFunction:
             form, replay = self.replays[0]
             why = "modes or arguments" if form[1] != modes or not _fits(form[0], structure) or not _alike(form[2], tensors) else replay.why_not(tensors)
             _say(f"recompile: {getattr(self.fn, '__qualname__', self.fn.__class__.__name__)}: {why}")
+        if sum(bool(replay.looked) for _, replay in self.replays) >= ANSWERS:
+            self.looks, self.replays = False, [x for x in self.replays if not x[1].looked]
         for _, replay in self.replays:
             self.dynamic.update(replay.guards.changed())
         return self._watched(args, kwargs, structure, tensors, modes)
 
     def _watched(self, args: Any, kwargs: Any, structure: Any, tensors: list[Any], modes: Any) -> Any:
         _trace.flush("asked")
-        w = Watch(self.dynamic, self.fullgraph)
+        w = Watch(self.dynamic, self.fullgraph, self.looks)
         w.first_seq = next_seq()
         w.before = set()
         given = [(c, _copied(c)) for c in _containers(args, kwargs)]

@@ -19,6 +19,7 @@ from jtorch._compile.numbers import Tracked
 from jtorch._compile.rewriting import REWRITTEN
 from jtorch._core.state import generator as _generator
 from jtorch._core.storage import view_steps
+from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._engine.recording import guards
 from jtorch._engine.recording import trace as _trace
 
@@ -123,6 +124,7 @@ def names_in(code: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
+TRUTH = Tensor.__bool__.__code__
 CHECK = guards.watch.__code__  # looks at what is on the host, and that is a constant here
 FORCE = _trace.force.__code__
 LOOKING = {view_steps.elements.__code__: "a value is looked at", _generator.Generator.next_key.__code__: "random numbers of an accelerator"}

@@ -179,6 +179,7 @@ class _Maker:
         self.seen_storages = {id(s.storage) for s in w.tensors.values()}
         self.drawn = {id(v) for v, _ in w.draws}
         counted = {id(s) for storages, _, _ in w.counts for s in storages}
+        r.looked = [(self.output(v), truth) for v, truth in w.looked]
         r.result = self.template(result)
         r.effects = self._effects()
         self._tensor_effects(counted)
@@ -367,6 +368,7 @@ class _Maker:
                 r.sources.append(("const", v))
             else:
                 raise Refused("a value of unknown origin")
+        r.engines = list({id(redraw.args[0]): redraw.args[0] for _, redraw in w.draws}.values())
         r.draws = [(self.draw_at.get(i), redraw, v.aval) for i, (v, redraw) in enumerate(w.draws)]
 
     def _scalars(self, tr: Any) -> list[Any]:
@@ -551,6 +553,9 @@ class _Maker:
         r.quick = [s for _, s, _ in simple], tuple(at[id(s)] for _, s, _ in simple), tuple(n for n, _, _ in simple)
         r.more = [more for _, _, more in simple]
         r.slow = [w for w in r.writes if not any(w[1] is s for s in r.quick[0])]
+        if r.looked:  # what it finds may not be wanted, and then everything is as it was
+            r.quick, r.more, r.slow, r.donatable = ([], (), ()), [], r.writes, ()
+            return
         r.donatable = tuple(i for i, (kind, n) in enumerate(r.sources) if kind == "fixed" and id(r.storages[n]) in written and r.views[n] is None)
 
 

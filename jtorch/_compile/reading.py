@@ -63,7 +63,11 @@ class Reads:
             return value
         if isinstance(obj, type):
             self._class_reads(obj, name)
-            return self.value(getattr(obj, name))
+            before, self.reading = self.reading, self.reading or (obj.__module__ or "").startswith("jtorch.")  # what ours give for the class depends on nothing
+            try:
+                return self.value(getattr(obj, name))
+            finally:
+                self.reading = before
         if cls in PLAIN_TYPES or cls in CONTAINERS or isinstance(obj, (FunctionType, MethodType, super, types.BuiltinFunctionType)):
             return self.value(getattr(obj, name))
         if isinstance(obj, Tracked):
@@ -76,7 +80,7 @@ class Reads:
         static = static_of(cls, name)
         held = getattr(obj, "__dict__", None)
         if static is not ABSENT and hasattr(type(static), "__set__"):
-            if type(static) is property:
+            if isinstance(static, property) and type(static).__get__ is property.__get__:
                 self._class_reads(cls, name)
                 return self.call(static.fget, obj) if static.fget is not None else getattr(obj, name)
             if isinstance(type(static).__set__, FunctionType):

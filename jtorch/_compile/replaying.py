@@ -24,7 +24,7 @@ from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.unbroken import at_once, provided, together
 from jtorch._engine.values.values import Value, several
 
-__all__ = ["AGAIN", "TENSOR_KEPT", "CompiledBackward", "Replay", "array_of", "new_value", "nothing_more"]
+__all__ = ["AGAIN", "OTHERWISE", "TENSOR_KEPT", "CompiledBackward", "Replay", "array_of", "new_value", "nothing_more"]
 
 _value, _aval, _edge, _grad, _storage, _view, _code = map(attrgetter, ("value", "aval", "_edge", "_grad", "_s", "_view", "__code__"))
 _three, _array, _two = attrgetter("_s", "_edge", "_view"), attrgetter("array"), attrgetter("_meta", "_edge")
@@ -34,6 +34,7 @@ _set_version: Any = Storage.version.__set__  # type: ignore[attr-defined]
 _ORDINARY = {Storage}
 _GIVEN_AS_IT_IS = _trace._ARRAYS
 AGAIN = object()
+OTHERWISE = object()
 
 
 class CompiledBackward(Node):
@@ -109,6 +110,8 @@ class Replay:
     effects: list[Any]
     result: Any
     checks: list[Any]  # (input, bounds)
+    looked: list[tuple[int, bool]]  # outputs that were asked for their truth, and it
+    engines: list[Any]  # of the draws
     checked: list[Callable[[], Any]]  # for each of these, the array that was last found to be within: arrays do not change
     backward: Recorded | None
     backward_live: tuple[int, ...]
@@ -170,7 +173,7 @@ class Replay:
     def can_be_packed(self) -> bool:
         """Whether its calls cost more than what is computed, and nothing but these stands in the way of laying its parameters end to end."""
         plans = self.recorded._plans.values()
-        return self.backward is None and not self.recorded.checks and not several and all(places is not None for _, places in plans) and self.recorded._small()
+        return self.backward is None and not self.looked and not self.recorded.checks and not several and all(places is not None for _, places in plans) and self.recorded._small()
 
     def why_not(self, args: list[Any]) -> str:
         """What has changed since this was seen."""
@@ -198,7 +201,7 @@ class Replay:
         return found[n:]  # type: ignore[no-any-return]
 
     def run(self, args: list[Any], values: list[Value], numbers: list[Any]) -> Any:
-        """Do what the call did. AGAIN if it was not done, for a handler came in between that changed what is to be overwritten."""
+        """Do what the call did. Nothing was done if it returns AGAIN (a handler came in between that changed what is to be overwritten) or OTHERWISE (a value that the call asked for its truth has another)."""
         if self.backward is None and state.trace.nodes:
             _trace.flush("step")
         given: list[Any] = list(self.gather(values))
@@ -218,6 +221,7 @@ class Replay:
             if self.checked[n]() is not array:
                 bounds.check(np.asarray(array))
                 self.checked[n] = ref(array)
+        marks = [(e, e.snapshot(), e.next_normal, e.next_normal_f32) for e in self.engines] if self.looked else ()
         for at, redraw, aval in self.draws:
             v = Value()
             v.aval, v.array, v.trace, v.pos = aval, redraw(), None, -1
@@ -228,6 +232,8 @@ class Replay:
             scalars = list(scalars)
             for slot, n in self.dynamic:
                 scalars[slot] = numbers[n]
+        if self.looked:
+            return self._if_as_then(args, given, scalars, numbers, marks)
         if self.backward is None:
             return self._whole(args, values, given, scalars, numbers)
         outs = self.recorded.record(given, scalars, self.live)
@@ -262,6 +268,24 @@ class Replay:
         at_once(*doings)
         if mine:
             force(outs[0], "step")
+        return result
+
+    def _if_as_then(self, args: list[Any], given: list[Value], scalars: list[Any], numbers: list[Any], marks: Any) -> Any:
+        """The same where values were asked for their truth: they are computed with all else, and if one is another now, the rest is dropped."""
+        with state.updating:
+            found, checks = self.recorded.run(list(map(array_of, given)), scalars, self.live)
+        if checks:
+            outside(checks)
+        for n, truth in self.looked:
+            if bool(np.asarray(found[n])) is not truth:
+                for engine, mark, normal, single in marks:
+                    engine.rewind(mark)
+                    engine.next_normal, engine.next_normal_f32 = normal, single
+                return OTHERWISE
+        outs = list(map(new_value, self.live_avals, found))
+        node = None if self.backward is None else self._node(args, given, outs)
+        doings, result = self._put_away(args, outs, self.writes, None, numbers, node)
+        at_once(*doings)
         return result
 
     def _in_place(self, args: list[Any], given: list[Value], arrays: list[Any], scalars: list[Any], numbers: list[Any], mine: tuple[int, ...]) -> tuple[Any, Any]:

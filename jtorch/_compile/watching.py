@@ -13,6 +13,8 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
 
+import numpy as np
+
 from jtorch._compile import numbers
 from jtorch._compile.calling import Calls
 from jtorch._compile.errors import unsupported
@@ -21,6 +23,7 @@ from jtorch._compile.knowledge import (
     CHECK,
     CONTAINERS,
     PLAIN_TYPES,
+    TRUTH,
     inside_library,
     named,
     pinned,
@@ -30,8 +33,11 @@ from jtorch._compile.knowledge import (
 )
 from jtorch._compile.numbers import Tracked, plain
 from jtorch._compile.reading import Reads, Seen
+from jtorch._compile.replaying import array_of
 from jtorch._core.state import generator as _generator
+from jtorch._core.storage import view_steps
 from jtorch._core.storage.bare_tensor import Storage, Tensor
+from jtorch._engine.running.replay import Recorded
 from jtorch._engine.values.thread_state import state
 from jtorch.nn.modules.module import Module
 from jtorch.nn.parameter import Parameter
@@ -39,13 +45,17 @@ from jtorch.nn.parameter import Parameter
 __all__ = ["ABSENT", "HELPER", "Helper", "Seen", "Watch", "current"]
 
 
+LOOKED = 8  # values that are asked for their truth in one call
+
+
 class Watch(Reads, Calls):
     """One call that is watched. ``gone`` says why it no longer is."""
 
-    def __init__(self, dynamic: set[tuple[int, Any]], fullgraph: bool) -> None:
+    def __init__(self, dynamic: set[tuple[int, Any]], fullgraph: bool, looks: bool = True) -> None:
         self.gone: str | None = None
         self.ends = False
-        self.fullgraph = fullgraph
+        self.fullgraph, self.looks = fullgraph, looks
+        self.looked: list[tuple[Any, bool]] = []  # values that were computed here and asked for their truth
         self.dynamic = dynamic
         self.reads: dict[Any, tuple[Any, Any, Any]] = {}  # (id of a dict, key) -> (the dict, key, what was there)
         self.starts: dict[Any, tuple[Any, Any, Any]] = {}  # the same of what was written
@@ -83,6 +93,32 @@ class Watch(Reads, Calls):
         """The engine is about to run what was recorded."""
         self.stop("a value is looked at", True)
 
+    def look(self, t: Tensor) -> bool | None:
+        """The truth of a value that was computed here, where it is little work to know it: a replay finds out whether it is the same. None if the watching ends with it."""
+        if not self.can_look(t):
+            return None
+        tr = self.trace
+        self.reading = True
+        try:
+            v = view_steps.read(t)
+            inputs = tr.inputs[: tr.input_count]
+            recorded = Recorded(list(tr.nodes), [x.aval for x in inputs], list(tr.scalars[: tr.scalar_count]), set(), tr.device)
+            if v.trace is not tr or not recorded._small():
+                return None
+            found, _ = recorded.run(list(map(array_of, inputs)), recorded.scalars, (v.pos,))
+            truth = bool(np.asarray(found[0]))
+        finally:
+            self.reading = False
+        self.looked.append((v, truth))
+        return truth
+
+    def can_look(self, t: Tensor) -> bool:
+        """Whether the truth of this may be asked, for all that is known without computing anything."""
+        if self.gone is not None or self.fullgraph or not self.looks or self.reading or len(self.looked) >= LOOKED or self.trace is not state.trace:
+            return False
+        v = t._s.value if t._view is None else None
+        return v is None or v.trace is self.trace
+
     def decided(self, how: Any, value: Any) -> None:
         self.decisions.append((how, value))
 
@@ -104,6 +140,8 @@ class Watch(Reads, Calls):
                 v = frame.f_locals["v"]
                 if v.trace is not None or not self.reading and frame.f_back.f_code is not CHECK:
                     self._from_profile("a value is looked at", True)
+        elif code is TRUTH and self.can_look(frame.f_locals["self"]):
+            return
         elif not self.reading and not inside_library(frame):
             self._from_profile(verdict, verdict in ("a value is looked at",) or verdict.startswith("Tensor."))
 

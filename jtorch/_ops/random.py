@@ -173,6 +173,8 @@ def device_random(key, offset, a, b, shape, dtype, kind):
         low, high = (lax.convert_element_type(v, np.int64) for v in (a, b))
         return cast(jax.random.randint(k, shape, low, high, np.int64), dtype)
     if kind == "permutation":
+        if len(shape) > 1:  # of the last dim, for each of the others
+            return cast(jax.random.permutation(k, jnp.broadcast_to(jnp.arange(shape[-1]), shape), -1, independent=True), dtype)
         return cast(jax.random.permutation(k, shape[0]), dtype)
     w = _work(dtype)
     a, b = (lax.convert_element_type(jnp.asarray(v), w) for v in (a, b))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from ctypes import memmove, string_at
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ __all__ = ["DEFAULT_SEED", "MT19937", "STATE_BYTES", "seed_to_uint64"]
 
 DEFAULT_SEED = 67280421310721
 STATE_BYTES = 5056
+_BYTES = 625 * 4  # of numpy's state: 624 words and a position
 _FEW = 1024  # below this many draws, numpy's raw call (1 µs) beats Generator.integers (7 µs)
 _HALF = np.uint64(32)
 
@@ -95,13 +97,14 @@ class MT19937:
             self._unused = False
             self._bits.random_raw(count, output=False)
 
-    def snapshot(self) -> tuple[Any, bool]:
+    def snapshot(self) -> tuple[bytes, bool]:
         """The position in the stream, for :meth:`rewind` (the cached normal sample is not part of it)."""
-        return self._bits.state, self._unused
+        return string_at(self._bits.ctypes.state_address, _BYTES), self._unused
 
-    def rewind(self, mark: tuple[Any, bool]) -> None:
+    def rewind(self, mark: tuple[bytes, bool]) -> None:
         """Return to a position from :meth:`snapshot`."""
-        self._bits.state, self._unused = mark
+        memmove(self._bits.ctypes.state_address, mark[0], _BYTES)
+        self._unused = mark[1]
 
     def get_state(self) -> np.ndarray:
         """torch's CPU state: 5056 bytes, uint8. ``torch.Generator.set_state`` of real torch accepts it."""

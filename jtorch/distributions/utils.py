@@ -48,7 +48,7 @@ def holds(valid: Any) -> bool:
 
 def standard_normal(shape: Any, like: Any) -> Any:
     """Standard normals of a shape in the type of ``like`` and beside it."""
-    return torch.empty(shape, dtype=like.dtype, device=like.device).normal_()
+    return torch.randn(shape, dtype=like.dtype, device=like.device)
 
 
 def sum_rightmost(value: Any, count: int) -> Any:
@@ -137,7 +137,7 @@ def infer_size(a: Sequence[int], b: Sequence[int]) -> Any:
 
 def _standard_normal(shape: Any, dtype: Any, device: Any) -> Any:
     """Standard normals of a shape, a type and a place."""
-    return torch.empty(shape, dtype=dtype, device=device).normal_()
+    return torch.randn(shape, dtype=dtype, device=device)
 
 
 _sum_rightmost = sum_rightmost

@@ -10,7 +10,7 @@ from jtorch._core.backward.levels import Input, enter, gradients, reaches_out, t
 from jtorch._core.graph.node import next_seq
 from jtorch._core.graph.saved_tensors import settings
 from jtorch._core.storage.write_counts import written_since
-from jtorch._engine.values.lanes import newest
+from jtorch._engine.values.lanes import Level, newest
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._public import torch
 from jtorch.utils._pytree import tree_flatten, tree_map, tree_unflatten
@@ -330,7 +330,13 @@ def jacfwd(func: Any, argnums: Any = 0, has_aux: bool = False, *, randomness: st
     def wrapper(*args: Any) -> Any:
         _no_complex("jacfwd", args, True)
         chosen, put = _split(args, argnums)
-        out, push, aux, level = _push("jvp(f, primals, tangents)", func, chosen, put, has_aux)
+        before = state.lanes
+        if randomness == "error":  # one evaluation serves all tangents: what it draws is drawn inside the vmap over these, as far as anybody can tell
+            state.lanes = (*before, Level(1, randomness, (state.trace, len(state.trace.outputs))))
+        try:
+            out, push, aux, level = _push("jvp(f, primals, tangents)", func, chosen, put, has_aux)
+        finally:
+            state.lanes = before
         flat, spec = tree_flatten(out)
         _no_complex("jacfwd", flat, False)
         leaves, in_spec = tree_flatten(chosen)

@@ -80,20 +80,21 @@ class Generator:
             return from_array(self._engine.get_state(), device="cpu")
         return from_array(np.array([self._seed, self._offset], np.uint64).view(np.uint8), device="cpu")
 
-    def set_state(self, new_state: Tensor) -> None:
-        """Take over a state from :meth:`get_state`."""
+    def set_state(self, new_state: Tensor) -> Generator:
+        """Take over a state from :meth:`get_state`. Itself."""
         if not isinstance(new_state, Tensor):
             raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
         array = elements(new_state)
         if self._engine is not None:
             self._engine.set_state(array)
-            return
+            return self
         if array.dtype != np.uint8:
             raise TypeError("RNG state must be a torch.ByteTensor")
         if array.size != 16:
             raise RuntimeError("RNG state is wrong size")
         words = np.frombuffer(array.tobytes(), np.uint64)
         self._seed, self._offset, self._key = int(words[0]), int(words[1]), None
+        return self
 
     def clone_state(self) -> Generator:
         """An independent generator in the same state."""

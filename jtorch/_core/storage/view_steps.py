@@ -13,7 +13,7 @@ from jtorch._device import CPU
 from jtorch._engine.recording import forgetting
 from jtorch._engine.recording.call import Call
 from jtorch._engine.host.host_executor import memory_of
-from jtorch._engine.values.lanes import Lanes, unknown
+from jtorch._engine.values.lanes import Lanes, Level, unknown
 from jtorch._engine.placing.entries import fitted
 from jtorch._engine.values.placed import PlacedAval, placed_aval
 from jtorch._engine.values.placed import in_use as placing_in_use
@@ -380,16 +380,25 @@ def laid_like(t: Tensor, like: Tensor) -> Tensor:
 
 def _check_lanes(old: Value, new: Lanes) -> None:
     """RuntimeError in torch's words if what is different from lane to lane is written into memory that is there once."""
+    _check_level(old, new.level, "arithmetic")
+
+
+def check_lanes(t: Tensor, level: Level, what: str) -> None:
+    """The same for what is to be written into a tensor by an operator ``what``, in each lane of this level."""
+    _check_level(read(t), level, what)
+
+
+def _check_level(old: Value, level: Level, what: str) -> None:
     known = old.array
     while known.__class__ is Lanes:
-        if known.level is new.level:
+        if known.level is level:
             return
         known = known.value.array
-    if not new.level.made_here(old):
+    if not level.made_here(old):
         raise RuntimeError(
-            "vmap: inplace arithmetic(self, *extra_args) is not possible because there exists a Tensor `other` in extra_args that has more elements than `self`. "
+            f"vmap: inplace {what}(self, *extra_args) is not possible because there exists a Tensor `other` in extra_args that has more elements than `self`. "
             "This happened due to `other` being vmapped over but `self` not being vmapped over in a vmap. Please try to use out-of-place operators instead of "
-            "inplace arithmetic. If said operator is being called inside the PyTorch framework, please file a bug report instead."
+            f"inplace {what}. If said operator is being called inside the PyTorch framework, please file a bug report instead."
         )
 
 

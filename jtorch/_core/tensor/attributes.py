@@ -338,6 +338,11 @@ def __bool__(self: Tensor) -> bool:
             raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
         if n > 1:
             raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+    watch = state.observed
+    if watch is not None:
+        truth = watch.look(self)
+        if truth is not None:
+            return truth  # type: ignore[no-any-return]
     try:
         return bool(item(self))
     except RuntimeError as error:
