@@ -94,7 +94,7 @@ def _not_above(x: Any, high: Any) -> Any:
     return jnp.where((x > high) | (high != high), high, x) if is_float(x) else lax.min(x, high)
 
 
-# clamp: the input keeps its gradient on the bounds; a bound gets one only strictly inside its side.
+# clamp, as torch has it: on a bound the gradient goes to the input; a bound gets it only where the input lies strictly beyond.
 _clamp_low = with_slope(
     _broadcast(_not_below), lambda _, x, low: _like(x >= low, x), lambda _, x, low: _like(x < low, x)
 )
