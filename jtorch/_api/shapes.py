@@ -332,9 +332,9 @@ _directional("dsplit", lambda n: 2, 3, "the third dim")
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along a dim, without it."""
     s = aval_of(input).shape
+    d = dim_of(dim, len(s))
     if not s:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    d = dim_of(dim, len(s))
     op = lookup("internal.unbind_piece")
     call = call_of(op, (T, value(d), _I))
     return tuple(take_view(op, call, input, (d, k), (k,), multi=True) for k in builtins_range(s[d]))

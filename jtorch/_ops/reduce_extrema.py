@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._ops._lib import apart, dim_of, is_float, place_type
+from jtorch._ops._lib import apart, dim_of, dtype_of, is_complex, is_float, place_type
 from jtorch._ops._pointwise import refuse, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims, keep, order_key, picked, same, shares, spread_evenly, whole_or_dim
 from jtorch._registry import op
@@ -47,11 +47,11 @@ def _first_place(x: Any, best: Any, axis: int) -> Any:
 
 
 def _along(fn: Any, name: str, x: Any, dim: int, keepdim: bool) -> tuple[Any, Any]:
-    refuse_with(f"{name}(): does not support complex input", x, "c")
     dim = dim_of(dim, x.ndim)
+    whole_or_dim(name, x, dim)
+    refuse_with(f"{name}(): does not support complex input", x, "c")
     if x.ndim == 0:
         return x, jnp.zeros((), np.int64)
-    whole_or_dim(name, x, dim)
     key = order_key(lax.stop_gradient(x))
     best = fn(key, dim)
     index = _first_place(key, jnp.expand_dims(best, dim), dim)
@@ -98,7 +98,10 @@ def _over_dims(fn: Any, name: str, x: Any, dim: Any, keepdim: bool) -> Any:
     check_dims(dim, x)
     axes = axes_of(dim, x)
     whole_or_dim(name, x, dim)
-    refuse(f"{name[1:]}_values_cpu", x, "c")
+    if x.size:
+        refuse(f"{name[1:]}_values_cpu", x, "c")
+    elif is_complex(x):
+        return jnp.zeros([n for d, n in enumerate(x.shape) if d not in axes] if not keepdim else [1 if d in axes else n for d, n in enumerate(x.shape)], x.dtype)
     return _reduced(fn, x, axes, keepdim)
 
 
@@ -119,8 +122,8 @@ def aminmax(input: Any, dim: int | None, keepdim: bool) -> Any:
     """Smallest and largest at once."""
     if input.ndim > 64:
         raise RuntimeError("only tensors with up to 64 dims are supported")
-    refuse("aminmax_cpu", input, "c")
     if dim is None:
+        refuse("aminmax_cpu", input, "c")
         if input.size == 0:
             raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
         axes = tuple(range(input.ndim))
@@ -128,6 +131,9 @@ def aminmax(input: Any, dim: int | None, keepdim: bool) -> Any:
         dim = dim_of(dim, input.ndim)
         if input.ndim and input.shape[dim] == 0:
             raise IndexError(f"aminmax: Expected reduction dim {dim} to have non-zero size.")
+        if input.ndim == 0:
+            refuse_with(f"aminmax not implemented for {dtype_of(input).legacy}", input, "c")
+        refuse("aminmax_cpu", input, "c")
         axes = (dim,) if input.ndim else ()
     return _reduced(jnp.min, input, axes, keepdim), _reduced(jnp.max, input, axes, keepdim)
 
@@ -174,10 +180,14 @@ def _gathered_rule(axis: int, primals: Any, tangents: Any) -> Any:
 
 
 def _running(fn: Any, name: str, x: Any, dim: int) -> tuple[Any, Any]:
-    refuse(f"{name}_cpu", x, "c")
-    dim = dim_of(dim, x.ndim)
     if x.ndim == 0:
+        if not -1 <= dim < 1:
+            raise IndexError(f"{name}(): Expected reduction dim -1 or 0 for scalar but got {dim}")
         return x, jnp.zeros((), np.int64)
+    if x.size == 0:  # torch does not look further
+        return x, jnp.zeros(x.shape, np.int64)
+    dim = dim_of(dim, x.ndim)
+    refuse(f"{name}_cpu", x, "c")
     key = order_key(lax.stop_gradient(x))
     values = fn(key, dim)
     # The last of equal values counts, and any nan after the first.

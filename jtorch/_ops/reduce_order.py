@@ -12,7 +12,7 @@ from jax import lax
 
 from jtorch import _dtypes
 from jtorch._ops import _value_guards
-from jtorch._ops._lib import dim_of, is_float, place_type, size_as
+from jtorch._ops._lib import dim_of, is_complex, is_float, place_type, size_as
 from jtorch._ops._pointwise import constant, refuse
 from jtorch._ops._reduce import order_key, picked, sort_with_index, spread_evenly, whole_or_dim
 from jtorch._registry import op
@@ -46,12 +46,12 @@ def _median_place(rows: Any, axis: int, skip_nan: bool) -> Any:
     return middle if skip_nan else jnp.where(finite < size_as(n, kind), finite, size_as((n - 1) // 2, kind))
 
 
-def _median_along(x: Any, dim: int, keepdim: bool, skip_nan: bool, name: str) -> Any:
-    refuse("median_cpu", x, "bc")
+def _median_along(x: Any, dim: int, keepdim: bool, skip_nan: bool) -> Any:
     dim = dim_of(dim, x.ndim)
+    whole_or_dim("median", x, dim)
+    refuse("median_out", x, "bc")
     if x.ndim == 0:
         return x, jnp.zeros((), np.int64)
-    whole_or_dim(name, x, dim)
     rows, places = sort_with_index(lax.stop_gradient(x), dim)
     where = _median_place(rows, dim, skip_nan)
     return _answer(x, _at(places, where, dim), _at(rows, where, dim), dim, keepdim)
@@ -61,7 +61,7 @@ def _median_of_all(x: Any, skip_nan: bool) -> Any:
     refuse("median_cpu", x, "bc")
     if x.size == 0:
         return jnp.full((), np.nan if is_float(x) else np.iinfo(x.dtype).min, x.dtype)
-    value = _median_along(lax.stop_gradient(x).reshape(-1), 0, False, skip_nan, "median")[0]
+    value = _median_along(lax.stop_gradient(x).reshape(-1), 0, False, skip_nan)[0]
     return spread_evenly(x, value) if is_float(x) else value
 
 
@@ -74,7 +74,7 @@ def median(input: Any) -> Any:
 @op("median(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="MedianBackward1", residuals="save", apart=True)
 def median_dim(input: Any, dim: int, keepdim: bool) -> Any:
     """The lower median along a dim and its position."""
-    return _median_along(input, dim, keepdim, False, "median")
+    return _median_along(input, dim, keepdim, False)
 
 
 @op("nanmedian(Tensor input)", out=False, residuals="save")
@@ -86,7 +86,7 @@ def nanmedian(input: Any) -> Any:
 @op("nanmedian(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="NanmedianBackward1", residuals="save", apart=True)
 def nanmedian_dim(input: Any, dim: int, keepdim: bool) -> Any:
     """The lower median along a dim, nan left out, and its position."""
-    return _median_along(input, dim, keepdim, True, "nanmedian")
+    return _median_along(input, dim, keepdim, True)
 
 
 @op("kthvalue(Tensor input, int k, int dim=-1, bool keepdim=False) -> (values, indices)", residuals="save", apart=True)
@@ -96,9 +96,9 @@ def kthvalue(input: Any, k: int, dim: int, keepdim: bool) -> Any:
     whole_or_dim("kthvalue", input, dim)
     if not 0 < k <= (input.shape[dim] if input.ndim else 1):
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {dim}")
-    refuse("kthvalue_cpu", input, "bc")
     if input.ndim == 0:
         return input, jnp.zeros((), np.int64)
+    refuse("kthvalue_cpu", input, "bc")
     rows, places = sort_with_index(lax.stop_gradient(input), dim)
     return _answer(input, _at(places, k - 1, dim), _at(rows, k - 1, dim), dim, keepdim)
 
@@ -106,11 +106,15 @@ def kthvalue(input: Any, k: int, dim: int, keepdim: bool) -> Any:
 @op("mode(Tensor input, int dim=-1, bool keepdim=False) -> (values, indices)", residuals="save", apart=True)
 def mode(input: Any, dim: int, keepdim: bool) -> Any:
     """The most frequent value along a dim (the smallest of several) and a position of it."""
-    refuse("mode_cpu", input, "c")
     dim = dim_of(dim, input.ndim)
     if input.ndim == 0:
         return input, jnp.zeros((), np.int64)
     whole_or_dim("mode", input, dim)
+    if input.size:
+        refuse("mode_cpu", input, "c")
+    elif is_complex(input):
+        shape = [1 if d == dim else n for d, n in enumerate(input.shape) if keepdim or d != dim]
+        return jnp.zeros(shape, input.dtype), jnp.zeros(shape, np.int64)
     rows, places = sort_with_index(order_key(lax.stop_gradient(input)), dim)
     n = rows.shape[dim]
     step = lax.broadcasted_iota(place_type(n), rows.shape, dim)

@@ -67,6 +67,7 @@ def sum_dim(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
 @op("nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", out_type=True)
 def nansum(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The sum with nan counted as 0. RuntimeError for complex numbers."""
+    check_dims(dim, input)
     refuse_with("nansum on CPU does not support complex inputs", input, "c")
     if is_float(input):
         if dtype is not None and dtype.is_complex:

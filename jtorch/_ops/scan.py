@@ -142,6 +142,8 @@ def _log_softmax_rule(dim: int, primals: Any, tangents: Any) -> Any:
 def _normalized(fn: Any, kernel: str, x: Any, dim: int, dtype: Dtype | None) -> Any:
     x = cast(x, dtype)
     dim = dim_of(dim, x.ndim)
+    if x.size == 0:
+        return x
     refuse(f"{kernel}_lastdim_kernel_impl" if dim >= x.ndim - 1 else f"{kernel}_kernel_impl", x, "bic")
     if x.ndim == 0:
         return fn(accumulate_in(x.reshape(1)), 0).reshape(()).astype(x.dtype)
@@ -246,13 +248,13 @@ def diff(input: Any, n: int, dim: int, prepend: Any, append: Any) -> Any:
     return x
 
 
-def _pairs(name: str, y: Any, dim: int) -> tuple[Any, int]:
+def _pairs(name: str, y: Any, dim: int, checked: str = "`y`") -> tuple[Any, int]:
     """Sums of neighbours along ``dim``."""
     if y.ndim == 0:
         raise IndexError("Dimension specified as -1 but tensor has no dimensions" if dim == -1 else
                          f"Dimension specified as {dim} but tensor has no dimensions")  # fmt: skip
     dim = dim_of(dim, y.ndim)
-    refuse_with(f"{name}: received a bool input for `x` or `y`, but bool is not supported", y, "b")
+    refuse_with(f"{name}: received a bool input for {checked}, but bool is not supported", y, "b")
     return lax.slice_in_dim(y, min(1, y.shape[dim]), None, axis=dim) + lax.slice_in_dim(y, 0, max(y.shape[dim] - 1, 0), axis=dim), dim
 
 
@@ -286,7 +288,7 @@ def _halved(x: Any) -> Any:
 def trapezoid(y: Any, x: Any, dim: int) -> Any:
     """The integral along a dim by the trapezoidal rule over sample points ``x``."""
     steps = _steps("trapezoid", y, x, dim)
-    pairs, dim = _pairs("trapezoid", y, dim)
+    pairs, dim = _pairs("trapezoid", y, dim, "`x` or `y`")
     return _halved(jnp.sum(steps * pairs, dim - y.ndim, dtype=_sum_type(y)))
 
 
@@ -313,7 +315,7 @@ def _scale(total: Any, dx: Any) -> Any:
 def cumulative_trapezoid(y: Any, x: Any, dim: int) -> Any:
     """Running integrals along a dim over sample points ``x``."""
     steps = _steps("cumulative_trapezoid", y, x, dim)
-    pairs, dim = _pairs("cumulative_trapezoid", y, dim)
+    pairs, dim = _pairs("cumulative_trapezoid", y, dim, "`x` or `y`")
     product = steps * pairs
     return _halved(jnp.cumsum(product, dim - y.ndim, dtype=_sum_type(y)))
 

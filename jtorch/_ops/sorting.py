@@ -87,7 +87,7 @@ def topk(input: Any, k: int, dim: int, largest: bool, sorted: bool) -> tuple[Any
     if input.dtype == np.bool_:
         raise RuntimeError("topk does not support bool dtypes on CPU")
     if jnp.iscomplexobj(input):
-        raise RuntimeError("topk does not support complex dtypes on CPU")
+        raise RuntimeError(" topk does not support complex dtypes on CPU")
     if input.ndim == 0:
         return (input, jnp.zeros((), np.int64)) if k else (jnp.zeros((0,), input.dtype), jnp.zeros((0,), np.int64))
     last = input.ndim - 1
@@ -171,7 +171,13 @@ def unique_consecutive(input: Any, dim: int | None) -> tuple[Any, Any, Any]:
         new = np.concatenate([np.ones(min(len(flat), 1), bool), flat[1:] != flat[:-1]])
         values, shape = flat[new], input.shape
     else:
+        if np.iscomplexobj(input):
+            raise NotImplementedError(f"\"unique_dim\" not implemented for '{scalar_name(input)}'")
+        if input.ndim == 0:
+            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
         dim = dim_of(dim, input.ndim)
+        if 0 in input.shape and (input.shape[dim] or input.shape.count(0) > 1):
+            raise RuntimeError("There are 0 sized dimensions, and they aren't selected, so unique cannot be applied")
         rows = np.moveaxis(input, dim, 0)
         flat = rows.reshape(rows.shape[0], int(np.prod(rows.shape[1:])))
         new = np.concatenate([np.ones(min(len(flat), 1), bool), (flat[1:] != flat[:-1]).any(1)])
