@@ -10,7 +10,7 @@ from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
 from torch.distributed.fsdp.wrap import size_based_auto_wrap_policy
 from torch.distributed.optim import ZeroRedundancyOptimizer
-from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGPipe
+from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGPipe, ScheduleInterleaved1F1B, ScheduleLoopedBFS
 from torch.nn.parallel import DistributedDataParallel as DDP
 
 from compat.distributed.ranks import start
@@ -89,6 +89,30 @@ def pipelines(r, n, said):
         said.append(f"gradients: {[p.grad.abs().sum().item() for p in mine.parameters()]}")
 
 
+def interleaved(r, n, said):
+    for cls, batches in ((ScheduleLoopedBFS, 4), (ScheduleInterleaved1F1B, 4), (ScheduleInterleaved1F1B, 3)):
+        torch.manual_seed(0)
+        whole = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 3), nn.Identity())
+        mine = [whole[2 * i : 2 * i + 2] for i in (r, r + n)]
+        stages = [PipelineStage(part, r + k * n, 2 * n, torch.device("cpu")) for k, part in enumerate(mine)]
+        schedule = cls(stages, n_microbatches=batches, loss_fn=nn.functional.cross_entropy)
+        parameters = [p for part in mine for p in part.parameters()]
+        opt = torch.optim.AdamW(parameters, lr=0.05)
+        torch.manual_seed(1)
+        x, y = torch.randn(12, 6), torch.randint(0, 3, (12,))
+        for _ in range(3):
+            opt.zero_grad()
+            losses = []
+            out = schedule.step(x) if r == 0 else schedule.step(target=y, losses=losses)
+            opt.step()
+            said.append(f"{cls.__name__}: {[loss.item() for loss in losses]} {out if out is None else tuple(out.shape)}")
+        said.append(f"gradients: {[p.grad.abs().sum().item() for p in parameters]}")
+    try:
+        ScheduleInterleaved1F1B(stages, n_microbatches=5, loss_fn=nn.functional.cross_entropy)
+    except ValueError as error:
+        said.append(str(error))
+
+
 def old_wrapper(r, n, said):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 16), nn.Sequential(nn.ReLU(), nn.Linear(16, 16)), nn.Linear(16, 3))
@@ -108,4 +132,4 @@ def old_wrapper(r, n, said):
 
 
 if __name__ == "__main__":
-    start(gradients, sharded_optimizer, pipelines, old_wrapper)
+    start(gradients, sharded_optimizer, pipelines, interleaved, old_wrapper)

@@ -7,7 +7,7 @@ import enum
 from jtorch.distributed._names import refusing, refusing_class
 
 from .microbatch import TensorChunkSpec as TensorChunkSpec
-from .schedules import Schedule1F1B, ScheduleGPipe
+from .schedules import Schedule1F1B, ScheduleGPipe, ScheduleInterleaved1F1B, ScheduleLoopedBFS
 from .stage import PipelineStage
 
 _HERE = "torch.distributed.pipelining"
@@ -20,8 +20,8 @@ class SplitPoint(enum.Enum):
     END = 2
 
 
-Pipe, ScheduleDualPipeV, ScheduleInterleaved1F1B, ScheduleInterleavedZeroBubble, ScheduleLoopedBFS, ScheduleZBVZeroBubble = (
-    refusing_class(name, _HERE) for name in ("Pipe", "ScheduleDualPipeV", "ScheduleInterleaved1F1B", "ScheduleInterleavedZeroBubble", "ScheduleLoopedBFS", "ScheduleZBVZeroBubble")
+Pipe, ScheduleDualPipeV, ScheduleInterleavedZeroBubble, ScheduleZBVZeroBubble = (
+    refusing_class(name, _HERE) for name in ("Pipe", "ScheduleDualPipeV", "ScheduleInterleavedZeroBubble", "ScheduleZBVZeroBubble")
 )
 build_stage, pipe_split, pipeline = (refusing(name, _HERE) for name in ("build_stage", "pipe_split", "pipeline"))
 

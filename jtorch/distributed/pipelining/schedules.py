@@ -10,84 +10,171 @@ from jtorch._public import torch
 from .microbatch import merge_chunks, split_args_kwargs_into_chunks
 from .stage import PipelineStage
 
-__all__ = ["PipelineScheduleSingle", "Schedule1F1B", "ScheduleGPipe"]
+__all__ = ["PipelineScheduleMulti", "PipelineScheduleSingle", "Schedule1F1B", "ScheduleGPipe", "ScheduleInterleaved1F1B", "ScheduleLoopedBFS"]
+
+Action = tuple[str, int, int]  # F or B, stage, microbatch
 
 
-class PipelineScheduleSingle:
-    """One stage a process. ``loss_fn(output, target)`` of each microbatch on the last stage; gradients are divided by the number of microbatches unless ``scale_grads`` is False."""
+class _Schedule:
+    """``loss_fn(output, target)`` of each microbatch on the last stage; gradients are divided by the number of microbatches unless ``scale_grads`` is False."""
+
+    def __init__(
+        self, stages: list[PipelineStage], n_microbatches: int, loss_fn: Callable[..., Any] | None, args_chunk_spec: Any, kwargs_chunk_spec: Any, output_merge_spec: Any, scale_grads: bool
+    ) -> None:  # fmt: skip
+        self._stages, self._n_microbatches, self._loss_fn = stages, n_microbatches, loss_fn
+        self._args_chunk_spec, self._kwargs_chunk_spec, self._output_merge_spec = args_chunk_spec, kwargs_chunk_spec, output_merge_spec
+        self.scale_grads = scale_grads
+        self._num_stages, self.pp_group_size, self.rank = stages[0].num_stages, stages[0].group_size, stages[0].group_rank
+        self._has_backward = loss_fn is not None
+
+    def _order(self) -> Iterator[Action]:
+        """What this process does, one after the other."""
+        raise NotImplementedError
+
+    def step(self, *args: Any, target: Any = None, losses: list[Any] | None = None, return_outputs: bool = True, loss_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+        """A whole batch: the first stage is given the inputs, the last one the ``target``. The results on the last stage, None elsewhere; ``losses`` is filled with those of the microbatches."""
+        if self._has_backward and not torch.is_grad_enabled():
+            raise RuntimeError("step() requires gradients to be enabled for backward computation; it should not be used under torch.no_grad() context. Please call eval() instead.")
+        return self._run(args, target, losses, kwargs, self._has_backward, return_outputs, loss_kwargs or {})
+
+    def eval(self, *args: Any, target: Any = None, losses: list[Any] | None = None, loss_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+        """As :meth:`step`, without backward."""
+        with torch.no_grad():
+            return self._run(args, target, losses, kwargs, False, True, loss_kwargs or {})
+
+    def _run(self, args: Any, target: Any, losses: list[Any] | None, kwargs: Any, backward: bool, return_outputs: bool, loss_kwargs: dict[str, Any]) -> Any:
+        stages, n = {s.stage_index: s for s in self._stages}, self._n_microbatches
+        for s in self._stages:
+            s.clear_runtime_states()
+            s.has_backward = backward
+            s.beside = stages
+        each, named = split_args_kwargs_into_chunks(args, kwargs, n, self._args_chunk_spec, self._kwargs_chunk_spec)
+        targets = list(torch.tensor_split(target, n)) if target is not None else None
+        found: dict[int, Any] = {}
+        outs: dict[int, Any] = {}
+        left = dict.fromkeys(stages, n)  # how many microbatches have to go back through each
+        for what, at, i in self._order():
+            stage = stages[at]
+            if what == "F":
+                out = stage.forward_one_chunk(i, each[i], named[i])
+                if stage.is_last:
+                    outs[i] = out.detach() if isinstance(out, torch.Tensor) and not backward else out
+                    if self._loss_fn is not None and targets is not None:
+                        found[i] = self._loss_fn(out, targets[i], **loss_kwargs)
+            elif backward:
+                if stage.is_last and i not in found:
+                    raise RuntimeError(f"Loss for microbatch {i} is not available. Available losses for microbatches: {sorted(found)}")
+                left[at] -= 1
+                stage.backward_one_chunk(i, found.get(i), not left[at])
+        for s in self._stages:
+            s.finish()
+            if backward and self.scale_grads:
+                s.scale_grads(n)
+        last = any([s.is_last for s in self._stages])
+        if last and losses is not None:
+            losses[:] = [found[i] for i in sorted(found)]
+        return merge_chunks([outs[i] for i in sorted(outs)], self._output_merge_spec) if last and return_outputs else None
+
+
+class PipelineScheduleSingle(_Schedule):
+    """One stage a process. ValueError where processes have several."""
 
     def __init__(
         self, stage: PipelineStage, n_microbatches: int, loss_fn: Callable[..., Any] | None = None, args_chunk_spec: Any = None, kwargs_chunk_spec: Any = None, output_merge_spec: Any = None,
         scale_grads: bool = True,
     ) -> None:  # fmt: skip
-        self._stage, self._n_microbatches, self._loss_fn = stage, n_microbatches, loss_fn
-        self._args_chunk_spec, self._kwargs_chunk_spec, self._output_merge_spec = args_chunk_spec, kwargs_chunk_spec, output_merge_spec
-        self.scale_grads = scale_grads
-        self._num_stages = stage.num_stages
-        self._has_backward = loss_fn is not None
+        super().__init__([stage], n_microbatches, loss_fn, args_chunk_spec, kwargs_chunk_spec, output_merge_spec, scale_grads)
+        self._stage = stage
+        if self._num_stages != self.pp_group_size:
+            raise ValueError(f"{type(self).__name__} runs one stage a process: {self._num_stages} stages on {self.pp_group_size} processes want a schedule of several")
         if n_microbatches < self._num_stages and isinstance(self, Schedule1F1B):
             raise ValueError(f"Number of microbatches ({n_microbatches}) must be greater than or equal to the number of stages ({self._num_stages}).")
-
-    def _order(self) -> Iterator[tuple[str, int]]:
-        """(F or B, microbatch), one after the other."""
-        raise NotImplementedError
-
-    def step(self, *args: Any, target: Any = None, losses: list[Any] | None = None, return_outputs: bool = True, **kwargs: Any) -> Any:
-        """A whole batch: the first stage is given the inputs, the last one the ``target``. The results on the last stage, None elsewhere; ``losses`` is filled with those of the microbatches."""
-        if self._has_backward and not torch.is_grad_enabled():
-            raise RuntimeError("step() requires gradients to be enabled for backward computation; it should not be used under torch.no_grad() context. Please call eval() instead.")
-        return self._run(args, target, losses, kwargs, self._has_backward, return_outputs)
-
-    def eval(self, *args: Any, target: Any = None, losses: list[Any] | None = None, **kwargs: Any) -> Any:
-        """As :meth:`step`, without backward."""
-        with torch.no_grad():
-            return self._run(args, target, losses, kwargs, False, True)
-
-    def _run(self, args: Any, target: Any, losses: list[Any] | None, kwargs: Any, backward: bool, return_outputs: bool) -> Any:
-        stage, n = self._stage, self._n_microbatches
-        stage.clear_runtime_states()
-        stage.has_backward = backward
-        each, named = split_args_kwargs_into_chunks(args, kwargs, n, self._args_chunk_spec, self._kwargs_chunk_spec)
-        targets = list(torch.tensor_split(target, n)) if target is not None else None
-        found: dict[int, Any] = {}
-        outs: list[Any] = []
-        for what, i in self._order():
-            if what == "F":
-                out = stage.forward_one_chunk(i, each[i], named[i])
-                if stage.is_last:
-                    outs.append(out.detach() if isinstance(out, torch.Tensor) and not backward else out)
-                    if self._loss_fn is not None and targets is not None:
-                        found[i] = self._loss_fn(out, targets[i])
-            elif backward:
-                if stage.is_last and i not in found:
-                    raise RuntimeError(f"Loss for microbatch {i} is not available. Available losses for microbatches: {sorted(found)}")
-                stage.backward_one_chunk(i, found.get(i), i == n - 1)
-        stage.finish()
-        if backward and self.scale_grads:
-            stage.scale_grads(n)
-        if stage.is_last and losses is not None:
-            losses[:] = [found[i] for i in sorted(found)]
-        return merge_chunks(outs, self._output_merge_spec) if stage.is_last and return_outputs else None
 
 
 class ScheduleGPipe(PipelineScheduleSingle):
     """All microbatches forward, then all backward."""
 
-    def _order(self) -> Iterator[tuple[str, int]]:
+    def _order(self) -> Iterator[Action]:
         for what in "FB":
             for i in range(self._n_microbatches):
-                yield what, i
+                yield what, self._stage.stage_index, i
 
 
 class Schedule1F1B(PipelineScheduleSingle):
     """As many forward as there are stages behind, then by turns one forward and one backward: no stage keeps more."""
 
-    def _order(self) -> Iterator[tuple[str, int]]:
-        n = self._n_microbatches
-        ahead = min(n, self._num_stages - self._stage.stage_index)
+    def _order(self) -> Iterator[Action]:
+        n, at = self._n_microbatches, self._stage.stage_index
+        ahead = min(n, self._num_stages - at)
         for i in range(ahead):
-            yield "F", i
+            yield "F", at, i
         for i in range(n):
-            yield "B", i
+            yield "B", at, i
             if ahead + i < n:
-                yield "F", ahead + i
+                yield "F", at, ahead + i
+
+
+class PipelineScheduleMulti(_Schedule):
+    """Several stages a process: stage i in process i modulo their number."""
+
+    def __init__(
+        self, stages: list[PipelineStage], n_microbatches: int, loss_fn: Callable[..., Any] | None = None, args_chunk_spec: Any = None, kwargs_chunk_spec: Any = None,
+        output_merge_spec: Any = None, use_full_backward: bool | None = None, scale_grads: bool = True, backward_requires_autograd: bool = True, defer_pp_recv: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(sorted(stages, key=lambda s: s.stage_index), n_microbatches, loss_fn, args_chunk_spec, kwargs_chunk_spec, output_merge_spec, scale_grads)
+        mine = [s.stage_index for s in self._stages]
+        if mine != list(range(self.rank, self._num_stages, self.pp_group_size)):
+            raise ValueError(f"process {self.rank} of {self.pp_group_size} has stages {mine} of {self._num_stages}: stage i belongs to process i modulo their number")
+        self.stage_index_to_group_rank = {i: i % self.pp_group_size for i in range(self._num_stages)}
+
+
+class ScheduleLoopedBFS(PipelineScheduleMulti):
+    """All microbatches forward through one stage after the other, then all backward from the last stage on."""
+
+    def __init__(
+        self, stages: list[PipelineStage], n_microbatches: int, loss_fn: Callable[..., Any] | None = None, output_merge_spec: Any = None, scale_grads: bool = True,
+        backward_requires_autograd: bool = True, defer_pp_recv: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(stages, n_microbatches, loss_fn, output_merge_spec=output_merge_spec, scale_grads=scale_grads)
+
+    def _order(self) -> Iterator[Action]:
+        n = self._n_microbatches
+        for s in self._stages:
+            for i in range(n):
+                yield "F", s.stage_index, i
+        for s in reversed(self._stages):
+            for i in reversed(range(n)):
+                yield "B", s.stage_index, i
+
+
+class ScheduleInterleaved1F1B(PipelineScheduleMulti):
+    """Rounds of microbatches through the stages of each process in turn; once enough are under way, by turns one forward and one backward. ValueError if the microbatches are not as many in each round."""
+
+    def __init__(
+        self, stages: list[PipelineStage], n_microbatches: int, loss_fn: Callable[..., Any] | None = None, args_chunk_spec: Any = None, kwargs_chunk_spec: Any = None,
+        output_merge_spec: Any = None, scale_grads: bool = True, backward_requires_autograd: bool = True, defer_pp_recv: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(stages, n_microbatches, loss_fn, args_chunk_spec, kwargs_chunk_spec, output_merge_spec, scale_grads=scale_grads)
+        self.n_local_stages = len(stages)
+        self.number_of_rounds = max(1, n_microbatches // self.pp_group_size)
+        self.microbatches_per_round = n_microbatches // self.number_of_rounds
+        if n_microbatches % self.number_of_rounds:
+            raise ValueError(f"Interleaved 1F1B requires the number of microbatches to be a multiple of the number of rounds ({self.number_of_rounds}), but got {n_microbatches}.")
+
+    def _turns(self, stages: list[PipelineStage]) -> Iterator[tuple[int, int]]:
+        """(stage, microbatch): a round through these stages, one after the other, then the next round."""
+        size = self.microbatches_per_round
+        for first in range(0, self._n_microbatches, size):
+            for s in stages:
+                for i in range(first, first + size):
+                    yield s.stage_index, i
+
+    def _order(self) -> Iterator[Action]:
+        forward, backward = list(self._turns(self._stages)), list(self._turns(self._stages[::-1]))
+        ahead = min(len(forward), (self.n_local_stages - 1) * self.microbatches_per_round + 2 * (self.pp_group_size - 1 - self.rank))
+        for at, i in forward[:ahead]:
+            yield "F", at, i
+        for k, (at, i) in enumerate(backward):
+            if ahead + k < len(forward):
+                yield ("F", *forward[ahead + k])
+            yield "B", at, i

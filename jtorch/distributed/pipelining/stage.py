@@ -18,7 +18,7 @@ def _tensors(x: Any) -> tuple[Any, ...]:
 
 
 class PipelineStage:
-    """``submodule`` is number ``stage_index`` of ``num_stages`` parts of a model; the processes of ``group`` have one each. What goes from stage to stage is a tensor or a tuple of them, of shapes that are found
+    """``submodule`` is number ``stage_index`` of ``num_stages`` parts of a model; stage i belongs to process i of ``group``, and goes on with the first where there are more stages than processes. What goes from stage to stage is a tensor or a tuple of them, of shapes that are found
     out in each step (``input_args`` and ``output_args`` need not be given)."""
 
     def __init__(
@@ -32,8 +32,7 @@ class PipelineStage:
         self.group_rank, self.group_size = self.group.rank(), self.group.size()
         if self.group_size > num_stages:
             raise RuntimeError(f"Pipeline group size {self.group_size} cannot be larger than number of stages {num_stages}")
-        if num_stages != self.group_size:
-            raise NotImplementedError(f"{num_stages} stages on {self.group_size} processes: each process has one stage")
+        self.beside: dict[int, PipelineStage] = {}  # the other stages of this process that a schedule runs
         self.has_backward = False
         self.clear_runtime_states()
 
@@ -52,39 +51,58 @@ class PipelineStage:
         self._inputs: dict[int, tuple[Any, ...]] = {}
         self._outputs: dict[int, Any] = {}
         self._sent: list[Any] = []
+        self._handed: dict[tuple[int, int], Any] = {}
         self._kinds: Any = None
         self._told = False
 
     def _rank(self, step: int) -> int:
         return get_global_rank(self.group, (self.stage_index + step) % self.group_size)
 
-    def _receive(self, kinds: Any, peer: int) -> list[Any]:
+    def _here(self, step: int) -> PipelineStage | None:
+        """The neighbour, if it is in this process."""
+        return self.beside.get(self.stage_index + step) if self.group_size == 1 else None
+
+    @staticmethod
+    def _tag(low: int, back: bool, i: int) -> int:
+        """What is between a stage and the next one, forward or back, of a microbatch: a process with several stages meets them in another order than its neighbours."""
+        return 1 + 2 * ((i << 12) + low) + back
+
+    def _receive(self, kinds: Any, step: int, i: int) -> list[Any]:
+        here = self._here(step)
+        if here is not None:
+            return self._handed.pop((step, i))  # type: ignore[no-any-return]
         found = [torch.empty(shape, dtype=dtype, device=self.device) for shape, dtype in kinds]
-        for work in [collectives.irecv(t, peer, self.group) for t in found]:
+        tag = self._tag(self.stage_index + min(step, 0), step > 0, i)
+        for work in [collectives.irecv(t, self._rank(step), self.group, tag) for t in found]:
             work.wait()  # type: ignore[union-attr]
         return found
 
-    def _send(self, ts: Any, peer: int) -> None:
-        self._sent += [collectives.isend(t.detach().contiguous(), peer, self.group) for t in ts]
+    def _send(self, ts: Any, step: int, i: int) -> None:
+        here = self._here(step)
+        if here is not None:
+            here._handed[-step, i] = [t.detach() for t in ts]
+            return
+        tag = self._tag(self.stage_index + min(step, 0), step < 0, i)
+        self._sent += [collectives.isend(t.detach().contiguous(), self._rank(step), self.group, tag) for t in ts]
 
     def forward_one_chunk(self, i: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The forward of a microbatch: takes from the stage before, gives to the one behind."""
         if self.is_first:
             given = args
         else:
-            if self._kinds is None:
+            if self._kinds is None and self._here(-1) is None:
                 known: list[Any] = [None]
                 recv_object_list(known, self._rank(-1), self.group)
                 self._kinds = [(tuple(shape), getattr(torch, name)) for shape, name in known[0]]
-            given = tuple(t.requires_grad_() if self.has_backward and t.is_floating_point() else t for t in self._receive(self._kinds, self._rank(-1)))
+            given = tuple(t.requires_grad_() if self.has_backward and t.is_floating_point() else t for t in self._receive(self._kinds, -1, i))
         out = self.submod(*given, **kwargs)
         self._inputs[i], self._outputs[i] = given, out
         if not self.is_last:
             outs = _tensors(out)
-            if not self._told:
+            if not self._told and self._here(1) is None:
                 self._told = True
                 send_object_list([[(tuple(t.shape), str(t.dtype).removeprefix("torch.")) for t in outs]], self._rank(1), self.group)
-            self._send(outs, self._rank(1))
+            self._send(outs, 1, i)
         return out
 
     def backward_one_chunk(self, i: int, loss: Any = None, last: bool = True) -> None:
@@ -96,11 +114,11 @@ class PipelineStage:
                 (loss if loss is not None else _tensors(out)[0].sum()).backward()
             else:
                 outs = [t for t in _tensors(out) if t.is_floating_point()]
-                grads = self._receive([(tuple(t.shape), t.dtype) for t in outs], self._rank(1))
+                grads = self._receive([(tuple(t.shape), t.dtype) for t in outs], 1, i)
                 pairs = [(t, g) for t, g in zip(outs, grads, strict=True) if t.requires_grad]
                 torch.autograd.backward([t for t, _ in pairs], [g for _, g in pairs])
         if not self.is_first:
-            self._send([t.grad if t.grad is not None else torch.zeros_like(t) for t in given if t.is_floating_point()], self._rank(-1))
+            self._send([t.grad if t.grad is not None else torch.zeros_like(t) for t in given if t.is_floating_point()], -1, i)
 
     def finish(self) -> None:
         """All that was sent has arrived."""
