@@ -31,6 +31,10 @@ class Held:
     def devices(self) -> Any:
         return self.array.devices()
 
+    @property
+    def sharding(self) -> Any:
+        return self.array.sharding
+
     def exact(self, shape: tuple[int, ...]) -> np.ndarray:
         """The valid elements, in memory of their own."""
         return np.array(np.asarray(self.array)[tuple([slice(0, n) for n in self.sizes])].reshape(shape))

@@ -51,23 +51,33 @@ def _made(call: Call, key: Any) -> Entry:
     ins, outs = choose(f, closed, before, [a.nbytes if isinstance(a, Aval) else 8 for a in inputs], grid.shape)
     avals = tuple([placed_aval(a, grid, tuple(p)) for a, p in zip(base.outs, outs, strict=True)])
     made = PlacedEntry(call, inputs, avals, base.out is not None, base.device)
-    made.grid, made.ins, made.parts = grid, [tuple(p) for p in ins], None
-    if grid.coordinate is not None:
+    made.grid, made.ins, made.parts, made.laid = grid, [tuple(p) for p in ins], None, None
+    if grid.coordinate is None:
+        made.laid = _laid_by(call, tuple([sharding_of(a) for a in avals]), base.out is not None)
+    else:
         run = program_of_parts(closed, f, ins, grid.shape, grid.coordinate)
         single = base.out is not None
         made.parts = Call(None, None, lambda *arrays: run(*arrays)[0] if single else tuple(run(*arrays)), f"{call.name}_part")
     return call.entries.setdefault(key, made)  # type: ignore[no-any-return]
 
 
-def _avals(entry: PlacedEntry) -> Any:
-    return entry.outs
+def _laid_by(call: Call, where: tuple[NamedSharding, ...], single: bool) -> Call:
+    """The call with its results laid out so, in one node: recording one for each result besides costs more than the operator. Its last input is the devices' token."""
+
+    def apply(*arrays: Any) -> Any:
+        out = call.apply(*arrays[:-1])
+        if single:
+            return jax.lax.with_sharding_constraint(out, where[0])
+        return tuple([jax.lax.with_sharding_constraint(x, w) for x, w in zip(out, where, strict=True)])
+
+    return Call(None, None, apply, call.name, runtime_scalars=call.runtime_scalars)
 
 
 def _record(entry: PlacedEntry, args: Any) -> list[Value]:
     if entry.parts is None:
         given = [part_of(a) if a.__class__ is Value and a.aval.__class__ is PlacedAval else a for a in args]
-        outs = trace.record_multi(entry.call, given)
-        return [lay(placed(a, v)) for a, v in zip(_avals(entry), outs, strict=True)]
+        given.append(_token(entry.grid.devices, entry.device))
+        return [placed(a, v) for a, v in zip(entry.outs, trace.record_multi(entry.laid, given), strict=True)]
     given = []
     for v, p in zip(args, entry.ins, strict=True):
         a: Any = v.aval if v.__class__ is Value else None
@@ -75,7 +85,7 @@ def _record(entry: PlacedEntry, args: Any) -> list[Value]:
             given.append(v)
         else:
             given.append(part_of(fitted(v, placed_aval(a.whole if a.__class__ is PlacedAval else a, entry.grid, p))))
-    return [placed(a, v) for a, v in zip(_avals(entry), trace.record_multi(entry.parts, given), strict=True)]
+    return [placed(a, v) for a, v in zip(entry.outs, trace.record_multi(entry.parts, given), strict=True)]
 
 
 def spec_of(a: PlacedAval) -> list[Any]:
@@ -107,12 +117,17 @@ def constrained(v: Value, where: NamedSharding, device: Any) -> Value:
     call = _laying.get(where)
     if call is None:
         call = _laying[where] = Call(None, None, lambda x, token: jax.lax.with_sharding_constraint(x, where), "lay")
-    token = _tokens.get(where.mesh)
-    if token is None:  # for want of another, an input that says which devices a program is for
+    return trace.record_multi(call, (v, _token(where.mesh, device)))[0]
+
+
+def _token(mesh: Any, device: Any) -> Value:
+    """For want of another, an input that says which devices a program is for."""
+    found = _tokens.get(mesh)
+    if found is None:
         several.append(True)
         with outside_jit():
-            token = _tokens[where.mesh] = value_of(jax.device_put(np.zeros((), np.int32), NamedSharding(where.mesh, PartitionSpec())), device)
-    return trace.record_multi(call, (v, token))[0]
+            found = _tokens[mesh] = value_of(jax.device_put(np.zeros((), np.int32), NamedSharding(mesh, PartitionSpec())), device)
+    return found
 
 
 def lay(v: Value) -> Value:

@@ -55,7 +55,7 @@ NO_ENTRY: Any = _NoEntry()
 class Call:
     """``apply(*arrays)``: the pure function. ``entries`` caches what is known of it by input avals (see ``entry.py``); ``last`` is the one met last."""
 
-    __slots__ = ("op", "key", "apply", "name", "entries", "last", "laid", "residuals", "elementwise", "grad_name", "fields", "guard", "origin", "outline", "identity", "numbers")
+    __slots__ = ("op", "key", "apply", "name", "entries", "last", "laid", "residuals", "elementwise", "grad_name", "fields", "guard", "origin", "outline", "identity", "numbers", "runtime_scalars")
 
     def __init__(self, op: Any, key: Any, apply: Callable[..., Any], name: str, **options: Any) -> None:
         self.op, self.key, self.apply, self.name = op, key, apply, name
@@ -70,6 +70,7 @@ class Call:
         self.guard: Any = None if op is None else _guard_of(op, key)
         self.origin: Any = options.get("origin")  # of a derived call: (make, parts), so that make(*parts) is the same once more
         self.outline: Any = None  # what is left without its sizes (families/outline.py)
+        self.runtime_scalars: bool = options.get("runtime_scalars", op is not None and op.runtime_scalars)  # its numbers change from call to call
         self.identity: Any = None  # a name that another process gives it too (identity.py)
 
     def __repr__(self) -> str:

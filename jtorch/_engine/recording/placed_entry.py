@@ -10,11 +10,12 @@ __all__ = ["PlacedEntry"]
 
 
 class PlacedEntry(Entry):
-    """``ins``: how each input is to lie. ``parts``: the call on the parts of one process; None where one process has the whole."""
+    """``ins``: how each input is to lie. ``parts``: the call on the parts of one process; None where one process has the whole, and ``laid`` is the call whose results lie as they are to."""
 
-    __slots__ = ("grid", "ins", "parts")
+    __slots__ = ("grid", "ins", "laid", "parts")
     grid: Any
     ins: list[Any]
+    laid: Any
     parts: Any
 
     def __init__(self, *args: Any) -> None:

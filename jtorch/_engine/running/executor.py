@@ -31,7 +31,7 @@ from jtorch._engine.running.donations import settled
 from jtorch._engine.running.plan import Plan, Run, stats
 from jtorch._engine.running.plan_making import always_dynamic, make_plan, wanted
 from jtorch._engine.values import memory
-from jtorch._engine.values.shards import in_use, sent, spread
+from jtorch._engine.values.shards import in_use, on_one_device, sent, spread
 from jtorch._engine.values.values import outside_jit
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.needed import needed_nodes
@@ -233,7 +233,7 @@ def _run_small(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int], mo
     steps = recipe.small
     if steps is False:
         steps = recipe.small = None if _being_traced() else small_looks.small(tr, live, most)
-    if steps is None or not all([a.__class__ is np.ndarray or (a.__class__ is not Held and len(a.devices()) == 1) for a in arrays]):
+    if steps is None or not all([a.__class__ is np.ndarray or (a.__class__ is not Held and on_one_device(a)) for a in arrays]):
         return None
     recipe.scalars = tr.scalars
     return small_looks.run(steps, arrays, tr.scalars)  # type: ignore[arg-type]
@@ -321,4 +321,4 @@ def _changed(now: list[Any], before: list[Any]) -> set[int]:
 
 
 def _on_one_device(arrays: list[Any]) -> bool:
-    return all(a.__class__ is np.ndarray or len(a.devices()) == 1 for a in arrays)
+    return all([a.__class__ is np.ndarray or on_one_device(a) for a in arrays])

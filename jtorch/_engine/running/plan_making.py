@@ -22,6 +22,7 @@ from jtorch._engine.values.values import jax_device
 
 __all__ = ["always_dynamic", "make_plan", "wanted"]
 
+_FEW = 4  # nodes before a wall that are no program of their own
 _LOOPS = frozenset(("RnnBackward0", "CtcLossBackward0"))
 
 
@@ -30,8 +31,7 @@ def wanted(live: Sequence[int], checks: Checks) -> Sequence[int]:
 
 
 def _is_update(node: tuple[Any, ...]) -> bool:
-    op = node[0].call.op
-    return op is not None and op.runtime_scalars
+    return node[0].call.runtime_scalars  # type: ignore[no-any-return]
 
 
 def always_dynamic(nodes: list[tuple[Any, ...]]) -> set[int]:
@@ -66,7 +66,8 @@ def make_plan(
     # XLA's CPU compiler copies what a loop leaves behind for another loop of the same program: the first loop backward begins one too.
     walls += [i for i, k in enumerate(needed) if nodes[k][0].call.name in _LOOPS][:1]
     held = [place[owner[i]] for i in live]
-    bounds = sorted({0, *(() if whole else cut(tokens, reads, updates, lambda i: nodes[needed[i]][0].weight(), held)), *walls, len(needed)})
+    cuts = () if whole else cut(tokens, reads, updates, lambda i: nodes[needed[i]][0].weight(), held)
+    bounds = sorted({0, *(c for c in cuts if not any([0 < w - c < _FEW for w in walls])), *walls, len(needed)})
 
     # When each slot (inputs first, then outputs) is read for the last time, by segment.
     segment_of: dict[int, int] = {}

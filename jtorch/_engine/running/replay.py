@@ -18,6 +18,7 @@ from jtorch._engine.running import executor
 from jtorch._engine.running.executor import Recipe
 from jtorch._engine.running.plan import Plan, slots_of
 from jtorch._engine.running.plan_making import always_dynamic
+from jtorch._engine.values.shards import on_one_device
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.unbroken import elsewhere
 from jtorch._engine.values.values import Value, to_device
@@ -45,7 +46,7 @@ class Recorded:
                 v = Value()
                 v.aval, v.array, v.trace, v.pos = a, None, None, -1
                 tr.inputs.append(v)
-            one_device = all(a.__class__ is np.ndarray or len(a.devices()) == 1 for a in arrays)
+            one_device = all(a.__class__ is np.ndarray or on_one_device(a) for a in arrays)
             dynamic = self.dynamic | always_dynamic(self.nodes)
             recipe = Recipe()
             plan = executor._made(tr, recipe, dynamic, self.checks, arrays, live, list(donated), "replay", one_device, self.successors if donated else None, self._small())

@@ -9,11 +9,11 @@ from weakref import ref
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from jtorch._engine.values.values import Value, several, to_device
 
-__all__ = ["in_use", "sent", "spread"]
+__all__ = ["in_use", "on_one_device", "sent", "spread"]
 
 in_use = several  # empty as long as every array lies on one device
 
@@ -25,7 +25,7 @@ _under_way: deque[list[Any]] = deque()
 def sent(results: Sequence[Any]) -> None:
     """A program that gives these arrays was sent off. If it runs on several devices of a cpu, programs sent off long before are waited for, so that few are under way."""
     some = [a for a in results[:: 1 + len(results) // 8] if isinstance(a, jax.Array)]
-    if not some or len(devices := some[0].devices()) == 1 or next(iter(devices)).platform != "cpu":
+    if not some or on_one_device(some[0]) or next(iter(some[0].devices())).platform != "cpu":
         return
     _under_way.append([ref(a) for a in some])  # all are there at once: one that is still held will do
     while len(_under_way) > _MOST:
@@ -41,20 +41,54 @@ def sent(results: Sequence[Any]) -> None:
                     break
 
 
+def on_one_device(array: Any) -> bool:
+    """Whether a jax.Array lies on one device. (JAX makes a set of them for who asks for its devices.)"""
+    return array.sharding.__class__ is SingleDeviceSharding or len(array.devices()) == 1
+
+
 def spread(arrays: list[Any], values: Sequence[Value]) -> None:
     """Put what numpy holds on its device; and where one of the arrays lies on several devices, copies of the others on each of these. (The values stay as they are: what other programs read must not follow.)"""
     wide: Any = None
+    for a in arrays:
+        if a.__class__ is not np.ndarray and not on_one_device(a):
+            wide = a
+            break
+    else:
+        for i, a in enumerate(arrays):
+            if a.__class__ is np.ndarray:
+                arrays[i] = to_device(a, values[i].aval.device)
+        return
+    where, devices = wide.sharding, wide.devices()
+    mesh = where.mesh if isinstance(where, NamedSharding) else None
+    missing: list[int] = []
     for i, a in enumerate(arrays):
         if a.__class__ is np.ndarray:
-            arrays[i] = to_device(a, values[i].aval.device)
-        elif wide is None and len(a.devices()) > 1:
-            wide = a
-    if wide is None:
-        return
-    devices, everywhere = wide.devices(), _replicated(wide.sharding)
-    for i, a in enumerate(arrays):
-        if a.devices() != devices:
-            arrays[i] = jax.device_put(a, everywhere)
+            missing.append(i)
+            continue
+        own = a.sharding
+        if own is where or (own.__class__ is NamedSharding and own.mesh is mesh) or a.devices() == devices:
+            continue
+        copy = _copies.get((id(a), mesh))
+        if copy is not None and not copy[1].is_deleted():
+            arrays[i] = copy[1]
+        else:
+            missing.append(i)
+    if missing:
+        everywhere = _replicated(where)
+        made = jax.device_put([arrays[i] for i in missing], everywhere, may_alias=False)
+        for i, a in zip(missing, made, strict=True):
+            if arrays[i].__class__ is not np.ndarray and a.nbytes <= _SMALL and mesh is not None:
+                _keep(arrays[i], mesh, a)
+            arrays[i] = a
+
+
+_SMALL = 1 << 20  # bytes of what is kept on every device for as long as somebody holds it on one: data, masks, positions are given to each step again
+_copies: dict[tuple[int, Any], tuple[Any, Any]] = {}
+
+
+def _keep(array: Any, mesh: Any, copy: Any) -> None:
+    key = (id(array), mesh)
+    _copies[key] = ref(array, lambda _: _copies.pop(key, None)), copy
 
 
 def _replicated(sharding: Any) -> NamedSharding:

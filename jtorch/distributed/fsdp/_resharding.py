@@ -1,4 +1,5 @@
-"""Whole parameters that do not wait for backward: the graph forgets them after the forward, and they are gathered again when backward comes to the first operator that reads one.
+"""Whole parameters that do not wait for backward: the graph forgets them after the forward, and they are gathered again when backward comes to the first operator that reads one
+(all that are read of the module, as in torch: each time more would begin one more program).
 
 It is rematerialisation (``torch.utils.checkpoint``) of the gathering alone: nothing that the module computes runs twice.
 """
@@ -17,22 +18,22 @@ __all__ = ["forget_wholes"]
 
 
 class _Gathering:
-    """``again(k, barrier)`` gathers the k-th parameter once more, from its part behind the barrier. In one pass each is gathered once."""
+    """``again(numbers, barrier)`` gathers the parameters with these numbers once more, from their parts behind the barrier. In one pass each of those that are ``read`` is gathered once."""
 
-    def __init__(self, again: Callable[[int, Any], Value]) -> None:
+    def __init__(self, again: Callable[[list[int], Any], list[Value]]) -> None:
         self.again = again
+        self.read: set[int] = set()
         self.run: Any = None
         self.found: dict[int, Value] = {}
 
     def whole(self, k: int, cts: Any) -> Value:
         """The whole parameter, in the pass that is under way."""
         if self.run is not state.backward:
-            self.run, self.found = state.backward, {}
-        v = self.found.get(k)
-        if v is None:
             after = [c for c in cts if isinstance(c, Value)]
-            v = self.found[k] = self.again(k, lambda part: after_barrier([part], after)[0])
-        return v
+            every = sorted(self.read)
+            self.found = dict(zip(every, self.again(every, lambda parts: after_barrier(parts, after)), strict=True))
+            self.run = state.backward
+        return self.found[k]
 
 
 class _Forgotten:
@@ -51,7 +52,7 @@ class _Forgotten:
         return tuple([self.gathering.whole(self.at[i], cts) if i in self.at else v for i, v in enumerate(self.saved)])
 
 
-def forget_wholes(result: Any, since: int, wholes: Sequence[Value], again: Callable[[int, Any], Value]) -> None:
+def forget_wholes(result: Any, since: int, wholes: Sequence[Value], again: Callable[[list[int], Any], list[Value]]) -> None:
     """Of the nodes that ``result`` hangs on and that were made since, those that saved some of the ``wholes`` forget them."""
     number = {id(v): k for k, v in enumerate(wholes)}
     gathering = _Gathering(again)
@@ -59,4 +60,5 @@ def forget_wholes(result: Any, since: int, wholes: Sequence[Value], again: Calla
         if node.saved.__class__ is tuple:
             at = {i: number[id(v)] for i, v in enumerate(node.saved) if id(v) in number}
             if at:
+                gathering.read.update(at.values())
                 node.saved = _Forgotten(gathering, [None if i in at else v for i, v in enumerate(node.saved)], at)  # type: ignore[assignment]

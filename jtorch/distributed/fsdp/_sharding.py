@@ -6,6 +6,7 @@ What torch does by hooks of the backward pass is the derivative of gathering her
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from jax.sharding import NamedSharding, PartitionSpec
@@ -70,7 +71,7 @@ class _Parameter:
         source = self.sharded.dtype
         return policy.param_dtype if policy.param_dtype is not None and source.is_floating_point else source
 
-    def _whole(self, v: Value) -> Value:
+    def whole_of(self, v: Value) -> Value:
         """What the sharded parameter (in the type in which the module computes) is as a whole."""
         home: Any = v.aval
         n = self.mesh.ndim
@@ -79,12 +80,13 @@ class _Parameter:
             return whole
         return placed(placed_aval(aval(home.shape, home.dtype, home.device), grid_of(self.inner), home.places[n:]), whole)
 
-    def gather_again(self, policy: Any, barrier: Callable[[Value], Value]) -> Value:
-        """The whole once more, for backward: of the parameter as it is then, as in torch."""
+    def part_again(self, policy: Any) -> Value:
+        """The part, in the type in which the module computes, for backward: of the parameter as it is then, as in torch."""
+        kind = self._kind(policy)
+        if kind is self.sharded.dtype:
+            return read(self.sharded)
         with torch.no_grad():
-            kind = self._kind(policy)
-            v = read(self.sharded if kind is self.sharded.dtype else self.sharded.to(kind))
-        return self._whole(placed(v.aval, barrier(part_of(v))))  # type: ignore[arg-type]
+            return read(self.sharded.to(kind))
 
     def gather(self, policy: Any, factor: float | None, sums: bool) -> Any:
         """The whole, of which the gradient goes to the parts."""
@@ -96,10 +98,11 @@ class _Parameter:
         inside = home.places[n:]
         back_kind = policy.reduce_dtype or kind
         how = "sum" if factor is not None or sums else "avg"
-        out = new_tensor(self._whole(read(cast)))
+        out = new_tensor(self.whole_of(read(cast)))
 
         def gradient(g: Any) -> Any:
-            g = g.to(back_kind)
+            if g.dtype is not back_kind:
+                g = g.to(back_kind)
             if factor is not None:
                 g = g / factor
             if self.inner is None and self.mesh._here and how == "avg":  # what all see is the average already; that it is to lie in parts is all that XLA is told
@@ -112,6 +115,14 @@ class _Parameter:
             return new_tensor(_moving.move(back, home.places)).to(source.dtype)
 
         return link("FSDPUnshardBackward", out, (cast, gradient)) if cast is source else link("FSDPUnshardBackward", out, (cast, lambda g: gradient(g).to(kind)))
+
+
+def _gathered_again(parameters: list[_Parameter], policy: Any, numbers: list[int], barrier: Callable[[list[Value]], list[Value]]) -> list[Value]:
+    """Those with these numbers as wholes once more, for backward."""
+    some = [parameters[k] for k in numbers]
+    parts = [p.part_again(policy) for p in some]
+    behind = barrier([part_of(v) for v in parts])
+    return [p.whole_of(placed(v.aval, b)) for p, v, b in zip(some, parts, behind, strict=True)]  # type: ignore[arg-type]
 
 
 class Sharded:
@@ -162,8 +173,7 @@ class Sharded:
         self.depth = max(0, self.depth - 1)
         if self.depth == 0:
             if result is not None and torch.is_grad_enabled():
-                every, policy = list(self.parameters), self.policy
-                forget_wholes(result, self.began, [read(p.whole) for p in every], lambda k, barrier: every[k].gather_again(policy, barrier))
+                forget_wholes(result, self.began, [read(p.whole) for p in self.parameters], partial(_gathered_again, list(self.parameters), self.policy))
             for p in self.parameters:
                 p.whole = None
                 p.set(p.sharded)
