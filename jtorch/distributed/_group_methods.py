@@ -19,54 +19,36 @@ __all__ = [
 class _Options:
     """What a collective is called with. ``timeout``: below zero for the group's own."""
 
-    __module__ = "torch.distributed"
+    __slots__ = ("asyncOp", "timeout")
+    reduceOp: Any
+    rootRank: Any
+    _fields: tuple[str, ...] = ()
 
     def __init__(self) -> None:
-        self.timeout = timedelta(seconds=-1)
-        self.asyncOp = True
-        self.reduceOp: Any = ReduceOp(ReduceOp.SUM)
-        self.rootRank = self.rootTensor = 0
-        self.device_ids: list[int] = []
+        self.asyncOp, self.timeout = True, timedelta(milliseconds=-1)
+        for name in self._fields:
+            setattr(self, name, _BEGINS[name]())
 
 
-class AllreduceOptions(_Options):
-    """Of ``allreduce``."""
+_BEGINS: dict[str, Any] = {"reduceOp": lambda: ReduceOp(ReduceOp.SUM), "rootRank": int, "rootTensor": int, "device_ids": list, "device": lambda: None}
 
 
-class AllreduceCoalescedOptions(AllreduceOptions):
-    """Of ``allreduce_coalesced``."""
+def _options(name: str, of: str, *fields: str, base: Any = _Options) -> Any:
+    """The class of the options of one collective, with these fields besides."""
+    shown = f": {', '.join(f'``{f}``' for f in fields)}" if fields else ""
+    return type(name, (base,), {"__slots__": fields, "_fields": base._fields + fields, "__module__": "torch.distributed", "__doc__": f"Of ``{of}``{shown}."})
 
 
-class AllgatherOptions(_Options):
-    """Of ``allgather``."""
-
-
-class AllToAllOptions(_Options):
-    """Of ``alltoall``."""
-
-
-class BarrierOptions(_Options):
-    """Of ``barrier``."""
-
-
-class BroadcastOptions(_Options):
-    """Of ``broadcast``: ``rootRank``."""
-
-
-class GatherOptions(_Options):
-    """Of ``gather``: ``rootRank``."""
-
-
-class ReduceOptions(_Options):
-    """Of ``reduce``: ``reduceOp`` and ``rootRank``."""
-
-
-class ReduceScatterOptions(_Options):
-    """Of ``reduce_scatter``: ``reduceOp``."""
-
-
-class ScatterOptions(_Options):
-    """Of ``scatter``: ``rootRank``."""
+AllreduceOptions = _options("AllreduceOptions", "allreduce", "reduceOp")
+AllreduceCoalescedOptions = _options("AllreduceCoalescedOptions", "allreduce_coalesced", base=AllreduceOptions)
+AllgatherOptions = _options("AllgatherOptions", "allgather")
+AllToAllOptions = _options("AllToAllOptions", "alltoall")
+BarrierOptions = _options("BarrierOptions", "barrier", "device_ids", "device")
+BroadcastOptions = _options("BroadcastOptions", "broadcast", "rootRank", "rootTensor")
+GatherOptions = _options("GatherOptions", "gather", "rootRank")
+ReduceOptions = _options("ReduceOptions", "reduce", "reduceOp", "rootRank", "rootTensor")
+ReduceScatterOptions = _options("ReduceScatterOptions", "reduce_scatter", "reduceOp")
+ScatterOptions = _options("ScatterOptions", "scatter", "rootRank")
 
 
 def _one(x: Any) -> Any:

@@ -77,6 +77,21 @@ for lay in (lambda net: parallelize_module(net, mesh, {"up": ColwiseParallel(), 
     found, net, opt = losses(lay)
     assert all(abs(a - b) < 1e-5 for a, b in zip(found, expected)), (found, expected)
     assert net.up.weight.placements == (Shard(0),) and opt.state[net.up.weight]["exp_avg"].placements == (Shard(0),) and isinstance(net.up.weight, torch.nn.Parameter)
+# attention over a sequence of which each rank has a part is attention over the whole, its derivative too
+from torch.distributed.tensor.experimental import context_parallel
+from torch.distributed.tensor.experimental._attention import context_parallel_unshard
+def attended(q, k, v):
+    given = [t.clone().requires_grad_() for t in (q, k, v)]
+    out = F.scaled_dot_product_attention(*given, is_causal=True)
+    (out * v).sum().backward()
+    return [out, *[t.grad for t in given]]
+q, k, v = torch.randn(3, 1, 2, 16, 4).unbind(0)
+q, k, v = q.clone(), k.clone(), v.clone()
+expected = attended(q, k, v)
+with context_parallel(mesh, buffers=[q, k, v], buffer_seq_dims=[2, 2, 2], no_restore_buffers={k}):
+    assert q.shape == (1, 2, 2, 4)
+    found = context_parallel_unshard(mesh, attended(q, k, v), [2] * 4)
+assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(found, expected)) and (q.shape, k.shape) == ((1, 2, 16, 4), (1, 2, 2, 4))
 # a program that never looks does not send off more than XLA has threads for
 from jtorch._core.dispatch.flush_points import step_done
 from jtorch._engine.values import shards

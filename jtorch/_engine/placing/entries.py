@@ -51,13 +51,13 @@ def _made(call: Call, key: Any) -> Entry:
     ins, outs = choose(f, closed, before, [a.nbytes if isinstance(a, Aval) else 8 for a in inputs], grid.shape)
     avals = tuple([placed_aval(a, grid, tuple(p)) for a, p in zip(base.outs, outs, strict=True)])
     made = PlacedEntry(call, inputs, avals, base.out is not None, base.device)
-    made.grid, made.ins, made.parts, made.laid = grid, [tuple(p) for p in ins], None, None
+    made.lies, made.grid, made.ins, made.parts, made.laid = avals, grid, [tuple(p) for p in ins], None, None
     if grid.coordinate is None:
         made.laid = _laid_by(call, tuple([sharding_of(a) for a in avals]), base.out is not None)
     else:
         run = program_of_parts(closed, f, ins, grid.shape, grid.coordinate)
         single = base.out is not None
-        made.parts = Call(None, None, lambda *arrays: run(*arrays)[0] if single else tuple(run(*arrays)), f"{call.name}_part")
+        made.parts = Call(None, None, lambda *arrays: run(*arrays)[0] if single else tuple(run(*arrays)), f"{call.name}_part", numbers=call.numbers)
     return call.entries.setdefault(key, made)  # type: ignore[no-any-return]
 
 
@@ -70,14 +70,14 @@ def _laid_by(call: Call, where: tuple[NamedSharding, ...], single: bool) -> Call
             return jax.lax.with_sharding_constraint(out, where[0])
         return tuple([jax.lax.with_sharding_constraint(x, w) for x, w in zip(out, where, strict=True)])
 
-    return Call(None, None, apply, call.name, runtime_scalars=call.runtime_scalars)
+    return Call(None, None, apply, call.name, numbers=call.numbers, runtime_scalars=call.runtime_scalars)
 
 
 def _record(entry: PlacedEntry, args: Any) -> list[Value]:
     if entry.parts is None:
         given = [part_of(a) if a.__class__ is Value and a.aval.__class__ is PlacedAval else a for a in args]
         given.append(_token(entry.grid.devices, entry.device))
-        return [placed(a, v) for a, v in zip(entry.outs, trace.record_multi(entry.laid, given), strict=True)]
+        return list(map(placed, entry.lies, trace.record_multi(entry.laid, given)))
     given = []
     for v, p in zip(args, entry.ins, strict=True):
         a: Any = v.aval if v.__class__ is Value else None
@@ -85,7 +85,7 @@ def _record(entry: PlacedEntry, args: Any) -> list[Value]:
             given.append(v)
         else:
             given.append(part_of(fitted(v, placed_aval(a.whole if a.__class__ is PlacedAval else a, entry.grid, p))))
-    return [placed(a, v) for a, v in zip(entry.outs, trace.record_multi(entry.parts, given), strict=True)]
+    return list(map(placed, entry.lies, trace.record_multi(entry.parts, given)))
 
 
 def spec_of(a: PlacedAval) -> list[Any]:

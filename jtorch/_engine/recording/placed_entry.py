@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._engine.recording.entry import Entry
+from jtorch._engine.values.placed import PlacedAval
 
 __all__ = ["PlacedEntry"]
 
 
 class PlacedEntry(Entry):
-    """``ins``: how each input is to lie. ``parts``: the call on the parts of one process; None where one process has the whole, and ``laid`` is the call whose results lie as they are to."""
+    """``lies``: the outputs' avals, ``ins``: how each input is to lie. ``parts``: the call on the parts of one process; None where one process has the whole, and ``laid`` is the call whose results lie as they are to."""
 
-    __slots__ = ("grid", "ins", "laid", "parts")
+    __slots__ = ("grid", "ins", "laid", "lies", "parts")
+    lies: tuple[PlacedAval, ...]
     grid: Any
     ins: list[Any]
     laid: Any

@@ -9,6 +9,8 @@ from typing import Any
 from jtorch._errors import not_implemented
 from jtorch.distributed.tensor._api import DTensor, implicit_replication
 
+from ._attention import context_parallel
+
 __all__ = ["context_parallel", "implicit_replication", "local_map", "register_sharding"]
 
 
@@ -40,11 +42,6 @@ def local_map(func: Callable[..., Any], out_placements: Any = None, in_placement
         return found[0] if single else tuple(found)
 
     return call
-
-
-def context_parallel(*args: Any, **kwargs: Any) -> Any:
-    """Not there yet: raises NotImplementedError."""
-    not_implemented("torch.distributed.tensor.experimental.context_parallel", "shard the heads or the batch")
 
 
 def register_sharding(*args: Any, **kwargs: Any) -> Any:
