@@ -22,6 +22,15 @@ for name,f in dict(add=lambda x: x[1:].add_(x[:-1]),addself=lambda x:x.add_(x),a
     if name.startswith('skip_'): continue
     x=t(); print(name); run(lambda: f(x)); print(x.tolist() if name not in ('uniform','bern','normal') else '')
 """,
+    "out= of another shape": """
+import warnings
+warnings.simplefilter("ignore")
+e=lambda *s: torch.ones(1).expand(*s)
+x=torch.ones(2,5)
+for f in (lambda:torch.gather(torch.ones(10),0,torch.arange(3),out=e(4)),lambda:torch.cat([e(5)],out=e(10)),lambda:torch.add(torch.ones(3),1,out=e(4)),lambda:torch.mm(x,x.T,out=e(3,3)),lambda:torch.sum(x,0,out=e(4)),lambda:torch.where(x>0,x,x,out=e(3,5)),lambda:torch.amax(x,0,out=e(6)),lambda:torch.sin(x,out=e(2,6)),lambda:torch.sort(x,out=(e(2,6),torch.ones(1,dtype=torch.long).expand(2,6))),lambda:torch.clamp(x,0,out=e(3,5)),lambda:torch.lerp(x,x,.5,out=e(3,5)),lambda:torch.diag(x,out=e(6)),lambda:torch.prod(x,0,out=e(6))): run(f)
+a=torch.arange(4.); run(lambda: torch.add(a,1,out=a[:2])); print(a); run(lambda: torch.where(a>0,a,a,out=a[1:])); run(lambda: torch.sub(a,1,out=a[1:])); run(lambda: torch.lerp(a,a,.5,out=a[1:3])); print(a)
+i=torch.tensor([2,1,0]); run(lambda: torch.gather(i.clone(),0,i[1:],out=i[:1])); print(i); run(lambda: torch.cat((torch.zeros(0),a),out=a[:1]) is None); x=torch.zeros(0); run(lambda: torch.cat((x,a),out=x))
+""",
     "detach_": """
 x=torch.ones(2,requires_grad=True); y=x*2; z=y*y; y.detach_(); run(lambda: z.sum().backward()); print(x.grad,y.requires_grad,y.grad_fn,y.is_leaf)
 x=torch.ones(2,requires_grad=True); y=x.exp(); y.detach_(); run(lambda: y.sum().backward()); print(y._version); y=x.exp(); z=y*3; y.detach_(); run(lambda: z.sum().backward()); print(x.grad)

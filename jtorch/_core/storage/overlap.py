@@ -9,12 +9,17 @@ from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of, check_no_overlap, layout
 from jtorch._core.storage.write_counts import origin_of
 
-__all__ = ["check_out"]
+__all__ = ["check_apart", "check_out"]
 
 
 def check_out(out: Tensor, inputs: Sequence[Any], apart: bool) -> None:
     """RuntimeError if elements of ``out`` share a place, or share it with an input. ``apart``: the very memory of an input will not do either."""
     check_no_overlap(out)
+    check_apart(out, inputs, apart)
+
+
+def check_apart(out: Tensor, inputs: Sequence[Any], apart: bool) -> None:
+    """The second half of :func:`check_out`: what ``out`` shares with an input."""
     for t in inputs:
         if isinstance(t, Tensor) and (t is out or origin_of(t._s) is origin_of(out._s)) and _shared(out, t, apart):
             raise RuntimeError(

@@ -28,7 +28,7 @@ from jtorch._core.dispatch.signature_binding import Mismatch, _match, bind, no_m
 from jtorch._core.dispatch.argument_patterns import Bound, Slots, cache_for_function, pattern, remember, sources
 from jtorch._core.dispatch.record import NUMBERS, PARTS, apply_multi, call1, call2, call3, calln
 from jtorch._core.dispatch.inplace import assign, check_changeable, check_writable
-from jtorch._core.storage.overlap import check_out
+from jtorch._core.storage.overlap import check_apart, check_out
 from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.dispatch.short_way import short_inplace
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor, new_tensor
@@ -172,7 +172,7 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
         if out_arg is not None:
             if not op.out:
                 raise TypeError(f"{name}() got an unexpected keyword argument 'out'")
-            return write_out(name, result, out_arg, op.out, flat, op.apart, bool(op.expanded))
+            return write_out(name, result, out_arg, op.out, flat, op.apart, bool(op.expanded), op.elementwise)
         return result
 
     call.__name__ = call.__qualname__ = name
@@ -419,13 +419,13 @@ def check_cast(source: Any, target: Any) -> None:
         raise RuntimeError(f"result type {source.legacy} can't be cast to the desired output type {target.legacy}")
 
 
-def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = (), apart: bool = False, expanded: bool = False) -> Any:
-    """Put results into the tensors given as ``out=``, resizing them as torch does. ``rule``, ``apart``, ``expanded``: the operator's options; ``inputs``: what it read."""
+def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = (), apart: bool = False, expanded: bool = False, elementwise: bool = False) -> Any:
+    """Put results into the tensors given as ``out=``, resizing them as torch does. ``rule`` and what follows ``inputs``: the operator's options; ``inputs``: what it read."""
     if isinstance(result, tuple):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):
             raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
         for i, (r, o) in enumerate(zip(result, out, strict=True)):
-            _write_one(name, r, o, rule, inputs, apart, i)
+            _write_one(name, r, o, rule, inputs, apart, i, elementwise)
         kind = type(result)
         return return_types.return_type(f"{kind.__name__}_out", kind._fields)(*out) if hasattr(kind, "_fields") else tuple(out)
     if isinstance(out, (tuple, list)) and len(out) == 1:
@@ -434,7 +434,7 @@ def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = 
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if expanded and aval_of(out).shape == aval_of(result).shape and (dims := shared_dims(out)):
         return write_shared(out, result, dims)
-    return _write_one(name, result, out, rule, inputs, apart)
+    return _write_one(name, result, out, rule, inputs, apart, 0, elementwise)
 
 
 def _wrong_out(rule: str, wanted: Any, got: Any) -> str:
@@ -444,7 +444,7 @@ def _wrong_out(rule: str, wanted: Any, got: Any) -> str:
     return f"Expected out tensor to have dtype {a}, but got {b} instead"
 
 
-def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, apart: bool, at: int = 0) -> Tensor:
+def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, apart: bool, at: int, elementwise: bool) -> Tensor:
     if forward_mode.since is not None and not result.requires_grad and not out.requires_grad and (result._edge is not None or out._edge is not None):
         raise NotImplementedError(f"Trying to use forward AD with {name}_out that does not support it because it is an out= function")
     if state.mode & GRAD and (result._edge is not None or out._edge is not None):
@@ -464,9 +464,11 @@ def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, a
     if a.device is not b.device:
         raise RuntimeError(f"Expected out tensor to have device {a.device}, but got {b.device} instead")
     if a.shape != b.shape:
-        if apart:
+        if elementwise:  # which look before they resize; the others after, if at all
             check_out(out, inputs, apart)
+        elif apart:
+            check_apart(out, inputs, apart)
         resize_for_out(out, a.shape)
-    else:
+    if a.shape == b.shape or (apart and not elementwise):
         check_out(out, inputs, apart)
     return assign(out, cast(result, b.dtype))
