@@ -19,7 +19,7 @@ from ._collectives import (
 from ._collectives import coalescing_manager as _coalescing_manager  # noqa: F401
 from ._groups import (
     Backend, GroupMember, ProcessGroup, destroy_process_group, get_backend, get_default_backend_for_device, get_global_rank, get_group_rank, get_node_local_rank,
-    get_process_group_ranks, get_rank, get_world_size, group, init_process_group, is_initialized, new_group, new_subgroups, new_subgroups_by_enumeration, rendezvous,
+    get_process_group_ranks, get_rank, get_world_size, group, init_process_group, is_initialized, new_group, new_subgroups, new_subgroups_by_enumeration, rendezvous, split_group,
 )  # fmt: skip
 from ._group_methods import (
     AllgatherOptions, AllreduceCoalescedOptions, AllreduceOptions, AllToAllOptions, BarrierOptions, BroadcastOptions, GatherOptions, ReduceOptions, ReduceScatterOptions, ScatterOptions,
@@ -40,7 +40,7 @@ __all__ = [
     "get_default_backend_for_device", "get_global_rank", "get_group_rank", "get_node_local_rank", "get_process_group_ranks", "get_rank", "get_world_size", "group",
     "init_process_group", "irecv", "is_available", "is_initialized", "isend", "monitored_barrier", "new_group", "new_subgroups", "new_subgroups_by_enumeration", "recv",
     "recv_object_list", "reduce", "reduce_op", "reduce_scatter", "reduce_scatter_single", "reduce_scatter_tensor", "rendezvous", "scatter", "scatter_object_list", "send",
-    "send_object_list", "set_debug_level", "set_debug_level_from_env", "supports_complex",
+    "send_object_list", "set_debug_level", "set_debug_level_from_env", "split_group", "supports_complex",
 ]  # fmt: skip
 
 _all_gather_base, _reduce_scatter_base = all_gather_single, reduce_scatter_single

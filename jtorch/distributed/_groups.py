@@ -247,15 +247,42 @@ def new_group(
     for r in chosen:
         if not 0 <= r < w.size:
             raise ValueError(f"Rank {r} is out of range. Valid ranks are 0 to {w.size - 1} (world_size={w.size})")
-    name = str(w.next_of("groups") + 1)
-    if use_local_synchronization:
-        name = "l" + "_".join(map(str, chosen)) + f"_{w.next_of(str(chosen))}"
+    # What only its members call must not be counted with what all processes call.
+    name = "l" + "_".join(map(str, chosen)) + f"_{w.next_of(str(chosen))}" if use_local_synchronization else str(w.next_of("groups") + 1)
     if w.rank not in chosen:
         return GroupMember.NON_GROUP_MEMBER
     kind = world.backend if backend is None else _backend_for(backend)
     made = ProcessGroup(name, tuple(chosen), w.rank, kind, seconds_of(timeout, timedelta(seconds=world.timeout)), world.store, group_desc or "undefined")
     _groups[name] = made
     return made
+
+
+def split_group(
+    parent_pg: Any = None, split_ranks: Sequence[Sequence[int]] | None = None, timeout: timedelta | None = None, pg_options: Any = None, group_desc: str | None = None, backend: Any = None
+) -> ProcessGroup | None:
+    """The group among ``split_ranks`` (places in the parent) that this process is in, None if it is in none. All processes of the parent call it. RuntimeError where the world has no device of its own
+    (``init_process_group(device_id=...)``), ValueError for empty groups and ranks that stand there twice."""
+    if not split_ranks:
+        raise ValueError("split_ranks cannot be None or empty")
+    world = resolve()
+    if world.bound_device_id is None:
+        raise RuntimeError("No device associated with the default pg, not safe to split any process groups")
+    parent = parent_pg or world
+    if parent._name not in _groups:
+        raise ValueError(f"Group {parent} is not registered")
+    if get_rank() not in parent.ranks:
+        raise ValueError(f"Global rank {get_rank()} is not part of the parent group {parent}")
+    for ranks in split_ranks:
+        if not ranks:
+            raise ValueError("the split group cannot be empty")
+        if len(ranks) > world.size():
+            raise ValueError("the split group's size should be less or equal to the world_size set by init_process_group")
+        if len(ranks) != len(set(ranks)):
+            raise ValueError("the split group cannot have duplicate ranks")
+        if parent.rank() in ranks:
+            made: ProcessGroup = new_group([parent.ranks[r] for r in ranks], timeout, backend or parent.backend, pg_options, use_local_synchronization=True, group_desc=group_desc)
+            return made
+    return None
 
 
 def new_subgroups(

@@ -24,7 +24,6 @@ MODULES: dict[str, str] = {
     "launcher.api": "LaunchConfig elastic_launch",
     "algorithms._checkpoint": "",
     "algorithms.ddp_comm_hooks.post_localSGD_hook": "PostLocalSGDState post_localSGD_hook",
-    "algorithms.ddp_comm_hooks.powerSGD_hook": "PowerSGDState batched_powerSGD_hook powerSGD_hook",
     "algorithms.model_averaging": "", "algorithms.model_averaging.averagers": "ModelAverager PeriodicModelAverager",
     "constants": "", "utils": "_sync_module_states",
 }  # fmt: skip

@@ -211,6 +211,8 @@ def groups(r, n, said):
         dist.all_reduce(x, group=one)
         dist.broadcast(x, 1, group=one)
         said.append(f"alone {x.tolist()} {dist.get_process_group_ranks(one)} {dist.get_global_rank(one, 0)} {dist.get_group_rank(one, 1)}")
+    if r == 0:  # nobody else is asked, and the names of later groups are the same everywhere
+        dist.new_group([0], use_local_synchronization=True)
     both = dist.new_group([1, 0])
     dist.all_reduce(x, group=both)
     mine, every = dist.new_subgroups(1)
@@ -231,6 +233,8 @@ def refusals(r, n, said):
         "gather elsewhere": lambda: dist.gather(ones, [ones] * 2, dst=1 - r),
         "twice": lambda: dist.new_group([0, 0]),
         "out of range": lambda: dist.new_group([0, 5]),
+        "split": lambda: dist.split_group(split_ranks=[[0], [1]]),
+        "split into nothing": lambda: dist.split_group(),
         "to itself": lambda: dist.send(ones, r),
         "again": lambda: dist.init_process_group("gloo", rank=r, world_size=n),
         "no list": lambda: dist.all_gather(ones, ones),

@@ -96,6 +96,32 @@ def hooks(r, n, said):
         said.append(f"hook {hook.__name__} {net.module.weight.grad.tolist()}")
 
 
+def thin(r, n, said):
+    from torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook import (  # torch's batched_powerSGD_hook fails in an assertion of its own
+        PowerSGDState,
+        powerSGD_hook,
+    )
+
+    for options in ({}, {"warm_start": False, "use_error_feedback": False, "start_powerSGD_iter": 0}, {"matrix_approximation_rank": 2, "orthogonalization_epsilon": 1e-8, "batch_tensors_with_same_shape": True}):
+        torch.manual_seed(0)
+        net = DDP(nn.Linear(12, 10))
+        state = PowerSGDState(None, **{"start_powerSGD_iter": 2, **options})
+        net.register_comm_hook(state, powerSGD_hook)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+        x = torch.sin(torch.arange(48.0).reshape(4, 12) * (r + 1))
+        for _ in range(5):
+            optimizer.zero_grad()
+            net(x).square().mean().backward()
+            optimizer.step()
+            g = net.module.weight.grad
+            said.append(f"thin {g.norm().item()} {g.square().sum(0).tolist()} {g.abs().sum(1).tolist()} {net.module.bias.grad.norm().item()}")
+        said.append(f"{state.compression_stats()} {state.iter}")
+    try:
+        PowerSGDState(None, start_powerSGD_iter=1)
+    except ValueError as error:
+        said.append(str(error))
+
+
 def uneven(r, n, said):
     for divide in (True, False):
         torch.manual_seed(0)
@@ -110,4 +136,4 @@ def uneven(r, n, said):
 
 
 if __name__ == "__main__":
-    start(training, accumulation, unused, hooks, uneven)
+    start(training, accumulation, unused, hooks, thin, uneven)
