@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from jtorch._core.backward.levels import Input, enter, gradients, reaches_out, transposed
+from jtorch._core.backward.levels import Input, enter, gradients, reaches_inputs, reaches_out, transposed
 from jtorch._core.graph.node import next_seq
 from jtorch._core.graph.saved_tensors import settings
 from jtorch._core.storage.write_counts import written_since
@@ -256,6 +256,8 @@ def jvp(func: Any, primals: Any, tangents: Any, *, strict: bool = False, has_aux
             if not isinstance(t, Tensor):
                 raise RuntimeError(f"{what}: Expected {name} to only contain Tensors, got {type(t)}")
     out, push, aux, level = _push(what, func, primals, lambda new: new, has_aux)
+    if strict and not all(reaches_inputs(t, level.inputs) for t in tree_flatten(out)[0]):
+        raise RuntimeError("jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. This is not allowed with strict=True.")
     found = tree_unflatten(push(moves), tree_flatten(out)[1])
     value = level.leave(out)
     return (value, found, level.leave(aux)) if has_aux else (value, found)
@@ -313,7 +315,15 @@ def jacrev(func: Any, argnums: Any = 0, *, has_aux: bool = False, chunk_size: in
         flat, spec = tree_flatten(out)
         _no_complex("jacrev", flat, False)
         sizes = [t.numel() for t in flat]
-        pulled = vmap(lambda *rows: pull(tree_unflatten(list(rows), spec))[0], chunk_size=chunk_size)(*_basis(flat))
+
+        def pull_rows(*rows: Any) -> Any:
+            return pull(tree_unflatten(list(rows), spec))[0]
+
+        if chunk_size == 1:  # one after the other, without what vmap does not allow
+            turns = [tree_flatten(pull_rows(*row)) for row in zip(*_basis(flat), strict=True)]
+            pulled = tree_unflatten([torch.stack(column) for column in zip(*[leaves for leaves, _ in turns], strict=True)], turns[0][1])
+        else:
+            pulled = vmap(pull_rows, chunk_size=chunk_size)(*_basis(flat))
         leaves, in_spec = tree_flatten(pulled)
         parts = [leaf.split(sizes, 0) for leaf in leaves]
         each = [tree_unflatten([p[k].reshape(*t.shape, *p[k].shape[1:]) for p in parts], in_spec) for k, t in enumerate(flat)]

@@ -46,10 +46,15 @@ def stack_module_state(models: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         raise RuntimeError("stack_module_state: Expected all models to have the same training/eval mode.")
     if len({type(m) for m in models}) > 1:
         raise RuntimeError("stack_module_state: Expected all models to be of the same class.")
-    named = [dict(m.named_parameters()) for m in models]
-    params = {k: torch.stack([d[k].detach() for d in named]).requires_grad_(named[0][k].requires_grad) for k in named[0]}
-    buffers = [dict(m.named_buffers()) for m in models]
-    return params, {k: torch.stack([d[k] for d in buffers]) for k in buffers[0]}
+    def stacked(named: list[dict[str, Any]], leaves: bool) -> dict[str, Any]:
+        found = {}
+        for k, first in named[0].items():
+            if any(d[k].requires_grad is not first.requires_grad for d in named):
+                raise RuntimeError(f"Expected {k} from each model to have the same .requires_grad")
+            found[k] = torch.stack([d[k].detach() for d in named]).requires_grad_(first.requires_grad) if leaves else torch.stack([d[k] for d in named])
+        return found
+
+    return stacked([dict(m.named_parameters()) for m in models], True), stacked([dict(m.named_buffers()) for m in models], False)
 
 
 def functionalize(func: Any, *, remove: str = "mutations") -> Any:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from jtorch._core.backward.levels import enter_lanes, leave_lanes
 from jtorch._core.graph.node import next_seq
-from jtorch._core.storage.view_steps import read
+from jtorch._core.storage.view_steps import aval_of, read, view_elsewhere
 from jtorch._core.storage.write_counts import written_since
 from jtorch._engine.values.lanes import Level, lanes_of
 from jtorch._engine.values.thread_state import state
@@ -159,13 +159,26 @@ def _run(func: Any, size: int, dims: list[Any], flat: list[Any], spec: Any, out_
     return tree_unflatten(outs, out_spec)
 
 
+def _view_of_all(t: Any, m: Any, level: Level) -> Any:
+    """All lanes of a view of a lane of ``m``, as a view of ``m``; None where it is no matter of strides."""
+    found = view_elsewhere(t, aval_of(m).shape[1:], m.stride()[1:], m.storage_offset())
+    lanes = lanes_of(read(t), level)
+    if found is None or lanes is None or aval_of(m).dtype is not aval_of(t).dtype:
+        return None
+    shape, strides, offset = found
+    out = (m if m._edge is None else m.detach()).as_strided((level.size, *shape), (m.stride(0), *strides), offset)
+    if out._view is not None:  # its elements are known: they are gathered by the strides only once somebody has written
+        out._view.value, out._view.seen = lanes, out._s.version
+    return out
+
+
 def _as_it_came(t: Any, flat: list[Any], dims: list[Any], moved: list[Any], inside: list[Any], level: Level) -> Any:
     """What a function returns without having computed it shares its memory with what is outside, as it does without ``vmap``. None where it was computed."""
     for x, d, m, i in zip(flat, dims, moved, inside, strict=True):
         if t is i:
             return m if d is not None else x.unsqueeze(0).expand(level.size, *x.shape)
-        if d is not None and t._s is i._s and t._view is None and t._edge is None:
-            return m.detach()
+        if d is not None and t._s is i._s and t._edge is None:
+            return m.detach() if t._view is None else _view_of_all(t, m, level)
     if t._edge is None and lanes_of(read(t), level) is None:
         return t.unsqueeze(0).expand(level.size, *t.shape)
     return None

@@ -71,13 +71,22 @@ def enter(t: Tensor, shared: bool = False) -> tuple[Tensor, Input]:
 
 def reaches_out(t: Tensor, since: int) -> bool:
     """Whether the graph of ``t`` leads to what was recorded before ``since``, or to a leaf."""
+    return _reaches(t, lambda node: node.__class__ is AccumulateGrad or node.__class__ is End or node.seq < since or (node.__class__ is Input and node.required))
+
+
+def reaches_inputs(t: Tensor, inputs: list[Input]) -> bool:
+    """Whether the graph of ``t`` leads to one of these."""
+    return _reaches(t, set(inputs).__contains__)
+
+
+def _reaches(t: Tensor, wanted: Callable[[Any], bool]) -> bool:
     if t._edge is None:
         return False
     stack = [edge_of(t)]
     seen = set(stack)
     while stack:
         node = stack.pop()
-        if node.__class__ is AccumulateGrad or node.__class__ is End or node.seq < since or (node.__class__ is Input and node.required):
+        if wanted(node):
             return True
         for target in node.edges[::2]:
             if target not in seen:

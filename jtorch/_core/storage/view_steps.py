@@ -143,6 +143,58 @@ def make_view(t: Tensor, op: Op, call: Call, args: tuple[Any, ...], numbers: tup
     return view
 
 
+def view_elsewhere(t: Tensor, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Any:
+    """(shape, strides, offset) of the same view of other memory: of a tensor laid out like this instead of the storage's own. None where that is not a matter of strides."""
+    steps = []
+    view = t._view
+    while view is not None:
+        steps.append(view)
+        view = view.parent
+    for step in reversed(steps):
+        op = step.call.op
+        if op is None or op.strides is None or op.view_type is not None or op.view_flips is not None:
+            return None
+        if op.view_from_start:
+            found = _steps_elsewhere(step, aval_of_base(t).shape, strides, offset) if step.parent is None and op.name == "as_strided" else None
+            if found is None:
+                return None
+            shape, strides, offset = found
+            continue
+        rest = iter(step.numbers)
+        try:
+            shape, strides, offset = op.strides(tuple(shape), tuple(strides), offset, *[next(rest) if d[0] == "S" else d[2] for d in step.call.key[1:]])
+        except RuntimeError:
+            return None
+    return shape, strides, offset
+
+
+def aval_of_base(t: Tensor) -> Aval:
+    return t._s.value.aval  # type: ignore[no-any-return]
+
+
+def _steps_elsewhere(view: View, shape: tuple[int, ...], strides: tuple[int, ...], offset: int) -> Any:
+    """The same for a view by strides of what is row-major in a ``shape``: each of its steps goes so far along each dim. None where it crosses from the end of one to its next turn."""
+
+    def along(distance: int) -> list[int]:
+        found = []
+        for step in contiguous_strides(shape):
+            found.append(distance // step)
+            distance %= step
+        return found
+
+    steps = [along(s) for s in view.strides or contiguous_strides(view.aval.shape)]
+    furthest = along(view.offset)
+    for n, step in zip(view.aval.shape, steps, strict=True):
+        furthest = [at + (n - 1) * d for at, d in zip(furthest, step, strict=True)]
+    if 0 in view.aval.shape or any(at >= n for at, n in zip(furthest, shape, strict=True)):
+        return None
+
+    def there(step: list[int]) -> int:
+        return sum(d * s for d, s in zip(step, strides, strict=True))
+
+    return view.aval.shape, tuple(map(there, steps)), offset + there(along(view.offset))
+
+
 def _layout_after(op: Op, args: tuple[Any, ...], a: Aval, strides: tuple[int, ...] | None) -> Any:
     """(aval, strides, how far the offset moves) of the view that ``op`` takes of a tensor like this; None for the last where that is not so simple."""
     key = (op, args, a, strides)
