@@ -270,5 +270,7 @@ def meshes(r, n, said):
         said.attempt(name, fn)
 
 
+PARTS = (reductions, movements, works, methods, objects, groups, meshes, refusals)
+
 if __name__ == "__main__":
-    start(reductions, movements, works, methods, objects, groups, meshes, refusals)
+    start(*PARTS)

@@ -135,5 +135,7 @@ def uneven(r, n, said):
         said.append(f"uneven {divide} {net.module.weight.tolist()} {net.module.bias.tolist()}")
 
 
+PARTS = (training, accumulation, unused, hooks, thin, uneven)
+
 if __name__ == "__main__":
-    start(training, accumulation, unused, hooks, thin, uneven)
+    start(*PARTS)
