@@ -15,7 +15,9 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: .stamps/demo  ## train the digits classifier with `import torch` resolved to jtorch; no torch needed
 	$(PY) -m jtorch examples/digits_cnn.py
 
-test: lint unit compat  ## everything CI runs
+test: .stamps/test  ## everything CI runs; mypy, which takes one processor, beside jtorch's own tests
+	$(MAKE) -j2 lint unit
+	$(MAKE) compat
 
 lint: .stamps/test
 	$(VENV)/bin/ruff check jtorch compat tests examples tools

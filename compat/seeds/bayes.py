@@ -1,4 +1,5 @@
 # Expectation maximisation, Hamiltonian Monte Carlo and transformed distributions.
+# slow
 # digits: 3
 import torch, math
 import torch.distributions as D

@@ -1,4 +1,5 @@
 # A generator against a discriminator: two optimizers, spectral norm, batch norm, detached samples.
+# slow
 # digits: 3
 import torch
 from torch import nn

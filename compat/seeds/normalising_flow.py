@@ -1,4 +1,5 @@
 # A normalising flow: coupling layers as transforms of a distribution, and the same written by hand.
+# slow
 # digits: 3
 import torch
 import torch.distributions as D

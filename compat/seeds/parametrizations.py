@@ -1,4 +1,5 @@
 # An autoencoder with tied weights, parametrizations (weight norm, spectral norm, orthogonal, one of its own) and pruning.
+# slow
 # digits: 3
 import copy
 

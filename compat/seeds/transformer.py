@@ -1,4 +1,5 @@
 # A small language model: rotary positions, grouped queries, gated layers, tied weights, sampling.
+# slow
 # digits: 3
 import torch, math, torch.nn as nn, torch.nn.functional as F
 

@@ -1,4 +1,5 @@
 # Segmentation by a small U-Net: transposed convolutions, group norm, a dice loss, a cosine schedule.
+# slow
 # digits: 3
 import torch, torch.nn as nn, torch.nn.functional as F
 

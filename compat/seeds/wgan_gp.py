@@ -1,4 +1,5 @@
 # A Wasserstein GAN with a gradient penalty: gradients of gradients in every step of the critic.
+# slow
 # digits: 3
 import math
 
