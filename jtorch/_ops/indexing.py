@@ -222,7 +222,7 @@ def take_along(input: Any, index: Any, dim: int) -> Any:
     return jnp.take_along_axis(input, narrow(index, input.shape[dim]), dim, mode=_MODE)
 
 
-@op("gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False)", out="exact", apart=True, guard=_guards.elements)
+@op("gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False)", out="exact", apart="resized", guard=_guards.elements)
 def gather(input: Any, dim: int, index: Any, sparse_grad: bool) -> Any:
     """``out[i][j] = input[index[i][j]][j]`` for dim 0, and so on. ``index`` has input's number of dims and no negative entries."""
     dim = dim_of(dim, input.ndim)

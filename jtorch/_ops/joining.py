@@ -17,7 +17,7 @@ from ._linalg_lib import scalar_name
 from ._reduce import pairs_above
 
 
-@op("cat(Tensor[] tensors, int dim=0)", format="all", where="torch", aliases="concat concatenate", promote="default", elementwise=False, apart=True)
+@op("cat(Tensor[] tensors, int dim=0)", format="all", where="torch", aliases="concat concatenate", promote="default", elementwise=False, apart="resized")
 def cat(tensors: Any, dim: int) -> Any:
     """The tensors one after another along ``dim``; all other sizes agree. Empty 1-d tensors are skipped, as torch does."""
     if not tensors:

@@ -64,7 +64,7 @@ def sum_dim(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     return _summed(input, dim, keepdim, dtype)
 
 
-@op("nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", out_type=True)
+@op("nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", out_type="floats")
 def nansum(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The sum with nan counted as 0. RuntimeError for complex numbers."""
     check_dims(dim, input)

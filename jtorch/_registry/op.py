@@ -47,7 +47,7 @@ class Op:
         self.promoted: tuple[str, ...] | None = options.pop("promoted", None)
         self.inplace: bool | str = options.pop("inplace", False)
         self.out: bool | str = options.pop("out", True)
-        self.out_type: bool = options.pop("out_type", False)
+        self.out_type: bool | str = options.pop("out_type", False)
         self.elementwise: bool = options.pop("elementwise", self.promote is not None)
         self.aliases: tuple[str, ...] = tuple(options.pop("aliases", "").split())
         self.grad_name: str = options.pop("grad_name", None) or _camel(self.name) + "Backward0"
@@ -61,7 +61,7 @@ class Op:
         self.view_from_start: bool = options.pop("view_from_start", False)
         self.runtime_scalars: bool = options.pop("runtime_scalars", False)
         self.fills: str = options.pop("fills", "")
-        self.apart: bool = options.pop("apart", False)
+        self.apart: bool | str = options.pop("apart", False)
         self.opmath: bool = options.pop("opmath", False)
         self.guard: Callable[..., Sequence[Range]] | None = options.pop("guard", None)
         self.types: Callable[..., None] | None = options.pop("types", None)
@@ -114,7 +114,7 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     out:        the function takes ``out=`` (default True for namespaces other than nn.functional). ``"exact"``: the out tensor must have the result's
                 type; a text with {0} and {1} (the types' names): the same, with that message.
     out_type:   what it writes decides in which type it computes: ``dtype`` is the ``out=`` tensor's unless given, and in place only ``dtype``s of the
-                target's own kind are taken.
+                target's own kind are taken. ``"floats"``: of real inputs, an ``out=`` of integers is refused.
     view:       the result shares memory with the first input; ``strides`` is the layout's arithmetic (``_ops/views.py`` has all of it).
     view_type:  the element type of the view: a function of the input's and of the view's arguments, which raises torch's error if there is none (default: the input's).
     view_flips: what the view makes of the bits that say how elements differ from what is in memory (1: conjugated, 2: of the other sign); raises torch's error
@@ -144,7 +144,8 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     unlinked:   in place, it leaves the history of what it writes as it was (torch's logical operators), and takes a leaf.
     second:     where torch's derivative is an operator of its own that takes the inputs though it is flat in them: ``"zeros"`` (or the name of its node),
                 the gradient's gradients with respect to them are zeros, not None; a sentence: going back through the gradient is that error.
-    apart:      ``out=`` must share no memory with the inputs (elementwise operators may write into the very tensor that they read).
+    apart:      ``out=`` must share no memory with the inputs (elementwise operators may write into the very tensor that they read). ``"resized"``: that is looked at when an ``out=`` of another
+                shape has got its size, not before.
     numbers_first: torch's deprecated overloads, whose numbers stand among the tensors and are positional; the errors never show them.
     expanded:   in place and as ``out=``, it may write a tensor whose elements share places in memory (what it writes last stays); "numbers": given numbers alone.
     data_dependent: the result's shape depends on values: the inputs are computed first and the function, given numpy

@@ -107,7 +107,7 @@ def function_for(public: str) -> Callable[..., Any]:
 
 def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
     first = overloads[0]
-    typed = any(o.out_type for o in overloads)
+    typed = next((o.out_type for o in overloads if o.out_type), False)
     unary, binary = _plain_calls(first)
     taken = default_call(first, 1, view=True) if first.view else None
     rest = tuple([d[2] for d in taken.key[1:]]) if taken is not None else ()
@@ -154,6 +154,8 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
         out_arg = kwargs.pop("out", None) if "out" in kwargs else None
         if out_arg is not None and typed and kwargs.get("dtype") is None and isinstance(out_arg, Tensor):
             kwargs["dtype"] = out_arg.dtype
+            if typed == "floats" and out_arg.dtype.category < 2 and args and aval_of(args[0]).dtype.category == 2:
+                raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{out_arg.dtype.legacy}'")
         op, descriptors, flat, sig = select(name, overloads, args, kwargs, method)
         if op.data_dependent:
             result = _data_dependent(op, descriptors, flat)
@@ -419,7 +421,7 @@ def check_cast(source: Any, target: Any) -> None:
         raise RuntimeError(f"result type {source.legacy} can't be cast to the desired output type {target.legacy}")
 
 
-def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = (), apart: bool = False, expanded: bool = False, elementwise: bool = False) -> Any:
+def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = (), apart: bool | str = False, expanded: bool = False, elementwise: bool = False) -> Any:
     """Put results into the tensors given as ``out=``, resizing them as torch does. ``rule`` and what follows ``inputs``: the operator's options; ``inputs``: what it read."""
     if isinstance(result, tuple):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):
@@ -444,7 +446,7 @@ def _wrong_out(rule: str, wanted: Any, got: Any) -> str:
     return f"Expected out tensor to have dtype {a}, but got {b} instead"
 
 
-def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, apart: bool, at: int, elementwise: bool) -> Tensor:
+def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, apart: bool | str, at: int, elementwise: bool) -> Tensor:
     if forward_mode.since is not None and not result.requires_grad and not out.requires_grad and (result._edge is not None or out._edge is not None):
         raise NotImplementedError(f"Trying to use forward AD with {name}_out that does not support it because it is an out= function")
     if state.mode & GRAD and (result._edge is not None or out._edge is not None):
@@ -464,11 +466,11 @@ def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, a
     if a.device is not b.device:
         raise RuntimeError(f"Expected out tensor to have device {a.device}, but got {b.device} instead")
     if a.shape != b.shape:
-        if elementwise:  # which look before they resize; the others after, if at all
-            check_out(out, inputs, apart)
+        if elementwise or apart is True:
+            check_out(out, inputs, bool(apart))
         elif apart:
-            check_apart(out, inputs, apart)
+            check_apart(out, inputs, True)
         resize_for_out(out, a.shape)
-    if a.shape == b.shape or (apart and not elementwise):
-        check_out(out, inputs, apart)
+    if a.shape == b.shape or apart == "resized":
+        check_out(out, inputs, bool(apart))
     return assign(out, cast(result, b.dtype))
