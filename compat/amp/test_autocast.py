@@ -124,7 +124,8 @@ def test_result_types(name: str) -> None:
     arrays = [rng.normal(size=(4, 4)).astype(np.float32) for _ in range(2)]
     theirs, ours = ({mixed: _outcome(library, name, arrays, mixed) for mixed in ("float32", "bfloat16", "both")} for library in (torch, bridge.jtorch()))
     compared = {mixed: (want, ours[mixed]) for mixed, want in theirs.items() if not isinstance(want, Exception)}
-    assert compared
+    if not compared:
+        pytest.skip(f"torch raises {theirs['float32']!r}")
     for mixed, (want, got) in compared.items():
         assert not isinstance(got, Exception), (mixed, got)
         assert str(got.dtype) == str(want.dtype), mixed
