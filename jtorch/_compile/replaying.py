@@ -216,11 +216,8 @@ class Replay:
                 given[at] = read(i)
             else:
                 given[at] = i if kind == "const" else None
-        for n, (at, bounds) in enumerate(self.checks):
-            array = force(given[at])
-            if self.checked[n]() is not array:
-                bounds.check(np.asarray(array))
-                self.checked[n] = ref(array)
+        if not self.looked:
+            self._check(given)
         marks = [(e, e.snapshot(), e.next_normal, e.next_normal_f32) for e in self.engines] if self.looked else ()
         for at, redraw, aval in self.draws:
             v = Value()
@@ -240,6 +237,14 @@ class Replay:
         doings, result = self._put_away(args, outs, self.writes, None, numbers, self._node(args, given, outs))
         at_once(*doings)
         return result
+
+    def _check(self, given: list[Value]) -> None:
+        """What is required of inputs' values."""
+        for n, (at, bounds) in enumerate(self.checks):
+            array = force(given[at])
+            if self.checked[n]() is not array:
+                bounds.check(np.asarray(array))
+                self.checked[n] = ref(array)
 
     def _whole(self, args: list[Any], values: list[Value], given: list[Value], scalars: list[Any], numbers: list[Any]) -> Any:
         """Run the programs, and put away what they give: all of it or nothing."""
@@ -274,14 +279,15 @@ class Replay:
         """The same where values were asked for their truth: they are computed with all else, and if one is another now, the rest is dropped."""
         with state.updating:
             found, checks = self.recorded.run(list(map(array_of, given)), scalars, self.live)
-        if checks:
-            outside(checks)
         for n, truth in self.looked:
             if bool(np.asarray(found[n])) is not truth:
                 for engine, mark, normal, single in marks:
                     engine.rewind(mark)
                     engine.next_normal, engine.next_normal_f32 = normal, single
                 return OTHERWISE
+        self._check(given)  # after it: of another answer nothing of this is required
+        if checks:
+            outside(checks)
         outs = list(map(new_value, self.live_avals, found))
         node = None if self.backward is None else self._node(args, given, outs)
         doings, result = self._put_away(args, outs, self.writes, None, numbers, node)
