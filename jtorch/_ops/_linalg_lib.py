@@ -40,6 +40,17 @@ class ShapedName(str):
         return self
 
 
+class OutputNames(str):
+    """A ``grad_fn`` name of an operator that is many of torch's: what is printed with each output, ``by_output(structure, outs)``. ``structure``: the arguments that are no tensors, by name; ``outs``: the results' avals."""
+
+    by_output: Callable[[dict[str, Any], Sequence[Any]], Sequence[str]]
+
+    def __new__(cls, usual: str, by_output: Callable[[dict[str, Any], Sequence[Any]], Sequence[str]]) -> OutputNames:
+        self = super().__new__(cls, usual)
+        self.by_output = by_output
+        return self
+
+
 def scalar_name(x: Any) -> str:
     """``Float``, ``Long``: the element type as torch's errors name it. The complex ones are ``ComplexFloat``."""
     return dtype_of(x).legacy

@@ -19,7 +19,7 @@ from jax.custom_derivatives import SymbolicZero
 from jtorch._registry import op
 
 from ._lib import accumulate_in, matmul_precision
-from ._linalg_lib import contract
+from ._linalg_lib import OutputNames, contract
 from ._nn import back, const, floats_only
 from ._reduce import insertion_points
 
@@ -233,10 +233,24 @@ def _per_layer(flat: Sequence[Any], has_biases: bool, projected: bool) -> list[t
     return out
 
 
+def _printed(structure: dict[str, Any], outs: Sequence[Any]) -> Sequence[str]:
+    """What torch's own loops over layers and steps end with, on the cpu."""
+    lstm = structure["mode"] == "LSTM"
+    if len(outs[0].shape) == 2:  # packed
+        last = "CatBackward0"
+    elif structure["batch_first"]:
+        last = "TransposeBackward0" if lstm else "TransposeBackward1"
+    elif structure["bidirectional"]:
+        last = "CatBackward0"
+    else:  # oneDNN's layer has no projections
+        last = "MkldnnRnnLayerBackward0" if lstm and outs[0].dtype.np == np.float32 and outs[1].shape == outs[2].shape else "StackBackward0"
+    return (last, "StackBackward0", "StackBackward0")
+
+
 @op(
     "_rnn(Tensor input, Tensor? batch_sizes, Tensor[] hx, Tensor[] params, str mode, bool has_biases, int num_layers, bool "
     "bidirectional, bool batch_first)",
-    where="_nn", out=False, residuals="save", grad_name="RnnBackward0",
+    where="_nn", out=False, residuals="save", grad_name=OutputNames("RnnBackward0", _printed),
 )  # fmt: skip
 def _rnn(input, batch_sizes, hx, params, mode, has_biases, num_layers, bidirectional, batch_first):
     """``(output, h_n)`` or, for LSTM, ``(output, h_n, c_n)`` of a stack of recurrent layers, packed if ``batch_sizes`` is given."""
@@ -301,7 +315,8 @@ def _check_cell(gates: int, input: Any, w_ih: Any, w_hh: Any, *states: Any) -> N
             raise RuntimeError(f"hidden{i} has inconsistent hidden_size: got {size}, expected {w_hh.shape[1]}")
 
 
-@op("lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False)
+@op("lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False,
+    grad_name=OutputNames("LstmCellBackward0", lambda structure, outs: ("MulBackward0", "AddBackward0")))  # fmt: skip
 def lstm_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of an LSTM: ``(h, c)`` from (B, F) and the old pair."""
     if len(hx) != 2:
@@ -310,7 +325,7 @@ def lstm_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     return _lstm(_linear(input, w_ih, b_ih) + _linear(hx[0], w_hh, b_hh), hx[1])
 
 
-@op("gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False)
+@op("gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False, grad_name="AddBackward0")
 def gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of a GRU."""
     _check_cell(3, input, w_ih, w_hh, hx)

@@ -36,7 +36,7 @@ def show(t: Tensor) -> str:
             return text
     try:
         edge: Any = edge_of(t) if t._edge is not None else None
-        grad_fn = None if edge is None or edge.__class__ is AccumulateGrad else edge.name().rsplit("::")[-1]
+        grad_fn = None if edge is None or edge.__class__ is AccumulateGrad else _name_of(edge, t._nr).rsplit("::")[-1]
     except RuntimeError:  # a view that was written, or whose base was, where that is forbidden
         edge, grad_fn = t._edge, "Invalid"
     if a.__class__ is SparseAval:
@@ -112,6 +112,16 @@ def _leads_out(edge: Any, since: int) -> bool:
                 seen.add(target)
                 stack.append(target)
     return False
+
+
+def _name_of(edge: Any, output: int) -> str:
+    """The name of a node, as it is printed with one of its outputs."""
+    entry = getattr(edge, "entry", None)
+    by_output = getattr(entry.call.grad_name, "by_output", None) if entry is not None else None
+    if by_output is None:
+        return str(edge.name())
+    call = entry.call  # type: ignore[union-attr]
+    return str(by_output({p.name: d[2] for d, p in zip(call.key, call.op.fn_params, strict=True) if d[0] == "V"}, entry.outs)[output])  # type: ignore[union-attr]
 
 
 def _show_sparse(t: Tensor, a: Any, grad_fn: str | None, requires_grad: bool) -> str:
