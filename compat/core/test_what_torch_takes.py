@@ -46,6 +46,13 @@ EXPANDED = [
     "(lambda b: (b.expand(2, 3).fill_(3), b, b._version))(torch.zeros(2, 1))",
 ]  # fmt: skip
 
+_IMAGE = "torch.arange(16.).reshape(1, 1, 4, 4)"
+LISTS_OF_NONE = [
+    f"torch.nn.functional.avg_pool2d({_IMAGE}, 2, None)", f"torch.nn.functional.avg_pool2d({_IMAGE}, 2, stride=None, divisor_override=None)", f"torch.avg_pool1d({_IMAGE}[0], 2, None)", f"torch.nn.AvgPool2d(2, None)({_IMAGE})",
+    f"torch.nn.functional.avg_pool3d({_IMAGE}[None], (1, 2, 2), None)", f"torch.max_pool2d({_IMAGE}, 2, None)", "torch.amax(torch.ones(2, 3), None)", "torch.ones(2, 3).amin(None, True)", "torch.roll(torch.arange(4), 1, None)",
+    "torch.flip(torch.ones(2), None)", "torch.ones(2, 1).squeeze(None)",
+]  # fmt: skip
+
 DELETED = ["del x[0]", "del x.shape", "del x.data", "del x.requires_grad", "x.grad = x * 2; del x.grad; r = x.grad", "x.note = 1; del x.note; r = hasattr(x, 'note')"]
 
 PROGRAMS = {
@@ -87,7 +94,7 @@ def test_they_warn_as_torch() -> None:
         assert line.split("(Triggered")[0].rstrip() in seen[1]
 
 
-@pytest.mark.parametrize("text", [*NUMBERS_FIRST, *PYTHON_TYPES, *NAMES, *EXPANDED])
+@pytest.mark.parametrize("text", [*NUMBERS_FIRST, *PYTHON_TYPES, *NAMES, *EXPANDED, *LISTS_OF_NONE])
 def test_expression(text: str) -> None:
     mine, theirs = (outcome(library, lambda t: eval(text, {"torch": t})) for library in (jtorch, torch))
     assert mine == theirs

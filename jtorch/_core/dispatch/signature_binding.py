@@ -195,6 +195,8 @@ def _is_int_tensor(v: Any) -> bool:
 def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
     """A value as its parameter wants it, or Mismatch."""
     if v is None:
+        if p.default == ():  # a list that is empty by default
+            return ()
         if p.optional or p.default is None:
             return None
         raise Mismatch(_wrong(sig, p, v, i, method))
