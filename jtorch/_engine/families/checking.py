@@ -26,7 +26,7 @@ _FAR = np.iinfo(np.int64).max
 class PaddedCheck:
     """Takes the place of an entry in a body: from an index (and the sizes) to ``[value, place]`` of its first element outside, the place being -1 if there is none."""
 
-    __slots__ = ("call", "op", "name", "general", "rule", "names", "room", "outs", "out", "inputs", "struct")
+    __slots__ = ("call", "op", "name", "general", "rule", "names", "room", "outs", "out", "inputs", "struct", "numbers", "runtime_scalars")
 
     def __init__(self, general: General | None, bounds: Any, names: Sequence[Any], room: Room) -> None:
         """``bounds``: as the call that uses the index has them. ``general``: what that is a case of."""
@@ -34,6 +34,7 @@ class PaddedCheck:
         if general is not None:
             rule = next(b.rule for b in guards.bounds_of(general.entry) if b.at == bounds.at)
         self.call, self.op, self.name, self.inputs = self, None, "outside", ()
+        self.numbers, self.runtime_scalars = "places", False
         self.general = general
         self.rule, self.names, self.room = rule, {} if general is None else general.by_name(names), room
         self.struct = None if general is None else general.entry.structs()[bounds.at]

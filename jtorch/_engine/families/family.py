@@ -67,11 +67,12 @@ class _Other:
 class PaddedNode:
     """An operator of a family's program: takes the place of an entry in a body. The last input are the sizes."""
 
-    __slots__ = ("call", "general", "names", "room", "outs", "out", "inputs", "name", "op")
+    __slots__ = ("call", "general", "names", "room", "outs", "out", "inputs", "name", "op", "numbers", "runtime_scalars")
 
     def __init__(self, general: General, names: tuple[Any, ...], room: Room) -> None:
         self.general, self.names, self.room = general, general.by_name(names), room
-        self.call, self.name, self.op = self, general.entry.call.name, None
+        call = general.entry.call
+        self.call, self.name, self.op, self.numbers, self.runtime_scalars = self, call.name, None, call.numbers, call.runtime_scalars
         f = Frame(room, {}, self.names)
         # Results of changing size are like no input, so nothing is donated to them.
         shapes = [f.dims(a.shape) for a in general.entry.outs]
