@@ -33,10 +33,11 @@ def on_the_cpu() -> None:
     def nothing(*args: Any) -> Any:
         yield
 
+    count = int(os.environ.get("ACCELERATORS", "2"))
     torch.Tensor.pin_memory = lambda self, device=None: self  # type: ignore[method-assign,assignment,misc]  # real torch has no accelerator to pin it for
     a = torch.accelerator
-    a.is_available, a.device_count, a.current_accelerator, a.set_device_index, a.device_index = (lambda: True), (lambda: 2), (lambda *args, **kwargs: torch.device("cpu")), (lambda i: None), nothing
-    torch.cuda.device_count, torch.cuda.set_device = (lambda: 2), (lambda i: None)
+    a.is_available, a.device_count, a.current_accelerator, a.set_device_index, a.device_index = (lambda: True), (lambda: count), (lambda *args, **kwargs: torch.device("cpu")), (lambda i: None), nothing
+    torch.cuda.device_count, torch.cuda.set_device = (lambda: count), (lambda i: None)
     torch.Tensor.to, torch.nn.Module.to, torch.nn.Module.to_empty = to_cpu(torch.Tensor.to), to_cpu(torch.nn.Module.to), _empty(torch.nn.Module.to_empty)
     dist.init_process_group = dist.distributed_c10d.init_process_group = with_gloo(dist.init_process_group)
     ddp = torch.nn.parallel.DistributedDataParallel

@@ -26,13 +26,13 @@ trainer_config: {max_epochs: 2, batch_size: 8, data_loader_workers: 0, grad_norm
 """
 
 
-def in_ranks(count: int, script: str, *arguments: str, here: bool = False, spawns: bool = False, times: int = 1) -> Any:
-    """What the ranks' losses were; ``here``: jtorch sees two devices in one process, beside two processes of torch; ``spawns``: the script starts its processes."""
+def in_ranks(count: int, script: str, *arguments: str, here: bool = False, spawns: bool = False, times: int = 1, devices: int = 2) -> Any:
+    """What the ranks' losses were; ``devices``: how many accelerators there seem to be; ``here``: jtorch sees two devices in one process, beside two processes of torch; ``spawns``: the script starts its processes."""
     file = checkout("pytorch/examples", f"distributed/{Path(script).parent}") / Path(script).name
     alone = here and ours()
     launcher = [] if spawns or alone else [*LAUNCHED, str(count)]
     command = [sys.executable, *(["-m", "jtorch"] if ours() else []), *launcher, "-m", "compat.programs.ranks"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RANKS": str(count)}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RANKS": str(count), "ACCELERATORS": str(devices)}
     if alone:
         env |= {"WORLD_SIZE": str(count), "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
     found = []
@@ -46,6 +46,8 @@ def in_ranks(count: int, script: str, *arguments: str, here: bool = False, spawn
             done = subprocess.run([*command, str(folder), str(file), *given], cwd=name, env=env, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(done.stderr[-6000:])
+            if not any(folder.iterdir()):
+                raise RuntimeError(f"no losses: {done.stdout[-2000:]}")
             seen = [json.loads(p.read_text()) for p in sorted(folder.iterdir())]
             found.append(seen * 2 if alone else seen)
     return found
@@ -128,4 +130,4 @@ def sequence_parallel_one() -> Any:
 
 @program("pytorch/examples")
 def tensor_parallel_fsdp() -> Any:
-    return in_ranks(2, "tensor_parallelism/fsdp_tp_example.py")
+    return in_ranks(2, "tensor_parallelism/fsdp_tp_example.py", devices=4)  # it looks for four; two are one row of its mesh

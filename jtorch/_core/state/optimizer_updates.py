@@ -130,14 +130,14 @@ def update(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None,
         if t is None:
             made = list(targets) if made is None else made
             made[i] = new_tensor(v)
-        elif v.aval is not aval_of(t) and v.aval.__class__ is PlacedAval:
-            targets_there.append(t)
-            results.append(fitted(v, aval_of(t)))  # type: ignore[arg-type]
-        elif v.aval is not aval_of(t):
-            raise RuntimeError(f"{c.name}: result {v.aval} does not fit its target {aval_of(t)}")
-        else:
-            targets_there.append(t)
-            results.append(v)
+            continue
+        there: Any = aval_of(t)
+        if v.aval is not there:
+            if v.aval.__class__ is not PlacedAval:
+                raise RuntimeError(f"{c.name}: result {v.aval} does not fit its target {there}")
+            v = fitted(v, there)
+        targets_there.append(t)
+        results.append(v)
     put(*_writing(targets_there, results))
     return made
 

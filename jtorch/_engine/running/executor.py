@@ -321,4 +321,4 @@ def _changed(now: list[Any], before: list[Any]) -> set[int]:
 
 
 def _on_one_device(arrays: list[Any]) -> bool:
-    return all([a.__class__ is np.ndarray or on_one_device(a) for a in arrays])
+    return all(a.__class__ is np.ndarray or on_one_device(a) for a in arrays)
