@@ -212,3 +212,12 @@ def test_an_answer_comes_before_what_depends_on_it() -> None:
     for _ in range(3):
         assert f(torch.ones(2)).tolist() == [1.0, 1.0]
     assert f(torch.full((2,), 3.0)).tolist() == [3.0, 3.0]  # no probabilities: what the first replay requires of them is not asked
+
+
+def test_explain_says_what_became_of_a_call() -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+    found = torch._dynamo.explain(net)(torch.ones(1, 2))
+    assert (found.graph_count, found.graph_break_count, found.op_count) == (1, 0, 2)
+    assert "Ops 1:\n    linear\n    relu\n" in str(found)
+    broken = torch._dynamo.explain(lambda x: x * x.item())(torch.ones(()))
+    assert (broken.graph_count, broken.graph_break_count) == (0, 1) and "item" in broken.break_reasons[0].reason

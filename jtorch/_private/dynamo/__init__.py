@@ -13,6 +13,7 @@ from jtorch._public import torch
 from jtorch.compiler import OptimizedModule, allow_in_graph, assume_constant_result, disable, is_compiling, list_backends, reset, substitute_in_graph
 
 from . import config, eval_frame, exc, utils
+from ._explaining import explain
 
 __all__ = [
     "OptimizedModule", "allow_in_graph", "assume_constant_result", "config", "disable", "disallow_in_graph", "eval_frame", "exc", "explain", "export", "forbid_in_graph",
@@ -75,11 +76,6 @@ def register_backend(compiler_fn: Any = None, name: str | None = None, tags: Any
         return lambda fn: register_backend(fn, name, tags)
     _compiler.registered[name or compiler_fn.__name__] = compiler_fn
     return compiler_fn
-
-
-def explain(f: Any, *extra_args: Any, **extra_kwargs: Any) -> Any:
-    """How bytecode would be captured: it is not."""
-    not_implemented("torch._dynamo.explain", "JTORCH_LOG=recompiles says what is compiled and why")
 
 
 def export(f: Any, *extra_args: Any, **extra_kwargs: Any) -> Any:
