@@ -135,6 +135,8 @@ def planes(input: Any, indices: Any, output_size: Sequence[int], *rest: Any) -> 
     for s in output_size:
         n *= s
     text = "Found an invalid max index: {index} (output volumes are of size {shown})"
+    if n == 0:  # nothing is written
+        return ()
     return (Range(indices, 0, n, said(RuntimeError, text, shown="x".join(map(str, output_size)))),)
 
 

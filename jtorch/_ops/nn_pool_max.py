@@ -42,9 +42,19 @@ def pooled_size(size: int, kernel: int, left: int, right: int, stride: int, dila
     return out
 
 
+def _positive(name: str, values: Ints) -> None:
+    if min(values) <= 0:
+        a = {"kernel size": "k", "stride": "d", "dilation": "dilation"}[name]
+        letters = ("T", "H", "W")[-max(len(values), 2) :]  # of one dim torch's kernels make two
+        shown = " ".join(f"{a}{letter}: {v}" for letter, v in zip(letters, values if len(values) > 1 else (1, *values), strict=True))
+        raise RuntimeError(f"{name} should be greater than zero, but got {shown}")
+
+
 def check_padding(padding: Any, kernel: Any, n: int, dilation: Ints | None = None) -> None:
     """Padding is not negative and at most half of the window."""
     padding, kernel = spread(padding, n, "padding", "pool"), spread(kernel, n, "kernel_size", "pool")
+    if 0 not in kernel:  # which is the stride, where none is given, and refused as that
+        _positive("kernel size", kernel)
     for p, k, d in zip(padding, kernel, dilation or (1,) * n, strict=True):
         if p < 0:
             raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
@@ -65,10 +75,7 @@ class Windows:
         if 0 in self.stride:
             raise RuntimeError("stride should not be zero")
         for name, values in (("kernel size", self.kernel), ("stride", self.stride), ("dilation", self.dilation)):
-            if min(values) <= 0:
-                a = {"kernel size": "k", "stride": "d", "dilation": "dilation"}[name]
-                shown = " ".join(f"{a}{letter}: {v}" for letter, v in zip(("T", "H", "W")[-n:], values, strict=True))
-                raise RuntimeError(f"{name} should be greater than zero, but got {shown}")
+            _positive(name, values)
         check_padding(self.padding, self.kernel, n, self.dilation)
         self.out = tuple(
             pooled_size(s, k, p, p, st, d, ceil_mode)

@@ -179,7 +179,15 @@ def _unpool(n: int, input: Any, indices: Any, output_size: Any) -> Any:
     if input.ndim not in (n + 1, n + 2):
         raise RuntimeError(f"Input to max_unpooling{n}d should be a {n + 1}d or {n + 2}d Tensor, but got a tensor with {input.ndim} dimensions.")
     if len(output_size) != n:
-        raise RuntimeError(f"There should be exactly {n} elements in output_size, but got {len(output_size)} elements.")
+        words = {2: "two elements (height, width)", 3: "three elements (depth, height, width)"}[n]
+        raise RuntimeError(f"There should be exactly {words} in output_size, but got {len(output_size)} elements.")
+    for d in range(1, input.ndim):
+        if input.shape[d] == 0:
+            raise RuntimeError(
+                f"max_unpooling{n}d_forward_out_cpu(): Expected input to have non-zero size for non-batch dimensions, but got "
+                f"{list(input.shape)} with dimension {d} being empty."
+            )
+    floats_only(f"max_unpool{n}d", input)
     lead = input.shape[:-n]
     rows, size, seen = math.prod(lead), math.prod(output_size), math.prod(input.shape[-n:])
     kind = place_type(rows, size)
@@ -203,4 +211,6 @@ def max_unpool2d(input, indices, output_size):
 )  # fmt: skip
 def max_unpool3d(input, indices, output_size, stride, padding):
     """Zeros of the given size with ``input`` at ``indices`` of the flattened volume."""
+    if min(stride) <= 0:
+        raise RuntimeError(f"strides should be greater than zero, but got stride: {list(stride)}")
     return _unpool(3, input, indices, output_size)

@@ -36,8 +36,8 @@ def _geometry(size: Any, kernel: Pair, dilation: Pair, padding: Pair, stride: Pa
     for what, v in (("kernel size", kernel), ("dilation", dilation), ("stride", stride)):
         if min(v) <= 0:
             raise RuntimeError(
-                f"{what} should be greater than zero, but got {what.replace(' ', '_')}_height: {v[0]} "
-                f"{what.replace(' ', '_')}_width: {v[1]}"
+                f"{what} should be greater than zero, but got {what.partition(' ')[0]}_height: {v[0]} "
+                f"{what.partition(' ')[0]}_width: {v[1]}"
             )
     if min(padding) < 0:
         raise RuntimeError(f"padding should be non-negative, but got pad_height: {padding[0]} pad_width: {padding[1]}")
@@ -91,6 +91,7 @@ def col2im(input, output_size, kernel_size, dilation, padding, stride):
             f"Expected 2D or 3D (batch mode) tensor for input with possibly 0 batch size and non-zero dimensions for input, but "
             f"got: {shape_text(input.shape)}"
         )
+    blocks, key = _geometry(size, kernel, dilation, padding, stride)
     rows = input.shape[-2]
     if rows % math.prod(kernel):
         raise RuntimeError(
@@ -99,7 +100,6 @@ def col2im(input, output_size, kernel_size, dilation, padding, stride):
         )
     if jnp.issubdtype(input.dtype, jnp.integer):
         raise NotImplementedError(f"\"col2im_out_cpu\" not implemented for '{dtype_of(input).legacy}'")
-    blocks, key = _geometry(size, kernel, dilation, padding, stride)
     if any(b < 1 for b in blocks) or math.prod(blocks) != input.shape[-1]:
         words = f"Given output_size={_paren(size)}, kernel_size={_paren(kernel)}, dilation={_paren(dilation)}, padding={_paren(padding)}, stride={_paren(stride)}, "
         if any(b < 1 for b in blocks):

@@ -220,11 +220,14 @@ def lp_pool3d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = N
     return _lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def _unpool_size(input: Tensor, kernel: list[int], stride: list[int], padding: list[int], output_size: Any) -> list[int]:
+def _unpool_size(input: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], output_size: Any) -> list[int]:
     """The size that pooling came from: the smallest that fits, or the one asked for where it is possible."""
-    spatial = input.shape[-len(kernel) :]
-    default = [(s - 1) * st + k - 2 * p for s, st, k, p in zip(spatial, stride, kernel, padding, strict=True)]
+    sizes = tuple(input.shape[-len(kernel) :])
+    default = [(sizes[d] - 1) * stride[d] + kernel[d] - 2 * padding[d] for d in range(len(kernel))]
     if output_size is None:
+        for d, size in enumerate(default):
+            if size < 0:
+                raise ValueError(f"max_unpooling: output_size must contain non-negative spatial dimensions, but got output_size[{d}]={size}")
         return default
     wanted = list(output_size)
     if len(wanted) == len(kernel) + 2:
@@ -237,7 +240,7 @@ def _unpool_size(input: Tensor, kernel: list[int], stride: list[int], padding: l
     for d in range(len(kernel)):
         low, high = default[d] - stride[d], default[d] + stride[d]
         if not low < wanted[d] < high:
-            raise ValueError(f'invalid output_size "{wanted}" (dim {d} must be between {low} and {high})')
+            raise ValueError(f'invalid output_size "{tuple(wanted)}" (dim {d} must be between {low} and {high})')
     return wanted
 
 
@@ -245,9 +248,13 @@ def _tuple(v: Any, n: int) -> list[int]:
     return [v] * n if isinstance(v, int) else list(v) if len(v) == n else [v[0]] * n
 
 
+def _given(v: Any, n: int) -> tuple[int, ...]:
+    return (v,) * n if isinstance(v, int) else tuple(v)
+
+
 def _unpool(n: int, input: Tensor, indices: Tensor, kernel_size: Any, stride: Any, padding: Any, output_size: Any) -> Tensor:
-    kernel, pad = _tuple(kernel_size, n), _tuple(padding, n)
-    step = kernel if stride is None else _tuple(stride, n)
+    kernel, pad = _given(kernel_size, n), _given(padding, n)
+    step = kernel if stride is None else _given(stride, n)
     size = _unpool_size(input, kernel, step, pad, output_size)
     if n == 3:
         return C_nn.max_unpool3d(input, indices, size, step, pad)
