@@ -34,7 +34,6 @@ def on_the_cpu() -> None:
         yield
 
     count = int(os.environ.get("ACCELERATORS", "2"))
-    torch.backends.cuda.enable_flash_sdp(False)  # real torch's DTensor knows the accelerators' attention and the plain one, not the cpu's
     torch.Tensor.pin_memory = lambda self, device=None: self  # type: ignore[method-assign,assignment,misc]  # real torch has no accelerator to pin it for
     a = torch.accelerator
     a.is_available, a.device_count, a.current_accelerator, a.set_device_index, a.device_index = (lambda: True), (lambda: count), (lambda *args, **kwargs: torch.device("cpu")), (lambda i: None), nothing

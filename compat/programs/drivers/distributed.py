@@ -130,4 +130,4 @@ def sequence_parallel_one() -> Any:
 
 @program("pytorch/examples")
 def tensor_parallel_fsdp() -> Any:
-    return in_ranks(2, "tensor_parallelism/fsdp_tp_example.py", devices=4)  # it looks for four; two are one row of its mesh
+    return in_ranks(2, "tensor_parallelism/fsdp_tp_example.py", devices=4)  # it looks for four; two are one row of its mesh. (Real torch's DTensor has no attention on the cpu.)
