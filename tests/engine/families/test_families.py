@@ -57,7 +57,7 @@ def test_two_threads_come_to_one_program(monkeypatch: pytest.MonkeyPatch) -> Non
         for k in range(9):
             x = x * 1.5 + k
             kept.append(x)
-        return x.exp().log().tolist()[:2]
+        return x.sqrt().sqrt().tolist()[:2]
 
     def compiling(*given: Any) -> Any:
         if threading.current_thread() is first:
@@ -81,7 +81,7 @@ def test_two_threads_come_to_one_program(monkeypatch: pytest.MonkeyPatch) -> Non
         np.testing.assert_allclose(t.numpy(), x, rtol=1e-5)
     done.set()
     first.join()
-    np.testing.assert_allclose(found, [x[:2]] * 2, rtol=1e-5)
+    np.testing.assert_allclose(found, [np.sqrt(np.sqrt(x[:2]))] * 2, rtol=1e-5)
 
 
 def test_threads_whose_tensors_change_their_sizes_lose_nothing() -> None:
