@@ -475,7 +475,7 @@ def more_answers_than_are_kept(lib: Any, comp: Any) -> Any:
         return x + n
 
     fast = comp(f)
-    return [fast(lib.full((2,), 2.0**i)) for i in (1, 2, 3, 4, 5, 6, 2, 2)]
+    return [fast(lib.full((2,), 2.0**i)) for i in (1, 2, 3, 4, 5, 2)]
 
 
 @case(True)
@@ -487,14 +487,13 @@ def a_policy(lib: Any, comp: Any) -> Any:
     def act(x: Any) -> Any:
         choice = lib.distributions.Categorical(logits=net(x).expand(3) * lib.arange(3.0))
         action = choice.sample()
-        spread = lib.distributions.Normal(net(x), 1.0)
-        return action, choice.log_prob(action) + spread.log_prob(spread.rsample().detach()).sum() + choice.entropy()
+        return action, choice.log_prob(action)
 
     fast, out = comp(act), []
     lib.manual_seed(1)
-    for _ in range(3):
+    for _ in range(2):
         state, kept = 0.1, []
-        for _ in range(4):
+        for _ in range(3):
             action, log = fast(lib.full((4,), state))
             kept.append(log)
             state = state * 0.9 + action.item() * 0.1
