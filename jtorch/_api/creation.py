@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
 from jtorch import _dtypes
+from jtorch._core.dispatch.checked_arguments import number_argument
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.conversion import format_strides, with_strides
-from jtorch._core.dispatch.signature_binding import number_of
+from jtorch._core.dispatch.signature_binding import is_number_tensor, number_of, type_name
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.host_memory import contiguous_strides
 from jtorch._core.storage.view_steps import aval_of, is_contiguous, laid_like, read, strides_of
@@ -152,10 +154,7 @@ for _name, _number, _what in (("zeros", 0, "zeros"), ("ones", 1, "ones"), ("empt
 
 
 def _fill_number(name: str, fill_value: Any) -> Any:
-    number = fill_value.item() if isinstance(fill_value, Tensor) else number_of(fill_value)  # type: ignore[attr-defined]
-    if number is None:
-        raise TypeError(f"{name}(): argument 'fill_value' (position 2) must be Number, not {type(fill_value).__name__}")
-    return number
+    return number_argument(name, "fill_value", " (position 2)", fill_value)
 
 
 @compose("torch")
@@ -267,9 +266,9 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 @compose("torch")
 def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
     """A tensor without dims that holds one number; of the default type unless told otherwise."""
-    if (number := number_of(s)) is not None:
-        check_fits(number, dtype or _dtypes.default)
-        s = number.real if number.__class__ is complex and not (dtype or _dtypes.default).is_complex and dtype is not _dtypes.bool_ else number
+    number = number_argument("scalar_tensor", "s", " (position 1)", s)
+    check_fits(number, dtype or _dtypes.default)
+    s = number.real if number.__class__ is complex and not (dtype or _dtypes.default).is_complex and dtype is not _dtypes.bool_ else number
     return tensor_creation.tensor(s, dtype=dtype or _dtypes.default, device=device, requires_grad=requires_grad)
 
 
@@ -333,10 +332,9 @@ def _count(start: Any, end: Any, step: Any) -> int:
 def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
            requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Numbers from start (default 0) up to end, exclusive."""
-    given = [number_of(a) if not isinstance(a, Tensor) else a.item() for a in args]  # type: ignore[attr-defined]
+    given = [number_argument("arange", "end", " (position 1)", args[0])] if len(args) == 1 else [a.item() if is_number_tensor(a) else number_of(a) for a in args]
     if any(g is None for g in given) or len(given) > 3:
-        bad = ", ".join(type(a).__name__ for a in args)
-        raise TypeError(f"arange() received an invalid combination of arguments - got ({bad})")
+        _no_overload("arange", args, "(Number end, ...)", "(Number start, Number end, Number step = 1, ...)")
     if len(given) == 1 and end is None:
         end = given[0]
     else:
@@ -347,11 +345,9 @@ def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out
                 end = g
             else:
                 step = g
-    start = 0 if start is None else start.item() if isinstance(start, Tensor) else number_of(start)  # type: ignore[attr-defined]
-    end = end.item() if isinstance(end, Tensor) else number_of(end)  # type: ignore[attr-defined]
-    step = 1 if step is None else step.item() if isinstance(step, Tensor) else number_of(step)  # type: ignore[attr-defined]
     if end is None:
         raise TypeError("arange() missing 1 required positional arguments: \"end\"")
+    start, end, step = [number_argument("arange", name, "", x) for name, x in (("start", 0 if start is None else start), ("end", end), ("step", 1 if step is None else step))]
     if dtype is None:
         dtype = aval_of(out).dtype if out is not None else _dtypes.default if any(isinstance(x, float) for x in (start, end, step)) else _dtypes.int64
     _refuse_types("arange", dtype, True)
@@ -381,6 +377,7 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dt
     )
     if end is None:
         start, end = 0, start
+    start, end, step = [number_argument("range", name, f" (position {i})", x) for i, (name, x) in enumerate((("start", start), ("end", end), ("step", step)), 1)]
     kind = dtype or _dtypes.default
     _refuse_types("range", kind, True)
     if step == 0:
@@ -433,12 +430,18 @@ def _ends(start: Any, end: Any) -> tuple[Any, Any]:
     return tuple(x.item() if isinstance(x, Tensor) else number_of(x) for x in (start, end))  # type: ignore[attr-defined,return-value]
 
 
+def _no_overload(name: str, args: Sequence[Any], *overloads: str) -> NoReturn:
+    """TypeError as torch's parser words it where several overloads were tried."""
+    raise TypeError(f"{name}() received an invalid combination of arguments - got ({', '.join(map(type_name, args))}), but expected one of:\n" + "\n".join([f" * {o}" for o in overloads]))
+
+
 def _steps(name: str, start: Any, end: Any, steps: Any) -> int:
+    if any([not isinstance(x, Tensor) and number_of(x) is None for x in (start, end)]):
+        _no_overload(name, [x for x in (start, end, steps) if x is not None], "(Number start, Number end, int steps, ...)")
     if isinstance(steps, Tensor) and not aval_of(steps).shape and aval_of(steps).dtype.category == 1:
         return int(steps.item())  # type: ignore[attr-defined]
     if isinstance(steps, bool) or not hasattr(steps, "__index__") or isinstance(steps, Tensor):
-        got = ", ".join("Tensor" if isinstance(x, Tensor) else type(x).__name__ for x in (start, end, steps) if x is not None)
-        raise TypeError(f"{name}() received an invalid combination of arguments - got ({got}), but expected one of:\n * (Number start, Number end, int steps, ...)")
+        _no_overload(name, [x for x in (start, end, steps) if x is not None], "(Number start, Number end, int steps, ...)")
     return int(steps)
 
 

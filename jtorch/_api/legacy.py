@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from jtorch._core.dispatch.checked_arguments import number_argument
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.bare_tensor import Tensor as _Tensor
@@ -64,8 +65,9 @@ def map2_(self: Tensor, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any]
 
 
 @compose("Tensor")
-def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     """Write the main diagonal; ``wrap`` goes on below a tall matrix after a row's pause."""
+    fill_value = number_argument("fill_diagonal_", "fill_value", " (position 1)", fill_value)
     if self.dim() < 2:
         raise RuntimeError("dimensions must larger than 1")
     if self.dim() > 2 and len(set(self.shape)) > 1:

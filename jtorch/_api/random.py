@@ -9,6 +9,7 @@ import numpy as np
 
 from jtorch import _dtypes
 from jtorch._api._sparse import new_values as sparse_like
+from jtorch._core.dispatch.checked_arguments import checked_number
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.state.generator import Generator, default_generator, manual_seed
 from jtorch._core.storage.bare_tensor import Tensor
@@ -272,8 +273,8 @@ def uniform_(self: Tensor, *args: Any, to: Any = None, generator: Any = None, **
     """Fill with uniform numbers of [from, to), default [0, 1)."""
     if len(args) > 2:
         raise TypeError(f"uniform_() takes from 0 to 2 positional arguments but {len(args)} were given")
-    low = float(args[0] if args else _named(kwargs, "from", 0.0))
-    high = float(args[1] if len(args) > 1 else 1.0 if to is None else to)
+    low = checked_number("uniform_", "from", float, args[0] if args else _named(kwargs, "from", 0.0), " (position 1)")
+    high = checked_number("uniform_", "to", float, args[1] if len(args) > 1 else 1.0 if to is None else to, " (position 2)")
     _check_uniform(low, high, aval_of(self).dtype)
     return fill(self, "Uniform", generator, lambda g, s, d, st: S.uniform(g, s, d, low, high, st), ("uniform", low, high))
 

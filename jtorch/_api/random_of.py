@@ -12,6 +12,7 @@ import numpy as np
 from jtorch import _dtypes
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.inplace import check_writable
+from jtorch._core.dispatch.signature_binding import is_number_tensor, number_of, type_name
 from jtorch._core.graph.refused import NOT_DIFFERENTIABLE, refuse_backward
 from jtorch._core.state.generator import host_values, known, pick
 from jtorch._core.storage.bare_tensor import Tensor
@@ -57,12 +58,15 @@ def _out(name: str, t: Tensor, out: Any) -> Tensor:
 
 
 @compose("torch")
-def normal(mean: Any = None, std: Any = 1.0, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None,
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, out: Any = None, dtype: Any = None,
            layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:  # fmt: skip
     """Normal numbers: mean and deviation as tensors (broadcast), or as numbers with a ``size``."""
     no_out(out)
-    if mean is None:
-        mean = 0.0
+    if size is not None:
+        mean, std = [x.item() if is_number_tensor(x) else x for x in (mean, std)]
+    if any([(size is not None or not isinstance(x, Tensor)) and number_of(x) is None for x in (mean, std)]):
+        got = ", ".join([type_name(x) for x in (mean, std, size) if x is not None])
+        raise TypeError(f"normal() received an invalid combination of arguments - got ({got}), but expected one of:\n * (Tensor mean, Tensor std, ...)\n * (Tensor mean, float std = 1, ...)\n * (float mean, Tensor std, ...)\n * (float mean, float std, tuple of ints size, ...)")
     if out is not None:
         needs_float("normal_kernel_cpu", aval_of(out).dtype, complex_too=True)
     if not isinstance(mean, Tensor) and not isinstance(std, Tensor):
@@ -120,7 +124,9 @@ def _shifted(shape: tuple[int, ...], a: Any, generator: Any, mean: Any, std: Any
 # ---- bernoulli ---------------------------------------------------------------------------------------------------------
 
 
-def _check_p(p: float) -> float:
+def _check_p(name: str, p: Any) -> float:
+    if not is_number_tensor(p) and (number_of(p) is None or isinstance(p, complex)):
+        raise TypeError(f"{name}() received an invalid combination of arguments - got ({type_name(p)}), but expected one of:\n * (*, torch.Generator generator = None)\n * (float p, *, torch.Generator generator = None)")
     p = float(p)
     if not 0 <= p <= 1:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
@@ -152,7 +158,7 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Any =
     may_draw(input)
     a = aval_of(_tensor("bernoulli", "input", 1, input))
     if p is not None:
-        q = _check_p(p)
+        q = _check_p("bernoulli", p)
         if a.dtype.is_complex:
             no_kernel("bernoulli_scalar_cpu_", a.dtype)
         t = fresh(a.shape, a.dtype, a.device, generator, _bernoulli_sampler(q), ("bernoulli", q, 0))
@@ -169,7 +175,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     """Fill with zeros and ones of probability ``p``, a number or a tensor."""
     a = aval_of(self)
     if not isinstance(p, Tensor):
-        q = _check_p(p)
+        q = _check_p("bernoulli_", p)
         if a.dtype.is_complex:
             no_kernel("bernoulli_scalar_cpu_", a.dtype)
         return fill(self, "Bernoulli", generator, _bernoulli_sampler(q), ("bernoulli", q, 0))

@@ -10,6 +10,7 @@ from typing import Any
 from jtorch import _namespace
 from jtorch._dtypes import OF_CLASS
 
+from jtorch._core.dispatch.checked_arguments import Parameters
 from jtorch._core.dispatch.signature_binding import FROM_NUMPY
 from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.bare_tensor import Tensor, meta_of
@@ -25,12 +26,13 @@ _IN_PYTHON = frozenset(f"torch.{n}" for n in "norm split unique unique_consecuti
 
 
 def offered(
-    fn: Callable[..., Any], numpy_names: bool = False, also: dict[str, str] | None = None, seen: Callable[..., tuple[Any, ...]] | None = None
+    fn: Callable[..., Any], numpy_names: bool = False, also: dict[str, str] | None = None, seen: Callable[..., tuple[Any, ...]] | None = None,
+    checked: Parameters | None = None,
 ) -> Callable[..., Any]:
     """``fn``, offered first to arguments (and modes) that have a ``__torch_function__`` of their own.
 
     As torch's functions in C++ do, it takes a class of Python for a ``dtype`` and, where ``numpy_names``, numpy's names (``axis``). ``also``: what other
-    overloads call a parameter. ``seen``: the arguments in the one form in which such classes see them, where there are several.
+    overloads call a parameter. ``seen``: the arguments in the one form in which such classes see them, where there are several. ``checked``: what is asked of numbers.
     """
     params = inspect.signature(fn).parameters
     renamed = {theirs: ours for theirs, ours in FROM_NUMPY.items() if numpy_names and ours in params and theirs not in params} | (also or {})
@@ -50,6 +52,8 @@ def offered(
             args = seen(*args)
         if has_override(args, kwargs):
             return override(call.jtorch_public, args, kwargs)  # type: ignore[attr-defined]
+        if checked is not None:
+            args, kwargs = checked.given(args, kwargs)
         if makes and state.mode & INFERENCE:
             return _marked(fn(*args, **kwargs), args)
         return fn(*args, **kwargs)
@@ -79,8 +83,15 @@ def compose(
         public = name or fn.__name__
         fn.__doc__ = doc or fn.__doc__
         numpy_names = f"{where.split()[0]}.{public}" not in _IN_PYTHON and where != "nn.functional"
-        call = offered(fn, numpy_names, also, seen)
-        method = offered(fn, numpy_names, also, seen) if "Tensor" in where.split()[1:] else call  # who is asked hears which of the two was called
+        first = where.split()[0]
+        shown = f"{first}_{public}" if first in ("fft", "linalg", "special") else public
+
+        def parameters(method: bool) -> Parameters | None:  # torch's own functions of Python ask nothing
+            found = Parameters(fn, shown, method) if numpy_names else None
+            return found if found is not None and found.by_name else None
+
+        call = offered(fn, numpy_names, also, seen, parameters(first == "Tensor"))
+        method = offered(fn, numpy_names, also, seen, parameters(True)) if "Tensor" in where.split()[1:] else call  # who is asked hears which of the two was called
         for n in (public, *aliases.split()):
             for space in ("",) if "." in n else where.split():
                 full = n if not space else f"{space}.{n}"

@@ -189,7 +189,12 @@ def _all_ints(values: Any) -> bool:
 
 
 def _is_int_tensor(v: Any) -> bool:
-    return isinstance(v, Tensor) and aval_of(v).shape == () and aval_of(v).dtype.category == 1
+    return isinstance(v, Tensor) and aval_of(v).dtype.category == 1 and _numel(v) == 1
+
+
+def is_number_tensor(v: Any) -> bool:
+    """Whether a tensor may stand where torch asks for a number: it has no dims, and no gradient would be lost."""
+    return isinstance(v, Tensor) and not aval_shape(v) and not v.requires_grad
 
 
 def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
@@ -212,12 +217,12 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
     elif kind in ("Scalar", "Number"):
         if (x := number_of(v)) is not None:
             return x
-        if isinstance(v, Tensor) and not v._edge and _numel(v) == 1:
+        if is_number_tensor(v):
             return v.item()
     elif kind == "int" or kind == "index":
         if isinstance(v, (int, np.integer)) and not isinstance(v, bool):
             return int(v)
-        if _is_int_tensor(v):
+        if is_number_tensor(v) and _is_int_tensor(v):
             return v.item()
         if not isinstance(v, (bool, float, str, Tensor)) and hasattr(v, "__index__"):
             return v.__index__()
@@ -225,9 +230,9 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
         if isinstance(v, (bool, np.bool_)):
             return bool(v)
     elif kind == "float":
-        if isinstance(v, (int, float, np.integer, np.floating)) and not isinstance(v, bool):
+        if isinstance(v, (int, float, np.integer, np.floating)):
             return float(v)
-        if isinstance(v, Tensor) and _numel(v) == 1 and not v._edge:
+        if is_number_tensor(v):
             return float(v.item())
     elif kind in ("int[]", "index[]"):
         if isinstance(v, (tuple, list)) or v.__class__.__name__ == "Size":
@@ -238,7 +243,7 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
                     raise Mismatch(
                         f"{sig.name}(): argument '{p.name}' (position {i + (0 if method else 1)}) must be {p.word}, but found element of type {type(x).__name__} at pos {k}"
                     )
-        elif p.size and isinstance(v, (int, np.integer)) and not isinstance(v, bool):
+        elif p.size and _all_ints((v,)):
             return (int(v),) * p.size
         elif _all_ints((v,)) and not p.size:
             return (int(v),)
@@ -304,7 +309,7 @@ def _plain(v: Any) -> Any:
 
 
 def type_name(v: Any) -> str:
-    return "Tensor" if v.__class__ is Tensor else type(v).__name__
+    return "Tensor" if v.__class__ is Tensor else type(v).__name__ if type(v).__module__ != "numpy" else f"numpy.{type(v).__name__}"
 
 
 def _wrong(sig: Signature, p: Param, v: Any, i: int, method: bool) -> str:

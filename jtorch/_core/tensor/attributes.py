@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jtorch._core.dispatch.checked_arguments import checked_number
 from jtorch._core.tensor.creation import from_numpy
 from jtorch._engine.values.lanes import LOOKED_AT
 from jtorch._engine.values.placed import PlacedAval
@@ -83,6 +84,7 @@ def size(self: Tensor, dim: int | None = None) -> Any:
     s = aval_of(self).shape
     if dim is None:
         return tuple.__new__(_types.Size, s)
+    dim = checked_number("size", "dim", int, dim, " (position 1)")
     n = max(len(s), 1)
     if not s or not -n <= dim < n:
         raise IndexError(
@@ -124,6 +126,7 @@ def stride(self: Tensor, dim: int | None = None) -> Any:
     s = strides_of(self) if aval_of(self).__class__ is not SparseAval else sparse_values.strides(self)
     if dim is None:
         return s
+    dim = checked_number("stride", "dim", int, dim, " (position 1)")
     n = max(len(s), 1)
     if not -n <= dim < n:
         raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jtorch._core.dispatch.checked_arguments import checked_number
 from jtorch._core.tensor.storage_objects import UntypedStorage, tensor_on
 from jtorch import _dtypes
 from jtorch._engine.values.thread_state import GRAD, state
@@ -90,7 +91,7 @@ def requires_grad_(self: Tensor, requires_grad: bool = True) -> Tensor:
     """Change whether this leaf requires grad, in place."""
     if (state.lanes or state.derivative) and (requires_grad or self._edge is not None):
         raise RuntimeError(_TRANSFORMED.format("Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* APIs)", "requires_grad_()"))
-    return with_grad(self, requires_grad)
+    return with_grad(self, checked_number("requires_grad_", "requires_grad", bool, requires_grad, " (position 1)"))
 
 
 @prop

@@ -83,7 +83,7 @@ torch.clone = _laid_out(torch.clone)
 
 
 @method
-def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
+def contiguous(self: Tensor, *, memory_format: Any = None) -> Tensor:
     """This tensor if it is laid out so, else a copy that is."""
     if is_contiguous_(self, memory_format):
         return self
@@ -176,7 +176,7 @@ for _name, _to in {
     "cfloat": _dtypes.complex64, "cdouble": _dtypes.complex128, "chalf": _dtypes.complex32,
 }.items():  # fmt: skip
 
-    def _cast_method(self: Tensor, memory_format: Any = None, _to: Any = _to) -> Tensor:
+    def _cast_method(self: Tensor, *, memory_format: Any = None, _to: Any = _to) -> Tensor:
         return to(self, _to, memory_format=memory_format)
 
     _cast_method.__name__ = _name
@@ -189,7 +189,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Write the elements of ``src`` (broadcast, cast, moved) into this tensor."""
     if not isinstance(src, Tensor):
         if not isinstance(src, (int, float, bool, complex, np.generic)):
-            raise TypeError(f"copy_(): argument 'src' (position 1) must be Tensor, not {src.__class__.__name__}")
+            raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {src.__class__.__name__}")
         src = as_tensor(src)
     check_writable(self)
     if src._s is self._s and src is not self:

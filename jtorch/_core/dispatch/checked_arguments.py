@@ -1,0 +1,84 @@
+"""What a composite's parameters ask of numbers: its annotations (``int``, ``float``, ``bool``, with or without ``| None``) hold as torch's parser of arguments holds them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jtorch._core.dispatch.signature_binding import is_number_tensor, number_of, type_name
+from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import aval_of
+
+__all__ = ["Parameters", "checked_number", "number_argument"]
+
+_KINDS = {"int": int, "float": float, "bool": bool}
+_FOREIGN: tuple[type, ...] = (str, bytes, list, tuple, dict, set, complex, bool, float, int, np.generic, np.ndarray, type(None), Tensor)  # what else there is (symbols, tracers) knows itself what it stands for
+
+
+def number_argument(name: str, argument: str, where: str, v: Any) -> Any:
+    """A number of any kind. TypeError in torch's words for what is none, a tensor with dims or one that requires grad among it."""
+    found = v.item() if is_number_tensor(v) else number_of(v)
+    if found is None:
+        raise TypeError(f"{name}(): argument '{argument}'{where} must be Number, not {type_name(v)}")
+    return found
+
+
+class Parameters:
+    """The numbers among a function's parameters. ``name``: what torch calls the function; ``method``: whether it is called on its first argument."""
+
+    __slots__ = ("name", "method", "at", "plain", "by_name")
+
+    def __init__(self, fn: Callable[..., Any], name: str, method: bool) -> None:
+        self.name, self.method = name, method
+        self.at: dict[str, int] = {}
+        self.by_name: dict[str, tuple[type, bool]] = {}
+        for i, p in enumerate(inspect.signature(fn).parameters.values()):
+            kind, _, rest = str(p.annotation).partition(" | ")
+            if kind in _KINDS and rest in ("", "None") and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
+                self.by_name[p.name] = _KINDS[kind], rest == "None" or p.default is None
+                if p.kind is p.POSITIONAL_OR_KEYWORD:
+                    self.at[p.name] = i
+        self.plain = tuple([(i, *self.by_name[n]) for n, i in self.at.items()])
+
+    def given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments, numbers as Python's of the kind that is asked for. TypeError in torch's words."""
+        n = len(args)
+        for i, kind, optional in self.plain:
+            if i >= n:
+                break
+            v = args[i]
+            if v.__class__ is not kind and not (v is None and optional):
+                name = next(k for k, at in self.at.items() if at == i)
+                args = (*args[:i], self._number(name, kind, v, f" (position {i if self.method else i + 1})"), *args[i + 1 :])
+        for k, v in kwargs.items():
+            wanted = self.by_name.get(k)
+            if wanted is not None and v.__class__ is not wanted[0] and not (v is None and wanted[1]):
+                where = f" (position {self.at[k] + (not self.method)})" if k in self.at else ""
+                kwargs = {**kwargs, k: self._number(k, wanted[0], v, where)}
+        return args, kwargs
+
+    def _number(self, name: str, kind: type, v: Any, where: str) -> Any:
+        return checked_number(self.name, name, kind, v, where)
+
+
+def checked_number(function: str, name: str, kind: type, v: Any, where: str) -> Any:
+    """A number of one kind, as Python's. TypeError in torch's words for what is none; what only stands for a number, as sizes that are symbols do, passes."""
+    x: Any = v
+    if not isinstance(v, _FOREIGN):
+        return v
+    if kind is int:
+        if isinstance(v, (int, np.integer)) and not isinstance(v, bool):
+            return int(v)
+        if is_number_tensor(x) and aval_of(x).dtype.category == 1:
+            return x.item()
+    elif kind is float:
+        if isinstance(v, (int, float, np.integer, np.floating)):
+            return float(v)
+        if is_number_tensor(x) and not aval_of(x).dtype.is_complex:
+            return float(x.item())
+    elif isinstance(v, (bool, np.bool_)):
+        return bool(v)
+    raise TypeError(f"{function}(): argument '{name}'{where} must be {kind.__name__}, not {type_name(v)}")
