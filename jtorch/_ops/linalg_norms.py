@@ -53,7 +53,7 @@ def _norm(p: float, dims: tuple[int, ...]) -> Any:
     def norm(x: Any) -> Any:
         return value(x)
 
-    # Zero vectors have gradient 0, and equal extremes share theirs evenly.
+    # Zero vectors have gradient 0, and equal extremes share theirs evenly. Up to p = 2 the second derivative there is nan, as in torch: masked is what was computed.
     @norm.defjvp
     def _rule(primals: Any, tangents: Any) -> Any:
         (x,), (dx,) = primals, tangents
@@ -65,16 +65,19 @@ def _norm(p: float, dims: tuple[int, ...]) -> Any:
         elif p == 1:
             tangent = jnp.sum(along, dims, keepdims=True)
         elif p == 2:
-            tangent = jnp.sum(_divided((jnp.conj(x) * dx).real, out), dims, keepdims=True)
+            unit = jnp.where(out == 0, jnp.zeros((), x.dtype), x / out)
+            tangent = jnp.sum((jnp.conj(unit) * dx).real, dims, keepdims=True)
         elif math.isinf(p):
             hit = ((size == out) | jnp.isnan(size)).astype(size.dtype)
             tangent = jnp.sum(along * hit, dims, keepdims=True) / jnp.sum(hit, dims, keepdims=True)
         elif p < 1:
-            weight = jnp.where(size == 0, jnp.zeros((), size.dtype), jnp.power(jnp.where(size == 0, jnp.ones((), size.dtype), size), p - 1))
+            weight = jnp.where(size == 0, jnp.zeros((), size.dtype), jnp.power(size, p - 1))
             tangent = jnp.sum(along * weight, dims, keepdims=True) * jnp.power(out, 1 - p)
+        elif p < 2:
+            scale = jnp.where(out == 0, jnp.zeros((), out.dtype), 1 / jnp.power(out, p - 1))
+            tangent = jnp.sum(along * jnp.power(size, p - 1), dims, keepdims=True) * scale
         else:
-            weight = jnp.where(size == 0, jnp.zeros((), size.dtype), jnp.power(jnp.where(size == 0, jnp.ones((), size.dtype), size), p - 1))
-            tangent = jnp.sum(along * weight, dims, keepdims=True)
+            tangent = jnp.sum(along * jnp.power(size, p - 1), dims, keepdims=True)
             safe = jnp.where(out == 0, jnp.ones((), out.dtype), out)
             tangent = jnp.where(out == 0, jnp.zeros((), out.dtype), tangent / jnp.power(safe, p - 1))
         return out, tangent
@@ -229,7 +232,11 @@ def renorm(input: Any, p: float, dim: int, maxnorm: float) -> Any:
     (d,) = dims_of(dim, input.ndim)
     refuse_with(f"linalg.vector_norm: Expected a floating point or complex tensor as input. Got {scalar_name(input)}", input, "bi")
     rest = tuple(i for i in range(input.ndim) if i != d)
-    norm = _norm(float(p), rest)(accumulate_in(input))
+    wide = accumulate_in(input)
+    norm = _norm(float(p), rest)(jax.lax.stop_gradient(wide))
     limit = np.asarray(maxnorm).astype(norm.dtype)
-    factor = jnp.where(norm > limit, limit / (norm + np.asarray(1e-7).astype(norm.dtype)), jnp.ones((), norm.dtype))
-    return (input * factor).astype(input.dtype)
+    # What stays as it is has the gradient 1, whatever its norm's would be (nan, where that is nan).
+    longer = norm > limit
+    norm = _norm(float(p), rest)(jnp.where(longer, wide, jnp.ones((), wide.dtype)))
+    scaled = (input * (limit / (norm + np.asarray(1e-7).astype(norm.dtype)))).astype(input.dtype)
+    return jnp.where(longer, scaled, input)

@@ -62,6 +62,18 @@ def _sharing(x: Any, values: Any, out: Any, at: tuple[Any, ...]) -> tuple[Any, A
     return shares(own, count), shares(theirs, _read(count, at)), count
 
 
+@jax.custom_jvp
+def _no_derivative(x: Any, where: Any) -> Any:
+    """Zeros whose derivative is nan ``where`` this says."""
+    return jnp.zeros_like(x)
+
+
+@_no_derivative.defjvp
+def _no_derivative_rule(primals: Any, tangents: Any) -> Any:
+    x, where = primals
+    return jnp.zeros_like(x), tangents[0] * jnp.where(where, np.array(np.nan, x.dtype), np.array(0, x.dtype))
+
+
 @cache
 def _combiner(present: tuple[bool, ...], reduce: str) -> Any:
     """``f(x, values, *indices)`` for prod, amax, amin, differentiable as in torch."""
@@ -88,14 +100,17 @@ def _combiner(present: tuple[bool, ...], reduce: str) -> Any:
         at = place(indices)
         out = combine(x, values, *indices)
         if reduce == "prod":
-            # Zeros are taken out of the product and put back where they are the only one.
+            # Zeros are taken out of the product and put back where they are the only one. Where several meet, this has no second derivative
+            # (torch raises, once it looks at the zeros): it is nan, not a number that leaves the products of the others out.
             one = jnp.ones((), x.dtype)
             safe_x = jnp.where(x == 0, one, x)
             without_x = combine(safe_x, values, *indices) / safe_x
             zero = values == 0
-            alone = zero & (_read(add_at(jnp.zeros(x.shape, np.int32), zero.astype(np.int32), at), at) == 1)
+            zeros = _read(add_at(jnp.zeros(x.shape, np.int32), zero.astype(np.int32), at), at)
+            alone = zero & (zeros == 1)
             without_zero = combine(x, jnp.where(alone, one, values), *indices)
             factor = jnp.where(alone, _read(without_zero, at), _read(out, at) / jnp.where(zero, one, values))
+            factor += _no_derivative(values, zeros * zero > 1)
             return out, add_at(dx * without_x, dv * factor, at)
         own, theirs, count = _sharing(x, values, out, at)
         return out, add_at(dx * own, dv * theirs, at) / count

@@ -1,0 +1,83 @@
+"""Derivatives where a formula meets zeros, nan and infinity: under both, to the order that tells them apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import jtorch
+
+NAN = float("nan")
+CASES = {  # the function, its inputs, the order
+    "scatter prod, a zero for each": (lambda t, x, s: t.scatter_reduce(x, 0, t.tensor([0, 0, 0, 1, 1]), s, "prod"), ([1.5, 0.0], [2.0, 0.0, 4.0, 3.0, 0.0]), 2),
+    "norm 2 of zeros": (lambda t, x: t.linalg.vector_norm(x, 2, 1), ([[0.0, 0.0], [3.0, 4.0]],), 2),
+    "norm 1.5 with a zero": (lambda t, x: t.linalg.vector_norm(x, 1.5), ([0.0, 3.0, 4.0],), 2),
+    "norm 0.5 with a zero": (lambda t, x: t.linalg.vector_norm(x, 0.5), ([0.0, 3.0, 4.0],), 2),
+    "norm -1 with a zero": (lambda t, x: t.linalg.vector_norm(x, -1), ([0.0, 3.0, 4.0],), 2),
+    "norm 3 of zeros": (lambda t, x: t.linalg.vector_norm(x, 3, 1), ([[0.0, 0.0], [0.0, 4.0]],), 2),
+    "renorm with nan": (lambda t, x: t.renorm(x, 2, 0, 1.0), ([[NAN, 2.0], [3.0, 4.0]],), 1),
+}
+
+
+def derivatives(library: Any, name: str) -> list[Any]:
+    function, inputs, order = CASES[name]
+    xs = [library.tensor(x, dtype=library.float64, requires_grad=True) for x in inputs]
+    found = [function(library, *xs)]
+    every = []
+    for _ in range(order):
+        weighted = sum((g * library.arange(1.0, g.numel() + 1, dtype=g.dtype).reshape(g.shape)).sum() for g in found)
+        found = list(library.autograd.grad(weighted, xs, create_graph=True))
+        every += [g.detach().numpy() for g in found]
+    return every
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_edges(name: str) -> None:
+    for ours, theirs in zip(derivatives(jtorch, name), derivatives(torch, name), strict=True):
+        torch.testing.assert_close(torch.from_numpy(ours.copy()), torch.from_numpy(theirs.copy()), equal_nan=True)
+
+
+@pytest.mark.filterwarnings("ignore:index_reduce")
+@pytest.mark.parametrize("operator", ["scatter_reduce", "index_reduce"])
+def test_product_with_several_zeros_at_a_place(operator: str) -> None:
+    """It has no second derivative: torch raises, and here it is nan for the zeros that meet, while what else there is stays a number."""
+
+    def second(library: Any) -> Any:
+        x, source = (library.tensor(v, requires_grad=True) for v in ([1.5, 2.0], [2.0, 0.0, 0.0, 3.0, 4.0]))
+        out = getattr(library, operator)(x, 0, library.tensor([0, 0, 0, 1, 1]), source, "prod")
+        (first,) = library.autograd.grad(out.sum(), source, create_graph=True)
+        assert first.tolist() == [0, 0, 0, 8, 6]
+        return library.autograd.grad(first.sum(), source)[0]
+
+    with pytest.raises(RuntimeError, match="Double backward is unsupported"):
+        second(torch)
+    found = second(jtorch)
+    assert found.isnan().tolist() == [False, True, True, False, False]
+    assert found[3:].tolist() == pytest.approx([2, 2])
+
+
+@pytest.mark.parametrize("library", [torch, jtorch], ids=["torch", "jtorch"])
+def test_a_module_that_is_called(library: Any) -> None:
+    """``torch.autograd.gradcheck`` is a function and a module's name: an import from the module leaves the function there."""
+    from importlib import import_module
+
+    module = import_module(f"{library.__name__}.autograd.gradcheck")
+    assert module.gradcheck is not None and callable(library.autograd.gradcheck)
+    x = library.ones(2, dtype=library.float64, requires_grad=True)
+    assert library.autograd.gradcheck(library.sin, (x,)) and module.gradcheck(library.sin, (x,))
+
+
+@pytest.mark.parametrize("library", [torch, jtorch], ids=["torch", "jtorch"])
+def test_assert(library: Any) -> None:
+    assert library._assert(True, "said") is None and library._assert(library.ones(1), "said") is None
+    for wrong in (False, library.zeros(()), [], library.tensor(False)):
+        with pytest.raises(AssertionError, match="^said$"):
+            library._assert(wrong, "said")
+    with pytest.raises(RuntimeError, match="ambiguous"):
+        library._assert(library.ones(2), "said")
+    with pytest.raises(TypeError):
+        library._assert(True)
+    traced = library.fx.symbolic_trace(lambda x: (library._assert(x.sum() > 0, "said"), x + 1)[1])
+    assert library._assert in [n.target for n in traced.graph.nodes] and traced(library.ones(1)).tolist() == [2]
