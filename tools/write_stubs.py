@@ -248,6 +248,7 @@ _OWN = "from jtorch import return_types\n"
 _TENSOR = "from jtorch._core.storage.bare_tensor import Tensor as Tensor\n"
 _BARE_TAIL = '''
 PLAIN: set[type]
+born_in: list[int]
 
 class Storage:
     value: Any
@@ -256,6 +257,7 @@ class Storage:
     host: Any
     ptr: Any
     extra: Any
+    born: int
     def __getattr__(self, name: _str) -> Any: ...
 
 class Meta:

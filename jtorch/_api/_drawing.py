@@ -184,7 +184,7 @@ def _numbers(on_device: OnDevice) -> tuple[Any, Any]:
 
 def fill(self: Tensor, history: str, generator: Any, sampler: Sampler, on_device: OnDevice) -> Tensor:
     """Overwrite ``self`` by a sampler, in the order of its memory; its gradient from before becomes zero."""
-    check_writable(self)
+    check_writable(self, name=on_device[0].replace("integers", "random") + "_")
     a = aval_of(self)
     if a.device.type == "meta":
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._core.dispatch.composites import compose
+from jtorch._core.dispatch.inplace import kernel_writes
 from jtorch._core.storage.view_steps import given_back, is_traced, warn_leak
 from jtorch._core.tensor.derived_functions import function_for, write_out
 from jtorch._engine.values.thread_state import state, with_gradients
@@ -21,7 +22,8 @@ def _run(input, weight, bias, running_mean, running_var, training, momentum, eps
     if training:
         if running_mean is not None and is_traced(new_mean) and not is_traced(running_mean) and not state.lanes and not any(id(running_mean._s) in s for s in given_back):
             warn_leak("BatchNorm was called inside a JAX transformation and put into its running statistics")
-        with_gradients(False, _keep, (running_mean, new_mean), (running_var, new_var))
+        with kernel_writes():
+            with_gradients(False, _keep, (running_mean, new_mean), (running_var, new_var))
     return out, mean, rstd
 
 
@@ -117,7 +119,7 @@ def instance_norm(
     stats = [None if p is None else p.repeat(n) for p in (running_mean, running_var)]
     out = torch.batch_norm(input.contiguous().view(1, n * c, *rest), *for_all, *stats, use_input_stats, momentum, eps, cudnn_enabled)
     if use_input_stats:
-        with torch.no_grad():
+        with torch.no_grad(), kernel_writes():
             for running, seen in zip((running_mean, running_var), stats, strict=True):
                 if running is not None:
                     running.copy_(seen.view(n, c).mean(0))

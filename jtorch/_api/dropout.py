@@ -77,7 +77,7 @@ def _declare(name: str, alpha: bool, feature: bool, doc: str) -> None:
         new = _dropout(input, p, train, name + "_", alpha, feature)
         if new is input:
             return input
-        check_writable(input)
+        check_writable(input, name="mul_")
         return assign(input, new)
 
     fn.__name__, inplace.__name__ = name, name + "_"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jtorch._core.dispatch.composites import compose
+from jtorch._core.dispatch.inplace import is_captured, kernel_writes
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._namespace import torch
 
@@ -64,6 +65,16 @@ def _others(name: str, tensors: Sequence[Tensor], other: Any) -> Sequence[Any]:
     raise TypeError(f"_foreach_{name}() received an invalid combination of arguments - got ({type(tensors).__name__}, {type(other).__name__})")
 
 
+def _written(tensors: Any, write: Callable[[], Any]) -> Any:
+    """The list after ``write``. What ``torch.func`` captured is written without a history, as in torch, which looks for it at operators on one tensor."""
+    if isinstance(tensors, (list, tuple)) and tensors and all([isinstance(x, Tensor) and is_captured(x) for x in tensors]):
+        with torch.no_grad(), kernel_writes():
+            write()
+    else:
+        write()
+    return tensors
+
+
 def _publish(name: str, work: Callable[..., list[Tensor]], inplace: bool = True) -> None:
     """``_foreach_name``, and ``_foreach_name_`` that writes the results into the first list."""
 
@@ -71,8 +82,7 @@ def _publish(name: str, work: Callable[..., list[Tensor]], inplace: bool = True)
         return tuple(work(self, *args, **kwargs))
 
     def in_place(self: Any, *args: Any, **kwargs: Any) -> Any:
-        work(self, *args, _inplace=True, **kwargs)
-        return self
+        return _written(self, lambda: work(self, *args, _inplace=True, **kwargs))
 
     out_of_place.__doc__ = f"``torch.{name}`` over lists of tensors: a tuple of results."
     in_place.__doc__ = f"``Tensor.{name}_`` over lists of tensors."
@@ -146,17 +156,13 @@ _publish("lerp", _lerp)
 def _foreach_copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
     """Each tensor of ``src`` into that of ``self``."""
     _same_length(_list("copy_", self), src)
-    for x, y in zip(self, src):
-        x.copy_(y, non_blocking=non_blocking)
-    return self
+    return _written(self, lambda: [x.copy_(y, non_blocking=non_blocking) for x, y in zip(self, src)])
 
 
 @compose("torch")
 def _foreach_zero_(self: Any) -> Any:
     """Zeros into each."""
-    for x in _list("zero_", self):
-        x.zero_()  # type: ignore[attr-defined]
-    return self
+    return _written(self, lambda: [x.zero_() for x in _list("zero_", self)])  # type: ignore[attr-defined]
 
 
 @compose("torch")

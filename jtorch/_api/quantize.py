@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._core.dispatch.composites import compose
+from jtorch._core.dispatch.inplace import kernel_writes
 from jtorch._namespace import torch
 
 Tensor = Any
@@ -18,7 +19,7 @@ def fused_moving_avg_obs_fake_quant(
     """With ``observer_on``, move the running bounds towards the input's and set scale and zero point by them; with ``fake_quant_on``, round by these."""
     if per_row_fake_quant and ch_axis != 0:
         raise RuntimeError("Per-channel FakeQuant in fused_moving_avg_obs_fake_quant is only supported on axis == 0")
-    with torch.no_grad():
+    with torch.no_grad(), kernel_writes():
         if per_row_fake_quant:
             for running, nothing in ((running_min, float("inf")), (running_max, float("-inf")), (scale, 1.0), (zero_point, 0)):
                 if running.numel() != input.shape[0]:

@@ -184,7 +184,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     strides = strides_of(self)
     if a.dtype.is_complex:
         no_kernel("bernoulli_tensor_cpu_self_", a.dtype)
-    check_writable(self)
+    check_writable(self, name="bernoulli_")
     if state.lanes:
         may_draw(p)
         for level in state.lanes:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from jtorch._core.backward.levels import Input, enter, gradients, reaches_inputs, reaches_out, transposed
-from jtorch._core.graph.node import next_seq
+from jtorch._core.graph.node import AccumulateGrad, next_seq
 from jtorch._core.graph.saved_tensors import settings
-from jtorch._core.storage.write_counts import written_since
+from jtorch._core.storage.bare_tensor import born_in
+from jtorch._core.storage.write_counts import origin_of, written_since
 from jtorch._engine.values.lanes import Level, newest
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._public import torch
@@ -25,6 +27,9 @@ Tensor = torch.Tensor
 _NO_HOOKS = "torch.func.{grad, vjp, jacrev, hessian} don't yet support saved tensor hooks. Please open an issue with your use case."
 
 
+_ENTERING = threading.Lock()
+
+
 class _Level:
     """A function run with some of its inputs followed. ``outer``: whether gradients are recorded around it; ``backward``: whether saved-tensor hooks are refused, as torch does there."""
 
@@ -35,29 +40,45 @@ class _Level:
         self.inputs: list[Input] = []
         self.entered: list[Any] = []
         self.number = newest()
+        self.given: dict[Any, Any] = {}  # storages of arguments that are not followed: they may be written all the same
+        self.under_way = False
 
     def __enter__(self) -> None:
         if self.backward and settings.stack:
             raise RuntimeError(_NO_HOOKS)
-        self.around, state.derivative = (state.derivative, settings.disabled, state.derivatives, state.pushing), self.number
+        self.around, state.derivative = (state.derivative, settings.disabled, state.derivatives, state.pushing, state.changeable), self.number
+        with _ENTERING:  # the numbers of all threads rise
+            self.began = newest()
+            born_in.append(self.began)
+        state.changeable = (*state.changeable, (self.began, self.given))
+        self.under_way = True
         state.pushing = not self.backward
         state.derivatives = (*state.derivatives, (self.number, self.since))
         if self.backward:
             settings.disabled = _NO_HOOKS
 
     def __exit__(self, *_: Any) -> None:
-        state.derivative, settings.disabled, state.derivatives, state.pushing = self.around
+        state.derivative, settings.disabled, state.derivatives, state.pushing, state.changeable = self.around
+        born_in.remove(self.began)
+        self.under_way = False
 
     def enter(self, tree: Any) -> Any:
         def one(t: Any) -> Any:
             if not isinstance(t, Tensor):
                 raise ValueError(f"Thing passed to transform API must be Tensor, got {type(t)}")
             inside, node = enter(t)
+            node.leaf = self.backward
             self.inputs.append(node)
             self.entered.append([t, inside, 0])
             return inside
 
         return tree_map(one, tree)
+
+    def give(self, tree: Any) -> None:
+        """Arguments that are not followed."""
+        for t in tree_flatten(tree)[0]:
+            if isinstance(t, Tensor):
+                self.given.setdefault(origin_of(t._s), []).append((t, int(t._s.version)))
 
     def differentiable(self, tensors: list[Any]) -> bool:
         """Whether what is computed from these is to be followed outside too."""
@@ -65,17 +86,27 @@ class _Level:
 
     def leave(self, tree: Any) -> Any:
         """What is returned from the level; what was written in place inside is written outside."""
+        if not self.under_way:
+            self._written()
+
+        def one(t: Any) -> Any:
+            return t.detach() if isinstance(t, Tensor) and t._edge is not None and not self.differentiable([t]) else t
+
+        return tree_map(one, tree)
+
+    def _written(self) -> None:
+        """What was written in place inside has no graph of the inside outside."""
         for entered in self.entered:
             t, inside, seen = entered
             if written_since(inside._s, seen):
                 entered[2] = int(inside._s.version)
                 with torch.no_grad():
                     t.copy_(inside.detach())
-
-        def one(t: Any) -> Any:
-            return t.detach() if isinstance(t, Tensor) and t._edge is not None and not self.differentiable([t]) else t
-
-        return tree_map(one, tree)
+        for t, seen in [x for given in self.given.values() for x in given]:
+            if written_since(t._s, seen):
+                for x in (t, t._meta.base if t._meta is not None else None):
+                    if x is not None and x._edge is not None and x._edge.__class__ is not AccumulateGrad and not self.differentiable([x]):
+                        x._edge, x._nr = None, 0
 
 
 def _argnums(argnums: Any, count: int) -> Any:
@@ -99,13 +130,13 @@ def _argnums(argnums: Any, count: int) -> Any:
 
 
 def _split(args: tuple[Any, ...], argnums: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    """The arguments that are followed, and the function that puts others in their place."""
+    """The arguments that are followed, and the function that puts others (None: nothing) in their place."""
     at = _argnums(argnums, len(args))
     if isinstance(at, int):
         return args[at], lambda new: (*args[:at], new, *args[at + 1 :])
 
     def put(new: Any) -> tuple[Any, ...]:
-        given = dict(zip(at, new, strict=True))
+        given = dict.fromkeys(at) if new is None else dict(zip(at, new, strict=True))
         return tuple(given.get(i, a) for i, a in enumerate(args))
 
     return tuple(args[i] for i in at), put
@@ -135,6 +166,7 @@ def grad_and_value(func: Any, argnums: Any = 0, has_aux: bool = False) -> Callab
         level = _Level()
         chosen, put = _split(args, argnums)
         with torch.enable_grad(), level:
+            level.give((put(None), kwargs))
             inside = level.enter(chosen)
             out = func(*put(inside), **kwargs)
             aux = None
@@ -179,8 +211,14 @@ def _outputs(out: Any, what: str) -> tuple[list[Any], Any]:
 
 def vjp(func: Any, *primals: Any, has_aux: bool = False) -> Any:
     """``(func(*primals), pull)``, and aux: ``pull(*cotangents)`` gives the gradients of the primals. Source: torch.func.vjp."""
+    return _vjp(func, primals, has_aux, ())
+
+
+def _vjp(func: Any, primals: tuple[Any, ...], has_aux: bool, others: Any) -> Any:
+    """:func:`vjp`; ``others``: arguments that are not followed."""
     level = _Level()
     with torch.enable_grad(), level:
+        level.give(others)
         inside = level.enter(primals)
         out = func(*inside)
         aux = None
@@ -214,6 +252,7 @@ def _push(what: str, func: Any, primals: Any, put: Any, has_aux: bool) -> tuple[
     """Run a function; its value, the linear map from tangents (flat) to tangents (flat) by two passes backward, and aux."""
     level = _Level(False)
     with torch.enable_grad(), level:
+        level.give(put(None))
         inside = level.enter(primals)
         out = func(*put(inside))
         aux = None
@@ -310,7 +349,7 @@ def jacrev(func: Any, argnums: Any = 0, *, has_aux: bool = False, chunk_size: in
     def wrapper(*args: Any) -> Any:
         _no_complex("jacrev", args, True)
         chosen, put = _split(args, argnums)
-        result = vjp(lambda new: func(*put(new)), chosen, has_aux=has_aux)
+        result = _vjp(lambda new: func(*put(new)), (chosen,), has_aux, put(None))
         out, pull = result[:2]
         flat, spec = tree_flatten(out)
         _no_complex("jacrev", flat, False)
@@ -357,7 +396,8 @@ def jacfwd(func: Any, argnums: Any = 0, has_aux: bool = False, *, randomness: st
             parts = rows.movedim(0, -1).split(sizes, -1)
             each.append(tree_unflatten([p.reshape(*t.shape, *x.shape) for p, x in zip(parts, leaves, strict=True)], in_spec))
         jacobian = tree_unflatten(each, spec)
-        return (jacobian, level.leave(aux)) if has_aux else jacobian
+        aux = level.leave(aux)
+        return (jacobian, aux) if has_aux else jacobian
 
     return wrapper
 

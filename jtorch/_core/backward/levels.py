@@ -33,10 +33,11 @@ def transposed(roots: list[Tensor], cotangents: list[Tensor], inputs: list[Input
 class Input(Node):
     """The end of the graph of a transformation at one of its inputs; ``edges`` lead on to what is outside of it."""
 
-    __slots__ = ("aval", "required")
+    __slots__ = ("aval", "required", "leaf")
 
     def __init__(self, t: Tensor | None) -> None:
         self.required = False  # ``requires_grad_`` was said of a dual tensor
+        self.leaf = False  # whether it may not be written, as a leaf
         self.edges = () if t is None or t._edge is None else (edge_of(t), t._nr)
         self.seq, self.hooks, self.extra = next_seq(), None, None
         self.aval = None if t is None else aval_of(t)

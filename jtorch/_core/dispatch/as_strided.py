@@ -65,7 +65,7 @@ def as_strided_(self: Tensor, size: Any, stride: Any, storage_offset: int | None
         return made[0]
 
     m = self._meta
-    become_view(self, view_of)
+    become_view(self, view_of, "as_strided_")
     if (m is None or m.base is None) and made[0]._meta is not None:  # what it no longer shows has a history, too
         self._meta = made[0]._meta
         self._meta.creation, self._meta.attr_version = "", self._s.version

@@ -16,22 +16,23 @@ from jtorch._registry import lookup
 from jtorch._core.dispatch.signature_binding import descriptors
 from jtorch._core.graph.node import FIXED, AccumulateGrad, OpNode, hooks_of
 from jtorch._core.graph.view_history import VIEWED, rebase, refuse_creation, tell_views
-from jtorch._core.storage.bare_tensor import Tensor, alias_of
-from jtorch._core.storage.view_steps import View, aval_of, chain, check_no_overlap, read, write
+from jtorch._core.storage.bare_tensor import Tensor, alias_of, born_in
+from jtorch._core.storage.view_steps import Stopped, View, aval_of, chain, check_no_overlap, read, write
+from jtorch._core.storage.write_counts import origin_of
 
-__all__ = ["assign", "assign_results", "become_view", "check_changeable", "check_writable"]
+__all__ = ["assign", "assign_results", "become_view", "check_changeable", "check_not_captured", "check_writable", "is_captured", "kernel_writes"]
 
 
-def check_writable(t: Tensor, linked: bool = True) -> None:
-    """Raise what torch raises if the elements of ``t`` must not be written now. ``linked``: its history changes with them."""
-    check_changeable(t, linked)
+def check_writable(t: Tensor, linked: bool = True, name: str = "copy_") -> None:
+    """Raise what torch raises if the elements of ``t`` must not be written now by the operator ``name``. ``linked``: its history changes with them."""
+    check_changeable(t, linked, name)
     if t._view is not None:
         check_no_overlap(t)
 
 
-def become_view(t: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
-    """``t`` as the view that ``make`` gives of it (``transpose_`` and its like): of the history it had, and of the mode in which it was made a view. It counts as a write."""
-    check_changeable(t)
+def become_view(t: Tensor, make: Callable[[Tensor], Tensor], name: str) -> Tensor:
+    """``t`` as the view that ``make`` gives of it (``transpose_`` and its like): of the history it had, and of the mode in which it was made a view. It counts as a write, by the operator ``name``."""
+    check_changeable(t, name=name)
     before = alias_of(t._s, t._view)
     before._edge, before._nr, before._meta = t._edge, t._nr, t._meta
     mode, leaf = state.mode, t._edge is None or t._edge.__class__ is AccumulateGrad
@@ -51,8 +52,40 @@ def become_view(t: Tensor, make: Callable[[Tensor], Tensor]) -> Tensor:
     return t
 
 
-def check_changeable(t: Tensor, linked: bool = True) -> None:
-    """Raise what torch raises if ``t`` must not be written in place now."""
+def is_captured(t: Tensor) -> bool:
+    """Whether ``t`` lies in memory that was there before a call of ``torch.func.grad``, ``vjp`` or ``jvp`` that is under way, and is no argument of it."""
+    if not state.changeable:
+        return False
+    s = origin_of(t._s)
+    if s.__class__ is Stopped:
+        s = s.of
+    born = getattr(s, "born", 0)
+    return any([born < began and s not in given for began, given in state.changeable])
+
+
+class kernel_writes:
+    """Within: what an operator that is no in-place form writes beside its result (running statistics, lists of tensors). ``torch.func`` lets it write what it captured."""
+
+    def __enter__(self) -> None:
+        self.before, state.changeable = state.changeable, ()
+
+    def __exit__(self, *_: Any) -> None:
+        state.changeable = self.before
+
+
+def check_not_captured(t: Tensor, name: str) -> None:
+    """RuntimeError in torch's words if the operator ``name`` is to write what ``torch.func`` does not know as an argument: what it computes inside would leave with its graph."""
+    if is_captured(t):
+        raise RuntimeError(
+            f"During a grad (vjp, jvp, grad, etc) transform, the function provided attempted to call in-place operation (aten::{name}) that would mutate a captured Tensor. "
+            "This is not supported; please rewrite the function being transformed to explicitly accept the mutated Tensor(s) as inputs."
+        )
+
+
+def check_changeable(t: Tensor, linked: bool = True, name: str = "copy_") -> None:
+    """Raise what torch raises if ``t`` must not be written in place now, by the operator ``name``."""
+    if born_in:
+        check_not_captured(t, name)
     m = t._meta
     if m is not None and m.inference and not state.mode & 2:
         raise RuntimeError(
@@ -69,9 +102,9 @@ def _check_history(t: Tensor, m: Any) -> None:
         if t._edge is not None or base._edge is not None:
             if m.creation:
                 refuse_creation(t, "is being")
-            if base._edge is None or base._edge.__class__ is AccumulateGrad:  # None: the leaf is a view itself
+            if base._edge is None or base._edge.__class__ is AccumulateGrad or base._edge.leaf:  # None: the leaf is a view itself
                 raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-    elif t._edge.__class__ is AccumulateGrad:
+    elif t._edge is not None and (t._edge.__class__ is AccumulateGrad or t._edge.leaf):
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
 
 

@@ -30,7 +30,7 @@ from jtorch._core.graph.saved_tensors import INFERENCE_SAVED
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.graph.device_copy import to_device_node
 from jtorch._core.dispatch.short_way import short_way
-from jtorch._core.storage.bare_tensor import PLAIN, Storage, Tensor, new_tensor
+from jtorch._core.storage.bare_tensor import PLAIN, Storage, Tensor, born_in, new_tensor
 from jtorch._core.storage.view_steps import read, read_view
 
 __all__ = ["call1", "call2", "call2s", "call3", "calln", "apply", "apply_multi", "link", "NUMBERS", "PARTS"]
@@ -291,7 +291,7 @@ def _more_room(tr: Any) -> None:
 
 
 PARTS = {
-    "state": state, "GRAD": GRAD, "SCALAR": SCALAR, "NO_ENTRY": NO_ENTRY, "Value": Value, "Storage": Storage, "Tensor": Tensor,
+    "state": state, "born_in": born_in, "GRAD": GRAD, "SCALAR": SCALAR, "NO_ENTRY": NO_ENTRY, "Value": Value, "Storage": Storage, "Tensor": Tensor,
     "new": _new, "read_view": read_view, "add_input": add_input, "plan_of": plan_of, "only_inexact": _only_inexact, "layout_of": _layout,
     "class_of": class_of, "saved_of": _saved, "edge_of": edge_of, "next_seq": next_seq, "apply": apply,
     "PLAIN": PLAIN, "check_saved": _check_saved, "undo": undo, "grow": _more_room,

@@ -88,6 +88,8 @@ _WHOLE = '''def {name}({given}{operands}):
     s.value = v
     s.version = s.ptr = 0
     s.strides = s.host = s.extra = None
+    if born_in:
+        s.born = born_in[-1]
     if ({any_layout}) and call.elementwise:
         s.strides = layout_of(entry, ({layouts}))
     t = new(Tensor)
@@ -123,7 +125,7 @@ _PLAIN_OPERANDS = """
 _INPLACE = '''def {name}({given}{operands}):
     """{doc}"""
     sa = a._s
-    if a._view is not None or a._meta is not None or a._edge is not None or sa.host is not None:
+    if a._view is not None or a._meta is not None or a._edge is not None or sa.host is not None or born_in:
         return {general}
     mine = state.__dict__
     mode = mine["mode"]

@@ -36,6 +36,7 @@ class Node:
     seq: int
     hooks: Any  # None, or Hooks
     extra: Any  # None, or a dict: metadata, anomaly traceback
+    leaf = False  # whether it is the input of a transformation that may not be written, as a leaf
     takes_undefined = False  # whether it is asked also when none of its outputs has a gradient, as functions of the user's are
 
     def name(self) -> str:

@@ -27,10 +27,11 @@ from jtorch._engine.values.placed import in_use as placing_in_use
 from jtorch._engine.values.values import Value
 from jtorch._registry import lookup
 
+from jtorch._core.dispatch.inplace import check_not_captured
 from jtorch._core.dispatch.record import apply_multi
 from jtorch._core.state.packed_state import update_packed
+from jtorch._core.storage.bare_tensor import Storage, Tensor, born_in, new_tensor
 from jtorch._core.storage.host_memory import replacing, unchanged
-from jtorch._core.storage.bare_tensor import Storage, Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, read, read_view, write
 from jtorch._engine.recording import guards
 from jtorch._engine.recording.undo import keep_all
@@ -232,6 +233,9 @@ def _written(storages: list[Any], values: Iterable[Value]) -> list[Any]:
 def update_columns(u: Update, columns: list[Any], places: tuple[int, ...]) -> None:
     """:func:`update` for many groups of tensors at once, outside of any graph. Column i holds the groups' i-th tensors; the operator's j-th result
     goes to the tensors of column ``places[j]``. No tensor of those columns stands in them twice."""
+    if born_in:
+        for t in [t for j in places for t in columns[j]]:
+            check_not_captured(t, "add_")
     if len(columns[0]) > 1 and u.plain and not _config.EAGER:
         request: Any = partial(_columns, u, columns, places)
         mine = state.step

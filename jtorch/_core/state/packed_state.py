@@ -20,7 +20,7 @@ from jtorch._engine.values.thread_state import State
 from jtorch._engine.values.values import Value
 
 from jtorch._core.storage.host_memory import replacing, unchanged
-from jtorch._core.storage.bare_tensor import Storage
+from jtorch._core.storage.bare_tensor import Storage, born_in
 from jtorch._engine.values.unbroken import at_once, provided
 
 __all__ = ["Pack", "PackedStorage", "end_to_end", "storage_in", "update_packed"]
@@ -214,4 +214,6 @@ def storage_in(home: Pack, i: int) -> PackedStorage:
     _value.__set__(s, (home, 0, i))
     _version.__set__(s, 0)
     s.ptr, s.strides, s.host, s.extra = 0, None, None, None
+    if born_in:
+        s.born = born_in[-1]
     return s

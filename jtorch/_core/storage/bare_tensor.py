@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Tensor", "PLAIN", "new_tensor", "Storage", "new_storage"]
+__all__ = ["Tensor", "PLAIN", "new_tensor", "Storage", "born_in", "new_storage"]
+
+born_in: list[int] = []
+"""The numbers of the calls of ``torch.func.grad``, ``vjp`` and ``jvp`` that are under way in any thread, rising: a storage keeps the last of them as it is made."""
 
 
 class TensorMeta(type):
@@ -22,9 +25,10 @@ class Storage:
     ``value`` has the shape of the tensor that made the storage; ``strides`` is that tensor's layout (None: contiguous). ``version`` counts in-place writes.
     ``ptr`` is the memory whose address ``data_ptr`` gave (0: none was asked for), ``extra`` the region that a storage in memory is a part of.
     ``wrote`` is which node's output was written last, or that views were taken before any (view_history.py); it may be missing.
+    ``born`` is the last of ``born_in`` when it was made; missing if there was none.
     """
 
-    __slots__ = ("value", "version", "strides", "host", "ptr", "extra", "wrote", "__weakref__")
+    __slots__ = ("value", "version", "strides", "host", "ptr", "extra", "wrote", "born", "__weakref__")
     value: Any
     version: int
     strides: tuple[int, ...] | None
@@ -32,6 +36,7 @@ class Storage:
     ptr: Any
     extra: Any
     wrote: Any
+    born: int
 
 
 class Tensor(metaclass=TensorMeta):
@@ -90,6 +95,8 @@ def new_storage(value: Any, strides: tuple[int, ...] | None = None) -> Storage:
     s.version = s.ptr = 0
     s.strides = strides
     s.host = s.extra = None
+    if born_in:
+        s.born = born_in[-1]
     return s
 
 
@@ -101,6 +108,8 @@ def new_tensor(value: Any, strides: tuple[int, ...] | None = None) -> Tensor:
     s.version = s.ptr = 0
     s.strides = strides
     s.host = s.extra = None
+    if born_in:
+        s.born = born_in[-1]
     t._view = t._edge = t._grad = t._meta = None
     t._nr = 0
     return t

@@ -993,6 +993,7 @@ class Tensor:
     def __hash__(self) -> _int: ...
 
 PLAIN: set[type]
+born_in: list[int]
 
 class Storage:
     value: Any
@@ -1001,6 +1002,7 @@ class Storage:
     host: Any
     ptr: Any
     extra: Any
+    born: int
     def __getattr__(self, name: _str) -> Any: ...
 
 class Meta:

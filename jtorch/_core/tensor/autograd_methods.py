@@ -18,6 +18,7 @@ from jtorch._core.graph.view_history import edge_of
 from jtorch._core.graph.hook_handles import RemovableHandle
 from jtorch._core.tensor.method_decorators import method, prop
 from jtorch._core.graph.node import AccumulateGrad, forward_mode, hooks_of, leaf_edge
+from jtorch._core.dispatch.inplace import check_not_captured
 from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.bare_tensor import Storage, Tensor, alias_of, meta_of, new_tensor
 from jtorch._core.storage.view_steps import aval_of, copied, stopped
@@ -286,6 +287,7 @@ def detach(self: Tensor) -> Tensor:
 @method
 def detach_(self: Tensor) -> Tensor:
     """Take this tensor out of the graph: it becomes a leaf that needs no gradient. RuntimeError for views."""
+    check_not_captured(self, "detach_")
     if self._meta is not None and self._meta.base is not None:
         raise RuntimeError(
             "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence detach_() cannot be called on these gradients. "

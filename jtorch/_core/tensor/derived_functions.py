@@ -358,7 +358,7 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
     target = flat[0]
     if target._view is not None and call.op is not None and call.op.expanded and (dims := shared_dims(target)) and (call.op.expanded is True or not any(isinstance(x, Tensor) for x in flat[1:])):
         return write_shared(target, calln(call, flat), dims)
-    check_writable(target, call.op is None or not call.op.unlinked)
+    check_writable(target, call.op is None or not call.op.unlinked, call.name + "_")
     before = aval_of(target)
     for x in flat[1:]:
         if isinstance(x, Tensor) and x is not target and x._s is target._s and (call.elementwise or (call.guard is not None and call.name != "masked_scatter")):

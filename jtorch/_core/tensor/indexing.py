@@ -320,7 +320,7 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
         return
     shared = shared_dims(t)
     if not shared:
-        check_writable(t)
+        check_writable(t, name="index_put_")
     if math.prod(aval_of(new).shape) == 1 and (mask := _only_tensor(index)) is not None and aval_of(mask).dtype is _dtypes.uint8 and aval_of(mask).shape:
         raise RuntimeError("masked_fill_ only supports boolean masks, but got mask with dtype unsigned char")
     given = aval_of(new).dtype

@@ -191,7 +191,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         if not isinstance(src, (int, float, bool, complex, np.generic)):
             raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {src.__class__.__name__}")
         src = as_tensor(src)
-    check_writable(self)
+    check_writable(self, name="copy_")
     if src._s is self._s and src is not self:
         check_out(self, (src,), False)
     a = aval_of(self)
@@ -352,7 +352,7 @@ def unsafe_view(self: Tensor, *size: Any) -> Tensor:
 
 def _in_place_view(name: str) -> None:
     def call(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return become_view(self, lambda before: getattr(before, name)(*args, **kwargs))
+        return become_view(self, lambda before: getattr(before, name)(*args, **kwargs), name + "_")
 
     call.__name__ = name + "_"
     call.__doc__ = f"As ``{name}``, of this very tensor."

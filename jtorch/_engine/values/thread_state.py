@@ -23,6 +23,7 @@ class State(threading.local):
     lanes: tuple[Any, ...] = ()  # the levels of torch.vmap that are under way, the innermost last
     derivative: int = 0  # the number (lanes.newest) of the torch.func.grad, vjp or jvp that is under way and was entered last
     derivatives: tuple[tuple[int, int], ...] = ()  # all of them that are under way: (that number, the number of the first node inside)
+    changeable: tuple[tuple[int, Any], ...] = ()  # the same: (what the storages made inside have as ``born``, the storages from outside that may be written there)
     pushing = False  # whether tangents will be pushed through what is recorded (torch.func.jvp): torch does so past arguments that are differentiable nowhere
     stops = False  # whether JAX differentiates, and what is computed without gradients is to have none there
     host_only = False  # in a forked child: XLA must not be touched at all (fork.py)
