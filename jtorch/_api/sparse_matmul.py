@@ -266,6 +266,23 @@ def _hybrid(mat1: Tensor, mat2: Tensor) -> tuple[np.ndarray, Tensor, Any]:
         return rows, full.index_select(0, on_device(rows, v)), v  # type: ignore[attr-defined]
 
 
+def _check_factors(name: str, mat1: Tensor, mat2: Tensor) -> None:
+    """What the older products ask for: a COO matrix and a dense one that fits."""
+    if layout_of(mat1) != "sparse_coo" or not _is_sparse(mat1):
+        raise could_not_run(name, (mat1,))
+    if _is_sparse(mat2):
+        layout = "Sparse" if layout_of(mat2) == "sparse_coo" else "SparseCsr"
+        if name == "hspmm":
+            raise RuntimeError(f"addmm_sparse_dense: expected strided result tensor, got tensor with layout {layout}")
+        raise RuntimeError(f"{name}: expected 'mat2' to have strided layout, got 'mat2' with layout {layout}")
+    n, dense = aval_of(mat1).shape[1], aval_of(mat2).shape
+    if len(dense) != 2:
+        raise RuntimeError(f"{name}: Argument #3: matrices expected, got {len(dense)}D tensor")
+    if dense[0] != n:
+        raise RuntimeError(f"{name}: Argument #3: Expected dim 0 size {n}, got {dense[0]}")
+    _check(mat1, mat2)
+
+
 def _without_derivative(name: str, out: Tensor, *inputs: Tensor) -> Tensor:
     def back(g: Tensor) -> Tensor:
         raise RuntimeError(f"derivative for aten::{name} is not implemented")
@@ -276,7 +293,7 @@ def _without_derivative(name: str, out: Tensor, *inputs: Tensor) -> Tensor:
 @compose("torch", aliases="torch.hsmm")
 def hspmm(mat1: Tensor, mat2: Tensor) -> Tensor:
     """A sparse matrix times a dense one as a tensor with sparse rows and dense columns."""
-    _check(mat1, mat2)
+    _check_factors("hspmm", mat1, mat2)
     rows, values, v = _hybrid(mat1, mat2)
     out = make("sparse_coo", (on_device(rows[None], v), values), (aval_of(mat1).shape[0], aval_of(mat2).shape[1]))
     return _without_derivative("hspmm", out, mat1, mat2)
@@ -286,9 +303,14 @@ def hspmm(mat1: Tensor, mat2: Tensor) -> Tensor:
 def sspaddmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """``beta * input + alpha * (mat1 @ mat2)`` with sparse ``input`` and ``mat1``, as a sparse tensor."""
     _check_scales(input, beta, alpha)
-    if not _is_sparse(input) or not _is_sparse(mat1):
+    if not _is_sparse(input):
         raise could_not_run("sspaddmm", (input, mat1, mat2))
-    _check(mat1, mat2)
+    if not _is_sparse(mat1):
+        raise RuntimeError("sspaddmm: expected 'mat1' to have sparse layout, got 'mat1' with layout Strided")
+    _check_factors("sspaddmm", mat1, mat2)
+    if aval_of(input).dtype is not aval_of(mat1).dtype:
+        kinds = aval_of(mat1).dtype.legacy, aval_of(input).dtype.legacy
+        raise RuntimeError(f"dtype of values ({kinds[0]}) must match dtype of sparse tensor ({kinds[1]})")
     rows, values, v = _hybrid(mat1, mat2)
     cols = aval_of(mat2).shape[1]
     at = np.stack([np.repeat(rows, cols), np.tile(np.arange(cols), len(rows))])
@@ -302,5 +324,10 @@ def sspaddmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha:
 @compose("torch Tensor")
 def smm(input: Tensor, mat2: Tensor) -> Tensor:
     """A sparse matrix times a dense one as a sparse tensor."""
+    if not _is_sparse(input):
+        raise RuntimeError("tensor.sspaddmm(...) can only be called on sparse tensors")
+    if layout_of(input) != "sparse_coo":
+        raise RuntimeError("torch.empty: Only batched sparse compressed (non-block) tensors are supported, but got size [0]")
+    _check_factors("sspaddmm", input, mat2)
     size = (aval_of(input).shape[0], aval_of(mat2).shape[1])
     return torch.sspaddmm(torch.sparse_coo_tensor(size, dtype=input.dtype, device=input.device), input, mat2)  # type: ignore[attr-defined,no-any-return]

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jtorch._registry import op
 
 from ._lib import accumulate_in, dim_of, dtype_of
+from ._pointwise import refuse
 from ._reduce import same
 from .indexing import narrow
 from .nn_attention import safe_softmax
@@ -40,6 +41,28 @@ def masked_softmax(input: Any, dim: int, dtype: Any) -> Any:
         return jnp.ones((), kind)
     at = dim_of(dim, x.ndim)
     return jnp.moveaxis(safe_softmax(jnp.moveaxis(x, at, -1)), -1, at).astype(kind)
+
+
+@op("_masked_softmax(Tensor input, Tensor mask, int? dim=None, int? mask_type=None)", where="torch aten", out=False, grad_name="MaskedSoftmaxBackward0")
+def softmax_of_unmasked(input: Any, mask: Any, dim: int | None, mask_type: int | None) -> Any:
+    """Softmax of what ``mask`` does not mark, zeros elsewhere; nan where it marks a whole row. With (N, H, L, L) the mask may be that of all (0: (L, L)) or of keys (1: (N, L))."""
+    if mask.dtype != bool:
+        raise RuntimeError("Mask should be a boolean tensor")
+    if mask.ndim != 2 or input.ndim != 4:
+        mask_type = 2
+    if mask_type is None:
+        raise RuntimeError("Mask Type should be defined")
+    if mask_type not in (0, 1, 2):
+        raise RuntimeError("Mask Type should be 0 (src_mask) or 1 (src_key_padding_mask), or 2 (default_mask)")
+    wanted = {0: input.shape[2:3] * 2, 1: (*input.shape[:1], *input.shape[2:3]), 2: input.shape}[mask_type]
+    if mask.shape != wanted:
+        raise RuntimeError(f"For mask_type == {mask_type} mask shape should " + ("be (L, L)", "be (B, L)", "match input shape")[mask_type])
+    refuse("masked_softmax", input, "bic")
+    if mask_type == 1:
+        mask = mask[:, None, None]
+    at = dim_of(-1 if dim is None else dim, input.ndim)
+    x = jnp.where(mask, jnp.full((), -jnp.inf, accumulate_in(input).dtype), accumulate_in(input))
+    return (jax.nn.softmax(x, at) if x.ndim else jnp.where(jnp.isneginf(x), jnp.nan, 1).astype(x.dtype)).astype(input.dtype)
 
 
 @op(
