@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from compat.packages.run import ours
+
 STEPS = 20
 
 
@@ -39,6 +41,8 @@ def on_the_cpu() -> None:
     a.is_available, a.device_count, a.current_accelerator, a.set_device_index, a.device_index = (lambda: True), (lambda: count), (lambda *args, **kwargs: torch.device("cpu")), (lambda i: None), nothing
     torch.cuda.device_count, torch.cuda.set_device = (lambda: count), (lambda i: None)
     torch.Tensor.to, torch.nn.Module.to, torch.nn.Module.to_empty = to_cpu(torch.Tensor.to), to_cpu(torch.nn.Module.to), _empty(torch.nn.Module.to_empty)
+    if not ours():  # jtorch's are those of the whole tensor anywhere
+        torch.Tensor.normal_, torch.Tensor.uniform_ = _of_the_whole(torch.Tensor.normal_), _of_the_whole(torch.Tensor.uniform_)  # type: ignore[method-assign]
     dist.init_process_group = dist.distributed_c10d.init_process_group = with_gloo(dist.init_process_group)
     ddp = torch.nn.parallel.DistributedDataParallel
     make = ddp.__init__
@@ -58,6 +62,21 @@ def _empty(to_empty: Any) -> Any:
         return made
 
     return zeros
+
+
+def _of_the_whole(draw: Any) -> Any:
+    """Random numbers of a DTensor are those of the whole tensor, as real torch has it on accelerators (on the cpu each rank draws its part from the same state)."""
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    def drawn(self: Any, *args: Any, **kwargs: Any) -> Any:
+        import torch
+
+        if not isinstance(self, DTensor):
+            return draw(self, *args, **kwargs)
+        with torch.no_grad():
+            return self.copy_(distribute_tensor(draw(torch.empty(self.shape, dtype=self.dtype), *args, **kwargs), self.device_mesh, self.placements))
+
+    return drawn
 
 
 def watch(folder: Path) -> None:

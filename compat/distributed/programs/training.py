@@ -7,6 +7,7 @@ import torch.distributed as dist
 import torch.distributed._functional_collectives as fc
 import torch.distributed.nn.functional as F
 from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
 from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
 from torch.distributed.fsdp.wrap import size_based_auto_wrap_policy
 from torch.distributed.optim import ZeroRedundancyOptimizer
@@ -71,6 +72,65 @@ def sharded_optimizer(r, n, said):
         said.append(f"{[round(p.double().sum().item(), 4) for p in net.parameters()]} {optimizer.param_groups[0]['lr']}")
 
 
+def grown_optimizer(r, n, said):
+    """Groups that come later, learning rates that change, and what is refused."""
+    for view in (False, True):
+        torch.manual_seed(0)
+        net = nn.ModuleList([nn.Linear(4, 8), nn.Linear(8, 6), nn.Linear(6, 2)])
+        zero = ZeroRedundancyOptimizer(net[0].parameters(), torch.optim.AdamW, lr=0.05, parameters_as_bucket_view=view)
+
+        def step(zero, net=net):
+            zero.zero_grad()
+            loss = net[2](net[1](net[0](torch.ones(2, 4)).tanh()).tanh()).square().mean()
+            loss.backward()
+            zero.step()
+            said.append(f"{loss.item()} {[p.double().abs().sum().item() for p in net.parameters()]} {[(g['lr'], g['weight_decay'], len(g['params'])) for g in zero.param_groups]}")
+
+        zero.add_param_group({"params": list(net[1].parameters()), "lr": 0.5, "weight_decay": 0.0})
+        said.attempt("twice", lambda: zero.add_param_group({"params": list(net[1].parameters())}))
+        step(zero)
+        zero.add_param_group({"params": [net[2].weight], "lr": 0.01})
+        step(zero)
+        zero.param_groups[0]["lr"] = 0.001
+        schedule = torch.optim.lr_scheduler.StepLR(zero, 1, 0.5)
+        step(zero)
+        schedule.step()
+        step(zero)
+        said.append(f"{[(g['lr'], len(g['params'])) for g in zero.optim.param_groups]} {zero.parameters_as_bucket_view}")
+        zero.consolidate_state_dict(to=1)
+        said.attempt("state", lambda: [(i, k, v.double().abs().sum().item()) for i, s in zero.state_dict()["state"].items() for k, v in s.items()])
+        said.attempt("groups", lambda: zero.state_dict()["param_groups"])
+    linear, other = nn.Linear(3, 2), torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    for name, params in {"empty": [], "types": [linear.weight, other], "str": "abc", "none": None, "tensor": linear.weight, "groups": [{"lr": 1.0}], "mixed": [linear.weight, {"params": [other]}]}.items():
+        said.attempt(name, lambda params=params: ZeroRedundancyOptimizer(params, torch.optim.SGD, lr=0.1))
+    zero = ZeroRedundancyOptimizer(linear.parameters(), torch.optim.SGD, lr=0.1)
+    said.attempt("unlike", lambda: zero.load_state_dict({"state": {}, "param_groups": []}))
+    said.attempt("fewer", lambda: zero.load_state_dict({"state": {}, "param_groups": [{"lr": 1.0, "params": [0]}]}))
+
+
+def one_matrix(r, n, said):
+    """All gradients as one matrix. (Of one parameter: the order in which several lie in a bucket is that of their gradients' arrival in torch.)"""
+    thin = powerSGD_hook._orthogonalize if hasattr(powerSGD_hook, "_orthogonalize") else None
+    if thin is not None:  # torch's hook hands a matrix to what asserts that it is given several
+        powerSGD_hook._orthogonalize = lambda m, epsilon=0: thin(m.unsqueeze(0) if m.dim() == 2 else m, epsilon)
+    for options in ({}, {"warm_start": False}, {"matrix_approximation_rank": 4}):
+        torch.manual_seed(0)
+        net = DDP(nn.Sequential(nn.Linear(12, 10, bias=False), nn.Tanh()))
+        state = powerSGD_hook.PowerSGDState(None, start_powerSGD_iter=2, **options)
+        net.register_comm_hook(state, powerSGD_hook.batched_powerSGD_hook)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+        x = torch.sin(torch.arange(48.0).reshape(4, 12) * (r + 1))
+        for _ in range(5):
+            optimizer.zero_grad()
+            loss = (net(x) - 1).square().mean()
+            loss.backward()
+            optimizer.step()
+            said.append(f"{loss.item()} {net.module[0].weight.grad.norm().item()} {net.module[0].weight.sum().item()}")
+        said.append(f"{state.compression_stats()} {state.iter}")
+    if thin is not None:
+        powerSGD_hook._orthogonalize = thin
+
+
 def pipelines(r, n, said):
     for cls in (ScheduleGPipe, Schedule1F1B):
         torch.manual_seed(0)
@@ -132,4 +192,4 @@ def old_wrapper(r, n, said):
 
 
 if __name__ == "__main__":
-    start(gradients, sharded_optimizer, pipelines, interleaved, old_wrapper)
+    start(gradients, sharded_optimizer, grown_optimizer, one_matrix, pipelines, interleaved, old_wrapper)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from jtorch._errors import not_implemented
 from jtorch._public import torch
 from jtorch.distributed import _collectives
 from jtorch.distributed._groups import ProcessGroup, resolve
@@ -16,11 +17,40 @@ from jtorch.optim.optimizer import Optimizer
 __all__ = ["ZeroRedundancyOptimizer"]
 
 
+def _checked(params: Any) -> list[Any]:
+    """Parameters or groups of them, all of one dense type."""
+    if isinstance(params, torch.Tensor):
+        raise TypeError(f"`params` argument should be an iterable of Tensors, but got {torch.typename(params)}")
+    try:
+        given = list(params)
+    except TypeError as error:
+        raise TypeError(f"`params` argument should be an iterable of Tensors or dicts, but got {torch.typename(params)}") from error
+    if not given:
+        raise ValueError("ZeroRedundancyOptimizer got an empty parameter list")
+    if all(isinstance(p, dict) for p in given):
+        if any("params" not in group for group in given):
+            raise ValueError("Each parameter group passed-in via `params` must have a 'params' key mapping to the parameters in the group")
+        given = [{**group, "params": list(group["params"])} if isinstance(group["params"], Iterator) else group for group in given]
+        parameters = [p for group in given for p in group["params"]]
+    elif all(isinstance(p, torch.Tensor) for p in given):
+        parameters = given
+    else:
+        raise TypeError("`params` argument should be an iterable of Tensors or dicts")
+    if parameters:
+        types = [torch.typename(p) for p in parameters]
+        if parameters[0].is_sparse:
+            raise ValueError(f"ZeroRedundancyOptimizer only supports using the same dense type for all parameters but got {types[0]}")
+        if other := next((t for t in types if t != types[0]), None):
+            raise ValueError(f"ZeroRedundancyOptimizer only supports using the same dense type for all parameters but got both {types[0]} and {other}")
+    return given
+
+
 class ZeroRedundancyOptimizer(Optimizer, Joinable):
     """``optimizer_class`` over the parameters, each of which one process updates and sends to the others: so its state is in one process alone.
 
     Parameters go to the process that has the fewest elements, the largest first. :meth:`state_dict` has the whole state on rank ``to`` after
-    :meth:`consolidate_state_dict`. RuntimeError if it is asked for before.
+    :meth:`consolidate_state_dict`. RuntimeError if it is asked for before. TypeError or ValueError for parameters that are none, of several types or sparse.
+    ``parameters_as_bucket_view`` has no effect: no memory is shared, and what a rank sends goes together anyway.
     """
 
     def __init__(
@@ -31,9 +61,10 @@ class ZeroRedundancyOptimizer(Optimizer, Joinable):
         self._optim_constructor, self._optim_defaults = optimizer_class, defaults
         self.initialized = False
         self._consolidated: list[Any] | None = None
-        params = list(params)
-        if params and not isinstance(params[0], dict) and len({p.dtype for p in params}) > 0 and any(p.is_sparse for p in params):
-            raise ValueError("ZeroRedundancyOptimizer only supports using the same dense type for all parameters")
+        if overlap_with_ddp:
+            not_implemented("ZeroRedundancyOptimizer with overlap_with_ddp", "step() after backward() does the same")
+        params = _checked(params)
+        self.parameters_as_bucket_view = parameters_as_bucket_view
         Optimizer.__init__(self, params, defaults)
         self._owners: dict[Any, int] = {}
         self._build()
@@ -109,7 +140,12 @@ class ZeroRedundancyOptimizer(Optimizer, Joinable):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Of a whole state, this process's part."""
         state_dict = copy.copy(state_dict)
-        for ours, theirs in zip(self.param_groups, state_dict["param_groups"], strict=True):
+        saved = state_dict["param_groups"]
+        if len(self.param_groups) != len(saved):
+            raise ValueError("loaded state dict has a different number of parameter groups")
+        if any(len(ours["params"]) != len(theirs["params"]) for ours, theirs in zip(self.param_groups, saved, strict=True)):
+            raise ValueError("loaded state dict contains a parameter group that doesn't match the size of optimizer's group")
+        for ours, theirs in zip(self.param_groups, saved, strict=True):
             ours.update({k: v for k, v in theirs.items() if k != "params"})
         self._share_settings()
         whole = [i for g in state_dict["param_groups"] for i in g["params"]]
