@@ -18,6 +18,7 @@ from jax import lax
 
 from jtorch._engine.padded import Padded, arrays_of
 from jtorch._engine.recording import kept
+from jtorch._engine.recording.apart import label, readers, separate
 from jtorch._engine.recording.identity import of_node
 from jtorch._engine.recording.templates import called
 from jtorch._engine.values import log
@@ -137,11 +138,13 @@ class Program:
             unpacked: dict[Any, Any] = {}
             ins = args[len(kinds) :]
             vals: list[Any] = []
+            labels: list[str] = []
             for entry, *refs in body:
                 given = []
-                for r in refs:
+                for r, kept_apart in zip(refs, readers(entry, len(refs)), strict=True):
                     if r.__class__ is int:
-                        given.append(vals[r] if r >= 0 else ins[-1 - r])
+                        x = vals[r] if r >= 0 else ins[-1 - r]
+                        given.append(separate(x) if r >= 0 and labels[r] in kept_apart else x)
                     elif r[0] == "c":
                         given.append(constant(entry, r[1], r[2]))
                     else:
@@ -154,6 +157,7 @@ class Program:
                     vals.append(out)
                 else:
                     vals.extend(out)
+                labels.extend([label(entry, labels, refs)] * (len(vals) - len(labels)))
             return [*[vals[i] for i in outs], *[jnp.concatenate([vals[i].reshape(-1) for i in group]) for group in together]]
 
         return segment
