@@ -53,6 +53,16 @@ def test_weights_outside_and_other_platforms():
     np.testing.assert_allclose(exported.call(doubled, x), 2 * model(torch.from_numpy(x)).detach().numpy(), rtol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize("name", MODELS)  # convolution, linear layers, embeddings, attention
+def test_lowered_for_a_platform_that_is_not_here(name, platform):
+    make, shape, dims, kind = MODELS[name]
+    exported = stablehlo(make().eval(), (torch.ones(3, *shape, dtype=kind),), dynamic_shapes=(dims,), platforms=[platform])
+    assert exported.platforms == (platform,) and "stablehlo." in str(exported.mlir_module())
+    assert "dot_general" in exported.mlir_module() and ("convolution" in exported.mlir_module() if shape[0] == 1 else "gather" in exported.mlir_module())
+
+
 def test_what_is_not_one_program():
     class Branches(nn.Module):
         def forward(self, x):

@@ -7,6 +7,8 @@ from typing import Any
 
 from jtorch._public import linalg, torch
 
+from .utils import holds as _holds
+
 __all__ = [
     "Constraint", "MixtureSameFamilyConstraint", "boolean", "cat", "corr_cholesky", "dependent", "dependent_property", "greater_than",
     "greater_than_eq", "half_open_interval", "independent", "integer_interval", "interval", "is_dependent", "less_than", "lower_cholesky",
@@ -292,13 +294,13 @@ class _Symmetric(_Square):
 class _PositiveSemidefinite(_Symmetric):
     def check(self, value: Any) -> Any:
         symmetric = super().check(value)
-        return symmetric if not symmetric.all() else linalg.eigvalsh(value).ge(0).all(-1)
+        return symmetric if not _holds(symmetric) else linalg.eigvalsh(value).ge(0).all(-1)
 
 
 class _PositiveDefinite(_Symmetric):
     def check(self, value: Any) -> Any:
         symmetric = super().check(value)
-        return symmetric if not symmetric.all() else linalg.cholesky_ex(value).info.eq(0)
+        return symmetric if not _holds(symmetric) else linalg.cholesky_ex(value).info.eq(0)
 
 
 class _Sequence(Constraint):
