@@ -92,7 +92,7 @@ def _taken(now: Any, x: Any, options: StateDictOptions) -> Any:
     if not isinstance(now, torch.Tensor):
         return x
     if options.broadcast_from_rank0 and _groups.is_initialized():
-        whole = x.to(now.device, now.dtype) if _first() and isinstance(x, torch.Tensor) else torch.empty(tuple(now.shape), dtype=now.dtype, device=_place(now))
+        whole = x.to(_place(now), now.dtype) if _first() and isinstance(x, torch.Tensor) else torch.empty(tuple(now.shape), dtype=now.dtype, device=_place(now))
         whole = whole.detach().clone()
         if _groups.get_world_size() > 1:
             collectives.broadcast(whole, 0)
