@@ -131,6 +131,7 @@ def test_arguments(lib: Any) -> None:
     for jacobian in (lib.func.jacrev, lib.func.jacfwd):
         jacobian(f)(x, c)
     assert c.tolist() == [3, 6, 9] and not c.requires_grad
+    assert lib.func.jacrev(lambda x, c: c.copy_(x))(x, c).tolist() == lib.eye(3).tolist() and not c.requires_grad  # what was written is what is returned
     for write in (lambda x: x.add_(1), lambda x: x[1:].add_(1)):  # what is differentiated is a leaf
         with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
             lib.func.grad(lambda x, write=write: (write(x), (x * x).sum())[1])(x)

@@ -10,7 +10,8 @@ from typing import Any
 from jtorch._core.backward.levels import Input, enter, gradients, reaches_inputs, reaches_out, transposed
 from jtorch._core.graph.node import AccumulateGrad, next_seq
 from jtorch._core.graph.saved_tensors import settings
-from jtorch._core.storage.bare_tensor import born_in
+from jtorch._core.graph.view_history import edge_of
+from jtorch._core.storage.bare_tensor import alias_of, born_in
 from jtorch._core.storage.write_counts import origin_of, written_since
 from jtorch._engine.values.lanes import Level, newest
 from jtorch._engine.values.thread_state import GRAD, state
@@ -209,6 +210,13 @@ def _outputs(out: Any, what: str) -> tuple[list[Any], Any]:
     return flat, spec
 
 
+def _as_it_is(t: Any) -> Any:
+    """The tensor with the history that it has now: an argument that was written loses it outside."""
+    kept = alias_of(t._s, t._view)
+    kept._edge, kept._nr = edge_of(t), t._nr
+    return kept
+
+
 def vjp(func: Any, *primals: Any, has_aux: bool = False) -> Any:
     """``(func(*primals), pull)``, and aux: ``pull(*cotangents)`` gives the gradients of the primals. Source: torch.func.vjp."""
     return _vjp(func, primals, has_aux, ())
@@ -225,6 +233,7 @@ def _vjp(func: Any, primals: tuple[Any, ...], has_aux: bool, others: Any) -> Any
         if has_aux:
             out, aux = _aux(out, "vjp(f, *primals)")
         flat, spec = _outputs(out, "vjp(f, *primals)")
+        flat = [_as_it_is(t) if level.given and isinstance(t, Tensor) else t for t in flat]
         for t in flat:
             if not (t.is_floating_point() or t.is_complex()):
                 raise RuntimeError(f"vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got Tensor with dtype {t.dtype}")
