@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import Any, NoReturn
 
-__all__ = ["LinAlgError", "ValueUnknown", "asked_to_warn", "not_implemented", "no_such_type", "warn", "warn_always", "warn_once"]
+__all__ = ["LinAlgError", "PACKAGE", "ValueUnknown", "asked_to_warn", "not_implemented", "no_such_type", "warn", "warn_always", "warn_once"]
 
+PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+"""Where jtorch's own files lie: a folder above may have the name, too."""
 warn_always = [False]
 """What ``torch.set_warn_always`` was given."""
 _warned: set[str] = set()

@@ -10,9 +10,11 @@ from types import TracebackType
 
 import jax
 
+from jtorch._errors import PACKAGE
+
 __all__ = ["shorten"]
 
-_OURS = (os.path.dirname(__file__) + os.sep, os.path.dirname(jax.__file__) + os.sep, "<jtorch ")
+_OURS = (PACKAGE, os.path.dirname(jax.__file__) + os.sep, "<jtorch ")
 
 
 def shorten(error: BaseException, seen: set[int] | None = None) -> bool:

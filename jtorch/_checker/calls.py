@@ -15,13 +15,13 @@ from typing import Any
 
 import jtorch as torch
 from jtorch._core.storage.view_steps import is_traced
+from jtorch._errors import PACKAGE
 from jtorch.overrides import TorchFunctionMode, resolve_name
 
 from .wire import Ref, receive, send
 
 __all__ = ["Checking", "start"]
 
-_OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
 # No tensor comes of these, or what comes of them is of this process.
 _LEFT_OUT = frozenset((
     "data_ptr", "storage", "untyped_storage", "numpy", "__array__", "__array_wrap__", "__dlpack__", "__dlpack_device__", "share_memory_", "is_shared", "register_hook",
@@ -289,7 +289,7 @@ def _shown(args: Any, kwargs: Any) -> str:
 def _place() -> list[str]:
     """The program's line that made the call, as tracebacks show it."""
     frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back  # type: ignore[assignment]
     if frame is None:
         return []

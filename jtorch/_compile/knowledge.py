@@ -14,7 +14,6 @@ from collections import OrderedDict, defaultdict, deque
 from types import FunctionType
 from typing import Any
 
-from jtorch import _config
 from jtorch._compile.numbers import Tracked
 from jtorch._compile.rewriting import REWRITTEN
 from jtorch._core.state import generator as _generator
@@ -22,9 +21,10 @@ from jtorch._core.storage import view_steps
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._engine.recording import guards
 from jtorch._engine.recording import trace as _trace
+from jtorch._errors import PACKAGE
 
 ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "absent"})()
-ROOT = os.path.dirname(os.path.abspath(_config.__file__)) + os.sep
+ROOT = PACKAGE
 SEEN_INSIDE = tuple(ROOT + part.replace("/", os.sep) for part in ("nn/modules/", "nn/utils/", "nn/parallel/", "optim/", "distributions/", "utils/checkpoint", "utils/_contextlib"))
 NOT_SEEN = (os.path.join(ROOT + "optim", "_apply.py"),)
 MACHINE = ("jtorch._core", "jtorch._engine", "jtorch._registry", "jtorch._dtypes", "jtorch._device", "jtorch._types", "jtorch.autograd", "jtorch.amp.autocast_mode")  # classes of these are no program's state

@@ -20,6 +20,7 @@ from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of, read
 from jtorch._engine.recording.trace import flush, force
 from jtorch._engine.values.thread_state import state
+from jtorch._errors import PACKAGE
 from jtorch._public import torch
 
 from .profiler_util import FunctionEvent
@@ -74,7 +75,7 @@ class Recording:
 
     @staticmethod
     def _frames() -> list[str]:
-        return [f"{f.filename}({f.lineno}): {f.name}" for f in reversed(traceback.extract_stack()) if "/jtorch/" not in f.filename]
+        return [f"{f.filename}({f.lineno}): {f.name}" for f in reversed(traceback.extract_stack()) if not f.filename.startswith(PACKAGE)]
 
     # -- what is watched ------------------------------------------------------------------------------------------------------------
 

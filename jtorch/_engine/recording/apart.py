@@ -37,7 +37,8 @@ def readers(entry: Any, inputs: int) -> tuple[frozenset[str], ...]:
 
 def label(entry: Any, labels: list[str], refs: list[Any]) -> str:
     """Who made an operator's results, as far as it matters: a view has what it shows."""
-    op = entry.call.op
+    general = getattr(entry.call, "general", None)  # of what stands for an operator in a program for many sizes
+    op = entry.call.op if general is None else general.entry.call.op
     if op is not None and op.view and refs and refs[0].__class__ is int and refs[0] >= 0:
         return labels[refs[0]]
     return str(entry.call.name)

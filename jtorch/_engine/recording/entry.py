@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 
 from jtorch import _config, _device, _dtypes
-from jtorch._errors import asked_to_warn, check_addressable
+from jtorch._errors import PACKAGE, asked_to_warn, check_addressable
 
 from jtorch._engine.recording.call import NO_ENTRY, Call
 from jtorch._engine.recording.program import ROUNDING
@@ -213,7 +214,7 @@ def _dimensioned_on(inputs: tuple[Any, ...], where: _device.device) -> bool:
 
 def _raised_by_jax(error: BaseException) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
-    return not frames or "jtorch" not in frames[-1].filename.replace("\\", "/").split("/")
+    return not frames or not os.path.abspath(frames[-1].filename).startswith(PACKAGE)
 
 
 def _forget() -> None:
