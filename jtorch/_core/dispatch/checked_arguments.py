@@ -15,6 +15,7 @@ from jtorch._core.storage.view_steps import aval_of
 __all__ = ["Parameters", "checked_number", "number_argument"]
 
 _KINDS = {"int": int, "float": float, "bool": bool}
+_ASKED = {name + rest: (kind, bool(rest)) for name, kind in _KINDS.items() for rest in ("", " | None")}
 _FOREIGN: tuple[type, ...] = (str, bytes, list, tuple, dict, set, complex, bool, float, int, np.generic, np.ndarray, type(None), Tensor)  # what else there is (symbols, tracers) knows itself what it stands for
 
 
@@ -36,22 +37,26 @@ class Parameters:
         self.at: dict[str, int] = {}
         self.by_name: dict[str, tuple[type, bool]] = {}
         for i, p in enumerate(inspect.signature(fn).parameters.values()):
-            kind, _, rest = str(p.annotation).partition(" | ")
-            if kind in _KINDS and rest in ("", "None") and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
-                self.by_name[p.name] = _KINDS[kind], rest == "None" or p.default is None
+            asked = _ASKED.get(p.annotation)
+            if asked is not None and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
+                self.by_name[p.name] = asked[0], asked[1] or p.default is None
                 if p.kind is p.POSITIONAL_OR_KEYWORD:
                     self.at[p.name] = i
-        self.plain = tuple([(i, *self.by_name[n]) for n, i in self.at.items()])
+        self.plain = tuple([(i, n, *self.by_name[n]) for n, i in self.at.items()])
+
+    @staticmethod
+    def of(fn: Callable[..., Any], name: str, method: bool) -> Parameters | None:
+        """None if the function has no such parameters: most have none, and every import of jtorch comes by here."""
+        return None if _ASKED.keys().isdisjoint(fn.__annotations__.values()) else Parameters(fn, name, method)
 
     def given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments, numbers as Python's of the kind that is asked for. TypeError in torch's words."""
         n = len(args)
-        for i, kind, optional in self.plain:
+        for i, name, kind, optional in self.plain:
             if i >= n:
                 break
             v = args[i]
             if v.__class__ is not kind and not (v is None and optional):
-                name = next(k for k, at in self.at.items() if at == i)
                 args = (*args[:i], self._number(name, kind, v, f" (position {i if self.method else i + 1})"), *args[i + 1 :])
         for k, v in kwargs.items():
             wanted = self.by_name.get(k)

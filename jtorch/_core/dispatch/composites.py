@@ -87,8 +87,7 @@ def compose(
         shown = f"{first}_{public}" if first in ("fft", "linalg", "special") else public
 
         def parameters(method: bool) -> Parameters | None:  # torch's own functions of Python ask nothing
-            found = Parameters(fn, shown, method) if numpy_names else None
-            return found if found is not None and found.by_name else None
+            return Parameters.of(fn, shown, method) if numpy_names else None
 
         call = offered(fn, numpy_names, also, seen, parameters(first == "Tensor"))
         method = offered(fn, numpy_names, also, seen, parameters(True)) if "Tensor" in where.split()[1:] else call  # who is asked hears which of the two was called

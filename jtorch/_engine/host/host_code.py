@@ -21,7 +21,7 @@ __all__ = ["HostFunction"]
 
 Rule = Callable[[list[Any]], Any]  # an equation's inputs to a sequence of its outputs
 _FOLDED = 256  # elements of a constant that is computed beforehand
-_SAME = frozenset(("copy", "copy_p", "stop_gradient", "optimization_barrier"))
+_SAME = frozenset(("copy", "copy_p", "stop_gradient", "optimization_barrier", "device_put", "sharding_constraint"))
 
 
 class _Name:

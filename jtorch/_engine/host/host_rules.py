@@ -135,7 +135,7 @@ def _between(low: Any, x: Any, high: Any) -> Any:
     return np.minimum(np.maximum(x, low), high)
 
 
-ELEMENTWISE: dict[str, Special] = {name: _always(fn) for name, fn in {**_UNARY, **_BINARY}.items() if name not in ("optimization_barrier", "device_put", "sharding_constraint")}
+ELEMENTWISE: dict[str, Special] = {name: _always(fn) for name, fn in {**_UNARY, **_BINARY}.items()}
 ELEMENTWISE.update(
     div=_divides_here(np.true_divide), rem=_divides_here(np.fmod), convert_element_type=_converts_here, clamp=_always(_between), logistic=_always(_logistic),
     select_n=lambda kinds, values, params: _choose if len(kinds) == 3 and kinds[0] == np.bool_ else None,
