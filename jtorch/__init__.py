@@ -84,7 +84,7 @@ def __getattr__(name: str) -> Any:
             warnings.warn("'set_vital' is deprecated, please do not call", stacklevel=2)
             return lambda *args: None
         if name.startswith("_") and not name.startswith("__") and "__version__" in globals():  # an operator of torch's library that is none here: it is refused when it is called
-            refused = _import_module("jtorch.library.aten").refused(name)
+            refused = _import_module("jtorch.library.aten").refused(name, root=True)
             if refused is not None:
                 return refused
         if name not in library.published():

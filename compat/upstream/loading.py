@@ -22,7 +22,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 HELPERS = "torch.testing._internal"
-ALSO = ("torch.testing._comparison", "torch.testing._utils", "torch.utils._import_utils")  # what the helpers are made of, in Python
+ALSO = ("torch.testing._comparison", "torch.testing._utils", "torch.utils._import_utils", "torch._vendor")  # what the helpers are made of, in Python
 WHEEL = Path(sysconfig.get_paths()["purelib"])
 
 touched: list[str] = []
@@ -30,7 +30,7 @@ touched: list[str] = []
 
 
 def _helper(name: str) -> bool:
-    return name in ALSO or name == HELPERS or name.startswith(HELPERS + ".")
+    return any(name == n or name.startswith(n + ".") for n in (*ALSO, HELPERS))
 
 
 def _touch(name: str) -> None:
@@ -224,6 +224,13 @@ def _lenient(module: ModuleType) -> None:
     vars(module)["__getattr__"] = lookup
 
 
+def _not_here(code: str, **others: Any) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError("there is no CUDA here")
+
+    return call
+
+
 def prepare(library: str) -> None:
     """Make ``import torch`` mean the library, and the helpers and stand-ins importable."""
     if library == "jtorch":
@@ -248,6 +255,9 @@ def prepare(library: str) -> None:
     sys.meta_path.append(_Rest())
     if library != "torch":
         _lenient(importlib.import_module("torch._C"))
+        kernels = ModuleType("torch.cuda.jiterator")  # makes functions of CUDA's source: the database lists some
+        vars(kernels).update(_create_jit_fn=_not_here, _create_multi_output_jit_fn=_not_here)
+        importlib.import_module("torch.cuda").jiterator = kernels  # type: ignore[attr-defined]
     for name in ("torch.backends.python_native", "torch._dynamo.config", "torch.testing._utils", "torch.utils._mode_utils"):  # asked for as attributes of torch
         importlib.import_module(name)
     utils = importlib.import_module(HELPERS + ".common_utils")

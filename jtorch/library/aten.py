@@ -64,9 +64,9 @@ def _refusing(name: str) -> Callable[..., Any]:
     return lambda *args, **kwargs: not_implemented(f"torch.ops.aten.{name}", f"use {PART_OF[name]}" if name in PART_OF else "it is no operator of its own here")
 
 
-def refused(name: str) -> Callable[..., Any] | None:
-    """A function that stands for an operator of torch's library that is none here; None for any other name."""
-    if function_of(name) is not None or name not in _names():
+def refused(name: str, root: bool = False) -> Callable[..., Any] | None:
+    """A function that stands for an operator of torch's library that is none here; None for any other name. ``root``: only where ``torch`` itself has the name, too."""
+    if function_of(name) is not None or name not in _names() or root and name in _names("aten_unbound"):
         return None
     fn = _refusing(name)
     fn.__name__ = fn.__qualname__ = name
@@ -74,9 +74,9 @@ def refused(name: str) -> Callable[..., Any] | None:
 
 
 @functools.cache
-def _names() -> frozenset[str]:
-    """Every operator of torch's library."""
-    return frozenset(importlib.resources.files("jtorch.library").joinpath("aten_names.txt").read_text().split())
+def _names(of: str = "aten_names") -> frozenset[str]:
+    """Every operator of torch's library; ``aten_unbound``: those with an underscore before them that ``torch`` itself does not show."""
+    return frozenset(importlib.resources.files("jtorch.library").joinpath(f"{of}.txt").read_text().split())
 
 
 @functools.cache
