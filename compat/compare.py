@@ -44,6 +44,7 @@ class Leniency:
     gradient: bool = True
     second: bool = True
     out: bool = True
+    jvp: bool = True
 
 
 STRICT = Leniency()

@@ -111,16 +111,11 @@ def segment_reduce(
         lengths = torch.diff(offsets, dim=-1)
     elif lengths.dim() - 1 != at:
         raise RuntimeError(f"segment_reduce(): Expected axis to be the last dimension of lengths but got {axis}.")
-    if not unsafe:
-        if bool((lengths < 0).any()):
-            raise RuntimeError("lengths contains negative value!")
-        if offsets is None and bool((lengths.sum(-1) != data.size(at)).any()):
-            raise RuntimeError("segment_reduce(): Expected all rows of lengths along axis to sum to data.size(lengths.dim()-1) when !unsafe.")
     if lengths.dtype not in (torch.int32, torch.int64):
         raise NotImplementedError(f"\"_segment_reduce_lengths_cpu_kernel1\" not implemented for '{lengths.dtype.legacy}'")
     if not data.is_floating_point():
         raise NotImplementedError(f"\"_segment_reduce_cpu\" not implemented for '{data.dtype.legacy}'")
-    return _segments(data, reduce, lengths=lengths, axis=at, initial=initial)
+    return _segments(data, reduce, lengths=lengths, axis=at, initial=initial, negative=not unsafe, fill=not unsafe and offsets is None)
 
 
 torch._segment_reduce = torch.segment_reduce

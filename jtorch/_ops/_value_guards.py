@@ -195,6 +195,22 @@ def scattered(input: Any, mask: Any, source: Any) -> Sequence[Wrong]:
     return (Wrong(mask, _more_than(math.prod(source.shape) // repeated), error),)
 
 
+def _negative(x: Any) -> Any:
+    return x < 0
+
+
+@functools.cache
+def _not_in_all(size: int) -> Callable[[Any], Any]:
+    return lambda lengths: lengths.sum(-1) != size
+
+
+def runs(data: Any, reduce: str, lengths: Any, axis: int, initial: Any, negative: bool, fill: bool) -> Sequence[Wrong]:
+    """``segment_reduce``: the lengths of runs that are to fill a dim."""
+    text = "segment_reduce(): Expected all rows of lengths along axis to sum to data.size(lengths.dim()-1) when !unsafe."
+    found = [Wrong(lengths, _negative, _true(RuntimeError, "lengths contains negative value!"))] if negative else []
+    return found + ([Wrong(lengths, _not_in_all(data.shape[axis]), _true(RuntimeError, text))] if fill else [])
+
+
 def lengths(log_probs: Any, targets: Any, input_lengths: Any, target_lengths: Any, *rest: Any) -> Sequence[Range]:
     """``ctc_loss``."""
     steps, longest = log_probs.shape[0], targets.shape[1]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from jtorch._registry import op
 
+from . import _value_guards
 from ._lib import accumulate_in, dim_of, dtype_of
 from ._pointwise import refuse
 from ._reduce import same
@@ -150,9 +151,10 @@ def _extremes(segments: int, reduce: str) -> Any:
     return extreme
 
 
-@op("segment_reduce(Tensor data, str reduce, *, Tensor lengths, int axis=0, Number? initial=None)", where="internal", out=False)
-def segment_reduce(data: Any, reduce: str, lengths: Any, axis: int, initial: Any) -> Any:
-    """Runs of ``lengths[..., i]`` elements along ``axis`` reduced to one: "sum", "mean", "max", "min" or "prod"."""
+@op("segment_reduce(Tensor data, str reduce, *, Tensor lengths, int axis=0, Number? initial=None, bool negative=True, bool fill=True)", where="internal", out=False,
+    guard=_value_guards.runs)  # fmt: skip
+def segment_reduce(data: Any, reduce: str, lengths: Any, axis: int, initial: Any, negative: bool, fill: bool) -> Any:
+    """``negative``, ``fill``: whether negative lengths, and those that do not add up to the size, are refused. Runs of ``lengths[..., i]`` elements along ``axis`` reduced to one: "sum", "mean", "max", "min" or "prod"."""
     x = accumulate_in(data)
     start = None if initial is None else float(initial)
 

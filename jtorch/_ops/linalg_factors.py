@@ -306,7 +306,11 @@ def ormqr(input: Any, input2: Any = None, input3: Any = None, left: bool = True,
     return _apply_reflectors(input, tau, other, transpose, not left) if other.size else other
 
 
-@op("geqrf(Tensor input) -> (a, tau)", data_dependent=True, format="columns")
+def _packed_shapes(x: Any) -> list[Any]:
+    return [(x.shape, x.dtype), ((*x.shape[:-2], min(x.shape[-2:])), x.dtype)]
+
+
+@op("geqrf(Tensor input) -> (a, tau)", shapes=_packed_shapes, format="columns")
 def geqrf(input: Any) -> tuple[Any, Any]:
     """LAPACK's own form of QR: R above, Householder vectors below, and their factors. Runs what is pending; no gradient."""
     if input.ndim < 2:
@@ -426,7 +430,11 @@ def _sytrf(x: Any, hermitian: bool) -> Any:
     return get_lapack_funcs(("hetrf" if hermitian and np.iscomplexobj(x) else "sytrf",), (x,))[0]
 
 
-@op("ldl_factor_ex(Tensor input, *, bool hermitian=False, bool check_errors=False) -> (LD, pivots, info)", where="linalg", data_dependent=True, format="columns",
+def _ldl_shapes(x: Any, *_: Any) -> list[Any]:
+    return [(x.shape, x.dtype), (x.shape[:-1], np.int32), (x.shape[:-2], np.int32)]
+
+
+@op("ldl_factor_ex(Tensor input, *, bool hermitian=False, bool check_errors=False) -> (LD, pivots, info)", where="linalg", shapes=_ldl_shapes, format="columns",
     grad_name="torch::autograd::NotImplemented")  # fmt: skip
 def ldl_factor_ex(input: Any, hermitian: bool, check_errors: bool) -> tuple[Any, Any, Any]:
     """``A = L D L^T`` (``L D L^H``) with Bunch-Kaufman pivots, as LAPACK packs it. Runs what is pending; no gradient."""
@@ -477,7 +485,11 @@ def _unpack_ldl(packed: Any, pivots: Any, hermitian: bool) -> tuple[Any, Any, An
     return perm, lower, d
 
 
-@op("ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False)", where="linalg", data_dependent=True, format="columns", grad_name="torch::autograd::NotImplemented")
+def _solved_shape(LD: Any, pivots: Any, B: Any, hermitian: bool) -> list[Any]:  # noqa: N803 - torch's names
+    return [((*broadcast_shape(B.shape[:-2], LD.shape[:-2]), *B.shape[-2:]), B.dtype)]
+
+
+@op("ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=False)", where="linalg", shapes=_solved_shape, format="columns", grad_name="torch::autograd::NotImplemented")
 def ldl_solve(LD: Any, pivots: Any, B: Any, hermitian: bool) -> Any:  # noqa: N803 - torch's names
     """``A X = B`` from ``ldl_factor``'s results. Runs what is pending; no gradient."""
     check_square(LD, "torch.linalg.ldl_solve")

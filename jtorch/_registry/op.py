@@ -32,7 +32,7 @@ class Op:
 
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
-        "host", "residuals", "data_dependent", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed", "second", "unlinked",
+        "host", "residuals", "data_dependent", "shapes", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed", "second", "unlinked",
         "view_type", "view_flips", "view_from_start", "out_type", "numbers", "fills",
     )  # fmt: skip
 
@@ -53,7 +53,8 @@ class Op:
         self.grad_name: str = options.pop("grad_name", None) or _camel(self.name) + "Backward0"
         self.residuals: str = options.pop("residuals", "recompute")
         self.host: Callable[..., Any] | None = options.pop("host", None)
-        self.data_dependent: bool = options.pop("data_dependent", False)
+        self.data_dependent: bool = options.pop("data_dependent", False) or "shapes" in options
+        self.shapes: Callable[..., list[tuple[tuple[int, ...], Any]]] | None = options.pop("shapes", None)
         self.view: bool = options.pop("view", False)
         self.strides: Callable[..., Any] | None = options.pop("strides", None)
         self.view_type: Callable[..., Any] | None = options.pop("view_type", None)
@@ -150,6 +151,7 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     expanded:   in place and as ``out=``, it may write a tensor whose elements share places in memory (what it writes last stays); "numbers": given numbers alone.
     data_dependent: the result's shape depends on values: the inputs are computed first and the function, given numpy
                 arrays, returns numpy arrays; never recorded, never differentiated.
+    shapes:     such a function, where the results' shapes and numpy types do not depend on values; this gives them: inside JAX's transformations the host is called back.
     """
 
     def declare(fn: Callable[..., Any]) -> Op:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from jtorch._core.backward.levels import Input, enter, gradients, reaches_out, transposed
+from jtorch._core.graph.grad_modes import _Context
 from jtorch._core.graph.node import forward_mode, next_seq
 from jtorch._core.storage.bare_tensor import new_tensor
 from jtorch._core.storage.view_steps import read
@@ -76,6 +77,27 @@ class dual_level:
 
     def __exit__(self, *_: object) -> None:
         exit_dual_level()
+
+
+def _is_fwd_grad_enabled() -> bool:
+    return forward_mode.enabled
+
+
+class _set_fwd_grad_enabled(_Context):
+    """What is computed while it is off carries no tangent. As torch's, it counts from where it is made."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode, self.before = mode, forward_mode.enabled
+        forward_mode.enable(mode)
+
+    def clone(self) -> Any:
+        return self.__class__(self.mode)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *args: object) -> None:
+        forward_mode.enable(self.before)
 
 
 def _smooth(t: Any, what: str) -> None:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from jtorch._core.backward.levels import Input, enter, gradients, reaches_inputs, reaches_out, transposed
+from jtorch._core.backward.levels import Input, enter, forward_mode, gradients, reaches_inputs, reaches_out, transposed
 from jtorch._core.graph.node import AccumulateGrad, next_seq
 from jtorch._core.graph.saved_tensors import settings
 from jtorch._core.graph.view_history import edge_of
@@ -263,7 +263,12 @@ def _push(what: str, func: Any, primals: Any, put: Any, has_aux: bool) -> tuple[
     with torch.enable_grad(), level:
         level.give(put(None))
         inside = level.enter(primals)
-        out = func(*put(inside))
+        enabled = forward_mode.enabled
+        forward_mode.enable(True)
+        try:
+            out = func(*put(inside))
+        finally:
+            forward_mode.enable(enabled)
         aux = None
         if has_aux:
             out, aux = _aux(out, what)

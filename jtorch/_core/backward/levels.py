@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from jtorch._core.backward.backward_pass import run_backward
+from jtorch._core.backward.backward_pass import run_backward, watch_nodes
 from jtorch._core.graph.node import AccumulateGrad, Node, forward_mode, next_seq, node_repr
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.storage.bare_tensor import Tensor, alias_of, new_tensor
@@ -24,10 +24,13 @@ __all__ = ["End", "Input", "boundary", "enter", "enter_lanes", "forward_mode", "
 def transposed(roots: list[Tensor], cotangents: list[Tensor], inputs: list[Input]) -> list[Tensor | None]:
     """As :func:`gradients` with a graph, for the sake of that graph: it is linear in the cotangents, and the pass back through it gives tangents."""
     was, forward_mode.on = forward_mode.on, True
+    watched = watch_nodes(lambda node, run: [None] * (len(node.edges) // 2) if forward_mode.blocks(node) else run()) if forward_mode.off else None
     try:
         return gradients(roots, cotangents, inputs, True)
     finally:
         forward_mode.on = was
+        if watched is not None:
+            watched()
 
 
 class Input(Node):

@@ -107,10 +107,29 @@ def _register(node: Node, kind: str, fn: Any) -> Any:
 
 class _ForwardMode:
     """``on``: whether a pass backward is the first of the two that a derivative forward is made of (``levels.transposed``). ``since``: the first node's number within
-    the level of dual tensors that was entered, or None."""
+    the level of dual tensors that was entered, or None. ``off``: the first and the last number of nodes that carry no tangent (the last is None while that goes on)."""
 
     on = False
     since: int | None = None
+
+    def __init__(self) -> None:
+        self.off: list[tuple[int, int | None]] = []
+
+    @property
+    def enabled(self) -> bool:
+        """Whether what is recorded now carries tangents."""
+        return not self.off or self.off[-1][1] is not None
+
+    def enable(self, yes: bool) -> None:
+        """From now on."""
+        if yes and not self.enabled:
+            self.off[-1] = (self.off[-1][0], next_seq())
+        elif not yes and self.enabled:
+            self.off.append((next_seq(), None))
+
+    def blocks(self, node: Node) -> bool:
+        """Whether a node was recorded while tangents were off."""
+        return any([first < node.seq and (last is None or node.seq < last) for first, last in self.off])
 
 
 forward_mode = _ForwardMode()

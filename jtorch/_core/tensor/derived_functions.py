@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import jax
+
 from jtorch._core.dispatch.signature_binding import _describe
 from jtorch._engine.recording.call import value, arguments
 from jtorch._core.storage.host_memory import put_on
@@ -13,6 +15,7 @@ from jtorch._core.tensor.resizing import resize_for_out
 from jtorch._core.tensor.result_types import check_type
 from jtorch import _dtypes, _namespace
 from jtorch._engine.recording.call import Call, T, call_of
+from jtorch._engine.recording.trace import force
 from jtorch._engine.values.lanes import Level, innermost, lanes_of, within
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._engine.values.thread_state import GRAD, SAVED_HOOKS, state
@@ -234,8 +237,23 @@ def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
                 "Please file an issue at https://github.com/pytorch/pytorch/issues if you need this feature."
             )
         return _each_lane(op, descriptors, flat, level)
-    flat_values = [elements(a) if isinstance(a, Tensor) else a for a in flat]
-    arrays = iter(flat_values)
+    where = next((aval_of(a).device for a in flat if isinstance(a, Tensor)), None)
+    result: Any
+    if op.shapes is not None and any([isinstance(a, Tensor) and isinstance(force(read(a)), jax.core.Tracer) for a in flat]):
+        result = _called_back(op, descriptors, [force(read(a)) if isinstance(a, Tensor) else a for a in flat])
+    else:
+        flat_values = [elements(a) if isinstance(a, Tensor) else a for a in flat]
+        refuse_float8(op, flat_values)
+        result = op.fn(*_bound(descriptors, flat_values))
+    several = isinstance(result, (tuple, list))
+    out = tuple(_from_host(r, where) for r in (result if several else (result,)))
+    if all(isinstance(t, Tensor) for t in out):
+        refuse_backward(out, flat, op.grad_name, op.name)
+    return out[0] if not several else return_types.namedtuple_for(op)(*out) if op.fields else out
+
+
+def _bound(descriptors: Any, flat: list[Any]) -> list[Any]:
+    arrays = iter(flat)
     args: list[Any] = []
     for d in descriptors:
         if d[0] in "TS":
@@ -244,14 +262,20 @@ def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
             args.append([next(arrays) if there else None for there in d[1]])
         else:
             args.append(d[2])
-    where = next((aval_of(a).device for a in flat if isinstance(a, Tensor)), None)
-    refuse_float8(op, flat_values)
-    result = op.fn(*args)
-    several = isinstance(result, (tuple, list))
-    out = tuple(_from_host(r, where) for r in (result if several else (result,)))
-    if all(isinstance(t, Tensor) for t in out):
-        refuse_backward(out, flat, op.grad_name, op.name)
-    return out[0] if not several else return_types.namedtuple_for(op)(*out) if op.fields else out
+    return args
+
+
+def _called_back(op: Op, descriptors: Any, flat: list[Any]) -> Any:
+    """What the host computes, inside a program of JAX's."""
+    import numpy as np
+
+    def run(*arrays: Any) -> Any:
+        out = op.fn(*_bound(descriptors, [np.asarray(a) for a in arrays]))
+        return tuple(out) if isinstance(out, (tuple, list)) else (out,)
+
+    forms = [jax.ShapeDtypeStruct(*form) for form in op.shapes(*_bound(descriptors, flat))]  # type: ignore[misc]
+    out = tuple([new_tensor(value_of(r)) for r in jax.pure_callback(run, tuple(forms), *flat, vmap_method="sequential")])
+    return out if op.fields or len(out) > 1 else out[0]
 
 
 _UNBATCHED = {"nonzero": "nonzero", "where": "where", "unique": "_unique2", "unique_dim": "unique_dim", "unique_consecutive": "unique_consecutive"}

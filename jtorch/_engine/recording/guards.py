@@ -14,6 +14,7 @@ import os
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import jax
@@ -49,6 +50,10 @@ class _Bounds:
         self.high = None if isinstance(wanted, Wrong) else wanted.high
         self.passed: weakref.WeakSet[Value] = weakref.WeakSet()  # with elements below zero, or ``also``, and looked at
 
+    def in_lanes(self, lanes: int) -> _Bounds:
+        """The same of each lane of a value whose first ``lanes`` dims are a vmap's."""
+        return _Bounds(self.at, Wrong(None, _of_lanes(self.rule, lanes), self.error))  # type: ignore[arg-type]  # no range
+
     def check(self, array: np.ndarray) -> None:
         """Raises for the first element outside."""
         if callable(self.rule):
@@ -67,6 +72,13 @@ class _Bounds:
     def size(self, a: Aval) -> int:
         """How many elements are checked of an input of this aval."""
         return math.prod(jax.eval_shape(self.rule, a.struct).shape if callable(self.rule) else a.shape)
+
+
+@cache
+def _of_lanes(rule: Callable[[Any], Any], lanes: int) -> Callable[[Any], Any]:
+    if lanes > 1:
+        rule = _of_lanes(rule, lanes - 1)
+    return lambda array: np.stack([rule(a) for a in array]) if array.__class__ is np.ndarray and len(array) else jax.vmap(rule)(array)
 
 
 _Rule = Callable[[Any], Any] | tuple[int, int, int | None]
@@ -89,9 +101,11 @@ def watch(entry: Entry, vals: Any) -> None:
             entry.guard, entry.simple_on, entry.guarded_on = None, entry.guarded_on, None
     tr = state.trace
     for bounds in every:
-        v = vals[bounds.at]
+        v, lanes = vals[bounds.at], 0
         while v.__class__ is Value and v.array.__class__ is Lanes:
-            v = v.array.value
+            v, lanes = v.array.value, lanes + 1
+        if lanes and callable(bounds.rule):
+            bounds = bounds.in_lanes(lanes)
         if v.__class__ is not Value:
             if not callable(bounds.rule) or bounds.rule(v):
                 bounds.check(np.asarray(v))

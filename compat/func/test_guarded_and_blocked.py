@@ -1,0 +1,78 @@
+"""What a lane's values must satisfy, what the host computes inside JAX's programs, and what carries no tangent, under both libraries."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import torch
+
+import jtorch
+from compat import bridge
+
+BOTH = pytest.mark.parametrize("lib", [torch, jtorch], ids=["torch", "jtorch"])
+
+
+@BOTH
+def test_requirements_of_whole_rows_hold_in_each_lane(lib: Any) -> None:
+    reduce = lambda d, n: lib.segment_reduce(d, "sum", lengths=n)
+    d = lib.arange(6.0).reshape(2, 3)
+    found = lib.stack([reduce(*pair) for pair in zip(d, lib.tensor([[1, 2], [3, 0]]), strict=True)])
+    if lib is jtorch:  # torch goes through it lane by lane, and warns
+        assert lib.vmap(reduce)(d, lib.tensor([[1, 2], [3, 0]])).tolist() == found.tolist()
+        weight, places = lib.arange(8.0).reshape(4, 2), lib.tensor([[0, 1, 2], [3, 2, 1]])
+        bags = lib.vmap(lambda i, o: lib.nn.functional.embedding_bag(i, weight, o, mode="sum"))(places, lib.tensor([[0, 2], [0, 1]]))
+        assert bags.tolist() == [[[2, 4], [4, 5]], [[6, 7], [6, 8]]]
+        with pytest.raises(RuntimeError, match="to sum to"):
+            lib.vmap(reduce)(d, lib.tensor([[1, 2], [3, 1]])).tolist()
+    for wrong, text in (([1, 1], "to sum to"), ([-1, 4], "negative value")):
+        with pytest.raises(RuntimeError, match=text):
+            reduce(d[0], lib.tensor(wrong)).tolist()
+
+
+def test_what_the_host_computes_inside_jit_and_vmap() -> None:
+    a = torch.tensor([[4.0, 1, 0], [1, 3, 2], [0, 2, -1]])
+    b = torch.arange(6.0).reshape(3, 2)
+
+    def whole(lib: Any, a: Any, b: Any) -> list[Any]:
+        factor, pivots = lib.linalg.ldl_factor(a)
+        return [lib.linalg.ldl_solve(factor, pivots, b), *lib.geqrf(a), pivots]
+
+    theirs = whole(torch, a, b)
+    both = lambda *xs: [jtorch.func.to_jax(t) for t in whole(jtorch, *[jtorch.func.to_torch(x) for x in xs])]
+    given = [jtorch.func.to_jax(bridge.tensor(t)) for t in (a, b)]
+    for p, q in zip(theirs, jax.jit(both)(*given), strict=True):
+        np.testing.assert_allclose(p.numpy(), np.asarray(q), rtol=1e-5, atol=1e-6)
+    for p, q in zip(theirs, jax.vmap(both)(*[x[None] for x in given]), strict=True):
+        np.testing.assert_allclose(p.numpy(), np.asarray(q)[0], rtol=1e-5, atol=1e-6)
+
+
+@BOTH
+def test_tangents_can_be_switched_off(lib: Any) -> None:
+    forward = importlib.import_module(lib.__name__ + ".autograd.forward_ad")
+    x, one = lib.tensor(0.75), lib.ones(())
+
+    def f(x: Any) -> Any:
+        with forward._set_fwd_grad_enabled(False):
+            shift = x * x
+        return x * x - shift
+
+    jvp = lib.func.jvp
+    with forward._set_fwd_grad_enabled(False):
+        assert not forward._is_fwd_grad_enabled()
+        assert jvp(f, (x,), (one,))[1].item() == 1.5
+    assert jvp(lambda x: jvp(f, (x,), (one,))[1], (x,), (one,))[1].item() == 2
+    assert lib.func.grad(f)(x).item() == 0
+    with forward.dual_level():
+        dual = forward.make_dual(x, one)
+        with forward._set_fwd_grad_enabled(False):
+            still = dual * 2
+        assert forward.unpack_dual(still).tangent is None and forward.unpack_dual(still * dual).tangent.item() == 1.5
+
+
+@BOTH
+def test_operators_that_torch_itself_does_not_show(lib: Any) -> None:
+    assert [hasattr(lib, n) for n in ("_foreach_zero_", "_foreach_zero", "_flash_attention_forward", "_convolution", "_version")] == [True, False, False, True, False]
