@@ -75,6 +75,19 @@ def work(r, n, said):
 
     t("mixed", mixed)
 
+    def exact():  # of operators whose derivatives torch computes in one rounding, as here (a layer norm keeps its mean in bfloat16)
+        found = []
+        for kind in (torch.float32, None):
+            torch.manual_seed(0)
+            m = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+            for layer in m:
+                fully_shard(layer, mesh=mesh, mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=kind))
+            fully_shard(m, mesh=mesh, mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=kind))
+            found += [train(m)[0], m[0].weight.grad.to_local().flatten()[:4].tolist(), m[2].bias.grad.to_local().tolist()]
+        return found
+
+    t("what mixed precision rounds", exact)
+
     def states():
         m = fsdp()
         found = {k: (v.placements, round(v.full_tensor().sum().item(), 4)) for k, v in m.state_dict().items()}

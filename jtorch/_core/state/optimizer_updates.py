@@ -20,9 +20,9 @@ from jtorch._engine.recording.bundle import Bundle, bundle_of
 from jtorch._engine.running.direct_updates import run_bundle
 from jtorch._engine.recording.call import T, call_of, slot, tensor_list, value
 from jtorch._engine.values.thread_state import state
-from jtorch._engine.recording.trace import add_input, add_scalar, append, force, record_multi
-from jtorch._engine.placing.entries import fitted
-from jtorch._engine.values.placed import PlacedAval
+from jtorch._engine.recording.trace import add_scalar, append, force, inputs_of, record_multi
+from jtorch._engine.placing.entries import bundled, fitted
+from jtorch._engine.values.placed import PlacedAval, placed
 from jtorch._engine.values.placed import in_use as placing_in_use
 from jtorch._engine.values.values import Value
 from jtorch._registry import lookup
@@ -120,7 +120,7 @@ def update(u: Update, tensors: tuple[Tensor, ...], targets: tuple[Tensor | None,
     entry = c.entries.get((*[v.aval for v in vals], *u.classes)) if u.plain else None
     outs: Any = None
     if entry is not None and not entry.moves and entry.device is tr.device and not _config.EAGER:
-        refs = _inputs_of(tr, vals)
+        refs = inputs_of(tr, vals)
         if refs is not None:
             outs = append(tr, (entry, *refs, *_slots(u, tr)), entry.outs)
     if outs is None:
@@ -259,7 +259,7 @@ def _columns(u: Update, columns: list[Any], places: tuple[int, ...], step: Step)
     n = len(columns[0])
     tensors = list(chain.from_iterable(columns))
     if placing_in_use and PlacedAval in [aval_of(t).__class__ for t in tensors]:
-        return _apart(u, columns, places, step)
+        return _on_a_grid(u, tensors, n, places, step) or _apart(u, columns, places, step)
     plain = {t._view for t in tensors} == _NOTHING
     if plain:
         storages = [t._s for t in tensors]
@@ -277,6 +277,26 @@ def _columns(u: Update, columns: list[Any], places: tuple[int, ...], step: Step)
         if recorded:
             return recorded
     return _apart(u, columns, places, step)
+
+
+def _on_a_grid(u: Update, tensors: list[Tensor], n: int, places: tuple[int, ...], step: Step) -> int:
+    """As :func:`_recorded`, of tensors that lie on a grid of devices."""
+    vals = [t._s.value if t._view is None else read_view(t._view, t._s) for t in tensors]
+    found = bundled(u.call, vals, u.classes, n, places)
+    if found is None:
+        return 0
+    bundle, behind, more = found
+    tr = state.trace
+    refs = inputs_of(tr, [*behind, *more]) if bundle.device is tr.device else None
+    if refs is None:
+        return 0
+    outs = append(tr, (bundle, *refs[: len(behind)], *_slots(u, tr), *refs[len(behind) :]), bundle.outs)
+    if outs is None:
+        return 0
+    for j, c in enumerate(places):
+        there: list[Any] = [v.aval for v in vals[c * n : c * n + n]]
+        step.doings += _writing(tensors[c * n : c * n + n], list(map(placed, there, outs[j :: len(places)])))
+    return len(outs)
 
 
 def _apart(u: Update, columns: list[Any], places: tuple[int, ...], step: Step) -> int:
@@ -317,7 +337,7 @@ def _at_once(u: Update, bundle: Bundle, vals: list[Value], storages: list[Any], 
 def _recorded(u: Update, bundle: Bundle, vals: list[Value], tensors: list[Any], places: tuple[int, ...], step: Step) -> int:
     """Record the update as one node, if all its inputs can stand in the trace. How many outputs it has; 0 if it was not done."""
     tr = state.trace
-    refs = _inputs_of(tr, vals) if bundle.device is tr.device else None
+    refs = inputs_of(tr, vals) if bundle.device is tr.device else None
     if refs is None:
         return 0
     outs = append(tr, (bundle, *refs, *_slots(u, tr)), bundle.outs)
@@ -335,23 +355,6 @@ def _slots(u: Update, tr: Any) -> Any:
         u.slots = tuple([add_scalar(tr, x) for x in u.rest])
         u.trace = tr
     return u.slots
-
-
-def _inputs_of(tr: Any, vals: list[Value]) -> list[int] | None:
-    """Their positions in the trace. None if one of them must be applied at once, or adding it ran the trace."""
-    refs: list[int] = []
-    known = tr.input_pos
-    for v in vals:
-        if v.trace is tr:
-            refs.append(v.pos)
-            continue
-        pos = known.get(v)
-        if pos is None:
-            pos = add_input(tr, v)
-            if pos is None or tr.lock is not None:
-                return None
-        refs.append(pos)
-    return refs
 
 
 _NOTHING = {None}

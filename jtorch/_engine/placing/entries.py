@@ -11,20 +11,23 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jtorch import _config
 from jtorch._engine.recording import entry as recording
-from jtorch._engine.recording import trace
+from jtorch._engine.recording import forgetting, trace
+from jtorch._engine.recording.bundle import Bundle
 from jtorch._engine.recording.call import Call
 from jtorch._engine.recording.entry import Entry, entry_of
 from jtorch._engine.recording.placed_entry import PlacedEntry
 from jtorch._engine.values.placed import Grid, Placed, PlacedAval, part_of, placed, placed_aval
+from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.unbroken import aside
-from jtorch._engine.values.values import Aval, Value, jax_devices, outside_jit, several, value_of
+from jtorch._engine.values.values import Aval, Value, aval, jax_devices, outside_jit, several, value_of
 
 from .choice import choose
 from .factors import factors_of
-from .parts import program_of_parts
+from .parts import program_of_parts, size_of_part
 
-__all__ = ["constrained", "fitted", "grid_of_devices", "lay", "move", "sharding_of", "spread_out"]
+__all__ = ["bundled", "constrained", "fitted", "grid_of_devices", "lay", "lay_all", "move", "sharding_of", "spread_out"]
 
 
 def _no_move(v: Value, places: Any) -> Value:
@@ -88,6 +91,49 @@ def _record(entry: PlacedEntry, args: Any) -> list[Value]:
     return list(map(placed, entry.lies, trace.record_multi(entry.parts, given)))
 
 
+_bundles: dict[Any, Bundle | None] = {}
+forgetting.remembered.append(_bundles)
+
+
+def bundled(call: Call, vals: Sequence[Value], classes: tuple[type, ...], count: int, places: tuple[int, ...]) -> tuple[Bundle, list[Value], tuple[Value, ...]] | None:
+    """A call on ``count`` groups of placed values (column after column) whose i-th results lie as column ``places[i]`` does, as one node: the bundle, what lies behind the values, and what it is given besides.
+    None where the groups do not lie on one grid, or something would have to move first."""
+    avals = tuple([v.aval for v in vals])
+    key = (call, avals, classes, count, places)
+    if key not in _bundles:
+        _bundles[key] = _bundle(call, avals, classes, count, places)
+    found = _bundles[key]
+    if found is None:
+        return None
+    grid = avals[0].grid  # type: ignore[attr-defined]
+    more = () if grid.coordinate is not None else (_token(grid.devices, found.device),)
+    return found, list(map(part_of, vals)), more  # type: ignore[return-value]
+
+
+def _bundle(call: Call, avals: tuple[Any, ...], classes: tuple[type, ...], count: int, places: tuple[int, ...]) -> Bundle | None:
+    if {a.__class__ for a in avals} != {PlacedAval} or len({a.grid for a in avals}) != 1:
+        return None
+    grid = avals[0].grid
+    parts = []
+    for i in range(count):
+        own = avals[i::count]
+        entry: Any = entry_of(call, (*own, *classes))
+        if tuple(entry.lies) != tuple([own[c] for c in places]):
+            return None
+        if grid.coordinate is None:
+            parts.append(entry_of(entry.laid, (*[a.whole for a in own], *classes, _token(grid.devices, entry.device).aval)))
+        elif all(a.places == p for a, p in zip(own, entry.ins, strict=False)):
+            parts.append(entry_of(entry.parts, (*map(part_aval, own), *classes)))
+        else:
+            return None
+    return Bundle(call, tuple(parts), len(avals) // count) if all(not p.moves and p.device is parts[0].device for p in parts) else None
+
+
+def part_aval(a: PlacedAval) -> Aval:
+    """What this process has of a placed value."""
+    return aval(tuple(size_of_part(a.shape, a.places, a.grid.shape, a.grid.coordinate)), a.dtype, a.device)  # type: ignore[arg-type]
+
+
 def spec_of(a: PlacedAval) -> list[Any]:
     """For each dim the names of the grid's dims that cut it, None if none does."""
     spec: list[Any] = [None] * len(a.shape)
@@ -114,10 +160,14 @@ _tokens: dict[Any, Value] = {}
 
 def constrained(v: Value, where: NamedSharding, device: Any) -> Value:
     """An ordinary value that XLA lays out so."""
+    return trace.record_multi(_laying_as(where), (v, _token(where.mesh, device)))[0]
+
+
+def _laying_as(where: NamedSharding) -> Call:
     call = _laying.get(where)
     if call is None:
         call = _laying[where] = Call(None, None, lambda x, token: jax.lax.with_sharding_constraint(x, where), "lay")
-    return trace.record_multi(call, (v, _token(where.mesh, device)))[0]
+    return call
 
 
 def _token(mesh: Any, device: Any) -> Value:
@@ -134,6 +184,25 @@ def lay(v: Value) -> Value:
     """A placed value whose whole XLA lays out as its aval says."""
     a: Any = v.aval
     return placed(a, constrained(part_of(v), sharding_of(a), a.device))
+
+
+def lay_all(values: Sequence[Value], avals: tuple[PlacedAval, ...]) -> list[Value]:
+    """What lies behind placed values of one grid once XLA has laid it out as the avals say: recorded as one node for all of them."""
+    found = _layings.get(avals)
+    if found is None:
+        token = _token(avals[0].grid.devices, avals[0].device).aval
+        found = _layings[avals] = Bundle(_laying_as(sharding_of(avals[0])), tuple([entry_of(_laying_as(sharding_of(a)), (a.whole, token)) for a in avals]), 1)
+    tr = state.trace
+    if found.device is tr.device and not _config.EAGER:
+        refs = trace.inputs_of(tr, [*values, _token(avals[0].grid.devices, found.device)])
+        outs = None if refs is None else trace.append(tr, (found, *refs), found.outs)
+        if outs is not None:
+            return outs
+    return [constrained(v, sharding_of(a), a.device) for v, a in zip(values, avals, strict=True)]
+
+
+_layings: dict[Any, Bundle] = {}
+forgetting.remembered.append(_layings)
 
 
 def spread_out(v: Value, a: PlacedAval) -> Value:

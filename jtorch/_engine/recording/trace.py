@@ -312,6 +312,23 @@ def add_input(tr: Trace, v: Value) -> int | None:
     return pos
 
 
+def inputs_of(tr: Trace, vals: Sequence[Value]) -> list[int] | None:
+    """The values' positions in the trace. None if one of them must be applied at once, or adding it ran the trace."""
+    refs: list[int] = []
+    known = tr.input_pos
+    for v in vals:
+        if v.trace is tr:
+            refs.append(v.pos)
+            continue
+        pos = known.get(v)
+        if pos is None:
+            pos = add_input(tr, v)
+            if pos is None or tr.lock is not None:
+                return None
+        refs.append(pos)
+    return refs
+
+
 def grow(tr: Trace) -> None:
     """More room for what is recorded."""
     tr.outputs += [None] * min(len(tr.outputs) + _ROOM, _MOST)

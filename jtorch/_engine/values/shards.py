@@ -63,7 +63,11 @@ def spread(arrays: list[Any], values: Sequence[Value]) -> None:
     missing: list[int] = []
     for i, a in enumerate(arrays):
         if a.__class__ is np.ndarray:
-            missing.append(i)
+            known = _numbers.get((mesh, a.dtype, a.shape, a.tobytes())) if _numbers and a.nbytes <= _FEW and mesh is not None else None
+            if known is None or known.is_deleted() or any([known is b for b in arrays[:i]]):  # a program that takes both for itself must have two
+                missing.append(i)
+            else:
+                arrays[i] = known
             continue
         own = a.sharding
         if own is where or (own.__class__ is NamedSharding and own.mesh is mesh) or a.devices() == devices:
@@ -77,13 +81,26 @@ def spread(arrays: list[Any], values: Sequence[Value]) -> None:
         everywhere = _replicated(where)
         made = jax.device_put([arrays[i] for i in missing], everywhere, may_alias=False)
         for i, a in zip(missing, made, strict=True):
-            if arrays[i].__class__ is not np.ndarray and a.nbytes <= _SMALL and mesh is not None:
+            if arrays[i].__class__ is np.ndarray:
+                if a.nbytes <= _FEW and mesh is not None:
+                    _keep_numbers((mesh, arrays[i].dtype, arrays[i].shape, arrays[i].tobytes()), a)
+            elif a.nbytes <= _SMALL and mesh is not None:
                 _keep(arrays[i], mesh, a)
             arrays[i] = a
 
 
 _SMALL = 1 << 20  # bytes of what is kept on every device for as long as somebody holds it on one: data, masks, positions are given to each step again
 _copies: dict[tuple[int, Any], tuple[Any, Any]] = {}
+
+
+_FEW = 1 << 14  # bytes of what each step makes anew on the host: positions, masks, the gradient that a pass begins with
+_numbers: dict[Any, Any] = {}  # by what it is: the last ones on every device
+
+
+def _keep_numbers(key: Any, copy: Any) -> None:
+    while len(_numbers) >= 64:
+        _numbers.pop(next(iter(_numbers), None), None)
+    _numbers[key] = copy
 
 
 def _keep(array: Any, mesh: Any, copy: Any) -> None:

@@ -12,11 +12,13 @@ from typing import Any
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jtorch._core.graph.node import next_seq
-from jtorch._core.graph.sparse_history import link
+from jtorch._core.graph.sparse_history import SparseNode, link
+from jtorch._core.graph.view_history import edge_of
 from jtorch._core.storage.bare_tensor import new_tensor
-from jtorch._core.storage.view_steps import read
+from jtorch._core.storage.view_steps import aval_of, read
 from jtorch._engine.placing import entries
 from jtorch._engine.values.placed import PlacedAval, part_of, placed, placed_aval
+from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._engine.values.values import Value, aval
 from jtorch._public import torch
 from jtorch.distributed._placements import Replicate, Shard
@@ -80,49 +82,102 @@ class _Parameter:
             return whole
         return placed(placed_aval(aval(home.shape, home.dtype, home.device), grid_of(self.inner), home.places[n:]), whole)
 
-    def part_again(self, policy: Any) -> Value:
-        """The part, in the type in which the module computes, for backward: of the parameter as it is then, as in torch."""
+    def part(self, policy: Any) -> Value:
+        """The part, in the type in which the module computes: of the parameter as it is now, for backward too, as in torch."""
         kind = self._kind(policy)
         if kind is self.sharded.dtype:
             return read(self.sharded)
         with torch.no_grad():
             return read(self.sharded.to(kind))
 
-    def gather(self, policy: Any, factor: float | None, sums: bool) -> Any:
-        """The whole, of which the gradient goes to the parts."""
-        source = self.sharded
-        kind = self._kind(policy)
-        cast = source if kind is source.dtype else source.to(kind)
-        home: PlacedAval = read(source).aval  # type: ignore[assignment]
+    def part_of_gradient(self, g: Any, how: str) -> Any:
+        """The gradient's part, of a parameter that lies on another mesh besides."""
+        home: PlacedAval = read(self.sharded).aval  # type: ignore[assignment]
         n = self.mesh.ndim
         inside = home.places[n:]
-        back_kind = policy.reduce_dtype or kind
-        how = "sum" if factor is not None or sums else "avg"
-        out = new_tensor(self.whole_of(read(cast)))
+        assert self.inner is not None
+        part = part_of(entries.fitted(read(g), placed_aval(aval(home.shape, g.dtype, home.device), grid_of(self.inner), inside)))
+        return _moving.move(placed(placed_aval(aval(home.shape, g.dtype, home.device), home.grid, ((how,) * n + inside)), part), home.places)
 
-        def gradient(g: Any) -> Any:
-            if g.dtype is not back_kind:
-                g = g.to(back_kind)
-            if factor is not None:
-                g = g / factor
-            if self.inner is None and self.mesh._here and how == "avg":  # what all see is the average already; that it is to lie in parts is all that XLA is told
-                return new_tensor(entries.lay(placed(placed_aval(aval(home.shape, g.dtype, home.device), home.grid, home.places), read(g)))).to(source.dtype)
-            if self.inner is None:
-                back = from_part(read(g), home.grid, (how,) * n, home.shape)
-            else:
-                part = part_of(entries.fitted(read(g), placed_aval(aval(home.shape, g.dtype, home.device), grid_of(self.inner), inside)))
-                back = placed(placed_aval(aval(home.shape, g.dtype, home.device), home.grid, ((how,) * n + inside)), part)
-            return new_tensor(_moving.move(back, home.places)).to(source.dtype)
 
-        return link("FSDPUnshardBackward", out, (cast, gradient)) if cast is source else link("FSDPUnshardBackward", out, (cast, lambda g: gradient(g).to(kind)))
+def _wholes(parameters: list[_Parameter], parts: list[Value]) -> list[Value]:
+    """The parameters as wholes, those that lie on this mesh alone together."""
+    plain = [k for k, p in enumerate(parameters) if p.inner is None]
+    avals: list[Any] = [parts[k].aval for k in plain]
+    found = dict(zip(plain, _moving.move_all([parts[k] for k in plain], tuple([placed_aval(a.whole, a.grid, (None,) * len(a.places)) for a in avals])), strict=True))
+    return [part_of(found[k]) if k in found else p.whole_of(v) for k, (p, v) in enumerate(zip(parameters, parts, strict=True))]
+
+
+def _in_parts(parameters: list[_Parameter], gradients: list[Any], how: str) -> list[Value]:
+    """The gradients of wholes, averaged or added up over the ranks, as the parameters lie."""
+    out: list[Any] = [None if p.inner is None else p.part_of_gradient(g, how) for p, g in zip(parameters, gradients, strict=True)]
+    plain = [k for k, v in enumerate(out) if v is None]
+    homes: list[Any] = [read(parameters[k].sharded).aval for k in plain]
+    if not plain:
+        return out
+    grid, n = homes[0].grid, len(homes[0].places)
+    to = [placed_aval(aval(a.shape, gradients[k].dtype, a.device), grid, a.places) for k, a in zip(plain, homes, strict=True)]
+    if grid.coordinate is None and how == "avg":  # what all see is the average already; that it is to lie in parts is all that XLA is told
+        values = _moving.move_all([placed(a, read(gradients[k])) for k, a in zip(plain, to, strict=True)], tuple(to))
+    else:
+        values = [from_part(read(gradients[k]), grid, (how,) * n, a.shape) for k, a in zip(plain, homes, strict=True)]
+        for m in reversed(range(n)):
+            values = _moving.move_all(values, tuple([placed_aval(a.whole, grid, (*(how,) * m, *a.places[m:])) for a in to]))
+    for k, v in zip(plain, values, strict=True):
+        out[k] = v
+    return out
+
+
+class FSDPUnshardBackward(SparseNode):
+    """The way back of all wholes of a module: ``fns`` makes of {number: gradient} the gradients of their parts; ``aval``: of all wholes."""
+
+    __slots__ = ("numbers",)
+    numbers: list[int]  # which whole each edge is of
+
+    @property
+    def outs(self) -> Any:
+        return self.aval
+
+    def run(self, run: Any, buffer: dict[int, Any]) -> list[Any]:
+        self.check()
+        found = self.fns({k: run.wrap(g) for k, g in buffer.items() if k in self.numbers})
+        if not run.retain:
+            self.release()
+        return [run.unwrap(found.get(k)) for k in self.numbers]
+
+
+def _gather(parameters: list[_Parameter], policy: Any, factor: float | None, sums: bool) -> list[Any]:
+    """The wholes, of which the gradients go to the parts."""
+    outs = [new_tensor(v) for v in _wholes(parameters, [p.part(policy) for p in parameters])]
+    sources = [p.sharded for p in parameters]
+    numbers = [k for k, t in enumerate(sources) if t._edge is not None and outs[k].dtype.category >= 2]
+    if not state.mode & GRAD or not numbers:
+        return outs
+    how = "sum" if factor is not None or sums else "avg"
+
+    def gradients(given: dict[int, Any]) -> dict[int, Any]:
+        kinds = {k: policy.reduce_dtype or outs_kinds[k] for k in given}
+        reduced = [g if g.dtype is kinds[k] else g.to(kinds[k]) for k, g in given.items()]
+        if factor is not None:
+            reduced = [g / factor for g in reduced]
+        parts = map(new_tensor, _in_parts([parameters[k] for k in given], reduced, how))
+        return {k: t if t.dtype is sources[k].dtype else t.to(sources[k].dtype) for k, t in zip(given, parts, strict=True)}
+
+    outs_kinds = [t.dtype for t in outs]
+    node = FSDPUnshardBackward()
+    node.fns, node.aval, node.numbers = gradients, tuple([aval_of(t) for t in outs]), numbers
+    node.edges, node.seq, node.hooks, node.extra = tuple([x for k in numbers for x in (edge_of(sources[k]), sources[k]._nr)]), next_seq(), None, None
+    for k in numbers:
+        outs[k]._edge, outs[k]._nr = node, k
+    return outs
 
 
 def _gathered_again(parameters: list[_Parameter], policy: Any, numbers: list[int], barrier: Callable[[list[Value]], list[Value]]) -> list[Value]:
     """Those with these numbers as wholes once more, for backward."""
     some = [parameters[k] for k in numbers]
-    parts = [p.part_again(policy) for p in some]
+    parts = [p.part(policy) for p in some]
     behind = barrier([part_of(v) for v in parts])
-    return [p.whole_of(placed(v.aval, b)) for p, v, b in zip(some, parts, behind, strict=True)]  # type: ignore[arg-type]
+    return _wholes(some, [placed(v.aval, b) for v, b in zip(parts, behind, strict=True)])  # type: ignore[arg-type]
 
 
 class Sharded:
@@ -164,9 +219,9 @@ class Sharded:
         self.depth += 1
         if self.depth == 1:
             self.began = next_seq()
-            for p in self.parameters:
-                p.whole = p.gather(self.policy, self.factor, self.sums)
-                p.set(p.whole)
+            for p, whole in zip(self.parameters, _gather(self.parameters, self.policy, self.factor, self.sums), strict=True):
+                p.whole = whole
+                p.set(whole)
 
     def reshard(self, result: Any = None) -> None:
         """Modules have the sharded parameters. What ``result``, of their forward, hangs on does not keep the wholes."""

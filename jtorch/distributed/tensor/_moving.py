@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
@@ -14,7 +15,7 @@ from jtorch._public import torch
 from jtorch.distributed import _collectives as collectives
 from jtorch.distributed._reduce_op import ReduceOp
 
-__all__ = ["move"]
+__all__ = ["move", "move_all"]
 
 _OPS = {"sum": ReduceOp.SUM, "avg": ReduceOp.AVG, "max": ReduceOp.MAX, "min": ReduceOp.MIN, "product": ReduceOp.PRODUCT}
 
@@ -31,6 +32,70 @@ def move(v: Value, places: tuple[Place, ...]) -> Value:
         return entries.lay(placed(to, part_of(v)))
     with torch.no_grad():
         return placed(to, read(_moved(new_tensor(part_of(v)), a.shape, a.grid, list(a.places), list(places))))
+
+
+def move_all(values: Sequence[Value], to: tuple[PlacedAval, ...]) -> list[Value]:
+    """Placed values of one grid, each to where its aval says: by one node where one process sees all devices, and of what goes the same way all together, end to end, where each process has its part."""
+    if not to:
+        return []
+    grid = to[0].grid
+    if to[0].device.type == "meta":
+        return [move(v, a.places) for v, a in zip(values, to, strict=True)]
+    if grid.coordinate is None:
+        return list(map(placed, to, entries.lay_all(list(map(part_of, values)), to)))
+    out: list[Any] = [None] * len(to)
+    together: dict[Any, list[int]] = {}
+    for i, (v, a) in enumerate(zip(values, to, strict=True)):
+        together.setdefault(_way(v.aval, a), []).append(i)  # type: ignore[arg-type]
+    for way, numbers in together.items():
+        if way is None or len(numbers) == 1:
+            for i in numbers:
+                out[i] = move(values[i], to[i].places)
+            continue
+        name, m, how, _ = way
+        with torch.no_grad():
+            parts = [new_tensor(part_of(values[i])) for i in numbers]
+            dims = [values[i].aval.places[m] if name == "gather" else to[i].places[m] for i in numbers]  # type: ignore[attr-defined]
+            moved = _gathered_all(parts, dims, [size_of_part(to[i].shape, to[i].places, grid.shape, _at(grid)) for i in numbers], grid, m) if name == "gather" else _scattered_all(parts, dims, how, grid, m)
+            for i, t in zip(numbers, moved, strict=True):
+                out[i] = placed(to[i], read(t))
+    return out
+
+
+def _way(now: PlacedAval, to: PlacedAval) -> tuple[str, int, Place, Any] | None:
+    """(name, dim of the grid, reduction, type) of the one collective that brings a value there; None where it is none, or not one."""
+    changed = [m for m, (p, q) in enumerate(zip(now.places, to.places, strict=True)) if p != q]
+    if len(changed) != 1 or now.grid.shape[changed[0]] == 1:
+        return None
+    (m,) = changed
+    before, after = now.places[m], to.places[m]
+    cut = before if after is None else after
+    if not isinstance(cut, int) or [*now.places, *to.places].count(cut) != 1:  # cut once more along another dim of the grid
+        return None
+    if after is None:
+        return "gather", m, None, now.dtype
+    return ("scatter", m, before, now.dtype) if before in ("sum", "avg") else None
+
+
+def _gathered_all(parts: list[Tensor], dims: list[int], shapes: list[tuple[int, ...]], grid: Grid, m: int) -> list[Tensor]:
+    n = grid.shape[m]
+    mine = [_padded(t, d, -(-s[d] // n)).movedim(d, 0) for t, d, s in zip(parts, dims, shapes, strict=True)]
+    flat = torch.cat([t.reshape(-1) for t in mine])
+    out = flat.new_empty(n * flat.numel())
+    collectives.all_gather_single(out, flat, _group(grid, m))
+    rows = out.reshape(n, -1).split([t.numel() for t in mine], 1)
+    return [r.reshape(n * t.shape[0], *t.shape[1:])[: s[d]].movedim(0, d) for r, t, d, s in zip(rows, mine, dims, shapes, strict=True)]
+
+
+def _scattered_all(parts: list[Tensor], dims: list[int], how: Any, grid: Grid, m: int) -> list[Tensor]:
+    n = grid.shape[m]
+    rows = [_padded(t, d, -(-t.shape[d] // n) * n).movedim(d, 0) for t, d in zip(parts, dims, strict=True)]
+    flat = torch.cat([t.reshape(n, -1) for t in rows], 1).reshape(-1)
+    out = flat.new_empty(flat.numel() // n)
+    collectives.reduce_scatter_single(out, flat, _OPS[how], _group(grid, m))
+    mine = out.split([t.numel() // n for t in rows])
+    sizes = [part(t.shape[d], n, _at(grid)[m])[1] for t, d in zip(parts, dims, strict=True)]
+    return [x.reshape(t.shape[0] // n, *t.shape[1:])[:k].movedim(0, d).contiguous() for x, t, d, k in zip(mine, rows, dims, sizes, strict=True)]
 
 
 def without_elements(a: PlacedAval) -> Value:
