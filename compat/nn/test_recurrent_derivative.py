@@ -1,4 +1,4 @@
-"""Recurrent layers whose weights are large beside the batch have a derivative of their own: torch's numbers, once and twice, and forward."""
+"""Recurrent layers whose weights are large beside the batch, and LSTMs whose steps are small, have a derivative of their own: torch's numbers, once and twice, and forward."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ CASES: dict[str, dict[str, Any]] = {
     "RNN": {"bidirectional": True},
     "RNN, relu": {"nonlinearity": "relu", "packed": True},
     "LSTM, twice": {"twice": True},
+    "LSTM, small": {"hidden": 7, "packed": True},
+    "LSTM, projected": {"hidden": 7, "proj_size": 4},
+    "LSTM, many elements a step": {"hidden": 64, "batch": 65},
+    "LSTM, many, twice": {"hidden": 64, "batch": 65, "twice": True},
 }
 
 
-def _run(t: Any, kind: str, packed: bool = False, twice: bool = False, **options: Any) -> list[np.ndarray]:
+def _run(t: Any, kind: str, packed: bool = False, twice: bool = False, hidden: int = 128, batch: int = 3, **options: Any) -> list[np.ndarray]:
     t.manual_seed(0)
-    layer = getattr(t.nn, kind)(5, 128, **options)
-    x = t.randn(4, 3, 5, requires_grad=True)
+    layer = getattr(t.nn, kind)(5, hidden, **options)
+    x = t.randn(4, batch, 5, requires_grad=True)
     given = t.nn.utils.rnn.pack_padded_sequence(x, t.tensor([4, 2, 1])) if packed else x
     out, last = layer(given)
     if packed:
@@ -39,6 +43,7 @@ def _run(t: Any, kind: str, packed: bool = False, twice: bool = False, **options
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
 def test_numbers_are_torchs(case: str) -> None:
     kind = case.split(",")[0]
     for a, b in zip(_run(jtorch, kind, **CASES[case]), _run(torch, kind, **CASES[case]), strict=True):

@@ -37,6 +37,19 @@ def _lstm(gates: Any, c: Any) -> tuple[Any, Any]:
     return lax.logistic(o) * jnp.tanh(c), c
 
 
+def _activated(gates: Any) -> Any:
+    """Both functions of all gates, of which each keeps its own: over a whole row XLA's loops use the cpu's vectors, over a quarter of it they do not (8 us against 29 for 32 x 256)."""
+    width = gates.shape[-1] // 4
+    column = lax.broadcasted_iota(np.int32, gates.shape, gates.ndim - 1)
+    return jnp.where((column >= 2 * width) & (column < 3 * width), jnp.tanh(gates), lax.logistic(gates))
+
+
+def _lstm_activated(activated: Any, c: Any) -> tuple[Any, Any]:
+    i, f, g, o = jnp.split(activated, 4, -1)
+    c = f * c + i * g
+    return o * jnp.tanh(c), c
+
+
 def _gru(x_gates: Any, h_gates: Any, h: Any) -> Any:
     xr, xz, xn = jnp.split(x_gates, 3, -1)
     hr, hz, hn = jnp.split(h_gates, 3, -1)
@@ -57,26 +70,29 @@ def _scan_layer(mode: str, x: Any, h: Any, c: Any, params: Sequence[Any], revers
         bias = b_ih + b_hh
     projected = _linear(x, w_ih, bias)
     given = (projected, h, c, w_hh, b_hh if mode == "GRU" else None, alive)
-    return _recurrence(mode, reverse, _wide(*h.shape))(*given) if w_hr is None else _recurrence(mode, reverse, False)(*given, w_hr)
+    return _recurrence(mode, reverse, _apart(mode, *h.shape))(*given) if w_hr is None else _recurrence(mode, reverse, False)(*given, w_hr)
 
 
 # ---- the loop over time, and its derivative ------------------------------------------------------------------------------------
 #
 # Left to JAX, the gradient of the hidden weights is added up inside the backward loop, a whole matrix for each step. Where that is large beside the batch, it is half of the backward's time (43 ms against 25 for 512
 # steps of 4 x 128 on two cpu cores; 61 and 45 of 8 x 128; 19 and 16 for 64 of 8 x 256). So the derivative is written down for such: what the weights' change does to all steps is one product outside, and what is left
-# in the loop is linear, with coefficients that are computed for all steps at once. With larger batches these cost more than they save (5.5 and 10 ms for 64 of 32 x 64).
+# in the loop is linear, with coefficients that are computed for all steps at once. With larger batches these cost more than they save (5.5 and 10 ms for 64 of 32 x 64); an LSTM's, whose activated gates are kept and
+# make them, only when a step has many elements (64 steps forth and back: 5.0 ms and 3.8 of 32 x 64, 15 and 13 of 32 x 128, 38 and 45 of 32 x 256).
 
 
-def _wide(batch: Any, hidden: Any) -> bool:
-    """Whether a step's product reads far more weights than it has rows. A batch whose size is a symbol does not count as small."""
-    return jax.default_backend() == "cpu" and isinstance(batch, int) and isinstance(hidden, int) and hidden >= max(128, 16 * batch)
+def _apart(mode: str, batch: Any, hidden: Any) -> bool:
+    """Whether the derivative's coefficients are computed apart from its loop. A batch whose size is a symbol does not count as small."""
+    if jax.default_backend() != "cpu" or not (isinstance(batch, int) and isinstance(hidden, int)):
+        return False
+    return hidden >= max(128, 16 * batch) or (mode == "LSTM" and batch * hidden <= 4096)
 
 
 @functools.cache
-def _recurrence(mode: str, reverse: bool, wide: bool) -> Any:
-    """A function of (projected input (T, B, G * H), h, c or None, hidden weights (G * H, H), their bias or None, alive or None; and, unless ``wide``, the projection or None) to (outputs, last h, last c)."""
+def _recurrence(mode: str, reverse: bool, apart: bool) -> Any:
+    """A function of (projected input (T, B, G * H), h, c or None, hidden weights (G * H, H), their bias or None, alive or None; and, unless ``apart``, the projection or None) to (outputs, last h, last c)."""
 
-    def run(xp: Any, h: Any, c: Any, w: Any, b: Any, alive: Any, w_hr: Any = None) -> Any:
+    def run(xp: Any, h: Any, c: Any, w: Any, b: Any, alive: Any, w_hr: Any = None, whole: bool = True) -> Any:
         precision, w_t = matmul_precision(), w.T  # once, outside the loop
 
         def step(carry: Any, now: Any) -> Any:
@@ -84,9 +100,10 @@ def _recurrence(mode: str, reverse: bool, wide: bool) -> Any:
             x, live = now
             hp = jnp.matmul(h, w_t, precision=precision)
             hp = hp if b is None else hp + b
-            new_c = c
+            new_c, kept = c, hp
             if mode == "LSTM":
-                new_h, new_c = _lstm(x + hp, c)
+                kept = _activated(x + hp) if whole else x + hp
+                new_h, new_c = _lstm_activated(kept, c) if whole else _lstm(kept, c)
                 new_h = new_h if w_hr is None else _linear(new_h, w_hr)
             elif mode == "GRU":
                 new_h = _gru(x, hp, h)
@@ -95,19 +112,22 @@ def _recurrence(mode: str, reverse: bool, wide: bool) -> Any:
             if live is not None:
                 new_h = jnp.where(live, new_h, h)
                 new_c = None if c is None else jnp.where(live, new_c, c)
-            return (new_h, new_c), (new_h, *((new_c, hp if mode in ("LSTM", "GRU") else None) if wide else (None, None)))
+            return (new_h, new_c), (new_h, *((new_c, kept if mode in ("LSTM", "GRU") else None) if apart else (None, None)))
 
         (h, c), kept = lax.scan(step, (h, c), (xp, alive), reverse=reverse)
         return (kept[0], h, c), kept
 
-    if not wide:
+    if not apart and mode != "LSTM":
         return lambda *given: run(*given)[0]
     f = jax.custom_jvp(lambda *given: run(*given)[0])
+    if not apart:  # JAX's derivative of both functions of all gates costs more than they save
+        f.defjvp(lambda primals, tangents: jax.jvp(lambda *given: run(*given, whole=False)[0], primals, tangents))
+        return f
 
     def derivative(primals: Any, tangents: Any) -> Any:
         xp, h, c, w, b, alive = primals
         t_xp, t_h, t_c, t_w, t_b, _ = tangents
-        result, (out, cs, hp) = run(*primals)
+        result, (out, cs, kept) = run(*primals)
         before = _before(out, h, reverse)
         from_hidden = None  # what weights and bias change, at all steps
         if not _is_zero(t_w):
@@ -118,7 +138,7 @@ def _recurrence(mode: str, reverse: bool, wide: bool) -> Any:
         from_input = None if _is_zero(t_xp) else t_xp
         if mode != "GRU" and from_hidden is not None:  # both go into the same sum
             from_input, from_hidden = (from_hidden if from_input is None else from_input + from_hidden), None
-        coefficients, linear = _LINEAR[mode](xp, hp, before, out, None if c is None else _before(cs, c, reverse), cs)
+        coefficients, linear = _LINEAR[mode](xp, kept, before, out, None if c is None else _before(cs, c, reverse), cs)
         precision, w_t = matmul_precision(), w.T
 
         def step(carry: Any, now: Any) -> Any:
@@ -160,21 +180,18 @@ def _plus(of_input: Any, through: Any) -> Any:
     return through if of_input is None else of_input + through
 
 
-def _linear_lstm(xp: Any, hp: Any, before: Any, out: Any, c_before: Any, c: Any) -> Any:
-    i, f, g, o = jnp.split(xp + hp, 4, -1)
-    i, f, g, o = lax.logistic(i), lax.logistic(f), jnp.tanh(g), lax.logistic(o)
+def _linear_lstm(xp: Any, activated: Any, before: Any, out: Any, c_before: Any, c: Any) -> Any:
+    i, f, g, o = jnp.split(activated, 4, -1)
     one, high = const(1, f), jnp.tanh(c_before * f + i * g)  # not tanh(c): where a sequence is at its end, c is an earlier one's
-    to_c = jnp.concatenate([g * i * (one - i), c_before * f * (one - f), i * (one - g * g)], -1)
+    of_gates = jnp.concatenate([g * i * (one - i), c_before * f * (one - f), i * (one - g * g), high * o * (one - o)], -1)
 
     def linear(k: Any, of_input: Any, through: Any, t_h: Any, t_c: Any) -> Any:
-        to_c, f, c_to_h, o_to_h = k
-        gates = _plus(of_input, through)
-        n = f.shape[-1]
-        a, b, c = jnp.split(to_c * gates[..., : 3 * n], 3, -1)
-        t_c = f * t_c + a + b + c
-        return c_to_h * t_c + o_to_h * gates[..., 3 * n :], t_c
+        of_gates, f, c_to_h = k
+        i, kept, g, o = jnp.split(of_gates * _plus(of_input, through), 4, -1)
+        t_c = f * t_c + (i + kept + g)
+        return c_to_h * t_c + o, t_c
 
-    return (to_c, f, o * (one - high * high), high * o * (one - o)), linear
+    return (of_gates, f, o * (one - high * high)), linear
 
 
 def _linear_gru(xp: Any, hp: Any, before: Any, out: Any, c_before: Any, c: Any) -> Any:
