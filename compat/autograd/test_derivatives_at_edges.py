@@ -9,7 +9,7 @@ import torch
 
 import jtorch
 
-NAN = float("nan")
+NAN, INF = float("nan"), float("inf")
 CASES = {  # the function, its inputs, the order
     "scatter prod, a zero for each": (lambda t, x, s: t.scatter_reduce(x, 0, t.tensor([0, 0, 0, 1, 1]), s, "prod"), ([1.5, 0.0], [2.0, 0.0, 4.0, 3.0, 0.0]), 2),
     "norm 2 of zeros": (lambda t, x: t.linalg.vector_norm(x, 2, 1), ([[0.0, 0.0], [3.0, 4.0]],), 2),
@@ -17,6 +17,17 @@ CASES = {  # the function, its inputs, the order
     "norm 0.5 with a zero": (lambda t, x: t.linalg.vector_norm(x, 0.5), ([0.0, 3.0, 4.0],), 2),
     "norm -1 with a zero": (lambda t, x: t.linalg.vector_norm(x, -1), ([0.0, 3.0, 4.0],), 2),
     "norm 3 of zeros": (lambda t, x: t.linalg.vector_norm(x, 3, 1), ([[0.0, 0.0], [0.0, 4.0]],), 2),
+    **{
+        f"{name} with correction {c}": (lambda t, x, name=name, c=c: getattr(t, name)(x, 1, correction=c), ([[1.0, 2.0, 4.0], [2.0, 2.0, 2.0]],), order)
+        for name in ("var", "std") for c, order in ((0, 2), (2.5, 2), (3, 1), (4, 2))
+    },
+    "prod with nan": (lambda t, x: t.prod(x, 1), ([[NAN, 2.0, 3.0], [5.0, 2.0, 3.0]],), 2),
+    "prod with infinity": (lambda t, x: t.prod(x), ([INF, 2.0, 3.0],), 2),
+    "prod with a zero": (lambda t, x: t.prod(x, 1), ([[0.0, 2.0, 3.0], [5.0, 2.0, 3.0]],), 2),
+    "prod of one": (lambda t, x: t.prod(x), ([2.0],), 2),
+    "cumprod with nan": (lambda t, x: t.cumprod(x, 0), ([NAN, 2.0, 3.0],), 2),
+    "cumprod with infinity": (lambda t, x: t.cumprod(x, 0), ([INF, 2.0, 3.0],), 2),
+    "cumprod with a zero": (lambda t, x: t.cumprod(x, 0), ([2.0, 0.0, 3.0],), 2),
     "renorm with nan": (lambda t, x: t.renorm(x, 2, 0, 1.0), ([[NAN, 2.0], [3.0, 4.0]],), 1),
 }
 
@@ -33,6 +44,7 @@ def derivatives(library: Any, name: str) -> list[Any]:
     return every
 
 
+@pytest.mark.filterwarnings("ignore:.*degrees of freedom")
 @pytest.mark.parametrize("name", CASES)
 def test_edges(name: str) -> None:
     for ours, theirs in zip(derivatives(jtorch, name), derivatives(torch, name), strict=True):

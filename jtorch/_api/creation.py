@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from jtorch import _dtypes
 from jtorch._core.dispatch.checked_arguments import number_argument
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.conversion import format_strides, with_strides
-from jtorch._core.dispatch.signature_binding import is_number_tensor, number_of, type_name
+from jtorch._core.dispatch.signature_binding import is_number_tensor, no_overload, number_of, sizes_given
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.host_memory import contiguous_strides
 from jtorch._core.storage.view_steps import aval_of, is_contiguous, laid_like, read, strides_of
@@ -35,8 +34,8 @@ def _size(args: tuple[Any, ...], size: Any, name: str) -> tuple[int, ...]:
         raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(args[0]).__name__}")
     out = []
     for k, x in enumerate(given):
-        if isinstance(x, bool) or not hasattr(x, "__index__"):
-            raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, but found element of type {type(x).__name__} at pos {k}")
+        if k == 0 and isinstance(x, bool) or isinstance(x, (np.bool_, Tensor)) or not hasattr(x, "__index__"):  # behind the first place a bool is an int
+            given = sizes_given(name, "size", given)  # refuses it, if it is no tensor of an int
         n = x.__index__()
         if n < 0:
             if name == "zeros":
@@ -334,7 +333,7 @@ def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out
     """Numbers from start (default 0) up to end, exclusive."""
     given = [number_argument("arange", "end", " (position 1)", args[0])] if len(args) == 1 else [a.item() if is_number_tensor(a) else number_of(a) for a in args]
     if any(g is None for g in given) or len(given) > 3:
-        _no_overload("arange", args, "(Number end, ...)", "(Number start, Number end, Number step = 1, ...)")
+        no_overload("arange", args, "(Number end, ...)", "(Number start, Number end, Number step = 1, ...)")
     if len(given) == 1 and end is None:
         end = given[0]
     else:
@@ -348,6 +347,9 @@ def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out
     if end is None:
         raise TypeError("arange() missing 1 required positional arguments: \"end\"")
     start, end, step = [number_argument("arange", name, "", x) for name, x in (("start", 0 if start is None else start), ("end", end), ("step", 1 if step is None else step))]
+    if any([isinstance(x, complex) and x.imag for x in (start, end, step)]):
+        raise RuntimeError("value cannot be converted to type double without overflow")
+    start, end, step = [x.real if isinstance(x, complex) else x for x in (start, end, step)]
     if dtype is None:
         dtype = aval_of(out).dtype if out is not None else _dtypes.default if any(isinstance(x, float) for x in (start, end, step)) else _dtypes.int64
     _refuse_types("arange", dtype, True)
@@ -430,18 +432,13 @@ def _ends(start: Any, end: Any) -> tuple[Any, Any]:
     return tuple(x.item() if isinstance(x, Tensor) else number_of(x) for x in (start, end))  # type: ignore[attr-defined,return-value]
 
 
-def _no_overload(name: str, args: Sequence[Any], *overloads: str) -> NoReturn:
-    """TypeError as torch's parser words it where several overloads were tried."""
-    raise TypeError(f"{name}() received an invalid combination of arguments - got ({', '.join(map(type_name, args))}), but expected one of:\n" + "\n".join([f" * {o}" for o in overloads]))
-
-
 def _steps(name: str, start: Any, end: Any, steps: Any) -> int:
     if any([not isinstance(x, Tensor) and number_of(x) is None for x in (start, end)]):
-        _no_overload(name, [x for x in (start, end, steps) if x is not None], "(Number start, Number end, int steps, ...)")
+        no_overload(name, [x for x in (start, end, steps) if x is not None], "(Number start, Number end, int steps, ...)")
     if isinstance(steps, Tensor) and not aval_of(steps).shape and aval_of(steps).dtype.category == 1:
         return int(steps.item())  # type: ignore[attr-defined]
     if isinstance(steps, bool) or not hasattr(steps, "__index__") or isinstance(steps, Tensor):
-        _no_overload(name, [x for x in (start, end, steps) if x is not None], "(Number start, Number end, int steps, ...)")
+        no_overload(name, [x for x in (start, end, steps) if x is not None], "(Number start, Number end, int steps, ...)")
     return int(steps)
 
 

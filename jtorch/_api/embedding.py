@@ -6,6 +6,7 @@ from typing import Any
 
 from jtorch._api.sparse_embedding import sparse_bag_rows, sparse_rows
 from jtorch._core.dispatch.composites import compose
+from jtorch._core.dispatch.signature_binding import sizes_given
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.tensor.derived_functions import function_for
 from jtorch._namespace import torch
@@ -142,7 +143,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 @compose("nn.functional")
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
     """``pad`` is (left, right) of the last dim, then of the one before, ...; ``mode`` "constant", "reflect", "replicate" or "circular"."""
-    pad = tuple(pad)
+    pad = sizes_given("pad", "pad", pad, 2)
     if len(pad) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) > 2 * input.dim():

@@ -5,8 +5,11 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
+
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.record import apply_multi
+from jtorch._core.dispatch.signature_binding import no_overload
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.tensor.derived_functions import function_for, run_inplace, write_out
 from jtorch._core.tensor.indexing import BYTES_AS_MASK
@@ -108,26 +111,31 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, ou
 @compose("torch Tensor")
 def repeat_interleave(input: Tensor, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Tensor:
     """Each element ``repeats`` times in a row; one number for all, or a tensor with one for each (which runs what is pending)."""
+    if repeats is not None and (isinstance(repeats, bool) or not isinstance(repeats, (Tensor, int, np.integer))):
+        no_overload(
+            "repeat_interleave", [x for x in (repeats, dim) if x is not None],
+            "(Tensor repeats, int dim = None, *, int output_size = None)", "(int repeats, int dim = None, *, int output_size = None)",
+        )  # fmt: skip
     if repeats is None:
         index = _repeat_index(input)
         if output_size is not None and output_size != index.numel():
             raise RuntimeError("allocated size does not match required size")
         return index  # type: ignore[no-any-return]
-    if isinstance(repeats, int):
-        result: Tensor = _repeat(input, repeats, dim)
+    if not isinstance(repeats, Tensor):
+        result: Tensor = _repeat(input, int(repeats), dim)
         size = result.shape[0 if dim is None else dim]
         if output_size is not None and output_size != size:
             raise RuntimeError(f"repeat_interleave: Invalid output_size, expected {size} but got {output_size}")
         return result
-    if isinstance(repeats, (list, tuple)):
-        repeats = torch.tensor(repeats)
     if dim is None:
         input, dim = input.flatten(), 0
     if not input.dim():
         input = input.reshape(1)
-    if repeats.dim() == 0 or repeats.numel() == 1:
+    if repeats.dim() > 1:
+        raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
+    if repeats.numel() == 1:
         repeats = repeats.reshape(1).expand(input.shape[dim])
-    elif repeats.dim() == 1 and repeats.numel() != input.shape[dim]:
+    elif repeats.numel() != input.shape[dim]:
         raise RuntimeError(
             "repeats must have the same size as input along dim, but got "
             f"repeats.size(0) = {repeats.numel()} and input.size({dim}) = {input.shape[dim]}"

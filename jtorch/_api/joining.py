@@ -135,7 +135,7 @@ def diag(input: Tensor, diagonal: int = 0, *, out: Tensor | None = None) -> Tens
     """A vector as the diagonal of a matrix, or a copy of a matrix' diagonal."""
     if input.dim() not in (1, 2):
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.dim()}D")
-    result = torch.diag_embed(input, diagonal) if input.dim() == 1 else torch.diagonal(input, diagonal).clone()
+    result = torch.diag_embed(input, diagonal) if input.dim() == 1 else torch.diagonal_copy(input, diagonal)
     if out is None:
         return result  # type: ignore[no-any-return]
     from jtorch._core.tensor.derived_functions import write_out

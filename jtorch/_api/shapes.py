@@ -8,6 +8,7 @@ from typing import Any
 from jtorch import _dtypes
 from jtorch._core.dispatch import as_strided as strided
 from jtorch._core.dispatch.composites import compose
+from jtorch._core.dispatch.signature_binding import no_overload, sizes_given
 from jtorch._core.graph.view_history import take_view
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
@@ -77,7 +78,7 @@ def unflatten(input: Tensor, dim: int, sizes: Any) -> Tensor:
     """Split one dim into several; one of them may be -1."""
     s = aval_of(input).shape
     d = dim_of(dim, len(s))
-    sizes = tuple(sizes)
+    sizes = sizes_given("unflatten", "sizes", sizes, 2, alone=False)
     if not sizes:
         raise RuntimeError("unflatten: sizes must be non-empty")
     if not s:
@@ -110,6 +111,8 @@ def narrow(input: Tensor, dim: int, start: Any, length: int) -> Tensor:
     if isinstance(start, Tensor) and (aval_of(start).shape or aval_of(start).dtype.category != 1):
         raise RuntimeError("start must be an 0-dim integral Tensor.")
     d = dim_of(dim, len(s))
+    if isinstance(start, bool) or not hasattr(start, "__index__"):
+        no_overload("narrow", (dim, start, length), "(int dim, Tensor start, int length)", "(int dim, int start, int length)")
     at = int(start)
     if not -s[d] <= at <= s[d]:
         raise IndexError(f"start out of range (expected to be in range of [{-s[d]}, {s[d]}], but got {at})")

@@ -53,7 +53,7 @@ def _scaled(other: Any, alpha: Any) -> Any:
     return other & num(alpha, other) if is_bool(other) else other * num(alpha, other)
 
 
-@op("add(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1)", numbers_first=("add(Tensor input, Scalar alpha, Tensor other)", "add(Tensor input, Scalar other, Scalar alpha)"), promote="default", promoted=("input", "other"), inplace=True)
+@op("add(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1)", numbers_first=("add(Tensor|Scalar input, Scalar alpha, Tensor|Scalar other)", "add(Tensor input, Scalar other, Scalar alpha)"), promote="default", promoted=("input", "other"), inplace=True)
 def add(input: Any, other: Any, alpha: Any) -> Any:
     """``input + alpha * other``; logical or for bools."""
     if _is_one(alpha):
@@ -71,7 +71,7 @@ def _sub_scaled(input: Any, other: Any, alpha: Any) -> Any:
     return input - _scaled(other, alpha)
 
 
-@op("sub(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1)", numbers_first=("sub(Tensor input, Scalar alpha, Tensor other)", "sub(Tensor input, Scalar other, Scalar alpha)"), promote="default", promoted=("input", "other"), inplace=True, types=_no_bools,
+@op("sub(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1)", numbers_first=("sub(Tensor|Scalar input, Scalar alpha, Tensor|Scalar other)", "sub(Tensor input, Scalar other, Scalar alpha)"), promote="default", promoted=("input", "other"), inplace=True, types=_no_bools,
     aliases="subtract")  # fmt: skip
 def sub(input: Any, other: Any, alpha: Any) -> Any:
     """``input - alpha * other``. RuntimeError for bools."""

@@ -97,7 +97,8 @@ def p_norm(x: Any, p: float, dims: tuple[int, ...], keepdim: bool) -> Any:
 
 
 @op("vector_norm(Tensor x, Number ord=2, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", where="linalg",
-    aliases="internal.vector_norm", grad_name="LinalgVectorNormBackward0")  # fmt: skip
+    aliases="internal.vector_norm", grad_name="LinalgVectorNormBackward0",
+    second=lambda given: "MulBackward0" if given["ord"] in (1, math.inf, -math.inf) else "")  # fmt: skip
 def vector_norm(x: Any, ord: float, dim: tuple[int, ...] | None, keepdim: bool, dtype: Dtype | None) -> Any:
     """``sum(|x|**ord)**(1/ord)`` over ``dim`` (all dims if None); ord may be 0 and +-inf."""
     if isinstance(ord, complex):
@@ -152,6 +153,8 @@ def cosine_similarity(x1: Any, x2: Any, dim: int, eps: float) -> Any:
     """The dot product over ``dim`` divided by both norms, each at least ``eps``."""
     if not is_float(x1):
         raise RuntimeError(f"expected common dtype to be floating point, yet common dtype is {scalar_name(x1)}")
+    if eps < 0:
+        raise RuntimeError(f"eps must be non-negative, got: {eps:g}")
     shape = broadcast_shape(x1.shape, x2.shape)
     (d,) = dims_of(dim, len(shape)) or (0,)
 

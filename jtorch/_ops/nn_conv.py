@@ -11,7 +11,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, is_complex, matmul_precision
+from ._lib import accumulate_in, dtype_of, is_complex, matmul_precision
 from ._linalg_lib import ShapedName, cpp_name
 from ._nn import back, shape_text
 
@@ -36,9 +36,27 @@ def _check_types(input: Any, weight: Any, bias: Any, n: int) -> None:
         raise NotImplementedError("\"slow_conv2d_cpu\" not implemented for 'Bool'")
     for name, p in (("bias", bias), ("weight", weight)):
         if p is not None and p.dtype != input.dtype:
+            if is_complex(input):
+                named = [f"CPU{dtype_of(x).legacy}Type" if is_complex(x) else f"torch.{dtype_of(x).legacy}Tensor" for x in (input, p)]
+                raise RuntimeError(f"Input type ({named[0]}) and {name} type ({named[1]}) should be the same")
+            if is_complex(p):
+                raise RuntimeError(f"expected scalar type {dtype_of(input).legacy} but found {dtype_of(p).legacy}")
             if name == "weight":
                 raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {cpp_name(input)} != {cpp_name(p)}")
             raise RuntimeError(f"Input type ({cpp_name(input)}) and bias type ({cpp_name(p)}) should be the same")
+
+
+def _check_kernel(weight: Any, transposed: bool) -> None:
+    """RuntimeError for weights without elements, where torch's kernels find one: those of no output channels at all are an empty result of a convolution."""
+    kernel = tuple(weight.shape[2:])
+    flat = len(kernel) < 3
+    if not all(kernel) and not (transposed and not flat):
+        high, wide = (1, *kernel)[-2:]
+        raise RuntimeError("kernel size should be greater than zero, but got" + (f" kernel_height: {high} kernel_width: {wide}" if flat else f": {' x '.join(map(str, kernel))} (TxHxW)"))
+    if transposed and 0 in weight.shape[1:]:
+        shape = (*weight.shape[:2], *((1,) if len(kernel) == 1 else ()), *kernel)
+        wanted = "non-empty 2D or 4D weight tensor expected" if flat else "non-empty 5D (n_output_plane x n_input_plane x kernel_depth x kernel_height x kernel_width) tensor expected for weight"
+        raise RuntimeError(f"{wanted}, but got: {shape_text(shape)}")
 
 
 def _check_shapes(
@@ -55,6 +73,7 @@ def _check_shapes(
         raise RuntimeError("dilation should be greater than zero")
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
+    _check_kernel(weight, transposed)
     if weight.shape[0] < groups:
         raise RuntimeError(
             f"Given groups={groups}, expected weight to be at least {groups} at dimension 0, but got weight of size "
@@ -199,6 +218,7 @@ def _conv(name: str, n: int, input: Any, weight: Any, bias: Any, stride: Any, pa
     batched = _batched(name, n, input, weight)
     x = input if batched else input[None]
     if is_complex(x) or is_complex(weight):
+        _check_types(input, weight, bias, n)
         y = _complex_conv(x, weight, bias, stride, padding, dilation, groups)
         return y if batched else y[0]
     if isinstance(padding, str):
@@ -252,7 +272,7 @@ def conv2d(input, weight, bias, stride, padding, dilation, groups):
     return _conv("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
-@op(*_overloads("conv3d", 3), where="torch nn.functional", out=False, grad_name=_grad_name(3))
+@op(*_overloads("conv3d", 3), format="any", where="torch nn.functional", out=False, grad_name=_grad_name(3))
 def conv3d(input, weight, bias, stride, padding, dilation, groups):
     """Cross-correlation of (N, C, D, H, W) or (C, D, H, W) with weights (O, C/groups, KD, KH, KW)."""
     return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
@@ -269,7 +289,8 @@ def _conv_transpose(
 ) -> Any:
     batched = _batched(f"conv_transpose{n}d", n, input, weight)
     x = input if batched else input[None]
-    if is_complex(x):
+    if is_complex(x) or is_complex(weight):
+        _check_types(input, weight, bias, n)
         args = (None, stride, padding, dilation, True, output_padding, groups)
         re, im = jnp.real, jnp.imag
         a, b = convolution_core(re(x), re(weight), *args), convolution_core(im(x), im(weight), *args)
@@ -292,7 +313,7 @@ def conv_transpose2d(input, weight, bias, stride, padding, output_padding, group
     return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-@op(_TRANSPOSED.format(name="conv_transpose3d", n=3), where="torch nn.functional", out=False, grad_name=_grad_name(3))
+@op(_TRANSPOSED.format(name="conv_transpose3d", n=3), format="any", where="torch nn.functional", out=False, grad_name=_grad_name(3))
 def conv_transpose3d(input, weight, bias, stride, padding, output_padding, groups, dilation):
     """The gradient of :func:`conv3d` by its input, as an operator; weights are (C, O/groups, KD, KH, KW)."""
     return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)

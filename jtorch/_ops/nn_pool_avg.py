@@ -108,7 +108,7 @@ def avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad
 @op(
     "avg_pool3d(Tensor input, int[3] kernel_size, int[3] stride=(), int[3] padding=0, bool ceil_mode=False, bool count_include_pad=True, "
     "int? divisor_override=None)",
-    format="first", where="_nn nn.functional", grad_name="AvgPool3DBackward0", second="zeros",
+    where="_nn nn.functional", grad_name="AvgPool3DBackward0", second="zeros",
 )  # fmt: skip
 def avg_pool3d(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
     """Means of windows over (N, C, D, H, W) or (C, D, H, W)."""
@@ -152,7 +152,8 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
     return back(x, input)
 
 
-@op("adaptive_avg_pool1d(Tensor input, int[1] output_size)", where="torch nn.functional", out=False, grad_name="SqueezeBackward1", second="zeros")
+@op("adaptive_avg_pool1d(Tensor input, int[1] output_size)", where="torch nn.functional", out=False, grad_name="SqueezeBackward1",
+    second=lambda given: "" if given["output_size"] == (1,) else "SqueezeBackward1")  # fmt: skip
 def adaptive_avg_pool1d(input, output_size):
     """Means of ``output_size`` windows that cover (N, C, L) or (C, L)."""
     return _adaptive_avg(1, input, output_size)
@@ -164,7 +165,7 @@ def adaptive_avg_pool2d(input, output_size):
     return _adaptive_avg(2, input, output_size)
 
 
-@op("adaptive_avg_pool3d(Tensor input, int[3] output_size)", format="first", where="_nn", grad_name="AdaptiveAvgPool3DBackward0", second="zeros")
+@op("adaptive_avg_pool3d(Tensor input, int[3] output_size)", where="_nn", grad_name="AdaptiveAvgPool3DBackward0", second="zeros")
 def adaptive_avg_pool3d(input, output_size):
     """Means of windows that cover (N, C, D, H, W) or (C, D, H, W)."""
     return _adaptive_avg(3, input, output_size)

@@ -11,8 +11,9 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
-from jtorch._ops._lib import accumulate_in, dtype_of, is_complex, is_inexact, quotient, size_as
-from jtorch._ops._pointwise import constant, refuse_with
+from jtorch._errors import warn_once
+from jtorch._ops._lib import PLAIN, accumulate_in, dtype_of, is_complex, is_inexact, quotient, size_as
+from jtorch._ops._pointwise import conj, constant, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims, count_of
 from jtorch._ops.extrema import clamp_between
 from jtorch._registry import op
@@ -33,19 +34,38 @@ def _square(x: Any) -> Any:
     return x.real * x.real + x.imag * x.imag if is_complex(x) else x * x
 
 
-def _moments(name: str, x: Any, dim: Any, correction: Any, keepdim: bool) -> tuple[Any, Any]:
-    """Variance and mean, both in the accumulation type, for N - correction degrees of freedom."""
+def _moments(name: str, said: str, x: Any, dim: Any, correction: Any, keepdim: bool) -> tuple[Any, Any]:
+    """Variance and mean, both in the accumulation type, for N - correction degrees of freedom. ``name`` is the function's, ``said`` what an error calls it."""
     if not is_inexact(x):
-        raise RuntimeError(f"{name} only support floating point and complex dtypes")
+        raise RuntimeError(f"{said} only support floating point and complex dtypes")
     check_dims(dim, x)
     axes = axes_of(dim, x)
     high = accumulate_in(x)
     n = count_of(x, axes)
-    mean = quotient(jnp.sum(high, axes, keepdims=True), constant(n, high))
-    spread = jnp.sum(_square(high - mean), axes, keepdims=keepdim)
+
+    def mean_of(x: Any) -> Any:
+        return quotient(jnp.sum(x, axes, keepdims=True), constant(n, x))
+
     freedom = n - (1 if correction is None else correction)
-    var = quotient(spread, constant(freedom if freedom > 0 else 0.0, spread))
-    return var, mean if keepdim else jnp.squeeze(mean, axes)
+    if isinstance(freedom, PLAIN) and freedom <= 0:
+        warn_once(f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input numel divided by output numel).")
+
+    @jax.custom_jvp
+    def var(x: Any) -> Any:
+        spread = jnp.sum(_square(x - mean_of(x)), axes, keepdims=keepdim)
+        return quotient(spread, constant(freedom if freedom > 0 else 0.0, spread))
+
+    @var.defjvp
+    def slope(primals: Any, tangents: Any) -> Any:
+        # 2 / freedom * (x - mean), whatever the sign of freedom: so it is in torch, though the variance is infinite where it is none.
+        (x,), (t,) = primals, tangents
+        ans = var(x)
+        part = (conj(x - mean_of(x)) * t).real if is_complex(x) else (x - mean_of(x)) * t
+        factor = constant((2 / freedom if freedom != 0 else math.inf), ans) if isinstance(freedom, PLAIN) else 2 / constant(freedom, ans)
+        return ans, jnp.sum(part, axes, keepdims=keepdim) * factor
+
+    mean = mean_of(high)
+    return var(high), mean if keepdim else jnp.squeeze(mean, axes)
 
 
 def _real_type(x: Any) -> Any:
@@ -53,20 +73,20 @@ def _real_type(x: Any) -> Any:
 
 
 def _var(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
-    return _moments("std and var", x, dim, correction, keepdim)[0].astype(_real_type(x))
+    return _moments("var", "std and var", x, dim, correction, keepdim)[0].astype(_real_type(x))
 
 
 def _std(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
-    return _root(_moments("std and var", x, dim, correction, keepdim)[0]).astype(_real_type(x))
+    return _root(_moments("std", "std and var", x, dim, correction, keepdim)[0]).astype(_real_type(x))
 
 
 def _var_mean(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
-    var, mean = _moments("var_mean", x, dim, correction, keepdim)
+    var, mean = _moments("var_mean", "var_mean", x, dim, correction, keepdim)
     return var.astype(_real_type(x)), mean.astype(x.dtype)
 
 
 def _std_mean(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
-    var, mean = _moments("std_mean", x, dim, correction, keepdim)
+    var, mean = _moments("std_mean", "std_mean", x, dim, correction, keepdim)
     return _root(var).astype(_real_type(x)), mean.astype(x.dtype)
 
 
@@ -162,7 +182,7 @@ def cov(input: Any, correction: int, fweights: Any, aweights: Any) -> Any:
     return _covariance(input, correction, fweights, aweights)
 
 
-@op("corrcoef(Tensor input)", out=False, grad_name="DivBackward0")
+@op("corrcoef(Tensor input)", out=False, grad_name="ClampBackward1")
 def corrcoef(input: Any) -> Any:
     """Pearson's correlation of the rows, clipped to [-1, 1]."""
     if input.ndim > 2:

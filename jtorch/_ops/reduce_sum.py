@@ -140,7 +140,9 @@ def _prod_all(x: Any) -> Any:
 @_prod_all.defjvp
 def _prod_rule(primals: Any, tangents: Any) -> Any:
     (x,), (t,) = primals, tangents
-    return _prod_all(x), jnp.sum(t * _prod_all_but(x, (0,)), 0)
+    y = _prod_all(x)
+    # Quotients where nothing is zero, as in torch: what nan and infinity make of them is torch's, too.
+    return y, jnp.sum(t * lax.cond(jnp.any(x == 0), lambda: _prod_all_but(x, (0,)), lambda: y / x), 0)
 
 
 def _product(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Dtype | None) -> Any:

@@ -57,7 +57,8 @@ def _cumprod_of_any_length(x: Any, dim: int) -> Any:
 def _cumprod_rule(dim: int, primals: Any, tangents: Any) -> Any:
     (x,), (t,) = primals, tangents
     y = _cumprod_of_any_length(x, dim)
-    return y, _recurrence(x, _shifted(y, dim, 1) * t, dim)
+    # Quotients where nothing is zero, as in torch: what nan and infinity make of them is torch's, too.
+    return y, lax.cond(jnp.any(x == 0), lambda: _recurrence(x, _shifted(y, dim, 1) * t, dim), lambda: y * lax.cumsum(t / x, dim))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
@@ -142,8 +143,6 @@ def _log_softmax_rule(dim: int, primals: Any, tangents: Any) -> Any:
 def _normalized(fn: Any, kernel: str, x: Any, dim: int, dtype: Dtype | None) -> Any:
     x = cast(x, dtype)
     dim = dim_of(dim, x.ndim)
-    if x.size == 0:
-        return x
     refuse(f"{kernel}_lastdim_kernel_impl" if dim >= x.ndim - 1 else f"{kernel}_kernel_impl", x, "bic")
     if x.ndim == 0:
         return fn(accumulate_in(x.reshape(1)), 0).reshape(()).astype(x.dtype)

@@ -74,7 +74,7 @@ class Op:
         self.expanded: bool | str = options.pop("expanded", False)
         self.fixed: dict[str, str] = options.pop("fixed", {})
         self.unlinked: bool = options.pop("unlinked", False)
-        self.second: str = options.pop("second", "")
+        self.second: str | Callable[[dict[str, Any]], str] = options.pop("second", "")
         if self.second == "zeros":
             self.second = self.grad_name if self.grad_name[-1] != "0" else self.grad_name[:-1] + "Backward0"
         places = any(p.kind in ("index", "index[]") for s in self.signatures for p in s.params)

@@ -24,6 +24,14 @@ def _sequence(x: Any) -> list[Any]:
     return list(x)
 
 
+def _outputs(x: Any) -> list[Any]:
+    """What is differentiated. AssertionError for what is neither a tensor nor the edge of a graph."""
+    found = _sequence(x)
+    if not all([isinstance(t, Tensor) or hasattr(t, "node") for t in found]):
+        raise AssertionError("Expected output to be a torch.Tensor")
+    return found
+
+
 def backward(
     tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False, grad_variables: Any = None, inputs: Any = None
 ) -> None:
@@ -32,7 +40,7 @@ def backward(
         raise RuntimeError("`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only use `grad_tensors`.")
     if grad_variables is not None:
         warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning)
-    roots = _sequence(tensors)
+    roots = _outputs(tensors)
     grads = _sequence(grad_tensors if grad_tensors is not None else grad_variables) if grad_tensors is not None or grad_variables is not None else [None] * len(roots)
     if len(grads) != len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(grads)} gradients")
@@ -66,7 +74,7 @@ def grad(
     if materialize_grads and allow_unused is False:
         raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
     allow_unused = materialize_grads if allow_unused is None else allow_unused
-    roots, targets = _sequence(outputs), _sequence(inputs)
+    roots, targets = _outputs(outputs), _sequence(inputs)
     if not targets:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     seeds = _sequence(grad_outputs) if grad_outputs is not None else [None] * len(roots)

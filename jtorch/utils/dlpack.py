@@ -46,6 +46,8 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     ``device``: where the result is to be. ``copy``: True for memory of its own, False to forbid a copy (ValueError where one is needed).
     """
     if not hasattr(ext_tensor, "__dlpack__"):
+        if type(ext_tensor).__name__ != "PyCapsule":
+            raise RuntimeError("from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, so you might have already constructed a tensor from it once.")
         ext_tensor = Capsule(ext_tensor)
     if int(ext_tensor.__dlpack_device__()[0]) != DLDeviceType.kDLCPU:
         out = from_jax(jax.dlpack.from_dlpack(ext_tensor))

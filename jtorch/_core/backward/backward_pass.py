@@ -568,7 +568,12 @@ def backward(tensors: list[Tensor], grads: list[Any], retain: bool | None, creat
             "break the cycle and avoid the leak."
         )
     retain = create if retain is None else retain
+    if not isinstance(retain, int):
+        raise TypeError(f"{type(retain).__name__!r} object cannot be interpreted as an integer")
     flush_points.backward_started()
+    for t in inputs or ():
+        if not isinstance(t, Tensor) and not hasattr(t, "node"):
+            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
     roots = [_root(t, i) for i, t in enumerate(tensors)]
     seeds = [seed_of(t, g, create) for t, g in zip(tensors, grads, strict=True)]
     where = None

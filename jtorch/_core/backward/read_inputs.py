@@ -36,7 +36,12 @@ def of_flat_derivative(node: OpNode, gradients: list[Any]) -> list[Any]:
         call = call.origin[1][0].call
     if call.op is None or not call.op.second:
         return gradients
+    said = call.op.second
+    if not isinstance(said, str):
+        said = said({p.name: d[2] for d, p in zip(call.key, call.op.fn_params, strict=True) if d[0] == "V"})
+        if not said:
+            return gradients
     for t in gradients:
         if isinstance(t, Tensor):
-            hang_flat(t, call.op.second, node.edges, [node.entry.inputs[i] for i in node.plan.targets])
+            hang_flat(t, said, node.edges, [node.entry.inputs[i] for i in node.plan.targets])
     return gradients

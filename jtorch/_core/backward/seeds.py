@@ -40,6 +40,8 @@ def seed_of(t: Tensor, g: Any, create: bool) -> Any:
             return watched_ones(t, create)
         v = ones(a)
         return new_tensor(v) if create else v
+    if not isinstance(g, Tensor):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
     ga = aval_of(g)
     if ga.shape != a.shape:
         raise RuntimeError(

@@ -11,6 +11,7 @@ from jtorch._errors import not_implemented
 from jtorch._ops.views import check_within
 from jtorch._registry import lookup
 
+from jtorch._core.dispatch.signature_binding import sizes_given
 from jtorch._core.graph.node import AccumulateGrad
 from jtorch._core.storage.bare_tensor import Tensor, alias_of, meta_of
 from jtorch._core.dispatch.inplace import become_view
@@ -24,9 +25,9 @@ _op = lookup("internal.as_strided")
 
 def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """A view of the memory by strides, whatever view ``input`` is."""
+    size, stride = (x if x.__class__ is tuple and all([n.__class__ is int for n in x]) else sizes_given("as_strided", name, x) for name, x in (("size", size), ("stride", stride)))
     if len(size) != len(stride):
         raise RuntimeError(f"mismatch in length of strides and shape: {len(size)} vs {len(stride)}")
-    size, stride = tuple(size), tuple(stride)
     if flips := flips_of(input):  # the memory's, and what is read there is flipped as the input's elements are
         steps = [call_of(lookup(f"internal.{name}"), (T,)) for bit, name in ((1, "conj_view"), (2, "neg_view")) if flips & bit]
         for call in steps:

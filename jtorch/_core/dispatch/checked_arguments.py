@@ -1,4 +1,4 @@
-"""What a composite's parameters ask of numbers: its annotations (``int``, ``float``, ``bool``, with or without ``| None``) hold as torch's parser of arguments holds them."""
+"""What a composite's parameters ask: its annotations (``Tensor``, ``int``, ``float``, ``bool``, with or without ``| None``) hold as torch's parser of arguments holds them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jtorch._core.storage.view_steps import aval_of
 
 __all__ = ["Parameters", "checked_number", "number_argument"]
 
-_KINDS = {"int": int, "float": float, "bool": bool}
+_KINDS: dict[str, type] = {"Tensor": Tensor, "int": int, "float": float, "bool": bool}
 _ASKED = {name + rest: (kind, bool(rest)) for name, kind in _KINDS.items() for rest in ("", " | None")}
 _FOREIGN: tuple[type, ...] = (str, bytes, list, tuple, dict, set, complex, bool, float, int, np.generic, np.ndarray, type(None), Tensor)  # what else there is (symbols, tracers) knows itself what it stands for
 
@@ -28,7 +28,7 @@ def number_argument(name: str, argument: str, where: str, v: Any) -> Any:
 
 
 class Parameters:
-    """The numbers among a function's parameters. ``name``: what torch calls the function; ``method``: whether it is called on its first argument."""
+    """The tensors and numbers among a function's parameters. ``name``: what torch calls the function; ``method``: whether it is called on its first argument."""
 
     __slots__ = ("name", "method", "at", "plain", "by_name")
 
@@ -50,7 +50,7 @@ class Parameters:
         return None if _ASKED.keys().isdisjoint(fn.__annotations__.values()) else Parameters(fn, name, method)
 
     def given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """The arguments, numbers as Python's of the kind that is asked for. TypeError in torch's words."""
+        """The arguments, tensors as they are and numbers as Python's of the kind that is asked for. TypeError in torch's words."""
         n = len(args)
         for i, name, kind, optional in self.plain:
             if i >= n:
@@ -70,9 +70,9 @@ class Parameters:
 
 
 def checked_number(function: str, name: str, kind: type, v: Any, where: str) -> Any:
-    """A number of one kind, as Python's. TypeError in torch's words for what is none; what only stands for a number, as sizes that are symbols do, passes."""
+    """A number of one kind, as Python's, or a tensor. TypeError in torch's words for what is none; what only stands for a number, as sizes that are symbols do, passes."""
     x: Any = v
-    if not isinstance(v, _FOREIGN):
+    if not isinstance(v, _FOREIGN) or kind is Tensor and isinstance(v, Tensor):
         return v
     if kind is int:
         if isinstance(v, (int, np.integer)) and not isinstance(v, bool):

@@ -25,6 +25,12 @@ COMPOSITES: dict[str, Callable[..., Any]] = {}
 _IN_PYTHON = frozenset(f"torch.{n}" for n in "norm split unique unique_consecutive tensordot stft einsum lu unravel_index".split())
 
 
+# What torch.nn.functional takes from C++, where arguments are held as torch's own functions hold them.
+_BOUND = frozenset(
+    "adaptive_avg_pool1d avg_pool1d bilinear channel_shuffle conv_tbc cosine_similarity one_hot pairwise_distance pdist pixel_shuffle pixel_unshuffle scaled_dot_product_attention".split()
+)
+
+
 def offered(
     fn: Callable[..., Any], numpy_names: bool = False, also: dict[str, str] | None = None, seen: Callable[..., tuple[Any, ...]] | None = None,
     checked: Parameters | None = None,
@@ -82,7 +88,7 @@ def compose(
     def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
         public = name or fn.__name__
         fn.__doc__ = doc or fn.__doc__
-        numpy_names = f"{where.split()[0]}.{public}" not in _IN_PYTHON and where != "nn.functional"
+        numpy_names = f"{where.split()[0]}.{public}" not in _IN_PYTHON and (where != "nn.functional" or public in _BOUND)
         first = where.split()[0]
         shown = f"{first}_{public}" if first in ("fft", "linalg", "special") else public
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numbers
 import warnings
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -15,11 +16,15 @@ from jtorch._registry import REQUIRED, Op, Param, Signature
 
 from jtorch._core.storage.bare_tensor import Tensor
 
-__all__ = ["bind", "descriptors", "numbers_first", "Mismatch"]
+__all__ = ["bind", "descriptors", "no_overload", "numbers_first", "sizes_given", "Mismatch"]
 
 
 class Mismatch(Exception):
     """This signature does not take these arguments; the text is torch's for the case of a single signature."""
+
+
+class Unfit(Mismatch):
+    """As a list's first element says, this signature is meant, but another element is no int: torch looks at the others when the signature is chosen."""
 
 
 class Omitted:
@@ -47,6 +52,8 @@ def bind(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], method: bool = F
     for sig in op.signatures:
         try:
             values = _match(sig, args, kwargs, method)
+        except Unfit as error:
+            raise TypeError(str(error)) from None
         except Mismatch:
             continue
         key, flat = _describe(op, sig, values)
@@ -101,7 +108,7 @@ def _match(sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], method
     positional = sig.positional
     if len(args) > len(positional):
         # f(x, 2, 3) for a last parameter int[]: torch takes the rest as the list.
-        if positional and positional[-1].kind == "int[]" and len(args) >= len(positional) and _all_ints(args[len(positional) - 1 :]):
+        if positional and positional[-1].kind == "int[]" and len(args) >= len(positional) and is_int_list(args[len(positional) - 1 :]):
             args = (*args[: len(positional) - 1], tuple(args[len(positional) - 1 :]))
         else:
             raise Mismatch(_too_many(sig, args, method))
@@ -184,8 +191,42 @@ def _too_many(sig: Signature, args: tuple[Any, ...], method: bool) -> str:
     return f"{sig.name}() takes {'from ' + str(required) + ' to ' + str(n) if required < n else n} positional argument{'s' if n != 1 else ''} but {given} {'were' if given != 1 else 'was'} given"
 
 
-def _all_ints(values: Any) -> bool:
-    return all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) or _is_int_tensor(v) for v in values)
+def _is_int(v: Any) -> bool:
+    return isinstance(v, (int, np.integer)) and not isinstance(v, bool) or _is_int_tensor(v)
+
+
+def is_int_list(values: Any) -> bool:
+    """Whether torch's parser takes a sequence for a list of ints: it asks its first element alone."""
+    return not values or _is_int(values[0])
+
+
+def int_list(name: str, argument: str, word: str, values: Any) -> tuple[int, ...]:
+    """The ints of what :func:`is_int_list` holds for. Bools are ints behind the first place. Unfit in torch's words for what is none."""
+    out = []
+    for k, v in enumerate(values):
+        if not isinstance(v, int) and not _is_int(v):
+            raise Unfit(f"{name}(): argument '{argument}' failed to unpack the object at pos {k + 1} with error \"type must be {word},but got {type_name(v)}\"")
+        out.append(v.item() if isinstance(v, Tensor) else int(v))
+    return tuple(out)
+
+
+def no_overload(name: str, args: Sequence[Any], *overloads: str) -> NoReturn:
+    """TypeError as torch's parser words it where several overloads were tried."""
+    raise TypeError(f"{name}() received an invalid combination of arguments - got ({', '.join(map(type_name, args))}), but expected one of:\n" + "\n".join([f" * {o}" for o in overloads]))
+
+
+def sizes_given(name: str, argument: str, given: Any, position: int = 1, alone: bool = True) -> tuple[int, ...]:
+    """A list of ints as a function that binds its own arguments is given it (where ``alone``, a single int too): where ``given`` is none, TypeError in torch's words."""
+    if isinstance(given, (tuple, list)):
+        if is_int_list(given):
+            try:
+                return int_list(name, argument, "tuple of ints", given)
+            except Unfit as error:
+                raise TypeError(str(error)) from None
+        raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be tuple of ints, but found element of type {type_name(given[0])} at pos 0")
+    if alone and _is_int(given):
+        return (int(given),)
+    raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be tuple of ints, not {type_name(given)}")
 
 
 def _is_int_tensor(v: Any) -> bool:
@@ -236,17 +277,12 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
             return float(v.item())
     elif kind in ("int[]", "index[]"):
         if isinstance(v, (tuple, list)) or v.__class__.__name__ == "Size":
-            if _all_ints(v):
-                return tuple(int(x) if not isinstance(x, Tensor) else x.item() for x in v)
-            for k, x in enumerate(v):
-                if not _all_ints((x,)) and not (k == 0 and method):
-                    raise Mismatch(
-                        f"{sig.name}(): argument '{p.name}' (position {i + (0 if method else 1)}) must be {p.word}, but found element of type {type(x).__name__} at pos {k}"
-                    )
-        elif p.size and _all_ints((v,)):
-            return (int(v),) * p.size
-        elif _all_ints((v,)) and not p.size:
-            return (int(v),)
+            if is_int_list(v):
+                return int_list(sig.name, p.name, p.word, v)
+            if not method:
+                raise Mismatch(f"{sig.name}(): argument '{p.name}' (position {i + 1}) must be {p.word}, but found element of type {type_name(v[0])} at pos 0")
+        elif _is_int(v):
+            return (int(v),) * (p.size or 1)
     elif kind in ("Tensor[]", "Tensor?[]"):
         if isinstance(v, (tuple, list)):
             for k, x in enumerate(v):

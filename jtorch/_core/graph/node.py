@@ -14,7 +14,7 @@ from jtorch._engine.recording.entry import Entry
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import add_input, add_scalar, append, record, record_multi
 from jtorch._engine.values.values import Value
-from jtorch._engine.recording.vjp import Plan, wrapped
+from jtorch._engine.recording.vjp import Plan, shown_inputs
 
 from jtorch._core.graph.hook_handles import RemovableHandle
 from jtorch._core.storage.bare_tensor import Tensor
@@ -160,9 +160,7 @@ class OpNode(Node):
         return found
 
     def _mask(self) -> tuple[bool, ...]:
-        """One flag for each tensor parameter; a number in the place of a tensor counts, as torch wraps it in one."""
-        numbers = wrapped(self.entry.call)
-        return tuple([m for i, (m, a) in enumerate(zip(self.mask, self.entry.inputs, strict=True)) if not isinstance(a, type) or i in numbers])
+        return shown_inputs(self.entry, self.mask)
 
     @property
     def outs(self) -> Any:

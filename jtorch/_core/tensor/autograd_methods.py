@@ -270,6 +270,8 @@ def backward(self: Tensor, gradient: Any = None, retain_graph: bool | None = Non
         inputs = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         if not inputs:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    if gradient is not None and not isinstance(gradient, Tensor):
+        (gradient,) = tuple(gradient)[:1] or (None,)  # torch takes a sequence, too
     _backward.backward([self], [gradient], retain_graph, create_graph, inputs)
     return None
 

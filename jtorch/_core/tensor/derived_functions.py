@@ -27,7 +27,7 @@ from jtorch._registry import OPS, Op, Signature
 from jtorch._core.tensor import return_types
 from jtorch._core.tensor.described_signature import described
 from jtorch._core.tensor.expanded_writes import shared_dims, write_shared
-from jtorch._core.dispatch.signature_binding import Mismatch, _match, bind, no_match, numbers_first
+from jtorch._core.dispatch.signature_binding import Mismatch, Unfit, _match, bind, no_match, numbers_first
 from jtorch._core.dispatch.argument_patterns import Bound, Slots, cache_for_function, pattern, remember, sources
 from jtorch._core.dispatch.record import NUMBERS, PARTS, apply_multi, call1, call2, call3, calln
 from jtorch._core.dispatch.inplace import assign, check_changeable, check_writable
@@ -93,6 +93,8 @@ def select(name: str, overloads: list[Op], args: tuple[Any, ...], kwargs: dict[s
     for op, sig in _signatures(overloads):
         try:
             values = _match(sig, args, kwargs, method)
+        except Unfit as error:
+            raise TypeError(str(error)) from None
         except Mismatch:
             continue
         key, flat = _describe(op, sig, values)

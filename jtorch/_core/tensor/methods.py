@@ -26,7 +26,7 @@ from jtorch._ops.views_of_numbers import bits_strides
 from jtorch._registry import lookup
 
 from jtorch._core.graph import sparse_values
-from jtorch._core.dispatch.signature_binding import _all_ints
+from jtorch._core.dispatch.signature_binding import sizes_given
 from jtorch._core.dispatch.conversion import cast, format_strides, to, with_strides
 from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.attributes import is_contiguous_, numel
@@ -205,10 +205,10 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 @method
 def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
     """Change the size; the memory keeps its elements in order."""
-    shape = tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else tuple(sizes)
+    shape = sizes_given("resize_", "size", sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes)
     if self._edge is not None and not (state.mode & INFERENCE and self.is_inference()):
         raise RuntimeError("cannot resize variables that require grad")
-    resize(self, tuple(int(s) for s in shape), memory_format)
+    resize(self, shape, memory_format)
     return self
 
 
@@ -251,10 +251,7 @@ def is_pinned(self: Tensor, device: Any = None) -> bool:
 
 def _sizes(args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> tuple[int, ...]:
     given = kwargs.get(name, kwargs.get("size", kwargs.get("shape", args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args)))
-    if isinstance(given, (tuple, list)) and _all_ints(given):
-        return tuple(int(g) for g in given)
-    bad = next((x for x in (given if isinstance(given, (tuple, list)) else (given,)) if not _all_ints((x,))), given)
-    raise TypeError(f"{name}(): argument 'size' (position 1) must be tuple of ints, but found element of type {bad.__class__.__name__} at pos 0")
+    return sizes_given(name, "shape" if name == "reshape" else "size", given)
 
 
 _view_op = lookup("internal.view")

@@ -27,7 +27,7 @@ from jtorch._engine.values.calls import called
 from jtorch._engine.values.unbroken import aside
 from jtorch._engine.values.values import Aval
 
-__all__ = ["ONE_CALL", "Plan", "build", "derived", "forward_of", "inputs_of", "plan_of", "plan_of_shape", "shape_of", "recomputing_plan", "wrapped"]
+__all__ = ["ONE_CALL", "Plan", "build", "derived", "forward_of", "inputs_of", "plan_of", "plan_of_shape", "shape_of", "recomputing_plan", "shown_inputs", "wrapped"]
 
 
 class Plan:
@@ -239,6 +239,35 @@ def wrapped(call: Call) -> set[int]:
             found.add(i)
         i += sum(d[1]) if d[0] == "L" else d[0] in ("T", "S")
     return found
+
+
+_NEVER = frozenset(
+    "boundaries condition index indices input_lengths lengths mask offsets repeats running_mean running_var sorter target target_lengths targets".split()
+)
+
+
+def shown_inputs(entry: Entry, mask: tuple[bool, ...]) -> tuple[bool, ...]:
+    """Which of the inputs that torch's node of this operator names have a gradient (``mask``: which of all inputs): those that its formula differentiates, given or not, numbers in the place of tensors too."""
+    call = entry.call
+    if call.op is None:
+        return tuple([m for m, a in zip(mask, entry.inputs, strict=True) if not isinstance(a, type)])
+    kinds = {p.name: p.kind for s in call.op.signatures for p in s.params}
+    whole = getattr(call.grad_name, "chain", None) is None  # else what is left out makes it another of torch's operators
+    found: list[bool] = []
+    at = 0
+    for d, p in zip(call.key, call.op.fn_params, strict=True):
+        kind, never = kinds.get(p.name), p.name in call.op.fixed or p.name in _NEVER
+        if d[0] == "V":
+            if kind == "Tensor" and d[2] is None and whole and not never:
+                found.append(False)
+            continue
+        width = sum(d[1]) if d[0] == "L" else 1
+        for i in range(at, at + width):
+            a = entry.inputs[i]
+            if kind == "Tensor|Scalar" if isinstance(a, type) else mask[i] or not (never and (p.name in call.op.fixed or a.dtype.category < 2 or p.name.startswith("running"))):
+                found.append(mask[i])
+        at += width
+    return tuple(found)
 
 
 _SHAPE = ("saved_in", "saved_out", "hidden", "targets", "wanted_outs", "simple", "once")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from jtorch._core.dispatch.checked_arguments import checked_number
 from jtorch._public import C_nn, F, torch
 
 from .._reduction import chosen, get_enum, number
@@ -140,6 +141,11 @@ def cross_entropy(
 ) -> Tensor:
     """Negative log-likelihood of the softmax of logits; targets are class indices, or probabilities of the input's shape."""
     mode = number(size_average, reduce, reduction)
+    if label_smoothing.__class__ is not float or ignore_index.__class__ is not int:
+        ignore_index = checked_number("cross_entropy_loss", "ignore_index", int, ignore_index, " (position 5)")
+        label_smoothing = checked_number("cross_entropy_loss", "label_smoothing", float, label_smoothing, " (position 6)")
+    if not isinstance(target, torch.Tensor):
+        raise TypeError(f"cross_entropy_loss(): argument 'target' (position 2) must be Tensor, not {type(target).__name__}")
     if input.shape == target.shape and input.dim() > 0:
         if ignore_index >= 0 and target.is_floating_point():
             raise RuntimeError("ignore_index is not supported for floating point target")

@@ -28,18 +28,13 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Splits dimension ``dim`` into ``unflattened_size`` (sizes, or pairs of name and size where ``dim`` is a name)."""
+    """Splits dimension ``dim`` into ``unflattened_size``."""
 
     __constants__ = ["dim", "unflattened_size"]
 
     def __init__(self, dim: Any, unflattened_size: Any) -> None:
         super().__init__()
-        if isinstance(dim, int):
-            self._require(unflattened_size, int)
-        elif isinstance(dim, str):
-            self._require_named(unflattened_size)
-        else:
-            raise TypeError("invalid argument type for dim parameter")
+        self._require(unflattened_size, int)
         self.dim = dim
         self.unflattened_size = unflattened_size
 
@@ -50,16 +45,6 @@ class Unflatten(Module):
         for i, size in enumerate(sizes):
             if not isinstance(size, kind):
                 raise TypeError(f"unflattened_size must be tuple of ints, but found element of type {type(size).__name__} at pos {i}")
-
-    @staticmethod
-    def _require_named(sizes: Any) -> None:
-        if not isinstance(sizes, tuple):
-            raise TypeError(f"unflattened_size must be a tuple of tuples, but found type {type(sizes).__name__}")
-        for i, size in enumerate(sizes):
-            if not isinstance(size, tuple):
-                raise TypeError(
-                    f"unflattened_size must be tuple of tuples, but found element of type {type(size).__name__} at pos {i}"
-                )
 
     def forward(self, input: Any) -> Any:
         """``dim`` becomes as many dimensions as there are sizes."""

@@ -19,7 +19,7 @@ def _padding_index(padding_idx: int | None, num_embeddings: int, word: str) -> i
         return None
     if not -num_embeddings <= padding_idx < num_embeddings:
         raise AssertionError(f"{word} must be within num_embeddings")
-    return padding_idx % num_embeddings
+    return padding_idx if padding_idx >= 0 else padding_idx + num_embeddings
 
 
 class Embedding(Module):
@@ -179,7 +179,7 @@ class EmbeddingBag(Module):
             self.weight = Parameter(_weight)
         self.mode = mode
         self.sparse = sparse
-        self.include_last_offset = include_last_offset
+        self.include_last_offset = bool(include_last_offset)
 
     def reset_parameters(self) -> None:
         """Draw from N(0, 1), the padding row 0."""
@@ -208,16 +208,16 @@ class EmbeddingBag(Module):
         )
 
     def extra_repr(self) -> str:
-        text = f"{self.num_embeddings}, {self.embedding_dim}"
+        text = f"{self.num_embeddings!r}, {self.embedding_dim!r}"
         if self.max_norm is not None:
-            text += f", max_norm={self.max_norm}"
+            text += f", max_norm={self.max_norm!r}"
         if self.norm_type != 2:
-            text += f", norm_type={self.norm_type}"
+            text += f", norm_type={self.norm_type!r}"
         if self.scale_grad_by_freq is not False:
-            text += f", scale_grad_by_freq={self.scale_grad_by_freq}"
+            text += f", scale_grad_by_freq={self.scale_grad_by_freq!r}"
         text += f", mode={self.mode!r}"
         if self.padding_idx is not None:
-            text += f", padding_idx={self.padding_idx}"
+            text += f", padding_idx={self.padding_idx!r}"
         return text
 
     @classmethod
