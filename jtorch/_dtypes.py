@@ -56,6 +56,11 @@ class dtype:
         return _TO_REAL.get(self, self)
 
 
+def cpp_type(kind: dtype) -> str:
+    """What torch's C++ calls tensors of an element type on the cpu."""
+    return f"CPU{kind.legacy}Type" if kind.is_complex or kind.name == "bool" else f"torch.{kind.legacy}Tensor"
+
+
 def _fail(message: str) -> Any:
     raise RuntimeError(message)
 

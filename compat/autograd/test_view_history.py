@@ -16,6 +16,13 @@ def run(f):
 """
 
 PROGRAMS: dict[str, str] = {
+    "views of a leaf on memory that requires no grad": """
+for write in ("q.mul_(2)", "x.mul_(2)", "x[1].mul_(2)", "q[0].mul_(2)", "q.detach().mul_(2)"):
+    x = torch.arange(6.).reshape(2, 3).requires_grad_()
+    with torch.no_grad():
+        q = x[0]; exec(write); print(q, q.requires_grad, q.grad_fn, q.is_leaf)
+    print(q, q.requires_grad, q.grad_fn); run(lambda: q * 2); run(lambda: q.mul_(2)); run(lambda: x.sum().backward()); print(x.grad)
+""",
     "no_grad view written": """
 x=torch.ones(4,requires_grad=True); y=x*2
 with torch.no_grad(): v=y[:2]

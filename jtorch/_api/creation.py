@@ -96,6 +96,8 @@ def _factory(name: str, number: Any, what: str) -> None:
         if out is not None and dtype is None:
             dtype = aval_of(out).dtype
         if layout is not None and layout.name != "strided":
+            if number not in (None, 0):
+                raise RuntimeError("full(...) is not implemented for sparse layout")
             return _sparse(name, _size(args, size, name), number, layout, _kind(dtype), place(device), requires_grad)
         return _into(out, make(_size(args, size, name), number, dtype, device, requires_grad, memory_format))
 
@@ -284,6 +286,8 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: Any = None
         obj = tensor_creation.from_numpy(np.from_dlpack(tensor_creation.Capsule(obj)))
     if isinstance(obj, (UntypedStorage, TypedStorage)):
         obj = tensor_on(obj._s, dtype or getattr(obj, "dtype", _dtypes.uint8), 0, None, None)
+    if copy is False and isinstance(obj, (list, tuple)):
+        raise ValueError("can't alias arbitrary sequence into a tensor.")
     if copy:
         t = tensor_creation.tensor(obj.detach() if isinstance(obj, Tensor) else obj, dtype=dtype, device=device) if not isinstance(obj, Tensor) else obj.detach().clone().to(device, dtype)  # type: ignore[attr-defined]
     else:
@@ -304,6 +308,9 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
     """A tensor on the memory of a Python buffer."""
     if not len(memoryview(buffer)) or count == 0:
         raise ValueError(f"both buffer length ({len(memoryview(buffer))}) and count ({count}) must not be 0")
+    left = memoryview(buffer).nbytes - offset
+    if count < 0 and left % dtype.itemsize:
+        raise ValueError(f"buffer length ({left + offset} bytes) after offset ({offset} bytes) must be a multiple of element size ({dtype.itemsize})")
     array = np.frombuffer(buffer, dtype.np, count, offset)
     if not array.flags.writeable:
         warn_once(

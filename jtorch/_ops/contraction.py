@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import reduce
 from typing import Any
 
 import jax
@@ -358,5 +357,4 @@ def chain_matmul(matrices: Any) -> Any:
     for x in matrices:
         if x.ndim != 2:
             raise RuntimeError(f"Tensor dimension is {x.ndim}, expected 2 instead.")
-    _one_type(matrices)
-    return matrices[0] if len(matrices) == 1 else reduce(lambda a, b: contract(a, b, ((1,), (0,))), matrices) if len(matrices) == 2 else _chain(matrices)  # noqa: E501
+    return matrices[0] if len(matrices) == 1 else multi_dot.fn(matrices)

@@ -11,7 +11,7 @@ from jax import lax
 from jtorch._registry import op
 
 from ._fitting import fill_value
-from ._lib import cast, num
+from ._lib import broadcast_shape, cast, num
 
 
 @op("accumulate(Tensor input, Tensor other)", where="internal", out=False)
@@ -76,10 +76,11 @@ def copy(input: Any, src: Any) -> Any:
         for i in range(1, max(src.ndim, input.ndim) + 1):
             a = input.shape[-i] if i <= input.ndim else 1
             b = src.shape[-i] if i <= src.ndim else 1
-            if a != b and b != 1:
+            if a != b and b != 1 and a != 1:
                 raise RuntimeError(
                     f"The size of tensor a ({a}) must match the size of tensor b ({b}) at non-singleton dimension {max(src.ndim, input.ndim) - i}"
                 )
+        raise RuntimeError(f"output with shape {list(input.shape)} doesn't match the broadcast shape {list(broadcast_shape(input.shape, src.shape))}")
     return jnp.broadcast_to(cast(src, _torch_dtype(input)), input.shape)
 
 

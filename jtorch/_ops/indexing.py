@@ -104,6 +104,8 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     dim = dim_of(dim, input.ndim)
     _row_index(index, "index_select()", ("Int", "Long"))
     if input.ndim == 0:
+        if index.size != 1:
+            raise RuntimeError(f"index_select(): Index to scalar can have only 1 value, got {index.size} value(s)")
         return input
     if index.size and not input.shape[dim]:
         raise RuntimeError("index_select(): self indexing axis dim should be positive")

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jtorch._dtypes import cpp_type
 from jtorch._registry import op
 
 from ._lib import accumulate_in, dtype_of, is_complex, matmul_precision
@@ -37,8 +38,7 @@ def _check_types(input: Any, weight: Any, bias: Any, n: int) -> None:
     for name, p in (("bias", bias), ("weight", weight)):
         if p is not None and p.dtype != input.dtype:
             if is_complex(input):
-                named = [f"CPU{dtype_of(x).legacy}Type" if is_complex(x) else f"torch.{dtype_of(x).legacy}Tensor" for x in (input, p)]
-                raise RuntimeError(f"Input type ({named[0]}) and {name} type ({named[1]}) should be the same")
+                raise RuntimeError(f"Input type ({cpp_type(dtype_of(input))}) and {name} type ({cpp_type(dtype_of(p))}) should be the same")
             if is_complex(p):
                 raise RuntimeError(f"expected scalar type {dtype_of(input).legacy} but found {dtype_of(p).legacy}")
             if name == "weight":

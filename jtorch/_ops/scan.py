@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
-from jtorch._ops._lib import accumulate_in, cast, dim_of, is_complex, is_inexact, num, to_float
+from jtorch._ops._lib import accumulate_in, cast, dim_of, is_complex, is_float, is_inexact, num, to_float
 from jtorch._ops._pointwise import is_bool, refuse, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims
 from jtorch._ops.extrema import logaddexp_complex
@@ -143,6 +143,8 @@ def _log_softmax_rule(dim: int, primals: Any, tangents: Any) -> Any:
 def _normalized(fn: Any, kernel: str, x: Any, dim: int, dtype: Dtype | None) -> Any:
     x = cast(x, dtype)
     dim = dim_of(dim, x.ndim)
+    if x.size == 0 and not is_float(x):
+        return x  # before any kernel is asked for
     refuse(f"{kernel}_lastdim_kernel_impl" if dim >= x.ndim - 1 else f"{kernel}_kernel_impl", x, "bic")
     if x.ndim == 0:
         return fn(accumulate_in(x.reshape(1)), 0).reshape(()).astype(x.dtype)

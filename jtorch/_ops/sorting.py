@@ -135,9 +135,15 @@ def argwhere(input: Any) -> Any:
     return nonzero.fn(input)
 
 
+def _refuse_complex(kernel: str, x: Any) -> None:
+    if np.iscomplexobj(x):
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{scalar_name(x)}'")
+
+
 @op("unique(Tensor input, bool return_inverse, bool return_counts)", where="internal", data_dependent=True, out=False, grad_name="Unique2Backward0")
 def unique(input: Any, return_inverse: bool, return_counts: bool) -> tuple[Any, Any, Any]:
     """(values in order, where each element went, how often each came). Every NaN is a value of its own."""
+    _refuse_complex("unique", input)
     flat = input.reshape(-1)
     values, inverse, counts = np.unique(flat, return_inverse=True, return_counts=True, equal_nan=False)
     return values, inverse.reshape(input.shape).astype(np.int64), counts.astype(np.int64)
@@ -146,6 +152,7 @@ def unique(input: Any, return_inverse: bool, return_counts: bool) -> tuple[Any, 
 @op("unique_dim(Tensor input, int dim)", where="internal", data_dependent=True, out=False)
 def unique_dim(input: Any, dim: int) -> tuple[Any, Any, Any]:
     """As ``unique`` for the slices along ``dim``, in lexicographic order."""
+    _refuse_complex("unique_dim", input)
     dim = dim_of(dim, input.ndim)
     if 0 in input.shape:
         if input.shape[dim] == 0 and sum(n == 0 for n in input.shape) == 1:
@@ -167,12 +174,12 @@ def unique_dim(input: Any, dim: int) -> tuple[Any, Any, Any]:
 def unique_consecutive(input: Any, dim: int | None) -> tuple[Any, Any, Any]:
     """As ``unique``, but only neighbours are merged; with ``dim`` neighbouring slices."""
     if dim is None:
+        _refuse_complex("unique", input)
         flat = input.reshape(-1)
         new = np.concatenate([np.ones(min(len(flat), 1), bool), flat[1:] != flat[:-1]])
         values, shape = flat[new], input.shape
     else:
-        if np.iscomplexobj(input):
-            raise NotImplementedError(f"\"unique_dim\" not implemented for '{scalar_name(input)}'")
+        _refuse_complex("unique_dim", input)
         if input.ndim == 0:
             raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
         dim = dim_of(dim, input.ndim)

@@ -265,9 +265,7 @@ def _expand_strides(shape: Any, strides: Any, offset: int, size: Any, implicit: 
         have, step = (shape[i - lead], strides[i - lead]) if i >= lead else (1, 0)
         if want == -1:
             if i < lead:
-                raise RuntimeError(
-                    f"expand(torch.FloatTensor{{{list(shape)}}}, size={list(size)}): the expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}"
-                )
+                raise RuntimeError(f"The expanded size of the tensor (-1) isn't allowed in a leading, non-existing dimension {i}")
             want = have
         if have != want:
             if have != 1:

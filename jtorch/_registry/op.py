@@ -41,6 +41,9 @@ class Op:
         self.signatures: tuple[Signature, ...] = tuple(parse(s) for s in signatures)
         self.name = self.signatures[0].name
         self.where: tuple[str, ...] = tuple(options.pop("where", "torch Tensor").split())
+        if self.where[0] in ("fft", "linalg", "special"):
+            for s in self.signatures:
+                object.__setattr__(s, "shown", f"{self.where[0]}_{s.name}")
         self.promote: str | None = options.pop("promote", None)
         if self.promote not in PROMOTIONS:
             raise ValueError(f"{self.name}: promote={self.promote!r} is not one of {PROMOTIONS}")

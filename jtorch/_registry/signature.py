@@ -68,10 +68,12 @@ class Signature:
     name: str
     params: tuple[Param, ...]
     fields: tuple[str, ...] = ()
+    shown: str = field(init=False, compare=False)  # what errors call it
     positional: tuple[Param, ...] = field(init=False, compare=False)
     by_name: dict[str, Param] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "shown", self.name)
         object.__setattr__(self, "positional", tuple(p for p in self.params if not p.keyword_only))
         object.__setattr__(self, "by_name", {p.name: p for p in self.params})
 

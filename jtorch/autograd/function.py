@@ -194,7 +194,7 @@ class _FunctionNode(Node, FunctionCtx):
                 out.append(None)
                 continue
             if not isinstance(g, Tensor):
-                raise TypeError(f"{type(self).__name__}: expected Tensor or None as gradient {i}, got {type(g).__name__}")
+                raise RuntimeError(f"expected Variable or None (got {type(g).__name__})")
             want = self._in_avals[i]  # type: ignore[attr-defined]
             g = _fit(g, want, type(self).__name__, i)
             out.append(run.unwrap(g))
@@ -384,7 +384,7 @@ class Function(metaclass=_FunctionMeta):
                 cls.setup_context(ctx, args, output)
             else:
                 output = cls.forward(ctx, *args, **kwargs)
-        single = not isinstance(output, (tuple, list))
+        single = not isinstance(output, tuple)  # a list is handed out as it is, like all that is no tensor
         outs = [output] if single else list(output)
         ctx._out_avals = [aval_of(o) if isinstance(o, Tensor) else None for o in outs]
         ctx.seq = next_seq()

@@ -58,7 +58,7 @@ def bind(op: Op, args: tuple[Any, ...], kwargs: dict[str, Any], method: bool = F
             continue
         key, flat = _describe(op, sig, values)
         return key, flat, sig
-    raise TypeError(no_match(op.name, [(op, s) for s in op.signatures], args, kwargs, method))
+    raise TypeError(no_match(op.signatures[0].shown, [(op, s) for s in op.signatures], args, kwargs, method))
 
 
 def descriptors(op: Op, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any]]:
@@ -118,7 +118,7 @@ def _match(sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], method
     for i, p in enumerate(sig.params):
         if i < len(args) and not p.keyword_only:
             if p.name in kwargs:
-                raise Mismatch(f"{sig.name}() got multiple values for argument '{p.name}'")
+                raise Mismatch(f"{sig.shown}() got multiple values for argument '{p.name}'")
             v = args[i]
         elif p.name in kwargs:
             v = kwargs[p.name]
@@ -138,13 +138,13 @@ def _match(sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], method
         out.append(_convert(sig, p, v, i, method))
     if missing:
         quoted = ", ".join(f'"{m}"' for m in missing)
-        raise Mismatch(f"{sig.name}() missing {len(missing)} required positional arguments: {quoted}")
+        raise Mismatch(f"{sig.shown}() missing {len(missing)} required positional arguments: {quoted}")
     if used < len(kwargs):
         for k in kwargs:
             if k not in sig.by_name and FROM_NUMPY.get(k) not in sig.by_name:
                 if method and len(sig.params) == 1:
-                    raise Mismatch(f"TensorBase.{sig.name}() takes no keyword arguments")
-                raise Mismatch(f"{sig.name}() got an unexpected keyword argument '{k}'")
+                    raise Mismatch(f"TensorBase.{sig.shown}() takes no keyword arguments")
+                raise Mismatch(f"{sig.shown}() got an unexpected keyword argument '{k}'")
     return out
 
 
@@ -186,9 +186,9 @@ def _too_many(sig: Signature, args: tuple[Any, ...], method: bool) -> str:
     shift = 1 if method else 0
     n, given = len(sig.positional) - shift, len(args) - shift
     if n == 0:
-        return f"{'TensorBase.' if method else ''}{sig.name}() takes no arguments ({given} given)"
+        return f"{'TensorBase.' if method else ''}{sig.shown}() takes no arguments ({given} given)"
     required = sum(p.required for p in sig.positional) - shift
-    return f"{sig.name}() takes {'from ' + str(required) + ' to ' + str(n) if required < n else n} positional argument{'s' if n != 1 else ''} but {given} {'were' if given != 1 else 'was'} given"
+    return f"{sig.shown}() takes {'from ' + str(required) + ' to ' + str(n) if required < n else n} positional argument{'s' if n != 1 else ''} but {given} {'were' if given != 1 else 'was'} given"
 
 
 def _is_int(v: Any) -> bool:
@@ -278,9 +278,9 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
     elif kind in ("int[]", "index[]"):
         if isinstance(v, (tuple, list)) or v.__class__.__name__ == "Size":
             if is_int_list(v):
-                return int_list(sig.name, p.name, p.word, v)
+                return int_list(sig.shown, p.name, p.word, v)
             if not method:
-                raise Mismatch(f"{sig.name}(): argument '{p.name}' (position {i + 1}) must be {p.word}, but found element of type {type_name(v[0])} at pos 0")
+                raise Mismatch(f"{sig.shown}(): argument '{p.name}' (position {i + 1}) must be {p.word}, but found element of type {type_name(v[0])} at pos 0")
         elif _is_int(v):
             return (int(v),) * (p.size or 1)
     elif kind in ("Tensor[]", "Tensor?[]"):
@@ -351,7 +351,7 @@ def type_name(v: Any) -> str:
 def _wrong(sig: Signature, p: Param, v: Any, i: int, method: bool) -> str:
     where = "" if p.keyword_only else f" (position {i + (0 if method else 1)})"
     got = _list_name(v) if isinstance(v, (tuple, list)) else type_name(v)
-    return f"{sig.name}(): argument '{p.name}'{where} must be {p.word}, not {got}"
+    return f"{sig.shown}(): argument '{p.name}'{where} must be {p.word}, not {got}"
 
 
 def _list_name(v: Any) -> str:

@@ -170,7 +170,7 @@ def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tup
             out._edge = view_edge(view, t._view, t, edge_of(t), t._nr)
     else:
         m.creation = "inference" if mode & INFERENCE else "no_grad"
-        if t._edge is not None and view.aval.dtype.category >= 2:
+        if m.base._edge is not None and view.aval.dtype.category >= 2:  # not the edge of ``t``, which may be a leaf on memory that requires none
             out._edge = leaf_edge(out)  # a leaf, but one that may not be written where gradients are recorded
     return out
 

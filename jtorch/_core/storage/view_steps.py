@@ -28,7 +28,7 @@ from jtorch._registry import Op
 from jtorch._core.storage.host_memory import contiguous_strides, host_view, looked_at, numpy_of, settled
 from jtorch._core.storage.bare_tensor import Storage, Tensor
 
-__all__ = ["Changed", "View", "flipped", "flips_of", "read", "elements", "write", "layout", "strides_of", "make_view"]
+__all__ = ["Changed", "View", "flipped", "flips_of", "laid_out", "read", "elements", "write", "layout", "strides_of", "make_view"]
 
 _new = object.__new__
 
@@ -195,6 +195,17 @@ def _steps_elsewhere(view: View, shape: tuple[int, ...], strides: tuple[int, ...
     return view.aval.shape, tuple(map(there, steps)), offset + there(along(view.offset))
 
 
+def laid_out(op: Op, a: Aval, strides: tuple[int, ...], args: tuple[Any, ...]) -> Any:
+    """A view's (shape, strides, offset), for memory that begins at 0. What is refused names the elements' type."""
+    assert op.strides is not None
+    try:
+        return op.strides(a.shape, strides, 0, *args)
+    except RuntimeError as error:
+        if "torch.FloatTensor" in str(error):  # the arithmetic knows no types
+            raise RuntimeError(str(error).replace("torch.FloatTensor", _dtypes.cpp_type(a.dtype), 1)) from None
+        raise
+
+
 def _layout_after(op: Op, args: tuple[Any, ...], a: Aval, strides: tuple[int, ...] | None) -> Any:
     """(aval, strides, how far the offset moves) of the view that ``op`` takes of a tensor like this; None for the last where that is not so simple."""
     key = (op, args, a, strides)
@@ -202,9 +213,8 @@ def _layout_after(op: Op, args: tuple[Any, ...], a: Aval, strides: tuple[int, ..
     if found is None:
         if a.__class__ is SparseAval:
             raise SparseMet(op.name)
-        assert op.strides is not None
         kind = a.dtype if op.view_type is None else op.view_type(a.dtype, *args)
-        shape, out, moved = op.strides(a.shape, strides or contiguous_strides(a.shape), 0, *args)
+        shape, out, moved = laid_out(op, a, strides or contiguous_strides(a.shape), args)
         shape, out = tuple(shape), tuple(out)
         scaled = moved if op.view_type is None and op.view_flips is None and not op.view_from_start else None
         found = (aval(shape, kind, a.device), None if out == contiguous_strides(shape) else out, scaled)

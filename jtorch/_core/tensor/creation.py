@@ -124,7 +124,7 @@ def _shape_of(data: Any) -> tuple[int, ...]:
     shape: list[int] = []
     while True:
         if isinstance(data, Tensor):
-            return (*shape, *aval_of(data).shape)
+            return tuple(shape)
         if isinstance(data, np.ndarray):
             return (*shape, *data.shape)
         if isinstance(data, str) and shape:
@@ -145,8 +145,11 @@ def _from_sequence(data: Any, wanted: Any = None) -> np.ndarray:
 
     def walk(x: Any, depth: int) -> None:
         if isinstance(x, Tensor):
-
+            one = depth == len(shape)  # in the place of a number, whatever its dims
             x = elements(x)
+            if one and x.size != 1:
+                raise ValueError("only one element tensors can be converted to Python scalars")
+            x = x.reshape(()) if one else x
         if isinstance(x, (np.ndarray, np.generic)):
             if x.shape != shape[depth:]:
                 raise ValueError(

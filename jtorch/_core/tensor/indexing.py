@@ -27,7 +27,7 @@ from jtorch._core.dispatch.inplace import assign, check_writable
 from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor
 from jtorch._core.graph.view_history import take_view
-from jtorch._core.storage.view_steps import is_traced, aval_of, elements
+from jtorch._core.storage.view_steps import is_traced, aval_of, elements, laid_out
 
 __all__ = ["BYTES_AS_MASK", "getitem", "setitem"]
 
@@ -315,7 +315,7 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
         if lead > 0 and all(n == 1 for n in aval_of(new).shape[:lead]):
             new = new.reshape(aval_of(new).shape[lead:])
         if aval_of(new).shape != a.shape:
-            _expand.strides(aval_of(new).shape, (0,) * len(aval_of(new).shape), 0, a.shape)  # raises
+            laid_out(_expand, aval_of(new), (0,) * len(aval_of(new).shape), (a.shape,))  # raises
         t.copy_(new)
         return
     shared = shared_dims(t)

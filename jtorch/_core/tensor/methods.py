@@ -397,10 +397,14 @@ def as_subclass(self: Tensor, cls: Any) -> Any:
 
 @staticmethod  # type: ignore[misc]
 def _make_subclass(cls: Any, data: Tensor, require_grad: bool = False, **_: Any) -> Any:
+    if not isinstance(require_grad, bool):
+        raise TypeError(f"_make_subclass(): argument 'require_grad' (position 3) must be bool, not {type(require_grad).__name__}")
     t = alias_of(data._s, data._view, cls)
     if data._meta is not None and data._meta.inference:
         meta_of(t).inference = True
     if require_grad:
+        if aval_of(t).dtype.category < 2:
+            raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
         set_requires_grad(t, True)
     return t
 
