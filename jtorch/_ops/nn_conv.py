@@ -12,12 +12,12 @@ from jax import lax
 from jtorch._dtypes import cpp_type
 from jtorch._registry import op
 
+from ._conv_groups import LAYOUT, in_groups
 from ._lib import accumulate_in, dtype_of, is_complex, matmul_precision
 from ._linalg_lib import ShapedName, cpp_name
 from ._nn import back, shape_text
 
 Ints = tuple[int, ...]
-_LAYOUT = {1: ("NCH", "OIH", "NCH"), 2: ("NCHW", "OIHW", "NCHW"), 3: ("NCDHW", "OIDHW", "NCDHW")}
 
 
 def _each(value: Any, n: int, name: str) -> Ints:
@@ -126,7 +126,7 @@ def _products(x: Any, w: Any, stride: Ints, pads: list[tuple[int, int]], dilatio
     n = x.ndim - 2
     if jnp.issubdtype(x.dtype, jnp.integer):
         return lax.conv_general_dilated(
-            x, w, stride, pads, lhs_dilation=lhs_dilation, rhs_dilation=dilation, dimension_numbers=_LAYOUT[n], feature_group_count=groups
+            x, w, stride, pads, lhs_dilation=lhs_dilation, rhs_dilation=dilation, dimension_numbers=LAYOUT[n], feature_group_count=groups
         )
     plain = lhs_dilation is None and all(p == (0, 0) for p in pads)
     if plain and groups == 1 and set(w.shape[2:]) == {1} and set(stride) == {1} and math.prod(x.shape) and math.prod(w.shape):
@@ -134,8 +134,10 @@ def _products(x: Any, w: Any, stride: Ints, pads: list[tuple[int, int]], dilatio
         flat = x.reshape(x.shape[0], x.shape[1], -1)
         y = jnp.einsum("oc,ncp->nop", w.reshape(w.shape[:2]), flat, precision=matmul_precision(), preferred_element_type=accumulate_in(x).dtype)
         return y.reshape(x.shape[0], w.shape[0], *x.shape[2:])
-    return lax.conv_general_dilated(
-        accumulate_in(x), accumulate_in(w), stride, pads, lhs_dilation=lhs_dilation, rhs_dilation=dilation, dimension_numbers=_LAYOUT[n],
+    x, w = accumulate_in(x), accumulate_in(w)
+    y = in_groups(x, w, stride, pads, dilation, groups, lhs_dilation)
+    return y if y is not None else lax.conv_general_dilated(
+        x, w, stride, pads, lhs_dilation=lhs_dilation, rhs_dilation=dilation, dimension_numbers=LAYOUT[n],
         feature_group_count=groups, precision=matmul_precision(),
     )  # fmt: skip
 
