@@ -16,6 +16,7 @@ from jtorch._public import torch
 
 from ._groups import GroupMember, ProcessGroup, get_group_rank, get_rank, resolve, warn_not_member
 from ._reduce_op import RedOpType, ReduceOp
+from ._sparse import all_reduce_sparse
 from ._work import Work, described, device_kind, launch, point_to_point, put
 
 __all__ = [
@@ -63,7 +64,7 @@ def _op(op: Any, t: Any, g: ProcessGroup, name: str) -> tuple[Any, ...]:
     if not isinstance(kind, RedOpType):
         raise TypeError(f"{name}(): incompatible function arguments: op must be a ReduceOp, not {type(op).__name__}")
     if t.dtype.is_complex and kind not in (RedOpType.SUM, RedOpType.AVG, RedOpType.PREMUL_SUM):
-        raise ValueError(f"{name} does not support {kind} on complex tensors")
+        raise ValueError(f"{name} does not support {kind} on complex tensors") if name == "all_reduce" else RuntimeError(f"all_reduce does not support {kind} on complex tensors")
     _typed(g, t)
     if kind in (RedOpType.BAND, RedOpType.BOR, RedOpType.BXOR) and (t.dtype.is_floating_point or t.dtype.is_complex):
         raise RuntimeError(f"Cannot use ReduceOp.{kind.name} with non-integral dtype")
@@ -99,6 +100,8 @@ def all_reduce(tensor: Any, op: Any = ReduceOp.SUM, group: Any = None, async_op:
     g = _member(group, "all_reduce")
     if g is None:
         return None
+    if tensor.layout is not torch.strided:
+        return _done(all_reduce_sparse(g, tensor, _op(op, tensor, g, "all_reduce")[0]), async_op)
     return _done(_begin(g, "all_reduce", "all_reduce", tensor, lambda out: put(tensor, out), [tensor], *_op(op, tensor, g, "all_reduce")), async_op)
 
 
@@ -122,7 +125,7 @@ def all_reduce_coalesced(tensors: Any, op: Any = ReduceOp.SUM, group: Any = None
     return _done(launch(g, what, values, lambda _: collectives.run("all_reduce", collectives.pack(arrays), g.ranks, kind, *options), finish, tensors=tensors), async_op)
 
 
-def _root(g: ProcessGroup, group: Any, rank: int | None, group_rank: int | None, name: str) -> int:
+def _root(g: ProcessGroup, group: Any, rank: int | None, group_rank: int | None, name: str, kernel: str) -> int:
     """The place in the group of a source or destination."""
     if rank is not None and group_rank is not None:
         raise ValueError(f"Can't specify both group_{name} and {name}")
@@ -130,6 +133,8 @@ def _root(g: ProcessGroup, group: Any, rank: int | None, group_rank: int | None,
         raise ValueError(f"Must specify {name} or group_{name}")
     if group_rank is not None:
         return group_rank
+    if (group is None or group is GroupMember.WORLD) and rank not in g.ranks:  # torch asks the backend
+        raise RuntimeError(f"ProcessGroupGloo::{kernel}: invalid root rank: {rank}")
     return get_group_rank(g, rank)  # type: ignore[arg-type]
 
 
@@ -139,7 +144,7 @@ def broadcast(tensor: Any, src: int | None = None, group: Any = None, async_op: 
     g = _member(group, "broadcast")
     if g is None:
         return None
-    root = _root(g, group, src, group_src, "src")
+    root = _root(g, group, src, group_src, "src", "broadcast")
     _typed(g, tensor)
     return _done(_begin(g, "broadcast", "broadcast", tensor, lambda out: put(tensor, out), [tensor], root), async_op)
 
@@ -150,7 +155,7 @@ def reduce(tensor: Any, dst: int | None = None, op: Any = ReduceOp.SUM, group: A
     g = _member(group, "reduce")
     if g is None:
         return None
-    root = _root(g, group, dst, group_dst, "dst")
+    root = _root(g, group, dst, group_dst, "dst", "reduce")
     options = _op(op, tensor, g, "reduce")
 
     def finish(out: Any) -> None:
@@ -299,7 +304,7 @@ def _one_side(name: str, tensor: Any, tensors: Any, group: Any, rank: int | None
     if g is None:
         return None
     end, side, way = ("dst", "destination", "output") if name == "gather" else ("src", "source", "input")
-    root = _root(g, group, 0 if rank is None and group_rank is None else rank, group_rank, end)
+    root = _root(g, group, 0 if rank is None and group_rank is None else rank, group_rank, end, name)
     _side(g, root, tensors, f"{name}_list", side)
     _typed(g, tensor)
     if g.rank() == root:

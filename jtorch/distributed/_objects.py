@@ -41,7 +41,7 @@ def gather_object(obj: Any, object_gather_list: Any = None, dst: int | None = No
     g = _member(group, "gather_object")
     if g is None:
         return
-    root = _root(g, group, 0 if dst is None and group_dst is None else dst, group_dst, "dst")
+    root = _root(g, group, 0 if dst is None and group_dst is None else dst, group_dst, "dst", "gather")
     _side(g, root, object_gather_list, "gather_list", "destination")
     payloads = agree(g, f"gather_object to {root}", _dumped(obj))
     if g.rank() == root:
@@ -54,7 +54,7 @@ def broadcast_object_list(object_list: Any, src: int | None = None, group: Any =
     g = _member(group, "broadcast_object_list")
     if g is None:
         return
-    root = _root(g, group, 0 if src is None and group_src is None else src, group_src, "src")
+    root = _root(g, group, 0 if src is None and group_src is None else src, group_src, "src", "broadcast")
     data = agree(g, f"broadcast_object_list({len(object_list)}) from {root}", _dumped(list(object_list)) if g.rank() == root else b"")[root]
     if g.rank() != root:
         object_list[:] = pickle.loads(data)
@@ -69,7 +69,7 @@ def scatter_object_list(
         return
     if not isinstance(scatter_object_output_list, list) or len(scatter_object_output_list) < 1:
         raise ValueError("Expected argument scatter_object_output_list to be a list of size at least 1.")
-    root = _root(g, group, 0 if src is None and group_src is None else src, group_src, "src")
+    root = _root(g, group, 0 if src is None and group_src is None else src, group_src, "src", "scatter")
     if g.rank() == root and len(scatter_object_input_list or ()) != g.size():
         raise ValueError("Expected argument scatter_object_input_list to be a list with one object for each rank")
     data = agree(g, f"scatter_object_list from {root}", _dumped(list(scatter_object_input_list)) if g.rank() == root else b"")[root]

@@ -18,7 +18,7 @@ from jtorch._public import torch
 from jtorch.futures import Future
 from jtorch.nn.modules.module import Module
 
-from ._collectives import tensors_alike, together
+from ._collectives import all_reduce, tensors_alike, together
 from ._groups import ProcessGroup, resolve
 from ._join import Join, Joinable, JoinHook
 from ._work import agree
@@ -46,6 +46,8 @@ class GradBucket:
 
     def gradients(self) -> list[Any]:
         """Its gradients in their shapes."""
+        if self._flat.is_sparse:
+            return [self._flat]
         return [x.reshape(p.shape) for x, p in zip(self._flat.split([p.numel() for p in self._parameters]), self._parameters, strict=True)]
 
     def parameters(self) -> list[Any]:
@@ -246,11 +248,16 @@ class DistributedDataParallel(Module, Joinable):
                 if p.grad is None:
                     p.grad = torch.zeros_like(p)
         grads = [p.grad for p in parameters]
-        if any(g.is_sparse for g in grads):
-            not_implemented("DistributedDataParallel with sparse gradients", "give the embedding sparse=False")
         if self._comm_hook is not None:
             self._by_hook(parameters, grads)
             return
+        sparse = [g for g in grads if g.is_sparse]
+        if sparse:
+            grads = [g for g in grads if not g.is_sparse]
+            with torch.no_grad():
+                for g in sparse:
+                    g.div_(n)
+                    all_reduce(g, group=self.process_group)
         for work in together("all_reduce", grads, self.process_group, "PREMUL_SUM", 1.0 / n):
             work.wait()
 
@@ -262,15 +269,21 @@ class DistributedDataParallel(Module, Joinable):
     _active = 0
 
     def _by_hook(self, parameters: list[Any], grads: list[Any]) -> None:
-        groups = tensors_alike(self.process_group, grads)
+        sparse = {i for i, g in enumerate(grads) if g.is_sparse}
+        dense = [i for i in range(len(grads)) if i not in sparse]
+        groups = [[dense[k] for k in numbers] for numbers in tensors_alike(self.process_group, [grads[i] for i in dense])] + [[i] for i in sorted(sparse)]
         hook, hook_state = self._comm_hook
         with torch.no_grad():
             for number, numbers in enumerate(groups):
                 chosen = [grads[i] for i in numbers]
-                bucket = GradBucket(number, torch.cat([g.reshape(-1) for g in chosen]), [parameters[i] for i in numbers], number == len(groups) - 1)
+                whole = numbers[0] in sparse  # as it is, in a bucket of its own
+                bucket = GradBucket(number, chosen[0] if whole else torch.cat([g.reshape(-1) for g in chosen]), [parameters[i] for i in numbers], number == len(groups) - 1)
                 out = hook(hook_state, bucket)
                 flat = out.wait() if isinstance(out, Future) else out
                 flat = flat[0] if isinstance(flat, (list, tuple)) else flat
+                if whole:
+                    chosen[0].copy_(flat)
+                    continue
                 for g, part in zip(chosen, flat.split([g.numel() for g in chosen]), strict=True):
                     g.copy_(part.reshape(g.shape))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from types import FunctionType
 from typing import Any, ClassVar
 
 from jtorch._public import torch
@@ -9,6 +11,15 @@ from jtorch.optim import _apply
 from jtorch.optim.optimizer import Closure, Optimizer, _get_scalar_dtype, _use_grad_for_differentiable
 
 __all__ = ["PerParameterOptimizer", "check_lr", "check_betas", "check_steps", "decay_scalars", "there"]
+
+
+def _step_of(cls: type) -> Any:
+    """The common step as a function of this class."""
+    common: Any = inspect.unwrap(PerParameterOptimizer.step)
+    own = FunctionType(common.__code__, common.__globals__, common.__name__, common.__defaults__, common.__closure__)
+    own.__qualname__, own.__module__, own.__doc__ = f"{cls.__qualname__}.step", cls.__module__, common.__doc__
+    own.__annotations__ = common.__annotations__
+    return own
 
 
 class PerParameterOptimizer(Optimizer):
@@ -29,6 +40,11 @@ class PerParameterOptimizer(Optimizer):
                 for name in self._scalar_state:
                     if name in own and not isinstance(own[name], torch.Tensor):
                         own[name] = self._scalar(float(own[name]), p, group)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__base__ is PerParameterOptimizer and "step" not in vars(cls):  # each has its own, as in torch: Python's errors name it
+            cls.step = _use_grad_for_differentiable(_step_of(cls))  # type: ignore[method-assign]
 
     @_use_grad_for_differentiable
     def step(self, closure: Closure = None) -> Any:

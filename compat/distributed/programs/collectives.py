@@ -203,6 +203,17 @@ def objects(r, n, said):
     said.append(f"mail {mail}")
 
 
+def sparse(r, n, said):
+    x = torch.sparse_coo_tensor([[0, 2, 2][: r + 2]], [1.0, 2.0, 3.0][: r + 2], (4,))  # two places and three
+    dist.all_reduce(x)
+    said.append(f"sparse {x.is_coalesced()} {x.indices().tolist()} {x.values().tolist()}")
+    rows = torch.sparse_coo_tensor([[]] if r else [[1]], torch.ones(1 - r, 2), (3, 2))
+    work = dist.all_reduce(rows, async_op=True)
+    work.wait()
+    said.append(f"sparse rows {rows.to_dense().tolist()}")
+    said.attempt("sparse maximum", lambda: dist.all_reduce(x, dist.ReduceOp.MAX), 0)
+
+
 def groups(r, n, said):
     one = dist.new_group([1])
     said.append(f"group {one == dist.GroupMember.NON_GROUP_MEMBER} {dist.get_rank(one)} {dist.get_world_size(one)}")
@@ -225,6 +236,7 @@ def refusals(r, n, said):
     for name, run in {
         "a list": lambda: dist.all_reduce([ones]),
         "types": lambda: dist.all_gather([ones, ones], twos),
+        "no such rank": lambda: dist.broadcast(ones, 7),
         "too few": lambda: dist.all_gather([ones], ones),
         "shapes": lambda: dist.all_gather([torch.ones(3), ones], ones),
         "into": lambda: dist.all_gather_into_tensor(torch.ones(3), ones),
@@ -270,7 +282,7 @@ def meshes(r, n, said):
         said.attempt(name, fn)
 
 
-PARTS = (reductions, movements, works, methods, objects, groups, meshes, refusals)
+PARTS = (reductions, movements, works, methods, objects, sparse, groups, meshes, refusals)
 
 if __name__ == "__main__":
     start(*PARTS)

@@ -96,6 +96,17 @@ def hooks(r, n, said):
         said.append(f"hook {hook.__name__} {net.module.weight.grad.tolist()}")
 
 
+def sparse(r, n, said):
+    for hook in (None, lambda state, bucket: dist.all_reduce(bucket.buffer(), async_op=True).get_future().then(lambda f: f.value()[0])):
+        torch.manual_seed(0)
+        net = DDP(nn.Sequential(nn.Embedding(6, 2, sparse=True), nn.Linear(2, 1)))
+        if hook is not None:
+            net.register_comm_hook(None, hook)
+        net(torch.tensor([0, 1, 1][: r + 2])).sum().backward()
+        grads = [p.grad for p in net.parameters()]
+        said.append(f"sparse gradients {[g.layout for g in grads]} {grads[0].coalesce().indices().tolist()} {[g.to_dense().tolist() for g in grads]}")
+
+
 def thin(r, n, said):
     from torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook import (  # torch's batched_powerSGD_hook fails in an assertion of its own
         PowerSGDState,
@@ -135,7 +146,7 @@ def uneven(r, n, said):
         said.append(f"uneven {divide} {net.module.weight.tolist()} {net.module.bias.tolist()}")
 
 
-PARTS = (training, accumulation, unused, hooks, thin, uneven)
+PARTS = (training, accumulation, unused, hooks, sparse, thin, uneven)
 
 if __name__ == "__main__":
     start(*PARTS)

@@ -21,7 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jtorch._engine.recording.trace import force
 from jtorch._engine.values.values import Value, jax_devices, to_device, value_of
 
-__all__ = ["BODIES", "arrays_of", "forget", "move", "pack", "run", "unpack", "values_of", "wait_for"]
+__all__ = ["BODIES", "arrays_of", "forget", "lengthened", "move", "pack", "run", "unpack", "values_of", "wait_for"]
 
 _AXIS = "ranks"
 
@@ -168,10 +168,15 @@ def unpack(flat: Any, shapes: Sequence[tuple[int, ...]]) -> list[Any]:
     return _unpacker(tuple(tuple(s) for s in shapes))(flat)  # type: ignore[no-any-return]
 
 
+def lengthened(array: Any, dim: int, more: int) -> Any:
+    """The array with so many zeros more at the end of a dim."""
+    return jnp.pad(array, [(0, more if d == dim else 0) for d in range(array.ndim)])
+
+
 def move(rows: Sequence[Any], ranks: tuple[int, ...], kind: str, sizes: Sequence[Sequence[int]], me: int) -> list[Any]:
     """``rows[i]`` (flat) to process i, whose own come back. ``sizes[i][j]``: elements that process i sends to j; the longest gives the length of all."""
     longest = max(max(s) for s in sizes)
-    padded = jnp.stack([jnp.pad(r, (0, longest - r.size)) for r in rows])
+    padded = jnp.stack([lengthened(r, 0, longest - r.size) for r in rows])
     got = run("all_to_all", padded, ranks, kind).reshape(len(ranks), longest)
     return [got[i, : sizes[i][me]] for i in range(len(ranks))]
 
