@@ -76,3 +76,21 @@ def test_tangents_can_be_switched_off(lib: Any) -> None:
 @BOTH
 def test_operators_that_torch_itself_does_not_show(lib: Any) -> None:
     assert [hasattr(lib, n) for n in ("_foreach_zero_", "_foreach_zero", "_flash_attention_forward", "_convolution", "_version")] == [True, False, False, True, False]
+
+
+@BOTH
+def test_ensembles_made_by_class(lib: Any) -> None:
+    made = importlib.import_module("torch._functorch.make_functional" if lib is torch else "jtorch._private.functorch.make_functional")
+    build = lambda n: lib.nn.Sequential(lib.nn.Linear(n, 2), lib.nn.BatchNorm1d(2))
+    lib.manual_seed(0)
+    weights, buffers, f, names, of_buffers = made.functional_init_with_buffers(build, (3,))(4)
+    assert names == ("0.weight", "0.bias", "1.weight", "1.bias") and of_buffers[0] == "1.running_mean"
+    assert [tuple(w.shape) for w in weights] == [(3, 2, 4), (3, 2), (3, 2), (3, 2)]
+    x = lib.arange(8.0).reshape(2, 4)
+    found = lib.vmap(f, (0, 0, None))(weights, buffers, (x,))
+    alone = f(tuple(w[1] for w in weights), tuple(b[1] for b in buffers), (x,))
+    assert lib.allclose(found[1], alone, atol=1e-4) and found.shape == (3, 2, 2)
+    with pytest.raises(RuntimeError, match="`model` has buffers"):
+        made.functional_init(build, (2,))(4)
+    with pytest.raises(ValueError, match="should be > 0"):
+        made.functional_init(lib.nn.Linear, (0,))(4, 2)

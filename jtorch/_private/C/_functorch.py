@@ -53,6 +53,19 @@ def reshape_dim_outof(src: int, size1: int, tensor: Any) -> Any:
     return tensor.reshape(*tensor.shape[:src], size1, tensor.shape[src] // size1, *tensor.shape[src + 1 :])
 
 
+_fallback = [True]
+
+
+def _is_vmap_fallback_enabled() -> bool:
+    """Whether ``vmap`` may go through an operator lane by lane. Here operators are batched without that; who switches it off finds it off."""
+    return _fallback[0]
+
+
+def _set_vmap_fallback_enabled(enabled: bool) -> None:
+    """See :func:`_is_vmap_fallback_enabled`."""
+    _fallback[0] = enabled
+
+
 def _add_batch_dim(tensor: Any, in_dim: int, level: int) -> Any:
     """Hide a dim."""
     not_implemented("torch._C._functorch._add_batch_dim", "use torch.vmap")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
-from jtorch._errors import not_implemented
 from jtorch._public import torch
 
-__all__ = ["FunctionalModule", "FunctionalModuleWithBuffers", "combine_state_for_ensemble", "make_functional", "make_functional_with_buffers"]
+__all__ = [
+    "FunctionalModule", "FunctionalModuleWithBuffers", "combine_state_for_ensemble", "functional_init", "functional_init_with_buffers", "make_functional", "make_functional_with_buffers",
+]  # fmt: skip
 
 nn = torch.nn
 
@@ -98,6 +99,44 @@ def combine_state_for_ensemble(models: Sequence[Any]) -> tuple[FunctionalModuleW
     return functions[0], stacked, tuple(torch.stack(b).detach() for b in zip(*buffers, strict=True))
 
 
-def functional_init(model_class: type, ensemble_shape: tuple[int, ...] = (), device: Any = "cpu") -> Callable[..., NoReturn]:
-    """Declined in torch for ensembles of more than one dim; here for all: combine the state of models that were made."""
-    not_implemented("torch._functorch.make_functional.functional_init", "use combine_state_for_ensemble")
+def _of_parts(model: Any, kinds: tuple[str, ...]) -> tuple[Any, ...]:
+    """As the first form of ``make_functional`` gave it: the tensors of each kind, the function of these and of a tuple of inputs, the names of each kind."""
+    if len(kinds) == 1 and list(model.buffers()):
+        text = "make_functional_deprecated_v1(model): `model` has buffers. Please use make_functional_with_buffers_deprecated_v1(model) instead."
+        raise RuntimeError(text)
+    every = [dict(getattr(model, kind)()) for kind in kinds]
+
+    def fun(*given: Any) -> Any:
+        *states, inputs = given
+        whole = {n: t for names, state in zip(every, states, strict=True) for n, t in zip(names, state, strict=True)}
+        return torch.func.functional_call(model, whole, tuple(inputs))
+
+    return (*[tuple(e.values()) for e in every], fun, *[tuple(e) for e in every])
+
+
+def _init(kinds: tuple[str, ...], model_class: Callable[..., Any], ensemble_shape: tuple[int, ...], device: Any) -> Callable[..., tuple[Any, ...]]:
+    def wrapped(*args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        if len(ensemble_shape) >= 2:
+            raise ValueError("NYI: ensemble_shape with more than 1 element")
+        make = lambda: model_class(*args, **kwargs)
+        if not ensemble_shape:  # as in torch, for either of them
+            return _of_parts(make().to(device), kinds[:1])
+        if ensemble_shape[0] <= 0:
+            raise ValueError(f"num_models {ensemble_shape[0]} should be > 0")
+        models = [make().to(device) for _ in range(ensemble_shape[0])]
+        parts = _of_parts(make(), kinds)
+        states = [_of_parts(m, kinds)[: len(kinds)] for m in models]
+        stacked = [tuple(torch.stack(each).detach() for each in zip(*of_kind, strict=True)) for of_kind in zip(*states, strict=True)]
+        return (*stacked, *parts[len(kinds) :])
+
+    return wrapped
+
+
+def functional_init(model_class: Callable[..., Any], ensemble_shape: tuple[int, ...] = (), device: Any = "cpu") -> Callable[..., tuple[Any, ...]]:
+    """A maker of ``(weights, f, names)``, ``f(weights, inputs)``; the weights of ``ensemble_shape[0]`` models stacked. ValueError for an ensemble of more dims."""
+    return _init(("named_parameters",), model_class, ensemble_shape, device)
+
+
+def functional_init_with_buffers(model_class: Callable[..., Any], ensemble_shape: tuple[int, ...] = (), device: Any = "cpu") -> Callable[..., tuple[Any, ...]]:
+    """A maker of ``(weights, buffers, f, names, buffers' names)``, ``f(weights, buffers, inputs)``; as torch, without an ensemble it is :func:`functional_init`."""
+    return _init(("named_parameters", "named_buffers"), model_class, ensemble_shape, device)
