@@ -524,6 +524,44 @@ def same(got: list[Any], wanted: list[Any]) -> None:
             assert str(a) == str(b)
 
 
+@case(True)
+def hooks_of_leaves(lib: Any, comp: Any) -> Any:
+    """They run once for each pass backward, and what they return is what counts."""
+    w, heard = lib.ones(2, requires_grad=True), []
+    w.register_hook(lambda g: heard.append(float(g.sum())) or g * 10)
+    compiled = comp(lambda x: (x * w).sum())
+    found = []
+    for i in range(3):
+        compiled(lib.ones(2) + i).backward()
+        found.append(w.grad.clone())
+    return found, heard
+
+
+@case(False)
+def hooks_on_the_way_back(lib: Any, comp: Any) -> Any:
+    """Module hooks and custom Functions are Python: they run once for each pass."""
+    net, heard = net_of(lib), []
+    net[1].register_full_backward_hook(lambda m, gi, go: heard.append(float(go[0].sum())))
+
+    class Square(lib.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x * x
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            heard.append(1)
+            return g * 3 * ctx.saved_tensors[0]
+
+    step, square = comp(net), comp(lambda x: Square.apply(x).sum())
+    x = lib.ones(1, 4, requires_grad=True)
+    for _ in range(3):
+        step(x).sum().backward()
+        square(x).backward()
+    return heard, x.grad
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_compiled_is_as_torch(name: str) -> None:
     made: list[Any] = []

@@ -43,3 +43,11 @@ def test_write(name: str, grad: bool) -> None:
     assert ours[3] == theirs[3]
     for a, b in zip(ours[:3], theirs[:3], strict=True):
         assert a == pytest.approx(b, rel=1e-6)
+
+
+@pytest.mark.parametrize("lib", [torch, jtorch], ids=["torch", "jtorch"])
+def test_what_has_no_elements_overlaps_nothing(lib: Any) -> None:
+    x = lib.zeros(4).as_strided((3, 0), (0, 1))
+    assert [tuple(t.shape) for t in (x.add_(1), x.zero_(), x.clamp_(0), lib.ceil(lib.empty(3, 0), out=x), lib.vmap(lambda y: y.ceil_())(x))] == [(3, 0)] * 5
+    with pytest.raises(RuntimeError, match="single memory location"):
+        lib.zeros(4).as_strided((3, 1), (0, 1)).add_(1)

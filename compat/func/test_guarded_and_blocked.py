@@ -70,6 +70,16 @@ def test_tangents_can_be_switched_off(lib: Any) -> None:
         dual = forward.make_dual(x, one)
         with forward._set_fwd_grad_enabled(False):
             still = dual * 2
+        told: list[bool] = []
+
+        class Told(lib.autograd.Function):
+            @staticmethod
+            def forward(ctx: Any, x: Any) -> Any:
+                told.append(forward._is_fwd_grad_enabled())
+                return x * 2
+
+        Told.apply(x)
+        assert told == [False] and forward._is_fwd_grad_enabled()
         assert forward.unpack_dual(still).tangent is None and forward.unpack_dual(still * dual).tangent.item() == 1.5
 
 

@@ -168,6 +168,8 @@ class _Maker:
                 return False
             if node.seq < self.w.first_seq:
                 continue
+            if hasattr(node, "_forward_cls"):  # module hooks on the way back are such, too
+                raise Refused("a custom autograd.Function, whose backward is Python")
             stack.extend(node.edges[::2])
         return True
 
@@ -420,7 +422,14 @@ class _Maker:
             seeds.append(v)
         roots = [(edge_of(t), t._nr) for t in self.out_tensors]
         where = [(edge_of(s.tensor), s.tensor._nr) for s in leaves]
-        found = run_backward(roots, seeds, True, False, where, False)
+        ends = [(node, node.hooks) for node, _ in where]
+        for node, _ in ends:  # what hooks of leaves do is for the pass outside, which the gradients go on with
+            node.hooks = None
+        try:
+            found = run_backward(roots, seeds, True, False, where, False)
+        finally:
+            for node, hooks in ends:
+                node.hooks = hooks
         grads = [None if g is None else (read(g) if isinstance(g, Tensor) else g) for g in found]
         return seeds, grads, leaves
 

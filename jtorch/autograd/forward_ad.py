@@ -80,7 +80,7 @@ class dual_level:
 
 
 def _is_fwd_grad_enabled() -> bool:
-    return forward_mode.enabled
+    return forward_mode.enabled and not forward_mode.inside
 
 
 class _set_fwd_grad_enabled(_Context):

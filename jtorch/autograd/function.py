@@ -378,12 +378,16 @@ class Function(metaclass=_FunctionMeta):
             for a, n in zip(args, needs, strict=True):
                 if n:
                     edges += (edge_of(a), a._nr)
-        with no_grad():
-            if separate:
-                output = (_forward or cls.forward)(*args, **kwargs)
-                cls.setup_context(ctx, args, output)
-            else:
-                output = cls.forward(ctx, *args, **kwargs)
+        inside, forward_mode.inside = forward_mode.inside, True
+        try:
+            with no_grad():
+                if separate:
+                    output = (_forward or cls.forward)(*args, **kwargs)
+                    cls.setup_context(ctx, args, output)
+                else:
+                    output = cls.forward(ctx, *args, **kwargs)
+        finally:
+            forward_mode.inside = inside
         single = not isinstance(output, tuple)  # a list is handed out as it is, like all that is no tensor
         outs = [output] if single else list(output)
         ctx._out_avals = [aval_of(o) if isinstance(o, Tensor) else None for o in outs]

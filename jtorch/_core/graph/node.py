@@ -107,9 +107,10 @@ def _register(node: Node, kind: str, fn: Any) -> Any:
 
 class _ForwardMode:
     """``on``: whether a pass backward is the first of the two that a derivative forward is made of (``levels.transposed``). ``since``: the first node's number within
-    the level of dual tensors that was entered, or None. ``off``: the first and the last number of nodes that carry no tangent (the last is None while that goes on)."""
+    the level of dual tensors that was entered, or None. ``off``: the first and the last number of nodes that carry no tangent (the last is None while that goes on).
+    ``inside``: whether a custom Function's ``forward`` runs, which leaves no graph."""
 
-    on = False
+    on = inside = False
     since: int | None = None
 
     def __init__(self) -> None:

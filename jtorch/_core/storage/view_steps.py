@@ -526,7 +526,7 @@ def check_no_overlap(t: Tensor) -> None:
     """RuntimeError if several elements of ``t`` are one place in memory (an expanded tensor)."""
     view = t._view
     strides = t._s.strides if view is None else view.strides
-    if strides is not None and any(s == 0 and n > 1 for s, n in zip(strides, aval_of(t).shape, strict=True)):
+    if strides is not None and 0 in strides and 0 not in (shape := aval_of(t).shape) and any(s == 0 and n > 1 for s, n in zip(strides, shape, strict=True)):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation."
         )
