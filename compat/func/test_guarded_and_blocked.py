@@ -104,3 +104,27 @@ def test_ensembles_made_by_class(lib: Any) -> None:
         made.functional_init(build, (2,))(4)
     with pytest.raises(ValueError, match="should be > 0"):
         made.functional_init(lib.nn.Linear, (0,))(4, 2)
+
+REFUSED: dict[str, Any] = {
+    "a derivative by integers": lambda lib: lib.func.grad(lambda x: x.sum())(lib.ones(2, dtype=lib.long)),
+    "a tree with integers": lambda lib: lib.func.grad(lambda d: d["a"].sum())({"a": lib.ones(2), "b": lib.ones(2, dtype=lib.bool)}),
+    "jacrev by integers": lambda lib: lib.func.jacrev(lambda x: x * 1.0)(lib.ones(2, dtype=lib.long)),
+    "jvp by integers": lambda lib: lib.func.jvp(lambda x: x * 1.0, (lib.ones(2, dtype=lib.long),), (lib.ones(2),)),
+    "a cotangent of another shape": lambda lib: lib.func.vjp(lib.sin, lib.ones(2))[1](lib.ones(3)),
+    "a mask in lanes": lambda lib: lib.vmap(lambda x: x[x > 0])(lib.ones(2, 3)),
+    "one truth in lanes": lambda lib: lib.vmap(lambda x: x[x[0] > 0])(lib.ones(2, 3)),
+    "index_put by a mask": lambda lib: lib.vmap(lambda x: x.index_put((x > 0,), lib.tensor(1.0)))(lib.ones(2, 3)),
+    "masked_select": lambda lib: lib.vmap(lambda x: lib.masked_select(x, x > 0))(lib.ones(2, 3)),
+    "shared statistics": lambda lib: lib.vmap(lambda x: lib.nn.BatchNorm1d(2)(x))(lib.ones(3, 4, 2)),
+    "shared statistics of an instance norm": lambda lib: lib.vmap(lambda x: lib.nn.InstanceNorm1d(2, track_running_stats=True)(x))(lib.ones(3, 2, 4)),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_in_torchs_words(name: str) -> None:
+    found = []
+    for lib in (torch, jtorch):
+        with pytest.raises((RuntimeError, ValueError)) as error:
+            REFUSED[name](lib)
+        found.append((type(error.value).__name__, str(error.value)))
+    assert found[0] == found[1]

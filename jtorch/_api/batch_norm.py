@@ -6,8 +6,9 @@ from typing import Any
 
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.inplace import kernel_writes
-from jtorch._core.storage.view_steps import given_back, is_traced, warn_leak
+from jtorch._core.storage.view_steps import given_back, is_traced, read, warn_leak
 from jtorch._core.tensor.derived_functions import function_for, write_out
+from jtorch._engine.values.lanes import innermost, lanes_of
 from jtorch._engine.values.thread_state import state, with_gradients
 from jtorch._namespace import C_nn, torch
 
@@ -17,7 +18,16 @@ _group_norm = function_for("internal.native_group_norm")
 _FORMATS = {4: (torch.contiguous_format, torch.channels_last), 5: (torch.contiguous_format, torch.channels_last_3d)}
 
 
+_SHARED_STATISTICS = (
+    "Batch norm got a batched tensor as input while the running_mean or running_var, which will be updated in place, were not batched.\n"
+    "If you are using a module and do not need eval mode, please set `track_running_stats` to be False."
+    "If you are using a prebuilt module and do not need eval mode, please see the functorch website for resources on how to patch your module to work with vmap"
+)
+
+
 def _run(input, weight, bias, running_mean, running_var, training, momentum, eps):
+    if training and running_mean is not None and state.lanes and (level := innermost([read(input)])) is not None and lanes_of(read(running_mean), level) is None:
+        raise RuntimeError(_SHARED_STATISTICS)
     out, mean, rstd, new_mean, new_var = C_nn._batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
     if training:
         if running_mean is not None and is_traced(new_mean) and not is_traced(running_mean) and not state.lanes and not any(id(running_mean._s) in s for s in given_back):

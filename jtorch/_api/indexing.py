@@ -12,7 +12,7 @@ from jtorch._core.dispatch.record import apply_multi
 from jtorch._core.dispatch.signature_binding import no_overload
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.tensor.derived_functions import function_for, run_inplace, write_out
-from jtorch._core.tensor.indexing import BYTES_AS_MASK
+from jtorch._core.tensor.indexing import BYTES_AS_MASK, MASK_IN_LANES, refuse_lanes
 from jtorch._engine.recording.call import T, call_of, tensor_list, value
 from jtorch._namespace import torch
 from jtorch._ops._lib import broadcast_shape
@@ -41,11 +41,18 @@ def nonzero(input: Tensor, *, as_tuple: bool = False, out: Tensor | None = None)
     return torch.unbind(_nonzero(input.detach() if input.dim() else input.detach().reshape(1)), 1)
 
 
+_SELECTED_IN_LANES = (
+    "vmap: Attempted to vmap over `mask` in torch.masked_select(self, mask) We cannot support this because for each batch this would return a differently shaped Tensor. "
+    "Please file an issue at https://github.com/pytorch/pytorch/issues if you need this feature."
+)
+
+
 @compose("torch Tensor")
 def masked_select(input: Tensor, mask: Tensor, *, out: Tensor | None = None) -> Tensor:
     """The elements where the mask is True, as a vector; both are broadcast. Runs what is pending."""
     if mask.dtype is not torch.bool:
         raise RuntimeError("masked_select: expected BoolTensor for mask")
+    refuse_lanes(mask, _SELECTED_IN_LANES)
     where, wide = torch.broadcast_tensors(mask, input)
     if not wide.dim():
         where, wide = where.reshape(1), wide.reshape(1)
@@ -153,6 +160,7 @@ def _positions(indices: Any) -> list[Tensor | None]:
         if isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8):
             if i.dtype is torch.uint8:
                 warnings.warn(BYTES_AS_MASK, stacklevel=4)
+            refuse_lanes(i, MASK_IN_LANES)
             found += torch.unbind(_nonzero(i.detach() if i.dim() else i.detach().reshape(1)), 1)
         else:
             found.append(i)

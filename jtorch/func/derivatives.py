@@ -67,6 +67,10 @@ class _Level:
         def one(t: Any) -> Any:
             if not isinstance(t, Tensor):
                 raise ValueError(f"Thing passed to transform API must be Tensor, got {type(t)}")
+            if not (t.is_floating_point() or t.is_complex()):
+                if self.backward:
+                    raise RuntimeError("only Tensors of floating point dtype can require gradients")
+                raise ValueError(f"Expected primal to be floating point or complex, but got: {t.dtype}")
             inside, node = enter(t)
             node.leaf = self.backward
             self.inputs.append(node)
@@ -245,6 +249,9 @@ def _vjp(func: Any, primals: tuple[Any, ...], has_aux: bool, others: Any) -> Any
             raise RuntimeError(
                 f"Expected pytree structure of cotangents to be the same as pytree structure of outputs to the function. cotangents: {given_spec}, primal output: {spec}"
             )
+        for i, (g, t) in enumerate(zip(given, flat, strict=True)):
+            if isinstance(g, Tensor) and g.shape != t.shape:
+                raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}.")
         now = _Level()
         followed = now.outer and (any(reaches_out(t, level.since) for t in flat) or any(t._edge is not None for t in given))
         with torch.set_grad_enabled(followed):

@@ -14,7 +14,9 @@ from jtorch._core.graph.device_copy import to_device
 from jtorch import _dtypes
 from jtorch._engine.recording import forgetting
 from jtorch._engine.recording.call import T, call_of, slot, tensor_list, value
+from jtorch._engine.values.lanes import innermost
 from jtorch._engine.values.sparse_values import SparseAval
+from jtorch._engine.values.thread_state import state
 from jtorch._ops._fitting import check_fits, check_long
 from jtorch._ops.views import slice_bounds
 from jtorch._registry import lookup
@@ -27,9 +29,9 @@ from jtorch._core.dispatch.inplace import assign, check_writable
 from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor
 from jtorch._core.graph.view_history import take_view
-from jtorch._core.storage.view_steps import is_traced, aval_of, elements, laid_out
+from jtorch._core.storage.view_steps import is_traced, aval_of, elements, laid_out, read
 
-__all__ = ["BYTES_AS_MASK", "getitem", "setitem"]
+__all__ = ["BYTES_AS_MASK", "MASK_IN_LANES", "getitem", "refuse_lanes", "setitem"]
 
 _slice = lookup("internal.slice")
 _select = lookup("torch.select")
@@ -54,7 +56,14 @@ def take_select(t: Tensor, dim: int, index: int) -> Tensor:
     return take_view(_select, call_of(_select, (T, value(dim), _I)) if dim else _first, t, (dim, index), (index,))
 
 
+MASK_IN_LANES = "vmap: We do not support batching operators that can support dynamic shape. Attempting to batch over indexing with a boolean mask."
 BYTES_AS_MASK = "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead."
+
+
+def refuse_lanes(mask: Tensor, why: str) -> None:
+    """RuntimeError where a mask has its own values in each lane of a vmap: there would be as many elements as it says."""
+    if state.lanes and innermost([read(mask)]) is not None:
+        raise RuntimeError(why)
 
 
 def _is_advanced(i: Any) -> bool:
@@ -154,6 +163,7 @@ def _parse(t: Tensor, index: Any) -> tuple[Tensor, list[Any]]:
             ix = _as_index(i)
             kind = aval_of(ix).dtype
             if kind in (_dtypes.bool_, _dtypes.uint8):
+                refuse_lanes(ix, MASK_IN_LANES)
                 mask_shape = aval_of(ix).shape
                 for k, n in enumerate(mask_shape):
                     have = aval_of(t).shape[dim + k]
