@@ -152,7 +152,9 @@ class Family:
         shapes = [[replaced(d, by) if is_symbolic(d) else d for d in out.shape] for _, general, names in self.watched for by in (general.by_name(names),) for out in general.entry.outs]
         shapes += [list(dims) for dims in self.inputs.values()]  # what is padded is copied
         self.shifts = {i: [shift_of(d) if is_symbolic(d) else None for d in dims] for i, dims in self.inputs.items()}
-        self.rooms = Rooms([f"n{i}" for i in range(len(self.columns))], reach, shapes, len(self.needed))
+        of = {k: general.equations for k, general, _ in self.watched}
+        equations = sum([of.get(k, 1) for k in self.needed])
+        self.rooms = Rooms([f"n{i}" for i in range(len(self.columns))], reach, shapes, equations)
         stats.families += 1
 
     def _solve(self, samples: list[tuple[list[Any], list[Value]]]) -> Solver:

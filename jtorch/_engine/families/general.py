@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr, jaxprs_in_params
 
 from jtorch import _config
 from jtorch._engine.padded import Frame, Padded, Room, evaluate, is_symbolic, replaced, single, symbols_under
@@ -17,6 +17,7 @@ from jtorch._engine.recording import vjp
 from jtorch._engine.recording.call import Call
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.identity import of_node
+from jtorch._engine.recording.kept import fact, keep_fact, name
 from jtorch._engine.values.unbroken import aside
 from jtorch._engine.values.values import aval
 
@@ -30,12 +31,13 @@ __all__ = ["General", "blind", "entry_for", "general_of", "places_of", "sizes_of
 class General:
     """``entry``: with symbolic inputs and outputs. ``types``: of the outputs where the sizes are numbers (positions that are kept for backward may be wider here). ``fit(sizes)``: of a call's sizes and its inputs' dims, the values of the symbols, or None if they are not of this form."""
 
-    __slots__ = ("entry", "types", "fit", "shapes", "names", "conditions", "_jaxpr")
+    __slots__ = ("entry", "types", "fit", "shapes", "names", "conditions", "_jaxpr", "_equations")
 
     def __init__(self, entry: Entry, types: Sequence[Any], names: Sequence[str], fit: Any, conditions: Sequence[str] = ()) -> None:
         self.entry, self.types, self.names, self.fit, self.conditions = entry, tuple(types), names, fit, conditions
         self.shapes: Any = _function(",".join(names), _text([_text(list(a.shape)) for a in entry.outs]))
         self._jaxpr: ClosedJaxpr | None = None
+        self._equations: int | None = None
 
     @property
     def jaxpr(self) -> ClosedJaxpr:
@@ -43,6 +45,18 @@ class General:
         if self._jaxpr is None:
             self._jaxpr = aside(jax.make_jaxpr(self.entry.call.apply), *self.entry.structs())
         return self._jaxpr
+
+    @property
+    def equations(self) -> int:
+        """How many equations its program has, those of loops and branches among them. It is kept, so that the next process need not trace it to know."""
+        if self._equations is None:
+            text = name(self.identity)
+            key, found = (None, None) if text is None else fact("equations", text, self.entry.device)
+            if found.__class__ is not int:
+                found = _count(self.jaxpr.jaxpr)
+                keep_fact(key, found)
+            self._equations = found
+        return self._equations
 
     def identity(self, more: Any = "") -> str:
         """Its name for other processes (identity.py): symbols by number, since they are counted through in each process. ``more``: what is said besides with its symbols."""
@@ -52,6 +66,11 @@ class General:
     def by_name(self, dims: Sequence[Any]) -> dict[str, Any]:
         """What its symbols are."""
         return dict(zip(self.names, dims, strict=True))
+
+
+def _count(jaxpr: Jaxpr) -> int:
+    inner = [sum(map(_count, jaxprs_in_params(eqn.params))) for eqn in jaxpr.eqns]
+    return sum(inner) + inner.count(0)
 
 
 def _function(params: str, body: str) -> Any:

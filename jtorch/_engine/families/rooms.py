@@ -17,17 +17,20 @@ __all__ = ["Rooms", "bucket"]
 Bounds = tuple[int, ...]
 
 _ELEMENT = 2e-9  # seconds that an element of a value costs a run, and
-_NODE = 2e-2  # that an operator costs XLA: measured over the programs of compat/bench/shapes.py on two cpu cores
+_EQUATION = 3.5e-3  # that an equation costs XLA: measured over the programs of compat/bench/shapes.py on two cpu cores
 _RUNS = 500  # a program of more room than is asked for is made where it would lose no more than its compilation in so many runs
 _WIDER = 8  # and has at most so many times the room
+_TO_COME = 100  # runs that a family of many runs is expected to have yet, and of fewer
+_AGAIN = 2  # so many times as many as it had
 
 
-def bucket(n: int) -> int:
-    """The room for ``n`` elements: a power of two, or one and a half of it beyond 64."""
+def bucket(n: int, parts: int = 4) -> int:
+    """The room for ``n`` elements: a power of two, or beyond 64 so many parts of one more."""
     b = 8
     while b < n:
         b *= 2
-    return b if b <= 64 or n > b // 4 * 3 else b // 4 * 3
+    step = b // 2 // parts
+    return b if b <= 64 else b - (b - n) // step * step
 
 
 @functools.lru_cache(1024)
@@ -37,12 +40,13 @@ def _room(bounds: tuple[tuple[str, int], ...], reach: tuple[tuple[str, int], ...
 
 
 class Rooms:
-    """Of one family. ``shapes``: of all values of changing size, inputs too; ``nodes``: how many operators that takes; ``reach``: how far beyond its symbol a size may go (:class:`Room`)."""
+    """Of one family. ``shapes``: of all values of changing size, inputs too; ``equations``: how many they come from; ``reach``: how far beyond its symbol a size may go (:class:`Room`)."""
 
-    def __init__(self, names: Sequence[str], reach: Mapping[str, int], shapes: Iterable[Sequence[Any]], nodes: int) -> None:
+    def __init__(self, names: Sequence[str], reach: Mapping[str, int], shapes: Iterable[Sequence[Any]], equations: int) -> None:
         self.names, self.reach = list(names), [reach.get(n, 0) for n in names]
         self._shapes = [tuple(s) for s in shapes]
-        self._compiling = _NODE * nodes
+        self._compiling = _EQUATION * equations
+        self._runs = 0
         self._costs: dict[Bounds, float] = {}
         self._made: dict[Any, list[Bounds]] = {}
         self._lost: dict[Any, float] = {}
@@ -63,6 +67,7 @@ class Rooms:
         least = tuple([bucket(n + more) for n, more in zip(sizes, self.reach, strict=True)])
         made = self._made.setdefault(kind, [])
         kept = self._kept(least, held)
+        self._runs += 1
         if kept is not None:
             if kept not in made:
                 made.append(kept)
@@ -72,11 +77,12 @@ class Rooms:
         fitting = [b for b in made if all(x >= y for x, y in zip(b, least, strict=True))]
         if fitting:
             best = min(fitting, key=self._cost)
-            lost = self._lost.get((kind, least), 0.0) + self._cost(best) - self._cost(least)
-            if lost <= self._compiling:
+            loses = self._cost(best) - self._cost(least)
+            lost = self._lost.get((kind, least), 0.0) + loses
+            if max(lost, loses * min(_TO_COME, _AGAIN * self._runs)) <= self._compiling:
                 self._lost[kind, least] = lost
                 return best
-        bounds = self._wider(least) if not fitting else least
+        bounds = least if fitting else self._wider(tuple([bucket(n, 2) for n in least]))
         made.append(bounds)
         return bounds
 

@@ -16,8 +16,8 @@ from jtorch._engine.padded import symbol
 from jtorch._engine.recording.trace import flush
 
 
-def rooms(width: int, nodes: int = 20) -> Rooms:
-    return Rooms(["n0"], {}, [(symbol(0), width)], nodes)
+def rooms(width: int, equations: int = 115) -> Rooms:
+    return Rooms(["n0"], {}, [(symbol(0), width)], equations)
 
 
 @pytest.mark.parametrize("n", [1, 8, 9, 64, 65, 96, 97, 129, 500, 5000])
@@ -36,14 +36,14 @@ def test_a_program_with_room_enough_is_used() -> None:
 
 
 def test_one_of_its_own_is_made_when_it_would_have_paid() -> None:
-    r = rooms(10_000_000, nodes=1)  # a run in the wide room costs ten seconds by this estimate, and compiling much less
+    r = rooms(10_000_000, equations=1)  # a run in the wide room costs ten seconds by this estimate, and compiling much less
     assert r.choose([500], [], ()) == (512,)
     assert r.choose([20], [], ()) == (32,)
     cheap = rooms(10_000)
     cheap.choose([500], [], ())
     chosen = [cheap.choose([20], [], ()) for _ in range(2000)]
     change = chosen.index(next(b for b in chosen if b != (512,)))
-    assert 20 < change < 200  # what is lost in each run until then comes to what compiling costs
+    assert 10 < change < 200  # what is lost in each run until then, or may be in as many again, comes to what compiling costs
     assert set(chosen[change:]) == {chosen[change]} and chosen[change][0] < 512
 
 
