@@ -46,14 +46,21 @@ def _heard(event: str, **_: Any) -> None:
 monitoring.register_event_listener(_heard)
 
 
-# XLA's generator of machine code for the cpu takes each fusion through MLIR, which is half of the time that a small program takes to compile. The generator that it had before makes code that
-# gives the same numbers as fast, but for scatters (embeddings' gradients), which become slow, and float8, whose small negative numbers become nan in types without -0.
+# XLA's generator of machine code for the cpu takes each fusion through MLIR. The one that it had before gives the same numbers as fast, but for scatters (embeddings' gradients), which become slow, and
+# float8, whose small negative numbers become nan in types without -0. It needs half of the time for a few operations, and for what surrounds convolutions; up to three times as long for an
+# optimizer's many small updates, and its code for a transformer's layers runs a tenth slower.
 _DIRECT = "xla_cpu_use_fusion_emitters"
+_FEW = 40  # operations
 _refused: list[str] = []  # the setting, once a version of XLA did not know it
 
 
+def _directly(text: str) -> bool:
+    few = text.count("stablehlo.") <= _FEW or "stablehlo.convolution" in text
+    return few and "stablehlo.scatter" not in text and "xf8E" not in text
+
+
 def _compile(lowered: Any, device: Any, text: str, options: dict[str, Any]) -> Any:
-    if device.platform == "cpu" and not _refused and "stablehlo.scatter" not in text and "xf8E" not in text:
+    if device.platform == "cpu" and not _refused and _directly(text):
         try:
             return lowered.compile(compiler_options={**options, _DIRECT: False})
         except Exception as error:  # noqa: BLE001 - which kind it is depends on the version
