@@ -21,6 +21,7 @@ EVERY = [(p, way) for p in PROGRAMS.values() for way in ways(p)]
 @pytest.fixture(autouse=True)
 def _afresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(_config, "CACHE_DIR", "0")  # what an earlier process has left
+    monkeypatch.setattr(_config, "LOG", _config.LOG | {"faults"})
     flush()
     yield
     _config.changed()

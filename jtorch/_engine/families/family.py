@@ -286,7 +286,8 @@ class Member:
         static = [i for i in donated if i not in family.inputs]
         try:
             program = family.program(self.sizes, arrays, tuple(static), checks)
-        except Exception as error:
+        except Exception as error:  # a rule raises what it likes
+            log.fault(error)
             self.group.give_up(str(error))
             return None
         given = list(arrays)
@@ -304,6 +305,7 @@ class Member:
             layouts_of = self._layouts(program, plan, given, tr)
         except Exception as error:  # nothing has run yet: whatever stands in the way of this program, the exact one does not need it
             program.recipe.plan = before
+            log.fault(error)
             self.group.give_up(f"{type(error).__name__}: {error}" if not isinstance(error, NoRule) else f"no rule for {error}")
             return None
         family.runs += 1
@@ -466,6 +468,7 @@ def join(tr: Trace, live: Sequence[int], checks: guards.Checks, recipe: Any = No
         log.exact_shapes(str(error))
         return None
     except Exception as error:  # a guess that cannot be made must not stand in the way of what was recorded
+        log.fault(error)
         group.give_up(f"{type(error).__name__}: {error}")
         return None
     family.device = tr.device

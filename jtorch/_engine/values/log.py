@@ -1,14 +1,15 @@
-"""``JTORCH_LOG=trace,recompiles``: what runs, and why something is compiled again."""
+"""``JTORCH_LOG=trace,recompiles``: what runs, and why something is compiled again. ``faults``: an error of the engine's own is raised where it could do without (the tests set it)."""
 
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Any
 
 from jtorch import _config
 from jtorch._engine.values.callers import lines
 
-__all__ = ["trace", "update", "compiling", "exact_shapes", "packing", "gathering", "scalars_changed"]
+__all__ = ["trace", "update", "compiling", "exact_shapes", "packing", "fault", "gathering", "scalars_changed"]
 
 _seen: dict[Any, Any] = {}
 
@@ -36,6 +37,18 @@ def scalars_changed(tr: Any, fresh: set[int], before: list[Any]) -> None:
 def exact_shapes(why: str) -> None:
     if "recompiles" in _config.LOG:
         _say(f"programs alike but for sizes are compiled for each shape: {why}")
+
+
+_OURS = (AttributeError, NameError, AssertionError)  # what no program's sizes are the cause of
+
+
+def fault(error: Exception) -> None:
+    """A program for many sizes could not be made, and exact shapes are the way out. If the engine itself is at fault, let it be seen."""
+    if isinstance(error, _OURS):
+        if "faults" in _config.LOG:
+            raise error
+        if "recompiles" in _config.LOG:
+            _say("".join(traceback.format_exception(error)))
 
 
 def packing(name: str, count: int) -> None:
