@@ -12,7 +12,6 @@ import jtorch
 import jtorch.jit
 from compat.jit.snippets import SNIPPETS
 from compat.programs_of_text import run
-from compat.run_both import run_text
 
 
 @pytest.mark.parametrize("name", SNIPPETS)
@@ -35,14 +34,3 @@ def test_weights_of_torchscript_archives() -> None:
         assert {k: (tuple(v.shape), str(v.dtype)) for k, v in found.items()} == {k: (tuple(v.shape), str(v.dtype)) for k, v in wanted.items()}
         for name, value in wanted.items():
             assert found[name].detach().float().numpy().tolist() == value.float().tolist()
-
-
-def test_private_names_that_libraries_import() -> None:
-    """Under the name of torch, in a process of its own."""
-    program = (
-        "from torch._jit_internal import boolean_dispatch, BroadcastingList2, Final, is_scripting, ignore, unused, export, _overload\n"
-        "from torch.jit.annotations import BroadcastingList2\nimport torch, torch.jit, torch.fx, torch.library, torch.profiler\n"
-        "print(torch.jit.annotations.__name__, is_scripting(), torch.ops.aten.add.Tensor)\n"
-    )
-    theirs, ours = run_text("torch", program), run_text("jtorch", program)
-    assert not ours.error and ours.text == theirs.text

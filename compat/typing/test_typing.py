@@ -16,10 +16,8 @@ ROOT = HERE.parent.parent
 LOOSE = {"torch.linalg.inv(3)", "torch.manual_seed(\"x\")"}
 
 
-@pytest.fixture(scope="module")
-def complaints(tmp_path_factory):
+def complaints(folder):
     """File -> lines with errors. Both files in one run: reading the stubs is what costs."""
-    folder = tmp_path_factory.mktemp("typed")
     for name in ("calls.py", "mistakes.py"):
         text = (HERE / name).read_text()
         for old, new in (("import torch.nn", "import jtorch.nn"), ("import torch\n", "import jtorch as torch\n"), ("from torch", "from jtorch")):
@@ -34,19 +32,14 @@ def complaints(tmp_path_factory):
     return found
 
 
-def test_ordinary_calls(complaints):
-    lines = (HERE / "calls.py").read_text().splitlines()
+def test_ordinary_calls_and_mistakes(tmp_path):
+    found = complaints(tmp_path)
+    calls, mistakes = ((HERE / name).read_text().splitlines() for name in ("calls.py", "mistakes.py"))
     # The same name is used for many things here, which mypy minds and torch's stubs do not help.
-    wrong = [lines[n - 1] for n in sorted(complaints["calls.py"])]
-    assert not wrong
-
-
-def test_mistakes(complaints):
-    lines = (HERE / "mistakes.py").read_text().splitlines()
-    planted = {n for n, line in enumerate(lines, 1) if n > 9 and line and line not in LOOSE}
+    assert not [calls[n - 1] for n in sorted(found["calls.py"])]
+    planted = {n for n, line in enumerate(mistakes, 1) if n > 9 and line and line not in LOOSE}
     assert len(planted) > 50
-    missed = [lines[n - 1] for n in sorted(planted - complaints["mistakes.py"])]
-    assert not missed
+    assert not [mistakes[n - 1] for n in sorted(planted - found["mistakes.py"])]
 
 
 def test_stubs_are_current():
