@@ -46,8 +46,8 @@ def _heard(event: str, **_: Any) -> None:
 monitoring.register_event_listener(_heard)
 
 
-# XLA's generator of machine code for the cpu takes each fusion through MLIR. The one that it had before gives the same numbers as fast, but for scatters (embeddings' gradients), which become slow, and
-# float8, whose small negative numbers become nan in types without -0. It needs half of the time for a few operations, and for what surrounds convolutions; up to three times as long for an
+# XLA's generator of machine code for the cpu takes each fusion through MLIR. The one that it had before gives the same numbers as fast, but for scatters (embeddings' gradients), which become slow,
+# the small kernels of a loop (an LSTM's training step took 33 ms and not 28), and float8, whose small negative numbers become nan in types without -0. It needs half of the time for a few operations, and for what surrounds convolutions; up to three times as long for an
 # optimizer's many small updates, and its code for a transformer's layers runs a tenth slower.
 _DIRECT = "xla_cpu_use_fusion_emitters"
 _FEW = 40  # operations
@@ -56,7 +56,7 @@ _refused: list[str] = []  # the setting, once a version of XLA did not know it
 
 def _directly(text: str) -> bool:
     few = text.count("stablehlo.") <= _FEW or "stablehlo.convolution" in text
-    return few and "stablehlo.scatter" not in text and "xf8E" not in text
+    return few and not any(word in text for word in ("stablehlo.scatter", "stablehlo.while", "xf8E"))
 
 
 def _compile(lowered: Any, device: Any, text: str, options: dict[str, Any]) -> Any:
