@@ -177,3 +177,39 @@ def test_orbax(tmp_path):
         assert torch.equal(v, other.state_dict()[k]), k
     a, b = (o.state_dict() for o in optimizers)
     assert torch.equal(a["state"][0]["exp_avg"], b["state"][0]["exp_avg"]) and a["param_groups"] == b["param_groups"]
+
+
+@pytest.mark.slow
+def test_a_flax_module_through_orbax_and_a_state_dict(tmp_path):
+    pytest.importorskip("orbax.checkpoint", reason="the extra `orbax` is not installed")
+    from jtorch.interop import orbax
+
+    class Inner(linen.Module):
+        @linen.compact
+        def __call__(self, x, train: bool = False):
+            return linen.Dense(2)(linen.BatchNorm(use_running_average=not train)(linen.Dense(4)(x)))
+
+    x = torch.from_numpy(X)
+
+    def made(seed):
+        torch.manual_seed(seed)
+        return torch.nn.Sequential(FlaxModule(Inner(), x), torch.nn.Linear(2, 1))
+
+    first, second, third = made(0), made(1), made(2)
+    optimizers = [torch.optim.SGD(m.parameters(), 0.1, momentum=0.9) for m in (first, second)]
+    first.train()
+    first(x).square().sum().backward()
+    optimizers[0].step()
+    orbax.save(tmp_path / "c", first, optimizers[0])
+    orbax.restore(tmp_path / "c", second, optimizers[1])
+    torch.save(second.state_dict(), tmp_path / "s.pt")
+    missing = third.load_state_dict(torch.load(tmp_path / "s.pt"))
+    assert not missing.missing_keys and not missing.unexpected_keys
+    wanted = first.eval()(x)
+    assert torch.equal(second.eval()(x), wanted) and torch.equal(third.eval()(x), wanted)
+    # what flax itself computes of the variables that came along
+    variables = third[0].variables()
+    np.testing.assert_allclose(np.asarray(Inner().apply(variables, X)), to_jax(third[0](x)), rtol=1e-6)
+    assert any(float(np.abs(v).sum()) > 0 for k, v in flat(variables).items() if k.endswith("mean"))
+    for a, b in zip(*(o.state_dict()["state"].values() for o in optimizers), strict=True):
+        assert torch.equal(a["momentum_buffer"], b["momentum_buffer"])
