@@ -246,6 +246,8 @@ def pad_sequence(
     longest = max(part.size(0) for part in parts)
     padded = []
     for part in parts:
+        if part.shape[1:] != parts[0].shape[1:]:  # as torch, which copies it into the batch
+            part = parts[0].new_zeros((part.size(0), *parts[0].shape[1:])).copy_(part)
         missing = longest - part.size(0)
         if missing:
             filler = torch.full((missing, *part.shape[1:]), padding_value, dtype=parts[0].dtype, device=parts[0].device)
