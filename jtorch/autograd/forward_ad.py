@@ -105,17 +105,22 @@ def _smooth(t: Any, what: str) -> None:
         raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
 
 
+def check_tangent(tensor: Any, tangent: Any) -> None:
+    """RuntimeError for a tangent of another shape."""
+    if tensor.shape != tangent.shape:
+        raise RuntimeError(
+            "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not supported. "
+            f"Tensor is of size {list(tensor.shape)} while the given forward gradient is of size {list(tangent.shape)}."
+        )
+
+
 def make_dual(tensor: Any, tangent: Any, *, level: int | None = None) -> Any:
     """A tensor of the same value that carries ``tangent``. RuntimeError outside of a level or for another size. Source: torch.autograd.forward_ad.make_dual."""
     if not _levels or (level is not None and level < 0):
         raise RuntimeError("Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() first.")
     _smooth(tensor, "primal")
     _smooth(tangent, "tangent")
-    if tensor.shape != tangent.shape:
-        raise RuntimeError(
-            "Trying to set a forward gradient that has a different size than that of the original Tensor, this is not supported. "
-            f"Tensor is of size {list(tensor.shape)} while the given forward gradient is of size {list(tangent.shape)}."
-        )
+    check_tangent(tensor, tangent)
     if unpack_dual(tangent).tangent is not None:
         raise RuntimeError("Setting a forward grad that itself has a forward gradient at the same level0 is not supported.")
     if unpack_dual(tensor).tangent is not None:

@@ -16,6 +16,7 @@ from jtorch._core.storage.write_counts import origin_of, written_since
 from jtorch._engine.values.lanes import Level, newest
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._public import torch
+from jtorch.autograd.forward_ad import check_tangent
 from jtorch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from .vmap import vmap
@@ -254,7 +255,7 @@ def _vjp(func: Any, primals: tuple[Any, ...], has_aux: bool, others: Any) -> Any
                 raise RuntimeError(f"Mismatch in shape: grad_output[{i}] has a shape of {g.shape} and output[{i}] has a shape of {t.shape}.")
         now = _Level()
         followed = now.outer and (any(reaches_out(t, level.since) for t in flat) or any(t._edge is not None for t in given))
-        with torch.set_grad_enabled(followed):
+        with torch.set_grad_enabled(bool(followed)):
             found = _zeros(gradients(flat, given, level.inputs, followed), leaves)
         if not followed:
             found = [t.detach() for t in found]
@@ -315,6 +316,8 @@ def jvp(func: Any, primals: Any, tangents: Any, *, strict: bool = False, has_aux
         for t in leaves:
             if not isinstance(t, Tensor):
                 raise RuntimeError(f"{what}: Expected {name} to only contain Tensors, got {type(t)}")
+    for t, move in zip(flat, moves, strict=True):
+        check_tangent(t, move)
     out, push, aux, level = _push(what, func, primals, lambda new: new, has_aux)
     if strict and not all(reaches_inputs(t, level.inputs) for t in tree_flatten(out)[0]):
         raise RuntimeError("jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. This is not allowed with strict=True.")

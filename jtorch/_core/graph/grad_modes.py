@@ -204,6 +204,8 @@ class set_grad_enabled(_Context):
     """Switch gradients on or off: at once when called, until the end of the block as a context manager."""
 
     def __init__(self, mode: bool) -> None:
+        if not isinstance(mode, bool):
+            raise TypeError(f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}")
         self.prev = bool(state.mode & GRAD)
         self.mode = mode
         state.mode = state.mode | GRAD if mode else state.mode & ~GRAD
