@@ -46,40 +46,16 @@ def _heard(event: str, **_: Any) -> None:
 monitoring.register_event_listener(_heard)
 
 
-# XLA's generator of machine code for the cpu takes each fusion through MLIR. The one that it had before gives the same numbers as fast, but for scatters (embeddings' gradients), which become slow,
-# the small kernels of a loop (an LSTM's training step took 33 ms and not 28), and float8, whose small negative numbers become nan in types without -0. It needs half of the time for a few operations, and for what surrounds convolutions; up to three times as long for an
-# optimizer's many small updates, and its code for a transformer's layers runs a tenth slower.
-_DIRECT = "xla_cpu_use_fusion_emitters"
-_FEW = 40  # operations
-_refused: list[str] = []  # the setting, once a version of XLA did not know it
-
-
-def _directly(text: str) -> bool:
-    few = text.count("stablehlo.") <= _FEW or "stablehlo.convolution" in text
-    return few and not any(word in text for word in ("stablehlo.scatter", "stablehlo.while", "xf8E"))
-
-
-def _compile(lowered: Any, device: Any, text: str, options: dict[str, Any]) -> Any:
-    if device.platform == "cpu" and not _refused and _directly(text):
-        try:
-            return lowered.compile(compiler_options={**options, _DIRECT: False})
-        except Exception as error:  # noqa: BLE001 - which kind it is depends on the version
-            if _DIRECT not in str(error):
-                raise
-            _refused.append(_DIRECT)
-    return lowered.compile(compiler_options=options)
-
-
-def compile_lowered(lowered: Any, device: Any, trees: tuple[Any, Any], options: dict[str, Any]) -> Executable:
-    """The executable of a lowered program: a kept one, or a new one, which is kept. ``trees``: how its inputs and outputs are arranged; ``options``: XLA's, as given to ``jax.jit``."""
-    text = lowered.as_text()
-    key = None if store.folder() is None else store.key_of("executable", text, surroundings.settings(), surroundings.machine(device), str(trees[0]), str(options))
+def compile_lowered(lowered: Any, device: Any, trees: tuple[Any, Any]) -> Executable:
+    """The executable of a lowered program: a kept one, or a new one, which is kept. ``trees``: how its inputs and outputs are arranged."""
+    text = lowered.as_text() if store.folder() is not None else None
+    key = None if text is None else store.key_of("executable", text, surroundings.settings(), surroundings.machine(device), str(trees[0]))
     found = load(key, device, trees) if key is not None else None
     if found is not None:
         return Executable(found, key)
     _thread.from_cache = False
-    run = _compile(lowered, device, text, options)
-    if key is None or _thread.from_cache:  # what comes out of JAX's own cache is not whole when it is written again (comparators of sorts are missing)
+    run = lowered.compile()
+    if text is None or key is None or _thread.from_cache:  # what comes out of JAX's own cache is not whole when it is written again (comparators of sorts are missing)
         return Executable(run, None)
     _loaded[key] = run
     kind = _LAPACK if "lapack" in text else _OTHER

@@ -78,7 +78,7 @@ def program(
             if known is not None:
                 return known
     made = traced()
-    what = compiled(made, donated, arrays_of(given), lambda lowered: submit(lambda: compile_lowered(lowered, where, _trees(lowered), options or {})), options)
+    what = compiled(made, donated, arrays_of(given), lambda lowered: submit(lambda: compile_lowered(lowered, where, _trees(lowered))), options)
     if key is not None:
         out = _written(made.out_info)
         if out is not None:
