@@ -33,7 +33,9 @@ environment:
 def _fresh_main() -> ModuleType:
     """A new ``__main__``, where pickle and multiprocessing look for what the program defines."""
     module = ModuleType("__main__")
-    module.__dict__.update(__builtins__=sys.modules["builtins"], __annotations__={}, __spec__=None, __loader__=None)
+    module.__dict__.update(__builtins__=sys.modules["builtins"], __spec__=None, __loader__=None)
+    if sys.version_info < (3, 14):  # from there on they are made when they are asked for
+        module.__dict__["__annotations__"] = {}
     sys.modules["__main__"] = module
     return module
 

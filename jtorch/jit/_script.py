@@ -282,7 +282,7 @@ def _twin(model: Module) -> Module:
 
 
 def _finals(cls: type) -> set[str]:
-    return {name for c in cls.__mro__ for name, kind in vars(c).get("__annotations__", {}).items() if "Final" in str(kind)}
+    return {name for c in cls.__mro__ for name, kind in inspect.get_annotations(c).items() if "Final" in str(kind)}
 
 
 @functools.cache
