@@ -131,22 +131,27 @@ def one_matrix(r, n, said):
         powerSGD_hook._orthogonalize = thin
 
 
+def _piped(r, schedule, parameters, rows, said):
+    """Three steps of a schedule."""
+    opt = torch.optim.AdamW(parameters, lr=0.05)
+    torch.manual_seed(1)
+    x, y = torch.randn(rows, 6), torch.randint(0, 3, (rows,))
+    for _ in range(3):
+        opt.zero_grad()
+        losses = []
+        out = schedule.step(x) if r == 0 else schedule.step(target=y, losses=losses)
+        opt.step()
+        said.append(f"{type(schedule).__name__}: {[loss.item() for loss in losses]} {out if out is None else tuple(out.shape)}")
+    said.append(f"gradients: {[p.grad.abs().sum().item() for p in parameters]}")
+
+
 def pipelines(r, n, said):
     for cls in (ScheduleGPipe, Schedule1F1B):
         torch.manual_seed(0)
         whole = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 3))
         mine = whole[:2] if r == 0 else whole[2:]
         schedule = cls(PipelineStage(mine, r, n, torch.device("cpu")), n_microbatches=4, loss_fn=nn.functional.cross_entropy)
-        opt = torch.optim.AdamW(mine.parameters(), lr=0.05)
-        torch.manual_seed(1)
-        x, y = torch.randn(8, 6), torch.randint(0, 3, (8,))
-        for _ in range(3):
-            opt.zero_grad()
-            losses = []
-            out = schedule.step(x) if r == 0 else schedule.step(target=y, losses=losses)
-            opt.step()
-            said.append(f"{cls.__name__}: {[loss.item() for loss in losses]} {out if out is None else tuple(out.shape)}")
-        said.append(f"gradients: {[p.grad.abs().sum().item() for p in mine.parameters()]}")
+        _piped(r, schedule, list(mine.parameters()), 8, said)
 
 
 def interleaved(r, n, said):
@@ -156,17 +161,7 @@ def interleaved(r, n, said):
         mine = [whole[2 * i : 2 * i + 2] for i in (r, r + n)]
         stages = [PipelineStage(part, r + k * n, 2 * n, torch.device("cpu")) for k, part in enumerate(mine)]
         schedule = cls(stages, n_microbatches=batches, loss_fn=nn.functional.cross_entropy)
-        parameters = [p for part in mine for p in part.parameters()]
-        opt = torch.optim.AdamW(parameters, lr=0.05)
-        torch.manual_seed(1)
-        x, y = torch.randn(12, 6), torch.randint(0, 3, (12,))
-        for _ in range(3):
-            opt.zero_grad()
-            losses = []
-            out = schedule.step(x) if r == 0 else schedule.step(target=y, losses=losses)
-            opt.step()
-            said.append(f"{cls.__name__}: {[loss.item() for loss in losses]} {out if out is None else tuple(out.shape)}")
-        said.append(f"gradients: {[p.grad.abs().sum().item() for p in parameters]}")
+        _piped(r, schedule, [p for part in mine for p in part.parameters()], 12, said)
     try:
         ScheduleInterleaved1F1B(stages, n_microbatches=5, loss_fn=nn.functional.cross_entropy)
     except ValueError as error:
