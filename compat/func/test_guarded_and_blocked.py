@@ -128,3 +128,11 @@ def test_refused_in_torchs_words(name: str) -> None:
             REFUSED[name](lib)
         found.append((type(error.value).__name__, str(error.value)))
     assert found[0] == found[1]
+
+
+def test_what_the_library_says_it_is_built_with() -> None:
+    import jtorch._private.C as ours
+
+    names = [n for n in dir(torch._C) if n.startswith(("has_", "_has_")) and isinstance(getattr(torch._C, n), bool) and hasattr(ours, n)]
+    assert {"has_lapack", "has_spectral", "_has_cuda"} <= set(names)
+    assert all(getattr(ours, n) is getattr(torch._C, n) for n in names)

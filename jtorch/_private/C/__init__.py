@@ -26,8 +26,8 @@ _linalg, _fft, _special = _namespace.linalg, _namespace.fft, _namespace.special
 TensorBase = _TensorBase = _Tensor
 _TensorMeta = type(_Tensor)
 dtype, device, Size, memory_format, layout, qscheme = _dtypes.dtype, _device.device, _types.Size, _types.memory_format, _types.layout, _types.qscheme
-_has_mkldnn = has_mkl = has_openmp = has_lapack = True
-_has_cuda = False
+_has_mkldnn = has_mkl = has_openmp = has_lapack = has_spectral = True
+_has_cuda = _has_cudnn = _has_magma = _has_mps = _has_xpu = False
 _numbers = itertools.count()
 
 
