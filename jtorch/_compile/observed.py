@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from operator import itemgetter, setitem
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from jtorch._compile.guarding import Guards, same
 from jtorch._compile.numbers import Tracked, program
+from jtorch._compile.parts import Constant, Elements, assignment, contents, deletion
 from jtorch._compile.replaying import Replay
 from jtorch._compile.watching import ABSENT, Watch
 from jtorch._core.backward.backward_pass import run_backward
@@ -63,8 +64,8 @@ class _Maker:
         if id(x) not in self.w.containers or cls is tuple:
             if cls is tuple or (isinstance(x, tuple) and hasattr(x, "_fields")):
                 parts = [self.template(v, depth + 1) for v in x]
-                if all(p.__class__ is _Constant for p in parts):
-                    return _Constant(x)
+                if all(p.__class__ is Constant for p in parts):
+                    return Constant(x)
                 build = cls if cls is tuple else cls._make
                 return lambda *given: build([p(*given) for p in parts])
             if cls is list:
@@ -74,11 +75,11 @@ class _Maker:
                 keys, parts = list(x), [self.template(self._slot(x, k, v), depth + 1) for k, v in x.items()]
                 return lambda *given: cls(zip(keys, [p(*given) for p in parts], strict=True))
         if cls in (int, float, bool, str, complex, bytes, type(None)) or isinstance(x, type):
-            return _Constant(x)
+            return Constant(x)
         if id(x) in self.w.containers or not (id(x) in self.w.fresh or _holds_tensor(x)):
             if id(x) in self.w.fresh:
                 raise Refused(f"a new {cls.__name__} is given out")
-            return _Constant(x)
+            return Constant(x)
         if hasattr(x, "__dict__") and id(x) in self.w.fresh and not hasattr(cls, "__slots__"):
             names, parts = list(x.__dict__), [self.template(self._slot(x.__dict__, k, v), depth + 1) for k, v in x.__dict__.items()]
 
@@ -101,7 +102,7 @@ class _Maker:
             return lambda r, args, o, n, made, node: args[i]
         seen = self.w.tensors.get(key)
         if seen is not None:
-            return _Constant(t)
+            return Constant(t)
         if t.__class__ is not Tensor:
             raise Refused(f"a new {t.__class__.__name__} is given out")
         if t.__dict__:
@@ -222,11 +223,11 @@ class _Maker:
             if id(held) in self._fresh_dicts():
                 continue
             if now is ABSENT:
-                out.append(_deletion(held, key))
+                out.append(deletion(held, key))
                 continue
             if was.__class__ in (int, float) and now.__class__ in (int, float) and tracked is None:
                 w.dynamic_found.append((id(held), key))
-            out.append(_assignment(held, key, self.template(tracked if tracked is not None else now)))
+            out.append(assignment(held, key, self.template(tracked if tracked is not None else now)))
         for c, was in w.containers.values():
             if c.__class__ in (tuple, frozenset) or id(c) in w.fresh:
                 continue
@@ -249,16 +250,16 @@ class _Maker:
                     if t is None and old.__class__ in (int, float) and v.__class__ in (int, float) and not same(old, v):
                         w.dynamic_found.append((id(c), k))
                     if t is not None or not (old is v or same(old, v)):
-                        out.append(_assignment(c, k, self.template(t if t is not None else v)))
+                        out.append(assignment(c, k, self.template(t if t is not None else v)))
                 for k in before or ():
                     if k not in c:
-                        out.append(_deletion(c, k))
+                        out.append(deletion(c, k))
             elif c.__class__ is list:
                 for i, v in enumerate(now):
                     if i < len(was) and was[i].__class__ in (int, float) and v.__class__ in (int, float) and not same(was[i], v) and tracked[i] is None:
                         w.dynamic_found.append((id(c), i))
                 parts = [self.template(t if t is not None else v) for t, v in zip(tracked, now, strict=True)]
-                out.append(_contents(c, parts))
+                out.append(contents(c, parts))
             else:
                 raise Refused(f"a {c.__class__.__name__} that was there before is written")
         return out
@@ -527,7 +528,7 @@ class _Maker:
                         g.expected.append(v)
                 continue
             if any((id(c), i) in followed for i in range(len(was))) or any(v.__class__ in (int, float, str) for v in was):
-                g.others.append((_Elements(c, {i for i in range(len(was)) if (id(c), i) in followed}, was), True))
+                g.others.append((Elements(c, {i for i in range(len(was)) if (id(c), i) in followed}, was), True))
                 g.numbers += [(c, i, was[i].__class__) for i in range(len(was)) if (id(c), i) in followed]
                 continue
             g.containers.append((c, list(was)))
@@ -566,38 +567,6 @@ class _Maker:
             r.quick, r.more, r.slow, r.donatable = ([], (), ()), [], r.writes, ()
             return
         r.donatable = tuple(i for i, (kind, n) in enumerate(r.sources) if kind == "fixed" and id(r.storages[n]) in written and r.views[n] is None)
-
-
-class _Elements:
-    """A list whose elements are numbers or text, some of which are followed."""
-
-    def __init__(self, c: Any, followed: set[int], was: Any) -> None:
-        self.c, self.followed, self.was = c, followed, was
-
-    def __call__(self) -> bool:
-        return len(self.c) == len(self.was) and all(i in self.followed or same(a, b) for i, (a, b) in enumerate(zip(self.c, self.was, strict=True)))
-
-
-class _Constant:
-    """A value that is the same each time."""
-
-    def __init__(self, x: Any) -> None:
-        self.x = x
-
-    def __call__(self, *_: Any) -> Any:
-        return self.x
-
-
-def _assignment(held: Any, key: Any, part: Any) -> Any:
-    return lambda *given: map(setitem, (held,), (key,), (part(*given),))
-
-
-def _deletion(held: Any, key: Any) -> Any:
-    return lambda *given: map(held.pop, (key,), (None,))
-
-
-def _contents(c: list[Any], parts: list[Any]) -> Any:
-    return lambda *given: map(setitem, (c,), (slice(None),), ([p(*given) for p in parts],))
 
 
 def _holds_tensor(x: Any) -> bool:
