@@ -25,6 +25,7 @@ from jtorch._engine.recording.entry import NUMBERS
 from jtorch._engine.recording.needed import needed_nodes
 from jtorch._engine.recording.program import Program
 from jtorch._engine.recording.trace import Trace
+from jtorch._engine.recording.vjp import derived
 from jtorch._engine.values import log
 from jtorch._engine.values.values import Value, aval, jax_device
 
@@ -100,6 +101,21 @@ class PaddedNode:
         return out[0] if self.out is not None else tuple(out)
 
 
+def _learn_bases(entries: Sequence[Any]) -> None:
+    """What gives hidden outputs is derived from an operator that no trace has, but that is asked for its plan at each new size: it is taken in general, too."""
+    origins = [e.call.origin for e in entries]
+    if all(o is not None and o[0] is derived and o[1][-1] is None for o in origins):
+        _learn([o[1][0] for o in origins])
+
+
+def _learn(entries: Sequence[Any]) -> None:
+    """Take what is no part of the program in general, so that it is not traced for each new size."""
+    try:
+        general_of(entries)
+    except ValueError:  # these sizes are in the way: then it is traced for each
+        pass
+
+
 def _in_type(p: Padded, kind: Any) -> Padded:
     return p if p.array.dtype == kind else Padded(p.array.astype(kind), p.dims)
 
@@ -167,10 +183,12 @@ class Family:
         solver.prepare([c for columns in self.inputs.values() for c in columns if len(set(c)) > 1])
         self.inputs = {i: tuple([solver.dim(c) for c in columns]) for i, columns in self.inputs.items()}
         for k in range(len(self.nodes)):
-            if k not in lasting:
-                continue
             entries = [nodes[k][0] for nodes, _ in samples]
             if all(e is entries[0] for e in entries):
+                continue
+            _learn_bases(entries)
+            if k not in lasting:
+                _learn(entries)
                 continue
             general = general_of(entries)
             if isinstance(general, str):

@@ -13,6 +13,7 @@ import pytest
 import jtorch as torch
 from jtorch import _config, nn
 from jtorch._engine.families import family
+from jtorch._engine.recording import vjp
 from jtorch._engine.recording.trace import flush
 from jtorch.nn import functional as F
 
@@ -123,6 +124,23 @@ def test_training_on_changing_lengths() -> None:
         return losses
 
     same(run, 2)
+
+
+def test_a_new_size_is_not_traced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operators whose backward reads more than their results among them: what is recorded of those is derived from a call that no trace has."""
+    _config.changed()
+    torch.manual_seed(0)
+    cell, head = nn.LSTM(8, 16), nn.Linear(16, 8)
+    asked: list[str] = []
+    build = vjp.build
+    monkeypatch.setattr(vjp, "build", lambda entry, *rest: asked.append(entry.call.name) or build(entry, *rest))  # type: ignore[func-returns-value]
+    for n in (9, 14, 12, 16, 11, 15):
+        before = len(asked)
+        x = torch.ones(n, 4, 8)
+        F.mse_loss(F.layer_norm(head(cell(x)[0]), (8,)), x).backward()
+        assert cell.weight_ih_l0.grad is not None
+        cell.weight_ih_l0.grad.sum().item()
+    assert asked[:before] and not asked[before:]
 
 
 def test_attention_over_merged_batches() -> None:
