@@ -154,7 +154,11 @@ def _extremes(segments: int, reduce: str) -> Any:
 @op("segment_reduce(Tensor data, str reduce, *, Tensor lengths, int axis=0, Number? initial=None, bool negative=True, bool fill=True)", where="internal", out=False,
     guard=_value_guards.runs)  # fmt: skip
 def segment_reduce(data: Any, reduce: str, lengths: Any, axis: int, initial: Any, negative: bool, fill: bool) -> Any:
-    """``negative``, ``fill``: whether negative lengths, and those that do not add up to the size, are refused. Runs of ``lengths[..., i]`` elements along ``axis`` reduced to one: "sum", "mean", "max", "min" or "prod"."""
+    """
+    Runs of ``lengths[..., i]`` elements along ``axis`` reduced to one: "sum", "mean", "max", "min" or "prod".
+
+    ``negative``, ``fill``: whether negative lengths, and those that do not add up to the size, are refused.
+    """
     x = accumulate_in(data)
     start = None if initial is None else float(initial)
 
