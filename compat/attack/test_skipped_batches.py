@@ -97,6 +97,7 @@ USES: dict[str, Callable[[Any, Any, Any], Any]] = {
     "chances": lambda t, b, z: t.bernoulli(t.full((3,), 0.5) + b * 4),
     "deviation": lambda t, b, z: t.normal(t.zeros(3), t.ones(3) - b * 4),
     "assert_async": lambda t, b, z: (t._assert_async(b == 0), z)[1],
+    "segment_reduce": lambda t, b, z: t.segment_reduce(z, "sum", lengths=t.tensor([4]) + at(b)),
     "quantile": lambda t, b, z: t.quantile(z, 0.5 + b * 4),
     "nanquantile": lambda t, b, z: t.nanquantile(z, 0.5 + b * 4),
 }
