@@ -15,7 +15,7 @@ import os
 import stat
 import sys
 import time
-from _thread import allocate_lock, start_new_thread
+from _thread import RLock, allocate_lock, start_new_thread
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -36,6 +36,7 @@ _IDENTITY = 0x6A746F72
 _TOUCHED = 3600  # seconds after which a use is written down again: it decides which go first, no more
 _PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.0)  # seconds before a locked file is tried again
 _ROUND = 0.3  # seconds that the writing thread waits for more
+_PATIENCE = 0.5  # that a read waits for another thread's, which may be waiting for this one (a finalizer that runs there)
 _DRAIN = 5.0  # seconds that the end of the process may take for what is not written yet
 
 
@@ -179,12 +180,13 @@ class _Store:
         self.reading: Any = None
         self.waiting: deque[tuple[bytes, Callable[[], bytes | None]]] = deque()
         self.used: set[bytes] = set()
+        self.using = RLock()  # the connection that is read: Python's sqlite3 gives two threads one statement
         self.writing = allocate_lock()
         self.working = False
 
 
 _store = _Store()
-_abandoned: list[Any] = []  # a parent's connections: closing them in a child would take the parent's locks away
+_abandoned: list[Any] = []  # connections that are not closed: a parent's (closing them in a child would take the parent's locks away), and what another thread reads
 
 
 def _reader() -> Any:
@@ -195,17 +197,22 @@ def _reader() -> Any:
 
 
 def get(key: bytes) -> bytes | None:
-    """What is kept under the key. (No lock is taken: SQLite has its own, and this may be interrupted anywhere.)"""
-    c = _reader()
-    if not c:
+    """What is kept under the key."""
+    using = _store.using
+    if not using.acquire(timeout=_PATIENCE):
         return None
     try:
+        c = _reader()
+        if not c:
+            return None
         row = c.execute("select data, sum from kept where key = ?", (key,)).fetchone()
     except sqlite3.OperationalError:
         return None
     except sqlite3.Error:
         _damaged()
         return None
+    finally:
+        using.release()
     if row is None or row[1] != _sum(key, row[0]):
         return None
     _store.used.add(key)
@@ -227,9 +234,17 @@ def _damaged() -> None:
 
 def close() -> None:
     """Close the file, until it is asked for again."""
-    c, _store.reading = _store.reading, None
-    if c:
-        c.close()
+    store = _store
+    c, store.reading = store.reading, None
+    if not c:
+        return
+    if store.using.acquire(timeout=_PATIENCE):
+        try:
+            c.close()
+        finally:
+            store.using.release()
+    else:  # it is being read
+        _abandoned.append(c)
 
 
 def put(key: bytes, make: Callable[[], bytes | None]) -> None:
