@@ -122,7 +122,7 @@ def embedding_renorm_(input: Tensor, indices: Tensor, max_norm: float, norm_type
     return input
 
 
-@compose("nn.functional")
+@compose("nn.functional", in_python=False)
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """int64 zeros with a one at each element's class, in a new last dim. Without ``num_classes`` it looks at the values, to count the classes."""
     if tensor.dtype is not torch.int64:

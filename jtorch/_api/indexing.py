@@ -64,7 +64,7 @@ def _chosen(values: Tensor, inverse: Tensor, counts: Tensor, return_inverse: boo
     return (values, *extra) if extra else values
 
 
-@compose("torch Tensor")
+@compose("torch Tensor", in_python=True)
 def unique(input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
     """The distinct elements (or slices along ``dim``) in order; also where each went, and how often each came. Runs what is pending."""
     found = _unique(input, return_inverse, return_counts) if dim is None else _unique_dim(input, dim)
@@ -85,7 +85,7 @@ def unique_with_inverse(input: Tensor, sorted: bool = True, return_inverse: bool
     return unique_with_all(input, sorted, return_inverse)[:2]
 
 
-@compose("torch Tensor")
+@compose("torch Tensor", in_python=True)
 def unique_consecutive(input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None) -> Any:
     """As ``unique``, in place of order: runs of equal neighbours become one. Runs what is pending."""
     return _chosen(*_unique_consecutive(input, dim), return_inverse, return_counts)

@@ -54,13 +54,13 @@ def _equation_first(*args: Any) -> tuple[Any, ...]:
     return equation, *operands
 
 
-@compose("torch", seen=_equation_first)
+@compose("torch", seen=_equation_first, in_python=True)
 def einsum(*args: Any) -> Tensor:
     """Sums of products: ``einsum("ij,jk->ik", a, b)``, or ``einsum(a, [0, 1], b, [1, 2], [0, 2])``. All operands have one type."""
     return _einsum(args[0], args[1:])  # type: ignore[no-any-return]
 
 
-@compose("torch")
+@compose("torch", in_python=True)
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2, out: Tensor | None = None) -> Tensor:
     """Contracts ``dims`` last dims of ``a`` with the first of ``b``, or the pairs that two lists name."""
     if isinstance(dims, Tensor):

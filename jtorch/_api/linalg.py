@@ -210,7 +210,7 @@ def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpa
     return result_of("lu_unpack", return_type("lu_unpack", ("P", "L", "U"))(p.detach(), lower, upper), out)
 
 
-@compose("torch")
+@compose("torch", in_python=True)
 def lu(A: Tensor, pivot: bool = True, get_infos: bool = False, out: Any = None) -> Any:  # noqa: N803
     """The older form of ``linalg.lu_factor``."""
     warn_once(

@@ -62,7 +62,7 @@ def _norm(input: Tensor, p: Any, dim: Any, keepdim: bool, dtype: Any) -> Tensor:
     return linalg.vector_norm(input, p, dim if dim is None or len(dim) else None, keepdim, dtype=dtype)  # type: ignore[no-any-return]
 
 
-@compose("torch")
+@compose("torch", in_python=True)
 def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, out: Tensor | None = None, dtype: Any = None) -> Tensor:
     """The p-norm over dims (all by default); "fro" and "nuc" are matrix norms. ``torch.linalg`` has the modern forms."""
     result = _norm(input, p, dim, keepdim, dtype)

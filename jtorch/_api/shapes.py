@@ -226,7 +226,7 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Ten
     return _pieces(input, d, sizes, "split_with_sizes_piece")
 
 
-@compose("torch", name="split")
+@compose("torch", name="split", in_python=True)
 def split_function(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """As ``Tensor.split``."""
     return tensor.split(split_size_or_sections, dim)  # type: ignore[attr-defined,no-any-return]

@@ -137,7 +137,7 @@ def _head(name: str, x: Tensor, n_fft: int, hop: int, length: int, window: Tenso
     )
 
 
-@compose("torch Tensor")
+@compose("torch Tensor", in_python=True)
 def stft(
     input: Tensor, n_fft: int, hop_length: int | None = None, win_length: int | None = None, window: Tensor | None = None,
     center: bool = True, pad_mode: str = "reflect", normalized: bool = False, onesided: bool | None = None,

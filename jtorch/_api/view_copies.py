@@ -109,7 +109,7 @@ _triangle("tril_indices", False)
 _triangle("triu_indices", True)
 
 
-@compose("torch")
+@compose("torch", in_python=True)
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """Flat positions as one index tensor for each dim of ``shape``."""
     if indices.is_complex() or indices.is_floating_point() or indices.dtype is torch.bool:

@@ -21,16 +21,6 @@ __all__ = ["compose", "offered", "COMPOSITES"]
 COMPOSITES: dict[str, Callable[..., Any]] = {}
 
 
-# What torch itself writes in Python does not take numpy's names for parameters.
-_IN_PYTHON = frozenset(f"torch.{n}" for n in "norm split unique unique_consecutive tensordot stft einsum lu unravel_index".split())
-
-
-# What torch.nn.functional takes from C++, where arguments are held as torch's own functions hold them.
-_BOUND = frozenset(
-    "adaptive_avg_pool1d avg_pool1d bilinear channel_shuffle conv_tbc cosine_similarity one_hot pairwise_distance pdist pixel_shuffle pixel_unshuffle scaled_dot_product_attention".split()
-)
-
-
 def offered(
     fn: Callable[..., Any], numpy_names: bool = False, also: dict[str, str] | None = None, seen: Callable[..., tuple[Any, ...]] | None = None,
     checked: Parameters | None = None,
@@ -77,18 +67,19 @@ def _marked(made: Any, args: tuple[Any, ...]) -> Any:
 
 def compose(
     where: str = "torch Tensor", name: str | None = None, aliases: str = "", doc: str | None = None, also: dict[str, str] | None = None,
-    seen: Callable[..., tuple[Any, ...]] | None = None,
+    seen: Callable[..., tuple[Any, ...]] | None = None, in_python: bool | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Publish a function of tensors in these namespaces ("torch Tensor nn.functional linalg fft special").
 
     ``doc`` is the docstring of functions that a loop makes. Bare ``aliases`` go to the same namespaces, dotted ones where they say. ``also``: other overloads'
-    names for parameters; ``seen``: as in :func:`offered`. A name that is taken raises.
+    names for parameters; ``seen``: as in :func:`offered`. ``in_python``: whether torch itself writes the function in Python (as most of nn.functional, and little else), where it
+    takes none of numpy's names for parameters and asks nothing of numbers. A name that is taken raises.
     """
 
     def declare(fn: Callable[..., Any]) -> Callable[..., Any]:
         public = name or fn.__name__
         fn.__doc__ = doc or fn.__doc__
-        numpy_names = f"{where.split()[0]}.{public}" not in _IN_PYTHON and (where != "nn.functional" or public in _BOUND)
+        numpy_names = not (where == "nn.functional" if in_python is None else in_python)
         first = where.split()[0]
         shown = f"{first}_{public}" if first in ("fft", "linalg", "special") else public
 

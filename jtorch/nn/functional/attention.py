@@ -14,7 +14,7 @@ __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
 Tensor = Any
 
 
-@compose("nn.functional")  # so that classes of attention masks, such as the causal biases, are asked first
+@compose("nn.functional", in_python=False)  # so that classes of attention masks, such as the causal biases, are asked first
 def scaled_dot_product_attention(
     query: Tensor,
     key: Tensor,
