@@ -41,6 +41,7 @@ def _fill() -> None:
     names.update(__version__=TorchVersion("2.13.0"), _Variable=Variable, _jtorch_version=jtorch_version, from_dlpack=from_dlpack, to_dlpack=to_dlpack)
     names["torch"] = public.torch  # `torch.torch`, as there
     public.publish()  # what autocast and others added meanwhile
+    public.cite()
     names.pop("_ops", None)  # jtorch's own floor of this name; as an attribute of torch it is what torch has there
 
 

@@ -18,3 +18,32 @@ aten: Any = ModuleType("torch.ops.aten")  # operators that torch publishes nowhe
 C_nn: Any = ModuleType("torch._C._nn")  # the operators under torch.nn.functional's Python functions, as torch has them
 
 BY_NAME: dict[str, Any] = {"torch": torch, "nn.functional": F, "linalg": linalg, "fft": fft, "special": special, "_nn": C_nn, "aten": aten}
+
+_PAGES = "https://docs.pytorch.org/docs/stable/"
+
+
+def page(space: str, name: str) -> str:
+    """Where torch describes a public name of a namespace ("torch", "Tensor", "nn", "nn.functional", "special", ...); empty for a private one."""
+    if name.startswith("_") or space in ("internal", "_nn", "aten"):
+        return ""
+    full = name if space == "torch" else f"{space}.{name}"
+    return f"{_PAGES}special.html#torch.{full}" if space == "special" else f"{_PAGES}generated/torch.{full}.html"
+
+
+def with_page(doc: str | None, space: str, name: str) -> str | None:
+    """A docstring that says where torch describes what it is about; as it is where it says so already, or there is none."""
+    where = page(space, name)
+    if not doc or not where or "Source:" in doc:
+        return doc
+    indent = "\n\n    " if "\n    " in doc else "\n\n"  # as the lines after the first stand in the file
+    return f"{doc.rstrip()}{indent}Source: {where}"
+
+
+def cite(names: dict[str, Any], space: str) -> None:
+    """Let what jtorch has put under these names say where torch describes it."""
+    for name, found in names.items():
+        if not name.startswith("_") and str(getattr(found, "__module__", "")).startswith(("jtorch", "torch")) and getattr(found, "__doc__", None) and "Source:" not in found.__doc__ and not isinstance(found, ModuleType):
+            try:
+                found.__doc__ = with_page(found.__doc__, space, name)
+            except (AttributeError, TypeError):  # of a class of C
+                continue

@@ -13,7 +13,7 @@ from typing import Any
 
 from jtorch import _namespace
 
-__all__ = ["torch", "F", "linalg", "fft", "special", "C_nn", "complete", "publish"]
+__all__ = ["torch", "F", "linalg", "fft", "special", "C_nn", "cite", "complete", "publish"]
 
 torch: Any = sys.modules["jtorch"]
 F: Any = ModuleType("jtorch.nn.functional")
@@ -30,6 +30,14 @@ def publish() -> None:
     for public, native in _SPACES:
         names = vars(public)
         names.update({name: value for name, value in vars(native).items() if not name.startswith("__") and name not in names})
+
+
+def cite() -> None:
+    """Let the docstrings of functions, methods, modules and optimizers say where torch describes them."""
+    spaces = {"torch": _namespace.torch, "nn.functional": F, "linalg": linalg, "fft": fft, "special": special, "Tensor": torch.Tensor, "nn": torch.nn, "optim": torch.optim}
+    _namespace.cite({name: getattr(torch, name) for name in ("compile", "from_dlpack", "load", "save", "to_dlpack")}, "torch")
+    for space, found in spaces.items():
+        _namespace.cite(dict(vars(found)), space)
 
 
 def complete(module: Any, source: dict[str, Any]) -> None:

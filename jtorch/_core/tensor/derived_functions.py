@@ -26,6 +26,7 @@ from jtorch._registry import OPS, Op, Signature
 
 from jtorch._core.tensor import return_types
 from jtorch._core.tensor.described_signature import described
+from jtorch._core.tensor.docstrings import of_operators
 from jtorch._core.tensor.expanded_writes import shared_dims, write_shared
 from jtorch._core.dispatch.signature_binding import Mismatch, Unfit, _match, bind, no_match, numbers_first
 from jtorch._core.dispatch.argument_patterns import Bound, Slots, cache_for_function, pattern, remember, sources
@@ -54,18 +55,18 @@ def attach_all() -> None:
         if space == "internal":
             continue
         if space == "Tensor":
-            _set_method(name, _function(name, overloads, method=True))
+            _set_method(name, _function(name, overloads, space))
             if any(o.inplace for o in overloads):
-                _set_method(name + "_", _inplace(name, [o for o in overloads if o.inplace], method=True))
+                _set_method(name + "_", _inplace(name, [o for o in overloads if o.inplace], space))
             continue
         module = _namespace.BY_NAME[space]
         if hasattr(module, name):
             raise RuntimeError(f"{public} is declared twice")
-        fn = _function(name, overloads, method=False)
+        fn = _function(name, overloads, space)
         fn.__module__ = module.__name__
         setattr(module, name, fn)
         if space in ("torch", "_nn") and any(o.inplace for o in overloads):
-            setattr(module, name + "_", _inplace(name, [o for o in overloads if o.inplace], method=False))
+            setattr(module, name + "_", _inplace(name, [o for o in overloads if o.inplace], space))
 
 
 def _set_method(name: str, fn: Callable[..., Any]) -> None:
@@ -107,11 +108,11 @@ def select(name: str, overloads: list[Op], args: tuple[Any, ...], kwargs: dict[s
 def function_for(public: str) -> Callable[..., Any]:
     """The function under a public name, for code that wants it before the namespaces are filled."""
     space, _, name = public.rpartition(".")
-    return _function(name, OPS[public], method=space == "Tensor")
+    return _function(name, OPS[public], space)
 
 
-def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
-    first = overloads[0]
+def _function(name: str, overloads: list[Op], space: str) -> Callable[..., Any]:
+    first, method = overloads[0], space == "Tensor"
     typed = next((o.out_type for o in overloads if o.out_type), False)
     unary, binary = _plain_calls(first)
     taken = default_call(first, 1, view=True) if first.view else None
@@ -183,7 +184,7 @@ def _function(name: str, overloads: list[Op], method: bool) -> Callable[..., Any
         return result
 
     call.__name__ = call.__qualname__ = name
-    call.__doc__ = _doc(overloads)
+    call.__doc__ = of_operators(overloads, name, space)
     call.__signature__ = described(overloads, method)  # type: ignore[attr-defined]
     call.jtorch_ops = tuple(overloads)  # type: ignore[attr-defined]
     return call
@@ -217,11 +218,6 @@ def default_call(op: Op, tensors: int, view: bool = False) -> Any:
         else:
             key.append(value(p.default))
     return call_of(op, tuple(key))
-
-
-def _doc(overloads: list[Op]) -> str:
-    lines = "\n".join(f"{s.name}{s.text()}" for _, s in _signatures(overloads))
-    return f"{lines}\n\n{overloads[0].doc}"
 
 
 def _view(op: Op, call: Call, descriptors: Any, flat: Any) -> Tensor:
@@ -307,11 +303,12 @@ def _from_host(array: Any, where: Any) -> Any:
 # --- in place and out= ------------------------------------------------------------------------------------------
 
 
-def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]:
+def _inplace(name: str, overloads: list[Op], space: str) -> Callable[..., Any]:
     unary, binary = _plain_calls(overloads[0]) if overloads[0].inplace.__class__ is not str else (None, None)
     known = cache_for_function()
     slots = Slots([s for o in overloads for s in o.signatures])
     run = run_inplace if overloads[0].one_way is None else _run_one_way
+    method = space == "Tensor"
 
     def call(*args: Any, **kwargs: Any) -> Any:
         n = len(args)
@@ -339,7 +336,7 @@ def _inplace(name: str, overloads: list[Op], method: bool) -> Callable[..., Any]
         return run(c, flat)
 
     call.__name__ = call.__qualname__ = name + "_"
-    call.__doc__ = f"In-place version of :func:`{name}`."
+    call.__doc__ = of_operators(overloads, name, space, inplace=True)
     call.__signature__ = described(overloads, method, inplace=True)  # type: ignore[attr-defined]
     call.jtorch_ops = tuple(overloads)  # type: ignore[attr-defined]
     return call
