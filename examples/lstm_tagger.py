@@ -5,10 +5,10 @@ Plain PyTorch: ``python examples/lstm_tagger.py`` with torch installed, ``python
 """
 
 import argparse
+import importlib.util
 import io
 import keyword
 import sys
-import sysconfig
 import time
 import tokenize
 from pathlib import Path
@@ -77,10 +77,9 @@ def main():
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)
-    folder = Path(sysconfig.get_paths()["stdlib"])
     text, kinds = "", []
-    for name in ("argparse", "ast", "calendar", "copy", "csv", "heapq", "json/decoder", "textwrap", "queue", "string"):
-        source = "".join(c if ord(c) < 128 else "?" for c in (folder / f"{name}.py").read_text(encoding="utf-8")).replace("\f", " ")
+    for name in ("argparse", "ast", "calendar", "copy", "csv", "heapq", "json.decoder", "textwrap", "queue", "string"):
+        source = "".join(c if ord(c) < 128 else "?" for c in Path(importlib.util.find_spec(name).origin).read_text(encoding="utf-8")).replace("\f", " ")
         text += source
         kinds += label(source)
     letters, kinds = torch.tensor([ord(c) for c in text]), torch.tensor(kinds)   # (N,), (N,)
