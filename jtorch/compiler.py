@@ -111,12 +111,13 @@ def compile(
 
 def _replaying(model: Any, fullgraph: bool, dynamic: bool | None, limit: int | None, eager: bool) -> Any:
     compiled = CompiledFunction(model, fullgraph, limit)
+    call = compiled.__call__
     compiled.exact = dynamic is False
     _every.append(weakref.ref(compiled, _every.remove))
     if dynamic is None:
 
         def run(*args: Any, **kwargs: Any) -> Any:
-            return model(*args, **kwargs) if stance.value == "force_eager" else compiled(*args, **kwargs)
+            return call(*args, **kwargs)
     else:
 
         def run(*args: Any, **kwargs: Any) -> Any:

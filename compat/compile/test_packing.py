@@ -130,3 +130,100 @@ def test_packed_is_as_torch(eager_to_pack: None, monkeypatch: pytest.MonkeyPatch
     same(got, flat(program(torch, lambda fn: fn, lambda _: None)))
     assert set(versions[1:]) == {(1, 1)}, versions
     assert sum(ways) > 15 and len(looks) >= 5, (ways, looks)
+
+
+def changed_between(lib: Any, comp: Any, seen: Any) -> list[Any]:
+    """What the guards of a packed step stand for, one after the other: each is followed by calls that are replayed again."""
+    lib.manual_seed(0)
+    net = lib.nn.Sequential(lib.nn.Linear(3, 4), lib.nn.Dropout(0.0), lib.nn.Linear(4, 2))
+    opt = lib.optim.AdamW(net.parameters(), lr=0.05, eps=1e-2)
+    x, y = lib.randn(5, 3), lib.randn(5, 2)
+    weight, bias = net[0].weight, net[2].bias
+    out: list[Any] = []
+    kept: list[Any] = []
+
+    @comp
+    def step(x: Any, y: Any) -> Any:
+        opt.zero_grad()
+        loss = (net(x) - y).pow(2).mean()
+        loss.backward()
+        opt.step()
+        return loss
+
+    def by_item(held: Any, key: Any, value: Any) -> Any:
+        return lambda: held.__setitem__(key, value)
+
+    def other_way(flag: bool) -> Any:
+        return lambda: [p.requires_grad_(flag) for p in net[2].parameters()]
+
+    changes: list[Any] = [
+        by_item(opt.param_groups[0], "lr", 0.01),
+        by_item(opt.param_groups[0], "weight_decay", 0.3),
+        lambda: kept.append(weight.grad.detach()),
+        lambda: kept.append(weight.grad.view(-1)[1:]),
+        lambda: kept.append(weight.grad is not None),
+        lambda: setattr(weight, "grad", None),
+        lambda: setattr(weight, "grad", lib.ones(4, 3)),
+        lambda: opt.zero_grad(),
+        lambda: opt.zero_grad(set_to_none=False),
+        lambda: lib.nn.utils.clip_grad_norm_(net.parameters(), 1e-3),
+        lambda: out.append(opt.state[weight]["step"]),
+        lambda: opt.state[bias]["step"].fill_(0.0) or opt.state[weight]["step"].fill_(0.0),
+        lambda: net.eval(),
+        lambda: net.register_buffer("unused", lib.zeros(1)),
+        lambda: net._modules.update({"1": lib.nn.Tanh()}),
+        lambda: net[0].register_forward_hook(lambda m, a, o: o * 2),
+        lambda: net[0]._forward_hooks.clear(),
+        by_item(net[2].__dict__, "forward", lambda v: lib.nn.functional.linear(v, weight.t()[:2] * 2, bias)),
+        lambda: net[2].__dict__.pop("forward"),
+        other_way(False),
+        other_way(True),
+        lambda: weight.data.mul_(0.5),
+        lambda: weight.__setattr__("data", weight.data.flip(0)),
+        lambda: opt.state.pop(bias),
+        lambda: x.add_(1),
+        lambda: opt.register_step_post_hook(lambda *a: out.append("stepped")),
+    ]
+    for change in (None, None, *changes):
+        if change is not None:
+            change()
+        for _ in range(3):
+            out.append(step(x, y).detach())
+            seen()
+    return [*out, *kept, *net.parameters(), *[p.grad for p in net.parameters()], *[t for s in opt.state.values() for t in s.values()]]
+
+
+def test_changes_between_packed_calls(eager_to_pack: None) -> None:
+    ways: list[bool] = []
+    compiled: list[Any] = []
+
+    def comp(fn: Any) -> Any:
+        found = jtorch.compile(fn, recompile_limit=64)
+        compiled.append(found._compiled)
+        return found
+
+    got = flat(changed_between(jtorch, comp, lambda: ways.append(any(r.packed is not None for _, r in compiled[0].replays))))
+    same(got, flat(changed_between(torch, lambda fn: fn, lambda: None)))
+    assert sum(ways) > len(ways) / 3, ways
+
+
+def test_looks_do_not_wear_replays_out(eager_to_pack: None) -> None:
+    net = jtorch.nn.Linear(3, 4)
+    opt = jtorch.optim.AdamW(net.parameters(), lr=0.05)
+    x = jtorch.ones(2, 3)
+
+    @jtorch.compile
+    def step() -> Any:
+        opt.zero_grad()
+        loss = net(x).pow(2).sum()
+        loss.backward()
+        opt.step()
+        return loss.detach()
+
+    looks = [lambda: net.weight.sum().item(), lambda: opt.state[net.bias]["step"].item(), lambda: net.bias.grad.sum().item(), net.state_dict, opt.state_dict]
+    for i in range(40):
+        step()
+        if i > 5 and i % 3 == 0:
+            looks[i % 5]()
+    assert len(step._compiled.replays) == 1 and step._compiled.runs == 38, (len(step._compiled.replays), step._compiled.runs)
+    assert opt.state[net.weight]["step"].item() == 40 and {s["step"].item() for s in opt.state.values()} == {40.0}

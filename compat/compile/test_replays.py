@@ -525,6 +525,65 @@ def same(got: list[Any], wanted: list[Any]) -> None:
 
 
 @case(True)
+def numbers_are_given_out(lib: Any, comp: Any) -> Any:
+    """Numbers that change leave as Python's own, wherever they are put, also from the call that finds out, and where what follows cannot be followed."""
+
+    class State:
+        pass
+
+    s, kept = State(), {}
+    s.n = 1.0
+
+    @comp
+    def step(x: Any) -> Any:
+        s.n = s.n * 2
+        s.all = [s.n, {"n": s.n}]
+        s.pair = (s.n + 1, [s.n])
+        return x * s.n, s.n, [s.n, {"n": s.n}], (s.n, (s.n + 1,))
+
+    @comp
+    def ends(x: Any) -> Any:
+        s.n = s.n + 1
+        n = s.n
+        loud = x.sum().item()
+        kept["late"] = [n, loud]
+        s.late = n * 2
+        return lib.full((2,), n) * n, n, [n]
+
+    def classes(v: Any) -> Any:
+        return [classes(k) for k in (v.values() if isinstance(v, dict) else v)] if isinstance(v, (list, tuple, dict)) else type(v).__name__.replace("Parameter", "Tensor")
+
+    out = []
+    for f in (step, ends):
+        for _ in range(5):
+            r = f(lib.ones(2))
+            out += [classes(r), classes(vars(s)), classes(kept), str(r[1:]), r[0]]
+    return out
+
+
+@case(True)
+def gradients_are_given_out(lib: Any, comp: Any) -> Any:
+    w = lib.ones(2, requires_grad=True)
+    read, box = comp(lambda x: (w.grad, x * 2)), {}
+
+    @comp
+    def replaced(x: Any) -> Any:
+        box["old"] = w.grad
+        w.grad = None
+        (w * x).sum().backward()
+        return w.grad
+
+    out = []
+    for i in range(4):
+        w.grad = lib.full((2,), float(i))
+        g = read(lib.ones(2))[0]
+        out += [g is w.grad, g.clone()]
+        new = replaced(lib.ones(2) * i)
+        out += [box["old"] is g, box["old"], new is w.grad, new.clone()]
+    return out
+
+
+@case(True)
 def hooks_of_leaves(lib: Any, comp: Any) -> Any:
     """They run once for each pass backward, and what they return is what counts."""
     w, heard = lib.ones(2, requires_grad=True), []

@@ -36,7 +36,7 @@ from jtorch._compile.knowledge import (
     static_of,
     to_be_seen,
 )
-from jtorch._compile.numbers import Tracked, made, plain
+from jtorch._compile.numbers import Tracked, made, plain, untracked
 from jtorch._compile.rewriting import REWRITTEN, CannotRewrite, rewritten
 from jtorch._core.state import generator as _generator
 from jtorch._core.state.optimizer_updates import add_number
@@ -53,7 +53,7 @@ class Calls:
 
     def call(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
         if self.gone is not None:
-            return fn(*args, **kwargs)
+            return fn(*untracked(args), **untracked(kwargs))
         cls = fn.__class__
         if cls is MethodType:
             return self.call(fn.__func__, fn.__self__, *args, **kwargs)

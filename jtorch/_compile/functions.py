@@ -63,26 +63,29 @@ class CompiledFunction:
         self.replays, self.dynamic, self.failed, self.why, self.looks = [], set(), 0, "", True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if stance.off or state.observed is not None or _busy():
+        if stance.off or stance.value == "force_eager" or state.observed is not None or _busy():
             return self.fn(*args, **kwargs)
-        given = _flat(args, kwargs)
-        if given is None or (len(given[1]) > 1 and len({id(t._s) for t in given[1]}) != len(given[1])):  # what shares memory is as many cases
-            return self.fn(*args, **kwargs)
-        structure, tensors = given
+        if args or kwargs:
+            given = _flat(args, kwargs)
+            if given is None or (len(given[1]) > 1 and len({id(t._s) for t in given[1]}) != len(given[1])):  # what shares memory is as many cases
+                return self.fn(*args, **kwargs)
+            structure, tensors = given
+        else:
+            structure, tensors = [], []
         modes = _modes()
         for i, (form, replay) in enumerate(self.replays):
-            if form[1] != modes or not _fits(form[0], structure) or not _alike(form[2], tensors):
+            if form[1] != modes or structure and not _fits(form[0], structure) or len(form[0]) != len(structure) or tensors and not _alike(form[2], tensors):
                 continue
-            packed = replay.packed
-            values = packed.ready(tensors) if packed is not None and packed.there() else None
+            chosen = replay.packed
+            values = chosen.ready(tensors) if chosen is not None and chosen.there() else None
             if values is None:
-                packed, values = None, replay.ready(tensors)
+                chosen, values = replay, replay.ready(tensors)
                 if values is None:
                     continue
-            numbers = replay.numbers()
+            numbers = chosen.numbers()
             if numbers is None:
                 continue
-            result = (replay if packed is None else packed).run(tensors, values, numbers)
+            result = chosen.run(tensors, values, numbers)
             if result is AGAIN:
                 return self(*args, **kwargs)
             if result is OTHERWISE:
@@ -91,7 +94,7 @@ class CompiledFunction:
             if i:
                 self.replays.insert(0, self.replays.pop(i))
             self.runs += 1
-            if packed is None:
+            if chosen is replay:
                 values = None
                 replayed(replay)
             return result
@@ -162,6 +165,7 @@ class CompiledFunction:
             state.observed = None
             w.tensors.clear()
             w.values.clear()
+        result = w.plainly(result)
         backward = replay is not None and replay.backward is not None
         stepped = bool(w.trace.backwards)
         if why:
@@ -184,7 +188,7 @@ class CompiledFunction:
 
 def _busy() -> bool:
     """Whether what runs now is more than an ordinary call: JAX traces, lanes, modes that see each operator."""
-    return bool(state.lanes or state.keys is not None or state.host or MODES or _config.EAGER or state.backward is not None or state.mode & ~GRAD or _being_traced())
+    return state.lanes or state.keys is not None or state.host or MODES or _config.EAGER or state.backward is not None or state.mode & ~GRAD or _being_traced()  # type: ignore[no-any-return]
 
 
 def _modes() -> Any:

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Tracked", "TrackedFloat", "TrackedInt", "expression", "made", "plain", "program"]
+__all__ = ["Tracked", "TrackedFloat", "TrackedInt", "expression", "made", "plain", "program", "untracked"]
 
 Expression = Any  # ("slot", i), ("const", value), or (function, expression, ...)
 
@@ -52,6 +52,25 @@ def plain(x: Any) -> Any:
     if x.__class__ is TrackedFloat:
         return float.__pos__(x)
     return int.__pos__(x) if x.__class__ is TrackedInt else x
+
+
+def untracked(x: Any, seen: set[int] | None = None) -> Any:
+    """The same with plain numbers, in tuples, lists and dicts at any depth, too; lists and dicts stay the objects that they are."""
+    if isinstance(x, Tracked):
+        return plain(x)
+    cls = x.__class__
+    if cls is tuple or isinstance(x, tuple) and hasattr(x, "_make"):
+        parts = [untracked(v, seen) for v in x]
+        return x if all(map(operator.is_, parts, x)) else cls(parts) if cls is tuple else cls._make(parts)
+    if cls is list or isinstance(x, dict):
+        seen = set() if seen is None else seen
+        if id(x) not in seen:
+            seen.add(id(x))
+            for k, v in list(enumerate(x) if cls is list else x.items()):
+                found = untracked(v, seen)
+                if found is not v:
+                    x[k] = found
+    return x
 
 
 def expression(x: Any) -> Expression:

@@ -102,7 +102,7 @@ class _Maker:
             return lambda r, args, o, n, made, node: args[i]
         seen = self.w.tensors.get(key)
         if seen is not None:
-            return Constant(t)
+            return self._gradient_of(seen, t) or Constant(t)
         if t.__class__ is not Tensor:
             raise Refused(f"a new {t.__class__.__name__} is given out")
         if t.__dict__:
@@ -151,6 +151,16 @@ class _Maker:
             return found
 
         return build
+
+    def _gradient_of(self, seen: Any, t: Any) -> Any:
+        """What gives the gradient of a tensor that is there, if this is one; each call has its own."""
+        owner = next((s.tensor for s in self.w.tensors.values() if s.grad is t), None)
+        if owner is None:
+            return None
+        if owner._grad is not t:
+            raise Refused("a gradient is given out and replaced")
+        at = self.arg_at.get(id(owner))
+        return (lambda *given: owner.grad) if at is None else (lambda r, args, *given: args[at].grad)
 
     def _is_alive(self, t: Any) -> bool:
         """Whether a backward can still go through the graph of an output."""

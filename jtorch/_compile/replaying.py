@@ -190,15 +190,18 @@ class Replay:
         """What the expressions are now: those of the scalars, of effects and counts. None if a decision would go another way."""
         if not self.slots and not self.decisions:
             return []
-        slots = [float(held[0].value.array) if key is None else held[key] for held, key in self.slots]
+        return self._computed([float(held[0].value.array) if key is None else held[key] for held, key in self.slots])
+
+    def _computed(self, slots: list[Any]) -> list[Any] | None:
+        """The same, from what is in the slots."""
         try:
             found = self.compute(slots)
         except Exception:
             return None
         n = len(self.decisions)
-        if not all(map(same, found[:n], self.decisions)):
-            return None
-        return found[n:]  # type: ignore[no-any-return]
+        if not n:
+            return found  # type: ignore[no-any-return]
+        return found[n:] if all(map(same, found[:n], self.decisions)) else None
 
     def run(self, args: list[Any], values: list[Value], numbers: list[Any]) -> Any:
         """Do what the call did. Nothing was done if it returns AGAIN (a handler came in between that changed what is to be overwritten) or OTHERWISE (a value that the call asked for its truth has another)."""

@@ -31,7 +31,7 @@ from jtorch._compile.knowledge import (
     to_be_seen,
     verdict_of,
 )
-from jtorch._compile.numbers import Tracked, plain
+from jtorch._compile.numbers import Tracked, plain, untracked
 from jtorch._compile.reading import Reads, Seen
 from jtorch._compile.replaying import array_of
 from jtorch._core.state import generator as _generator
@@ -150,6 +150,18 @@ class Watch(Reads, Calls):
             sys.setprofile(None)  # an exception from a profile function ends it too
             self.stop(why, ends)
 
+    def plainly(self, result: Any) -> Any:
+        """What the call returns, when it is over: no number that is followed is left in it, or in what it has written."""
+        known: set[int] = set()
+        for held, key, _ in self.starts.values():
+            if key in held:
+                found = untracked(held[key], known)
+                if found is not held[key]:
+                    held[key] = found
+        for c, _ in self.containers.values():
+            untracked(c, known)
+        return untracked(result, known)
+
     # ---- writes
 
     def _write(self, held: Any, key: Any, v: Any) -> None:
@@ -258,13 +270,13 @@ class Helper:
 
     @staticmethod
     def call(fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        w = current()
+        w = state.observed
         return fn(*args, **kwargs) if w is None else w.call(fn, *args, **kwargs)
 
     @staticmethod
     def binary(name: str, a: Any, b: Any) -> Any:
         w = current()
-        return getattr(operator, name)(a, b) if w is None else w.binary(name, a, b)
+        return getattr(operator, name)(untracked(a), untracked(b)) if w is None else w.binary(name, a, b)
 
     @staticmethod
     def chain(names: tuple[str, ...], *operands: Any) -> Any:
@@ -273,7 +285,7 @@ class Helper:
             return w.chain(names, operands)
         found: Any = True
         for name, a, b in zip(names, operands, operands[1:], strict=False):
-            found = getattr(operator, name)(a, b)
+            found = getattr(operator, name)(untracked(a), untracked(b))
             if not found:
                 break
         return found
@@ -302,7 +314,7 @@ class Helper:
     def store_attr(v: Any, obj: Any, name: str) -> None:
         w = current()
         if w is None:
-            setattr(obj, name, v)
+            setattr(obj, name, untracked(v))
         else:
             w.store_attr(v, obj, name)
 
@@ -310,7 +322,7 @@ class Helper:
     def store_item(v: Any, obj: Any, i: Any) -> None:
         w = current()
         if w is None:
-            obj[i] = v
+            obj[untracked(i)] = untracked(v)
         else:
             w.store_item(v, obj, i)
 

@@ -7,6 +7,7 @@ has its state packed again after as many quiet steps as it has earned.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain, islice, repeat
 from operator import eq, is_
 from typing import Any
@@ -23,7 +24,7 @@ from jtorch._core.storage.host_memory import replacing, unchanged
 from jtorch._core.storage.bare_tensor import Storage, born_in
 from jtorch._engine.values.unbroken import at_once, provided
 
-__all__ = ["Pack", "PackedStorage", "end_to_end", "storage_in", "update_packed"]
+__all__ = ["Pack", "PackedStorage", "put_into", "storage_in", "take_out", "update_packed"]
 
 MOST = 512  # parameters in one program: its compilation grows with them
 _SETTLED = 16  # steps after which the gradients are asked for in one piece too
@@ -40,6 +41,15 @@ class Pack:
         self.avals, self.starts, self.flats = avals, starts, flats
         self.steps = 0  # since it was made
         self.whole = True  # nobody has read or written a state since
+
+    def taken(self, kind: int, i: int) -> Value:
+        """The value of a storage in it."""
+        v = Value()
+        v.aval, v.array, v.trace, v.pos = self.avals[i], piece(self.flats[kind], self.starts[i], self.avals[i]), None, -1
+        return v
+
+    def shown(self) -> None:
+        """Somebody has been given a gradient that is in it."""
 
 
 class PackedStorage(Storage):
@@ -67,6 +77,11 @@ class PackedStorage(Storage):
         _leave(self)
         self.version = n
 
+    def shown(self) -> None:
+        place = _value.__get__(self)
+        if place.__class__ is tuple:
+            place[0].shown()
+
 
 _value: Any = Storage.value
 _version: Any = Storage.version
@@ -83,10 +98,7 @@ def _leave(s: Storage, read: bool = True) -> None:
         if s.__class__ is not PackedStorage:  # another thread was first
             return
         home.whole = False
-        v: Any = None
-        if read:
-            v = Value()
-            v.aval, v.array, v.trace, v.pos = home.avals[i], piece(home.flats[kind], home.starts[i], home.avals[i]), None, -1
+        v = home.taken(kind, i) if read else None
         at_once(map(_value.__set__, (s,), (v,)), map(_version.__set__, (s,), (_version.__get__(s) + home.steps,)), map(setattr, (s,), ("__class__",), (Storage,)))
 
 
@@ -191,27 +203,28 @@ def _begin(update: PackedUpdate, avals: tuple[Any, ...], storages: list[Storage]
 
 
 def _entered(home: Pack, storages: list[Storage], values: list[Value]) -> Pack | None:
-    places = [(home, *divmod(k, len(home.avals))) for k in range(len(storages))]
+    return home if put_into(home, storages, values, [divmod(k, len(home.avals)) for k in range(len(storages))]) else None
+
+
+def put_into(home: Pack, storages: list[Storage], values: list[Value], places: list[tuple[int, int]]) -> bool:
+    """Leave these storages' values, which are in the pack, to it: (kind, number) each. Whether that was done: not if a value is another one by now."""
     at_once(provided(
-        unchanged(storages, values), map(_value.__set__, storages, places), map(setattr, storages, repeat("__class__"), repeat(PackedStorage)),
+        unchanged(storages, values), map(_value.__set__, storages, [(home, *place) for place in places]), map(setattr, storages, repeat("__class__"), repeat(PackedStorage)),
     ))  # fmt: skip
-    return home if storages[0].__class__ is PackedStorage else None
+    return storages[0].__class__ is PackedStorage
 
 
-def end_to_end(avals: tuple[Any, ...], starts: list[int], storages: list[Storage]) -> Pack | None:
-    """Pack these storages, kind after kind, each kind's values like ``avals``. None if they are not."""
-    n = len(avals)
-    values = [s.value for s in storages]
-    if set(map(type, storages)) != _ORDINARY:
-        return None
-    flats = [pack(avals, values[k : k + n]) for k in range(0, len(values), n)]
-    return None if any(flat is None for flat in flats) else _entered(Pack(avals, starts, flats), storages, values)
+def take_out(storages: Iterable[Storage]) -> None:
+    """Make those that are packed ordinary storages."""
+    for s in storages:
+        if s.__class__ is PackedStorage:
+            _leave(s)
 
 
-def storage_in(home: Pack, i: int) -> PackedStorage:
-    """A new storage whose value is number ``i`` of the first kind in a pack."""
+def storage_in(home: Pack, kind: int, i: int) -> PackedStorage:
+    """A new storage whose value lies in a pack."""
     s = PackedStorage()
-    _value.__set__(s, (home, 0, i))
+    _value.__set__(s, (home, kind, i))
     _version.__set__(s, 0)
     s.ptr, s.strides, s.host, s.extra = 0, None, None, None
     if born_in:

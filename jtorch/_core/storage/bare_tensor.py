@@ -38,6 +38,9 @@ class Storage:
     wrote: Any
     born: int
 
+    def shown(self) -> None:
+        """Somebody has been given the tensor of it that was a ``.grad``. (Only asked of subclasses.)"""
+
 
 class Tensor(metaclass=TensorMeta):
     """A multi-dimensional array with torch's semantics. Source: https://docs.pytorch.org/docs/stable/tensors.html"""

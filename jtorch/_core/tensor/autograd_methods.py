@@ -152,7 +152,10 @@ def _get_grad(self: Tensor) -> Any:
             "If you access the non-leaf Tensor by mistake, make sure you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more informations.",
             stacklevel=2,
         )
-    return self._grad
+    g = self._grad
+    if g is not None and g._s.__class__ is not Storage:
+        g._s.shown()
+    return g
 
 
 def _set_grad(self: Tensor, g: Any) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
-__all__ = ["Elsewhere", "aside", "at_once", "elsewhere", "ending", "provided", "together", "undisturbed"]
+__all__ = ["Elsewhere", "aside", "at_once", "collected_again", "elsewhere", "ending", "provided", "together", "uncollected", "undisturbed"]
 
 _go_through: Callable[[Iterable[Any]], None] = deque(maxlen=0).extend
 _chained = chain.from_iterable
@@ -121,6 +121,17 @@ else:
     def at_once(*doings: Iterable[Any]) -> None:
         """Go through the iterators, one after the other, with nothing in between. What one of them raises ends it there."""
         _go_through(_chained(doings))
+
+
+def uncollected() -> bool:
+    """Nothing is collected from here on, where that could come between two C calls. Whether :func:`collected_again` must end it."""
+    if _COLLECTS and gc.isenabled():
+        gc.disable()
+        return True
+    return False
+
+
+collected_again = _collect_again
 
 
 _is_ending = sys.is_finalizing
