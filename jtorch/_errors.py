@@ -7,28 +7,25 @@ import sys
 import warnings
 from typing import Any, NoReturn
 
-__all__ = ["LinAlgError", "PACKAGE", "ValueUnknown", "asked_to_warn", "not_implemented", "no_such_type", "warn", "warn_always", "warn_once"]
+__all__ = ["LinAlgError", "PACKAGE", "ValueUnknown", "not_implemented", "no_such_type", "warn", "warn_always", "warn_once"]
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 """Where jtorch's own files lie: a folder above may have the name, too."""
 warn_always = [False]
 """What ``torch.set_warn_always`` was given."""
 _warned: set[str] = set()
-asked_to_warn = [0]
-"""How often something was to be said once: what says it while it is traced must be traced by the next process, too."""
 
 
 def warn(text: str, category: type[Warning] = UserWarning) -> None:
     """A warning of torch's, said of the line of the program that called jtorch."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "jtorch":
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in ("jtorch", "jax"):  # jax: while an operator is traced
         frame, level = frame.f_back, level + 1
-    warnings.warn(text, category, stacklevel=level - 1)
+    warnings.warn(text, category, stacklevel=level)
 
 
 def warn_once(text: str, category: type[Warning] = UserWarning) -> None:
     """The same of what torch says once in a process (or always, where ``torch.set_warn_always`` asks for it)."""
-    asked_to_warn[0] += 1
     if text not in _warned or warn_always[0]:
         _warned.add(text)
         warn(text, category)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from jtorch import _dtypes
-from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage
+from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage, warn_of_typed_storage
 from jtorch._public import torch
 
 __all__ = ["TypedStorage", "UntypedStorage"]
@@ -48,11 +47,7 @@ def _legacy(name: str, kind: Any) -> Any:
 
 
 def _warn_typed_storage_removal(stacklevel: int = 3) -> None:
-    warnings.warn(
-        "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only storage class. This should only matter to you if you are using "
-        "storages directly.  To access UntypedStorage directly, use tensor.untyped_storage() instead of tensor.storage()",
-        UserWarning, stacklevel=stacklevel,
-    )  # fmt: skip
+    warn_of_typed_storage()
 
 
 LEGACY: dict[str, Any] = {

@@ -28,6 +28,8 @@ CASES = {  # the function, its inputs, the order
     "cumprod with nan": (lambda t, x: t.cumprod(x, 0), ([NAN, 2.0, 3.0],), 2),
     "cumprod with infinity": (lambda t, x: t.cumprod(x, 0), ([INF, 2.0, 3.0],), 2),
     "cumprod with a zero": (lambda t, x: t.cumprod(x, 0), ([2.0, 0.0, 3.0],), 2),
+    **{f"cdist {p} with nan and infinity": (lambda t, x, y, p=p: t.cdist(x, y, p), ([[1.0, 2.0], [INF, 1.0], [NAN, 0.0]], [[0.0, 1.0], [INF, 2.0], [NAN, NAN]]), 1) for p in (1.0, 2.0, 3.0, INF)},
+    "matrix_exp of one": (lambda t, x: t.matrix_exp(x), ([[0.5]],), 2),
     "renorm with nan": (lambda t, x: t.renorm(x, 2, 0, 1.0), ([[NAN, 2.0], [3.0, 4.0]],), 1),
 }
 
@@ -93,3 +95,37 @@ def test_assert(library: Any) -> None:
         library._assert(True)
     traced = library.fx.symbolic_trace(lambda x: (library._assert(x.sum() > 0, "said"), x + 1)[1])
     assert library._assert in [n.target for n in traced.graph.nodes] and traced(library.ones(1)).tolist() == [2]
+
+
+def test_exponentials_of_what_is_not_finite() -> None:
+    rows = [[[INF, 1.0], [2.0, 3.0]], [[-INF, 0.0], [0.0, 0.0]], [[NAN, 0.0], [0.0, 0.0]], [[0.0, 1.0], [0.0, 0.0]]]
+    ones = [[[INF]], [[-INF]], [[NAN]], [[0.0]]]
+    for matrices in (rows, ones):
+        torch.testing.assert_close(torch.tensor(jtorch.matrix_exp(jtorch.tensor(matrices)).tolist()), torch.matrix_exp(torch.tensor(matrices)), equal_nan=True)
+
+
+@pytest.mark.parametrize("norm", ["x.norm(p=0)", "torch.linalg.vector_norm(x, 0)", "torch.dist(x, x.detach() + 1, 0)", "F.pairwise_distance(x, torch.ones(3), 0)", "torch.norm(x * 2, 0, 0)", "x.norm(0) + x.sum()"])
+def test_the_norm_of_order_zero_has_no_gradient(norm: str) -> None:
+    def found(library: Any) -> Any:
+        x = library.tensor([1.0, -2.0, 0.0], requires_grad=True)
+        y = eval(norm, {"torch": library, "F": library.nn.functional, "x": x})
+        again = library.autograd.grad(y, x, create_graph=True, allow_unused=True, retain_graph=True)[0]
+        y.backward()
+        return str(x.grad), str(again)
+
+    assert found(jtorch) == found(torch)
+
+
+OF_NOTHING = ("x.prod()", "x.prod(1)", "x.norm()", "x.norm(2, 1)", "F.layer_norm(x, (2,))", "F.group_norm(x, 1)", "x.logsumexp(1)", "x.std()", "F.normalize(x)", "x @ x.t()", "x ** 3")
+
+
+@pytest.mark.filterwarnings("ignore:.*degrees of freedom")
+@pytest.mark.parametrize("text", OF_NOTHING)
+def test_second_derivatives_of_nothing(text: str) -> None:
+    def found(library: Any) -> Any:
+        x = library.ones(0, 2, requires_grad=True)
+        y = eval(text, {"torch": library, "F": library.nn.functional, "x": x})
+        (g,) = library.autograd.grad(y.sum(), x, create_graph=True)
+        return [list(g.shape), g.requires_grad, g.requires_grad and str(library.autograd.grad(g.sum(), x, allow_unused=True))]
+
+    assert found(jtorch) == found(torch)

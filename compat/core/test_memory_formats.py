@@ -12,13 +12,13 @@ import jtorch
 OPS = (
     "x.clone()", "torch.empty_like(x)", "torch.randn_like(x)", "x.double()", "x + torch.randn(4, 1, 1)", "torch.randn(2, 4, 6, 6) + x", "x.sum(0, keepdim=True)", "x.softmax(1)", "list(x.sort(1))", "x.contiguous()",
     "torch.nn.Conv2d(4, 8, 3)(x)", "torch.nn.Conv2d(4, 8, 1)(c)", "torch.nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last)(c)", "torch.nn.Conv2d(4, 4, 3, groups=4)(x)", "torch.nn.ConvTranspose2d(4, 8, 3)(x)",
-    "F.max_pool2d(x, 2)", "F.max_pool2d(x, 2, return_indices=True)", "F.avg_pool2d(x, 2)", "F.adaptive_avg_pool2d(x, 3)", "F.adaptive_max_pool2d(x, 3)", "F.lp_pool2d(x, 2, 2)",
+    "F.max_pool2d(x, 2)", "F.max_pool2d(x, 2, return_indices=True)", "F.avg_pool2d(x, 2)", "F.adaptive_avg_pool2d(x, 3)", "F.adaptive_avg_pool2d(x, 1)", "F.adaptive_avg_pool2d(c, (1, 1))", "torch.nn.AdaptiveAvgPool2d(1)(x[:, :, :1, :1])", "F.adaptive_avg_pool2d(x[:, ::2], 1)", "F.adaptive_max_pool2d(x, 3)", "F.lp_pool2d(x, 2, 2)",
     "torch.nn.BatchNorm2d(4)(x)", "torch.nn.BatchNorm2d(4).eval()(x)", "torch.nn.InstanceNorm2d(4)(x)", "torch.nn.GroupNorm(2, 4)(x)", "torch.nn.LayerNorm([4, 6, 6])(x)",
     "F.interpolate(x, scale_factor=2)", "F.interpolate(x, scale_factor=2, mode='bilinear')", "F.interpolate(x, size=3, mode='area')", "F.pad(x, (1, 1, 1, 1))", "F.pad(x, (1, 1, 1, 1), mode='reflect')", "F.pad(x, (1, 1, 1, 1), mode='circular')",
     "F.pixel_shuffle(x, 2)", "F.pixel_unshuffle(x, 2)", "F.channel_shuffle(x, 2)", "F.glu(x, 1)", "torch.cat([x, x], 1)", "torch.cat([x, c], 1)", "torch.cat([x, x], 0)", "x.roll(1, 2)", "x.flip(1)", "x.repeat(1, 2, 1, 1)",
     "x.masked_fill(x > 0, 0.)", "F.mse_loss(x, x, reduction='none')", "F.binary_cross_entropy_with_logits(x, x, reduction='none')", "torch.randn(2, 1, 6, 6).to(memory_format=torch.channels_last)", "torch.randn(2, 4, 1, 1).to(memory_format=torch.channels_last)",
     "torch.zeros(2, 4, 6, 6).copy_(x)", "x.clone().add_(1)", "[q + 1 for q in x.split(2, 1)]", "x.flatten(1)", "x.reshape(2, -1)", "F.dropout2d(x)", "F.prelu(x, torch.ones(4))",
-    "torch.nn.BatchNorm3d(4)(v)", "F.max_pool3d(v, 2)", "F.interpolate(v, scale_factor=2)", "torch.nn.Conv3d(4, 2, 2)(v)", "v + 1",
+    "torch.nn.BatchNorm3d(4)(v)", "F.max_pool3d(v, 2)", "F.adaptive_avg_pool3d(v, 1)", "F.interpolate(v, scale_factor=2)", "torch.nn.Conv3d(4, 2, 2)(v)", "v + 1",
     "list(torch.nn.Sequential(torch.nn.Conv2d(4, 8, 3), torch.nn.BatchNorm2d(8)).to(memory_format=torch.channels_last).parameters())",
 )  # fmt: skip
 BACKWARD = ("torch.nn.Conv2d(4, 8, 3)(x)", "F.relu(x)", "F.max_pool2d(x, 2)", "F.avg_pool2d(x, 2)", "torch.nn.BatchNorm2d(4)(x)", "F.interpolate(x, scale_factor=2)", "x[:, :2]", "x.flatten(1)")

@@ -29,7 +29,7 @@ x.stride(), x.is_contiguous(), x.contiguous() is x
 (x + 1).stride(), (x * x).stride(), (x + torch.ones(x.shape)).stride(), (torch.ones(x.shape) + x).stride(), x.neg().stride(), x.pow(2).stride()
 x.clone().stride(), x.clone(memory_format=torch.contiguous_format).stride(), x.to(torch.float64).stride(), x.bool().stride(), x.clone().add_(1).stride()
 torch.empty_like(x).stride(), torch.zeros_like(x).stride()
-x.unsqueeze(0).stride(), x.unsqueeze(-1).stride(), x.squeeze().stride(), x.expand(2, *x.shape).stride(), x[:1].stride(), x.view_as(x).stride(), x.movedim(0, -1).stride()
+x.unsqueeze(0).stride(), x.unsqueeze(-1).stride(), x.squeeze().stride(), x.expand(2, *x.shape).stride(), x.expand(1, 1, *x.shape).stride(), torch.broadcast_to(x, (1, *x.shape)).stride(), x[:1].stride(), x.view_as(x).stride(), x.movedim(0, -1).stride()
 x.flip(0).stride(), x.sort(0)[0].stride(), torch.where(x > 0, x, x).stride(), torch.cat([x, x]).stride(), torch.stack([x, x]).stride()
 x.reshape(-1).stride(), x.flatten()._is_view(), x.view(-1).stride()
 """.strip().splitlines()

@@ -92,6 +92,14 @@ def resolve_neg(input: Tensor) -> Tensor:
 
 
 @compose("torch Tensor")
+def positive(input: Tensor) -> Tensor:
+    """The input itself. RuntimeError for bool."""
+    if aval_of(input).dtype.np == "bool":
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+@compose("torch Tensor")
 def adjoint(input: Tensor) -> Tensor:
     """The last two dims exchanged, and the complex conjugate: a view."""
     n = len(aval_of(input).shape)

@@ -21,7 +21,7 @@ from jtorch._core.tensor.creation import from_array, full_value, place
 from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage, tensor_on
 from jtorch._engine.values.lanes import Lanes, unknown, within
 from jtorch._engine.values.sparse_values import SparseAval
-from jtorch._errors import no_kernel, warn_once
+from jtorch._errors import no_kernel, warn, warn_once
 from jtorch._namespace import torch
 from jtorch._ops._fitting import check_fits
 
@@ -378,11 +378,9 @@ def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out
 def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
           requires_grad: bool = False) -> Tensor:  # fmt: skip
     """Deprecated in torch: as ``arange`` with the end included."""
-    import warnings
 
-    warnings.warn(
+    warn(
         "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with Python's range builtin. Instead, use torch.arange, which produces values in [start, end).",
-        stacklevel=3,
     )
     if end is None:
         start, end = 0, start

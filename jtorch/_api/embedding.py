@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._api.sparse_embedding import sparse_bag_rows, sparse_rows
+from jtorch._core.dispatch.checked_arguments import checked_number
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.signature_binding import sizes_given
 from jtorch._core.storage.bare_tensor import Tensor
@@ -28,6 +29,14 @@ def _renorm_rows(weight: Tensor, rows: Tensor, max_norm: float, norm_type: float
         weight.index_copy_(0, rows, scaled)
 
 
+def _check(name: str, position: int, sparse: Any, max_norm: Any, norm_type: Any) -> None:
+    """TypeError for what is no bool and no numbers, by the names of the kernels that get them."""
+    if max_norm is not None:
+        for i, (argument, x) in enumerate((("max_norm", max_norm), ("norm_type", norm_type))):
+            checked_number("embedding_renorm_", argument, float, x, f" (position {i + 3})")
+    checked_number(name, "sparse", bool, sparse, f" (position {position})")
+
+
 def _row(padding_idx: int | None, weight: Tensor, name: str) -> int | None:
     if padding_idx is None:
         return None
@@ -43,6 +52,7 @@ def embedding(
     scale_grad_by_freq: bool = False, sparse: bool = False,
 ) -> Tensor:  # fmt: skip
     """``weight[input]``: rows of a (n, d) table. ``padding_idx``'s row gets no gradient; ``max_norm`` first shrinks the rows read, in place."""
+    _check("embedding", 5, sparse, max_norm, norm_type)
     at = _row(padding_idx, weight, "Padding_idx")
     if max_norm is not None:
         _renorm_rows(weight, input, max_norm, norm_type)
@@ -90,13 +100,14 @@ def embedding_bag(
             "embedding_bag: per_sample_weights was not None. per_sample_weights is only supported for mode='sum' "
             f"(got mode='{mode}'). Please open a feature request on GitHub."
         )
+    _check("embedding_bag", 6, sparse, max_norm, norm_type)
     if max_norm is not None:
         _renorm_rows(weight, input, max_norm, norm_type)
     at = _row(padding_idx, weight, "padding_idx")
     if sparse and weight.requires_grad:  # type: ignore[attr-defined]
         rows, order, at = sparse_bag_rows(weight, input.reshape(-1), at, scale_grad_by_freq)  # type: ignore[attr-defined]
-        return _bag(rows, order.view(input.shape), offsets, False, kinds[mode], False, per_sample_weights, include_last_offset, at)  # type: ignore[no-any-return]
-    return _bag(weight, input, offsets, scale_grad_by_freq, kinds[mode], sparse, per_sample_weights, include_last_offset, at)  # type: ignore[no-any-return]
+        return _bag(rows, order.view(input.shape), offsets, False, kinds[mode], False, per_sample_weights, bool(include_last_offset), at)  # type: ignore[no-any-return]
+    return _bag(weight, input, offsets, scale_grad_by_freq, kinds[mode], sparse, per_sample_weights, bool(include_last_offset), at)  # type: ignore[no-any-return]
 
 
 @compose("torch", name="embedding_bag")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.tensor.derived_functions import function_for, run_inplace, write_out
 from jtorch._core.tensor.indexing import BYTES_AS_MASK, MASK_IN_LANES, refuse_lanes
 from jtorch._engine.recording.call import T, call_of, tensor_list, value
+from jtorch._errors import warn
 from jtorch._namespace import torch
 from jtorch._ops._lib import broadcast_shape
 from jtorch._registry import lookup
@@ -159,7 +159,7 @@ def _positions(indices: Any) -> list[Tensor | None]:
     for i in indices:
         if isinstance(i, Tensor) and i.dtype in (torch.bool, torch.uint8):
             if i.dtype is torch.uint8:
-                warnings.warn(BYTES_AS_MASK, stacklevel=4)
+                warn(BYTES_AS_MASK)
             refuse_lanes(i, MASK_IN_LANES)
             found += torch.unbind(_nonzero(i.detach() if i.dim() else i.detach().reshape(1)), 1)
         else:

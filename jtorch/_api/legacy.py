@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -15,7 +14,7 @@ from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.bare_tensor import Tensor as _Tensor
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.tensor.derived_functions import function_for
-from jtorch._errors import not_implemented
+from jtorch._errors import not_implemented, warn
 from jtorch._namespace import torch
 
 Tensor = Any
@@ -116,7 +115,7 @@ def _fits(x: Tensor, memory_format: Any) -> bool:
 
 
 def _deprecated_resize(self: Tensor, name: str, *sizes: int) -> Tensor:
-    warnings.warn(f"non-inplace {name} is deprecated", stacklevel=3)
+    warn(f"non-inplace {name} is deprecated")
     n = math.prod(sizes)
     if n != self.numel():
         raise RuntimeError(
@@ -177,7 +176,7 @@ def _getter(name: str, read: Callable[[Tensor], Any]) -> None:
 
 
 def _volatile(self: Tensor) -> bool:
-    warnings.warn("volatile was removed (Variable.volatile is always False)", stacklevel=3)
+    warn("volatile was removed (Variable.volatile is always False)")
     return False
 
 

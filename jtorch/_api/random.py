@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from jtorch._core.storage.view_steps import aval_of, laid_like
 from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.creation import place
 from jtorch._engine.values.sparse_values import SparseAval
+from jtorch._errors import warn
 from jtorch._namespace import torch
 from jtorch._random import samplers as S
 
@@ -111,11 +111,10 @@ def _range(low: int, high: int | None, dtype: Any) -> tuple[int, int]:
             raise RuntimeError(f"{name} is out of bounds for {_C_NAMES[dtype.name]}")
         digits = _DIGITS.get(dtype.name)
         if digits is not None and abs(bound) > 1 << digits:
-            warnings.warn(
+            warn(
                 f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations {_C_NAMES[dtype.name]} can support "
                 "discrete uniform distribution only within this range. This warning will become an error in version 1.7 release, "
                 "please fix the code in advance",
-                stacklevel=4,
             )
     return low, high
 

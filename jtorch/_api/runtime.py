@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +15,7 @@ from jtorch._core.dispatch.torch_function import DisableTorchFunctionSubclass
 from jtorch._core.graph import grad_modes
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._engine.values.thread_state import ANOMALY, state
+from jtorch._errors import warn
 from jtorch._namespace import torch
 
 torch.has_lapack = torch.has_mkl = torch.has_openmp = torch.has_spectral = True  # what they promise is there; XLA does it
@@ -191,9 +191,8 @@ def set_default_tensor_type(t: Any) -> None:
                 raise AttributeError(f"module 'torch' has no attribute '{part}'")
             owner = getattr(owner, part)
         t = owner
-    warnings.warn(
+    warn(
         "torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use torch.set_default_dtype() and torch.set_default_device() as alternatives.",
-        stacklevel=2,
     )
     kind = getattr(t, "dtype", None)
     if not isinstance(kind, _dtypes.dtype):

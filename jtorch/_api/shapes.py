@@ -16,6 +16,7 @@ from jtorch._core.tensor import methods
 from jtorch._core.tensor.derived_functions import function_for
 from jtorch._core.tensor.indexing import take_slice
 from jtorch._engine.recording.call import T, call_of, slot, value
+from jtorch._errors import warn_once
 from jtorch._namespace import torch
 from jtorch._ops._lib import broadcast_shape, dim_of
 from jtorch._registry import lookup
@@ -152,11 +153,9 @@ def moveaxis(input: Tensor, source: Any, destination: Any) -> Tensor:
 def _reversed_dims(self: Tensor) -> Tensor:
     n = len(aval_of(self).shape)
     if n != 2 and n != 0:
-        import warnings
 
-        warnings.warn(
+        warn_once(
             "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it will throw an error in a future release. Consider `x.mT` to transpose batches of matrices or `x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.",
-            stacklevel=2,
         )
     return self.permute(tuple(builtins_range(n - 1, -1, -1)))  # type: ignore[attr-defined,no-any-return]
 

@@ -39,7 +39,7 @@ _UNARY = (
     "abs asin asinh atan atanh ceil deg2rad erf erfinv expm1 floor frac isinf isnan isneginf isposinf log1p nan_to_num rad2deg round sgn sign "
     "signbit sin sinh sqrt square tan tanh trunc relu"
 ).split()
-_AS_IT_IS = ("neg", "positive", "conj_physical", "resolve_conj", "real")
+_AS_IT_IS = ("neg", "conj_physical", "resolve_conj", "real")
 
 
 def _node_name(name: str) -> str:

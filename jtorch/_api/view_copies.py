@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from jtorch._core.dispatch.composites import compose
+from jtorch._core.graph.node import OpNode, node_repr
+from jtorch._core.graph.refused import NOT_DIFFERENTIABLE, refuse_backward
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import layout
 from jtorch._core.tensor.derived_functions import function_for, write_out
@@ -12,18 +15,37 @@ from jtorch._errors import not_implemented
 from jtorch._namespace import torch
 
 
+def _clone(view: Tensor, source: Tensor, name: str) -> Tensor:
+    """A copy whose node is named, and shows its inputs, as the one operator that it is in torch."""
+    made: Tensor = view.clone(memory_format=torch.contiguous_format)  # type: ignore[attr-defined]
+    if isinstance(made._edge, OpNode):
+        made._edge.__class__ = _class_of_copy(name or f"{made._edge.edges[0].__class__.__name__}_copy", view is source)
+    return made
+
+
+@functools.cache
+def _class_of_copy(name: str, plain: bool) -> Any:
+    shown = {} if plain else {"next_functions": property(lambda node: node.edges[0].next_functions)}
+    return type(name, (OpNode,), {"__slots__": (), "__module__": "torch.autograd.graph", "__repr__": node_repr, **shown})
+
+
+_NAMES = {"alias_copy": "AliasBackward0_copy", "slice_copy": "SliceBackward0_copy", "narrow_copy": "NarrowCopyBackward0"}  # where the view's node has another
+
+
 def _copied(name: str, take: Any) -> None:
     @compose("torch", name=name, doc=f"What ``{name.removesuffix('_copy')}`` shows, in memory of its own.")
     def copy(input: Any, *args: Any, out: Any = None, **kwargs: Any) -> Any:
         found = take(input, *args, **kwargs)
         if isinstance(found, tuple):
-            made: Any = tuple(f.clone(memory_format=torch.contiguous_format) for f in found)
+            made: Any = tuple(_clone(f, input, _NAMES.get(name, "")) for f in found)
             if out is None:
                 return made
             for r, o in zip(made, out, strict=True):
                 write_out(name, r, o)
             return None
-        made = found.clone(memory_format=torch.contiguous_format)
+        made = _clone(found, input, _NAMES.get(name, ""))
+        if name == "detach_copy":
+            refuse_backward((made,), (input,), NOT_DIFFERENTIABLE, name)
         return made if out is None else write_out(name, made, out)
 
 

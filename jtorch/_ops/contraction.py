@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._errors import warn_once
-from jtorch._registry import op
+from jtorch._registry import Says, op
 
 from ._lib import accumulate_in, broadcast_shape, dim_of, is_inexact, matmul_precision
 from ._linalg_lib import ShapedName, contract, cpp_name, mT, no_bool, scalar_name
@@ -212,6 +211,8 @@ def matrix_exp(input: Any) -> Any:
     if input.size == 0:
         return input
     wide = accumulate_in(input)
+    if input.shape[-1] == 1:
+        return jnp.exp(wide).astype(input.dtype)
     return _expm(wide).astype(input.dtype)
 
 
@@ -242,7 +243,8 @@ def _expm_value(a: Any) -> Any:
         i, y = state
         return i + 1, jnp.where((i < squarings)[..., None, None], y @ y, y)
 
-    return lax.while_loop(more, square, (jnp.zeros((), np.int32), out))[1]
+    out = lax.while_loop(more, square, (jnp.zeros((), np.int32), out))[1]
+    return jnp.where(jnp.isfinite(size)[..., None, None], out, np.asarray(np.nan).astype(a.dtype))
 
 
 @jax.custom_vjp
@@ -283,14 +285,18 @@ def linalg_cross(input: Any, other: Any, dim: int) -> Any:
     return jnp.broadcast_to(a1 * b2 - a2 * b1, shape)
 
 
-@op("cross(Tensor input, Tensor other, int? dim=None)", promote="default", elementwise=False, grad_name="LinalgCrossBackward0")
+_NO_DIM = Says(
+    "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim explicitly or simply use torch.linalg.cross.\n"
+    "The default value of dim will change to agree with that of linalg.cross in a future release.",
+    once=True,
+)
+
+
+@op("cross(Tensor input, Tensor other, int? dim=None)", promote="default", elementwise=False, grad_name="LinalgCrossBackward0",
+    guard=lambda input, other, dim: (_NO_DIM,) if dim is None else ())  # fmt: skip
 def cross(input: Any, other: Any, dim: int | None) -> Any:
     """As ``linalg.cross``; without ``dim`` the first one of size 3."""
     if dim is None:
-        warn_once(
-            "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim explicitly or simply use torch.linalg.cross.\n"
-            "The default value of dim will change to agree with that of linalg.cross in a future release."
-        )
         found = [d for d in range(input.ndim) if input.shape[d] == 3]
         if not found:
             raise RuntimeError("no dimension of size 3 in input")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._registry import op
+from jtorch._registry import Says, op
 
 from ._fitting import fill_value
 from ._lib import broadcast_shape, cast, num
@@ -24,7 +25,13 @@ def clone(input: Any, memory_format: Any = None) -> Any:
     return input
 
 
-@op("to_copy(Tensor input, dtype dtype)", where="internal", out=False, elementwise=True, format="like", grad_name="ToCopyBackward0")
+def _drops_imaginary(source: Any, kind: Any) -> Sequence[Says]:
+    if source.dtype.kind != "c" or np.dtype(kind).kind in "cb":
+        return ()
+    return (Says("Casting complex values to real discards the imaginary part", once=True),)
+
+
+@op("to_copy(Tensor input, dtype dtype)", where="internal", out=False, elementwise=True, format="like", grad_name="ToCopyBackward0", guard=lambda input, dtype: _drops_imaginary(input, dtype.np))
 def to_copy(input: Any, dtype: Any) -> Any:
     return cast(input, dtype)
 
@@ -66,7 +73,7 @@ def settle(input: Any, src: Any, dims: tuple[int, ...]) -> Any:
     return src
 
 
-@op("copy(Tensor input, Tensor src)", where="internal", out=False, grad_name="CopyBackwards", elementwise=True)
+@op("copy(Tensor input, Tensor src)", where="internal", out=False, grad_name="CopyBackwards", elementwise=True, guard=lambda input, src: _drops_imaginary(src, input.dtype))
 def copy(input: Any, src: Any) -> Any:
     """``src`` broadcast to the shape of ``input`` and cast to its type."""
     lead = src.ndim - input.ndim

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,11 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._errors import warn_once
 from jtorch._ops._fitting import tensor_value, written_value
 from jtorch._ops._lib import broadcast_shape, cast, dtype_of, is_complex, is_float, num
 from jtorch._ops._pointwise import C_NAMES, constant, is_bool, refuse, refuse_with, wide, with_slope
-from jtorch._registry import op
+from jtorch._registry import Says, op
 
 
 def _like(flag: Any, x: Any) -> Any:
@@ -201,18 +201,23 @@ def nan_to_num(input: Any, nan: float | None, posinf: float | None, neginf: floa
     return jnp.where(input == -math.inf, low, out)
 
 
-@op("where(Tensor condition, Tensor|Scalar input, Tensor|Scalar other)", promote="default", promoted=("input", "other"), where="torch")
+def _says_of_bytes(condition: Any, *rest: Any) -> Sequence[Says]:
+    if condition.dtype != np.uint8:
+        return ()
+    return (Says("where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version of PyTorch. Use a boolean condition instead.", once=True),)
+
+
+@op("where(Tensor condition, Tensor|Scalar input, Tensor|Scalar other)", promote="default", promoted=("input", "other"), where="torch", guard=_says_of_bytes)
 def where(condition: Any, input: Any, other: Any) -> Any:
     """``input`` where the condition holds, ``other`` elsewhere. RuntimeError unless the condition is bool (or uint8)."""
     if not is_bool(condition):
         if condition.dtype != jnp.uint8:
             raise RuntimeError(f"where expected condition to be a boolean tensor, but got a tensor with dtype {dtype_of(condition).legacy}")
-        warn_once("where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version of PyTorch. Use a boolean condition instead.")
         condition = condition != 0
     return jnp.where(condition, input, other)
 
 
-@op("where(Tensor input, Tensor condition, Tensor|Scalar other)", promote="default", promoted=("input", "other"), where="Tensor")
+@op("where(Tensor input, Tensor condition, Tensor|Scalar other)", promote="default", promoted=("input", "other"), where="Tensor", guard=lambda input, condition, other: _says_of_bytes(condition))
 def where_method(input: Any, condition: Any, other: Any) -> Any:
     """The tensor where the condition holds, ``other`` elsewhere."""
     return where.fn(condition, input, other)

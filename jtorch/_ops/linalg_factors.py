@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._errors import warn_once
-from jtorch._registry import op
+from jtorch._registry import Says, op
 
 from . import _value_guards
 from ._lib import broadcast_shape, is_complex
@@ -220,13 +219,16 @@ def qr(A: Any, mode: str) -> tuple[Any, Any]:  # noqa: N803 - torch's name
     return _qr(A, mode)
 
 
-@op("qr(Tensor input, bool some=True) -> (Q, R)", grad_name="LinalgQrBackward0", residuals="save", format="columns")
+_OLD_QR = Says(
+    "torch.qr is deprecated in favor of torch.linalg.qr and will be removed in a future PyTorch release.\nThe boolean parameter 'some' has been replaced with a string parameter "
+    "'mode'.\nQ, R = torch.qr(A, some)\nshould be replaced with\nQ, R = torch.linalg.qr(A, 'reduced' if some else 'complete')",
+    once=True,
+)
+
+
+@op("qr(Tensor input, bool some=True) -> (Q, R)", grad_name="LinalgQrBackward0", residuals="save", format="columns", guard=lambda *_: (_OLD_QR,))
 def torch_qr(input: Any, some: bool) -> tuple[Any, Any]:
     """The older form of ``linalg.qr``."""
-    warn_once(
-        "torch.qr is deprecated in favor of torch.linalg.qr and will be removed in a future PyTorch release.\nThe boolean parameter 'some' has been replaced with a string parameter "
-        "'mode'.\nQ, R = torch.qr(A, some)\nshould be replaced with\nQ, R = torch.linalg.qr(A, 'reduced' if some else 'complete')"
-    )
     if input.ndim < 2:
         raise RuntimeError(f"qr input should have at least 2 dimensions, but has {input.ndim} dimensions instead")
     return _qr(input, "reduced" if some else "complete")

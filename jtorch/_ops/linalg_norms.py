@@ -96,9 +96,17 @@ def p_norm(x: Any, p: float, dims: tuple[int, ...], keepdim: bool) -> Any:
     return out if keepdim else jnp.squeeze(out, dims)
 
 
+def _graph(order: str) -> dict[str, Any]:
+    """What a norm's gradient hangs on: nothing at order 0, and the input's signs, by a product, at 1 and at the extremes."""
+    return {
+        "second": lambda given: "MulBackward0" if given[order] in (1, math.inf, -math.inf) else "of nothing",
+        "undefined": lambda given: given[order] == 0,
+    }
+
+
 @op("vector_norm(Tensor x, Number ord=2, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", where="linalg",
     aliases="internal.vector_norm", grad_name="LinalgVectorNormBackward0",
-    second=lambda given: "MulBackward0" if given["ord"] in (1, math.inf, -math.inf) else "")  # fmt: skip
+    **_graph("ord"))  # fmt: skip
 def vector_norm(x: Any, ord: float, dim: tuple[int, ...] | None, keepdim: bool, dtype: Dtype | None) -> Any:
     """``sum(|x|**ord)**(1/ord)`` over ``dim`` (all dims if None); ord may be 0 and +-inf."""
     if isinstance(ord, complex):
@@ -130,7 +138,7 @@ def vector_norm(x: Any, ord: float, dim: tuple[int, ...] | None, keepdim: bool, 
     return p_norm(x, ord, dims, keepdim)
 
 
-@op("dist(Tensor input, Tensor other, Number p=2)", promote="default", elementwise=False, out=False)
+@op("dist(Tensor input, Tensor other, Number p=2)", promote="default", elementwise=False, out=False, **_graph("p"))
 def dist(input: Any, other: Any, p: float) -> Any:
     """The p-norm of ``input - other``, broadcast."""
     diff = input - other
@@ -139,7 +147,7 @@ def dist(input: Any, other: Any, p: float) -> Any:
 
 
 @op("pairwise_distance(Tensor x1, Tensor x2, float p=2.0, float eps=1e-6, bool keepdim=False)", where="torch nn.functional",
-    promote="int_to_float", elementwise=False, out=False, grad_name="NormBackward1")  # fmt: skip
+    promote="int_to_float", elementwise=False, out=False, grad_name="NormBackward1", **_graph("p"))  # fmt: skip
 def pairwise_distance(x1: Any, x2: Any, p: float, eps: float, keepdim: bool) -> Any:
     """The p-norm of ``x1 - x2 + eps`` over the last dim."""
     broadcast_shape(x1.shape, x2.shape)  # raises in torch's words
@@ -220,7 +228,7 @@ def cdist(x1: Any, x2: Any, p: float, compute_mode: Any) -> Any:
     if p == 2 and (mode == "always" or (mode == "auto" and (rows > 25 or columns > 25))):
         return _euclid_by_product(accumulate_in(a), accumulate_in(b)).astype(x1.dtype)
     diff = accumulate_in(a)[..., :, None, :] - accumulate_in(b)[..., None, :, :]
-    return distances(float(p))(diff).astype(x1.dtype)
+    return distances(float(p), past_nan=True)(diff).astype(x1.dtype)
 
 
 @op("renorm(Tensor input, Number p, int dim, Number maxnorm)", inplace=True)

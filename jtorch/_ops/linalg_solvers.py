@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._errors import warn_once
-from jtorch._registry import op
+from jtorch._registry import Says, op
 
 from . import _value_guards
 from ._lib import broadcast_shape
@@ -192,13 +191,16 @@ def triangular(a: Any, b: Any, upper: bool, left: bool = True, unit: bool = Fals
     return lax.linalg.triangular_solve(a, b, left_side=left, lower=not upper, transpose_a=adjoint, conjugate_a=adjoint, unit_diagonal=unit)
 
 
-@op("triangular_solve(Tensor input, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False) -> (solution, cloned_coefficient)", format="columns")
+_OLD_SOLVE = Says(
+    "torch.triangular_solve is deprecated in favor of torch.linalg.solve_triangularand will be removed in a future PyTorch release.\ntorch.linalg.solve_triangular has its arguments "
+    "reversed and does not return a copy of one of the inputs.\nX = torch.triangular_solve(B, A).solution\nshould be replaced with\nX = torch.linalg.solve_triangular(A, B).",
+    once=True,
+)
+
+
+@op("triangular_solve(Tensor input, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False) -> (solution, cloned_coefficient)", format="columns", guard=lambda *_: (_OLD_SOLVE,))
 def triangular_solve(input: Any, A: Any, upper: bool, transpose: bool, unitriangular: bool) -> tuple[Any, Any]:  # noqa: N803
     """The older form of ``linalg.solve_triangular``; the second result is a copy of A."""
-    warn_once(
-        "torch.triangular_solve is deprecated in favor of torch.linalg.solve_triangularand will be removed in a future PyTorch release.\ntorch.linalg.solve_triangular has its arguments "
-        "reversed and does not return a copy of one of the inputs.\nX = torch.triangular_solve(B, A).solution\nshould be replaced with\nX = torch.linalg.solve_triangular(A, B)."
-    )
     check_square(A, "triangular_solve")
     a, b = same_batch(A, input)
     if a.shape[-1] != b.shape[-2]:

@@ -34,8 +34,9 @@ def pdist(input, p):
 
 
 @cache
-def distances(p: float) -> Any:
-    """``f(d)``: the p-norm over the last dim, with the slopes of torch's kernel, at zero and at nan too (XLA's own sign of nan and its roots are what it uses)."""
+def distances(p: float, past_nan: bool = False) -> Any:
+    """``f(d)``: the p-norm over the last dim, with the slopes of torch's kernel, at zero and at nan too (XLA's own sign of nan and its roots are what it uses).
+    ``past_nan``: the largest difference is that of what is not nan, 0 where there is none."""
 
     def value(d: Any) -> Any:
         size = jnp.abs(d)
@@ -44,7 +45,7 @@ def distances(p: float) -> Any:
         if p == 1:
             return jnp.sum(size, -1)
         if p == np.inf:
-            return jnp.max(size, -1)
+            return jnp.max(jnp.where(jnp.isnan(size), const(0, d), size) if past_nan else size, -1)
         return jnp.sqrt(jnp.sum(size * size, -1)) if p == 2 else jnp.sum(size ** const(p, d), -1) ** const(1 / p, d)
 
     @jax.custom_jvp

@@ -73,7 +73,7 @@ def _layer_norm(input: Any, normalized_shape: tuple[int, ...], weight: Any, bias
 
 @op(
     "layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enable=True)",
-    where="torch", out=False, grad_name="NativeLayerNormBackward0",
+    where="torch", out=False, grad_name="NativeLayerNormBackward0", second="of nothing",
 )  # fmt: skip
 def layer_norm(input, normalized_shape, weight, bias, eps, cudnn_enable):
     """Zero mean and unit variance over the trailing ``normalized_shape`` dims, then ``* weight + bias``."""
@@ -216,7 +216,7 @@ def _group_norm(input: Any, num_groups: int, weight: Any, bias: Any, eps: float)
 
 @op(
     "group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enabled=True)",
-    format="first", where="torch", out=False, grad_name="NativeGroupNormBackward0",
+    format="first", where="torch", out=False, grad_name="NativeGroupNormBackward0", second="of nothing",
 )  # fmt: skip
 def group_norm(input, num_groups, weight, bias, eps, cudnn_enabled):
     """Standardises each group of channels (dim 1) of each sample, then ``* weight + bias`` by channel."""

@@ -11,8 +11,10 @@ from jax import lax
 from jtorch._registry import op
 
 from ._lib import accumulate_in, dtype_of, is_complex, library, positions, quotient, size_as
+from ._linalg_lib import ShapedName
 from ._nn import back, const, floats_only, shape_text
 from .nn_pool_max import Ints, Windows, check_padding, complain_of_shape, fit
+from .reduce_sum import mean_dim
 
 _NAMES = {1: "avg_pool1d", 2: "avg_pool2d", 3: "avg_pool3d"}
 
@@ -73,7 +75,7 @@ def _avg_pool(
     if divisor == 0:
         raise RuntimeError("divisor must be not zero")
     if input.ndim in (n + 1, n + 2):
-        check_padding(padding, kernel, n)
+        check_padding(_NAMES[n], padding, kernel, n)
     _check(n, input)
     w = Windows(_NAMES[n], input.shape, kernel, stride, padding, 1, ceil_mode, n=n)
     x = accumulate_in(input)
@@ -150,6 +152,15 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
         weights = ((at >= start[:, None]) & (at < end[:, None])) / xp.maximum(end - start, 1)[:, None]
         x = jnp.moveaxis(jnp.tensordot(x, weights.astype(x.dtype), ((axis,), (1,)), precision=lax.Precision.HIGHEST), -1, axis)
     return back(x, input)
+
+
+_AFTERWARDS = ShapedName("AsStridedBackward1", lambda shapes: "AsStridedBackward1", lambda edges, shapes, step: (step("MeanBackward1", edges),))
+
+
+@op("mean_of_images(Tensor input, int[] dim)", where="internal", format="first", grad_name=_AFTERWARDS)
+def mean_of_images(input, dim):
+    """The one window of images or volumes in channels_last, whose result lies so, too: torch gives it those strides afterwards."""
+    return mean_dim.fn(input, dim, True, None)
 
 
 @op("adaptive_avg_pool1d(Tensor input, int[1] output_size)", where="torch nn.functional", out=False, grad_name="SqueezeBackward1",

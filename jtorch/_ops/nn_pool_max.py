@@ -29,8 +29,10 @@ def spread(value: Any, n: int, name: str, where: str) -> Ints:
     if len(value) == 1:
         return value * n
     if len(value) != n:
-        words = {2: "a single int, or a tuple of two ints", 3: "a single int, or a tuple of three ints", 1: "a single int"}[n]
-        raise RuntimeError(f"{where}: {name} must be {'either ' if n == 2 else ''}{words}")
+        if n == 1:
+            raise RuntimeError(f"{where}() argument '{name}' should contain one int (got {len(value)})")
+        be = "must be" if where == "avg_pool3d" else "must be either" if name == "dilation" else "must either be"
+        raise RuntimeError(f"{where}: {name} {be}{' omitted,' if name == 'stride' else ''} a single int, or a tuple of {'two' if n == 2 else 'three'} ints")
     return value
 
 
@@ -50,9 +52,9 @@ def _positive(name: str, values: Ints) -> None:
         raise RuntimeError(f"{name} should be greater than zero, but got {shown}")
 
 
-def check_padding(padding: Any, kernel: Any, n: int, dilation: Ints | None = None) -> None:
+def check_padding(where: str, padding: Any, kernel: Any, n: int, dilation: Ints | None = None) -> None:
     """Padding is not negative and at most half of the window."""
-    padding, kernel = spread(padding, n, "padding", "pool"), spread(kernel, n, "kernel_size", "pool")
+    kernel, padding = spread(kernel, n, "kernel_size", where), spread(padding, n, "padding", where)
     if 0 not in kernel:  # which is the stride, where none is given, and refused as that
         _positive("kernel size", kernel)
     for p, k, d in zip(padding, kernel, dilation or (1,) * n, strict=True):
@@ -76,16 +78,18 @@ class Windows:
             raise RuntimeError("stride should not be zero")
         for name, values in (("kernel size", self.kernel), ("stride", self.stride), ("dilation", self.dilation)):
             _positive(name, values)
-        check_padding(self.padding, self.kernel, n, self.dilation)
+        check_padding(where, self.padding, self.kernel, n, self.dilation)
         self.out = tuple(
             pooled_size(s, k, p, p, st, d, ceil_mode)
             for s, k, p, st, d in zip(spatial, self.kernel, self.padding, self.stride, self.dilation, strict=True)
         )
         self.spatial = tuple(spatial)
         if any(o < 1 for o in self.out):
-            c = shape[-n - 1]
-            got = "x".join(str(s) for s in (c, *spatial))
-            calculated = "x".join(str(s) for s in (c, *self.out))
+            if where == "avg_pool3d":
+                named = [" ".join(f"{a}{letter}: {v}" for letter, v in zip("THW", values, strict=True)) for a, values in (("", spatial), ("k", self.kernel))]
+                raise RuntimeError(f"input image ({named[0]}) smaller than kernel size ({named[1]})")
+            lead = (shape[-n - 1], 1) if n == 1 else shape[-n - 1 : -n]  # of one dim torch's kernels make two
+            got, calculated = ("x".join(map(str, (*lead, *sizes))) for sizes in (spatial, self.out))
             raise RuntimeError(f"Given input size: ({got}). Calculated output size: ({calculated}). Output size is too small")
         # the extent that the windows really read: less than the input where the rest is left over, more where it is padded
         self.extent = tuple(
@@ -210,6 +214,9 @@ def complain_of_shape(where: str, x: Any, n: int) -> None:
 
 def _check_1d(x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> None:
     """max_pool1d's own words for its arguments."""
+    for name, v, words in (("kernel_size", kernel, "an int, list of ints or"), ("stride", stride, "None, an int, list of ints, or"), ("padding", padding, "an int, list of ints, or"), ("dilation", dilation, "an int, list of ints or")):
+        if not isinstance(v, int) and len(v) != 1 and (len(v) or name != "stride"):
+            raise RuntimeError(f"max_pool1d() {name} must be {words} tuple of ints of size 1 but got size {len(v)}")
     k, p, d = (v if isinstance(v, int) else v[0] for v in (kernel, padding, dilation))
     s = k if stride in (None, ()) else stride if isinstance(stride, int) else stride[0]
     for name, v in (("kernel_size", k), ("stride", s)):
@@ -233,7 +240,7 @@ def _max_pool(
         _check(where, input, n)
         _check_1d(input, kernel, stride, padding, dilation)
     elif input.ndim in (n + 1, n + 2):
-        check_padding(padding, kernel, n, spread(dilation, n, "dilation", where))
+        check_padding(where, padding, kernel, n, spread(dilation, n, "dilation", where))
     _check(where, input, n)
     w = Windows(where, input.shape, kernel, stride, padding, dilation, ceil_mode, n=n)
     best, chosen = windows_max(input, w.key)

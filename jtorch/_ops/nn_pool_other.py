@@ -122,9 +122,9 @@ def _fractional(n: int, input: Any, kernel: Any, output_size: Any, samples: Any)
     output_size = output_size * n if len(output_size) == 1 else output_size
     spatial = input.shape[-n:]
     for axis, (size, k, out) in enumerate(zip(spatial, kernel, output_size, strict=True)):
-        if out + k - 1 > size:
+        if out + k - 1 > size - (n == 3):
             word = ("time", "height", "width")[axis + 3 - n]
-            raise RuntimeError(f"{name}(): pool {word} {k} too large relative to input {word} {size}")
+            raise RuntimeError(f"{name}{'_out' if n == 3 else ''}(): pool {word} {k} too large relative to input {word} {size}")
     if samples.dtype != input.dtype:
         raise RuntimeError("Expect _random_samples to have the same dtype as input")
     floats_only(f"{name}_out_frame", input)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,12 +12,11 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
-from jtorch._errors import warn_once
 from jtorch._ops._lib import PLAIN, accumulate_in, dtype_of, is_complex, is_inexact, quotient, size_as
 from jtorch._ops._pointwise import conj, constant, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims, count_of
 from jtorch._ops.extrema import clamp_between
-from jtorch._registry import op
+from jtorch._registry import Says, op
 
 # The square root whose slope at 0 is 0: a deviation of equal numbers has gradient 0 in torch.
 _root = jax.custom_jvp(jnp.sqrt)
@@ -34,8 +34,8 @@ def _square(x: Any) -> Any:
     return x.real * x.real + x.imag * x.imag if is_complex(x) else x * x
 
 
-def _moments(name: str, said: str, x: Any, dim: Any, correction: Any, keepdim: bool) -> tuple[Any, Any]:
-    """Variance and mean, both in the accumulation type, for N - correction degrees of freedom. ``name`` is the function's, ``said`` what an error calls it."""
+def _moments(said: str, x: Any, dim: Any, correction: Any, keepdim: bool) -> tuple[Any, Any]:
+    """Variance and mean, both in the accumulation type, for N - correction degrees of freedom. ``said`` is what an error calls the function."""
     if not is_inexact(x):
         raise RuntimeError(f"{said} only support floating point and complex dtypes")
     check_dims(dim, x)
@@ -47,8 +47,6 @@ def _moments(name: str, said: str, x: Any, dim: Any, correction: Any, keepdim: b
         return quotient(jnp.sum(x, axes, keepdims=True), constant(n, x))
 
     freedom = n - (1 if correction is None else correction)
-    if isinstance(freedom, PLAIN) and freedom <= 0:
-        warn_once(f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor (input numel divided by output numel).")
 
     @jax.custom_jvp
     def var(x: Any) -> Any:
@@ -73,46 +71,65 @@ def _real_type(x: Any) -> Any:
 
 
 def _var(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
-    return _moments("var", "std and var", x, dim, correction, keepdim)[0].astype(_real_type(x))
+    return _moments("std and var", x, dim, correction, keepdim)[0].astype(_real_type(x))
 
 
 def _std(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
-    return _root(_moments("std", "std and var", x, dim, correction, keepdim)[0]).astype(_real_type(x))
+    return _root(_moments("std and var", x, dim, correction, keepdim)[0]).astype(_real_type(x))
 
 
 def _var_mean(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
-    var, mean = _moments("var_mean", "var_mean", x, dim, correction, keepdim)
+    var, mean = _moments("var_mean", x, dim, correction, keepdim)
     return var.astype(_real_type(x)), mean.astype(x.dtype)
 
 
 def _std_mean(x: Any, dim: Any, correction: Any, keepdim: bool) -> Any:
-    var, mean = _moments("std_mean", "std_mean", x, dim, correction, keepdim)
+    var, mean = _moments("std_mean", x, dim, correction, keepdim)
     return _root(var).astype(_real_type(x)), mean.astype(x.dtype)
+
+
+def _says(name: str) -> Any:
+    """The guard that warns where there are no degrees of freedom."""
+
+    def guard(input: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False) -> Sequence[Says]:
+        freedom = count_of(input, axes_of(dim, input)) - (int(unbiased) if correction is None else correction)
+        return _unfree(name, "reduction factor (input numel divided by output numel)") if isinstance(freedom, PLAIN) and freedom <= 0 else ()
+
+    return guard
+
+
+def _unfree(name: str, most: str) -> Sequence[Says]:
+    return (Says(f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the {most}."),)
+
+
+def _says_of_cov(input: Any, correction: int, fweights: Any, aweights: Any) -> Sequence[Says]:
+    n = (1 if input.ndim == 0 else input.shape[-1]) if fweights is None and aweights is None else None
+    return _unfree("cov", "number of observations") if isinstance(n, PLAIN) and n <= correction else ()
 
 
 _WHOLE, _DIMS = "(Tensor input, bool unbiased=True)", "(Tensor input, int[1]? dim, bool unbiased=True, bool keepdim=False)"
 _CORRECTED = "(Tensor input, int[1]? dim=None, *, Number? correction=None, bool keepdim=False)"
 
 
-@op("var" + _DIMS, "var" + _CORRECTED, "var" + _WHOLE)
+@op("var" + _DIMS, "var" + _CORRECTED, "var" + _WHOLE, guard=_says("var"))
 def var(input: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False) -> Any:
     """The variance over dims, with N - correction (1 by default) degrees of freedom."""
     return _var(input, dim, correction if correction is not None else int(unbiased), keepdim)
 
 
-@op("std" + _DIMS, "std" + _CORRECTED, "std" + _WHOLE)
+@op("std" + _DIMS, "std" + _CORRECTED, "std" + _WHOLE, guard=_says("std"))
 def std(input: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False) -> Any:
     """The standard deviation over dims."""
     return _std(input, dim, correction if correction is not None else int(unbiased), keepdim)
 
 
-@op("var_mean" + _DIMS, "var_mean" + _CORRECTED, "var_mean" + _WHOLE, where="torch", out=False)
+@op("var_mean" + _DIMS, "var_mean" + _CORRECTED, "var_mean" + _WHOLE, where="torch", out=False, guard=_says("var_mean"))
 def var_mean(input: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False) -> Any:
     """Variance and mean over dims."""
     return _var_mean(input, dim, correction if correction is not None else int(unbiased), keepdim)
 
 
-@op("std_mean" + _DIMS, "std_mean" + _CORRECTED, "std_mean" + _WHOLE, where="torch", out=False)
+@op("std_mean" + _DIMS, "std_mean" + _CORRECTED, "std_mean" + _WHOLE, where="torch", out=False, guard=_says("std_mean"))
 def std_mean(input: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False) -> Any:
     """Standard deviation and mean over dims."""
     return _std_mean(input, dim, correction if correction is not None else int(unbiased), keepdim)
@@ -176,13 +193,13 @@ def _check_weights(n: int, fweights: Any, aweights: Any) -> None:
 
 
 @op("cov(Tensor input, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None)", where="internal",
-    grad_name="SqueezeBackward0")  # fmt: skip
+    grad_name="SqueezeBackward0", guard=_says_of_cov)  # fmt: skip
 def cov(input: Any, correction: int, fweights: Any, aweights: Any) -> Any:
     """The covariance of the rows (variables) over the columns (observations), optionally weighted; ``_api`` checks the weights' signs."""
     return _covariance(input, correction, fweights, aweights)
 
 
-@op("corrcoef(Tensor input)", out=False, grad_name="ClampBackward1")
+@op("corrcoef(Tensor input)", out=False, grad_name="ClampBackward1", guard=lambda input: _says_of_cov(input, 1, None, None))
 def corrcoef(input: Any) -> Any:
     """Pearson's correlation of the rows, clipped to [-1, 1]."""
     if input.ndim > 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -125,7 +126,7 @@ def _prod_all_but(x: Any, axes: tuple[int, ...]) -> Any:
     """At each place the product of the others along the axes: exact with any number of zeros."""
     moved = jnp.moveaxis(x, axes, tuple(range(len(axes))))
     rest = moved.shape[len(axes) :]
-    flat = moved.reshape((-1, *rest))
+    flat = moved.reshape((math.prod(moved.shape[: len(axes)]), *rest))
     one = jnp.ones((1, *rest), flat.dtype)
     before = jnp.concatenate([one, lax.cumprod(flat[:-1], 0)]) if flat.shape[0] > 1 else one
     after = jnp.concatenate([lax.cumprod(flat[1:], 0, reverse=True), one]) if flat.shape[0] > 1 else one
@@ -162,13 +163,13 @@ def _product(x: Any, axes: tuple[int, ...], keepdim: bool, dtype: Dtype | None) 
     return (jnp.expand_dims(out, axis) if keepdim else out).astype(x.dtype)
 
 
-@op("prod(Tensor input, *, dtype? dtype=None)", out=False)
+@op("prod(Tensor input, *, dtype? dtype=None)", out=False, second="of nothing")
 def prod(input: Any, dtype: Dtype | None) -> Any:
     """The product of all elements; integers and bools in int64."""
     return _product(input, tuple(range(input.ndim)), False, dtype)
 
 
-@op("prod(Tensor input, int dim, bool keepdim=False, *, dtype? dtype=None)", out_type=True, grad_name="ProdBackward1")
+@op("prod(Tensor input, int dim, bool keepdim=False, *, dtype? dtype=None)", out_type=True, grad_name="ProdBackward1", second="of nothing")
 def prod_dim(input: Any, dim: int, keepdim: bool, dtype: Dtype | None) -> Any:
     """The product along one dim."""
     dim = dim_of(dim, input.ndim)

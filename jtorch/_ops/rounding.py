@@ -11,7 +11,7 @@ from jax import lax
 
 from jtorch._errors import not_implemented
 from jtorch._ops._lib import dtype_of, is_complex, is_float, quotient, sign_of
-from jtorch._ops._pointwise import constant, flat, is_bool, kernel_error, refuse, refuse_with, wide, with_slope
+from jtorch._ops._pointwise import constant, flat, is_bool, kernel_error, refuse, wide, with_slope
 from jtorch._registry import op
 
 # d|x| = sgn(x), which is 0 at 0 and at nan.
@@ -73,13 +73,6 @@ def sgn(input: Any) -> Any:
     if is_complex(input):
         return _sgn_complex(input)
     return input if is_bool(input) else _sign(input)
-
-
-@op("positive(Tensor input)", elementwise=True, out=False)
-def positive(input: Any) -> Any:
-    """The input itself. RuntimeError for bool."""
-    refuse_with("The `+` operator, on a bool tensor is not supported.", input, "b")
-    return input
 
 
 def _round_off(name: str, fn: Any, input: Any) -> Any:

@@ -274,7 +274,7 @@ def _expand_strides(shape: Any, strides: Any, offset: int, size: Any, implicit: 
                 )
             step = 0
         elif i < lead:
-            step = 0
+            step = new[-1] * out[-1] if shape else 0
         new.append(want)
         out.append(step)
     return tuple(reversed(new)), tuple(reversed(out)), offset

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-__all__ = ["Range", "Wrong"]
+__all__ = ["Range", "Says", "Wrong"]
 
 
 class Range(NamedTuple):
@@ -34,3 +34,10 @@ class Wrong(NamedTuple):
     error: Callable[[int, int], Exception]
     cpu: bool = False
     number: bool = False  # looked at only where it is a Python number
+
+
+class Says(NamedTuple):
+    """A warning of torch's that shapes and structure ask for: of each call, or ``once`` in a process."""
+
+    text: str
+    once: bool = False

@@ -32,7 +32,7 @@ class Op:
 
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
-        "host", "residuals", "data_dependent", "shapes", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed", "second", "unlinked",
+        "host", "residuals", "data_dependent", "shapes", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed", "second", "undefined", "unlinked",
         "view_type", "view_flips", "view_from_start", "out_type", "numbers", "fills",
     )  # fmt: skip
 
@@ -78,6 +78,7 @@ class Op:
         self.fixed: dict[str, str] = options.pop("fixed", {})
         self.unlinked: bool = options.pop("unlinked", False)
         self.second: str | Callable[[dict[str, Any]], str] = options.pop("second", "")
+        self.undefined: Callable[[dict[str, Any]], bool] | None = options.pop("undefined", None)
         if self.second == "zeros":
             self.second = self.grad_name if self.grad_name[-1] != "0" else self.grad_name[:-1] + "Backward0"
         places = any(p.kind in ("index", "index[]") for s in self.signatures for p in s.params)
@@ -147,7 +148,8 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     fixed:      the tensors that must not require grad, each with the kernel that torch's error names.
     unlinked:   in place, it leaves the history of what it writes as it was (torch's logical operators), and takes a leaf.
     second:     where torch's derivative is an operator of its own that takes the inputs though it is flat in them: ``"zeros"`` (or the name of its node),
-                the gradient's gradients with respect to them are zeros, not None; a sentence: going back through the gradient is that error.
+                the gradient's gradients with respect to them are zeros, not None; ``"of nothing"``: so it is where an input has no elements, of which JAX computes nothing; a sentence: going back through the gradient is that error.
+    undefined:  a function of the structure by name: whether torch's formula gives no gradient at all then, so that a leaf's ``.grad`` stays None.
     apart:      ``out=`` must share no memory with the inputs (elementwise operators may write into the very tensor that they read). ``"resized"``: that is looked at when an ``out=`` of another
                 shape has got its size, not before.
     numbers_first: torch's deprecated overloads, whose numbers stand among the tensors and are positional; the errors never show them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from jtorch._errors import warn
 
 _NUMBERS = {"none": 0, "mean": 1, "sum": 2}
 
@@ -10,7 +10,7 @@ _NUMBERS = {"none": 0, "mean": 1, "sum": 2}
 def get_enum(reduction: str) -> int:
     """0, 1, 2 for none, mean, sum. ValueError for other words; ``elementwise_mean`` is an old name of mean."""
     if reduction == "elementwise_mean":
-        warnings.warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.", stacklevel=2)
+        warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.")
         return 1
     found = _NUMBERS.get(reduction, -1)
     if found < 0:
@@ -24,7 +24,7 @@ def legacy_get_string(size_average: bool | None, reduce: bool | None, emit_warni
     reduce = True if reduce is None else reduce
     found = ("mean" if size_average else "sum") if reduce else "none"
     if emit_warning:
-        warnings.warn(f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.", stacklevel=2)
+        warn(f"size_average and reduce args will be deprecated, please use reduction='{found}' instead.")
     return found
 
 

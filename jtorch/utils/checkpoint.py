@@ -20,6 +20,7 @@ from jtorch._core.state.generator import default_for
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, read
 from jtorch._core.tensor.autograd_methods import with_grad
+from jtorch._engine.values.thread_state import state as thread_state
 from jtorch._engine.values.values import jax_devices
 from jtorch._public import torch
 
@@ -168,6 +169,11 @@ class CheckpointFunction(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def backward(ctx: Any, *args: Any) -> Any:
+        if thread_state.backward is not None and thread_state.backward.allowed is not None:  # leaves that the function closes over would get no gradient
+            raise RuntimeError(
+                "When use_reentrant=True, torch.utils.checkpoint is incompatible with .grad() or passing an `inputs` parameter to .backward(). "
+                "To resolve this error, you can either set use_reentrant=False, or call .backward() without passing the `inputs` argument."
+            )
         inputs = list(ctx.inputs)
         for i, t in zip(ctx.tensor_indices, ctx.saved_tensors, strict=True):
             inputs[i] = t

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._core.graph.flat import hang_flat
-from jtorch._core.graph.node import OpNode
+from jtorch._core.graph.node import OpNode, structure_of
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._engine.recording.vjp import ONE_CALL, Plan, derived
 
@@ -31,6 +31,8 @@ def without_needless_history(plan: Plan, gradients: list[Tensor]) -> list[Tensor
 
 def of_flat_derivative(node: OpNode, gradients: list[Any]) -> list[Any]:
     """``gradients`` with the history that they have in torch, where the operator's declaration says (``second``) that its inputs are read by a derivative that is flat in them."""
+    if node.undefined:
+        return [None] * len(gradients)
     call = node.entry.call
     if call.op is None and call.origin is not None and call.origin[0] is derived and call.origin[1][3] is None:  # the forward with hidden outputs
         call = call.origin[1][0].call
@@ -38,9 +40,13 @@ def of_flat_derivative(node: OpNode, gradients: list[Any]) -> list[Any]:
         return gradients
     said = call.op.second
     if not isinstance(said, str):
-        said = said({p.name: d[2] for d, p in zip(call.key, call.op.fn_params, strict=True) if d[0] == "V"})
+        said = said(structure_of(call))
         if not said:
             return gradients
+    if said == "of nothing":
+        if not any([not isinstance(a, type) and 0 in a.shape for a in node.entry.inputs]):
+            return gradients
+        said = call.grad_name
     for t in gradients:
         if isinstance(t, Tensor):
             hang_flat(t, said, node.edges, [node.entry.inputs[i] for i in node.plan.targets])

@@ -231,7 +231,7 @@ def _function(kinds: str, form: str, name: str, namespace: dict[str, Any]) -> Ca
         made: dict[str, Any] = {}
         exec(compile(text, file, "exec"), made)  # noqa: S102 - our own text
         code = _codes[kinds, form] = made[plain].__code__
-    around = {**namespace, **_CONSTANTS}
+    around = {**namespace, **_CONSTANTS, "__name__": __name__}
     made_here = around["again"] = FunctionType(code.replace(co_name=name, co_qualname=name), around, name)
     return made_here
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import weakref
@@ -21,7 +22,7 @@ from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import View, read_view, same_memory
 from jtorch._core.storage.write_counts import origin_of, version_of, was_detached_since, written_since
 
-__all__ = ["DETACHED", "FIXED", "Node", "OpNode", "AccumulateGrad", "class_of", "forward_mode", "leaf_edge", "next_seq", "node_class", "node_repr"]
+__all__ = ["DETACHED", "FIXED", "Node", "OpNode", "AccumulateGrad", "class_of", "forward_mode", "leaf_edge", "next_seq", "node_class", "node_repr", "structure_of"]
 
 next_seq: Callable[[], int] = itertools.count().__next__
 _new = object.__new__
@@ -145,6 +146,7 @@ class OpNode(Node):
     saved: Any  # None once freed
     versions: Any
     mask: tuple[bool, ...]
+    undefined = False  # whether it sends no gradient on
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -400,8 +402,27 @@ def class_of(entry: Entry) -> Any:
     by_shapes = getattr(name, "by_shapes", None)
     if by_shapes is not None:
         name = by_shapes(tuple(a.shape for a in entry.inputs if not isinstance(a, type)))
-    found = entry.node_class = node_class(name) if name not in CLASSES_OF else CLASSES_OF[name](entry.call.name)
+    found = node_class(name) if name not in CLASSES_OF else CLASSES_OF[name](entry.call.name)
+    op = entry.call.op
+    if op is not None and op.undefined is not None and op.undefined(structure_of(entry.call)):
+        found = _undefined_class(found)
+    entry.node_class = found
     return found
+
+
+def structure_of(call: Any) -> dict[str, Any]:
+    """The arguments of a call that are no tensors, by name."""
+    return {p.name: d[2] for d, p in zip(call.key, call.op.fn_params, strict=True) if d[0] == "V"}
+
+
+@functools.cache
+def _undefined_class(plain: type) -> type:
+    """Nodes that send no gradient on."""
+
+    def nothing(self: OpNode, *_: Any) -> list[None]:
+        return [None] * len(self.plan.targets)
+
+    return type(plain.__name__, (plain,), {"__slots__": (), "__module__": "torch.autograd.graph", "pull": nothing, "apply": nothing, "undefined": True})
 
 
 CLASSES_OF: dict[str, Callable[[str], type]] = {}  # a node's name to what makes its class of the operator's name, where that is not a plain one

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from jtorch._errors import warn_once
 from jtorch._core.dispatch.checked_arguments import checked_number
 from jtorch._core.tensor.creation import from_numpy
 from jtorch._engine.values.lanes import LOOKED_AT
@@ -316,10 +317,9 @@ def _scalar_guard(self: Tensor, what: str) -> Any:
     if n != 1:
         raise ValueError("only one element tensors can be converted to Python scalars")
     if self._edge is not None:
-        import warnings
 
-        warnings.warn(
-            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\nConsider using tensor.detach() first.", stacklevel=3
+        warn_once(
+            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\nConsider using tensor.detach() first.",
         ) if what == "float" else None
     return item(self)
 

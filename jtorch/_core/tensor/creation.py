@@ -10,7 +10,7 @@ import numpy as np
 
 from jtorch import _device, _dtypes
 from jtorch._engine.values.values import Value, aval, canonical, device_of, value_of
-from jtorch._errors import check_addressable, no_such_type, warn_once
+from jtorch._errors import check_addressable, no_such_type, warn, warn_once
 from jtorch._ops._fitting import check_fits, check_long, outside
 from jtorch._ops._float8 import fitted
 
@@ -223,11 +223,9 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     """A copy of Python data, a numpy array or a tensor as a leaf. Source: torch.tensor."""
 
     if isinstance(data, Tensor):
-        import warnings
 
-        warnings.warn(
+        warn(
             "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
-            stacklevel=3,
         )
         where = aval_of(data).device if device is None else place(device)
         return require_grad(to(detach(data), dtype, where, copy=True), requires_grad)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import operator
-import warnings
 from typing import Any
 
 import numpy as np
 
+from jtorch._errors import warn
 from jtorch._core.dispatch.conversion import cast
 from jtorch._core.graph.device_copy import to_device
 from jtorch import _dtypes
@@ -83,7 +83,7 @@ def _as_index(i: Any) -> Tensor:
                 i = cast(i, _dtypes.int64)  # numbers of a list are cut to integers, as in torch
     kind = aval_of(i).dtype
     if kind is _dtypes.uint8 and aval_of(i).shape:
-        warnings.warn(BYTES_AS_MASK, stacklevel=4)
+        warn(BYTES_AS_MASK)
     elif kind not in (_dtypes.int64, _dtypes.int32, _dtypes.bool_, _dtypes.uint8):
         raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
     return i  # type: ignore[no-any-return]
@@ -92,10 +92,9 @@ def _as_index(i: Any) -> Tensor:
 def _treat_as_sequence(index: Any) -> Any:
     """numpy's old rule: a short list that holds slices, None, ... or sequences is a tuple of indices."""
     if isinstance(index, list) and len(index) < 32 and any(isinstance(i, (Tensor, list, tuple, slice, np.ndarray)) or i is None or i is Ellipsis for i in index):
-        warnings.warn(
+        warn(
             "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; use x[tuple(seq)] instead of x[seq]. "
             "In pytorch 2.9 this will be interpreted as tensor index, x[torch.tensor(seq)], which will result either in an error or a different result",
-            stacklevel=4,
         )
         return tuple(index)
     return index

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from typing import Any
 
 from jtorch._core.dispatch.conversion import format_strides
@@ -15,7 +14,7 @@ from jtorch._core.storage.write_counts import Alias
 from jtorch._core.tensor.storage_objects import tensor_on
 from jtorch._engine.recording.call import T, call_of, value
 from jtorch._engine.recording.trace import record_multi
-from jtorch._errors import check_addressable
+from jtorch._errors import check_addressable, warn
 from jtorch._registry import lookup
 
 __all__ = ["resize", "resize_for_out"]
@@ -58,10 +57,9 @@ def resize_for_out(t: Tensor, shape: tuple[int, ...]) -> None:
     """An ``out=`` tensor of another shape is resized; torch warns unless it was empty."""
     before = aval_of(t).shape
     if math.prod(before):
-        warnings.warn(
+        warn(
             f"An output with one or more elements was resized since it had shape {list(before)}, which does not match the required output shape {list(shape)}. "
             "This behavior is deprecated, and in a future PyTorch release outputs will not be resized unless they have zero elements. "
             "You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
-            stacklevel=5,
         )
     resize(t, shape)

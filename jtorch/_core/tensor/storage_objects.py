@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from jtorch import _device, _dtypes
+from jtorch._errors import warn_once
 from jtorch._core.dispatch.as_strided import as_strided
 from jtorch._core.graph.view_history import take_view
 from jtorch._core.storage.bare_tensor import Storage, Tensor, alias_of, new_storage, new_tensor
@@ -25,7 +26,7 @@ from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._engine.values.values import value_of
 from jtorch._registry import lookup
 
-__all__ = ["UntypedStorage", "TypedStorage", "is_shared", "share_memory", "tensor_on"]
+__all__ = ["UntypedStorage", "TypedStorage", "is_shared", "share_memory", "tensor_on", "warn_of_typed_storage"]
 
 
 def _whole(s: Storage) -> Any:
@@ -525,11 +526,24 @@ def _has_storage(t: Tensor) -> None:
         raise NotImplementedError("Cannot access storage of SparseTensorImpl")
 
 
+def warn_of_typed_storage() -> None:
+    """Torch's words, once."""
+    warn_once(
+        "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only storage class. This should only matter to you if you are using "
+        "storages directly.  To access UntypedStorage directly, use tensor.untyped_storage() instead of tensor.storage()"
+    )
+
+
 def storage(self: Tensor) -> TypedStorage:
     """The memory as a ``TypedStorage``, which torch has deprecated."""
+    warn_of_typed_storage()
+    return _typed_storage(self)
+
+
+def _typed_storage(self: Tensor) -> TypedStorage:
     _has_storage(self)
     return TypedStorage(wrap_storage=UntypedStorage(self._s), dtype=aval_of(self).dtype)
 
 
 Tensor.untyped_storage = untyped_storage  # type: ignore[method-assign]
-Tensor.storage = Tensor._typed_storage = storage  # type: ignore[method-assign,attr-defined]
+Tensor.storage, Tensor._typed_storage = storage, _typed_storage  # type: ignore[method-assign,attr-defined]

@@ -32,7 +32,7 @@ class PaddedCheck:
         """``bounds``: as the call that uses the index has them. ``general``: what that is a case of."""
         rule = bounds.rule
         if general is not None:
-            rule = next(b.rule for b in guards.bounds_of(general.entry) if b.at == bounds.at)
+            rule = next(b.rule for b in guards.bounds_of(general.entry) if not isinstance(b, Says) and b.at == bounds.at)
         self.call, self.op, self.name, self.inputs = self, None, "outside", ()
         self.numbers, self.runtime_scalars = "places", False
         self.general = general

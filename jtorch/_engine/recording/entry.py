@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 
 from jtorch import _config, _device, _dtypes
-from jtorch._errors import PACKAGE, asked_to_warn, check_addressable
+from jtorch._errors import PACKAGE, check_addressable
 
 from jtorch._engine.recording.call import NO_ENTRY, Call
 from jtorch._engine.recording.program import ROUNDING
@@ -167,7 +167,6 @@ def make_entry(call: Call, key: Any) -> Entry:
         made += 1
         outs = tuple([aval(tuple(shape), _dtypes.from_np(jnp.dtype(kind)), where) for shape, kind in shown])
         return call.entries.setdefault(key, Entry(call, inputs, outs, single, where))  # type: ignore[no-any-return]
-    silent = asked_to_warn[0]
     try:
         # A function of its own each time: JAX remembers what it has traced, and a setting may have changed since.
         shapes = aside(jax.eval_shape, _named(call.apply, call.name), *[NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])
@@ -183,8 +182,7 @@ def make_entry(call: Call, key: Any) -> Entry:
     outs = tuple(aval(tuple(s.shape), _dtypes.from_np(np.dtype(s.dtype)), where) for s in ((shapes,) if single else shapes))
     for a in outs:
         check_addressable(a.shape, a.dtype.itemsize)
-    if asked_to_warn[0] == silent:
-        kept.keep_fact(here, [single, *[(o.shape, o.dtype.np.name) for o in outs]])
+    kept.keep_fact(here, [single, *[(o.shape, o.dtype.np.name) for o in outs]])
     entry = Entry(call, inputs, outs, single, where)
     made += 1
     return call.entries.setdefault(key, entry)  # type: ignore[no-any-return]  # made by now in another thread, perhaps

@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jtorch import _config
-from jtorch._registry import Range, Wrong
+from jtorch._errors import warn, warn_once
+from jtorch._registry import Range, Says, Wrong
 
 from jtorch._engine.recording.call import Call, arguments
 from jtorch._engine.recording.entry import Entry, entry_of
@@ -101,6 +102,9 @@ def watch(entry: Entry, vals: Any) -> None:
             entry.guard, entry.simple_on, entry.guarded_on = None, entry.guarded_on, None
     tr = state.trace
     for bounds in every:
+        if bounds.__class__ is Says:
+            (warn_once if bounds.once else warn)(bounds.text)
+            continue
         v, lanes = vals[bounds.at], 0
         while v.__class__ is Value and v.array.__class__ is Lanes:
             v, lanes = v.array.value, lanes + 1
@@ -144,7 +148,7 @@ def _largest(array: np.ndarray) -> int:
     return int(_maximum(array.view(_UNSIGNED[array.itemsize]), None)) if array.size else 0
 
 
-def bounds_of(entry: Entry) -> tuple[_Bounds, ...]:
+def bounds_of(entry: Entry) -> tuple[_Bounds | Says, ...]:
     if entry.device.type == "meta":
         return ()
     # Found again by identity: two numbers of one type must not be one.
@@ -152,8 +156,9 @@ def bounds_of(entry: Entry) -> tuple[_Bounds, ...]:
     ranges = entry.call.guard(*arguments(entry.call.key, structs))
     position = {id(s): i for i, s in enumerate(structs)}
     here = entry.device.type == "cpu"
-    wanted = [(position[id(r.index)], r) for r in ranges if 0 not in r.index.shape and (here or not r.cpu)]
-    return tuple([_Bounds(at, r) for at, r in wanted if isinstance(r, Range) or not r.number or isinstance(entry.inputs[at], type)])
+    wanted = [(position[id(r.index)], r) for r in ranges if not isinstance(r, Says) and 0 not in r.index.shape and (here or not r.cpu)]
+    said = [r for r in ranges if isinstance(r, Says)]
+    return (*said, *[_Bounds(at, r) for at, r in wanted if isinstance(r, Range) or not r.number or isinstance(entry.inputs[at], type)])
 
 
 def taken(tr: Trace) -> Checks:

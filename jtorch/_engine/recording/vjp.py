@@ -242,7 +242,7 @@ def wrapped(call: Call) -> set[int]:
 
 
 _NEVER = frozenset(
-    "boundaries condition index indices input_lengths lengths mask offsets repeats running_mean running_var sorter target target_lengths targets".split()
+    "boundaries condition index indices input_lengths lengths mask noise offsets pivots repeats running_mean running_var sorter target target_lengths targets zero_point".split()
 )
 
 
@@ -251,6 +251,8 @@ def shown_inputs(entry: Entry, mask: tuple[bool, ...]) -> tuple[bool, ...]:
     call = entry.call
     if call.op is None:
         return tuple([m for m, a in zip(mask, entry.inputs, strict=True) if not isinstance(a, type)])
+    if call.grad_name == "torch::autograd::NotImplemented":  # there is no formula
+        return tuple([m for m in mask if m])
     kinds = {p.name: p.kind for s in call.op.signatures for p in s.params}
     whole = getattr(call.grad_name, "chain", None) is None  # else what is left out makes it another of torch's operators
     found: list[bool] = []
@@ -264,7 +266,7 @@ def shown_inputs(entry: Entry, mask: tuple[bool, ...]) -> tuple[bool, ...]:
         width = sum(d[1]) if d[0] == "L" else 1
         for i in range(at, at + width):
             a = entry.inputs[i]
-            if kind == "Tensor|Scalar" if isinstance(a, type) else mask[i] or not (never and (p.name in call.op.fixed or a.dtype.category < 2 or p.name.startswith("running"))):
+            if kind == "Tensor|Scalar" if isinstance(a, type) else mask[i] or not (never and (p.name in call.op.fixed or a.dtype.category < 2 or p.name.startswith("running") or p.name == "noise")):
                 found.append(mask[i])
         at += width
     return tuple(found)

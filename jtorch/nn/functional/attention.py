@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 from jtorch._core.dispatch.composites import compose
+from jtorch._errors import warn
 from jtorch._public import C_nn, F, torch
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
@@ -44,7 +44,7 @@ def _canonical_mask(
     if mask.dtype is not torch.bool and not mask.is_floating_point():
         raise AssertionError(f"only bool and floating types of {mask_name} are supported")
     if check_other and other_type is not None and mask.dtype != other_type:
-        warnings.warn(f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for both instead.", stacklevel=4)
+        warn(f"Support for mismatched {mask_name} and {other_name} is deprecated. Use same type for both instead.")
     if mask.dtype is torch.bool:
         return torch.zeros_like(mask, dtype=target_type).masked_fill_(mask, float("-inf"))
     return mask

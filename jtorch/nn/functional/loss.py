@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from jtorch._core.dispatch.checked_arguments import checked_number
+from jtorch._errors import warn
 from jtorch._public import C_nn, F, torch
 
 from .._reduction import chosen, get_enum, number
@@ -26,10 +26,9 @@ def _same_size(input: Tensor, target: Tensor, stacklevel: int = 3) -> tuple[Tens
     """Both broadcast to one shape, with torch's warning where they differ."""
     if target.size() == input.size():
         return input, target
-    warnings.warn(
+    warn(
         f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
         "This will likely lead to incorrect results due to broadcasting. Please ensure they have the same size.",
-        stacklevel=stacklevel,
     )
     expanded = torch.broadcast_tensors(input, target)
     return expanded[0], expanded[1]
@@ -253,11 +252,10 @@ def kl_div(
     if size_average is not None or reduce is not None:
         mode = number(size_average, reduce, reduction)
     elif reduction == "mean":
-        warnings.warn(
+        warn(
             "reduction: 'mean' divides the total loss by both the batch size and the support size."
             "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
             "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
-            stacklevel=2,
         )
         mode = 1
     else:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
+from math import inf
 from typing import Any
 
+from jtorch._core.storage.elementwise_strides import format_of
+from jtorch._core.tensor.derived_functions import function_for
 from jtorch._public import C_nn, F, torch
 
 __all__ = [
@@ -17,6 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 Tensor = Any
+_mean_of_images = function_for("internal.mean_of_images")
 
 avg_pool1d, avg_pool2d, avg_pool3d = F.avg_pool1d, F.avg_pool2d, F.avg_pool3d
 adaptive_avg_pool1d = F.adaptive_avg_pool1d
@@ -136,7 +140,10 @@ def _adaptive_avg(n: int, kernel: Callable[..., Any], input: Tensor, output_size
     size = _size_in(output_size, input.size())
     whole = size == 1 if isinstance(size, int) else len(size) == n and all(s == 1 for s in size)
     if whole and input.dim() in (n + 1, n + 2) and all(input.shape[-n:]):
-        return input.mean(tuple(range(-n, 0)), keepdim=True)  # what torch records for one window
+        dims = tuple(range(-n, 0))
+        if input.dim() == n + 2 and format_of(tuple(input.shape), input.stride()):
+            return _mean_of_images(input, dims)
+        return input.mean(dims, keepdim=True)  # what torch records for one window
     return kernel(input, size)
 
 
@@ -157,14 +164,17 @@ def _fractional(
     if output_size is None and output_ratio is None:
         raise ValueError(f"{name} requires specifying either an output_size or an output_ratio")
     if output_size is None:
+        if n == 2 and len(output_ratio) > 2:
+            raise ValueError("fractional_max_pool2d requires output_ratio to either be a single Int or tuple of Ints.")
         ratio = (output_ratio,) * n if isinstance(output_ratio, (int, float)) else output_ratio
-        output_size = [int(s * r) for s, r in zip(input.shape[-n:], ratio, strict=True)]
+        output_size = [int(input.size(d - n) * ratio[d]) for d in range(n)]
     if samples is None:
         batch = 1 if input.dim() == n + 1 else input.size(0)
         samples = torch.rand(batch, input.size(-n - 1), n, dtype=input.dtype, device=input.device)
-    kernel = (kernel_size,) * n if isinstance(kernel_size, int) else kernel_size
-    size = (output_size,) * n if isinstance(output_size, int) else output_size
-    return getattr(C_nn, name)(input, kernel, size, samples)
+    for argument, sizes in (("kernel_size", kernel_size), ("output_size", output_size)):
+        if isinstance(sizes, (tuple, list)) and len(sizes) != n and isinstance(kernel_size, (int, tuple, list)):
+            raise RuntimeError(f"{name}: {argument} must either be a single Int or tuple of {'three ' if n == 3 else ''}Ints")
+    return getattr(C_nn, name)(input, kernel_size, output_size, samples)
 
 
 def fractional_max_pool2d_with_indices(
@@ -196,12 +206,18 @@ fractional_max_pool3d = _with_switch(fractional_max_pool3d_with_indices, "fracti
 
 
 def _lp_pool(n: int, input: Tensor, norm_type: float, kernel_size: Any, stride: Any, ceil_mode: bool) -> Tensor:
-    kernel = (kernel_size,) * n if isinstance(kernel_size, int) else tuple(kernel_size)
-    count = 1
-    for k in kernel:
-        count *= k
+    count = kernel_size
+    if n == 2:
+        height, width = kernel_size if isinstance(kernel_size, Iterable) else (kernel_size,) * 2
+        count = height * width
+    elif n == 3:
+        depth, height, width = kernel_size if isinstance(kernel_size, Iterable) else (kernel_size,) * 3
+        count = depth * height * width
+    if isinstance(norm_type, (int, float)) and abs(norm_type) == inf:
+        most = (max_pool1d, max_pool2d, max_pool3d)[n - 1]
+        return most(input.abs(), kernel_size, stride, 0, 1, ceil_mode) if norm_type > 0 else -most(-input.abs(), kernel_size, stride, 0, 1, ceil_mode)
     pool = (avg_pool1d, avg_pool2d, avg_pool3d)[n - 1]
-    out = pool(input.pow(norm_type), kernel_size if n == 1 else kernel, _stride(stride), 0, ceil_mode)
+    out = pool(input.pow(norm_type), kernel_size, _stride(stride), 0, ceil_mode)
     return (torch.sign(out) * F.relu(torch.abs(out))).mul(count).pow(1.0 / norm_type)
 
 
