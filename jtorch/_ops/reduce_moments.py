@@ -104,7 +104,7 @@ def _unfree(name: str, most: str) -> Sequence[Says]:
 
 def _says_of_cov(input: Any, correction: int, fweights: Any, aweights: Any) -> Sequence[Says]:
     n = (1 if input.ndim == 0 else input.shape[-1]) if fweights is None and aweights is None else None
-    return _unfree("cov", "number of observations") if isinstance(n, PLAIN) and n <= correction else ()
+    return _unfree("cov", "number of observations") if isinstance(n, int) and n <= correction else ()
 
 
 _WHOLE, _DIMS = "(Tensor input, bool unbiased=True)", "(Tensor input, int[1]? dim, bool unbiased=True, bool keepdim=False)"

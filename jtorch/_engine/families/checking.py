@@ -15,6 +15,7 @@ from jtorch._engine.padded import Frame, Padded, Room, evaluate, single, valid, 
 from jtorch._engine.recording import guards
 from jtorch._engine.recording.identity import of_value
 from jtorch._engine.values.values import aval
+from jtorch._registry import Says
 
 from .general import General
 
