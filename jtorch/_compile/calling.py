@@ -40,6 +40,7 @@ from jtorch._compile.numbers import Tracked, made, plain, untracked
 from jtorch._compile.rewriting import REWRITTEN, CannotRewrite, rewritten
 from jtorch._core.state import generator as _generator
 from jtorch._core.state.optimizer_updates import add_number
+from jtorch._core.state.step_state import one_value
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch.nn.modules.module import Module
 
@@ -317,8 +318,7 @@ class Calls:
         if graph or not steps:
             return fn(*args, **kwargs)
         storages = [t._s for t in steps]
-        first = storages[0].value
-        if any(t._view is not None for t in steps) or any(s.value is not first for s in storages):
+        if any(t._view is not None for t in steps) or not one_value(storages):
             self.stop("step counts that differ")
             return fn(*args, **kwargs)
         self.reading = True

@@ -10,16 +10,38 @@ from typing import Any
 
 import numpy as np
 
+from jtorch import _device
 from jtorch._core.state.packed_state import Pack, PackedStorage, put_into, storage_in, take_out
 from jtorch._core.storage.bare_tensor import Storage
 from jtorch._engine.recording.gradient_pieces import piece
 from jtorch._engine.running.packed_updates import pack
 from jtorch._engine.values.values import Aval, Value
 
-__all__ = ["Form", "GradientState", "StepState", "step_state"]
+__all__ = ["Form", "GradientState", "StepState", "one_value", "step_state"]
 
 Form = tuple[tuple[Aval, ...], list[int]]  # the rows of an array, and where each begins
 _ORDINARY = {Storage}
+
+
+def one_value(storages: Sequence[Storage]) -> bool:
+    """Whether these hold one value together, as an optimizer leaves its counts. Equal numbers on the host become one: somebody has looked at some, or they were loaded."""
+    values = [s.value for s in storages]
+    first = values[0]
+    if all([v is first for v in values]):
+        return True
+    a = first.aval
+    if set(map(type, storages)) != _ORDINARY or any([s.ptr and s.ptr.told for s in storages]) or a.shape != () or a.device is not _device.CPU:
+        return False
+    if any([v.aval is not a or v.trace is not None or v.array is None for v in values]):
+        return False
+    arrays = [np.asarray(v.array) for v in values]
+    if any([x != arrays[0] for x in arrays]):
+        return False
+    v = Value()
+    v.aval, v.array, v.trace, v.pos = a, arrays[0], None, -1
+    for s in storages:
+        s.value, s.ptr = v, 0
+    return True
 
 
 class StepState(Pack):
@@ -89,7 +111,7 @@ def step_state(rows: Sequence[tuple[Form, Sequence[Sequence[Storage]]]], counts:
         if set(map(type, together)) != _ORDINARY:
             return None
         v = together[0].value
-        if any(s.value is not v for s in together) or v.aval is not a or v.array.__class__ is not np.ndarray:
+        if not one_value(together) or v.aval is not a or v.array.__class__ is not np.ndarray:
             return None
         counted[place] = a
         numbers.append(float(v.array))
