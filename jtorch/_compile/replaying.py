@@ -151,7 +151,8 @@ class Replay:
             else:
                 _ = s.value
         apart = [held for held, key in self.slots if key is None and any([s.value is not held[0].value for s in held])]
-        return any([s.__class__ is Storage for s in odd]) or bool(apart) and all(map(one_value, apart))
+        joined = [one_value(held) for held in apart]
+        return any(joined) or any([s.__class__ is Storage for s in odd])
 
     def _required(self) -> Callable[[], list[Value] | None]:
         """What :meth:`ready` asks."""
