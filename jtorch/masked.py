@@ -11,6 +11,13 @@ from jtorch._errors import not_implemented
 __all__ = [*_masked.__all__, "MaskedTensor", "as_masked_tensor", "is_masked_tensor", "masked_tensor"]
 
 
+def _input_mask(input: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
+    """The mask in the input's shape, bool. ValueError without one, IndexError where it has more dims."""
+    if mask is None:
+        raise ValueError("_input_mask requires explicit mask")
+    return _masked._spread(input, mask)
+
+
 class MaskedTensor:
     """A tensor with its mask (a prototype in torch): not implemented; the functions here take ``mask=``."""
 

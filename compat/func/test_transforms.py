@@ -43,6 +43,24 @@ def derivatives_nest(lib: Any, F: Any) -> Any:
 
 
 @case
+def numbers_in_lanes(lib: Any, F: Any) -> Any:
+    """A lane of no dims is no number, whichever overloads would take one."""
+    x = lib.tensor([2, 3, 4])
+    each: list[Any] = [
+        lambda a: a % 2, lambda a: 7 % a, lambda a: a**2, lambda a: 2**a, lambda a: a // 2, lambda a: lib.unravel_index(a, (2, 3)), lambda a: lib.ones(2).masked_fill(lib.tensor([True, False]), a),
+        lambda a: lib.fill(lib.zeros(2), a), lambda a: lib.arange(5)[a], lambda a: lib.float_power(a, 2),
+    ]  # fmt: skip
+    return [F.vmap(f)(x) for f in each]
+
+
+@case
+def pushed_through_what_has_no_second_derivative(lib: Any, F: Any) -> Any:
+    x, v = lib.tensor([-1.0, 2.0, 5.0]), lib.tensor([0.5, -1.0, 2.0])
+    f = lib.nn.functional.hardsigmoid
+    return [F.jvp(f, (x,), (v,)), F.jacfwd(f)(x), F.linearize(f, x)[1](v)]
+
+
+@case
 def dual_tensors(lib: Any, F: Any) -> Any:
     forward = importlib.import_module(lib.__name__ + ".autograd.forward_ad")
     net, x, v = lib.nn.Linear(3, 2), lib.tensor([1.0, 2.0, 3.0]), lib.tensor([0.5, -1.0, 2.0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._core.graph.flat import hang_flat
-from jtorch._core.graph.node import OpNode, structure_of
+from jtorch._core.graph.node import OpNode, forward_mode, structure_of
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._engine.recording.vjp import ONE_CALL, Plan, derived
 
@@ -47,6 +47,8 @@ def of_flat_derivative(node: OpNode, gradients: list[Any]) -> list[Any]:
         if not any([not isinstance(a, type) and 0 in a.shape for a in node.entry.inputs]):
             return gradients
         said = call.grad_name
+    if " " in said and forward_mode.on:  # the pass is the transposed of one forward, which torch has
+        return gradients
     for t in gradients:
         if isinstance(t, Tensor):
             hang_flat(t, said, node.edges, [node.entry.inputs[i] for i in node.plan.targets])

@@ -145,7 +145,20 @@ def _match(sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], method
                 if method and len(sig.params) == 1:
                     raise Mismatch(f"TensorBase.{sig.shown}() takes no keyword arguments")
                 raise Mismatch(f"{sig.shown}() got an unexpected keyword argument '{k}'")
-    return out
+    return [x.number() if x.__class__ is _Looked else x for x in out]
+
+
+class _Looked:
+    """A tensor where a number is asked for. It is looked at once it is known that the signature is the one: it may have no value to look at."""
+
+    __slots__ = ("tensor", "kind")
+
+    def __init__(self, tensor: Any, kind: Any = None) -> None:
+        self.tensor, self.kind = tensor, kind
+
+    def number(self) -> Any:
+        found = self.tensor.item()
+        return found if self.kind is None else self.kind(found)
 
 
 def numbers_first(overloads: list[Op], args: tuple[Any, ...], kwargs: dict[str, Any], method: bool, suffix: str = "") -> tuple[Op, Any, Any, Signature] | None:
@@ -259,12 +272,12 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
         if (x := number_of(v)) is not None:
             return x
         if is_number_tensor(v):
-            return v.item()
+            return _Looked(v)
     elif kind == "int" or kind == "index":
         if isinstance(v, (int, np.integer)) and not isinstance(v, bool):
             return int(v)
         if is_number_tensor(v) and _is_int_tensor(v):
-            return v.item()
+            return _Looked(v)
         if not isinstance(v, (bool, float, str, Tensor)) and hasattr(v, "__index__"):
             return v.__index__()
     elif kind == "bool":
@@ -274,7 +287,7 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
         if isinstance(v, (int, float, np.integer, np.floating)):
             return float(v)
         if is_number_tensor(v):
-            return float(v.item())
+            return _Looked(v, float)
     elif kind in ("int[]", "index[]"):
         if isinstance(v, (tuple, list)) or v.__class__.__name__ == "Size":
             if is_int_list(v):
