@@ -116,3 +116,14 @@ def test_what_leaks_warns() -> None:
         jax.jit(lambda x: backward(x))(x)
     with pytest.warns(UserWarning, match="pure_function"):
         jax.jit(lambda x: to_jax(norm(to_torch(x))))(x)
+
+
+def test_lanes_have_names() -> None:
+    """What is compiled for vmap is kept for the next process, as all else."""
+    from jtorch._engine.recording.identity import of_call
+    from jtorch._engine.recording.trace import lanes_call
+
+    found = torch.func.vmap(lambda x, y: x * y, (0, None))(torch.ones(3, 2), torch.ones(2))
+    (lanes,) = [node[0].call for node in found._s.value.trace.nodes if node[0].call.name.endswith("_lanes")]
+    inner, axes = lanes.origin[1]
+    assert axes == (0, None) and of_call(lanes_call(inner, axes)) == of_call(lanes) != of_call(lanes_call(inner, (0, 0)))

@@ -1,7 +1,7 @@
 """Names for calls, entries and programs that another process gives to the same ones: under them is kept what was found out (``kept.py``).
 
 A name is made of what decides the program and nothing else: the operator's function by where it stands in jtorch, a call's structure, shapes, types and devices. What a program brings with
-it (a custom operator, a lane's function) has no name: what its source is, nobody can say.
+it (a custom operator) has no name: what its source is, nobody can say.
 """
 
 from __future__ import annotations

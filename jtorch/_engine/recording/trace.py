@@ -535,7 +535,7 @@ def lanes_call(call: Call, axes: tuple[int | None, ...]) -> Call:
         def apply(*arrays: Any) -> Any:
             return jax.vmap(call.apply, axes, 0)(*arrays)
 
-        found = _lane_calls[call, axes] = Call(None, None, apply, f"{call.name}_lanes", numbers=call.numbers, residuals=call.residuals)
+        found = _lane_calls[call, axes] = Call(None, None, apply, f"{call.name}_lanes", numbers=call.numbers, residuals=call.residuals, origin=(lanes_call, (call, axes)))
     return found
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jax.extend.core import Literal
 
@@ -64,16 +63,17 @@ def small(tr: Trace, live: Sequence[int], most: Limits = LOOK) -> Small | None:
         return None
     needed = set(needed_nodes(nodes, live))
     room: float = most.operations
+    traced: dict[Entry, Any] = {}
     for k in needed:
         entry = nodes[k][0]
         if entry.__class__ is Bundle or any([a.nbytes > most.bytes for a in entry.outs]):
             return None
         if not _fills(entry):
-            room -= _cost_of(entry, most)
+            room -= _cost_of(entry, most, traced)
             if room < 0:
                 return None
     try:
-        return _as_one(nodes, needed, live) if most is LOOK else Small(tuple([_alone(node, k in needed) for k, node in enumerate(nodes)]), live)
+        return _as_one(nodes, needed, live, traced) if most is LOOK else Small(tuple([_alone(node, k in needed) for k, node in enumerate(nodes)]), live)
     except NotOnHost:
         return None
 
@@ -84,8 +84,8 @@ def _alone(node: tuple[Any, ...], needed: bool) -> Step:
     return run, tuple(refs), len(entry.outs)
 
 
-def _as_one(nodes: Sequence[Any], needed: set[int], live: Sequence[int]) -> Small:
-    """All nodes as one function: what comes again is run from one line to the next."""
+def _as_one(nodes: Sequence[Any], needed: set[int], live: Sequence[int], traced: dict[Entry, Any]) -> Small:
+    """All nodes as one function: what comes again is run from one line to the next. ``traced``: entries' jaxprs that are known."""
     made = host_function()
     given: dict[int, Any] = {}
     vals: list[Any] = []
@@ -100,7 +100,7 @@ def _as_one(nodes: Sequence[Any], needed: set[int], live: Sequence[int]) -> Smal
         if _fills(entry):
             vals.extend(made.call(partial(_filled, entry.outs[0].shape, entry.outs[0].dtype.np), ins, 1))
         else:
-            vals.extend(made.run(jaxpr_of(entry), ins))
+            vals.extend(made.run(traced.get(entry) or jaxpr_of(entry), ins))
     run = made.function(list(given.values()), [vals[p] for p in live])
     return Small(((run, tuple(given), len(live)),), range(len(live)))
 
@@ -115,11 +115,12 @@ def _filled(shape: tuple[int, ...], kind: Any, before: np.ndarray, value: Any = 
     return [np.full(shape, value, kind)]
 
 
-def _cost_of(entry: Entry, most: Limits) -> float:
+def _cost_of(entry: Entry, most: Limits, traced: dict[Entry, Any]) -> float:
     name = kept.name(of_node, entry)
     key, known = (None, None) if name is None else kept.fact(most.kind, name, entry.device)
     if known is None:
-        known = _cost(jax.make_jaxpr(entry.call.apply)(*entry.structs()).jaxpr, most.bytes)
+        closed = traced[entry] = jaxpr_of(entry)
+        known = _cost(closed.jaxpr, most.bytes)
         kept.keep_fact(key, known)
     return known  # type: ignore[no-any-return]
 
