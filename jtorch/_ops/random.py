@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch import _dtypes
+from jtorch import _config, _dtypes
 from jtorch._ops import _value_guards
 from jtorch._ops._lib import cast, num
 from jtorch._registry import op
@@ -295,7 +295,7 @@ def fill_normal(uniforms: np.ndarray, chunk: int) -> None:
         struct = jax.ShapeDtypeStruct((chunk,), _F)
         # every rounding to float32 counts: XLA must not drop a conversion there and back
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            run = jax.jit(_box_muller, compiler_options={"xla_allow_excess_precision": False}).lower(struct).compile()
+            run = jax.jit(_box_muller, compiler_options=_config.COMPILER_OPTIONS).lower(struct).compile()
         _compiled[chunk] = run
     for start in range(0, uniforms.size, chunk):
         part = uniforms[start : start + chunk]

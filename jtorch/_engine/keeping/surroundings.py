@@ -71,4 +71,4 @@ def settings() -> str:
     """What may be set and is read while a function is traced or compiled."""
     if not _names:
         _names.extend(sorted(n for n in jax.config.values if not any(part in n for part in _NO_MATTER)))
-    return f"{_dtypes.default.name}|{_config.float32_matmul_precision}|" + "|".join([str(getattr(jax.config, n, None)) for n in _names])
+    return f"{_dtypes.default.name}|{_config.float32_matmul_precision}|{_config.COMPILER_OPTIONS}|" + "|".join([str(getattr(jax.config, n, None)) for n in _names])

@@ -16,7 +16,6 @@ from jtorch import _config, _device, _dtypes
 from jtorch._errors import PACKAGE, check_addressable
 
 from jtorch._engine.recording.call import NO_ENTRY, Call
-from jtorch._engine.recording.program import ROUNDING
 from jtorch._engine.recording import kept
 from jtorch._engine.recording.identity import of_call, of_inputs, of_node
 from jtorch._engine.recording.templates import at_once, called
@@ -88,7 +87,7 @@ class Entry:
 
         def jitted() -> Any:
             # Made where it is wanted: as long as a function of JAX's lives, JAX keeps what it traced and lowered for it, a megabyte beside a program of kilobytes.
-            return jax.jit(_named(results, self.call.name), compiler_options=ROUNDING, keep_unused=True)
+            return jax.jit(_named(results, self.call.name), compiler_options=_config.COMPILER_OPTIONS, keep_unused=True)
 
         here = jax_device(self.device)
         if not all(isinstance(a, (np.ndarray, np.generic)) or a.devices() == {here} for a in arrays):  # sharded
@@ -96,7 +95,7 @@ class Entry:
             return lambda *arrays: fn(*arrays)[0] if alone else fn(*arrays)
         where = SingleDeviceSharding(here)
         given = [jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where) for a in arrays]
-        what, _ = kept.program(kept.name(lambda: f"alone {of_node(self)}"), given, lambda: jitted().trace(*given), (), at_once, ROUNDING)
+        what, _ = kept.program(kept.name(lambda: f"alone {of_node(self)}"), given, lambda: jitted().trace(*given), (), at_once, _config.COMPILER_OPTIONS)
         self.template = what.template
         run = called(what)
         others: list[Any] = []

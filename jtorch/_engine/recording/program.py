@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jtorch import _config
 from jtorch._engine.padded import Padded, arrays_of
 from jtorch._engine.recording import kept
 from jtorch._engine.recording.apart import label, readers, separate
@@ -24,10 +25,7 @@ from jtorch._engine.recording.templates import called
 from jtorch._engine.values import log
 from jtorch._engine.values.unbroken import Elsewhere, elsewhere, undisturbed
 
-__all__ = ["ROUNDING", "Program", "program_for"]
-
-# A half type's result is rounded to it also where float32 is computed from it at once: XLA would drop the conversion there and back.
-ROUNDING = {"xla_allow_excess_precision": False}
+__all__ = ["Program", "program_for"]
 
 
 class Program:
@@ -48,7 +46,7 @@ class Program:
                     kinds.append(r[1])
         self.kinds = kinds
         shift = len(kinds)
-        self.run: Any = jax.jit(self._function(), donate_argnums=tuple(d + shift for d in donated), compiler_options=ROUNDING, keep_unused=True)
+        self.run: Any = jax.jit(self._function(), donate_argnums=tuple(d + shift for d in donated), compiler_options=_config.COMPILER_OPTIONS, keep_unused=True)
         self.native: Any = None  # the same, where it is a C function: there once it has run
         self.given: list[Any] | None = None  # what it was compiled ahead for
         self.cost = 0  # bytes, as measured when it was compiled
@@ -63,7 +61,7 @@ class Program:
 
     def _compile(self, given: list[Any]) -> None:
         shift = len(self.kinds)
-        what, results = kept.program(kept.name(self._identity), given, lambda: self._traced(given), tuple(d + shift for d in self.donated), _submit, ROUNDING)
+        what, results = kept.program(kept.name(self._identity), given, lambda: self._traced(given), tuple(d + shift for d in self.donated), _submit, _config.COMPILER_OPTIONS)
         self.template = what.template
         if not what.new:
             self.cost = 1 << 12
@@ -84,7 +82,7 @@ class Program:
             arrays: list[Any] = arrays_of(found)
             return arrays
 
-        made = jax.jit(flat, donate_argnums=tuple(d + shift for d in self.donated), compiler_options=ROUNDING, keep_unused=True).trace(*arrays_of(given))
+        made = jax.jit(flat, donate_argnums=tuple(d + shift for d in self.donated), compiler_options=_config.COMPILER_OPTIONS, keep_unused=True).trace(*arrays_of(given))
         return kept.Traced(made, out)
 
     def _identity(self) -> str:
