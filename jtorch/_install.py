@@ -389,7 +389,11 @@ def _teach_multiprocessing() -> None:
 
     def get_preparation_data(name: str) -> dict[str, Any]:
         # A dictionary that the child unpickles first of all; keys that it does not know are ignored.
-        return {"jtorch": _InChild(), **_original(name)}
+        data = _original(name)
+        if name == "ignore":  # what the server of forks is to import beforehand is not pickled: it would run the main script, whose `import torch` finds nothing yet
+            data.pop("init_main_from_path", None)
+            data.pop("init_main_from_name", None)
+        return {"jtorch": _InChild(), **data}
 
     spawn.get_preparation_data = get_preparation_data
 

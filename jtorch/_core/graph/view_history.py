@@ -107,7 +107,7 @@ def tell_views(base: Tensor, known: int = 0) -> None:
     s = base._s
     node: Any = base._edge
     held = sum(x is s for x in node.versions[::2]) if isinstance(node, OpNode) else 0
-    if sys.getrefcount(s) - held - known <= 3:  # the base's own, this frame's, and getrefcount's
+    if sys.getrefcount(base._s) - held - known <= 3:  # the base's own, this frame's, and getrefcount's (host_memory.settled)
         return
     for t in gc.get_referrers(s):
         m = t._meta if isinstance(t, Tensor) else None

@@ -71,8 +71,9 @@ def settled(s: Storage) -> bool:
     if array is None:
         return True
     region = s.extra
-    # s.host, the local, getrefcount's argument; what is said to be the region's bytes may be a view of it.
-    if sys.getrefcount(array) > 3 + (region is not None and region.bytes.base is array):
+    # s.host, the local, getrefcount's argument (from Python 3.14 on that counts if it is no local: here and wherever references are counted it is read anew);
+    # what is said to be the region's bytes may be a view of it.
+    if sys.getrefcount(s.host) > 3 + (region is not None and region.bytes.base is array):
         return False
     if array.base is not None if region is None else not region.alone(s):
         return False
@@ -199,15 +200,15 @@ def data_ptr(s: Storage) -> int:
         raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage: it stands for a value inside a JAX transformation")
     if v.aval.device is not _device.CPU:
         return int(array.addressable_data(0).unsafe_buffer_pointer())
-    return address_of(_pinned(s, v, looked_at(array, v)))
+    return address_of(_pinned(s, looked_at(array, v)))
 
 
-def _pinned(s: Storage, v: Value, array: np.ndarray) -> np.ndarray:
+def _pinned(s: Storage, array: np.ndarray) -> np.ndarray:
     """Memory of the storage's own that holds its elements: the array itself where nobody else has it, or a block that the storage keeps."""
     if array.nbytes >= 1 << 20:
         jax.device_put(_ZERO)  # JAX lets go of host memory that its arrays stood on when it is next called
-    pin = s.ptr
-    alone = array is v.array and sys.getrefcount(array) <= 4 and sys.getrefcount(v) <= 4  # v, here, the caller, getrefcount's argument
+    pin, v = s.ptr, s.value
+    alone = array is v.array and sys.getrefcount(v.array) <= 4 and sys.getrefcount(s.value) <= 4  # its holder, here, the caller, getrefcount's argument
     if not pin and alone and array.flags.c_contiguous and array.flags.writeable and s.strides is None:
         pin = s.ptr = Pin(array)
     elif not pin or pin.block.shape != array.shape or pin.block.dtype != array.dtype or not _free(pin):

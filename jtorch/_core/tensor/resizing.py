@@ -31,7 +31,7 @@ def resize(t: Tensor, shape: tuple[int, ...], memory_format: Any = None) -> None
         return
     s = t._s
     on_cpu = aval_of(t).device.type == "cpu"
-    alone = t._view is None and s.host is None and s.__class__ is not Alias and sys.getrefcount(s) <= 3  # the tensor's, this frame's, and getrefcount's
+    alone = t._view is None and s.host is None and s.__class__ is not Alias and sys.getrefcount(t._s) <= 3  # the tensor's, this frame's, and getrefcount's (host_memory.settled)
     grows = math.prod(shape) > math.prod(aval_of(t).shape)
     if s.host is not None and s.extra is None and layout(t)[2] + math.prod(shape) > s.host.size:
         raise RuntimeError("Trying to resize storage that is not resizable")  # numpy's memory
