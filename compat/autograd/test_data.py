@@ -29,6 +29,13 @@ a=np.ones(2,np.float32); x=torch.from_numpy(a); w=torch.ones(2,requires_grad=Tru
 a=np.ones(2,np.float32); x=torch.from_numpy(a); w=torch.ones(2,requires_grad=True); y=(w*x).sum(); a[:]=7; del a; z=x.sum(); run(lambda: (y.backward(),w.grad)[1]); print(z)
 a=np.ones(4,np.float32); x=torch.from_numpy(a); v=x[1:3]; w=torch.ones(2,requires_grad=True); y=(w*v).sum(); a[:]=np.arange(4); run(lambda: (y.backward(),w.grad)[1])
 """,
+    "what DLPack shares": """
+w=torch.ones(3,requires_grad=True); x=torch.arange(3.); n=np.from_dlpack(x); d=torch.from_dlpack(x); l=(w*x).sum(); d[0]=9; run(lambda: (l.backward(),w.grad)[1]); print(x,n,x._version,d._version)
+w=torch.ones(3,requires_grad=True); x=torch.from_dlpack(np.arange(3.).astype('f')); l=(w*x).sum(); x.numpy()[0]=5; run(lambda: (l.backward(),w.grad)[1])
+w=torch.ones(3,requires_grad=True); l=(w**2).sum(); torch.from_dlpack(w.detach())[:]=4; run(lambda: (l.backward(),w.grad)[1]); print(w)
+w=torch.ones(3,requires_grad=True); y=w.exp(); torch.utils.dlpack.from_dlpack(torch.utils.dlpack.to_dlpack(y.detach()))[0]=0; run(lambda: (y.sum().backward(),w.grad)[1])
+w=torch.ones(3,requires_grad=True); y=w*2; z=(y*y).sum(); torch.from_dlpack(y.detach()).zero_(); run(lambda: (z.backward(),w.grad)[1]); print(y)
+""",
     "counters of their own": """
 d=torch.ones(2); d1=d.data; d1.add_(1); print(d,d._version,d1._version,d1.data._version); d.add_(1); print(d1,d._version,d1._version); d2=d.data; d2.mul_(2); print(d2._version,d1._version,d._version,d1)
 w=torch.ones(2,requires_grad=True); p=torch.ones(2); y=(w*p.data).sum(); p.mul_(4); run(lambda: (y.backward(),w.grad)[1])

@@ -135,6 +135,19 @@ for F_ in (Id,View,Part,Two,Clone,Det,ViewClone,NonDiff):
     x=torch.ones(2,2); o=F_.apply(x); o0=o[0] if isinstance(o,tuple) else o
     print(o0._is_view(), o0 is x, o0.requires_grad); run(lambda: o0.mul_(2).shape); print(x); run(lambda: o0.mul_(torch.ones((),requires_grad=True)).shape)
 """,
+    "what is copied over keeps its history": """
+w=torch.ones(3,requires_grad=True); s=torch.ones(3,requires_grad=True)
+for src in (torch.zeros(3),torch.zeros(1),torch.zeros(3,dtype=torch.double),s,s.double(),s[:1],torch.tensor(2.),3.):
+    y=w*1; y.copy_(src); print(y.requires_grad,y.grad_fn.name(),[a and a.name() for a,_ in y.grad_fn.next_functions]); y.sum().backward(); print(w.grad,s.grad); w.grad=s.grad=None
+    y=w*1; v=y[:2]; v.copy_(src[:2] if getattr(src,'ndim',0) and src.shape[0]>2 else src); print(y.requires_grad,v.grad_fn.name()); y.sum().backward(); print(w.grad,s.grad); w.grad=s.grad=None
+for k in (slice(None),Ellipsis,slice(0,3),slice(0,2),0,None,(),(slice(None),),[0,1]):
+    y=w*1; before=y._version; y[k]=2.; print(y.requires_grad,y._version-before); y.sum().backward(); print(w.grad); w.grad=None
+b=torch.zeros(3); b.copy_(w); print(b.requires_grad,b.grad_fn.name()); b.sum().backward(); print(w.grad)
+with torch.no_grad(): y=w*1; y.copy_(s); print(y.requires_grad)
+y=w*1
+with torch.no_grad(): y.copy_(torch.zeros(3))
+print(y.requires_grad,y.grad_fn.name()); y.sum().backward(); print(w.grad)
+""",
     "mark_dirty": """
 class Dbl(torch.autograd.Function):
     @staticmethod

@@ -58,6 +58,9 @@ DELETED = ["del x[0]", "del x.shape", "del x.data", "del x.requires_grad", "x.gr
 PROGRAMS = {
     "numpy outside of a graph": "x = torch.ones(2, requires_grad=True)\nwith torch.no_grad(): r = x.numpy().tolist(), x.__array__().tolist()",
     "numpy inside": "torch.ones(2, requires_grad=True).numpy()",
+    "assertions": "r = torch._assert(True, 'words'), torch._assert(torch.tensor(1), 'words'); torch._assert(torch.tensor(0), 'words')",
+    "assertions of several": "torch._assert(torch.ones(2), 'words')",
+    "assertions later": "torch._assert_async(torch.tensor(1), 'words'); torch._assert_async(torch.tensor(0), 'words'); r = 1",
     "a capsule": "from_ = torch.utils.dlpack.to_dlpack(torch.arange(3.)); r = torch.asarray(from_)",
     "gradient of a fill where places are shared": "w = torch.ones(3, 1, requires_grad=True); y = w * 2; y.expand(3, 3).masked_fill_(torch.eye(3, dtype=torch.bool)[:2].sum(0).bool(), 0); r = y",
 }

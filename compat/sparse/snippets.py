@@ -108,7 +108,7 @@ show(lambda: torch.sparse.softmax(S(), 1), lambda: torch.sparse.softmax(S(), 0),
     "products": """
 show(lambda: S() @ D, lambda: torch.mm(S(), D), lambda: torch.sparse.mm(S(), D), lambda: torch.sparse.mm(S(), S().t()), lambda: S() @ S().t(), lambda: torch.ones(5, 2) @ S(), lambda: S() @ torch.ones(3), lambda: torch.addmm(torch.ones(2, 4), S(), D), lambda: torch.sparse.addmm(torch.ones(2, 4), S(), D, beta=2., alpha=3.))
 show(lambda: torch.hspmm(S(), D), lambda: torch.smm(S(), D), lambda: torch.sspaddmm(torch.eye(2, 4).to_sparse(), S(), D), lambda: torch.bmm(torch.stack([S(), U]), torch.ones(2, 3, 2)), lambda: S() @ torch.ones(2, 3, 4), lambda: S() @ torch.ones(4, 4), lambda: torch.sparse.mm(D, D.t()), lambda: F.linear(torch.ones(2, 3), S()))
-show(*[lambda r=r: torch.sparse.mm(C(), D, r) for r in ("sum", "mean", "amax", "amin")], lambda: torch.sparse.sampled_addmm(C(), torch.ones(2, 4), torch.ones(4, 3), beta=.5))
+show(*[lambda r=r: torch.sparse.mm(C(), D, r) for r in ("sum", "mean", "amax", "amin")], lambda: torch.sparse.sampled_addmm(C(), torch.ones(2, 4), torch.ones(4, 3), beta=.5), *[lambda b=b: torch.sparse.sampled_addmm(C(), torch.ones(2, 4), torch.ones(4, 3), beta=b) for b in (1j, 2 + 0j)])
 """,
     "gradients of places that are there twice": """
 def leaf(): return torch.tensor([1., 2., 3.], requires_grad=True)

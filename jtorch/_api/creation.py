@@ -165,7 +165,7 @@ def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layo
     number = _fill_number("full", fill_value)
     if dtype is None:
         dtype = aval_of(out).dtype if out is not None else _dtypes.of_python(number.__class__)
-    return _into(out, make(_size((size,) if not isinstance(size, int) else ((size,),), None, "full"), number, dtype, device, requires_grad))
+    return _into(out, make(_size((sizes_given("full", "size", size, alone=False) if isinstance(size, int) else size,), None, "full"), number, dtype, device, requires_grad))
 
 
 @compose("torch")
@@ -219,8 +219,9 @@ def legacy_tensor(kind: _dtypes.dtype, args: tuple[Any, ...], device: Any = None
 def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
                   pin_memory: bool = False) -> Tensor:  # fmt: skip
     """A tensor of ``size`` laid out by ``stride``. Its elements are zero (torch leaves them undefined)."""
-    t = make(tuple(size), 0, dtype, device, requires_grad)
-    return with_strides(t, tuple(stride))
+    size, stride = sizes_given("empty_strided", "size", size, alone=False), sizes_given("empty_strided", "stride", stride, 2, alone=False)
+    t = make(size, 0, dtype, device, requires_grad)
+    return with_strides(t, stride)
 
 
 @compose("Tensor")

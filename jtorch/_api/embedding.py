@@ -154,7 +154,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 @compose("nn.functional")
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
     """``pad`` is (left, right) of the last dim, then of the one before, ...; ``mode`` "constant", "reflect", "replicate" or "circular"."""
-    pad = sizes_given("pad", "pad", pad, 2)
+    pad = sizes_given("pad", "pad", pad, 2, alone=False)
     if len(pad) % 2:
         raise RuntimeError("Padding length must be divisible by 2")
     if len(pad) > 2 * input.dim():

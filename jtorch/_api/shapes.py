@@ -181,7 +181,7 @@ def _pieces(t: Tensor, dim: int, sizes: Any, name: str = "split_piece") -> tuple
     op = lookup(f"internal.{name}")
     out, at = [], 0
     for k, n in enumerate(sizes):
-        piece = take_view(op, call_of(op, (T, value(dim), _I, value(n), value(1))), t, (dim, at, n, 1), (at,), multi=True)
+        piece = take_view(op, call_of(op, (T, value(dim), _I, value(n), value(1))), t, (dim, at, n, 1), (at,), multi=k)
         piece._nr = 0 if piece._edge is not None else k
         out.append(piece)
         at += n
@@ -213,11 +213,12 @@ def split(self: Tensor, split_size: Any, dim: int = 0) -> tuple[Tensor, ...]:
 @compose("torch Tensor")
 def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> tuple[Tensor, ...]:
     """Views of these sizes along ``dim``, one after another. RuntimeError if they do not add up to its size."""
+    given = sizes_given("split_with_sizes", "split_sizes", split_sizes, 2, alone=False)
     s = aval_of(input).shape
     if not s:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     d = dim_of(dim, len(s))
-    sizes = [int(n) for n in split_sizes]
+    sizes = list(given)
     if any(n < 0 for n in sizes):
         raise RuntimeError(f"split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes={sizes}")
     if sum(sizes) != s[d]:
@@ -339,7 +340,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     op = lookup("internal.unbind_piece")
     call = call_of(op, (T, value(d), _I))
-    return tuple(take_view(op, call, input, (d, k), (k,), multi=True) for k in builtins_range(s[d]))
+    return tuple(take_view(op, call, input, (d, k), (k,), multi=k) for k in builtins_range(s[d]))
 
 
 # --- broadcasting -----------------------------------------------------------------------------------------------
@@ -376,10 +377,18 @@ def broadcast_tensors(*tensors: Any) -> tuple[Tensor, ...]:
     return tuple(t if aval_of(t).shape == size else t.expand(size) for t in tensors)
 
 
-@compose("torch Tensor")
+@compose("torch")
 def broadcast_to(input: Tensor, size: Any) -> Tensor:
     """As ``expand``: a view in which dims of size 1 are repeated."""
-    return input.expand(size)  # type: ignore[attr-defined,no-any-return]
+    return input.expand(sizes_given("broadcast_to", "size", size, 2, alone=False))  # type: ignore[attr-defined,no-any-return]
+
+
+@compose("Tensor", name="broadcast_to")
+def broadcast_to_method(self: Tensor, *sizes: Any, **named: Any) -> Tensor:
+    """As ``expand``: a view in which dims of size 1 are repeated. The size is ints, or one tuple of them."""
+    if not sizes and not named:
+        raise TypeError('broadcast_to() missing 1 required positional arguments: "size"')
+    return self.expand(*sizes, **named)  # type: ignore[attr-defined,no-any-return]
 
 
 @compose("Tensor")

@@ -242,6 +242,8 @@ def sampled_addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1.0,
         raise RuntimeError("sampled_addmm: self.shape[-2] must match mat1.shape[-2]")
     if s[-1] != b[-1]:
         raise RuntimeError("sampled_addmm: self.shape[-1] must match mat2.shape[-1]")
+    if not input.is_complex():  # type: ignore[attr-defined]
+        beta, alpha = (x.real if isinstance(x, complex) else x for x in (beta, alpha))
     v: Any = value_of(input)
     where = coordinates(v)
     rows, cols = [*where[:-2], where[-2]], [*where[:-2], where[-1]]

@@ -9,7 +9,7 @@ from jtorch._core.dispatch.composites import compose
 from jtorch._core.graph.node import OpNode, node_repr
 from jtorch._core.graph.refused import NOT_DIFFERENTIABLE, refuse_backward
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._core.storage.view_steps import layout
+from jtorch._core.storage.view_steps import aval_of, layout
 from jtorch._core.tensor.derived_functions import function_for, write_out
 from jtorch._errors import not_implemented
 from jtorch._namespace import torch
@@ -153,6 +153,9 @@ def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, inve
     """For each element, whether it is among ``test_elements``. Tensors or (one of them) a number."""
     if not isinstance(elements, Tensor) and not isinstance(test_elements, Tensor):
         raise TypeError("isin(): at least one of elements and test_elements must be a Tensor")
+    for x in (elements, test_elements):
+        if isinstance(x, Tensor) and (aval_of(x).dtype.is_complex or aval_of(x).dtype.np == "bool"):
+            raise RuntimeError(f"Unsupported input type encountered for isin(): {aval_of(x).dtype.legacy}")
     like = elements if isinstance(elements, Tensor) else test_elements
     a = elements if isinstance(elements, Tensor) else torch.tensor(elements, device=like.device)
     b = test_elements if isinstance(test_elements, Tensor) else torch.tensor(test_elements, device=like.device)

@@ -25,7 +25,7 @@ _op = lookup("internal.as_strided")
 
 def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None = None) -> Tensor:
     """A view of the memory by strides, whatever view ``input`` is."""
-    size, stride = (x if x.__class__ is tuple and all([n.__class__ is int for n in x]) else sizes_given("as_strided", name, x) for name, x in (("size", size), ("stride", stride)))
+    size, stride = (x if x.__class__ is tuple and all([n.__class__ is int for n in x]) else sizes_given("as_strided", name, x, alone=False) for name, x in (("size", size), ("stride", stride)))
     if len(size) != len(stride):
         raise RuntimeError(f"mismatch in length of strides and shape: {len(size)} vs {len(stride)}")
     if flips := flips_of(input):  # the memory's, and what is read there is flipped as the input's elements are

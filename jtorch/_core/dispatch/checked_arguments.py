@@ -61,8 +61,7 @@ class Parameters:
         for k, v in kwargs.items():
             wanted = self.by_name.get(k)
             if wanted is not None and v.__class__ is not wanted[0] and not (v is None and wanted[1]):
-                where = f" (position {self.at[k] + (not self.method)})" if k in self.at else ""
-                kwargs = {**kwargs, k: self._number(k, wanted[0], v, where)}
+                kwargs = {**kwargs, k: self._number(k, wanted[0], v, "")}
         return args, kwargs
 
     def _number(self, name: str, kind: type, v: Any, where: str) -> Any:

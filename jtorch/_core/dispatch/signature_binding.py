@@ -107,8 +107,8 @@ _NONE = value(None)
 def _match(sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], method: bool) -> list[Any]:
     positional = sig.positional
     if len(args) > len(positional):
-        # f(x, 2, 3) for a last parameter int[]: torch takes the rest as the list.
-        if positional and positional[-1].kind == "int[]" and len(args) >= len(positional) and is_int_list(args[len(positional) - 1 :]):
+        # x.f(2, 3) for the only parameter, an int[]: torch takes all as the list.
+        if method and len(positional) == 2 and positional[-1].kind == "int[]" and is_int_list(args[len(positional) - 1 :]):
             args = (*args[: len(positional) - 1], tuple(args[len(positional) - 1 :]))
         else:
             raise Mismatch(_too_many(sig, args, method))
@@ -135,7 +135,10 @@ def _match(sig: Signature, args: tuple[Any, ...], kwargs: dict[str, Any], method
         else:
             out.append(Omitted(p.default) if p.kind in SLOT_KINDS and p.default is not None else p.default)
             continue
-        out.append(_convert(sig, p, v, i, method))
+        named = i >= len(args) or p.keyword_only
+        if p.kind == "int[]" and not p.size and _is_int(v) and (named or not method or len(positional) != 2):  # a single int is a list where it might be one of several
+            raise Mismatch(_wrong(sig, p, v, -1 if named else i, method))
+        out.append(_convert(sig, p, v, -1 if named else i, method))
     if missing:
         quoted = ", ".join(f'"{m}"' for m in missing)
         raise Mismatch(f"{sig.shown}() missing {len(missing)} required positional arguments: {quoted}")
@@ -292,7 +295,7 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
         if isinstance(v, (tuple, list)) or v.__class__.__name__ == "Size":
             if is_int_list(v):
                 return int_list(sig.shown, p.name, p.word, v)
-            if not method:
+            if not method and i >= 0:
                 raise Mismatch(f"{sig.shown}(): argument '{p.name}' (position {i + 1}) must be {p.word}, but found element of type {type_name(v[0])} at pos 0")
         elif _is_int(v):
             return (int(v),) * (p.size or 1)
@@ -300,7 +303,7 @@ def _convert(sig: Signature, p: Param, v: Any, i: int, method: bool) -> Any:
         if isinstance(v, (tuple, list)):
             for k, x in enumerate(v):
                 if not isinstance(x, Tensor) and not (x is None and kind == "Tensor?[]"):
-                    raise Mismatch(f"expected Tensor as element {k} in argument {i}, but got {type(x).__name__}")
+                    raise Mismatch(f"expected Tensor as element {k} in argument {sig.params.index(p)}, but got {type(x).__name__}")
             return tuple(v)
     elif kind == "dtype":
         if isinstance(v, _dtypes.dtype):
@@ -362,7 +365,7 @@ def type_name(v: Any) -> str:
 
 
 def _wrong(sig: Signature, p: Param, v: Any, i: int, method: bool) -> str:
-    where = "" if p.keyword_only else f" (position {i + (0 if method else 1)})"
+    where = "" if p.keyword_only or i < 0 else f" (position {i + (0 if method else 1)})"
     got = _list_name(v) if isinstance(v, (tuple, list)) else type_name(v)
     return f"{sig.shown}(): argument '{p.name}'{where} must be {p.word}, not {got}"
 
@@ -374,7 +377,7 @@ def _list_name(v: Any) -> str:
 def no_match(name: str, signatures: list[tuple[Op, Signature]], args: tuple[Any, ...], kwargs: dict[str, Any], method: bool) -> str:
     """torch's text when no overload takes the arguments."""
     shown = args[1:] if method else args
-    got = ", ".join([_shown_type(a) for a in shown] + [f"{k}={_shown_type(v)}" for k, v in kwargs.items()])
+    got = ", ".join([_shown_type(a) for a in shown] + [f"{k}={_shown_type(v) if shown else type_name(v)}" for k, v in kwargs.items()]) + ("" if shown or not kwargs else ", ")
     lines = "".join(f" * {s.text(method, _shows_out(op, s, len(signatures), method))}\n" for op, s in signatures)
     return f"{name}() received an invalid combination of arguments - got ({got}), but expected one of:\n{lines}"
 

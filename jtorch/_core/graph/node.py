@@ -328,7 +328,8 @@ def node_class(name: str) -> type:
     """The subclass of OpNode that shows as ``<AddBackward0 object at ...>``."""
     found = _classes.get(name)
     if found is None:
-        found = _classes[name] = type(name, (OpNode,), {"__slots__": (), "__module__": "torch.autograd.graph", "__repr__": node_repr})
+        shown = {"name": lambda self: "torch::autograd::CopyBackwards"} if name == "CopyBackwards" else {}
+        found = _classes[name] = type(name, (OpNode,), {"__slots__": (), "__module__": "torch.autograd.graph", "__repr__": node_repr, **shown})
     return found
 
 

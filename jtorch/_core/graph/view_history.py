@@ -57,6 +57,17 @@ _WHY = {
 }
 
 
+class OneOfSeveral(str):
+    """"multi", of the view with this number."""
+
+    number: int
+
+    def __new__(cls, number: int) -> OneOfSeveral:
+        self = super().__new__(cls, "multi")
+        self.number = number
+        return self
+
+
 def refuse_creation(t: Tensor, what: str) -> NoReturn:
     """RuntimeError: ``t`` is a view that was made where no history goes through it, and ``what`` ("is being", ...) modified."""
     kind, edge = t._meta.creation, t._edge
@@ -67,7 +78,7 @@ def refuse_creation(t: Tensor, what: str) -> NoReturn:
     elif kind == "no_grad" or itself:
         head = f"{which} created in no_grad mode and {what} modified inplace with grad mode enabled."
     else:
-        head = f"Output {t._nr} of {short_name(edge)} is a view and {what} modified inplace."
+        head = f"Output {getattr(kind, 'number', t._nr)} of {short_name(edge)} is a view and {what} modified inplace."
     raise RuntimeError(f"{head} {_WHY[kind]}")
 
 
@@ -142,8 +153,8 @@ def regenerate(t: Tensor) -> None:
     m.attr_version = t._s.version
 
 
-def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tuple[Any, ...], multi: bool = False) -> Tensor:
-    """The view of ``t``; ``args`` are all of the operator's arguments after the tensor, ``numbers`` those of them that are runtime scalars."""
+def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tuple[Any, ...], multi: int | None = None) -> Tensor:
+    """The view of ``t``; ``args`` are all of the operator's arguments after the tensor, ``numbers`` those of them that are runtime scalars, ``multi`` is which of several views it is."""
     try:
         view = make_view(t, op, call, args, numbers)
     except SparseMet:
@@ -161,11 +172,11 @@ def take_view(op: Op, call: Call, t: Tensor, args: tuple[Any, ...], numbers: tup
         if t._edge is None:
             t._s.wrote = VIEWED
     else:
-        m.base, m.creation = tm.base, tm.creation
+        m.base, m.creation = tm.base, tm.creation and str(tm.creation)
     m.attr_version = t._s.version
     if mode & GRAD:
-        if multi:
-            m.creation = "multi"
+        if multi is not None:
+            m.creation = OneOfSeveral(multi)
         if t._edge is not None and view.aval.dtype.category >= 2:
             out._edge = view_edge(view, t._view, t, edge_of(t), t._nr)
     else:

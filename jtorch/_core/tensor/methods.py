@@ -199,7 +199,8 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         src = to_device(src, a.device)
     if aval_of(src) is a and src._edge is None and (self._edge is None or not state.mode & GRAD):
         return assign(self, src) if src is not self else self
-    return assign(self, apply_multi(call_of(lookup("internal.copy"), (T, T)), (detach(self), src)))
+    before = self if self._edge is not None and self._view is None and state.mode & GRAD else detach(self)  # what it was gets zeros
+    return assign(self, apply_multi(call_of(lookup("internal.copy"), (T, T)), (before, src)))
 
 
 @method

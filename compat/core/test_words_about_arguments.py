@@ -1,0 +1,103 @@
+"""What is said of an argument of a wrong kind: its place only where it was given by place, one int where a list is asked for, which of several views was written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import jtorch
+
+CALLS = """
+torch.sum(m, 'a')
+torch.cat(tensors=3)
+torch.cat(tensors=[3])
+torch.cat([3])
+torch.add(m, other='a')
+torch.transpose(m, dim0=1.5, dim1=0)
+torch.roll(m, shifts='a')
+torch.roll(m, 1, dims=1.5)
+torch.softmax(m, dim='a')
+torch.cumsum(m, dim=None)
+torch.gather(m, dim=0, index=3)
+torch.topk(m, k=1.5)
+torch.unsqueeze(m, dim=1.5)
+torch.index_select(m, dim=0, index=1)
+torch.exp(input=3)
+m.add(other=None)
+torch.triu(m, diagonal=1.5)
+torch.addmm(m, mat1=m, mat2=3)
+torch.multinomial(m, num_samples=1.5)
+m.repeat(repeats=(1.5,))
+m.expand(size=(1.5,))
+torch.permute(m, dims='a')
+m.argmax(dim=1.5)
+torch.eye(n=1.5)
+torch.matmul(m, other=3)
+torch.dot(x, tensor=3)
+torch.linalg.inv(A=3)
+torch.fft.fft(m, n=1.5)
+torch.fft.fft(m, norm=1)
+torch.diagonal(m, offset=1.5)
+torch.embedding(m, x.long(), sparse=1)
+torch.flip(m, 0)
+torch.flip(m, dims=0)
+torch.flip(m, 0, 1)
+m.flip(0)
+m.flip(0, 1)
+m.flip(dims=0)
+torch.permute(x, 0)
+x.permute(0)
+x.permute(dims=0)
+torch.tile(x, 2)
+x.tile(2)
+x.tile(2, 2)
+torch.full(2, 1.0)
+x.as_strided(2, 1)
+torch.split_with_sizes(x, 4)
+x.repeat(2)
+x.repeat(repeats=2)
+x.expand(4)
+x.expand(size=4)
+torch.rot90(m, 1, 0)
+torch.constant_pad_nd(x, 1)
+F.pad(x, 1)
+torch.layer_norm(x, 4)
+torch.empty_strided(2, 1)
+torch.broadcast_to(x, 4)
+x.broadcast_to(2, 4)
+x.broadcast_to(4)
+x.broadcast_to(size=(2, 4))
+x.broadcast_to((2, 4))
+x.broadcast_to()
+F.embedding(x.long(), m.new_ones(4, 2), sparse=1)
+F.embedding(x.long(), m.new_ones(4, 2), max_norm='a')
+F.embedding_bag(x.long()[None], m.new_ones(4, 2), sparse=1)
+F.embedding_bag(x.long()[None], m.new_ones(4, 2), include_last_offset=1)
+torch.isin(x > 0, x > 0)
+torch.isin(x, x > 0)
+torch.isin(x + 1j, x)
+torch.isin(x, 1)
+(x.requires_grad_() * 1).split(2)[1].zero_()
+(x.requires_grad_() * 1).unbind()[3].zero_()
+(x.requires_grad_() * 1).split_with_sizes([1, 2, 1])[2].mul_(2)
+(x.requires_grad_() * 1).view(2, 2).hsplit(2)[1].add_(1)
+(x.requires_grad_() * 1).split(2)[1][0].zero_()
+x.requires_grad_().__setitem__(slice(None), 1.0)
+x.requires_grad_().__setitem__(Ellipsis, 1.0)
+x.requires_grad_().__setitem__(slice(0, 2), 1.0)
+""".strip().splitlines()
+
+
+def outcome(library: Any, text: str) -> str:
+    scope = {"torch": library, "F": library.nn.functional, "x": library.ones(4), "m": library.ones(2, 2)}
+    try:
+        return str(eval(text, scope))
+    except Exception as e:
+        return f"{type(e).__name__}: {e}"
+
+
+@pytest.mark.parametrize("text", CALLS)
+def test_a_call(text: str) -> None:
+    assert outcome(jtorch, text) == outcome(torch, text)
