@@ -164,3 +164,16 @@ def test_batch_norm_in_training(lib: Any) -> None:
     lib.func.grad(loss)(params, buffers)
     assert buffers["num_batches_tracked"] == 1 and buffers["running_mean"].tolist() == pytest.approx([0.15, 0.25, 0.35])
     assert not any(b.requires_grad for b in buffers.values())
+
+
+@pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")
+def test_linearize_lets_captured_tensors_be_written() -> None:
+    found = []
+    for lib in (torch, jtorch):
+        rows = []
+        for f in (lambda c, x: (c.copy_(x.detach()), x * 2)[1], lambda c, x: c.copy_(x) * 2):
+            c, x = lib.zeros(3), lib.arange(1.0, 4.0)
+            out, push = lib.func.linearize(lambda x, f=f, c=c: f(c, x), x)
+            rows.append((out.tolist(), push(x * 3).tolist(), c.tolist(), c.requires_grad))
+        found.append(rows)
+    assert found[0] == found[1]

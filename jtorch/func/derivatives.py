@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jtorch._core.backward.levels import Input, enter, forward_mode, gradients, reaches_inputs, reaches_out, transposed
+from jtorch._core.dispatch.inplace import Captured
 from jtorch._core.graph.node import AccumulateGrad, next_seq
 from jtorch._core.graph.saved_tensors import settings
 from jtorch._core.graph.view_history import edge_of
@@ -33,16 +34,17 @@ _ENTERING = threading.Lock()
 
 
 class _Level:
-    """A function run with some of its inputs followed. ``outer``: whether gradients are recorded around it; ``backward``: whether saved-tensor hooks are refused, as torch does there."""
+    """A function run with some of its inputs followed. ``outer``: whether gradients are recorded around it; ``backward``: whether saved-tensor hooks are refused, as torch does there;
+    ``captures``: whether anything may be written."""
 
-    def __init__(self, backward: bool = True) -> None:
+    def __init__(self, backward: bool = True, captures: bool = False) -> None:
         self.backward = backward
         self.since = next_seq()
         self.outer = bool(state.mode & GRAD)
         self.inputs: list[Input] = []
         self.entered: list[Any] = []
         self.number = newest()
-        self.given: dict[Any, Any] = {}  # storages of arguments that are not followed: they may be written all the same
+        self.given: dict[Any, Any] = Captured() if captures else {}  # storages of arguments that are not followed: they may be written all the same
         self.under_way = False
 
     def __enter__(self) -> None:
@@ -265,9 +267,9 @@ def _vjp(func: Any, primals: tuple[Any, ...], has_aux: bool, others: Any) -> Any
     return (value, pull, level.leave(aux)) if has_aux else (value, pull)
 
 
-def _push(what: str, func: Any, primals: Any, put: Any, has_aux: bool) -> tuple[Any, Callable[[list[Any]], list[Any]], Any, _Level]:
+def _push(what: str, func: Any, primals: Any, put: Any, has_aux: bool, captures: bool = False) -> tuple[Any, Callable[[list[Any]], list[Any]], Any, _Level]:
     """Run a function; its value, the linear map from tangents (flat) to tangents (flat) by two passes backward, and aux."""
-    level = _Level(False)
+    level = _Level(False, captures)
     with torch.enable_grad(), level:
         level.give(put(None))
         inside = level.enter(primals)
@@ -328,7 +330,7 @@ def jvp(func: Any, primals: Any, tangents: Any, *, strict: bool = False, has_aux
 
 def linearize(func: Any, *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """``(func(*primals), push)``: ``push(*tangents)`` is ``J @ tangents`` at the primals. Source: torch.func.linearize."""
-    out, push, _, level = _push("linearize", func, primals, lambda new: new, False)
+    out, push, _, level = _push("linearize", func, primals, lambda new: new, False, True)
     flat, spec = tree_flatten(primals)
     out_spec = tree_flatten(out)[1]
 

@@ -20,7 +20,7 @@ from jtorch._core.storage.bare_tensor import Tensor, alias_of, born_in
 from jtorch._core.storage.view_steps import Stopped, View, aval_of, chain, check_no_overlap, read, write
 from jtorch._core.storage.write_counts import origin_of
 
-__all__ = ["assign", "assign_results", "become_view", "check_changeable", "check_not_captured", "check_writable", "is_captured", "kernel_writes"]
+__all__ = ["Captured", "assign", "assign_results", "become_view", "check_changeable", "check_not_captured", "check_writable", "is_captured", "kernel_writes"]
 
 
 def check_writable(t: Tensor, linked: bool = True, name: str = "copy_") -> None:
@@ -63,6 +63,17 @@ def is_captured(t: Tensor) -> bool:
     return any([born < began and s not in given for began, given in state.changeable])
 
 
+class Captured(dict[Any, Any]):
+    """What a transformation that lets everything be written has seen written: tensors by storage, with the version before."""
+
+    def __contains__(self, s: Any) -> bool:
+        return True
+
+    def note(self, t: Tensor) -> None:
+        if all(x is not t for x, _ in self.setdefault(origin_of(t._s), [])):
+            self[origin_of(t._s)].append((t, int(t._s.version)))
+
+
 class kernel_writes:
     """Within: what an operator that is no in-place form writes beside its result (running statistics, lists of tensors). ``torch.func`` lets it write what it captured."""
 
@@ -80,6 +91,9 @@ def check_not_captured(t: Tensor, name: str) -> None:
             f"During a grad (vjp, jvp, grad, etc) transform, the function provided attempted to call in-place operation (aten::{name}) that would mutate a captured Tensor. "
             "This is not supported; please rewrite the function being transformed to explicitly accept the mutated Tensor(s) as inputs."
         )
+    for _, given in state.changeable:
+        if given.__class__ is Captured:
+            given.note(t)
 
 
 def check_changeable(t: Tensor, linked: bool = True, name: str = "copy_") -> None:
