@@ -1,5 +1,7 @@
 """``gradcheck`` and ``gradgradcheck`` decide as torch's, and functions of the user's hear of gradients that are not there."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -170,3 +172,17 @@ print(a.grad, log)
 
 def test_hooks_of_a_leafs_node_run_where_it_runs() -> None:
     assert printed(jtorch, HOOKS) == printed(torch, HOOKS)
+
+
+def test_numerical_jacobians() -> None:
+    """What PyTorch's own tests of modules take from there."""
+
+    def found(library: Any) -> list[Any]:
+        check = __import__(f"{library.__name__}.autograd.gradcheck", fromlist=["x"])
+        w = library.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], dtype=library.float64, requires_grad=True)
+        x = library.tensor([0.5, 0.25], dtype=library.float64, requires_grad=True)
+        fn = lambda x: ((w @ x) ** 2, x.sum())
+        jacobians = [check._get_numerical_jacobian(fn, (x,), eps=1e-6), check._get_numerical_jacobian(fn, (x,), target=w, eps=1e-6)]
+        return [[[j.shape, [round(v, 4) for v in j.flatten().tolist()]] for j in row] for rows in jacobians for row in rows] + [len(list(check._iter_tensors([x, [w, 3]])))]
+
+    assert found(jtorch) == found(torch)

@@ -101,3 +101,33 @@ def outcome(library: Any, text: str) -> str:
 @pytest.mark.parametrize("text", CALLS)
 def test_a_call(text: str) -> None:
     assert outcome(jtorch, text) == outcome(torch, text)
+
+
+WRITES = [("T", 3), ("mT", 3), ("H", 3), ("mH", 3), ("shape", (4,)), ("dtype", 3), ("device", "cpu"), ("grad_fn", 3), ("is_leaf", True), ("is_cuda", 1), ("is_sparse", 1), ("is_quantized", 1), ("name", "q"), ("ndim", 2), ("layout", 3), ("_version", 3), ("requires_grad", 3), ("requires_grad", True), ("volatile", True), ("grad", 3), ("data", 3), ("output_nr", 1)]
+
+
+@pytest.mark.filterwarnings("ignore:volatile")
+@pytest.mark.parametrize(("name", "value"), WRITES, ids=str)
+def test_an_attribute(name: str, value: Any) -> None:
+    def found(library: Any) -> str:
+        x = library.ones(4)
+        said = []
+        for doing in (lambda: setattr(x, name, value), lambda: delattr(x, name)):
+            try:
+                doing()
+                said.append("done")
+            except Exception as e:
+                said.append(f"{type(e).__name__}: {e}")
+        return str(said)
+
+    assert found(jtorch) == found(torch)
+
+
+def test_no_gradients_in_a_batch() -> None:
+    def found(library: Any) -> str:
+        x = library.ones(2, requires_grad=True)
+        with pytest.raises(ValueError, match="in_dim") as info:
+            library.autograd.grad(x.sum(), x, is_grads_batched=True)
+        return str(info.value)
+
+    assert found(jtorch) == found(torch)

@@ -81,6 +81,8 @@ print(S2()(torch.ones(2)), list(S2().state_dict()))
     "traces": _HEAD + """
 warnings.simplefilter("ignore")
 n = N().eval(); x = torch.randn(2, 2, 3)
+near = torch.nn.PairwiseDistance(); rows = [torch.arange(6.).view(2, 3) + k for k in (0, 1, 3)]
+for d in (near, lambda a, b: (a - b).abs().sum(1), None): print(torch.jit.trace(lambda a, p, q: torch.nn.functional.triplet_margin_with_distance_loss(a, p, q, distance_function=d), rows)(rows[0], rows[1] * 2, rows[2]))
 tr = torch.jit.trace(n, x); print(tr, type(tr).__name__, isinstance(tr, torch.jit.ScriptModule), tr.original_name, type(tr.lin).__name__, list(tr.state_dict()))
 for batch in (2, 5):
     v = torch.randn(batch, 2, 3); print([torch.equal(a, b) for a, b in zip(tr(v), n(v))], [tuple(a.shape) for a in tr(v)])

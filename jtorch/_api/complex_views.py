@@ -8,6 +8,7 @@ from jtorch._core.dispatch.composites import compose
 from jtorch._core.graph.view_history import take_view
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of, flips_of
+from jtorch._core.tensor.method_decorators import read_only
 from jtorch._engine.recording.call import T, call_of
 from jtorch._namespace import torch
 from jtorch._registry import lookup
@@ -133,5 +134,5 @@ def _set_part(part: Any) -> Any:
 
 Tensor.real = property(torch.real, _set_part(torch.real))  # type: ignore[attr-defined]
 Tensor.imag = property(torch.imag, _set_part(torch.imag))  # type: ignore[attr-defined]
-Tensor.mH = property(_m_h)  # type: ignore[attr-defined]
-Tensor.H = property(_h)  # type: ignore[attr-defined]
+Tensor.mH = read_only("mH", _m_h)  # type: ignore[attr-defined]
+Tensor.H = read_only("H", _h)  # type: ignore[attr-defined]

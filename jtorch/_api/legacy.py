@@ -14,6 +14,7 @@ from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.bare_tensor import Tensor as _Tensor
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.tensor.derived_functions import function_for
+from jtorch._core.tensor.method_decorators import read_only
 from jtorch._errors import not_implemented, warn
 from jtorch._namespace import torch
 
@@ -165,22 +166,22 @@ def is_distributed(input: Tensor) -> bool:
     return False
 
 
-def _getter(name: str, read: Callable[[Tensor], Any]) -> None:
+def _getter(name: str, read: Callable[[Tensor], Any], write: Callable[..., Any] | None = None) -> None:
     def get(self: Tensor) -> Any:
         if has_override((self,), {}):
             return override(vars(_Tensor)[name].__get__, (self,), {})
         return read(self)
 
     get.__name__ = name
-    setattr(_Tensor, name, property(get))
+    setattr(_Tensor, name, read_only(name, get) if write is None else property(get, write, write))
 
 
-def _volatile(self: Tensor) -> bool:
+def _volatile(self: Tensor, value: Any = None) -> bool:
     warn("volatile was removed (Variable.volatile is always False)")
     return False
 
 
-_getter("volatile", _volatile)
+_getter("volatile", _volatile, _volatile)
 _getter("name", lambda self: None)
 
 

@@ -15,6 +15,7 @@ from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.tensor import methods
 from jtorch._core.tensor.derived_functions import function_for
 from jtorch._core.tensor.indexing import take_slice
+from jtorch._core.tensor.method_decorators import read_only
 from jtorch._engine.recording.call import T, call_of, slot, value
 from jtorch._errors import warn_once
 from jtorch._namespace import torch
@@ -170,8 +171,8 @@ def _m_t(self: Tensor) -> Tensor:
     return self.transpose(-2, -1) if n else self  # type: ignore[attr-defined,no-any-return]
 
 
-Tensor.T = property(_reversed_dims)  # type: ignore[attr-defined]
-Tensor.mT = property(_m_t)  # type: ignore[attr-defined]
+Tensor.T = read_only("T", _reversed_dims)  # type: ignore[attr-defined]
+Tensor.mT = read_only("mT", _m_t)  # type: ignore[attr-defined]
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------

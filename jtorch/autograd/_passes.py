@@ -116,7 +116,12 @@ def _batched(roots: Any, targets: Any, seeds: Any, retain: bool, create: bool, a
                 f"the shape of corresponding output, but a mismatch was detected: grad_output[{i}] has a shape of {s.shape[2:]} and output[{i}] has a shape of {root.shape}. "
                 "If you only want some tensors in `grad_output` to be considered batched, consider using vmap."
             )
-    n = next(aval_of(s).shape[0] for s in seeds if s is not None)
+    given = [s for s in seeds if s is not None]
+    if not given:
+        raise ValueError(
+            "vmap(vjp, in_dims=0, ...)(<inputs>): Got in_dim=0 for some input, but that input is a Tensor of dimensionality 0 so expected in_dim to satisfy 0 <= in_dim < 0."
+        )
+    n = aval_of(given[0]).shape[0]
     rows = []
     for k in range(n):
         one = [None if s is None else s[k] for s in seeds]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -391,3 +392,25 @@ def gradgradcheck(
         check_grad_dtypes=check_grad_dtypes, check_batched_grad=check_batched_grad, fast_mode=fast_mode, check_forward_ad=check_fwd_over_rev,
         check_backward_ad=check_rev_over_rev, masked=masked,
     )  # fmt: skip
+
+
+def _iter_tensors(x: Any, only_requiring_grad: bool = False) -> Iterator[Any]:
+    """The tensors in nested containers, in order. Source: torch.autograd.gradcheck, which PyTorch's tests of modules import it from."""
+    if isinstance(x, torch.Tensor):
+        if x.requires_grad or not only_requiring_grad:
+            yield x
+    elif isinstance(x, Iterable) and not isinstance(x, str):
+        for part in x:
+            yield from _iter_tensors(part, only_requiring_grad)
+
+
+def _get_numerical_jacobian(
+    fn: Callable[..., Any], inputs: Any, outputs: Any = None, target: Any = None, eps: float = 1e-3, is_forward_ad: bool = False
+) -> list[tuple[Any, ...]]:
+    """For each tensor of ``target`` (default: of ``inputs``) that requires grad the Jacobians of all outputs, by central differences: (its elements, the output's)."""
+    given = as_tuple(inputs)
+    count = len(as_tuple(fn(*given) if outputs is None else outputs))
+    found = []
+    for x in _iter_tensors(given if target is None else target, True):
+        found.append(tuple(torch.from_numpy(numeric_jacobian(fn, given, x, k, eps, False)) for k in range(count)))
+    return found

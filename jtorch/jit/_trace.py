@@ -11,6 +11,7 @@ import functools
 import operator
 import warnings
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -215,6 +216,10 @@ class Recorder(Scopes):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        inner = getattr(func, "__wrapped__", None)
+        if inner is not None and any([isinstance(v, FunctionType | Module) for v in (*args, *kwargs.values())]):  # what a graph cannot hold: the call is what it calls
+            with self.watching():
+                return inner(*args, **kwargs)
         call_args, call_kwargs = self.arg(tuple(args)), self.arg(dict(kwargs))
         result = func(*map_aggregate(tuple(args), _plain), **map_aggregate(dict(kwargs), _plain))
         name = getattr(func, "__name__", "")
@@ -236,18 +241,25 @@ class Recorder(Scopes):
     def recording(self) -> Iterator[None]:
         """Inside, all that this thread does to tensors is recorded."""
         saved = {name: vars(Tensor)[name] for name in _WATCHED if name in vars(Tensor)}
-        MODES.append(self)
-        state.mode |= FUNCTION_MODE
         self.on = True
         for name in saved:
             setattr(Tensor, name, _watch(self, name, saved[name]))
         try:
-            with tracing(self):
+            with self.watching(), tracing(self):
                 yield
         finally:
             for name, value in saved.items():
                 setattr(Tensor, name, value)
             self.on = False
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Inside, torch's functions come by here."""
+        MODES.append(self)
+        state.mode |= FUNCTION_MODE
+        try:
+            yield
+        finally:
             MODES.remove(self)
             if not MODES:
                 state.mode &= ~FUNCTION_MODE

@@ -22,7 +22,7 @@ from jtorch._engine.recording.trace import force
 
 from jtorch._core.graph import sparse_values
 from jtorch._core.dispatch.conversion import format_strides
-from jtorch._core.tensor.method_decorators import method, prop
+from jtorch._core.tensor.method_decorators import method, prop, read_only
 from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.host_memory import data_ptr, host_view, share_with_host
 from jtorch._core.storage.bare_tensor import Tensor
@@ -201,11 +201,11 @@ def _is_laid_out(wanted: Any) -> Callable[[Tensor], bool]:
 
 
 for _kind in ("cuda", "xla", "mps", "meta", "cpu", "xpu", "ipu", "hpu", "mtia", "maia", "vulkan"):
-    setattr(Tensor, f"is_{_kind}", property(_is_on(_kind)))
+    setattr(Tensor, f"is_{_kind}", read_only(f"is_{_kind}", _is_on(_kind)))
 for _flag in ("is_quantized", "is_mkldnn", "is_nested"):
-    setattr(Tensor, _flag, property(lambda self: False))
+    setattr(Tensor, _flag, read_only(_flag, lambda self: False))
 for _flag, _named in (("is_sparse", "sparse_coo"), ("is_sparse_csr", "sparse_csr")):
-    setattr(Tensor, _flag, property(_is_laid_out(_types.CONSTANTS[_named])))
+    setattr(Tensor, _flag, read_only(_flag, _is_laid_out(_types.CONSTANTS[_named])))
 
 
 @method

@@ -43,6 +43,12 @@ def _get_requires_grad(self: Tensor) -> bool:
     return self._edge is not None and (forward_mode.since is None or reaches_out(self, forward_mode.since))  # what carries a tangent alone requires none
 
 
+def _given_requires_grad(self: Tensor, yes: Any) -> None:
+    if not isinstance(yes, bool):
+        raise RuntimeError("requires_grad must be a bool")
+    set_requires_grad(self, yes)
+
+
 def set_requires_grad(self: Tensor, yes: bool) -> None:
     if yes and self._edge.__class__ is Input:
         self._edge.required = True
@@ -71,7 +77,7 @@ def _keep(text: str) -> Any:
     return refuse
 
 
-Tensor.requires_grad = property(_get_requires_grad, set_requires_grad, _keep("requires_grad must be a bool"))  # type: ignore[method-assign,assignment]
+Tensor.requires_grad = property(_get_requires_grad, _given_requires_grad, _keep("requires_grad must be a bool"))  # type: ignore[method-assign,assignment]
 
 
 _TRANSFORMED = (

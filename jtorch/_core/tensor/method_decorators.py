@@ -20,10 +20,14 @@ def method(fn: _Fn) -> _Fn:
 
 def prop(fn: Any) -> Any:
     """Make ``fn`` a property under its own name, which can be neither set nor deleted."""
-    name = fn.__name__.removesuffix("_")
+    setattr(Tensor, fn.__name__, read_only(fn.__name__.removesuffix("_"), fn))
+    return fn
+
+
+def read_only(name: str, read: Any) -> Any:
+    """A property that can be neither set nor deleted, in torch's words."""
 
     def refuse(self: Tensor, value: Any = None) -> None:
         raise AttributeError(f"attribute '{name}' of 'torch._C.TensorBase' objects is not writable")
 
-    setattr(Tensor, fn.__name__, property(fn, refuse, refuse))
-    return fn
+    return property(read, refuse, refuse)
