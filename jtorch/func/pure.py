@@ -45,7 +45,7 @@ def mask_gradients(params: dict[str, Any], module: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _followed_by_jax() -> Iterator[None]:
+def followed_by_jax() -> Iterator[None]:
     """Within: gradients are JAX's. What the program computes under ``torch.no_grad`` has none there either."""
     before, state.stops = state.stops, True
     try:
@@ -70,7 +70,7 @@ def pure_function(module: Any, *, mask: bool = True) -> Callable[..., Any]:
         mine = {id(t._s) for t in held.values()}
         given_back.append(mine)
         try:
-            with _followed_by_jax(), keys_from(rngs) if traced or rngs is not None else nullcontext():
+            with followed_by_jax(), keys_from(rngs) if traced or rngs is not None else nullcontext():
                 out = functional_call(module, {**tensors, **held}, tuple(to_torch(list(args))), to_torch(kwargs))
         finally:
             given_back.remove(mine)
@@ -92,7 +92,7 @@ def value_and_grad(module: Any, loss_fn: Callable[..., Any] | None = None, *, ha
         out, new = run(params, buffers, *(inputs if isinstance(inputs, tuple) else (inputs,)), rngs=ours)
         if loss_fn is None:
             return out, new
-        with _followed_by_jax(), keys_from(theirs):
+        with followed_by_jax(), keys_from(theirs):
             found = loss_fn(to_torch(out), *to_torch(list(targets)))
         if has_aux:
             value, aux = found

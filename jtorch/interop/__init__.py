@@ -17,10 +17,12 @@ from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.tensor.attributes import to_jax
 from jtorch._core.tensor.creation import as_tensor, from_jax
 from jtorch._engine.recording.call import Call
+from jtorch.func.pure import followed_by_jax, to_torch
+from jtorch.func.pure import to_jax as to_arrays
 from jtorch.interop._trees import register_modules
 from jtorch.nn.parameter import Parameter
 
-__all__ = ["jax_function"]
+__all__ = ["jax_function", "torch_function"]
 
 
 class _Form:
@@ -71,6 +73,20 @@ def jax_function(fn: Callable[..., Any]) -> Callable[..., Any]:
         out = apply_multi(form.call, tensors)
         results = iter(out if isinstance(out, tuple) else (out,))
         return jax.tree.unflatten(form.tree, [next(results) if x is None else x[0] for x in form.rest])
+
+    return run
+
+
+def torch_function(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors as one of jax arrays and tracers, for ``jax.grad``, ``jax.vmap`` and the like: arrays anywhere in its arguments come as tensors, tensors in its results leave as arrays.
+
+    Its gradients are JAX's (a custom ``autograd.Function`` keeps its own). A module that it holds is a constant of it; :func:`jtorch.func.pure_function` makes one a function of its parameters."""
+
+    @functools.wraps(fn)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with followed_by_jax():
+            args, kwargs = to_torch((args, kwargs))
+            return to_arrays(fn(*args, **kwargs))
 
     return run
 

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 import jtorch as torch
-from jtorch.interop import jax_function
+from jtorch.interop import jax_function, torch_function
 
 
 def test_a_function_of_jax_is_on_the_tape() -> None:
@@ -86,3 +86,21 @@ def test_optax_takes_tensors() -> None:
         updates, other = tx.update({"w": jnp.full(3, 2.0, "float32"), "b": jnp.ones(1, "float32")}, other, plain)
         plain = optax.apply_updates(plain, updates)
     np.testing.assert_allclose(torch.func.to_jax(params["w"]), plain["w"], rtol=1e-6)
+
+
+def test_a_function_of_tensors_takes_arrays() -> None:
+    net = torch.nn.Linear(3, 2)
+
+    @torch_function
+    def f(x: Any, scale: Any = 1.0, *, more: Any) -> Any:
+        with torch.no_grad():
+            shift = net(x)
+        return {"y": (net(x) * scale + more["a"]).sum(), "shift": shift.detach(), "n": 3}
+
+    x, more = jnp.ones((4, 3), "float32"), {"a": jnp.full(2, 0.5, "float32")}
+    out = f(x, 2.0, more=more)
+    assert isinstance(out["y"], jax.Array) and out["n"] == 3 and out["shift"].shape == (4, 2)
+    slope = jax.jit(jax.grad(lambda x, m: f(x, 2.0, more=m)["y"], (0, 1)))(x, more)
+    np.testing.assert_allclose(slope[0], np.broadcast_to(2 * net.weight.sum(0).detach().numpy(), (4, 3)), rtol=1e-6)
+    assert slope[1]["a"].tolist() == [4.0, 4.0]
+    assert jax.vmap(lambda row: f(row, more=more)["y"])(x).shape == (4,)
