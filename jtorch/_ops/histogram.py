@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jtorch import _dtypes
 from jtorch._ops import _guards, _value_guards
@@ -76,6 +77,7 @@ def bincount(input: Any, weights: Any, minlength: int) -> Any:
 def _search(rows: Any, values: Any, right: bool) -> Any:
     if not isinstance(rows.shape[0], int):
         return insertion_points(rows, values, right)
+    rows = lax.optimization_barrier(rows)  # XLA would compute them once more for each halving, and those of the halvings before it (lanes of 4 edges: 138 s to compile)
     return jnp.searchsorted(rows, values, side="right" if right else "left", method="scan_unrolled")
 
 
@@ -179,7 +181,7 @@ def histogram_grid(points: Any, edges: list[Any], weight: Any, density: bool) ->
     for d, e in enumerate(edges):
         x = points[:, d]
         bins = e.shape[0] - 1
-        at = jnp.searchsorted(e, x, side="right", method="scan_unrolled").astype(np.int64) - 1
+        at = _search(e, x, True).astype(np.int64) - 1
         at = jnp.where(x == e[-1], bins - 1, at)
         outside |= ~((x >= e[0]) & (x <= e[-1]))
         place = place * bins + jnp.clip(at, 0, bins - 1)
