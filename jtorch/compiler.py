@@ -6,7 +6,9 @@ Where a call cannot be replayed (a value is looked at, code that cannot be follo
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
+import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 from jtorch._compile.errors import BackendCompilerFailed
 from jtorch._compile.functions import CompiledFunction, stance
 from jtorch._core.dispatch import sizes
+from jtorch._engine.keeping import store
 from jtorch._engine.values.thread_state import state
 from jtorch._errors import not_implemented
 from jtorch._public import torch
@@ -371,14 +374,32 @@ def _under_export() -> Iterator[None]:
         _exporting[0] -= 1
 
 
-def save_cache_artifacts() -> Any:
-    """Files of compiled functions: NotImplementedError."""
-    not_implemented("torch.compiler.save_cache_artifacts", "compiled programs are kept in JTORCH_CACHE_DIR, which can be copied")
+@dataclasses.dataclass
+class CacheInfo:
+    """What was saved or loaded: names by kind. All are programs and what was found out about them; the kinds of torch's own compiler are empty."""
+
+    artifacts: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    inductor_artifacts = autotune_artifacts = aot_autograd_artifacts = pgo_artifacts = precompile_artifacts = property(lambda self: [])
+
+    def empty(self) -> bool:
+        """Whether there is nothing."""
+        return not self.artifacts
 
 
-def load_cache_artifacts(serialized_artifacts: bytes) -> Any:
-    """Files of compiled functions: NotImplementedError."""
-    not_implemented("torch.compiler.load_cache_artifacts", "compiled programs are kept in JTORCH_CACHE_DIR, which can be copied")
+def save_cache_artifacts() -> tuple[bytes, CacheInfo] | None:
+    """The compiled programs that this process has used, as bytes for :func:`load_cache_artifacts` in another, and what they are. None if there are none, or nothing is kept (``JTORCH_CACHE_DIR``)."""
+    taken, keys = store.taken_out()
+    return (taken, CacheInfo({"program": [key.hex() for key in keys]})) if keys else None
+
+
+def load_cache_artifacts(serialized_artifacts: bytes) -> CacheInfo | None:
+    """Keep programs that :func:`save_cache_artifacts` gave, so that they are not compiled again. None if it is not that, or nothing is kept. They are machine code: load only what you trust."""
+    try:
+        keys = store.put_in(serialized_artifacts)
+    except ValueError as error:
+        warnings.warn(f"cache artifacts are not loaded: {error}", stacklevel=2)
+        return None
+    return CacheInfo({"program": [key.hex() for key in keys]}) if keys and store.folder() is not None else None
 
 
 def load_compiled_function(file: Any, *, f_globals: Any = None, external_data: Any = None) -> Any:

@@ -245,3 +245,33 @@ def test_two_processes_share_the_folder(tmp_path: Path) -> None:
 def test_nothing_is_kept_where_that_is_said(tmp_path: Path) -> None:
     assert run("import jtorch as torch; print(torch.ones(3).sum().item())", tmp_path, JTORCH_CACHE_DIR="0") == ["3.0"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_programs_are_taken_to_another_folder(tmp_path: Path) -> None:
+    program = """
+        import sys
+        import jtorch as torch
+        import jax
+        count = []
+        jax.monitoring.register_event_duration_secs_listener(lambda event, seconds, **_: count.append(event) if "compile_duration" in event else None)
+        file = {file!r}
+        if {load}:
+            import warnings
+            with warnings.catch_warnings(record=True) as said:
+                warnings.simplefilter("always")
+                assert torch.compiler.load_cache_artifacts(b"nothing") is None
+                assert torch.compiler.load_cache_artifacts(open(file, "rb").read()[:-1] + b"?") is None and len([s for s in said if "not loaded" in str(s.message)]) == 2
+            assert len(torch.compiler.load_cache_artifacts(open(file, "rb").read()).artifacts["program"]) > 0
+        x = torch.linspace(0, 1, 12, requires_grad=True)
+        x.reshape(3, 4).softmax(-1).pow(3).sum().backward()
+        print(x.grad.tolist())
+        if not {load}:
+            taken, info = torch.compiler.save_cache_artifacts()
+            assert not info.empty() and info.inductor_artifacts == []
+            open(file, "wb").write(taken)
+        print(len(count))
+    """
+    file = str(tmp_path / "artifacts")
+    first = run(program.format(file=file, load=False), tmp_path / "one")
+    second = run(program.format(file=file, load=True), tmp_path / "two")
+    assert first[0] == second[0] and int(first[1]) > 0 and second[1] == "0"

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from jtorch import _config
 
-__all__ = ["Contents", "clear", "close", "contents", "flush", "folder", "get", "key_of", "put"]
+__all__ = ["Contents", "clear", "close", "contents", "flush", "folder", "get", "key_of", "put", "put_in", "taken_out"]
 
 try:
     import sqlite3
@@ -180,6 +180,7 @@ class _Store:
         self.reading: Any = None
         self.waiting: deque[tuple[bytes, Callable[[], bytes | None]]] = deque()
         self.used: set[bytes] = set()
+        self.mine: set[bytes] = set()  # all that this process has read or kept
         self.using = RLock()  # the connection that is read: Python's sqlite3 gives two threads one statement
         self.writing = allocate_lock()
         self.working = False
@@ -216,6 +217,7 @@ def get(key: bytes) -> bytes | None:
     if row is None or row[1] != _sum(key, row[0]):
         return None
     _store.used.add(key)
+    _store.mine.add(key)
     return row[0]  # type: ignore[no-any-return]
 
 
@@ -252,6 +254,7 @@ def put(key: bytes, make: Callable[[], bytes | None]) -> None:
     if _store.reading is False or folder() is None:
         return
     _store.waiting.append((key, make))
+    _store.mine.add(key)
     if not _store.working:
         _store.working = True
         try:
@@ -324,6 +327,34 @@ def _bound(c: Any) -> None:
 def flush() -> None:
     """Write now what waits to be written."""
     _write(time.monotonic() + _DRAIN)
+
+
+_HEAD = b"jtorch programs 1\n"
+
+
+def taken_out() -> tuple[bytes, list[bytes]]:
+    """All that this process has read or kept, as bytes for :func:`put_in`, and its keys."""
+    flush()
+    found = [(key, data) for key in sorted(_store.mine) if (data := get(key)) is not None]
+    rows = [key + _sum(key, data) + len(data).to_bytes(8, "little") + data for key, data in found]
+    return _HEAD + b"".join(rows), [key for key, _ in found]
+
+
+def put_in(taken: bytes) -> list[bytes]:
+    """Keep what another process has taken out; its keys. ValueError if that is not what it was. (It is machine code: who loads it trusts who made it.)"""
+    if not taken.startswith(_HEAD):
+        raise ValueError("these are no programs that jtorch has kept")
+    rows, at = [], len(_HEAD)
+    while at < len(taken):
+        key, checksum, size = taken[at : at + 20], taken[at + 20 : at + 36], int.from_bytes(taken[at + 36 : at + 44], "little")
+        data, at = taken[at + 44 : at + 44 + size], at + 44 + size
+        if _sum(key, data) != checksum:
+            raise ValueError("the bytes are damaged")
+        rows.append((key, data))
+    for key, data in rows:
+        put(key, lambda data=data: data)  # type: ignore[misc]
+    flush()
+    return [key for key, _ in rows]
 
 
 def contents() -> Contents:
