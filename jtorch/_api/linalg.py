@@ -294,9 +294,7 @@ def matrix_norm(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool 
         if ord == "nuc":
             result = s.sum(-1, keepdim=keepdim)
         else:
-            if s.size(-1) == 0:
-                raise RuntimeError(f"linalg.matrix_norm: Expected the matrix dims to be non-empty for ord {ord}")
-            result = (torch.amax if ord > 0 else torch.amin)(s, -1, keepdim)
+            result = _extreme(s, -1, keepdim, ord)
         if keepdim:
             result = result.unsqueeze(-1).movedim((-2, -1), (row, column)) if row < column else result.unsqueeze(-1).movedim((-1, -2), (column, row))
         return result_of("matrix_norm", result, out)  # type: ignore[no-any-return]
@@ -304,7 +302,14 @@ def matrix_norm(A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool 
     sums = linalg.vector_norm(A, 1.0, (summed,), keepdim)
     if not keepdim and summed < reduced:
         reduced -= 1
-    return result_of("matrix_norm", (torch.amax if ord > 0 else torch.amin)(sums, reduced, keepdim), out)  # type: ignore[no-any-return]
+    return result_of("matrix_norm", _extreme(sums, reduced, keepdim, ord), out)  # type: ignore[no-any-return]
+
+
+def _extreme(x: Tensor, dim: int, keepdim: bool, ord: float) -> Tensor:
+    """The largest along a dim (0 where there is none), or for a negative order the smallest."""
+    if ord < 0:
+        return torch.amin(x, dim, keepdim)  # type: ignore[no-any-return]
+    return torch.amax(x, dim, keepdim) if x.size(dim) else x.sum(dim, keepdim)  # type: ignore[no-any-return]
 
 
 @compose("linalg", name="norm")

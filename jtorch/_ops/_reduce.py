@@ -48,10 +48,10 @@ def whole_or_dim(name: str, x: Any, dim: Any) -> None:
                 "Specify the reduction dim with the 'dim' argument."
             )
         return
-    for d in dim if isinstance(dim, tuple) else (dim,):
-        d = dim_of(d, x.ndim)
+    for given in dim if isinstance(dim, tuple) else (dim,):
+        d = dim_of(given, x.ndim)
         if x.ndim and x.shape[d] == 0:
-            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+            raise IndexError(f"{name}(): Expected reduction dim {given if isinstance(dim, tuple) else d} to have non-zero size.")
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
