@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from compat.harness import Worker
-from compat.upstream.__main__ import command, internal
+from compat.upstream.__main__ import Report, command, internal, page
 
 FILE = """
 import torch
@@ -50,3 +50,10 @@ def test_both_libraries_run_a_file_of_that_kind(tmp_path: Path) -> None:
 def test_internals_are_told_from_the_rest() -> None:
     assert internal("AttributeError: x", "reaches torch._C._x")
     assert not internal("AssertionError: Tensor-likes are not close!", "")
+
+
+def test_what_is_not_run_stays_on_the_page() -> None:
+    first = page([Report("test_a.py", 2, 2, 1, 0, {"AssertionError: no": ["A.test_x"]}, {}), Report("test_b.py", 3, 3, 1, 1, {"timeout ": ["B.test_x", "B.test_y"]}, {})], "one.", 40)
+    second = page([Report("test_a.py", 2, 2, 2, 0, {}, {})], "two.", 40, first)
+    assert "| test_a.py | 2 | 2 | 2 | 2 | 100.0 | 0 | 0 |" in second and "| test_b.py | 3 | 3 | 3 | 1 | 33.3 | 1 | 0 |" in second
+    assert "- test_b.py: 2 x `timeout `" in second and "- test_a.py" not in second and "two." in second and "one." not in second

@@ -3,7 +3,7 @@
 What real torch does with each test is kept in ``--keep`` (by the content of the file), so that later runs ask jtorch alone. The table
 gives each file's tests that torch passes, how many of them jtorch passes, and the causes of what fails, most frequent first. A test that
 touches what only PyTorch's C++ build has (see ``internals.toml``) is counted apart. ``--write SNAPSHOT`` makes ``docs/upstream.md`` of it (and, with
-``--known``, of what earlier runs kept alone); ``SNAPSHOT`` says which checkout it was.
+``--known``, of what earlier runs kept alone; what it says of other files stays); ``SNAPSHOT`` says which checkout it was.
 """
 
 from __future__ import annotations
@@ -121,8 +121,10 @@ def report(file: Path, listed: int, records: dict[str, Record], shown: int) -> R
     return Report(file.name, listed, len(records), passed, slow, dict(causes), dict(apart))
 
 
-def page(reports: list[Report], snapshot: str, timeout: float) -> str:
-    """``docs/upstream.md``."""
+def page(reports: list[Report], snapshot: str, timeout: float, before: str = "") -> str:
+    """``docs/upstream.md``. What ``before``, the page as it was, says of other files stays."""
+    fresh = {r.file for r in reports}
+    rows, causes = ([line for line in before.splitlines() if (m := re.match(pattern, line)) and m[1] not in fresh] for pattern in (r"\| (\w+\.py) \|", r"- (\w+\.py)[:,]"))
     lines = [
         "# PyTorch's own test files",
         "",
@@ -137,14 +139,14 @@ def page(reports: list[Report], snapshot: str, timeout: float) -> str:
     ]
     for r in reports:
         lines.append(f"| {r.file} | {r.listed} | {r.ran} | {r.counted} | {r.passed} | {100 * r.passed / max(r.counted, 1):.1f} | {r.slow} | {r.ran - r.counted} |")
-    lines += ["", "What fails, by cause (a cause that several tests share comes first; of the others the tests' names):", ""]
+    lines += [*rows, "", "What fails, by cause (a cause that several tests share comes first; of the others the tests' names):", ""]
     for r in reports:
         shared = [(t, n) for t, n in sorted(r.causes.items(), key=lambda c: -len(c[1])) if len(n) > 1]
         lines += [f"- {r.file}: {len(n)} x `{t.partition(' To execute')[0].replace('`', '')[:140]}`" for t, n in shared]
         single = sorted(n[0].partition(".")[2] for n in r.causes.values() if len(n) == 1)
         if single:
             lines.append(f"- {r.file}, one by one: {', '.join(single)}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines + causes) + "\n"
 
 
 def main() -> int:
@@ -183,7 +185,8 @@ def main() -> int:
     passed, counted = sum(r.passed for r in reports), sum(r.counted for r in reports)
     print(f"\n{passed} of {counted} tests that real torch passes ({100 * passed / max(counted, 1):.1f} %)")
     if args.write:
-        (DOCS / "upstream.md").write_text(page(reports, args.write, args.timeout))
+        before = (DOCS / "upstream.md").read_text() if (DOCS / "upstream.md").exists() else ""
+        (DOCS / "upstream.md").write_text(page(reports, args.write, args.timeout, before))
     return 0
 
 
