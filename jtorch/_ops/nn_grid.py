@@ -153,7 +153,7 @@ def _check(input: Any, grid: Any, n: int, mode: int) -> None:
 _SIGNATURE = "(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners)"
 
 
-@op("grid_sampler_2d" + _SIGNATURE, where="torch", out=False, grad_name="GridSampler2DBackward0")
+@op("grid_sampler_2d" + _SIGNATURE, where="torch", aliases="_grid_sampler_2d_cpu_fallback", out=False, grad_name="GridSampler2DBackward0")
 def grid_sampler_2d(input, grid, interpolation_mode, padding_mode, align_corners):
     """``input`` (N, C, H, W) at the places of ``grid`` (N, h, w, 2) in [-1, 1]."""
     return _sample(input, grid, interpolation_mode, padding_mode, align_corners, 2)
