@@ -28,6 +28,8 @@ def _computed(shape: tuple[int, ...], strides: Any, shapes: Any, numbers: bool) 
     if not numbers and all(tuple(sh) == shape for sh in shapes):
         if all(is_contiguous(shape, st) for st in strides):
             return None
+        if n == 4 and all(_images_last(shape, st) for st in strides):
+            return channels_last(shape)
         if all(st == strides[0] for st in strides) and _dense(shape, strides[0]):
             return strides[0]  # type: ignore[no-any-return]
     order = list(range(n - 1, -1, -1))  # fastest first
@@ -87,6 +89,17 @@ def channels_last(shape: tuple[int, ...]) -> tuple[int, ...]:
         out[d] = step
         step *= max(shape[d], 1)
     return tuple(out)
+
+
+def _images_last(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Whether images lie in channels_last, whatever the strides of dims of size 1 are."""
+    step = 1
+    for d in (1, 3, 2, 0):
+        if shape[d] != 1:
+            if strides[d] != step:
+                return False
+            step *= shape[d]
+    return True
 
 
 def columns(shape: tuple[int, ...]) -> tuple[int, ...] | None:
