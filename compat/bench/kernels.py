@@ -1,25 +1,30 @@
 """Single kernels at three sizes beside torch, forward and with gradients, and what the machine's own limits would allow.
 
-``python -m compat.bench.kernels [-k PATTERN]`` prints the table by itself. Each call's results are taken as numpy arrays, so that all of it is computed; a call of
-jtorch is recorded anew each time, as in a program. The floor is the larger of the arithmetic at the measured rate of a matrix product and the bytes at the measured rate of a copy.
+``python -m compat.bench.kernels [-k PATTERN]`` prints the table by itself. Each library has a process of its own (what one frees and takes changes what the other's memory
+costs), and they take turns. Each call's results are waited for; a call of jtorch is recorded anew each time, as in a program, and costs what a look costs. The floor is the larger of the arithmetic at the measured rate of a matrix product and the bytes at the measured rate of a copy.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import json
 import math
 import re
+import statistics
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from compat.bench.timing import Table, alternate
+from compat.bench.timing import Table
 
 Shape = tuple[int, ...]
-ROUNDS = 9
+WARM, ROUNDS, TURNS = 15, 7, 3  # calls that are not counted, calls that are, and how often each library has its turn
 
 
 @dataclass(frozen=True)
@@ -155,64 +160,111 @@ def _inputs(kernel: Kernel, shapes: Sequence[Shape]) -> list[np.ndarray]:
     return [r.randint(0, ints[i] or shapes[0][0], s) if i in ints else r.randn(*s).astype("f4") for i, s in enumerate(shapes)]
 
 
-def _calls(torch: Any, kernel: Kernel, arrays: list[np.ndarray]) -> tuple[Callable[[], Any], Callable[[], Any]]:
+def _calls(library: str, kernel: Kernel, shapes: Sequence[Shape]) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """Forward, and forward with the gradients of what has them, as functions whose results are there when they return."""
-    given = [torch.tensor(a) for a in arrays]
+    torch = importlib.import_module(library)
+    given = [torch.tensor(a) for a in _inputs(kernel, shapes)]
     leaves = [g.clone().requires_grad_() if g.dtype.is_floating_point else g for g in given]
     wanted = [x for x in leaves if x.requires_grad]
-    shape = kernel.run(torch, *given).shape
-    cotangent = torch.ones(shape)
+    cotangent = torch.ones(kernel.run(torch, *given).shape)
 
-    def forward() -> Any:
+    def wait(results: list[Any]) -> None:
+        if library == "jtorch":  # torch's are there
+            for x in results:
+                torch.func.to_jax(x).block_until_ready()
+
+    def forward() -> None:
         with torch.no_grad():
-            return kernel.run(torch, *given).numpy()
+            wait([kernel.run(torch, *given)])
 
-    def backward() -> Any:
-        return [g.numpy() for g in torch.autograd.grad(kernel.run(torch, *leaves), wanted, cotangent, allow_unused=True) if g is not None]
+    def backward() -> None:
+        wait([g for g in torch.autograd.grad(kernel.run(torch, *leaves), wanted, cotangent, allow_unused=True) if g is not None])
 
     return forward, backward
 
 
-def _machine(torch: Any) -> tuple[float, float]:
-    """Floating-point operations and bytes a second, of a matrix product and of a copy."""
-    a = torch.ones(2048, 2048)
-    b, c = torch.ones(1 << 24), torch.empty(1 << 24)
-    took = alternate({"product": lambda: a @ a, "copy": lambda: c.copy_(b)}, 7)
-    return 2 * 2048**3 / took["product"], 2 * 4 * (1 << 24) / took["copy"]
+def _seconds(run: Callable[[], Any], rounds: int) -> float:
+    """Median of ``rounds`` calls, after some that are not counted: longer where a program has just been made."""
+    for _ in range(WARM):
+        run()
+    times = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
 
 
-def table(pattern: str = "", rounds: int = ROUNDS) -> Table:
-    """The table of all kernels whose name has ``pattern``."""
+def _limits() -> tuple[float, float]:
+    """Floating-point operations and bytes a second, of torch's matrix product and of its copy."""
     import torch
 
-    import jtorch
+    a, b, c = torch.ones(2048, 2048), torch.ones(1 << 24), torch.empty(1 << 24)
+    return 2 * 2048**3 / _seconds(lambda: a @ a, 5), 2 * 4 * (1 << 24) / _seconds(lambda: c.copy_(b), 5)
 
-    flops, bandwidth = _machine(torch)
+
+def _worker(library: str) -> None:
+    """Answers questions (kernel, size, 0 or 1 for with gradients) with seconds, a line each."""
+    every, known = kernels(), {}
+    print(json.dumps(_limits() if library == "torch" else None), flush=True)
+    for line in sys.stdin:
+        k, size, grad = json.loads(line)
+        if (k, size) not in known:
+            known.clear()
+            known[k, size] = _calls(library, every[k], every[k].sizes[size])
+        print(_seconds(known[k, size][grad], ROUNDS), flush=True)
+
+
+class _Library:
+    """A process with one library."""
+
+    def __init__(self, name: str) -> None:
+        self.process = subprocess.Popen([sys.executable, "-m", "compat.bench.kernels", "--worker", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.limits = json.loads(self.answer())
+
+    def answer(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def seconds(self, *question: int) -> float:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+        return float(self.answer())
+
+
+def table(pattern: str = "") -> Table:
+    """The table of all kernels whose name has ``pattern``."""
+    theirs, ours = _Library("torch"), _Library("jtorch")
+    flops, bandwidth = theirs.limits
     made = Table(
         "Kernels, ms (median)", ["kernel", "inputs", "floor", "jtorch", "torch", "jtorch / torch", "with gradients: jtorch", "torch", "jtorch / torch"],
-        f"Results taken as numpy arrays. The floor: {flops / 1e9:.0f} GFLOP/s (a product of 2048 x 2048), {bandwidth / 1e9:.1f} GB/s (a copy), as torch reaches them here.",
+        f"Forward, and forward with the gradients; each result waited for. The floor: {flops / 1e9:.0f} GFLOP/s (a product of 2048 x 2048), {bandwidth / 1e9:.1f} GB/s (a copy), as torch reaches them here.",
     )  # fmt: skip
-    for kernel in kernels():
-        if not re.search(pattern, kernel.name):
-            continue
-        for shapes in kernel.sizes:
-            arrays = _inputs(kernel, shapes)
-            ours, theirs = _calls(jtorch, kernel, arrays), _calls(torch, kernel, arrays)
-            read = sum(a.nbytes for a in arrays) + 4 * math.prod(np.shape(theirs[0]()))
-            floor = max(read / bandwidth, (kernel.work(shapes) if kernel.work else 0.0) / flops)
-            took = alternate({"jtorch": ours[0], "torch": theirs[0]}, rounds, warm=3)
-            cells = [1e3 * took["jtorch"], 1e3 * took["torch"], took["jtorch"] / took["torch"]]
-            if kernel.grad:
-                took = alternate({"jtorch": ours[1], "torch": theirs[1]}, rounds, warm=3)
-                cells += [1e3 * took["jtorch"], 1e3 * took["torch"], took["jtorch"] / took["torch"]]
+    for k, kernel in enumerate(kernels()):
+        for size, shapes in enumerate(kernel.sizes if re.search(pattern, kernel.name) else ()):
+            moved = 4 * sum(map(math.prod, shapes))
+            floor = max(moved / bandwidth, (kernel.work(shapes) if kernel.work else 0.0) / flops)
+            cells: list[float] = []
+            for grad in range(1 + kernel.grad):
+                turns = [(ours.seconds(k, size, grad), theirs.seconds(k, size, grad)) for _ in range(TURNS)]
+                mine, other = (statistics.median(side) for side in zip(*turns, strict=True))
+                cells += [1e3 * mine, 1e3 * other, mine / other]
             made.row(kernel.name, " ".join("x".join(map(str, s)) for s in shapes), f"{1e3 * floor:.3f}", *[f"{c:.3f}" for c in cells], *([""] * (6 - len(cells))))
+    for library in (theirs, ours):
+        library.process.terminate()
     return made
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compat.bench.kernels")
     parser.add_argument("-k", default="", help="only kernels whose name has this pattern")
-    table(parser.parse_args().k)
+    parser.add_argument("--worker", choices=["torch", "jtorch"], help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        _worker(args.worker)
+    else:
+        table(args.k)
     return 0
 
 

@@ -12,7 +12,8 @@ from jax import lax
 from jtorch._dtypes import cpp_type
 from jtorch._registry import op
 
-from ._conv_groups import LAYOUT, in_groups
+from ._conv_groups import in_groups
+from ._conv_rewrites import LAYOUT, by_phases, on_cpu, ungrouped
 from ._lib import accumulate_in, dtype_of, is_complex, matmul_precision
 from ._linalg_lib import ShapedName, cpp_name
 from ._nn import back, shape_text
@@ -135,6 +136,8 @@ def _products(x: Any, w: Any, stride: Ints, pads: list[tuple[int, int]], dilatio
         y = jnp.einsum("oc,ncp->nop", w.reshape(w.shape[:2]), flat, precision=matmul_precision(), preferred_element_type=accumulate_in(x).dtype)
         return y.reshape(x.shape[0], w.shape[0], *x.shape[2:])
     x, w = accumulate_in(x), accumulate_in(w)
+    if groups == 1:
+        return ungrouped(x, w, stride, pads, dilation, lhs_dilation)
     y = in_groups(x, w, stride, pads, dilation, groups, lhs_dilation)
     return y if y is not None else lax.conv_general_dilated(
         x, w, stride, pads, lhs_dilation=lhs_dilation, rhs_dilation=dilation, dimension_numbers=LAYOUT[n],
@@ -192,10 +195,12 @@ def convolution_core(input, weight, bias, stride, padding, dilation, transposed,
         for s, st, (lo, hi), d, k in zip(input.shape[2:], stride, pads, dilation, kernel, strict=True)
     ]
     if any(s <= 0 for s in sizes):
-        raise RuntimeError(
-            f"Given input size per channel: ({' x '.join(str(s) for s in input.shape[2:])}). Calculated output size per channel: "
-            f"({' x '.join(str(s) for s in sizes)}). Output size is too small"
-        )
+        flat = (1,) if n == 1 else ()  # torch has its kernels for planes compute these
+        given, come = (" x ".join(map(str, (*flat, *shown))) for shown in (input.shape[2:], sizes))
+        raise RuntimeError(f"Given input size per channel: ({given}). Calculated output size per channel: ({come}). Output size is too small")
+    if groups == 1 and set(dilation) == {1} and set(stride) != {1} and on_cpu(input, weight) and not jnp.issubdtype(input.dtype, jnp.integer):
+        y = by_phases(accumulate_in(input), accumulate_in(weight), stride, pad, tuple(sizes), lambda x, k, edges: _products(x, k, (1,) * n, edges, dilation, 1, None))
+        return back(_with_bias(y, bias), input)
     return _convolve(input, w, bias, (1,) * n, pads, dilation, groups, stride)
 
 
