@@ -1,4 +1,4 @@
-"""``python -m compat.bench [--only operators steps compiled looks adamw first recompilations starts shapes memory] [--write]``."""
+"""``python -m compat.bench [--only operators steps compiled looks adamw first recompilations starts shapes memory models kernels] [--write]``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import jax
 import torch
 
-from compat.bench import calls, memory, sections, shapes
+from compat.bench import calls, kernels, memory, sections, shapes, ten_models
 from compat.harness import DOCS
 
 SECTIONS = {
@@ -24,6 +24,8 @@ SECTIONS = {
     "starts": sections.starts,
     "shapes": shapes.changing_sizes,
     "memory": memory.memory,
+    "models": ten_models.table,
+    "kernels": kernels.table,
 }
 
 

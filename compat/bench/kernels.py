@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import math
 import re
-import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from compat.bench.paired import Library, pair, seconds, serve
 from compat.bench.timing import Table
 
 Shape = tuple[int, ...]
@@ -183,60 +180,35 @@ def _calls(library: str, kernel: Kernel, shapes: Sequence[Shape]) -> tuple[Calla
     return forward, backward
 
 
-def _seconds(run: Callable[[], Any], rounds: int) -> float:
-    """Median of ``rounds`` calls, after some that are not counted: longer where a program has just been made."""
-    for _ in range(WARM):
-        run()
-    times = []
-    for _ in range(rounds):
-        begin = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
-
-
 def _limits() -> tuple[float, float]:
     """Floating-point operations and bytes a second, of torch's matrix product and of its copy."""
     import torch
 
     a, b, c = torch.ones(2048, 2048), torch.ones(1 << 24), torch.empty(1 << 24)
-    return 2 * 2048**3 / _seconds(lambda: a @ a, 5), 2 * 4 * (1 << 24) / _seconds(lambda: c.copy_(b), 5)
+    return 2 * 2048**3 / seconds(lambda: a @ a, 3, 7), 2 * 4 * (1 << 24) / seconds(lambda: c.copy_(b), 3, 7)
 
 
 def _worker(library: str) -> None:
-    """Answers questions (kernel, size, 0 or 1 for with gradients) with seconds, a line each."""
+    """Answers (kernel, size, 0, or 1 for with gradients) with seconds."""
     every, known = kernels(), {}
-    print(json.dumps(_limits() if library == "torch" else None), flush=True)
-    for line in sys.stdin:
-        k, size, grad = json.loads(line)
+
+    def answer(k: int, size: int, grad: int) -> float:
         if (k, size) not in known:
             known.clear()
             known[k, size] = _calls(library, every[k], every[k].sizes[size])
-        print(_seconds(known[k, size][grad], ROUNDS), flush=True)
+        return seconds(known[k, size][grad], WARM, ROUNDS)
 
-
-class _Library:
-    """A process with one library."""
-
-    def __init__(self, name: str) -> None:
-        self.process = subprocess.Popen([sys.executable, "-m", "compat.bench.kernels", "--worker", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.limits = json.loads(self.answer())
-
-    def answer(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline()
-
-    def seconds(self, *question: int) -> float:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(question) + "\n")
-        self.process.stdin.flush()
-        return float(self.answer())
+    serve(answer, _limits() if library == "torch" else None)
 
 
 def table(pattern: str = "") -> Table:
     """The table of all kernels whose name has ``pattern``."""
-    theirs, ours = _Library("torch"), _Library("jtorch")
-    flops, bandwidth = theirs.limits
+    with Library("compat.bench.kernels", "jtorch") as ours, Library("compat.bench.kernels", "torch") as theirs:
+        return _table(ours, theirs, pattern)
+
+
+def _table(ours: Library, theirs: Library, pattern: str) -> Table:
+    flops, bandwidth = theirs.first
     made = Table(
         "Kernels, ms (median)", ["kernel", "inputs", "floor", "jtorch", "torch", "jtorch / torch", "with gradients: jtorch", "torch", "jtorch / torch"],
         f"Forward, and forward with the gradients; each result waited for. The floor: {flops / 1e9:.0f} GFLOP/s (a product of 2048 x 2048), {bandwidth / 1e9:.1f} GB/s (a copy), as torch reaches them here.",
@@ -247,12 +219,8 @@ def table(pattern: str = "") -> Table:
             floor = max(moved / bandwidth, (kernel.work(shapes) if kernel.work else 0.0) / flops)
             cells: list[float] = []
             for grad in range(1 + kernel.grad):
-                turns = [(ours.seconds(k, size, grad), theirs.seconds(k, size, grad)) for _ in range(TURNS)]
-                mine, other = (statistics.median(side) for side in zip(*turns, strict=True))
-                cells += [1e3 * mine, 1e3 * other, mine / other]
+                cells += pair(ours, theirs, (k, size, grad), TURNS)
             made.row(kernel.name, " ".join("x".join(map(str, s)) for s in shapes), f"{1e3 * floor:.3f}", *[f"{c:.3f}" for c in cells], *([""] * (6 - len(cells))))
-    for library in (theirs, ours):
-        library.process.terminate()
     return made
 
 

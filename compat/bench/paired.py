@@ -1,0 +1,63 @@
+"""Each library in a process of its own, for what one frees and takes changes what the other's memory costs; the two take turns."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Library", "pair", "seconds", "serve"]
+
+
+def seconds(run: Callable[[], Any], warm: int, rounds: int) -> float:
+    """Median of ``rounds`` calls, after some that are not counted."""
+    for _ in range(warm):
+        run()
+    times = []
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def serve(answer: Callable[..., Any], first: Any = None) -> None:
+    """In the process of one library: says ``first``, then answers questions, a line of JSON each."""
+    print(json.dumps(first), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(answer(*json.loads(line))), flush=True)
+
+
+class Library:
+    """The process of one library: ``python -m MODULE --worker NAME``, which serves. ``first`` is what it said first."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.process = subprocess.Popen([sys.executable, "-m", module, "--worker", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.first = self._answer()
+
+    def _answer(self) -> Any:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def __call__(self, *question: Any) -> Any:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.terminate()
+
+
+def pair(ours: Library, theirs: Library, question: tuple[Any, ...], turns: int) -> tuple[float, float, float]:
+    """Milliseconds of each, medians of their turns, and the ratio."""
+    took = [(ours(*question), theirs(*question)) for _ in range(turns)]
+    mine, other = (1e3 * statistics.median(side) for side in zip(*took, strict=True))
+    return mine, other, mine / other
