@@ -6,7 +6,6 @@ costs), and they take turns. Each call's results are waited for; a call of jtorc
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import math
 import re
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from compat.bench.paired import Library, pair, seconds, serve
+from compat.bench.paired import Library, command, pair, seconds, serve
 from compat.bench.timing import Table
 
 Shape = tuple[int, ...]
@@ -224,17 +223,5 @@ def _table(ours: Library, theirs: Library, pattern: str) -> Table:
     return made
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m compat.bench.kernels")
-    parser.add_argument("-k", default="", help="only kernels whose name has this pattern")
-    parser.add_argument("--worker", choices=["torch", "jtorch"], help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.worker:
-        _worker(args.worker)
-    else:
-        table(args.k)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("kernels", _worker, table))

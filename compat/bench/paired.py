@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["Library", "pair", "seconds", "serve"]
+__all__ = ["Library", "command", "pair", "seconds", "serve"]
 
 
 def seconds(run: Callable[[], Any], warm: int, rounds: int) -> float:
@@ -61,3 +62,16 @@ def pair(ours: Library, theirs: Library, question: tuple[Any, ...], turns: int) 
     took = [(ours(*question), theirs(*question)) for _ in range(turns)]
     mine, other = (1e3 * statistics.median(side) for side in zip(*took, strict=True))
     return mine, other, mine / other
+
+
+def command(name: str, worker: Callable[[str], None], table: Callable[[str], Any]) -> int:
+    """``python -m compat.bench.NAME``: the table, or the process of one library."""
+    parser = argparse.ArgumentParser(prog=f"python -m compat.bench.{name}")
+    parser.add_argument("-k", default="", help="only rows whose name has this pattern")
+    parser.add_argument("--worker", choices=["torch", "jtorch"], help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        worker(args.worker)
+    else:
+        table(args.k)
+    return 0

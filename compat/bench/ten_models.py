@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import re
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from compat.bench import models
-from compat.bench.paired import Library, pair, seconds, serve
+from compat.bench.paired import Library, command, pair, seconds, serve
 from compat.bench.timing import Table
 
 WARM, ROUNDS, TURNS = 22, 7, 3  # after some twenty steps a program's gradients come in one piece
@@ -197,17 +196,5 @@ def table(pattern: str = "") -> Table:
     return made
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m compat.bench.ten_models")
-    parser.add_argument("-k", default="", help="only models whose name has this pattern")
-    parser.add_argument("--worker", choices=["torch", "jtorch"], help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.worker:
-        _worker(args.worker)
-    else:
-        table(args.k)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command("ten_models", _worker, table))

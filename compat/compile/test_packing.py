@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import jtorch
-from compat.compile.test_replays import flat, same
+from compat.compile.replayed import flat, same
 from jtorch._compile import packing
 from jtorch._engine.running import packed_steps
 
