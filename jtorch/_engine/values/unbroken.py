@@ -14,8 +14,9 @@ import atexit
 import gc
 import os
 import sys
+import threading
 import time
-from _thread import _local, allocate_lock, start_new_thread
+from _thread import _count, _local, allocate_lock, start_new_thread
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -195,7 +196,7 @@ class Elsewhere:
 
 
 _going_on: dict[Elsewhere, None] = {}
-_END = 10.0  # seconds
+_END, _LAST = 10.0, 0.2  # seconds
 
 
 @atexit.register
@@ -205,6 +206,10 @@ def _at_exit() -> None:
     for call in list(_going_on):
         if call._done.acquire(timeout=max(0.0, until - time.monotonic())):
             call._done.release()
+    # Those that are through may still let go of what JAX gave them: as many threads of this kind as nobody else has started.
+    until = time.monotonic() + _LAST
+    while _count() >= threading.active_count() and time.monotonic() < until:
+        time.sleep(0.001)
 
 
 def _in_child() -> None:
