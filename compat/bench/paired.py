@@ -14,16 +14,23 @@ from typing import Any
 __all__ = ["Library", "command", "pair", "seconds", "serve"]
 
 
-def seconds(run: Callable[[], Any], warm: int, rounds: int) -> float:
-    """Median of ``rounds`` calls, after some that are not counted."""
-    for _ in range(warm):
-        run()
-    times = []
-    for _ in range(rounds):
+LONG = 1.5  # seconds after which calls are enough, so that slow ones are not made as often as quick ones
+LEAST = 3  # calls
+
+
+def seconds(run: Callable[[], Any], warm: int, rounds: int, long: float = LONG) -> float:
+    """Median of ``rounds`` calls, after some that are not counted; fewer of what takes ``long`` seconds."""
+    _times(run, warm, long)
+    return statistics.median(_times(run, rounds, long))
+
+
+def _times(run: Callable[[], Any], calls: int, long: float) -> list[float]:
+    times: list[float] = []
+    while len(times) < calls and (len(times) < LEAST or sum(times) < long):
         begin = time.perf_counter()
         run()
         times.append(time.perf_counter() - begin)
-    return statistics.median(times)
+    return times
 
 
 def serve(answer: Callable[..., Any], first: Any = None) -> None:

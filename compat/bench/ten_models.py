@@ -177,7 +177,7 @@ def _worker(library: str) -> None:
             runs = _runs(torch, name)
             known[name] = runs, [runs[0]() for _ in range(4)]
         runs, losses = known[name]
-        return losses if what == 2 else seconds(runs[what], WARM, ROUNDS)
+        return losses if what == 2 else seconds(runs[what], WARM, ROUNDS, long=60.0)
 
     serve(answer)
 
