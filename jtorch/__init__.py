@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys as _sys
+
+if _sys.version_info < (3, 11):  # noqa: UP036 - of a checkout; installers look at what the wheel says
+    raise ImportError("jtorch needs Python 3.11 or newer, and this is Python " + ".".join(map(str, _sys.version_info[:2])))
+
 from importlib import import_module as _import_module
 from types import ModuleType as _ModuleType
 from typing import Any

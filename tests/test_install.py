@@ -140,6 +140,11 @@ def test_child_processes(tmp_path: Path) -> None:
     assert code == 0 and out.splitlines() == [f"{method} (True, 5)" for method in ("spawn", "forkserver", "fork")], err
 
 
+def test_an_old_python_is_told(tmp_path: Path) -> None:
+    code, _, err = run(tmp_path, "-c", "import sys; sys.version_info = (3, 9, 18); import jtorch")
+    assert code == 1 and err.rstrip().endswith("ImportError: jtorch needs Python 3.11 or newer, and this is Python 3.9")
+
+
 def test_not_over_a_torch_that_is_imported(tmp_path: Path) -> None:
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("")
