@@ -11,7 +11,6 @@ import torch
 from compat import bridge
 from jtorch._registry import OPS
 
-
 WARNS = {"copy", "corrcoef", "cov", "cross", "qr", "std", "std_mean", "to_copy", "triangular_solve", "var", "var_mean", "where"}  # refuse nothing
 GUARDED = sorted({name.rpartition(".")[2] for name, records in OPS.items() for r in records if r.guard is not None} - WARNS)
 REFUSED = (IndexError, RuntimeError, ValueError, ZeroDivisionError)
