@@ -20,7 +20,7 @@ from compat.bench.paired import Library, command, pair, seconds, serve
 from compat.bench.timing import Table
 
 Shape = tuple[int, ...]
-WARM, ROUNDS, TURNS = 15, 7, 2  # calls that are not counted, calls that are, and how often each library has its turn
+WARM, ROUNDS, TURNS = 15, 7, 1  # calls that are not counted, calls that are, and how often each library has its turn (one after the other, kernel by kernel)
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ def _worker(library: str) -> None:
             known[k, size] = _calls(library, every[k], every[k].sizes[size])
         fresh = (k, size, grad) not in asked
         asked.add((k, size, grad))
-        return seconds(known[k, size][grad], WARM if fresh else 3, ROUNDS)
+        return seconds(known[k, size][grad], WARM if fresh else 3, ROUNDS, long=0.6)
 
     serve(answer, _limits() if library == "torch" else None)
 

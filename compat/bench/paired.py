@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -44,7 +45,9 @@ class Library:
     """The process of one library: ``python -m MODULE --worker NAME``, which serves. ``first`` is what it said first."""
 
     def __init__(self, module: str, name: str) -> None:
-        self.process = subprocess.Popen([sys.executable, "-m", module, "--worker", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # A third size would be run by a program for all sizes, which has a table of its own (shapes.py).
+        steady = {**os.environ, "JTORCH_DYNAMIC": "0"}
+        self.process = subprocess.Popen([sys.executable, "-m", module, "--worker", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=steady)
         self.first = self._answer()
 
     def _answer(self) -> Any:
