@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "benchmarks.md"
 COLOURS = {"jtorch": "#d9480f", "torch": "#495057", "jax": "#1c7ed6", "optax": "#1c7ed6"}
 LEFT_OUT = re.compile(r" / |agree|of it|^programs$")  # columns that follow from others, or are part of one
+MOST = 40  # rows that can be told apart in a plot
 WIDE = 40  # between the smallest number and the largest: then the scale is logarithmic
 
 
@@ -48,7 +49,7 @@ def plots(text: str) -> list[Plot]:
             if not LEFT_OUT.search(name) and any(v is not None for v in values):
                 whose = name.split(",")[0] if any(word in name for word in COLOURS) else whose
                 series[name if whose in name else f"{whose}, {name}"] = values
-        if series:
+        if series and len(rows) <= MOST:
             found.append(Plot(title, [r[0] for r in rows], series))
     return found
 
