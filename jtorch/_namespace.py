@@ -30,20 +30,14 @@ def page(space: str, name: str) -> str:
     return f"{_PAGES}special.html#torch.{full}" if space == "special" else f"{_PAGES}generated/torch.{full}.html"
 
 
-def with_page(doc: str | None, space: str, name: str) -> str | None:
-    """A docstring that says where torch describes what it is about; as it is where it says so already, or there is none."""
-    where = page(space, name)
-    if not doc or not where or "Source:" in doc:
-        return doc
-    indent = "\n\n    " if "\n    " in doc else "\n\n"  # as the lines after the first stand in the file
-    return f"{doc.rstrip()}{indent}Source: {where}"
-
-
 def cite(names: dict[str, Any], space: str) -> None:
-    """Let what jtorch has put under these names say where torch describes it."""
+    """Let the docstrings of what jtorch has put under these names say where torch describes it, unless they do."""
     for name, found in names.items():
-        if not name.startswith("_") and str(getattr(found, "__module__", "")).startswith(("jtorch", "torch")) and getattr(found, "__doc__", None) and "Source:" not in found.__doc__ and not isinstance(found, ModuleType):
-            try:
-                found.__doc__ = with_page(found.__doc__, space, name)
-            except (AttributeError, TypeError):  # of a class of C
-                continue
+        where, doc = page(space, name), getattr(found, "__doc__", None)
+        if not where or not doc or "Source:" in doc or isinstance(found, ModuleType) or not str(getattr(found, "__module__", "")).startswith(("jtorch", "torch")):
+            continue
+        between = "\n\n    " if "\n    " in doc else "\n\n"  # as the lines after the first stand in the file
+        try:
+            found.__doc__ = f"{doc.rstrip()}{between}Source: {where}"
+        except (AttributeError, TypeError):  # of a class of C
+            continue

@@ -182,7 +182,7 @@ def _tensor() -> str:
         if isinstance(found, property):
             says = rendered(inspect.signature(found.fget).return_annotation) if found.fget is not None else "Any"
             lines += ["    @property", f"    def {name}(self) -> {_PROPERTIES.get(name, says)}: ..."]
-            if found.fset is not None:
+            if found.fset is not None and not hasattr(found.fset, "jtorch_read_only"):
                 lines += [f"    @{name}.setter", f"    def {name}(self, value: Any) -> None: ..."]
         elif isinstance(found, (staticmethod, classmethod)):
             lines.append(f"    {name}: Any")

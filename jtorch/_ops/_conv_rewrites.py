@@ -46,15 +46,18 @@ def ungrouped(x: Any, w: Any, stride: Ints, pads: Pads, dilation: Ints, holes: I
         if any(short):
             if math.prod(w.shape[2:]) <= MOST_TAPS:
                 return patches(windows(x, w, stride, pads, dilation, holes), w, out, 1)
-            y = _plain(_padded(x, [(lo, hi + more) for (lo, hi), more in zip(pads, short, strict=True)], holes), w, stride, [(0, 0)] * len(pads), dilation, None)
+            y = plain(_padded(x, [(lo, hi + more) for (lo, hi), more in zip(pads, short, strict=True)], holes), w, stride, [(0, 0)] * len(pads), dilation, None)
             return y[(slice(None), slice(None), *map(slice, out))]
         if any(max(r, s) > size for r, s, size in zip(reach, spread, x.shape[2:], strict=True)):
             x, pads, holes = _padded(x, pads, holes), [(0, 0)] * len(pads), None
-    return _plain(x, w, stride, pads, dilation, holes)
+    return plain(x, w, stride, pads, dilation, holes)
 
 
-def _plain(x: Any, w: Any, stride: Ints, pads: Pads, dilation: Ints, holes: Ints | None) -> Any:
-    return lax.conv_general_dilated(x, w, stride, pads, lhs_dilation=holes, rhs_dilation=dilation, dimension_numbers=LAYOUT[x.ndim - 2], precision=matmul_precision())
+def plain(x: Any, w: Any, stride: Ints, pads: Pads, dilation: Ints, holes: Ints | None, groups: int = 1) -> Any:
+    """XLA's own."""
+    return lax.conv_general_dilated(
+        x, w, stride, pads, lhs_dilation=holes, rhs_dilation=dilation, dimension_numbers=LAYOUT[x.ndim - 2], feature_group_count=groups, precision=matmul_precision()
+    )  # fmt: skip
 
 
 def _padded(x: Any, pads: Pads, holes: Ints | None) -> Any:

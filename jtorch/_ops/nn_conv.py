@@ -13,7 +13,7 @@ from jtorch._dtypes import cpp_type
 from jtorch._registry import op
 
 from ._conv_groups import in_groups
-from ._conv_rewrites import LAYOUT, by_phases, on_cpu, ungrouped
+from ._conv_rewrites import by_phases, on_cpu, plain, ungrouped
 from ._lib import accumulate_in, dtype_of, is_complex, matmul_precision
 from ._linalg_lib import ShapedName, cpp_name
 from ._nn import back, shape_text
@@ -124,13 +124,10 @@ def _convolve(
 
 
 def _products(x: Any, w: Any, stride: Ints, pads: list[tuple[int, int]], dilation: Ints, groups: int, lhs_dilation: Ints | None) -> Any:
-    n = x.ndim - 2
     if jnp.issubdtype(x.dtype, jnp.integer):
-        return lax.conv_general_dilated(
-            x, w, stride, pads, lhs_dilation=lhs_dilation, rhs_dilation=dilation, dimension_numbers=LAYOUT[n], feature_group_count=groups
-        )
-    plain = lhs_dilation is None and all(p == (0, 0) for p in pads)
-    if plain and groups == 1 and set(w.shape[2:]) == {1} and set(stride) == {1} and math.prod(x.shape) and math.prod(w.shape):
+        return plain(x, w, stride, pads, dilation, lhs_dilation, groups)
+    bare = lhs_dilation is None and all(p == (0, 0) for p in pads)
+    if bare and groups == 1 and set(w.shape[2:]) == {1} and set(stride) == {1} and math.prod(x.shape) and math.prod(w.shape):
         # a 1x1 kernel is a matrix product: half the time of XLA's convolution on CPU
         flat = x.reshape(x.shape[0], x.shape[1], -1)
         y = jnp.einsum("oc,ncp->nop", w.reshape(w.shape[:2]), flat, precision=matmul_precision(), preferred_element_type=accumulate_in(x).dtype)
@@ -139,10 +136,7 @@ def _products(x: Any, w: Any, stride: Ints, pads: list[tuple[int, int]], dilatio
     if groups == 1:
         return ungrouped(x, w, stride, pads, dilation, lhs_dilation)
     y = in_groups(x, w, stride, pads, dilation, groups, lhs_dilation)
-    return y if y is not None else lax.conv_general_dilated(
-        x, w, stride, pads, lhs_dilation=lhs_dilation, rhs_dilation=dilation, dimension_numbers=LAYOUT[n],
-        feature_group_count=groups, precision=matmul_precision(),
-    )  # fmt: skip
+    return y if y is not None else plain(x, w, stride, pads, dilation, lhs_dilation, groups)
 
 
 def _with_bias(y: Any, bias: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from jtorch._core.storage.bare_tensor import Tensor
 
-__all__ = ["method", "prop"]
+__all__ = ["method", "prop", "read_only"]
 
 _Fn = TypeVar("_Fn", bound=Callable[..., Any])
 
@@ -30,4 +30,5 @@ def read_only(name: str, read: Any) -> Any:
     def refuse(self: Tensor, value: Any = None) -> None:
         raise AttributeError(f"attribute '{name}' of 'torch._C.TensorBase' objects is not writable")
 
+    refuse.jtorch_read_only = True  # type: ignore[attr-defined]  # for the stubs, which show no setter then
     return property(read, refuse, refuse)
