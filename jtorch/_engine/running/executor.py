@@ -145,6 +145,8 @@ def _execute(tr: Trace, why: str) -> list[Found]:
             return []
         if (why == "look" or why == "begin") and recipe.small is not None and not checks:
             results = _run_small(shown, recipe, arrays, live, small_looks.LOOK if why == "look" else small_looks.BEGIN)
+            if results is None and recipe.seen == 1 and recipe.member is None and why == "look":
+                results = _run_small(shown, recipe, arrays, live, small_looks.FIRST)
             if results is not None:
                 settle(tr, held, results)
                 return []
@@ -231,8 +233,10 @@ def _member_run(recipe: Recipe, tr: Trace, arrays: list[Any], live: list[int], h
 def _run_small(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int], most: small_looks.Limits) -> list[Any] | None:
     """What numpy makes of a trace that is looked at; None if it is not for numpy."""
     steps = recipe.small
-    if steps is False:
-        steps = recipe.small = None if _being_traced() else small_looks.small(tr, live, most)
+    if steps is False or most is small_looks.FIRST:
+        steps = None if _being_traced() else small_looks.small(tr, live, most)
+        if most is not small_looks.FIRST:
+            recipe.small = steps
     if steps is None or not all([a.__class__ is np.ndarray or (a.__class__ is not Held and on_one_device(a)) for a in arrays]):
         return None
     recipe.scalars = tr.scalars

@@ -23,7 +23,7 @@ from jtorch._engine.recording.identity import of_node
 from jtorch._engine.recording.needed import needed_nodes
 from jtorch._engine.recording.trace import SCALAR, Trace
 
-__all__ = ["BEGIN", "LOOK", "Small", "run", "small"]
+__all__ = ["BEGIN", "FIRST", "LOOK", "Small", "run", "small"]
 
 
 class Limits(NamedTuple):
@@ -36,6 +36,7 @@ class Limits(NamedTuple):
 
 
 LOOK = Limits("look", 10, 32, 4096)
+FIRST = Limits("first", 64, 256, 1 << 20)  # what was never looked at before, and may never be again: numpy takes milliseconds at most, where a program takes XLA a tenth of a second
 BEGIN = Limits("begin", 2000, 4000, 1 << 22)  # what a model's parameters begin with: once each, where a program would be compiled for it
 _EXACT = frozenset(
     "add sub mul div rem max min neg abs sign floor ceil round sqrt is_finite clamp eq ne lt le gt ge and or xor not select_n convert_element_type shift_left "
@@ -44,6 +45,8 @@ _EXACT = frozenset(
     "bitcast_convert_type clz population_count le_to lt_to eq_to".split()
 )
 _EXACT_ON_INTEGERS = frozenset("reduce_sum reduce_prod reduce_xor cumsum cumprod dot_general integer_pow scatter-add scatter_add".split())
+_ROUNDED = frozenset("add sub mul div rem square sqrt integer_pow".split())
+_ENDS = frozenset("abs sign floor ceil round max min clamp reduce_max reduce_min cummax".split())  # across these XLA puts nothing together
 _INNER = ("jaxpr", "call_jaxpr")
 
 Step = tuple[Callable[..., list[np.ndarray]] | None, tuple[int, ...], int]
@@ -72,8 +75,10 @@ def small(tr: Trace, live: Sequence[int], most: Limits = LOOK) -> Small | None:
             room -= _cost_of(entry, most, traced)
             if room < 0:
                 return None
+    if most is FIRST and _rounds_in_a_row(nodes, needed, traced):
+        return None
     try:
-        return _as_one(nodes, needed, live, traced) if most is LOOK else Small(tuple([_alone(node, k in needed) for k, node in enumerate(nodes)]), live)
+        return _as_one(nodes, needed, live, traced) if most is not BEGIN else Small(tuple([_alone(node, k in needed) for k, node in enumerate(nodes)]), live)
     except NotOnHost:
         return None
 
@@ -144,6 +149,48 @@ def _has_one_answer(eqn: Any) -> bool:
     if name == "integer_pow" and eqn.params["y"] == 2:
         return True
     return name in _EXACT_ON_INTEGERS and np.dtype(eqn.outvars[0].aval.dtype).kind in "biu" and eqn.params.get("y", 0) >= 0
+
+
+def _rounds_in_a_row(nodes: Sequence[Any], needed: set[int], traced: dict[Entry, Any]) -> bool:
+    """Whether one rounded operation reads what another has rounded: XLA may make one of the two (a product that is added, a division of a quotient), and what is looked at
+    once more, then by a program, must have the same digits."""
+    flags: list[Any] = []
+    try:
+        for k, (entry, *refs) in enumerate(nodes):
+            if k not in needed or _fills(entry):
+                flags.extend([False] * len(entry.outs))
+                continue
+            closed = traced.get(entry)
+            if closed is None:
+                closed = traced[entry] = jaxpr_of(entry)
+            flags.extend(_rounded(closed.jaxpr, [p >= 0 and flags[p] for p in refs]))
+    except _InARowError:
+        return True
+    return False
+
+
+class _InARowError(Exception):
+    pass
+
+
+def _rounded(jaxpr: Any, given: Sequence[bool]) -> list[bool]:
+    """Which outputs are rounded results as they are, or moved about."""
+    flags = dict(zip(jaxpr.invars, given, strict=True))
+    for eqn in jaxpr.eqns:
+        name = eqn.primitive.name
+        ins = [not isinstance(v, Literal) and flags.get(v, False) for v in eqn.invars]
+        inner = [eqn.params[key] for key in _INNER if key in eqn.params]
+        outs: Sequence[bool]
+        if inner:
+            outs = _rounded(getattr(inner[0], "jaxpr", inner[0]), ins)
+        elif name in _ROUNDED and np.dtype(eqn.outvars[0].aval.dtype).kind == "f":
+            if any(ins):
+                raise _InARowError
+            outs = [True]
+        else:
+            outs = [any(ins) and name not in _ENDS and np.dtype(v.aval.dtype).kind == "f" for v in eqn.outvars]
+        flags.update(zip(eqn.outvars, outs, strict=True))
+    return [not isinstance(v, Literal) and flags.get(v, False) for v in jaxpr.outvars]
 
 
 def _fits(v: Any, most: int) -> bool:
