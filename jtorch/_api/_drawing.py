@@ -13,7 +13,7 @@ from jtorch import _device, _dtypes
 from jtorch._core.dispatch.conversion import format_strides, with_strides
 from jtorch._core.dispatch.inplace import assign, check_writable
 from jtorch._core.dispatch.record import apply_multi
-from jtorch._core.state.generator import NEEDS_KEY, Generator, observers, pick
+from jtorch._core.state.generator import NEEDS_KEY, OWN_GENERATOR, Generator, observers, pick
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.host_memory import contiguous_strides
 from jtorch._core.storage.view_steps import aval_of, is_contiguous, read, strides_of
@@ -57,7 +57,7 @@ def from_draw(sample: Callable[[MT19937], np.ndarray], generator: Generator) -> 
     """A cpu tensor on what ``sample`` draws from a cpu generator."""
     engine = generator._engine
     if _being_traced():
-        raise RuntimeError(NEEDS_KEY)
+        raise RuntimeError(NEEDS_KEY if state.keys is None or state.keys._key is None else OWN_GENERATOR)
     t = from_array(sample(engine), device=_device.CPU)
     for watch in observers:
         watch(read(t), partial(sample, engine))

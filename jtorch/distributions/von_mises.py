@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from jtorch._errors import ValueUnknown
 from jtorch._public import torch
 
 from . import constraints
@@ -72,14 +73,20 @@ class VonMises(Distribution):
             loc, kappa, r = self.loc.to(torch.double), self.concentration.to(torch.double), self._proposal_r
             x = torch.empty(shape, dtype=torch.double, device=loc.device)
             done = torch.zeros(shape, dtype=torch.bool, device=loc.device)
-            while not done.all():
+
+            def again(x: Any, done: Any) -> tuple[Any, Any]:
                 u1, u2, u3 = torch.rand((3, *shape), dtype=loc.dtype, device=loc.device).unbind()
                 z = torch.cos(math.pi * u1)
                 f = (1 + r * z) / (r + z)
                 c = kappa * (r - f)
                 accept = ((c * (2 - c) - u2) > 0) | ((c / u2).log() + 1 - c >= 0)
-                x = torch.where(accept, (u3 - 0.5).sign() * f.acos(), x)
-                done = done | accept
+                return torch.where(accept, (u3 - 0.5).sign() * f.acos(), x), done | accept
+
+            try:
+                while not done.all():
+                    x, done = again(x, done)
+            except ValueUnknown:  # JAX traces it
+                x, done = torch.while_loop(lambda x, done: ~done.all(), again, (x, done))
             return ((x + math.pi + loc) % (2 * math.pi) - math.pi).to(self.loc.dtype)
 
     @property

@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jax import lax
 
+from jtorch._core.backward.jax_hooks import hooked_by_jax, is_followed_by_jax
+from jtorch._core.graph import node
 from jtorch._core.graph.grad_modes import enable_grad
 from jtorch._core.state.generator import keys_from
 from jtorch._core.storage.bare_tensor import Tensor
@@ -17,6 +19,7 @@ from jtorch._core.storage.view_steps import given_back
 from jtorch._core.tensor.attributes import to_jax as _array
 from jtorch._core.tensor.creation import as_tensor, from_jax
 from jtorch._engine.values.thread_state import state
+from jtorch._errors import warn_once
 
 from .functional_call import functional_call
 
@@ -44,6 +47,18 @@ def mask_gradients(params: dict[str, Any], module: Any) -> dict[str, Any]:
     return {name: x if wanted.get(name, True) else lax.stop_gradient(x) for name, x in params.items()}
 
 
+def _hook(tensors: dict[str, Any], module: Any) -> None:
+    """Let the hooks on a module's parameters hear of the gradients that JAX brings to what stands for them."""
+    for name, p in module.named_parameters() if node.leaves_have_hooks else ():
+        hooks = None if p._edge is None else p._edge.hooks
+        if hooks is None or name not in tensors or not is_followed_by_jax(tensors[name]):
+            continue
+        for table in hooks.tensor.values():
+            hooked_by_jax(tensors[name], table)
+        if hooks.acc or hooks.pre or hooks.post:
+            warn_once("hooks on the accumulation of a parameter's gradient (register_post_accumulate_grad_hook, hooks on its node) are not called inside JAX's transformations, where nothing is accumulated")
+
+
 @contextmanager
 def followed_by_jax() -> Iterator[None]:
     """Within: gradients are JAX's. What the program computes under ``torch.no_grad`` has none there either."""
@@ -59,13 +74,15 @@ def pure_function(module: Any, *, mask: bool = True) -> Callable[..., Any]:
     """``f(params, buffers, *args, rngs=None, **kwargs) -> (output, new buffers)`` over jax arrays, without side effects.
 
     With ``mask``, parameters whose ``requires_grad`` is False get no gradient. The tape is off inside: derivatives are JAX's, but for a custom
-    ``autograd.Function``, whose own backward they take; hooks on tensors and modules' backward hooks are not called. ``rngs``: the JAX key (an input like
+    ``autograd.Function``, whose own backward they take, and for hooks on tensors and parameters and modules' full backward hooks, which JAX's gradients go through
+    (hooks of other kinds are left out with a warning). ``rngs``: the JAX key (an input like
     the others: split it for scan steps, map over it for lanes that differ) that dropout and other draws take their numbers from. Without one a draw where an
     argument is traced raises RuntimeError, for it would be a constant of the program.
     """
     def f(params: dict[str, Any], buffers: dict[str, Any], *args: Any, rngs: Any = None, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         values = mask_gradients(params, module) if mask else params
         tensors, held = to_torch(values), to_torch(buffers)
+        _hook(tensors, module)
         traced = rngs is None and any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves((params, buffers, args, kwargs)))
         mine = {id(t._s) for t in held.values()}
         given_back.append(mine)

@@ -6,7 +6,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from jtorch._core.backward.jax_hooks import is_followed_by_jax, traced_by
 from jtorch._core.graph.hook_handles import RemovableHandle
+from jtorch._errors import not_implemented
 from jtorch._public import torch
 
 __all__ = ["BackwardHook", "RemovableHandle", "unserializable_hook", "warn_if_has_hooks"]
@@ -56,6 +58,13 @@ def _tap_function() -> Any:
     return _tap
 
 
+def _check_of_one_trace(grads: Any, before: Any) -> None:
+    """NotImplementedError where JAX maps both ends of a module by themselves, so that one cannot be seen at the other."""
+    known = {id(trace) for g in grads if (trace := traced_by(g)) is not None}
+    if any((trace := traced_by(g)) is not None and id(trace) not in known for g in before):
+        not_implemented("full backward hooks of modules under jax.grad of jax.vmap", "use jax.vmap of jax.grad, or register_full_backward_pre_hook")
+
+
 class BackwardHook:
     """Runs a module's full backward hooks: one tap on its inputs, one on its outputs.
 
@@ -89,9 +98,11 @@ class BackwardHook:
 
     def _tapped(self, args: Any, through: Callable[..., Any], materialize: bool) -> tuple[Any, list[int] | None]:
         where = [i for i, a in enumerate(args) if isinstance(a, torch.Tensor)]
-        if not torch.is_grad_enabled() or not any(args[i].requires_grad for i in where):
+        if not torch.is_grad_enabled() or not any(args[i].requires_grad or is_followed_by_jax(args[i]) for i in where):
             return args, None
-        outs = _tap_function().apply(through, materialize, *[args[i] for i in where])
+        # JAX goes through a tap if it differentiates one of its inputs. Of a first layer that is none: what is linked to it then is no element of a parameter.
+        links = [p.flatten()[:0] for p in self.module.parameters() if is_followed_by_jax(p)][:1] if materialize else []
+        outs = _tap_function().apply(through, materialize, *[args[i] for i in where], *links)
         new_args = list(args)
         for i, out in zip(where, outs):
             new_args[i] = out
@@ -142,6 +153,7 @@ class BackwardHook:
             # The outputs' tap has not run: the gradient got here past the module's outputs, so this is not the module's backward.
             return grads
         inputs = self._spread(self.input_tensors_index, grads, self.n_inputs)
+        _check_of_one_trace(grads, self.grad_outputs)
         for hook in self.user_hooks:
             changed = hook(self.module, inputs, self.grad_outputs)
             if changed is None:
@@ -154,4 +166,4 @@ class BackwardHook:
                 )
             inputs = changed
         self.grad_outputs = None
-        return tuple(inputs[i] for i in self.input_tensors_index or ())
+        return (*[inputs[i] for i in self.input_tensors_index or ()], *grads[len(self.input_tensors_index or ()) :])

@@ -65,6 +65,24 @@ class Scaled(torch.autograd.Function):
         return g * y * 7 + h, g * ctx.kept * ctx.n, None
 
 
+def test_a_generator_of_its_own_is_no_key() -> None:
+    def f(x, key):
+        with rngs(key):
+            return to_jax(to_torch(x) + torch.randn(3, generator=torch.Generator().manual_seed(1)))
+
+    with pytest.raises(RuntimeError, match="leave out generator="):
+        jax.jit(f)(jnp.zeros(3), jax.random.key(0))
+
+
+def test_rejection_inside_jit() -> None:
+    def draw(key, loc):
+        with rngs(key):
+            return to_jax(torch.distributions.VonMises(to_torch(loc), torch.tensor(4.0)).sample((500,)))
+
+    a, b = (jax.jit(draw)(jax.random.key(k), jnp.float32(0.5)) for k in (0, 1))
+    assert a.shape == (500,) and (a != b).any() and abs(a.mean() - 0.5) < 0.1 and abs(a.std() - 0.54) < 0.1  # scipy.stats.vonmises(4).std()
+
+
 def test_the_backward_of_a_custom_function_is_jax_s_rule() -> None:
     def f(x, y):
         a, b = Scaled.apply(to_torch(x), to_torch(y), 2)

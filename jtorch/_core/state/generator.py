@@ -161,6 +161,8 @@ NEEDS_KEY = (
     "pure_function(module)(params, buffers, x, rngs=key), or `with jtorch.func.rngs(key):` around the code; vmap over keys to have lanes that differ"
 )
 
+OWN_GENERATOR = "a draw inside JAX's transformations takes its numbers from the key that is given (rngs), not from a generator of its own: leave out generator="
+
 
 @contextmanager
 def keys_from(key: Any) -> Iterator[None]:

@@ -13,6 +13,7 @@ from jtorch import _dtypes
 from jtorch._engine.values.thread_state import GRAD, state
 
 from jtorch._core.backward import backward_pass as _backward
+from jtorch._core.backward.jax_hooks import hooked_by_jax, is_followed_by_jax
 from jtorch._core.backward.levels import Input, reaches_out
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.graph.hook_handles import RemovableHandle
@@ -248,8 +249,17 @@ def retain_grad(self: Tensor) -> None:
 
 @method
 def register_hook(self: Tensor, hook: Any) -> Any:
-    """Call ``hook(grad)`` when the gradient of this tensor is there; what it returns goes on instead."""
+    """Call ``hook(grad)`` when the gradient of this tensor is there; what it returns goes on instead.
+
+    Inside JAX's transformations JAX's gradients go through it, on the way to where the tensor was read from here on. RuntimeError if nothing could bring a gradient.
+    """
     if self._edge is None:
+        if is_followed_by_jax(self):
+            hooks: OrderedDict[int, Any] = OrderedDict()
+            handle = RemovableHandle(hooks)
+            hooks[handle.id] = hook
+            hooked_by_jax(self, hooks)
+            return handle
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     table = hooks_of(edge_of(self)).tensor.setdefault(self._nr, OrderedDict())
     handle = RemovableHandle(table)

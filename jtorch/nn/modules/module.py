@@ -7,8 +7,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from jtorch._core.backward.jax_hooks import is_followed_by_jax
 from jtorch._core.dispatch.flush_points import module_called
 from jtorch._engine.values.thread_state import GRAD, state
+from jtorch._errors import warn_once
 from jtorch._public import torch
 from jtorch.utils.hooks import BackwardHook
 
@@ -371,6 +373,8 @@ class Module(HooksMixin, StateMixin, TraverseMixin, ConvertMixin):
         while not isinstance(first, torch.Tensor):
             first = next(v for v in first.values() if isinstance(v, torch.Tensor)) if isinstance(first, dict) else first[0]
         if first.grad_fn is None:
+            if is_followed_by_jax(first):
+                warn_once("old-style backward hooks of modules (register_backward_hook) are not called inside JAX's transformations: use register_full_backward_hook")
             return
         for hook in hooks:
             first.grad_fn.register_hook(_WrappedHook(hook, self))
