@@ -10,6 +10,8 @@ LOG: frozenset[str] = frozenset(filter(None, os.environ.get("JTORCH_LOG", "").sp
 CACHE_DIR: str | None = os.environ.get("JTORCH_CACHE_DIR")  # "" or "0" turns the persistent compilation cache off
 PROGRAM_BYTES: int = int(os.environ.get("JTORCH_PROGRAM_MB", "128")) << 20  # of memory for compiled programs that are not in use
 CACHE_BYTES: int = int(os.environ.get("JTORCH_CACHE_MB", "512")) << 20  # of disk for compiled programs
+# Blocks of freed memory up to this size are kept for what comes next; 0 leaves the C library's own ways (see _engine/values/memory.py).
+FREE_BYTES: int = int(os.environ.get("JTORCH_FREE_MB", "64")) << 20
 # Whether one program is made for all sizes of what changes: from the second size on ("1"), never ("0"), or (unset) from the third on.
 DYNAMIC: bool | None = {"1": True, "0": False}.get(os.environ.get("JTORCH_DYNAMIC", ""))
 

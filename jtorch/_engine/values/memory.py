@@ -1,12 +1,19 @@
-"""How much memory the C library has given out, and giving back what it keeps: what compiled programs cost is measured by it."""
+"""The C library's memory: how much it has given out (what compiled programs cost is measured by it), giving back what it keeps, and keeping what the next step takes again.
+
+Its own ways are for small objects. A program's room for intermediate results, and each large result, it asks of the system and gives back, so that every step meets the same
+pages for the first time: a fault each, of 0.2 to 5 us for 4 KiB (on a virtual machine with the dear ones a step of a small ResNet took 82 ms, and 48 without).
+"""
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from typing import Any
 
-__all__ = ["give_back", "in_use"]
+from jtorch import _config
+
+__all__ = ["give_back", "in_use", "keep_freed"]
 
 _FIELDS = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
 
@@ -23,6 +30,8 @@ def _libc(name: str) -> Any:
     except (OSError, AttributeError):
         return None
     found.restype = _Info if name == "mallinfo2" else ctypes.c_int
+    if name == "mallopt":
+        found.argtypes = ctypes.c_int, ctypes.c_int
     return found
 
 
@@ -40,3 +49,23 @@ def give_back() -> None:
     trim = _libc("malloc_trim")
     if trim is not None:
         trim(ctypes.c_size_t(0))
+
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8  # malloc.h
+_PAD = 8 << 20
+
+
+def keep_freed() -> None:
+    """Have the C library keep what is freed, in blocks of up to ``JTORCH_FREE_MB``, and take the next results from it.
+
+    64 MiB: twice what it comes to by itself, with time. Where blocks are larger, what lies between them grows, too (with 1 GiB, a net of 32 layers held 330 MiB
+    where 210 do). One heap for all threads: XLA's would have one each, of which none can use what another has freed. Whoever has set up the C library's memory
+    by its own variables (``MALLOC_ARENA_MAX=``, ``GLIBC_TUNABLES=``) is left alone, and ``JTORCH_FREE_MB=0`` leaves everything as it is.
+    """
+    kept = _config.FREE_BYTES
+    own = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
+    setting = _libc("mallopt")
+    if setting is None or own or kept <= 0:
+        return
+    for name, value in ((_TRIM_THRESHOLD, 4 * kept), (_TOP_PAD, min(_PAD, kept)), (_MMAP_THRESHOLD, kept), (_ARENA_MAX, 1)):
+        setting(name, min(value, (1 << 31) - 1))
