@@ -235,13 +235,13 @@ def set_default_backend(backend: Any) -> None:
 
 
 def is_compiling() -> bool:
-    """Whether this call is being watched, to be replayed (or exported) from then on."""
-    return state.observed is not None or _exporting[0] > 0
+    """Whether this call is being watched, to be replayed (or exported) from then on. In what is not to be compiled (:func:`disable`) it is not."""
+    return (state.observed is not None and not stance.off) or _exporting[0] > 0
 
 
 def is_dynamo_compiling() -> bool:
     """The same, for ``torch.compile`` alone."""
-    return state.observed is not None
+    return state.observed is not None and not stance.off
 
 
 _exporting = [0]

@@ -95,6 +95,7 @@ def test_stances_and_disable() -> None:
 
     @torch.compiler.disable
     def plain(x: Any) -> Any:
+        assert not torch.compiler.is_compiling() and not torch.compiler.is_dynamo_compiling()
         calls.append(1)
         return x * 2
 

@@ -36,9 +36,14 @@ def to_torch(tree: Any) -> Any:
     return jax.tree.map(lambda x: from_jax(x) if isinstance(x, jax.Array) else as_tensor(x) if isinstance(x, np.ndarray) else x, tree)
 
 
-def tree_of(module: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(parameters, buffers) of a module as dicts of jax arrays."""
-    return to_jax(dict(module.named_parameters())), to_jax(dict(module.named_buffers()))
+def tree_of(module: Any, *, copy: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(parameters, buffers) of a module as dicts of jax arrays.
+
+    They are the module's own: a program that they are donated to takes them from it as well. With ``copy`` they are not. What such a program gives is
+    the module's again by ``module.load_state_dict(to_torch({**params, **buffers}))``.
+    """
+    found = to_jax(dict(module.named_parameters())), to_jax(dict(module.named_buffers()))
+    return jax.tree.map(lambda x: x.copy(), found) if copy else found
 
 
 def mask_gradients(params: dict[str, Any], module: Any) -> dict[str, Any]:

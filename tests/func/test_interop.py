@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 import jtorch as torch
+from jtorch.func import to_jax, to_torch, tree_of
 from jtorch.interop import jax_function, torch_function
 
 
@@ -104,3 +106,36 @@ def test_a_function_of_tensors_takes_arrays() -> None:
     np.testing.assert_allclose(slope[0], np.broadcast_to(2 * net.weight.sum(0).detach().numpy(), (4, 3)), rtol=1e-6)
     assert slope[1]["a"].tolist() == [4.0, 4.0]
     assert jax.vmap(lambda row: f(row, more=more)["y"])(x).shape == (4,)
+
+
+def test_operators_take_arrays_and_tracers() -> None:
+    x = jnp.array([1.0, 2.0])
+    for made in (torch.sin(x), torch.cat([x[:1], torch.ones(2)]), torch.nn.functional.linear(x, jnp.ones((1, 2)), bias=x[:1]), torch.where(x > 1, x, 0.0), torch.clamp(x, max=1)):
+        assert isinstance(made, torch.Tensor)
+    out = torch.zeros(2, dtype=torch.float64)
+    assert torch.exp(x, out=out) is out and out[0] == jnp.exp(1.0)
+    assert torch.nn.Linear(2, 1, dtype=torch.float64)(x).requires_grad
+    assert jax.jit(lambda x: to_jax(torch.add(x, 1)))(x).tolist() == [2, 3]
+    assert jax.grad(lambda x: to_jax(torch.einsum("i,i->", x, x)))(x).tolist() == [2, 4]
+    with pytest.raises(TypeError, match="unexpected|invalid combination|takes"):
+        torch.sin(x, colour=1)
+
+
+def test_state_goes_out_and_in_again_and_may_be_donated() -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    before = net[0].weight.tolist()
+    double = jax.jit(lambda tree: jax.tree.map(lambda a: a * 2, tree), donate_argnums=0)
+    params, buffers = tree_of(net, copy=True)
+    new = double(params)
+    assert params["0.weight"].is_deleted() and net[0].weight.tolist() == before
+    net.load_state_dict(to_torch({**new, **buffers}))
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    for _ in range(3):  # overwrites its own
+        optimizer.zero_grad()
+        net(torch.ones(4, 3)).sum().backward()
+        optimizer.step()
+    assert (new["0.weight"] == 2 * np.array(before, "f")).all()
+    own, _ = tree_of(net)
+    new = double(own)
+    net.load_state_dict(to_torch({**new, **buffers}))  # also where what it had is gone
+    assert (net[0].weight.jax() == new["0.weight"]).all()

@@ -25,6 +25,7 @@ from jtorch._ops._pointwise import C_NAMES
 from jtorch._registry import OPS, Op, Signature
 
 from jtorch._core.tensor import return_types
+from jtorch._core.tensor.creation import from_jax
 from jtorch._core.tensor.described_signature import described
 from jtorch._core.tensor.docstrings import of_operators
 from jtorch._core.tensor.expanded_writes import shared_dims, write_shared
@@ -162,7 +163,14 @@ def _function(name: str, overloads: list[Op], space: str) -> Callable[..., Any]:
             kwargs["dtype"] = out_arg.dtype
             if typed == "floats" and out_arg.dtype.category < 2 and args and aval_of(args[0]).dtype.category == 2:
                 raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{out_arg.dtype.legacy}'")
-        op, descriptors, flat, sig = select(name, overloads, args, kwargs, method)
+        try:
+            op, descriptors, flat, sig = select(name, overloads, args, kwargs, method)
+        except TypeError:
+            if not any(map(_of_jax, (*args, *kwargs.values()))):
+                raise
+            if out_arg is not None:
+                kwargs["out"] = out_arg
+            return call(*map(_on_tensors, args), **{k: _on_tensors(v) for k, v in kwargs.items()})
         if op.data_dependent:
             result = _data_dependent(op, descriptors, flat)
         else:
@@ -188,6 +196,18 @@ def _function(name: str, overloads: list[Op], space: str) -> Callable[..., Any]:
     call.__signature__ = described(overloads, method)  # type: ignore[attr-defined]
     call.jtorch_ops = tuple(overloads)  # type: ignore[attr-defined]
     return call
+
+
+def _of_jax(x: Any) -> bool:
+    """Whether an argument is JAX's array (or tracer), or a list with one."""
+    return isinstance(x, jax.Array) or (isinstance(x, list | tuple) and any([isinstance(e, jax.Array) for e in x]))
+
+
+def _on_tensors(x: Any) -> Any:
+    """What an operator takes in the place of JAX's arrays: tensors on them, without a copy."""
+    if isinstance(x, jax.Array):
+        return from_jax(x)
+    return type(x)(map(_on_tensors, x)) if _of_jax(x) else x
 
 
 def _plain_calls(op: Op) -> tuple[Any, Any]:
