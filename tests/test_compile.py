@@ -86,6 +86,8 @@ def test_stances_and_disable() -> None:
     with torch.compiler.set_stance("fail_on_recompile"), pytest.raises(RuntimeError, match="fail_on_recompile"):
         f(torch.ones(2))
     assert f(torch.ones(2)).tolist() == [2.0, 2.0]
+    with torch.compiler.set_stance("fail_on_recompile"):  # what there is is replayed
+        assert f(torch.ones(2)).tolist() == [2.0, 2.0]
     with torch.compiler.set_stance("force_eager"):
         assert f(torch.ones(3)).tolist() == [2.0] * 3
     with pytest.raises(RuntimeError, match="invalid torch.compile stance"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Callable
@@ -140,11 +141,15 @@ class CompiledFunction:
         replay: Replay | None = None
         why: str | None = None
         try:
+            collects = gc.isenabled()
             try:
+                gc.disable()  # what it would finalize is no part of the function
                 sys.setprofile(w.profile)
                 result = HELPER.call(self.fn, *args, **kwargs)
             finally:
                 sys.setprofile(None)
+                if collects:
+                    gc.enable()
             why = w.gone
             if why is None and (w.trace is not state.trace or state.traces and any(t.nodes for t in state.traces.values())):
                 why = "several devices, or a value that was looked at"
@@ -192,7 +197,7 @@ def _busy() -> bool:
 
 
 def _modes() -> Any:
-    return (state.mode, _dtypes.default, _config.float32_matmul_precision, _autocast.snapshot() if state.mode & ~GRAD else None, stance.value)
+    return (state.mode, _dtypes.default, _config.float32_matmul_precision, _autocast.snapshot() if state.mode & ~GRAD else None)
 
 
 class _Same:
