@@ -15,7 +15,7 @@ from jtorch.func import rngs, to_jax, to_torch
 
 _QUICK = ("Exponential",)
 _ASKED = ("mean", "variance", "entropy", "log_prob", "sample", "rsample")
-_REJECTING = ("VonMises", "Wishart")  # they draw until what they look at will do, which no program of a fixed length is
+_REJECTING = ("Wishart",)  # it draws until what it looks at will do
 
 
 def _asked(make: Any, arrays: list[Any], value: Any, key: Any, name: str) -> Any:

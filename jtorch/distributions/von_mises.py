@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from jtorch._errors import ValueUnknown
+from jtorch._engine.values.thread_state import state
 from jtorch._public import torch
 
 from . import constraints
@@ -82,11 +82,10 @@ class VonMises(Distribution):
                 accept = ((c * (2 - c) - u2) > 0) | ((c / u2).log() + 1 - c >= 0)
                 return torch.where(accept, (u3 - 0.5).sign() * f.acos(), x), done | accept
 
-            try:
-                while not done.all():
-                    x, done = again(x, done)
-            except ValueUnknown:  # JAX traces it
-                x, done = torch.while_loop(lambda x, done: ~done.all(), again, (x, done))
+            if state.keys is not None:  # inside JAX's transformations, or as there
+                x = torch.while_loop(lambda x, done: ~done.all(), again, (x, done))[0]
+            while state.keys is None and not done.all():
+                x, done = again(x, done)
             return ((x + math.pi + loc) % (2 * math.pi) - math.pi).to(self.loc.dtype)
 
     @property
