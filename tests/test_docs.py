@@ -6,7 +6,7 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
-PAGES = ("README.md", "docs/index.md", "docs/from-pytorch.md", "docs/from-jax.md", "docs/compile.md", "docs/export.md", "docs/performance.md", "docs/adding-an-operator.md")
+PAGES = ("README.md", "docs/index.md", "docs/from-pytorch.md", "docs/from-jax.md", "docs/one-model.md", "docs/compile.md", "docs/export.md", "docs/performance.md", "docs/adding-an-operator.md")
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if (ROOT / p).exists()])

@@ -210,12 +210,11 @@ class FlaxModule(Module):
 
 
 def _put(module: Any, name: str, t: Any) -> None:
+    """Hold a tensor under flax's name, which may be one that modules use (``buffers``, ``type``): then it is no attribute."""
     *path, leaf = name.split(".")
     for part in path:
-        if part not in module._modules:
-            module.add_module(part, Module())
-        module = module._modules[part]
-    module.register_parameter(leaf, t) if isinstance(t, torch.nn.Parameter) else module.register_buffer(leaf, t)
+        module = module._modules.setdefault(part, Module())
+    (module._parameters if isinstance(t, torch.nn.Parameter) else module._buffers)[leaf] = t
 
 
 def _split_nnx(model: Any) -> Any:

@@ -213,3 +213,21 @@ def test_a_flax_module_through_orbax_and_a_state_dict(tmp_path):
     assert any(float(np.abs(v).sum()) > 0 for k, v in flat(variables).items() if k.endswith("mean"))
     for a, b in zip(*(o.state_dict()["state"].values() for o in optimizers), strict=True):
         assert torch.equal(a["momentum_buffer"], b["momentum_buffer"])
+
+
+def test_there_and_back_again_and_names_that_modules_use(x=np.ones((2, 3), "f")) -> None:
+    """A jtorch module in a flax model as a jtorch module: its collection is called ``buffers``, as a method of modules is."""
+    net = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+
+    class Model(linen.Module):
+        @linen.compact
+        def __call__(self, x, train=True):
+            half = self.param("half", linen.initializers.ones, (2,), "float32")
+            return half * LinenModule(net, name="type")(x, train=train)
+
+    back = FlaxModule(Model(), x)
+    assert {"half", "type.0.weight", "type.1.weight"} < set(dict(back.named_parameters())) and "buffers.type.1.running_mean" in back.state_dict()
+    assert torch.equal(back.eval()(torch.tensor(x)), net.eval()(torch.tensor(x)))
+    back.load_state_dict(back.state_dict())
+    back.train()(torch.tensor(x)).sum().backward()
+    assert all(p.grad is not None for p in back.parameters())
