@@ -4,8 +4,10 @@ PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip install --quiet --disable-pip-version-check
+# Bytecode is made of what is imported, when it is: making all of it takes longer than the rest of installing.
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --no-compile
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+UNIT_JOBS ?= $(JOBS)
 export PYTHONPATH := $(CURDIR)
 # The tests start many processes, and half of what one takes to import jtorch is compiling its source: bytecode is kept, whatever this machine's habit is.
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,9 +17,8 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: .stamps/demo  ## train the digits classifier with `import torch` resolved to jtorch; no torch needed
 	$(PY) -m jtorch examples/digits_cnn.py
 
-test: .stamps/test  ## everything CI runs; mypy, which takes one processor, beside jtorch's own tests
-	$(MAKE) -j2 lint unit
-	$(MAKE) compat
+test: .stamps/test  ## everything CI runs, at once: what of it takes one processor leaves none idle so
+	$(MAKE) -j3 lint unit compat UNIT_JOBS=$$((($(JOBS) + 1) / 2))
 
 lint: .stamps/test
 	$(VENV)/bin/ruff check jtorch compat tests examples tools
@@ -25,7 +26,7 @@ lint: .stamps/test
 	$(PY) -m mypy
 
 unit: .stamps/test  ## jtorch by itself: real torch is installed but must not be needed
-	$(PY) -m pytest tests -n $(JOBS) --dist loadfile
+	$(PY) -m pytest tests -n $(UNIT_JOBS) --dist loadfile
 
 compat: .stamps/test  ## jtorch beside real torch
 	$(PY) -m pytest compat -n $(JOBS) --dist worksteal

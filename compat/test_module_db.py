@@ -11,7 +11,10 @@ _LIST = harness.BOARD / "module_db_passing.txt"
 PASSING = _LIST.read_text().split() if _LIST.exists() else []
 
 
-LONG = ("nn.Transformer", "nn.TransformerDecoder", "nn.TransformerEncoder")  # their layers are short
+# Their layers are short; of the lazy classes there is one of each kind.
+LONG = {"nn.Transformer", "nn.TransformerDecoder", "nn.TransformerEncoder"} | {
+    f"nn.Lazy{kind}{dims}d" for kind in ("Conv", "ConvTranspose", "BatchNorm", "InstanceNorm") for dims in (2, 3)
+}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in PASSING])

@@ -11,7 +11,7 @@ from compat.run_both import difference, digits_of, head, outputs
 PROGRAMS = sorted((Path(__file__).parent / "seeds").glob("*.py"))
 LONG = [p for p in PROGRAMS if "# slow" in head(p)]
 SHORT = [p for p in PROGRAMS if p not in LONG]
-TOGETHER = 13  # programs that one process of each library runs: imports cost two seconds
+TOGETHER = 21  # programs that one process of each library runs: imports cost two seconds
 BATCHES = [SHORT[i : i + TOGETHER] for i in range(0, len(SHORT), TOGETHER)]
 
 

@@ -32,13 +32,14 @@ def both(f: Any) -> list[list[Any]]:
 @case
 def derivatives_nest(lib: Any, F: Any) -> Any:
     def f(x: Any) -> Any:
-        return (x**3).sum() * x[0] + x.sin().prod()
+        return (x**3).sum() * x[0] + x[1:].sin().sum() * x[2]
 
     x, v = lib.tensor([1.0, 2.0, 3.0]), lib.tensor([0.5, -1.0, 2.0])
     g = F.grad(f)
     return [
         g(x), F.grad_and_value(f)(x), F.hessian(f)(x), F.jacrev(F.jacrev(f))(x), F.jacfwd(F.jacfwd(f))(x), F.jacrev(F.jacfwd(f))(x), F.jvp(g, (x,), (v,)), F.vjp(g, x)[1](v),
         F.grad(lambda x: F.grad(lambda y: F.grad(f)(y).sum())(x).sum())(x), F.linearize(g, x)[1](v), F.vmap(F.hessian(f))(lib.stack([x, v])), F.jacrev(f, chunk_size=1)(x),
+        F.hessian(lambda x: x.sin().prod())(x),
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ PLAIN = [
     ((2, 2, 5), (3, 2, 3), {"padding": 4, "dilation": 2}),
     ((1, 1, 150), (2, 1, 140), {"padding": 1}),
     ((2, 2, 4, 3, 3), (3, 2, 2, 3, 3), {"padding": (0, 1, 1), "stride": (2, 1, 1)}),
-    ((2, 2, 5, 2, 2), (2, 1, 3, 3, 3), {"padding": 1, "dilation": (2, 1, 1), "groups": 2}),
+    ((2, 2, 3, 2, 1), (2, 1, 2, 3, 1), {"padding": (1, 1, 0), "dilation": (2, 1, 1), "groups": 2}),
 ]
 TRANSPOSED = [
     ((2, 3, 4), (3, 2, 5), {"stride": 3, "padding": 2, "output_padding": 2}),

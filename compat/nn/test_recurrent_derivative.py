@@ -13,9 +13,9 @@ import jtorch
 CASES: dict[str, dict[str, Any]] = {
     "LSTM": {"bidirectional": True},
     "LSTM, packed": {"packed": True},
-    "GRU": {"bidirectional": True},
+    "GRU": {},
     "GRU, packed": {"packed": True, "bias": False},
-    "RNN": {"bidirectional": True},
+    "RNN": {},
     "RNN, relu": {"nonlinearity": "relu", "packed": True},
     "LSTM, twice": {"twice": True},
     "LSTM, small": {"hidden": 7, "packed": True},

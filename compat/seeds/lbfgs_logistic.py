@@ -1,4 +1,5 @@
 # Logistic regression by LBFGS with a closure, and its Hessian.
+# slow
 # digits: 3
 import torch
 

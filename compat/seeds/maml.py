@@ -1,4 +1,5 @@
 # Learning to learn: an inner step of gradient descent by hand and by torch.func.functional_call, differentiated through.
+# slow
 # digits: 3
 import math
 from collections import OrderedDict

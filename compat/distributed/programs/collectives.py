@@ -15,7 +15,7 @@ OPS = "SUM AVG PRODUCT MIN MAX BAND BOR BXOR".split()
 
 
 if not FULL:
-    TYPES = "bool uint8 int64 bfloat16 float32 complex64 int16".split()
+    TYPES = "bool int64 bfloat16 float32 complex64 int16".split()
 
 
 def reductions(r, n, said):

@@ -423,7 +423,7 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
         new = new.to_dense()
         after = aval_of(new)
     if after.shape != before.shape:
-        if call.op is not None and call.op.name in ("addmm", "addmv", "baddbmm"):
+        if not call.elementwise and call.op is not None and not call.op.expanded:  # a product of matrices
             raise RuntimeError(f"Bad in-place call: input tensor size {list(before.shape)} and output tensor size {list(after.shape)} should match")
         raise RuntimeError(f"output with shape {list(before.shape)} doesn't match the broadcast shape {list(after.shape)}")
     if after.dtype is not before.dtype:
