@@ -132,6 +132,8 @@ def accepted(fn: Any) -> tuple[dict[str, Any], bool] | None:
             if record.out:
                 found["out"] = None
         return found, False
+    if (forms := getattr(fn, "jtorch_forms", None)) is not None:
+        return {p.name: p.default if not p.required else inspect.Parameter.empty for s in reversed(forms) for p in s.params}, False
     try:
         s = inspect.signature(fn.__init__ if isinstance(fn, type) else fn)
     except (TypeError, ValueError):

@@ -128,10 +128,22 @@ def operator(name: str, ops: tuple[Op, ...], method: bool, inplace: bool, indent
                 given = "Tensor" if not op.fields else "tuple[Tensor, ...] | list[Tensor]"
                 params += ["*"] * ("*" not in params) + [f"out: {given} | None = ..."]
             forms.append(f"{indent}def {name}({', '.join(params)}) -> {result}: ...")
-            last = _last(sig.positional)
-            if last is not None and last.kind == "int[]" and len(sig.positional) == 2 and method:
-                rest = [p for p in _op_params(sig, method) if p.split(":")[0] not in ("self", "*", last.name)]
-                forms.append(f"{indent}def {name}(self, *{last.name}: _int{''.join(', ' + r for r in rest)}) -> {result}: ...")
+            if method:
+                forms += _separate(name, sig, method, result, indent)
+    return _overloads(forms, indent)
+
+
+def _separate(name: str, sig: Signature, method: bool, result: str, indent: str) -> list[str]:
+    """The form in which the only list of ints comes as separate ints."""
+    last = _last(sig.positional)
+    if last is None or last.kind != "int[]" or last.size or len(sig.positional) != (2 if method else 1):
+        return []
+    first = ["self"] if method else []
+    rest = [p for p in _op_params(sig, method) if p.split(":")[0] not in ("self", "*", last.name)]
+    return [f"{indent}def {name}({', '.join([*first, f'*{last.name}: _int', *rest])}) -> {result}: ..."]
+
+
+def _overloads(forms: list[str], indent: str) -> list[str]:
     told: dict[tuple[str, ...], str] = {}
     for form in forms:  # what differs only in which parameters are keywords is told by the freer, which comes first
         told.setdefault(tuple(sorted(set(re.split(r", |[()]", form)) - {"*", ""})), form)
@@ -151,6 +163,13 @@ def function(name: str, fn: Callable[..., Any], method: bool, indent: str) -> li
         sig = inspect.signature(fn)
     except (TypeError, ValueError):
         return [f"{indent}{name}: Any"]
+    if (published := getattr(fn, "jtorch_forms", None)) is not None:
+        result = rendered(sig.return_annotation)
+        forms: list[str] = []
+        for form in published:
+            forms.append(f"{indent}def {name}({', '.join(_op_params(form, method))}) -> {result}: ...")
+            forms += _separate(name, form, method, result, indent)
+        return _overloads(forms, indent)
     parts, star, first = [], False, True
     for p in sig.parameters.values():
         if first and method:

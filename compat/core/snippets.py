@@ -4,6 +4,20 @@ A snippet that raises prints the exception's type and text.
 """
 
 SNIPPETS: dict[str, str] = {
+    "arguments by name, of functions that take several forms": """
+def said(f):
+    try: print(f())
+    except Exception as e: print(type(e).__name__)
+x, m = torch.arange(4), torch.arange(6).view(2, 3)
+for f in (
+    lambda: x.clone().resize_(size=(2, 2)), lambda: m.clone().unsqueeze_(dim=0), lambda: m.clone().transpose_(dim0=0, dim1=1), lambda: m.view(size=(3, 2)), lambda: x.view(dtype=torch.int32),
+    lambda: m.reshape(shape=(3, 2)), lambda: x.broadcast_to(size=(2, 4)), lambda: x.new_zeros(size=(2, 1)), lambda: x.to(tensor=torch.ones(2).double()), lambda: x.to(other=m), lambda: x.to(device="cpu", dtype=torch.int32),
+    lambda: torch.zeros(size=(2,)), lambda: torch.arange(end=3), lambda: torch.arange(start=1, end=3, step=1), lambda: torch.randint(low=1, high=2, size=(2,)), lambda: torch.randint_like(x, low=1, high=2),
+    lambda: torch.slice_copy(x, dim=0, start=1, end=3, step=1), lambda: torch.narrow_copy(x, dim=0, start=1, length=2), lambda: torch.split_copy(x, split_size=2, dim=0), lambda: torch.expand_copy(x, size=(2, 4), implicit=False),
+    lambda: torch.view_copy(x, size=(2, 2)), lambda: torch.view_copy(x, dtype=torch.int32), lambda: torch.unfold_copy(x, dimension=0, size=2, step=1), lambda: torch.as_strided_copy(x, size=(2,), stride=(1,), storage_offset=1),
+    lambda: torch.permute_copy(m, dims=(1, 0)), lambda: torch.diagonal_copy(m, offset=1, dim1=0, dim2=1), lambda: m.to_sparse(sparse_dim=1).layout, lambda: m.to_sparse_bsr(blocksize=(1, 1)).layout,
+): said(f)
+""",
     "write through a chain of views": """
 x = torch.arange(12.).reshape(3, 4).requires_grad_()
 y = x * 1

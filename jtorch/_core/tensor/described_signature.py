@@ -8,7 +8,7 @@ from typing import Any
 
 from jtorch._registry import Op, Param, Signature
 
-__all__ = ["ANNOTATIONS", "described"]
+__all__ = ["ANNOTATIONS", "described", "described_forms"]
 
 # Each kind of parameter as an annotation.
 ANNOTATIONS = {
@@ -30,8 +30,14 @@ def annotation(p: Param) -> str:
 
 
 def described(overloads: Sequence[Op], method: bool, inplace: bool = False) -> inspect.Signature:
-    """One signature for all overloads: that of the longest. What another overload does without is optional in it (``...``: no one default)."""
-    every = [s for o in overloads for s in o.signatures]
+    """One signature for all overloads of an operator."""
+    out = not method and not inplace and overloads[0].out and not any(s == "nn.functional" for s in overloads[0].where)
+    more = [inspect.Parameter("out", _KEYWORD, default=None, annotation="Tensor | None" if not overloads[0].fields else "tuple[Tensor, ...] | None")] if out else []
+    return described_forms([s for o in overloads for s in o.signatures], method, _result(overloads), more)
+
+
+def described_forms(every: Sequence[Signature], method: bool, result: str, more: Sequence[inspect.Parameter] = ()) -> inspect.Signature:
+    """One signature for all forms of a function: that of the longest. What another form does without is optional in it (``...``: no one default)."""
     widest = max(every, key=lambda s: len(s.params))
     shared = set.intersection(*[{p.name for p in s.params} for s in every])
     always = min(len([p for p in s.positional if p.required]) for s in every)  # so many are needed, whatever their names
@@ -39,8 +45,7 @@ def described(overloads: Sequence[Op], method: bool, inplace: bool = False) -> i
     for i, p in enumerate(widest.params):
         texts = [annotation(q) for s in every for q in s.params if q.name == p.name]
         params.append(_parameter(p, p.name in shared or i < always, method and i == 0, " | ".join(dict.fromkeys(" | ".join(texts).split(" | ")))))
-    if not method and not inplace and overloads[0].out and not any(s == "nn.functional" for s in overloads[0].where):
-        params.append(inspect.Parameter("out", _KEYWORD, default=None, annotation="Tensor | None" if not overloads[0].fields else "tuple[Tensor, ...] | None"))
+    params += more
     params.sort(key=lambda p: p.kind)
     seen = False  # a parameter without a default cannot follow one that has it
     for i, made in enumerate(params):
@@ -48,7 +53,7 @@ def described(overloads: Sequence[Op], method: bool, inplace: bool = False) -> i
             seen |= made.default is not _EMPTY
             if seen and made.default is _EMPTY:
                 params[i] = made.replace(default=...)
-    return inspect.Signature(params, return_annotation=_result(overloads, widest), __validate_parameters__=False)
+    return inspect.Signature(params, return_annotation=result, __validate_parameters__=False)
 
 
 def _parameter(p: Param, shared: bool, is_self: bool, text: str) -> inspect.Parameter:
@@ -58,7 +63,7 @@ def _parameter(p: Param, shared: bool, is_self: bool, text: str) -> inspect.Para
     return inspect.Parameter("self" if is_self else p.name, _KEYWORD if p.keyword_only else _POSITIONAL, default=default, annotation=_EMPTY if is_self else text)
 
 
-def _result(overloads: Sequence[Op], widest: Signature) -> str:
+def _result(overloads: Sequence[Op]) -> str:
     if any(o.fields for o in overloads):
         return f"torch.return_types.{overloads[-1].name}" if all(o.fields for o in overloads) else f"Tensor | torch.return_types.{overloads[-1].name}"
     returns = str(overloads[0].fn.__annotations__.get("return", ""))

@@ -92,14 +92,14 @@ def contiguous(self: Tensor, *, memory_format: Any = None) -> Tensor:
 
 @method
 def to_(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """Another element type, device or layout: ``to(dtype)``, ``to(device, dtype)``, ``to(other)``."""
+    """Another element type, device or layout: ``to(dtype)``, ``to(device, dtype)``, ``to(tensor)``."""
     if has_override((self,), kwargs):
         return override(Tensor.to, (self, *args), kwargs)  # type: ignore[no-any-return]
     kind, where = kwargs.pop("dtype", None), kwargs.pop("device", None)
     copy = kwargs.pop("copy", False)
     kwargs.pop("non_blocking", None)
     fmt = kwargs.pop("memory_format", None)
-    other = kwargs.pop("other", None)
+    other = kwargs.pop("tensor", None)
     if kwargs:
         raise TypeError(f"to() received an invalid combination of arguments - got unexpected keyword {sorted(kwargs)}")
     rest = list(args)
@@ -204,9 +204,10 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 
 
 @method
-def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
+def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = None) -> Tensor:
     """Change the size; the memory keeps its elements in order."""
-    shape = sizes_given("resize_", "size", sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes)
+    given = sizes if size is None else size
+    shape = sizes_given("resize_", "size", given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given)
     if self._edge is not None and not (state.mode & INFERENCE and self.is_inference()):
         raise RuntimeError("cannot resize variables that require grad")
     resize(self, shape, memory_format)
