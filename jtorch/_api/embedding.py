@@ -9,6 +9,7 @@ from jtorch._core.dispatch.checked_arguments import checked_number
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.signature_binding import sizes_given
 from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._core.storage.view_steps import is_traced
 from jtorch._core.tensor.derived_functions import function_for
 from jtorch._namespace import torch
 
@@ -22,6 +23,11 @@ _circular = function_for("internal.circular_pad")
 def _renorm_rows(weight: Tensor, rows: Tensor, max_norm: float, norm_type: float) -> None:
     """Scale the named rows of ``weight`` down to ``max_norm``, in place and outside of the graph."""
     with torch.no_grad():
+        if is_traced(rows):  # which rows is not known: all are computed, and these are written
+            norm = torch.linalg.vector_norm(weight, norm_type, dim=1, keepdim=True)
+            named = torch.zeros(weight.size(0), 1, dtype=torch.bool, device=weight.device).index_fill(0, rows.reshape(-1), True)  # type: ignore[attr-defined]
+            weight.copy_(torch.where(named & (norm > max_norm), weight * (max_norm / (norm + 1e-7)), weight))
+            return
         rows = torch.unique(rows.reshape(-1))
         found = weight.index_select(0, rows)
         norm = torch.linalg.vector_norm(found, norm_type, dim=1, keepdim=True)

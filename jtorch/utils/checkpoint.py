@@ -14,6 +14,7 @@ from typing import Any
 
 from jtorch import _autocast
 from jtorch._core.backward.backward_pass import put, root_of, run_backward
+from jtorch._core.backward.jax_hooks import is_followed_by_jax
 from jtorch._core.backward.recompute import Region, after_barrier
 from jtorch._core.graph.selective_checkpoint import Kept, Run
 from jtorch._core.state.generator import default_for
@@ -204,6 +205,7 @@ def checkpoint(
     ``preserve_rng_state=True`` (a keyword) gives the second run the random numbers of the first. ``context_fn`` gives a context for each
     run. ``use_reentrant=True`` is torch's older variant: positional arguments only, ``.backward()`` only, one of the inputs must require
     grad. CheckpointError when the second run saves other tensors than the first (``determinism_check="none"``: only another number).
+    Inside JAX's transformations it is ``function(*args, **kwargs)``, and ``jax.checkpoint`` around what is differentiated says what is computed again.
     """
     if use_reentrant is None:
         warnings.warn("torch.utils.checkpoint: the use_reentrant parameter " + _ADVICE, stacklevel=2)
@@ -214,6 +216,8 @@ def checkpoint(
             raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
         if context_fn is not noop_context_fn or debug is not False:
             raise ValueError("Passing `context_fn` or `debug` is only supported when use_reentrant=False.")
+        if thread_state.stops or any(isinstance(a, Tensor) and is_followed_by_jax(a) for a in args):
+            return function(*args)
         return CheckpointFunction.apply(function, preserve, *args)
     if determinism_check not in ("default", "none"):
         raise ValueError(f"determinism_check should be one of {['default', 'none']}, but got {determinism_check}")

@@ -18,7 +18,7 @@ from jtorch._engine.placing.entries import fitted
 from jtorch._engine.values.placed import PlacedAval, placed_aval
 from jtorch._engine.values.placed import in_use as placing_in_use
 from jtorch._engine.values.sparse_values import SparseAval, SparseMet
-from jtorch._engine.values.thread_state import state
+from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._engine.recording.trace import force, record_multi, record_one
 from jtorch._engine.values.values import Aval, Value, aval, value_of
 from jtorch._engine.recording.undo import keep
@@ -394,6 +394,9 @@ def write(t: Tensor, v: Value, read_at: int | None = None) -> None:
     """Replace the elements of ``t`` by ``v`` (same shape and type), for every tensor that shares them. ``read_at``: the version that ``v`` was computed from;
     :class:`Changed`, before anything has happened, if it is no longer that."""
     s, view = t._s, t._view
+    apart = state.stops and not state.mode & GRAD
+    if s.__class__ is Stopped:
+        s, apart = s.of, True
     if v.__class__ is Value and v.trace is None and v.array.__class__ is Lanes:
         _check_lanes(s.value, v.array)
     at_home = s.value.aval if placing_in_use and s.host is None and s.value.aval.__class__ is PlacedAval else None
@@ -413,12 +416,14 @@ def write(t: Tensor, v: Value, read_at: int | None = None) -> None:
     if view is None:
         if read_at is not None and s.version != read_at:
             raise Changed
-        s.value = v
+        s.value = with_history(s, s.value, v) if apart else v
         s.version += 1
         return
     while True:
         whole = s.value
         new = write_through(view, whole, v)
+        if apart:
+            new = with_history(s, whole, new)
         if at_home is not None:
             new = fitted(new, at_home)
         if s.version != read_at and read_at is not None:
@@ -426,8 +431,26 @@ def write(t: Tensor, v: Value, read_at: int | None = None) -> None:
         if s.value is whole:
             s.value = new
             s.version = at = s.version + 1
-            view.seen, view.value = (at, v) if at_home is None else (-1, None)
+            view.seen, view.value = (at, v) if at_home is None and not apart else (-1, None)
             return
+
+
+@jax.custom_jvp  # type: ignore[untyped-decorator]  # jax is not followed
+def _new_for(old: Any, new: Any) -> Any:
+    return new
+
+
+_new_for.defjvp(lambda primals, tangents: (primals[1], tangents[0]))
+
+
+def with_history(s: Storage, old: Value, new: Value) -> Value:
+    """What is written without gradients where JAX differentiates: the new elements with the derivative of the old ones, as a tensor keeps its history. (State that is
+    given back has none.)"""
+    if not isinstance(old.array, jax.core.Tracer) or new.aval.dtype.category < 2 or any([id(s) in ids for ids in given_back]):
+        return new
+    made = Value()
+    made.aval, made.array, made.trace, made.pos = new.aval, _new_for(old.array, force(new)), None, -1
+    return made
 
 
 def laid_like(t: Tensor, like: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from jtorch._core.graph.node import AccumulateGrad, forward_mode, hooks_of, leaf
 from jtorch._core.dispatch.inplace import check_not_captured
 from jtorch._core.dispatch.torch_function import has_override, override
 from jtorch._core.storage.bare_tensor import Storage, Tensor, alias_of, meta_of, new_tensor
-from jtorch._core.storage.view_steps import aval_of, copied, stopped
+from jtorch._core.storage.view_steps import Stopped, aval_of, copied, read, stopped, with_history
 from jtorch._core.storage.write_counts import Alias, detached, origin_of, own_version, uncounted, version_of
 from jtorch._engine.values.lanes import Lanes
 from jtorch._engine.values.sparse_values import SparseAval
@@ -341,6 +341,9 @@ def _set_data(self: Tensor, new: Tensor) -> None:
         return
     if self._edge.__class__ is AccumulateGrad:
         uncounted(old)  # who saved this leaf saved the tensor, whatever data it has: see OpNode._look_again
+    if is_followed_by_jax(self) and a.shape == b.shape and b.dtype.category >= 2:  # the derivative is of the tensor, whatever data it has
+        new = new_tensor(with_history(old, read(self), read(new)))
+        s = new._s
     if new._s is s:  # the memory becomes that of ``self``; where ``new`` lives on, it counts apart from now on
         count = version_of(s)
         self._s, self._view = s, new._view
@@ -357,7 +360,7 @@ def _get_data(self: Tensor) -> Tensor:
     if state.lanes and _is_lane(self):
         raise RuntimeError("accessing `data` under vmap transform is not allowed")
     t: Tensor = detach(self)
-    if aval_of(self).__class__ is not SparseAval:
+    if aval_of(self).__class__ is not SparseAval and t._s.__class__ is not Stopped:
         t._s = Alias.of(self._s)
         t._view = copied(self._view, t._s)
     return t

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jtorch._core.storage.view_steps import is_traced
 from jtorch._public import F, torch
 
 from .. import init
@@ -20,6 +21,11 @@ __all__ = [
     "LazyBatchNorm3d",
     "SyncBatchNorm",
 ]
+
+
+def _one_of(batches: Any) -> Any:
+    """What one of so many batches counts in their plain mean."""
+    return batches.double().reciprocal() if is_traced(batches) else 1.0 / float(batches)
 
 
 class _NormBase(Module):
@@ -113,14 +119,13 @@ class _NormBase(Module):
 
 
 class _BatchNorm(_NormBase):
-    def _average_factor(self) -> float:
-        """How much this batch counts in the running statistics; counts the batch."""
+    def _average_factor(self) -> Any:
+        """How much this batch counts in the running statistics; counts the batch. A number, or a tensor where JAX traces how many batches there were."""
         factor = 0.0 if self.momentum is None else self.momentum
         if self.training and self.track_running_stats and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
             if self.momentum is None:
-                # The plain mean over all batches.
-                factor = 1.0 / float(self.num_batches_tracked)
+                factor = _one_of(self.num_batches_tracked)
         return factor
 
     def forward(self, input: Any) -> Any:
@@ -129,16 +134,15 @@ class _BatchNorm(_NormBase):
         factor = self._average_factor()
         by_batch = self.training or (self.running_mean is None and self.running_var is None)
         running = not self.training or self.track_running_stats
-        return F.batch_norm(
-            input,
-            self.running_mean if running else None,
-            self.running_var if running else None,
-            self.weight,
-            self.bias,
-            by_batch,
-            factor,
-            self.eps,
-        )
+        mean, var = (self.running_mean, self.running_var) if running else (None, None)
+        if not isinstance(factor, torch.Tensor):
+            return F.batch_norm(input, mean, var, self.weight, self.bias, by_batch, factor, self.eps)
+        new = mean.clone(), var.clone()
+        out = F.batch_norm(input, *new, self.weight, self.bias, by_batch, 1.0, self.eps)
+        with torch.no_grad():
+            for held, batch in zip((mean, var), new, strict=True):
+                held.lerp_(batch, factor.to(batch.dtype))
+        return out
 
 
 class BatchNorm1d(_BatchNorm):
@@ -219,9 +223,12 @@ class SyncBatchNorm(_BatchNorm):
 
     def _follow(self, mean: Any, var: Any) -> None:
         self.num_batches_tracked.add_(1)
-        factor = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.mul_(1 - factor).add_(mean.to(self.running_mean.dtype), alpha=factor)
-        self.running_var.mul_(1 - factor).add_(var.to(self.running_var.dtype), alpha=factor)
+        factor = _one_of(self.num_batches_tracked) if self.momentum is None else self.momentum
+        for running, new in ((self.running_mean, mean), (self.running_var, var)):
+            if isinstance(factor, torch.Tensor):
+                running.lerp_(new.to(running.dtype), factor.to(running.dtype))
+            else:
+                running.mul_(1 - factor).add_(new.to(running.dtype), alpha=factor)
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Any, process_group: Any = None) -> Any:

@@ -12,6 +12,7 @@ import pytest
 
 import jtorch as torch
 from jtorch import _config, nn
+from jtorch._core.storage.view_steps import read
 from jtorch._engine.families import family
 from jtorch._engine.recording import vjp
 from jtorch._engine.recording.trace import flush
@@ -304,3 +305,8 @@ def test_a_program_that_fills_up_to_a_size_but_is_given_nothing_of_it(monkeypatc
         losses.append([step(rows.repeat(2 + 3 * turn + k, 1)).item() for k in range(3)])  # the same rows again and again: the same losses
     for other in losses[1:]:
         np.testing.assert_allclose(other, losses[0], rtol=2e-3)
+
+
+def test_inputs_that_no_node_reads_may_differ_in_rank() -> None:
+    samples = [([], [read(torch.ones(s))], []) for s in ((3,), (3, 4), (3, 5))]
+    assert not family._growing(samples[:2]) and family._growing(samples[1:3])
