@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import jax
 
 from jtorch._core.backward.backward_pass import call_node
+from jtorch._core.backward.jax_hooks import by_its_rule
 from jtorch._core.dispatch.inplace import assign
 from jtorch._core.graph.grad_modes import enable_grad, no_grad
 from jtorch._core.storage.bare_tensor import Tensor, alias_of
@@ -16,23 +15,12 @@ from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.tensor.attributes import to_jax
 from jtorch._core.tensor.autograd_methods import with_grad
 from jtorch._core.tensor.creation import from_jax
-from jtorch._engine.values.thread_state import state
 
 __all__ = ["apply_to_tracers"]
 
 
 def _array(t: Tensor) -> Any:
     return to_jax(alias_of(t._s, t._view))
-
-
-@contextmanager
-def _by_its_rule() -> Iterator[None]:
-    """Within, gradients are off because the Function has a rule of its own: JAX follows what is computed."""
-    before, state.stops = state.stops, False
-    try:
-        yield
-    finally:
-        state.stops = before
 
 
 def apply_to_tracers(cls: Any, args: tuple[Any, ...]) -> Any:
@@ -46,7 +34,7 @@ def apply_to_tracers(cls: Any, args: tuple[Any, ...]) -> Any:
         for i, array, s in zip(at, arrays, smooth, strict=True):
             t = from_jax(array)
             inputs[i] = with_grad(t).view_as(t) if grad and s else t
-        with _by_its_rule(), enable_grad() if grad else no_grad():
+        with by_its_rule(), enable_grad() if grad else no_grad():
             out = cls._apply(*inputs)
         outs = list(out) if isinstance(out, tuple) else [out]
         box["single"], box["outs"] = not isinstance(out, tuple), [None if isinstance(o, Tensor) else o for o in outs]
@@ -80,7 +68,7 @@ def apply_to_tracers(cls: Any, args: tuple[Any, ...]) -> Any:
         for i, ct in zip(box["tensors"], cotangents, strict=True):
             a = ctx._out_avals[i]
             grads[i] = from_jax(ct) if a.dtype.category >= 2 else None
-        with _by_its_rule(), no_grad():
+        with by_its_rule(), no_grad():
             results = call_node(ctx, *[g for g, a in zip(grads, ctx.outs, strict=True) if a.dtype.category >= 2])  # those that have gradients
         results = results if isinstance(results, tuple) else (results,)
         return tuple(None if g is None else to_jax(g) for g in results)

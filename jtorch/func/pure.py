@@ -18,12 +18,15 @@ from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import given_back
 from jtorch._core.tensor.attributes import to_jax as _array
 from jtorch._core.tensor.creation import as_tensor, from_jax
-from jtorch._engine.values.thread_state import state
+from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._errors import warn_once
 
 from .functional_call import functional_call
 
 __all__ = ["to_jax", "to_torch", "tree_of", "mask_gradients", "pure_function", "value_and_grad"]
+
+
+HELD = 2  # what ``state.stops`` is in a function that is JAX's as a whole
 
 
 def to_jax(tree: Any) -> Any:
@@ -32,7 +35,16 @@ def to_jax(tree: Any) -> Any:
 
 
 def to_torch(tree: Any) -> Any:
-    """A pytree with a tensor in the place of each array (or tracer)."""
+    """A pytree with a tensor in the place of each array (or tracer).
+
+    What is computed of a tracer under ``torch.no_grad`` is behind ``jax.lax.stop_gradient`` from here on, if gradients are on here.
+    """
+    if state.stops != HELD and any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(tree)):
+        state.stops = bool(state.mode & GRAD)
+    return tensors_of(tree)
+
+
+def tensors_of(tree: Any) -> Any:
     return jax.tree.map(lambda x: from_jax(x) if isinstance(x, jax.Array) else as_tensor(x) if isinstance(x, np.ndarray) else x, tree)
 
 
@@ -67,7 +79,7 @@ def _hook(tensors: dict[str, Any], module: Any) -> None:
 @contextmanager
 def followed_by_jax() -> Iterator[None]:
     """Within: gradients are JAX's. What the program computes under ``torch.no_grad`` has none there either."""
-    before, state.stops = state.stops, True
+    before, state.stops = state.stops, HELD
     try:
         with enable_grad():
             yield
@@ -86,14 +98,14 @@ def pure_function(module: Any, *, mask: bool = True) -> Callable[..., Any]:
     """
     def f(params: dict[str, Any], buffers: dict[str, Any], *args: Any, rngs: Any = None, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         values = mask_gradients(params, module) if mask else params
-        tensors, held = to_torch(values), to_torch(buffers)
+        tensors, held = tensors_of(values), tensors_of(buffers)
         _hook(tensors, module)
         traced = rngs is None and any(isinstance(a, jax.core.Tracer) for a in jax.tree.leaves((params, buffers, args, kwargs)))
         mine = {id(t._s) for t in held.values()}
         given_back.append(mine)
         try:
             with followed_by_jax(), keys_from(rngs) if traced or rngs is not None else nullcontext():
-                out = functional_call(module, {**tensors, **held}, tuple(to_torch(list(args))), to_torch(kwargs))
+                out = functional_call(module, {**tensors, **held}, tuple(tensors_of(list(args))), tensors_of(kwargs))
         finally:
             given_back.remove(mine)
         return to_jax(out), to_jax(held)
@@ -115,7 +127,7 @@ def value_and_grad(module: Any, loss_fn: Callable[..., Any] | None = None, *, ha
         if loss_fn is None:
             return out, new
         with followed_by_jax(), keys_from(theirs):
-            found = loss_fn(to_torch(out), *to_torch(list(targets)))
+            found = loss_fn(tensors_of(out), *tensors_of(list(targets)))
         if has_aux:
             value, aux = found
             return to_jax(value), (new, to_jax(aux))

@@ -216,7 +216,7 @@ def checkpoint(
             raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
         if context_fn is not noop_context_fn or debug is not False:
             raise ValueError("Passing `context_fn` or `debug` is only supported when use_reentrant=False.")
-        if thread_state.stops or any(isinstance(a, Tensor) and is_followed_by_jax(a) for a in args):
+        if any(isinstance(a, Tensor) and is_followed_by_jax(a) for a in args):
             return function(*args)
         return CheckpointFunction.apply(function, preserve, *args)
     if determinism_check not in ("default", "none"):

@@ -12,6 +12,7 @@ import pytest
 
 import jtorch as torch
 from jtorch.func import pure_function, to_jax, to_torch, tree_of
+from jtorch.interop import torch_function
 
 nn = torch.nn
 
@@ -115,3 +116,21 @@ def test_modules_that_write_what_they_are_made_of(name: str) -> None:
             np.testing.assert_allclose(buffers[k], b.numpy(), rtol=1e-5, err_msg=k)
         if "Embedding" in name:  # the table itself was written
             params = tree_of(net, copy=True)[0]
+
+
+def test_what_is_computed_without_gradients_has_none() -> None:
+    def f(x: Any) -> Any:
+        with torch.no_grad():
+            q = torch.round(x) * x
+            x.view(-1)[0].mul_(2)
+        return (x * q).sum()
+
+    t = torch.tensor([1.2, 2.7], requires_grad=True)
+    f(t).backward()
+    x = jnp.array([1.2, 2.7], "float32")
+    for followed in (torch_function(f), lambda x: to_jax(f(to_torch(x)))):
+        assert jax.grad(followed)(x).tolist() == jax.jit(jax.grad(followed))(x).tolist() == t.grad.tolist()
+    with torch.no_grad():  # around the whole: it is JAX that differentiates
+        for followed in (torch_function(f), lambda x: to_jax((to_torch(x) ** 2).sum())):
+            assert jax.grad(followed)(x).any()
+    assert jax.hessian(lambda x: to_jax(f(to_torch(x) * to_torch(x))))(x).any()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -12,10 +13,21 @@ from jtorch._core.graph.grad_modes import no_grad
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, read
 from jtorch._engine.recording.trace import force
+from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.values import value_of
 from jtorch._errors import not_implemented
 
-__all__ = ["hooked_by_jax", "is_followed_by_jax", "traced_by"]
+__all__ = ["by_its_rule", "hooked_by_jax", "is_followed_by_jax", "traced_by"]
+
+
+@contextmanager
+def by_its_rule() -> Iterator[None]:
+    """Within, gradients are off because there is a rule for them: JAX follows what is computed."""
+    before, state.stops = state.stops, False
+    try:
+        yield
+    finally:
+        state.stops = before
 
 
 def is_followed_by_jax(t: Tensor) -> bool:
@@ -44,7 +56,7 @@ def hooked_by_jax(t: Tensor, hooks: Mapping[int, Any]) -> None:
         return array
 
     def backward(_: Any, cotangent: Any) -> Any:
-        with no_grad():
+        with by_its_rule(), no_grad():
             g = new_tensor(value_of(cotangent))
             for hook in list(hooks.values()):
                 g = replaced(hook, hook(g), g)

@@ -25,7 +25,7 @@ class State(threading.local):
     derivatives: tuple[tuple[int, int], ...] = ()  # all of them that are under way: (that number, the number of the first node inside)
     changeable: tuple[tuple[int, Any], ...] = ()  # the same: (what the storages made inside have as ``born``, the storages from outside that may be written there)
     pushing = False  # whether tangents will be pushed through what is recorded (torch.func.jvp): torch does so past arguments that are differentiable nowhere
-    stops = False  # whether JAX differentiates, and what is computed without gradients is to have none there
+    stops: int = False  # whether JAX differentiates, and what is computed without gradients is to have none there (2: until a function ends that is JAX's as a whole)
     host_only = False  # in a forked child: XLA must not be touched at all (fork.py)
     observed: Any = None  # who watches a call in order to replay it (torch.compile): what is recorded stays one trace until it returns
     several = False  # whether there is more than one thread that has computed anything
