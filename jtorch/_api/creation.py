@@ -402,22 +402,48 @@ def _refuse_types(name: str, kind: _dtypes.dtype, complex_too: bool) -> None:
         no_kernel(f"{name}_cpu", kind)
 
 
+def _held(x: Any, kind: _dtypes.dtype) -> Any:
+    """A number as an element of this type holds it."""
+    check_fits(x, kind, True)
+    held = np.asarray(x).astype(kind.np)[()]
+    return int(held) if kind.category == 1 else held
+
+
 def _linear(start: Any, end: Any, steps: int, kind: _dtypes.dtype) -> np.ndarray:
-    """Equal steps, the second half counted from the end, as torch does."""
-    if steps == 0:
-        return np.zeros(0, kind.np)
-    if steps == 1:
-        return np.asarray([start]).astype(kind.np)
-    work: Any = np.float64 if kind.category == 1 or kind.itemsize == 8 and not kind.is_complex else np.complex128 if kind.is_complex else np.float32
+    """Equal steps between the ends as the type holds them, the second half counted from the end. Steps between whole numbers are doubles.
+
+    Half types round after each operation; the others multiply and add in one, as torch's compiler has it (``_wider``: enough for it to be rounded once).
+    """
+    start, end = (_held(x, kind) if n < steps else 0 for n, x in enumerate((start, end)))
+    if steps < 2:
+        return np.full(steps, start, kind.np)
+    i, half = np.arange(steps), steps // 2
     if kind.category == 1:
-        step = (np.float64(end) - np.float64(start)) / (steps - 1) if kind.itemsize == 8 else (np.float32(end) - np.float32(start)) / np.float32(steps - 1)
-        work = np.float64 if kind.itemsize == 8 else np.float32
-    else:
-        step = (work(end) - work(start)) / work(steps - 1)
-    i = np.arange(steps)
-    low = work(start) + step * i.astype(np.float64 if work is np.float64 else work)
-    high = work(end) - step * (steps - 1 - i).astype(np.float64 if work is np.float64 else work)
-    return np.where(i < steps // 2, low, high).astype(kind.np)
+        return _from_both_ends(start, end, (float(end) - float(start)) / (steps - 1), i, half).astype(kind.np)
+    step = (end - start) / kind.np.type(steps - 1)
+    if kind.itemsize == 2:
+        low, high = (step * k.astype(kind.np) for k in (i, steps - 1 - i))
+        return np.where(i < half, start + low, end - high)
+    wider = _WIDER[kind.np.name]
+    return _from_both_ends(wider(start), wider(end), wider(step), i, half).astype(kind.np)
+
+
+_WIDER = {"float32": np.float64, "float64": np.longdouble, "complex64": np.complex128, "complex128": np.clongdouble}
+
+
+def _from_both_ends(start: Any, end: Any, step: Any, i: np.ndarray, half: int) -> np.ndarray:
+    return np.where(i < half, start + step * i, end - step * (len(i) - 1 - i))
+
+
+def _powers(base: Any, start: Any, end: Any, steps: int, kind: _dtypes.dtype) -> np.ndarray:
+    """``base`` to equal steps between the ends as the type holds them; steps and powers of what is real are doubles."""
+    if kind.is_complex:
+        return np.power(np.asarray(base, kind.np), _linear(start, end, steps, kind))
+    if steps < 2:
+        return np.full(steps, _held(float(np.power(float(base), float(start))), kind) if steps else 0, kind.np)
+    start, end = (_held(x, kind) for x in (start, end))
+    exponents = _from_both_ends(float(start), float(end), float(end - start) / (steps - 1), np.arange(steps), steps // 2)
+    return np.power(np.longdouble(base), exponents).astype(np.float64).astype(kind.np)  # numpy's own power of doubles is off by one unit in the last place, where the C library's is not
 
 
 def _not_known(*ends: Any) -> bool:
@@ -425,13 +451,12 @@ def _not_known(*ends: Any) -> bool:
     return any(isinstance(x, Tensor) and unknown(read(x).array) for x in ends)
 
 
-def _between(start: Any, end: Any, steps: int, kind: _dtypes.dtype) -> Any:
-    """As :func:`_linear`, of ends that are not known yet."""
-    work = kind if kind.category > 1 and kind.itemsize >= 4 else _dtypes.float64 if kind is _dtypes.int64 else _dtypes.float32
-    start, end = (x.detach().to(work) if isinstance(x, Tensor) else number_of(x) for x in (start, end))  # type: ignore[attr-defined]
+def _between(start: Any, end: Any, steps: int, kind: _dtypes.dtype, work: _dtypes.dtype) -> Any:
+    """As :func:`_linear`, in the type ``work``, of ends that are not known yet."""
+    start, end = (torch.as_tensor(x).detach().to(kind).to(work) for x in (start, end))
     i = torch.arange(steps, dtype=work.to_real() if work.is_complex else work)
     step = (end - start) / max(steps - 1, 1)
-    return torch.where(i < max(steps // 2, 1), start + step * i, end - step * (steps - 1 - i)).to(kind)
+    return torch.where(i < max(steps // 2, 1), start + step * i, end - step * (steps - 1 - i))
 
 
 def _ends(start: Any, end: Any) -> tuple[Any, Any]:
@@ -465,7 +490,7 @@ def linspace(start: Any, end: Any, steps: Any = None, *, out: Any = None, dtype:
     if not kind.is_complex and (isinstance(start, complex) or isinstance(end, complex)):
         raise RuntimeError(f"torch.linspace(): inferred dtype {_dtypes.default.to_complex()} can't be safely cast to passed dtype {kind}")
     if later:
-        return _into(out, _between(start, end, steps, kind), False, "linspace")
+        return _into(out, _between(start, end, steps, kind, kind if kind.category > 1 else _dtypes.float64).to(kind), False, "linspace")
     return _into(out, from_array(_linear(start, end, steps, kind), None, device, requires_grad), False, "linspace")
 
 
@@ -483,14 +508,12 @@ def logspace(start: Any, end: Any, steps: Any = None, base: float = 10.0, *, out
     kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else _dtypes.default)
     if steps > 1:
         _refuse_types("logspace", kind, False)
-    work = _dtypes.float64 if kind.category == 1 else kind
     if later:
-        wide = _between(start, end, steps, work).to(_dtypes.complex128 if kind.is_complex else _dtypes.float64)
-        return _into(out, torch.pow(base, wide).to(kind), False, "logspace")
-    exponents = _linear(start, end, steps, work)
+        exponents = _between(start, end, steps, kind, kind if kind.is_complex else _dtypes.float64)
+        return _into(out, torch.pow(base, exponents).to(kind), False, "logspace")
     with np.errstate(all="ignore"):
-        values = np.power(np.asarray(base, work.to_complex().np if kind.is_complex else np.float64), exponents.astype(np.complex128 if kind.is_complex else np.float64))
-    return _into(out, from_array(values.astype(kind.np), None, device, requires_grad), False, "logspace")
+        values = _powers(base, start, end, steps, kind)
+    return _into(out, from_array(values, None, device, requires_grad), False, "logspace")
 
 
 @compose("torch")

@@ -210,19 +210,21 @@ def triangular_solve(input: Any, A: Any, upper: bool, transpose: bool, unitriang
     return lax.linalg.triangular_solve(a, b, left_side=True, lower=not upper, transpose_a=transpose, unit_diagonal=unitriangular), a
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _solve_by_factor(b: Any, factor: Any, upper: bool) -> Any:
-    """The solution for the matrix that ``factor`` is the Cholesky factor of."""
-    return triangular(factor, triangular(factor, b, upper, adjoint=upper), upper, adjoint=not upper)
+    """The solution for the matrix that ``factor`` is the Cholesky factor of.
 
+    Differentiated as torch does it: through the product, so that the gradient of the factor is a whole matrix and not a triangle, in every order of derivatives.
+    """
+    product = jnp.matmul(mH(factor), factor) if upper else jnp.matmul(factor, mH(factor))
+    triangle = lax.stop_gradient(factor)
 
-@_solve_by_factor.defjvp
-def _(upper: bool, primals: Any, tangents: Any) -> Any:
-    # As torch: through the product, so the gradient of the factor is a whole matrix and not a triangle.
-    (b, factor), (db, df) = primals, tangents
-    x = _solve_by_factor(b, factor, upper)
-    half = jnp.matmul(mH(df), factor) if upper else jnp.matmul(df, mH(factor))
-    return x, _solve_by_factor(db - jnp.matmul(half + mH(half), x), factor, upper)
+    def solve(_: Any, b: Any) -> Any:
+        return triangular(triangle, triangular(triangle, b, upper, adjoint=upper), upper, adjoint=not upper)
+
+    def transposed(_: Any, b: Any) -> Any:
+        return jnp.conj(solve(_, jnp.conj(b)))
+
+    return lax.custom_linear_solve(partial(jnp.matmul, product), b, solve, transposed)
 
 
 @op("cholesky_solve(Tensor input, Tensor input2, bool upper=False)", format="columns")
