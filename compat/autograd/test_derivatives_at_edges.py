@@ -30,6 +30,8 @@ CASES = {  # the function, its inputs, the order
     "cumprod with a zero": (lambda t, x: t.cumprod(x, 0), ([2.0, 0.0, 3.0],), 2),
     **{f"cdist {p} with nan and infinity": (lambda t, x, y, p=p: t.cdist(x, y, p), ([[1.0, 2.0], [INF, 1.0], [NAN, 0.0]], [[0.0, 1.0], [INF, 2.0], [NAN, NAN]]), 1) for p in (1.0, 2.0, 3.0, INF)},
     "matrix_exp of one": (lambda t, x: t.matrix_exp(x), ([[0.5]],), 2),
+    **{f"cholesky_solve, upper {u}": (lambda t, x, y, u=u: t.cholesky_solve(x, y, upper=u), ([[1.0], [2.0]], [[2.0, 0.3], [0.7, 1.5]]), 2) for u in (False, True)},
+    "cov by narrower weights": (lambda t, x: t.cov(x, correction=2, aweights=t.tensor([0.3666, 0.0583, 0.7006], dtype=t.float32)), ([[1.0, 3.0, 4.5], [2.0, 2.5, 0.5]],), 1),
     "renorm with nan": (lambda t, x: t.renorm(x, 2, 0, 1.0), ([[NAN, 2.0], [3.0, 4.0]],), 1),
 }
 
@@ -129,3 +131,34 @@ def test_second_derivatives_of_nothing(text: str) -> None:
         return [list(g.shape), g.requires_grad, g.requires_grad and str(library.autograd.grad(g.sum(), x, allow_unused=True))]
 
     assert found(jtorch) == found(torch)
+
+
+OF_HALVES = ("(x[:, None] % y).sum()", "torch.fmod(x[:, None], y).sum()", "torch.remainder(x[:, None], y).sum()", "x[:, None].expand(20, 20).mul(y).sum_to_size(20, 1).pow(2).sum()")
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+@pytest.mark.parametrize("text", OF_HALVES)
+def test_quotients_and_sums_of_half_types(text: str, kind: str) -> None:
+    """A quotient near a whole number falls on its side, though the divisor is broadcast; a sum is rounded once."""
+
+    def found(library: Any) -> Any:
+        kinds = getattr(library, kind)
+        x = (library.arange(1, 21) * 3).to(kinds).requires_grad_()
+        y = (library.arange(1, 21) / 7).to(kinds).requires_grad_()
+        z = eval(text, {"torch": library, "x": x, "y": y})
+        return [g.tolist() for g in library.autograd.grad(z, (x, y))]
+
+    assert found(jtorch) == found(torch)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_complex_factors_of_a_sampled_product() -> None:
+    def found(library: Any) -> Any:
+        x = library.sparse_csr_tensor([0, 1, 2], [0, 1], library.tensor([1 + 2j, 3 - 1j]), (2, 2), requires_grad=True)
+        a, b = (library.tensor(v, requires_grad=True) for v in ([[1 + 1j, 2j], [0.5, 1 - 1j]], [[2 - 1j, 1j], [1.0, 1 + 3j]]))
+        y = library.sparse.sampled_addmm(x, a, b, beta=1 + 2j, alpha=2 - 1j)
+        grads = library.autograd.grad((y.to_dense() * (1 - 2j)).sum().real, (x, a, b))
+        return [g.to_dense().tolist() for g in grads]
+
+    for ours, theirs in zip(found(jtorch), found(torch), strict=True):
+        torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs))

@@ -28,6 +28,19 @@ ROWS = """
 run(lambda: torch.arange(3, dtype=kind)); run(lambda: torch.arange(0, dtype=kind)); run(lambda: torch.arange(2, out=torch.empty(2, dtype=kind))); run(lambda: torch.linspace(0, 1, 3, dtype=kind)); run(lambda: torch.linspace(0, 1, 1, dtype=kind))
 run(lambda: torch.logspace(0, 1, 3, dtype=kind)); run(lambda: torch.logspace(0, 1, 0, dtype=kind)); run(lambda: torch.range(0, 2, dtype=kind)); run(lambda: torch.randperm(3, dtype=kind).shape)
 """
+BETWEEN = """
+torch.set_printoptions(precision=9, threshold=10000)
+for ends in ((4.3, -3), (4.3, 50), (-4.9, 4.9), (0, 10.9), (1, 1e4), (0, 300), (float("nan"), 1)):
+    for steps in (0, 1, 2, 5, 50):
+        run(lambda: torch.linspace(*ends, steps, dtype=kind).tolist())
+        if ends[1] < 20: run(lambda: torch.logspace(*ends, steps, base=2.5, dtype=kind).tolist())
+"""
+
+
+@pytest.mark.parametrize("name", ["uint8", "int8", "int32", "int64", "float16", "bfloat16", "float32", "float64"])
+def test_rows_between_numbers(name: str) -> None:
+    program = PROGRAM.partition("def put")[0] + f"kind = torch.{name}\n" + BETWEEN
+    assert printed(jtorch, program) == printed(torch, program)
 
 
 @pytest.mark.parametrize("name", ["uint8", "int8", "int64", "bool", "float16", "bfloat16", "float32", "complex64"])

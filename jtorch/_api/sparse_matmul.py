@@ -251,7 +251,7 @@ def sampled_addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1.0,
     own: Any = v.parts[2].detach()
     part = with_values(v, own * beta + alpha * (x * y).sum(-1).reshape(own.shape), "SparseSampledAddmmBackward0")
     both = make("sparse_csr", value_of(part).parts, s)  # type: ignore[union-attr]
-    result = link("SparseSampledAddmmBackward0", both, (part, lambda g: g), (input, lambda g: g * beta))
+    result = link("SparseSampledAddmmBackward0", both, (part, lambda g: g), (input, lambda g: g * (beta.conjugate() if isinstance(beta, complex) else beta)))
     return result if out is None else out.copy_(result)  # type: ignore[no-any-return]
 
 

@@ -171,15 +171,15 @@ def apart(y: Any) -> Any:
     return y * jnp.ones((), y.dtype) if is_float(y) else y  # XLA leaves the product out
 
 
-def quotient(a: Any, b: Any) -> Any:
-    """``a / b``, rounded as a division is.
+def quotient(a: Any, b: Any, inside: bool = False) -> Any:
+    """``a / b``, rounded as a division is. ``inside`` a larger expression XLA may find that ``b`` is broadcast.
 
     XLA makes a division by what is constant or broadcast a multiplication by its reciprocal, which is off by one unit in the last place for every third
     quotient. torch divides on the cpu (and multiplies on a GPU). In float64 XLA's way is off by less than two float32 quotients can differ, so it rounds right.
     """
     if a.dtype == np.float32 and b.dtype == np.float32 and jax.default_backend() == "cpu":
         constant = not isinstance(b, jax.core.Tracer)
-        if constant or b.shape != jnp.broadcast_shapes(a.shape, b.shape):
+        if constant or inside or b.shape != jnp.broadcast_shapes(a.shape, b.shape):
             return (a.astype(np.float64) / b.astype(np.float64)).astype(np.float32)
     return jnp.divide(a, b)
 

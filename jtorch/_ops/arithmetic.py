@@ -12,7 +12,7 @@ from jax import lax
 
 from jtorch import _dtypes
 from jtorch._ops import _value_guards
-from jtorch._ops._lib import dtype_of, is_complex, is_float, num, quotient
+from jtorch._ops._lib import accumulate_in, dtype_of, is_complex, is_float, num, quotient
 from jtorch._ops._pointwise import C_NAMES, default_float, flat, is_bool, is_half, is_int, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
 
@@ -119,7 +119,7 @@ def _floor_float(a: Any, b: Any) -> Any:
     return jnp.where(b == 0, a / b, down)
 
 
-_trunc_float = flat(lambda a, b: jnp.trunc(quotient(a, b)))
+_trunc_float = flat(lambda a, b: jnp.trunc(quotient(accumulate_in(a), accumulate_in(b), inside=True).astype(a.dtype)))
 
 
 def _together(a: Any, b: Any) -> tuple[Any, Any]:
@@ -164,13 +164,14 @@ def _remainder_values(a: Any, b: Any) -> Any:
     return jnp.where((r != 0) & ((b < 0) != (r < 0)), r + b, r)
 
 
-_remainder = with_slope(_remainder_values, lambda _, a, b: jnp.ones_like(a), lambda _, a, b: -_floor_float(a, b))
-_fmod = with_slope(lax.rem, lambda _, a, b: jnp.ones_like(a), lambda _, a, b: -_trunc_float(a, b))
+# The slope by the divisor is what the division of the inputs' own type gives, of half types rounded at every step.
+_remainder = with_slope(wide(_remainder_values), lambda _, a, b: jnp.ones_like(a), lambda _, a, b: -_floor_float(a, b))
+_fmod = with_slope(wide(lax.rem), lambda _, a, b: jnp.ones_like(a), lambda _, a, b: -_trunc_float(a, b))
 
 
 def _modulo(fn: Any, kernel: str, input: Any, other: Any) -> Any:
     refuse(kernel, input, "bc")
-    return wide(fn)(*_together(input, other)) if is_float(input) else fn(*_together(input, other))
+    return fn(*_together(input, other))
 
 
 @op("remainder(Tensor input, Tensor other)", promote="default", inplace=True, grad_name="RemainderBackward1", guard=_value_guards.divisors)

@@ -12,7 +12,7 @@ from jax import lax
 from jtorch._registry import Says, op
 
 from ._fitting import fill_value
-from ._lib import broadcast_shape, cast, num
+from ._lib import accumulate_in, broadcast_shape, cast, num, total
 
 
 @op("accumulate(Tensor input, Tensor other)", where="internal", out=False)
@@ -108,8 +108,9 @@ def sum_to_shape(input: Any, size: Any) -> Any:
     axes = tuple(range(lead)) + tuple(lead + i for i, s in enumerate(size) if s == 1 and input.shape[lead + i] != 1)
     if not axes and size:
         return input
-    wide = input.dtype if jnp.issubdtype(input.dtype, jnp.inexact) else np.int64
-    return jnp.sum(input, axes, keepdims=False, dtype=wide).reshape(size)
+    if not jnp.issubdtype(input.dtype, jnp.inexact):
+        return jnp.sum(input, axes, dtype=np.int64).reshape(size)
+    return total(accumulate_in(input), axes).astype(input.dtype).reshape(size)
 
 
 @op("resize(Tensor input, int[] size)", where="internal", out=False)

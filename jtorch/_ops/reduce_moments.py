@@ -160,10 +160,12 @@ def _covariance(x: Any, correction: int, fweights: Any, aweights: Any) -> Any:
         mean = jnp.sum(high, 1, keepdims=True) / constant(n, high)
     else:
         w = weights.astype(real)
-        total = jnp.sum(w)
+        total = jnp.sum(accumulate_in(weights)).astype(real)
         mean = jnp.sum(high * w, 1, keepdims=True) / total
-    if weights is not None and aweights is not None and correction != 0:
-        freedom = total - constant(correction, total) * jnp.sum(w * aweights.astype(real)) / total
+    if aweights is not None and correction != 0:  # of the weights alone, in their own type: torch rounds to it before what is weighted may be of a wider one
+        own = accumulate_in(weights)
+        of_all = jnp.sum(own)
+        freedom = (of_all - constant(correction, of_all) * jnp.sum(own * accumulate_in(aweights)) / of_all).astype(real)
     else:
         freedom = total - np.asarray(correction, real)
     freedom = jnp.maximum(freedom, 0)
