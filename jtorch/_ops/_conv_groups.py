@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from ._conv_rewrites import MOST_TAPS, Ints, Pads, on_cpu, patches, ungrouped, windows
+from ._conv_rewrites import MOST_TAPS, Ints, Pads, patches, to_rewrite, ungrouped, windows
 
 _MOST_PARTS = 8  # groups that are convolutions of their own; many small ones are products of patches
 
@@ -19,7 +19,7 @@ def in_groups(x: Any, w: Any, stride: Ints, pads: Pads, dilation: Ints, groups: 
     Forward, by the input and by the weights on two cores, ms, XLA's and these: 64 channels of 16 x 16, each by itself, 3.7 3.7 1.7 and 0.1 0.3 1.1; in 4 groups 1.7 2.0 50 and 0.9 0.9 1.3;
     in 32 groups to 128 channels 9 11 1278 and 2.0 1.0 2.7.
     """
-    if not on_cpu(x, w):
+    if not to_rewrite(x, w):
         return None
     taps = math.prod(w.shape[2:])
     alone = x.shape[1] == groups

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from itertools import product
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ._lib import matmul_precision
+from ._lib import matmul_precision, on_cpu
 
 Ints = tuple[int, ...]
 Pads = list[tuple[int, int]]
@@ -24,9 +23,9 @@ MOST_TAPS = 128  # a node of the program for each element of the kernel
 _MOST_PLANES = 16  # so many times the input are in memory at once
 
 
-def on_cpu(*arrays: Any) -> bool:
-    """Whether ways of the cpu are to be taken: sizes that are symbols have one program for all."""
-    return jax.default_backend() == "cpu" and all(isinstance(s, int) and s > 0 for a in arrays for s in a.shape)
+def to_rewrite(x: Any, w: Any) -> bool:
+    """Whether a convolution is to be written otherwise: on the cpu, of something."""
+    return on_cpu(x, w) and 0 not in (*x.shape, *w.shape)
 
 
 def ungrouped(x: Any, w: Any, stride: Ints, pads: Pads, dilation: Ints, holes: Ints | None) -> Any:
@@ -35,7 +34,7 @@ def ungrouped(x: Any, w: Any, stride: Ints, pads: Pads, dilation: Ints, holes: I
 
     ms on two cores, XLA's and this: 32 x 512 of 2 x 2, kernels of 3 x 3, forward 276 8, by the input 273 13; 16 x 64 of 16 x 16, kernels of 2 x 2 that begin outside, by the weights 43 1.5.
     """
-    if on_cpu(x, w):
+    if to_rewrite(x, w):
         if x.ndim == 5 and w.shape[2] <= _MOST_PLANES:
             return _by_planes(x, w, stride, pads, dilation, holes)
         reach = [d * (k - 1) + 1 for d, k in zip(dilation, w.shape[2:], strict=True)]

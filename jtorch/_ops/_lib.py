@@ -166,6 +166,11 @@ def accumulate_in(x: Any) -> Any:
     return x.astype(np.float32) if is_float(x) and x.dtype.itemsize <= 2 else x
 
 
+def on_cpu(*arrays: Any) -> bool:
+    """Whether programs are compiled for the cpu, where ways that are fast there may be taken; with ``arrays``, only if their sizes are numbers: sizes that are symbols have one program for all."""
+    return jax.default_backend() == "cpu" and all(isinstance(s, int) for a in arrays for s in a.shape)
+
+
 def apart(y: Any) -> Any:
     """``y`` as a value that backward does not read, where torch keeps the input: programs write such a result in place."""
     return y * jnp.ones((), y.dtype) if is_float(y) else y  # XLA leaves the product out
@@ -177,7 +182,7 @@ def quotient(a: Any, b: Any, inside: bool = False) -> Any:
     XLA makes a division by what is constant or broadcast a multiplication by its reciprocal, which is off by one unit in the last place for every third
     quotient. torch divides on the cpu (and multiplies on a GPU). In float64 XLA's way is off by less than two float32 quotients can differ, so it rounds right.
     """
-    if a.dtype == np.float32 and b.dtype == np.float32 and jax.default_backend() == "cpu":
+    if a.dtype == np.float32 and b.dtype == np.float32 and on_cpu():
         constant = not isinstance(b, jax.core.Tracer)
         if constant or inside or b.shape != jnp.broadcast_shapes(a.shape, b.shape):
             return (a.astype(np.float64) / b.astype(np.float64)).astype(np.float32)
@@ -212,7 +217,7 @@ _WIDE = 1 << 13
 def column_sums(x: Any, axes: tuple[int, ...]) -> Any:
     """The sum over the first axes as a product with ones, where XLA's own is slow on the cpu: rows of many columns (256 of 50,000: 146 ms, and 3 so). Else None."""
     n = len(axes)
-    if x.dtype not in (np.float32, np.float64) or jax.default_backend() != "cpu" or not n or tuple(axes) != tuple(range(n)) or not all(isinstance(s, int) for s in x.shape):
+    if x.dtype not in (np.float32, np.float64) or not n or tuple(axes) != tuple(range(n)) or not on_cpu(x):
         return None
     rows, columns = math.prod(x.shape[:n]), math.prod(x.shape[n:])
     if rows < 2 or columns < _WIDE:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._lib import dtype_of, matmul_precision, num
+from ._lib import dtype_of, matmul_precision, num, on_cpu
 from ._pointwise import is_half
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -89,7 +89,7 @@ def rows_as_one(a: Any) -> Any:
     """Many matrices as one with all their rows. When one matrix multiplies them, its gradient is a sum over several dims otherwise, for which XLA's cpu compiler writes the transposed cotangent out first: forward and
     backward of a linear layer and a square or a gelu take 0.50 to 0.93 of the time so at 4 x 512 x 256 by 1024, 0.76 to 0.96 at 32 x 128 x 512 by 512, and 1.0 to 1.5 times as long at 8 x 64 x 64 by 64. Not where
     the dims may lie on several devices."""
-    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) if jax.default_backend() == "cpu" and jax.device_count() == 1 else a
+    return a.reshape(math.prod(a.shape[:-1]), a.shape[-1]) if on_cpu() and jax.device_count() == 1 else a
 
 
 def plus_product(

@@ -13,7 +13,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, broadcast_shape, dtype_of, is_float, known_below, matmul_precision, roomy
+from ._lib import accumulate_in, broadcast_shape, dtype_of, is_float, known_below, matmul_precision, on_cpu, roomy
 from ._linalg_lib import ShapedName
 from ._nn import back, const, unsupported
 
@@ -62,7 +62,7 @@ def _of_mask(mask: Any, like: Any) -> Any:
 
 def attention(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scale: float, kept: Any = None) -> Any:
     """``kept`` multiplies the weights: a dropout mask with its scale inside."""
-    if jax.default_backend() == "cpu":
+    if on_cpu():
         sizes = [*query.shape, *key.shape]
         if all([isinstance(n, int) for n in sizes]):
             rows = _block(query.shape, key.shape)

@@ -13,7 +13,7 @@ from jtorch._dtypes import cpp_type
 from jtorch._registry import op
 
 from ._conv_groups import in_groups
-from ._conv_rewrites import by_phases, on_cpu, plain, ungrouped
+from ._conv_rewrites import by_phases, plain, to_rewrite, ungrouped
 from ._lib import accumulate_in, dtype_of, is_complex, matmul_precision
 from ._linalg_lib import ShapedName, cpp_name
 from ._nn import back, shape_text
@@ -192,7 +192,7 @@ def convolution_core(input, weight, bias, stride, padding, dilation, transposed,
         flat = (1,) if n == 1 else ()  # torch has its kernels for planes compute these
         given, come = (" x ".join(map(str, (*flat, *shown))) for shown in (input.shape[2:], sizes))
         raise RuntimeError(f"Given input size per channel: ({given}). Calculated output size per channel: ({come}). Output size is too small")
-    if groups == 1 and set(dilation) == {1} and set(stride) != {1} and on_cpu(input, weight) and not jnp.issubdtype(input.dtype, jnp.integer):
+    if groups == 1 and set(dilation) == {1} and set(stride) != {1} and to_rewrite(input, weight) and not jnp.issubdtype(input.dtype, jnp.integer):
         y = by_phases(accumulate_in(input), accumulate_in(weight), stride, pad, tuple(sizes), lambda x, k, edges: _products(x, k, (1,) * n, edges, dilation, 1, None))
         return back(_with_bias(y, bias), input)
     return _convolve(input, w, bias, (1,) * n, pads, dilation, groups, stride)

@@ -17,7 +17,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import dtype_of, is_complex, known_below, positions, size_as
+from ._lib import dtype_of, is_complex, known_below, on_cpu, positions, size_as
 from ._nn import const, shape_text
 
 Ints = tuple[int, ...]
@@ -152,7 +152,7 @@ def _windows_max_jvp(key: tuple[Ints, ...], primals: Any, tangents: Any) -> Any:
     (x,), (t,) = primals, tangents
     best, chosen = windows_max(x, key)
     none = jax.custom_derivatives.zero_from_primal(chosen)
-    if max(key[2]) > 1 and jax.default_backend() == "cpu":
+    if max(key[2]) > 1 and on_cpu():
         # The transpose is a scatter; that of the sum below pads with holes, which takes twice as long on CPU and less on a GPU.
         spatial = x.shape[x.ndim - len(key[0]) :]
         at = jnp.clip(_flat(chosen, key, spatial), 0, math.prod(spatial) - 1).reshape(-1, math.prod(key[0]))

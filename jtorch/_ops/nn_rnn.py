@@ -18,7 +18,7 @@ from jax.custom_derivatives import SymbolicZero
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, matmul_precision
+from ._lib import accumulate_in, matmul_precision, on_cpu
 from ._linalg_lib import OutputNames, contract
 from ._nn import back, const, floats_only
 from ._reduce import insertion_points
@@ -83,7 +83,7 @@ def _scan_layer(mode: str, x: Any, h: Any, c: Any, params: Sequence[Any], revers
 
 def _apart(mode: str, batch: Any, hidden: Any) -> bool:
     """Whether the derivative's coefficients are computed apart from its loop. A batch whose size is a symbol does not count as small."""
-    if jax.default_backend() != "cpu" or not (isinstance(batch, int) and isinstance(hidden, int)):
+    if not on_cpu() or not (isinstance(batch, int) and isinstance(hidden, int)):
         return False
     return hidden >= max(128, 16 * batch) or (mode == "LSTM" and batch * hidden <= 4096)
 

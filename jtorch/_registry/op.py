@@ -27,6 +27,12 @@ PROMOTIONS = ("default", "int_to_float", None)
 NUMBERS = ("elements", "places", "program")
 
 
+# Parameters that torch's formulas do not differentiate go by these names, in every operator: places, lengths and choices, unless they are floats, and statistics and draws, whatever they are.
+_CHOICES = frozenset("boundaries condition index indices input_lengths lengths mask offsets pivots repeats sorter target target_lengths targets zero_point".split())
+_STATISTICS = frozenset(("noise", "running_mean", "running_var"))
+_FLOATS = 2  # the category of element types from which on they have gradients
+
+
 class Op:
     """One operator. ``signatures`` are tried in order; ``calls`` interns its uses by their structure."""
 
@@ -96,6 +102,10 @@ class Op:
         self.calls: dict[Any, Any] = {}
         self.doc = inspect.getdoc(fn) or ""
         self.key = f"{fn.__module__.rpartition('.')[2]}.{fn.__qualname__}"
+
+    def leaves_out(self, name: str, category: int = 0) -> bool:
+        """Whether torch's formula has nothing for the tensor of this name, whose element type is of this category."""
+        return name in self.fixed or name in _STATISTICS or (name in _CHOICES and category < _FLOATS)
 
     def __repr__(self) -> str:
         return f"<Op {self.name}>"

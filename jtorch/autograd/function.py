@@ -66,14 +66,6 @@ class _Hooked:
 class _SavedByFunction(SavedTensor):
     """One saved tensor of a Function's node (``grad_fn._raw_saved_tensors``)."""
 
-    def __new__(cls, node: Any, k: int) -> Any:
-        made = object.__new__(cls)
-        made._node, made._k = node, k
-        return made
-
-    _node: Any
-    _k: int
-
     def _register(self, pack_hook: Any, unpack_hook: Any) -> None:
         node, k = self._node, self._k
         if node.__dict__.get("_freed"):
@@ -144,7 +136,7 @@ class _FunctionNode(Node, FunctionCtx):
     def _raw_saved_tensors(self) -> tuple[SavedTensor, ...]:
         if self.__dict__.get("_freed"):
             raise RuntimeError(FREED)
-        return tuple([_SavedByFunction(self, k) for k in range(len(self.__dict__.get("_saved", ())))])
+        return tuple([_SavedByFunction.of(self, k) for k in range(len(self.__dict__.get("_saved", ())))])
 
     def check(self) -> None:
         return None

@@ -200,8 +200,18 @@ def _in_its_memory(node: OpNode, k: int, v: Value) -> Tensor:
 class SavedTensor:
     """One saved value of a node, as it is kept (``grad_fn._raw_saved_self``). Nodes make it."""
 
+    _node: Any  # that of an operator, or of a Function
+    _k: int
+
     def __init_subclass__(cls) -> None:
         cls.__name__ = cls.__qualname__ = "SavedTensor"
+
+    @classmethod
+    def of(cls, node: Any, k: int) -> Any:
+        """The k-th that ``node`` saved."""
+        made = object.__new__(cls)
+        made._node, made._k = node, k
+        return made
 
     def __new__(cls) -> Any:
         raise RuntimeError(
@@ -228,16 +238,8 @@ HOOKED = "Calling register_hooks on a saved tensor whose hooks have already been
 class SavedByNode(SavedTensor):
     """That of an operator's node."""
 
-    def __new__(cls, node: OpNode, k: int) -> Any:
-        made = object.__new__(cls)
-        made._node, made._k = node, k
-        return made
-
-    _node: OpNode
-    _k: int
-
     def _register(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
-        node = self._node
+        node: OpNode = self._node
         if node.saved.__class__ is _Packed:
             if node.saved.items[self._k][1] is not None:
                 raise RuntimeError(HOOKED)
@@ -293,9 +295,9 @@ def attribute(node: OpNode, name: str) -> Any:
         if kind == "constant" and not raw:
             return what
         if kind == "saved":
-            return SavedByNode(node, what) if raw else _tensor(node, what)
+            return SavedByNode.of(node, what) if raw else _tensor(node, what)
         if kind == "list":
-            return tuple(SavedByNode(node, k) if raw else _tensor(node, k) for k in what)
+            return tuple(SavedByNode.of(node, k) if raw else _tensor(node, k) for k in what)
     raise AttributeError(f"'{type(node).__name__}' object has no attribute '{name}'")
 
 

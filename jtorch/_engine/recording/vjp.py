@@ -22,7 +22,7 @@ from jtorch._engine.recording import kept
 from jtorch._engine.recording.call import Call
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.identity import of_node
-from jtorch._engine.recording.half_sums import wide_sums
+from jtorch._engine.recording.sums_in_derivatives import summed
 from jtorch._engine.values.calls import called
 from jtorch._engine.values.unbroken import aside
 from jtorch._engine.values.values import Aval
@@ -90,7 +90,7 @@ class Plan:
         n_saved = len(self.saved_in) + len(self.saved_out) + self.hidden
 
         def backward(*arrays: Any) -> Any:
-            return wide_sums(apply, arrays)
+            return summed(apply, arrays)
 
         def apply(*arrays: Any) -> Any:
             rest = iter(arrays[n_saved:])
@@ -241,11 +241,6 @@ def wrapped(call: Call) -> set[int]:
     return found
 
 
-_NEVER = frozenset(
-    "boundaries condition index indices input_lengths lengths mask noise offsets pivots repeats running_mean running_var sorter target target_lengths targets zero_point".split()
-)
-
-
 def shown_inputs(entry: Entry, mask: tuple[bool, ...]) -> tuple[bool, ...]:
     """Which of the inputs that torch's node of this operator names have a gradient (``mask``: which of all inputs): those that its formula differentiates, given or not, numbers in the place of tensors too."""
     call = entry.call
@@ -258,15 +253,15 @@ def shown_inputs(entry: Entry, mask: tuple[bool, ...]) -> tuple[bool, ...]:
     found: list[bool] = []
     at = 0
     for d, p in zip(call.key, call.op.fn_params, strict=True):
-        kind, never = kinds.get(p.name), p.name in call.op.fixed or p.name in _NEVER
+        kind = kinds.get(p.name)
         if d[0] == "V":
-            if kind == "Tensor" and d[2] is None and whole and not never:
+            if kind == "Tensor" and d[2] is None and whole and not call.op.leaves_out(p.name):
                 found.append(False)
             continue
         width = sum(d[1]) if d[0] == "L" else 1
         for i in range(at, at + width):
             a = entry.inputs[i]
-            if kind == "Tensor|Scalar" if isinstance(a, type) else mask[i] or not (never and (p.name in call.op.fixed or a.dtype.category < 2 or p.name.startswith("running") or p.name == "noise")):
+            if kind == "Tensor|Scalar" if isinstance(a, type) else mask[i] or not call.op.leaves_out(p.name, a.dtype.category):
                 found.append(mask[i])
         at += width
     return tuple(found)

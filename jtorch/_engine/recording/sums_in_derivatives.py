@@ -1,4 +1,4 @@
-"""Sums of half types in backward programs, taken in float32.
+"""The sums in backward programs: those of half types are taken in float32, those over rows of many columns as products.
 
 The transpose of a broadcast is a sum, which JAX takes in the type it finds. XLA then rounds the running sum to the half type after every
 addition, so that the gradient of a bias over a batch of 200 is off by ten times what torch's is, which adds in float32 and rounds once.
@@ -19,14 +19,14 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from jtorch import _dtypes
 from jtorch._ops._lib import column_sums
 
-__all__ = ["wide_sums"]
+__all__ = ["summed"]
 
 _LARGE = 1 << 14
 _HALF = frozenset(d.np for d in (_dtypes.float16, _dtypes.bfloat16))
 
 
-def wide_sums(fn: Callable[..., Any], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-    """``tuple(fn(*arrays))`` for a function of and to arrays, with its sums over half types taken in float32."""
+def summed(fn: Callable[..., Any], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """``tuple(fn(*arrays))`` for a function of and to arrays, with its sums taken so."""
     if not any(getattr(a, "dtype", None) in _HALF or _large(a) for a in arrays):  # a constant is a Python number
         return tuple(fn(*arrays))
     return tuple(jaxpr_as_fun(_rewritten(jax.make_jaxpr(fn)(*arrays)))(*arrays))
