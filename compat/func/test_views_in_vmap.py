@@ -21,6 +21,9 @@ VIEWS: dict[str, Any] = {
     "indexed": lambda lib, x: x[lib.tensor([0, 1])],
     "computed": lambda lib, x: x * 2,
     "conj": lambda lib, x: x.conj(),
+    "transposed in place": lambda lib, x: x.transpose_(0, 1),
+    "unsqueezed in place": lambda lib, x: x.unsqueeze_(1),
+    "written and turned": lambda lib, x: x.mul_(2).t_().add_(1),
 }
 
 
@@ -39,9 +42,19 @@ def _written(lib: Any, name: str) -> list[Any]:
     return out
 
 
-_QUICK = ("T", "slice", "diagonal", "written")
+_QUICK = ("T", "slice", "diagonal", "written", "transposed in place", "unsqueezed in place")
 
 
 @pytest.mark.parametrize("name", [n if n in _QUICK else pytest.param(n, marks=pytest.mark.slow) for n in VIEWS])
 def test_views_are_views(name: str) -> None:
     assert _written(jtorch, name) == _written(torch, name)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("lib", [torch, jtorch], ids=["torch", "jtorch"])
+def test_anomalies_in_lanes(lib: Any) -> None:
+    x = lib.tensor([4.0, -1.0])
+    with lib.autograd.set_detect_anomaly(True):
+        assert lib.vmap(lib.func.grad(lambda x: x * x))(x).tolist() == [8.0, -2.0]
+        with pytest.raises(RuntimeError, match="Function 'SqrtBackward0' returned nan values in its 0th output"):
+            lib.vmap(lib.func.grad(lambda x: x.sqrt()))(x)

@@ -8,10 +8,12 @@ from typing import Any, NoReturn
 
 from jtorch._core.backward.levels import enter_lanes, leave_lanes
 from jtorch._core.graph.node import next_seq
+from jtorch._core.storage.bare_tensor import alias_of
 from jtorch._core.storage.view_steps import aval_of, read, view_elsewhere
 from jtorch._core.storage.write_counts import written_since
 from jtorch._engine.values.lanes import Level, lanes_of
 from jtorch._engine.values.thread_state import state
+from jtorch._errors import not_implemented
 from jtorch._public import torch
 from jtorch.utils._pytree import _broadcast_to_and_flatten, tree_flatten, tree_map, tree_unflatten
 
@@ -145,7 +147,9 @@ def _run(func: Any, size: int, dims: list[Any], flat: list[Any], spec: Any, out_
         if d is not None and not isinstance(t, Tensor):
             raise ValueError(f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(t)}. Did you mean to set out_dims= to None for output?")
     for x, d, t in zip(flat, dims, inside, strict=True):
-        if d is not None and written_since(t._s, 0):  # written in place
+        if d is not None and t._view is not None:
+            _restride(x, d, t, level, since)
+        elif d is not None and written_since(t._s, 0):  # written in place
             (new,) = leave_lanes([t], level, since)
             x.copy_(new.movedim(0, d) if d else new)
     at = [i for i, d in enumerate(where) if d is not None]
@@ -172,9 +176,39 @@ def _view_of_all(t: Any, m: Any, level: Level) -> Any:
     return out
 
 
+def _restride(x: Any, d: int, t: Any, level: Level, since: int) -> None:
+    """Let an argument have the dims that its lanes were given in place (``transpose_``), and what was written to them. NotImplementedError where it is on the tape, or where its lanes are to be is not known."""
+    if t._edge is not None:
+        not_implemented("writes to dims of a tensor that needs a gradient in the lanes of vmap", "use the function that gives a new tensor (transpose, squeeze)")
+    base = alias_of(t._s, None)
+    (new,) = leave_lanes([base], level, since)
+    x.copy_(new.movedim(0, d) if d else new)
+    every, place = _view_of_all(t, x.movedim(d, 0) if d else x, level), _place(x, d, t)
+    if every is None or place is None:
+        not_implemented("dims that are changed in place in the lanes of vmap", "use the function that gives a new tensor (unsqueeze, squeeze)")
+    every = every.movedim(0, place) if place else every
+    x.as_strided_(every.size(), every.stride(), every.storage_offset())
+
+
+def _place(x: Any, d: int, t: Any) -> int | None:
+    """Where the lanes are among the dims that ``t`` was given in place; they were at ``d``. None if that cannot be told."""
+    shape = [n for k, n in enumerate(x.shape) if k != d]
+    if t.dim() == len(shape) or not d:
+        return d
+    if t.dim() > len(shape) and 1 in shape[:d]:  # which ones are new is not to be seen
+        return None
+    before, place = sum(n > 1 for n in shape[:d]), 0
+    for k, n in enumerate(t.shape):
+        if n > 1 and before:
+            before, place = before - 1, k + 1
+    return place
+
+
 def _as_it_came(t: Any, flat: list[Any], dims: list[Any], moved: list[Any], inside: list[Any], level: Level) -> Any:
     """What a function returns without having computed it shares its memory with what is outside, as it does without ``vmap``. None where it was computed."""
     for x, d, m, i in zip(flat, dims, moved, inside, strict=True):
+        if t is i and d and t._view is not None:
+            return _view_of_all(t, m, level)
         if t is i:
             return m if d is not None else x.unsqueeze(0).expand(level.size, *x.shape)
         if d is not None and t._s is i._s and t._edge is None:

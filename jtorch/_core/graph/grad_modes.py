@@ -10,11 +10,12 @@ from operator import and_, or_
 from typing import Any
 
 from jtorch._engine.values.callers import lines, shown
+from jtorch._engine.values.lanes import Lanes, lanes_of
 from jtorch._engine.recording.trace import flush
 from jtorch._engine.values.thread_state import ANOMALY, AUTOCAST, GRAD, INFERENCE, state
 from jtorch._engine.values.unbroken import ending
 
-from jtorch._core.storage.bare_tensor import Tensor, meta_of
+from jtorch._core.storage.bare_tensor import Tensor, meta_of, new_tensor
 
 __all__ = ["no_grad", "enable_grad", "set_grad_enabled", "inference_mode", "is_grad_enabled", "is_inference_mode_enabled"]
 
@@ -74,7 +75,7 @@ def check_anomaly(node: Any, grads: list[Tensor | None]) -> None:
 
     places = [i for i, m in enumerate(node._mask()) if m]
     for i, g in zip(places, grads, strict=False):
-        if g is not None and g.dtype.category >= 2 and bool(torch.isnan(g).any()):
+        if g is not None and g.dtype.category >= 2 and bool(torch.isnan(_of_all_lanes(g)).any()):
             import warnings
 
             if node.extra and "traceback" in node.extra:
@@ -82,6 +83,16 @@ def check_anomaly(node: Any, grads: list[Tensor | None]) -> None:
                     f"Error detected in {node.name()}. Traceback of forward call that caused the error:\n{node.extra['traceback']}", stacklevel=2
                 )
             raise RuntimeError(f"Function '{node.name()}' returned nan values in its {i}th output.")
+
+
+def _of_all_lanes(t: Tensor) -> Tensor:
+    """The elements of all lanes of ``vmap``, where a tensor has those of one."""
+    from jtorch._core.storage.view_steps import read
+
+    v: Any = read(t)
+    while v.trace is None and v.array.__class__ is Lanes:
+        v = lanes_of(v, v.array.level)
+    return new_tensor(v)
 
 
 anomaly_check_nan = [True]
