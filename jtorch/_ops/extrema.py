@@ -94,7 +94,7 @@ def _not_above(x: Any, high: Any) -> Any:
     return jnp.where((x > high) | (high != high), high, x) if is_float(x) else lax.min(x, high)
 
 
-# clamp, as torch has it: on a bound the gradient goes to the input; a bound gets it only where the input lies strictly beyond.
+# clamp, as torch has it: on a bound the gradient goes to the input, so that what has come to lie there can leave it again; a bound gets it only where the input lies strictly beyond.
 _clamp_low = with_slope(
     _broadcast(_not_below), lambda _, x, low: _like(x >= low, x), lambda _, x, low: _like(x < low, x)
 )
