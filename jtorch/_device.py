@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["device", "CPU", "META"]
@@ -11,6 +12,7 @@ _KINDS = (
     "cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, mps, meta, hpu, mtia, privateuseone"
 )
 _KNOWN = frozenset((*_KINDS.split(", "), "tpu"))
+accelerators: list[Callable[[], bool]] = [lambda: True]  # whether there is a device that a bare number could name; set by the engine, which asks JAX
 _interned: dict[tuple[str, int | None], device] = {}
 
 
@@ -32,6 +34,8 @@ class device:
         if isinstance(type, int):
             if type < 0:
                 raise RuntimeError("Device index must not be negative")
+            if not accelerators[0]():
+                raise RuntimeError("Cannot access accelerator device when none is available.")
             kind, index = "cuda", type
         else:
             match = re.fullmatch(r"([a-z_]+)(?::(\d+))?", type)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+import jtorch
 from compat import bridge
 
 CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
@@ -41,3 +42,21 @@ def test_shapes_that_do_not_broadcast(name: str) -> None:
 def test_no_shape_and_other_sequences() -> None:
     for args in ((), (None, (2,)), ((), 3, [2, 1]), ((1, 0), (3, 1))):
         assert tuple(bridge.jtorch().broadcast_shapes(*args)) == tuple(torch.broadcast_shapes(*args))
+
+
+@pytest.mark.parametrize("name", ["trapezoid", "cumulative_trapezoid"])
+def test_sample_points_of_other_shapes(name: str) -> None:
+    """The dim is counted in what is integrated, and taken in the sample points; where these have one place there, they have no step."""
+
+    def found(library: Any, ys: tuple[int, ...], xs: tuple[int, ...], dim: int) -> Any:
+        y, x = (library.arange(1.0, 1 + torch.Size(s).numel()).reshape(s) for s in (ys, xs))
+        try:
+            out = getattr(library, name)(y, x**2, dim=dim)
+        except Exception as error:
+            return type(error).__name__, str(error)
+        return tuple(out.shape), out.tolist()
+
+    for ys in ((3,), (2, 3), (2, 1), (0,), (2, 0)):
+        for xs in ((), (1,), (2,), (3,), (2, 3), (1, 3), (2, 1), (0,), (4,), (2, 3, 2)):
+            for dim in range(-len(ys), len(ys)):
+                assert found(jtorch, ys, xs, dim) == found(torch, ys, xs, dim), (ys, xs, dim)

@@ -402,6 +402,12 @@ def _refuse_types(name: str, kind: _dtypes.dtype, complex_too: bool) -> None:
         no_kernel(f"{name}_cpu", kind)
 
 
+def _refuse_imaginary(name: str, kind: _dtypes.dtype, *ends: Any) -> None:
+    if not kind.is_complex and any(isinstance(x, complex) for x in ends):
+        inferred = "double" if _dtypes.default is _dtypes.float64 else "float"
+        raise RuntimeError(f"torch.{name}(): inferred dtype c10::complex<{inferred}> can't be safely cast to passed dtype {kind.legacy}")
+
+
 def _held(x: Any, kind: _dtypes.dtype) -> Any:
     """A number as an element of this type holds it."""
     check_fits(x, kind, True)
@@ -487,8 +493,7 @@ def linspace(start: Any, end: Any, steps: Any = None, *, out: Any = None, dtype:
     kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else _dtypes.default)
     if steps > 1:
         _refuse_types("linspace", kind, False)
-    if not kind.is_complex and (isinstance(start, complex) or isinstance(end, complex)):
-        raise RuntimeError(f"torch.linspace(): inferred dtype {_dtypes.default.to_complex()} can't be safely cast to passed dtype {kind}")
+    _refuse_imaginary("linspace", kind, start, end)
     if later:
         return _into(out, _between(start, end, steps, kind, kind if kind.category > 1 else _dtypes.float64).to(kind), False, "linspace")
     return _into(out, from_array(_linear(start, end, steps, kind), None, device, requires_grad), False, "linspace")
@@ -508,6 +513,7 @@ def logspace(start: Any, end: Any, steps: Any = None, base: float = 10.0, *, out
     kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default.to_complex() if isinstance(start, complex) or isinstance(end, complex) else _dtypes.default)
     if steps > 1:
         _refuse_types("logspace", kind, False)
+    _refuse_imaginary("logspace", kind, start, end)
     if later:
         exponents = _between(start, end, steps, kind, kind if kind.is_complex else _dtypes.float64)
         return _into(out, torch.pow(base, exponents).to(kind), False, "logspace")

@@ -215,6 +215,8 @@ def _solve_by_factor(b: Any, factor: Any, upper: bool) -> Any:
 
     Differentiated as torch does it: through the product, so that the gradient of the factor is a whole matrix and not a triangle, in every order of derivatives.
     """
+    batch = broadcast_shape(b.shape[:-2], factor.shape[:-2])
+    b, factor = (jnp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (b, factor))
     product = jnp.matmul(mH(factor), factor) if upper else jnp.matmul(factor, mH(factor))
     triangle = lax.stop_gradient(factor)
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
-from jtorch._ops._lib import accumulate_in, cast, dim_of, is_complex, is_float, is_inexact, num, to_float
+from jtorch._ops._lib import accumulate_in, broadcast_shape, cast, dim_of, is_complex, is_float, is_inexact, num, to_float
 from jtorch._ops._pointwise import is_bool, refuse, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims
 from jtorch._ops.extrema import logaddexp_complex
@@ -265,19 +265,17 @@ def _steps(name: str, y: Any, x: Any, dim: int) -> Any:
     if y.ndim == 0:
         raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     dim = dim_of(dim, y.ndim)
-    if x.ndim == 0:  # to torch, no step at all
-        if name == "cumulative_trapezoid" and y.shape[dim] > 1:
-            raise RuntimeError(f"The size of tensor a ({y.shape[dim] - 1}) must match the size of tensor b (0) at non-singleton dimension {dim}")
-        return jnp.zeros((), x.dtype)
     if x.ndim == 1:
         if x.shape[0] != y.shape[dim]:
             raise RuntimeError(f"{name}: There must be one `x` value for each sample point")
         return jnp.expand_dims(jnp.diff(x), tuple(range(1, y.ndim - dim)))
     aligned = x if x.ndim >= y.ndim else x.reshape((1,) * (y.ndim - x.ndim) + x.shape)
-    if aligned.ndim == y.ndim and aligned.shape[dim] == 1 and y.shape[dim] != 1:
-        aligned = jnp.broadcast_to(aligned, tuple(y.shape[dim] if i == dim else s for i, s in enumerate(aligned.shape)))
-    axis = dim if aligned.ndim == y.ndim else dim + aligned.ndim - y.ndim
-    return jnp.diff(aligned, axis=axis)
+    return jnp.diff(aligned, axis=dim)  # of y's dims, counted from the front, also where x has more
+
+
+def _by_steps(pairs: Any, steps: Any) -> Any:
+    broadcast_shape(pairs.shape, steps.shape)  # raises in torch's words: one sample point makes no step
+    return pairs * steps
 
 
 def _halved(x: Any) -> Any:
@@ -288,9 +286,11 @@ def _halved(x: Any) -> Any:
     grad_name="DivBackward1")  # fmt: skip
 def trapezoid(y: Any, x: Any, dim: int) -> Any:
     """The integral along a dim by the trapezoidal rule over sample points ``x``."""
+    if y.ndim and y.shape[dim_of(dim, y.ndim)] == 0:  # no sample: 0, whatever x is
+        return jnp.zeros([n for i, n in enumerate(y.shape) if i != dim_of(dim, y.ndim)], to_float(y).dtype)
     steps = _steps("trapezoid", y, x, dim)
     pairs, dim = _pairs("trapezoid", y, dim, "`x` or `y`")
-    return _halved(jnp.sum(steps * pairs, dim - y.ndim, dtype=_sum_type(y)))
+    return _halved(jnp.sum(_by_steps(pairs, steps), dim, dtype=_sum_type(y)))
 
 
 @op("trapezoid(Tensor y, *, Scalar dx=1, int dim=-1)", elementwise=False, where="torch", out=False, aliases="trapz",
@@ -317,8 +317,7 @@ def cumulative_trapezoid(y: Any, x: Any, dim: int) -> Any:
     """Running integrals along a dim over sample points ``x``."""
     steps = _steps("cumulative_trapezoid", y, x, dim)
     pairs, dim = _pairs("cumulative_trapezoid", y, dim, "`x` or `y`")
-    product = steps * pairs
-    return _halved(jnp.cumsum(product, dim - y.ndim, dtype=_sum_type(y)))
+    return _halved(jnp.cumsum(_by_steps(pairs, steps), dim, dtype=_sum_type(y)))
 
 
 @op("cumulative_trapezoid(Tensor y, *, Scalar dx=1, int dim=-1)", elementwise=False, where="torch", out=False,

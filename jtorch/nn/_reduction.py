@@ -12,7 +12,7 @@ def get_enum(reduction: str) -> int:
     if reduction == "elementwise_mean":
         warn("reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.")
         return 1
-    found = _NUMBERS.get(reduction, -1)
+    found = _NUMBERS.get(reduction, -1) if isinstance(reduction, str) else -1
     if found < 0:
         raise ValueError(f"{reduction} is not a valid value for reduction")
     return found

@@ -6,7 +6,12 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
+
+from jtorch._device import device
+from jtorch._dtypes import dtype
+from jtorch._types import layout, memory_format
 
 from jtorch._core.dispatch.signature_binding import is_number_tensor, number_of, type_name
 from jtorch._core.storage.bare_tensor import Tensor
@@ -16,7 +21,7 @@ __all__ = ["Parameters", "checked_number", "number_argument"]
 
 _KINDS: dict[str, type] = {"Tensor": Tensor, "int": int, "float": float, "bool": bool}
 _ASKED = {name + rest: (kind, bool(rest)) for name, kind in _KINDS.items() for rest in ("", " | None")}
-_FOREIGN: tuple[type, ...] = (str, bytes, list, tuple, dict, set, complex, bool, float, int, np.generic, np.ndarray, type(None), Tensor)  # what else there is (symbols, tracers) knows itself what it stands for
+_FOREIGN: tuple[type, ...] = (str, bytes, list, tuple, dict, set, complex, bool, float, int, np.generic, np.ndarray, type(None), Tensor, dtype, device, memory_format, layout)  # what else there is (symbols, tracers) knows itself what it stands for
 
 
 def number_argument(name: str, argument: str, where: str, v: Any) -> Any:
@@ -71,7 +76,7 @@ class Parameters:
 def checked_number(function: str, name: str, kind: type, v: Any, where: str) -> Any:
     """A number of one kind, as Python's, or a tensor. TypeError in torch's words for what is none; what only stands for a number, as sizes that are symbols do, passes."""
     x: Any = v
-    if not isinstance(v, _FOREIGN) or kind is Tensor and isinstance(v, Tensor):
+    if isinstance(v, (Tensor, jax.Array)) if kind is Tensor else not isinstance(v, _FOREIGN):
         return v
     if kind is int:
         if isinstance(v, (int, np.integer)) and not isinstance(v, bool):
@@ -83,6 +88,6 @@ def checked_number(function: str, name: str, kind: type, v: Any, where: str) -> 
             return float(v)
         if is_number_tensor(x) and not aval_of(x).dtype.is_complex:
             return float(x.item())
-    elif isinstance(v, (bool, np.bool_)):
+    elif kind is bool and isinstance(v, (bool, np.bool_)):
         return bool(v)
     raise TypeError(f"{function}(): argument '{name}'{where} must be {kind.__name__}, not {type_name(v)}")

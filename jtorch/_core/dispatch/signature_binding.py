@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from jtorch._core.storage.view_steps import aval_of
-from jtorch import _device, _dtypes
+from jtorch import _device, _dtypes, _types
 from jtorch._engine.recording.call import T, slot, tensor_list, value
 from jtorch._registry import REQUIRED, Op, Param, Signature
 
@@ -361,7 +361,12 @@ def _plain(v: Any) -> Any:
 
 
 def type_name(v: Any) -> str:
-    return "Tensor" if v.__class__ is Tensor else type(v).__name__ if type(v).__module__ != "numpy" else f"numpy.{type(v).__name__}"
+    """What C++'s messages call the class of ``v``: torch's own and numpy's with their module."""
+    name = type(v).__name__
+    return "Tensor" if v.__class__ is Tensor else f"torch.{name}" if isinstance(v, _NAMED) else f"numpy.{name}" if type(v).__module__ == "numpy" else name
+
+
+_NAMED = (_dtypes.dtype, _device.device, _types.layout, _types.memory_format, _types.qscheme)
 
 
 def _wrong(sig: Signature, p: Param, v: Any, i: int, method: bool) -> str:

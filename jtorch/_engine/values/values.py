@@ -108,6 +108,7 @@ def jax_devices(kind: str) -> list[Any]:
     return found * shared_by if kind == "cuda" else found
 
 
+_device.accelerators[0] = lambda: bool(jax_devices("cuda"))
 _jax_device: dict[_device.device, Any] = {}
 
 
