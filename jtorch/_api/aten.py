@@ -51,7 +51,7 @@ def native_dropout_backward(grad_output: Tensor, mask: Tensor, scale: float) -> 
 
 
 @compose("torch")
-def _unsafe_masked_index(input: Tensor, mask: Tensor, indices: Sequence[Tensor | None], fill: float) -> Tensor:
+def _unsafe_masked_index(input: Tensor, mask: Tensor, indices: Sequence[Tensor | None], fill: Any) -> Tensor:
     """``input[indices]``, and ``fill`` where ``mask`` is false, whatever the indices are there."""
     return input[_clamped(input, indices)].masked_fill(mask.logical_not(), fill)
 

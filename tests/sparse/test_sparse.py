@@ -112,3 +112,17 @@ def test_operators_without_a_sparse_form_say_so() -> None:
         torch.unique(layouts()[1])
     with pytest.raises(TypeError, match="can't convert Sparse layout tensor to numpy"):
         sample().numpy()
+
+
+def test_gradients_of_rows_add_up_after_jax_has_had_arrays_in() -> None:
+    """Where arrays have come in by ``to_torch``, writes without gradients ask whether JAX follows what is written: a sparse value it never does."""
+    import jax
+    import jax.numpy as jnp
+
+    from jtorch import interop
+
+    jax.grad(lambda a: interop.to_jax((interop.to_torch(a) ** 2).sum()))(jnp.ones(3))
+    table = torch.nn.Embedding(5, 2, sparse=True)
+    for _ in range(2):
+        table(torch.tensor([1, 3])).sum().backward()
+    assert table.weight.grad.to_dense().tolist() == [[0, 0], [2, 2], [0, 0], [2, 2], [0, 0]]

@@ -446,7 +446,7 @@ _new_for.defjvp(lambda primals, tangents: (primals[1], tangents[0]))
 def with_history(s: Storage, old: Value, new: Value) -> Value:
     """What is written without gradients where JAX differentiates: the new elements with the derivative of the old ones, as a tensor keeps its history. (State that is
     given back has none.)"""
-    if not isinstance(old.array, jax.core.Tracer) or new.aval.dtype.category < 2 or any([id(s) in ids for ids in given_back]):
+    if old.__class__ is not Value or not isinstance(old.array, jax.core.Tracer) or new.aval.dtype.category < 2 or any([id(s) in ids for ids in given_back]):
         return new
     made = Value()
     made.aval, made.array, made.trace, made.pos = new.aval, _new_for(old.array, force(new)), None, -1

@@ -240,7 +240,7 @@ def _run_small(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int], mo
     if steps is None or not all([a.__class__ is np.ndarray or (a.__class__ is not Held and on_one_device(a)) for a in arrays]):
         return None
     recipe.scalars = tr.scalars
-    return small_looks.run(steps, arrays, tr.scalars)  # type: ignore[arg-type]
+    return small_looks.run(steps, arrays, tr.scalars, most is small_looks.FIRST)  # type: ignore[arg-type]
 
 
 def _run_alone(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: list[int]) -> tuple[list[Any], list[Found]]:

@@ -198,8 +198,8 @@ def _fits(v: Any, most: int) -> bool:
     return kind.kind in "biuf" and (kind.kind != "f" or kind.itemsize > 2) and (isinstance(v, Literal) or v.aval.size * kind.itemsize <= most)
 
 
-def run(how: Small, arrays: Sequence[Any], scalars: Sequence[Any]) -> list[np.ndarray]:
-    """The live outputs. ``arrays``: the inputs, on the host or the cpu."""
+def run(how: Small, arrays: Sequence[Any], scalars: Sequence[Any], first: bool = False) -> list[np.ndarray] | None:
+    """The live outputs. ``arrays``: the inputs, on the host or the cpu. None for a first look that meets subnormal numbers, which programs take for zeros."""
     given = [a if a.__class__ is np.ndarray else np.asarray(a) for a in arrays]
     made: list[Any] = []
     with _quiet():
@@ -208,9 +208,20 @@ def run(how: Small, arrays: Sequence[Any], scalars: Sequence[Any]) -> list[np.nd
                 made.extend([None] * count)
             else:
                 made.extend(function(*[made[p] if p >= 0 else given[-1 - p] if p > SCALAR else np.asarray(scalars[SCALAR - p]) for p in refs]))
+    if first and any([a is not None and _subnormal(a) for a in (*given, *made)]):
+        return None
     # A part of another array would keep that alive, and values must not share memory with what a program may be given for its own.
     found = map(made.__getitem__, how.live)  # numpy gives scalars of its own where there are no dims
     return [a if a.__class__ is np.ndarray and a.base is None and a.flags.writeable and a.flags.c_contiguous else np.array(a, order="C") for a in found]
+
+
+def _subnormal(a: Any) -> bool:
+    """Whether there is a number that is not zero and below what the type has all digits of."""
+    kind = a.dtype
+    if kind.kind != "f":
+        return False
+    size = np.abs(a)
+    return bool(((size < np.finfo(kind).tiny) & (size > 0)).any())
 
 
 def _quiet() -> Any:

@@ -51,21 +51,20 @@ def give_back() -> None:
         trim(ctypes.c_size_t(0))
 
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8  # malloc.h
-_PAD = 8 << 20
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 
 
 def keep_freed() -> None:
     """Have the C library keep what is freed, in blocks of up to ``JTORCH_FREE_MB``, and take the next results from it.
 
     64 MiB: twice what it comes to by itself, with time. Where blocks are larger, what lies between them grows, too (with 1 GiB, a net of 32 layers held 330 MiB
-    where 210 do). One heap for all threads: XLA's would have one each, of which none can use what another has freed. Whoever has set up the C library's memory
-    by its own variables (``MALLOC_ARENA_MAX=``, ``GLIBC_TUNABLES=``) is left alone, and ``JTORCH_FREE_MB=0`` leaves everything as it is.
+    where 210 do). Each thread keeps its own heap: one for all holds a tenth less, but XLA's compiler, on several threads, waits for it (a third longer). Whoever has
+    set up the C library's memory by its own variables (``MALLOC_ARENA_MAX=``, ``GLIBC_TUNABLES=``) is left alone, and ``JTORCH_FREE_MB=0`` leaves everything as it is.
     """
     kept = _config.FREE_BYTES
     own = any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ)
     setting = _libc("mallopt")
     if setting is None or own or kept <= 0:
         return
-    for name, value in ((_TRIM_THRESHOLD, 4 * kept), (_TOP_PAD, min(_PAD, kept)), (_MMAP_THRESHOLD, kept), (_ARENA_MAX, 1)):
+    for name, value in ((_TRIM_THRESHOLD, 4 * kept), (_MMAP_THRESHOLD, kept)):
         setting(name, min(value, (1 << 31) - 1))
