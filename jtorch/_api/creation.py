@@ -418,7 +418,7 @@ def _held(x: Any, kind: _dtypes.dtype) -> Any:
 def _linear(start: Any, end: Any, steps: int, kind: _dtypes.dtype) -> np.ndarray:
     """Equal steps between the ends as the type holds them, the second half counted from the end. Steps between whole numbers are doubles.
 
-    Half types round after each operation; the others multiply and add in one, as torch's compiler has it (``_wider``: enough for it to be rounded once).
+    Half types round after each operation; the others multiply and add in one, as torch's compiler has it (``_WIDER``: enough for it to be rounded once).
     """
     start, end = (_held(x, kind) if n < steps else 0 for n, x in enumerate((start, end)))
     if steps < 2:

@@ -108,8 +108,9 @@ def jax_devices(kind: str) -> list[Any]:
     return found * shared_by if kind == "cuda" else found
 
 
-_device.accelerators[0] = lambda: bool(jax_devices("cuda"))
 _jax_device: dict[_device.device, Any] = {}
+# Where one has been used there is one: a number is a device in every call of some programs, and JAX is asked on another thread.
+_device.accelerators[0] = lambda: any(d.type == "cuda" for d in tuple(_jax_device)) or bool(jax_devices("cuda"))
 
 
 def jax_device(where: _device.device) -> Any:
