@@ -404,3 +404,26 @@ show(lambda x: x.tanh(), x, tracing_mode='fake')
 try: make_fx(lambda x: x if x.sum() > 0 else -x)(x)
 except RuntimeError as e: print(e)
 """
+SNIPPETS["make_fx_of_transforms"] = _MAKE_FX + """
+from torch.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
+F = torch.nn.functional
+y, m, lstm = torch.randn(3, 4), torch.nn.Linear(4, 2), torch.nn.LSTM(4, 2, batch_first=True)
+def written(r):
+    q = r.clone(); q.add_(1); q.view(2, 2).mul_(r[0]); return q
+fs = {
+    'grad': grad(lambda x: (x.sin() * x).sum()), 'vmap': vmap(torch.sin), 'jvp': lambda x: jvp(lambda x: x.sin() * 2, (x,), (x * 0 + 1,)), 'vjp': lambda x: vjp(lambda x: x.exp() * x, x)[1](x),
+    'jacrev': jacrev(lambda x: x.sin().sum(0)), 'jacfwd': jacfwd(lambda x: x.sin().sum(0)), 'hessian': hessian(lambda x: (x ** 3).sum()), 'rev of rev': jacrev(jacrev(lambda x: x.sin().sum())),
+    'rows': vmap(lambda r: (r * 2).sum() + r @ x.t()), 'nested': lambda x: vmap(vmap(lambda a, b: a * b, (0, None)), (0, None))(x, x.sum(0)), 'written': vmap(written),
+    'dims': vmap(lambda r: (r.cumsum(0), torch.ones(2)), in_dims=1, out_dims=(1, 0)), 'per sample': vmap(grad(lambda p, v: F.linear(v, p).relu().pow(2).sum()), (None, 0), 0),
+    'softmax': vmap(grad(lambda r: F.softmax(r, 0)[0])), 'pool': vmap(grad(lambda r: F.max_pool1d(r[None, None], 2).sum())), 'svd': grad(lambda x: torch.linalg.svdvals(x).sum()),
+    'types': vmap(lambda r: r.sum() + torch.ones(2, dtype=torch.float64)), 'lstm': lambda x: lstm(x[None])[0], 'through lstm': grad(lambda x: lstm(x[None])[0].sum()), 'through m': grad(lambda x: m(x).sum()),
+    'drawn': vmap(lambda r: F.dropout(r, 0.0), randomness='different'),
+}
+for name, f in fs.items():
+    more = (torch.ones(2, 4),) if name == 'per sample' else ()
+    made = make_fx(f)(*more, x)
+    print(name, [torch.allclose(p, q, atol=1e-5) for p, q in zip(pytree.tree_leaves(made(*more, y)), pytree.tree_leaves(f(*more, y)))])
+_, pull = vjp(lambda x: torch.sin(x).sum(), x)
+made = make_fx(pull)(torch.tensor(1.), True, True)
+print('pull', torch.allclose(made(torch.tensor(2.), True, True)[0], pull(torch.tensor(2.))[0]))
+"""

@@ -131,7 +131,13 @@ def _out_dims(func: Any, out: Any, out_dims: Any) -> list[Any]:
 def _run(func: Any, size: int, dims: list[Any], flat: list[Any], spec: Any, out_dims: Any, randomness: str, kwargs: Any) -> Any:
     moved = [x if d is None else x.movedim(d, 0) if d else x for x, d in zip(flat, dims, strict=True)]
     since = next_seq()
-    level = Level(size, randomness, (state.trace, len(state.trace.outputs)), since)
+    with Level(size, randomness, (state.trace, len(state.trace.outputs)), since) as level:
+        return _through(func, level, moved, dims, flat, spec, out_dims, kwargs)
+
+
+def _through(func: Any, level: Level, moved: list[Any], dims: list[Any], flat: list[Any], spec: Any, out_dims: Any, kwargs: Any) -> Any:
+    """The function in the lanes of a level that has been entered, and what leaves it."""
+    since = level.since
     inside = [x if d is None else enter_lanes(x, level, d) for x, d in zip(moved, dims, strict=True)]
     before, state.lanes = state.lanes, (*state.lanes, level)
     try:

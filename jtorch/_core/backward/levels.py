@@ -208,8 +208,13 @@ class Lanewise(Node):
         return self.avals
 
     def run(self, run: Any, buffer: dict[int, Any]) -> list[Any]:
-        level, roots, grads = self.level, [], []
+        level = self.level
         level.enter()
+        with level:
+            return self._run(run, buffer)
+
+    def _run(self, run: Any, buffer: dict[int, Any]) -> list[Any]:
+        level, roots, grads = self.level, [], []
         for k, g in buffer.items():
             root = self.roots[k]
             if root is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from jtorch import _device, _dtypes
 
-from jtorch._engine.values.lanes import Lanes
+from jtorch._engine.values.lanes import ESCAPED, Lanes
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._engine.values.thread_state import state
 
@@ -41,7 +41,12 @@ def show(t: Tensor) -> str:
         edge, grad_fn = t._edge, "Invalid"
     if a.__class__ is SparseAval:
         return _show_sparse(t, a, None if grad_fn == "AccumulateGrad" else grad_fn, edge is not None and grad_fn is None)
-    v = read(t) if a.device.type != "meta" else None
+    try:
+        v = read(t) if a.device.type != "meta" else None
+    except RuntimeError as error:
+        if str(error) != ESCAPED:
+            raise
+        return f"BatchedTensor(<a view of a lane of a vmap that is over>, shape={list(a.shape)}, dtype={a.dtype})"
     if v is not None and v.trace is None and isinstance(v.array, jax.core.Tracer):
         return f"tensor(<traced by jax>, shape={list(a.shape)}, dtype={a.dtype})"
     if v is not None and (v.array.__class__ is Lanes or state.derivatives) and (text := _wrapped(t, v)) is not None:

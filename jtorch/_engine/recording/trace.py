@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jtorch._engine.values.lanes import Lanes, Level, lanes_of, within
+from jtorch._engine.values.lanes import ESCAPED, Lanes, Level, lanes_of, within
 from jtorch._engine.values.placed import Placed
 from jtorch._engine.values.values import value_of
 from jtorch._engine.values.values import aval
@@ -99,6 +99,8 @@ def take(tr: Trace) -> None:
     """Nothing is recorded into a trace of this thread any more: it is about to run."""
     if state.observed is not None:
         state.observed.cut()
+    if state.before_run is not None:
+        state.before_run(tr)
     lock, fresh, others = RLock(), Trace(tr.device), state.traces
     # No call from here on, so that nothing comes in between: a handler may have taken it in the meantime.
     if tr.lock is None:
@@ -125,6 +127,8 @@ def flush(why: str = "asked") -> None:
 def run_prefix(k: int, why: str) -> None:
     """Run the first ``k`` nodes of the current trace; the rest stays recorded, as a trace of its own."""
     tr: Trace = state.trace
+    if state.before_run is not None:
+        state.before_run(tr)
     first, rest = Trace(tr.device), Trace(tr.device)
     c = sum(len(node[0].outs) for node in tr.nodes[:k])
     total = tr.count
@@ -520,7 +524,9 @@ def run_now(entry: Entry, args: Any) -> list[Value]:
 
 
 def _in_lanes(call: Call, args: Any, level: Level) -> list[Value]:
-    """Record an operator for all lanes of the innermost level among its values: ``jax.vmap`` of its function."""
+    """Record an operator for all lanes of the innermost level among its values: ``jax.vmap`` of its function. RuntimeError if that ``vmap`` is over."""
+    if not level.under_way:
+        raise RuntimeError(ESCAPED)
     given = [(lanes_of(a, level) if a.__class__ is Value else None) for a in args]
     axes = tuple([None if g is None else 0 for g in given])
     outs = record(lanes_call(call, axes), [a if g is None else g for a, g in zip(args, given, strict=True)])[1]

@@ -14,29 +14,42 @@ from jtorch._engine.values.values import Value, aval
 newest = itertools.count(1).__next__
 """Numbers the transformations in the order in which they were entered."""
 
-__all__ = ["Lanes", "Level", "innermost", "lanes_of", "newest", "unknown", "within"]
+__all__ = ["ESCAPED", "LOOKED_AT", "Lanes", "Level", "innermost", "lanes_of", "newest", "unknown", "within"]
 
 LOOKED_AT = (
     "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please try to rewrite what you're doing "
     "with other operations. If error is occurring somewhere inside PyTorch internals, please file a bug report."
 )
 
+ESCAPED = (
+    "Either your tensor may have escaped from inside a function being vmapped and this is a user error (see https://pytorch.org/functorch/stable/ux_limitations.html), "
+    "or there is an internal functorch error in `gen_vmap_plumbing` Please file an issue if it looks like the latter"
+)
+
 
 class Level:
     """One ``vmap`` that is under way. ``began``: the thread's trace then, and how many outputs it had. The level that was entered last is the innermost."""
 
-    __slots__ = ("size", "depth", "randomness", "began", "since", "shared")
+    __slots__ = ("size", "depth", "randomness", "began", "since", "shared", "under_way")
     shown: Any = None  # which lane is seen by who looks; None: none, it is an error
 
     def __init__(self, size: int, randomness: str, began: tuple[Any, int], since: int = 0) -> None:
         self.size, self.randomness, self.began = size, randomness, began
         self.since = since  # the number of the first node of the tape that is inside
+        self.under_way = 0  # how often it was entered and not left: its function, and the passes backward through what that did
         self.shared = False  # whether something left before the end, so that several passes backward go through what is inside
         self.enter()
 
     def enter(self) -> None:
         """The innermost from now on: for the backward pass through a level that was left."""
         self.depth = newest()
+
+    def __enter__(self) -> Level:
+        self.under_way += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.under_way -= 1
 
     def made_here(self, v: Value) -> bool:
         """Whether a value is known to have been recorded since the level began."""
@@ -56,7 +69,7 @@ class Lanes:
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         if self.level.shown is None:
-            raise RuntimeError(LOOKED_AT)
+            raise RuntimeError(LOOKED_AT if self.level.under_way else ESCAPED)
         return self.level.shown(self.value)
 
 

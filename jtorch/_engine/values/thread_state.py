@@ -28,6 +28,7 @@ class State(threading.local):
     stops: int = False  # whether JAX differentiates, and what is computed without gradients is to have none there (2: until a function ends that is JAX's as a whole)
     host_only = False  # in a forked child: XLA must not be touched at all (fork.py)
     observed: Any = None  # who watches a call in order to replay it (torch.compile): what is recorded stays one trace until it returns
+    before_run: Any = None  # who is told of a trace that is about to run, and so forgets what it was (make_fx)
     several = False  # whether there is more than one thread that has computed anything
     updating: Any = threading.RLock()  # held while tensors are updated without a trace, which no other thread may read meanwhile
 

@@ -12,6 +12,7 @@ from jtorch import fx
 from jtorch._core.storage.shells import is_shell
 from jtorch._core.storage.view_steps import read
 from jtorch._engine.recording.trace import flush
+from jtorch._engine.values.thread_state import state
 from jtorch._errors import not_implemented
 from jtorch._public import torch
 from jtorch.fx._symbolic_trace import PH, Tracer
@@ -24,6 +25,9 @@ from jtorch.nn.modules.module import Module
 from jtorch.nn.parameter import Parameter
 from jtorch.utils import _pytree as pytree
 from jtorch.utils._python_dispatch import TorchDispatchMode
+
+from ._lanes import all_lanes, every_lane, target_for
+from ._unseen import Unseen
 
 __all__ = [
     "DecompositionInterpreter", "ProxyTorchDispatchMode", "PythonKeyTracer", "decompose", "disable_proxy_modes_tracing", "dispatch_trace", "fetch_object_proxy", "get_innermost_proxy_mode",
@@ -50,12 +54,26 @@ def decompose(decomposition_table: Mapping[Any, Callable[..., Any]] | None) -> I
         CURRENT_DECOMPOSITION_TABLE = before
 
 
+def _unseen_of(tracer: Any) -> Unseen:
+    table = tracer.tensor_tracker
+
+    def known(value: Any) -> Any:
+        found = table.get(id(value))
+        return found[1] if found is not None and found[0] is value else None
+
+    def know(value: Any, proxy: Any) -> None:
+        table[id(value)] = value, proxy
+
+    return Unseen(tracer, known, know)
+
+
 class PythonKeyTracer(Tracer):
     """Makes the nodes, and knows which tensor is which node's."""
 
     def __init__(self) -> None:
         super().__init__(autowrap_modules=())  # type: ignore[call-arg]
         self.tensor_tracker: dict[int, tuple[Any, Any]] = {}  # id to (the tensor, kept alive, and its proxy)
+        self.unseen = _unseen_of(self)
 
     def call_module(self, m: Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Modules are gone through."""
@@ -83,13 +101,15 @@ def set_proxy_slot(obj: Any, tracer: Any, proxy: Any) -> None:
     if not is_shell(obj):
         value = read(obj)
         tracer.tensor_tracker[id(value)] = value, proxy
+        value = every_lane(value)
+        tracer.tensor_tracker[id(value)] = value, proxy
 
 
 def get_proxy_slot(obj: Any, tracer: Any, default: Any = _NONE, transform: Callable[[Any], Any] = lambda x: x) -> Any:
     """The proxy of a tensor, ``default`` if it has none. RuntimeError without a default."""
     known = tracer.tensor_tracker.get(id(obj))
     if known is None or known[0] is not obj:
-        value = obj if is_shell(obj) else read(obj)
+        value = obj if is_shell(obj) else every_lane(read(obj))
         known = tracer.tensor_tracker.get(id(value))
         if known is not None and known[0] is value:
             return transform(known[1])
@@ -107,16 +127,22 @@ def has_proxy_slot(obj: Any, tracer: Any) -> bool:
 def fetch_object_proxy(tracer: Any, t: Any) -> Any:
     """The proxy of a tensor, or the tensor, which is a constant of the graph then."""
     known = get_proxy_slot(t, tracer, None)
-    if known is None and not is_shell(t) and t._s.value.trace is not None:  # it was computed since: the graph would keep what these inputs gave
-        not_implemented("make_fx through functions whose operators are not shown", "torch.func's transformations and recurrent layers are one operator here")
-    return t if known is None else known
+    if known is not None:
+        return known
+    t = all_lanes(t)
+    if not is_shell(t):
+        value = read(t)
+        if value.trace is not None:  # it was computed since, by what was not shown: the graph would keep what these inputs gave
+            tracer.unseen.write(value.trace, [value.pos])
+            return get_proxy_slot(t, tracer)
+    return t
 
 
 def track_tensor(tensor: Any, proxy: Any, *, constant: Any = None, tracer: Any = None) -> None:
     """As :func:`set_proxy_slot`, with what the node's ``meta`` tells of the tensor."""
     set_proxy_slot(tensor, tracer, proxy)
     with disable_proxy_modes_tracing():
-        proxy.node.meta["tensor_meta"] = _extract_tensor_metadata(tensor)
+        proxy.node.meta["tensor_meta"] = _extract_tensor_metadata(all_lanes(tensor))
 
 
 def track_tensor_tree(inner_res: Any, proxy_res: Any, *, constant: Any = None, tracer: Any = None) -> Any:
@@ -174,6 +200,7 @@ def proxy_call(proxy_mode: ProxyTorchDispatchMode, func: Any, pre_dispatch: bool
     given_args, given_kwargs = pytree.tree_map_only(torch.Tensor, lambda t: fetch_object_proxy(tracer, t), (tuple(args), dict(kwargs)))
     node = tracer.create_proxy("call_function", func, given_args, given_kwargs, name=tracer.graph._target_to_str(packet.__name__))
     result = func(*args, **kwargs)
+    node.node.target = target_for(func, args, kwargs, result)
     if _written(func) and args and isinstance(args[0], torch.Tensor) and packet.__name__.endswith("_") and not packet.__name__.endswith("__"):
         set_proxy_slot(args[0], tracer, node)  # later uses are of what was written
     return track_tensor_tree(result, node, tracer=tracer)
@@ -196,7 +223,11 @@ def wrap_key(f: Callable[..., Any], tensors: Any, tracer: Any, pre_dispatch: boo
             if isinstance(t, torch.Tensor):
                 track_tensor(t, proxy, tracer=tracer)
         flush("look")
-        result = f(*tensors)
+        before, state.before_run = state.before_run, tracer.unseen.before_run
+        try:
+            result = f(*tensors)
+        finally:
+            state.before_run = before
         return pytree.tree_map_only(torch.Tensor, lambda t: fetch_object_proxy(tracer, t), pytree.tree_map_only(tuple, _plain, result, is_leaf=_is_structure))
 
     return wrapped
@@ -213,6 +244,7 @@ def _plain(x: Any) -> Any:
 def dispatch_trace(root: Any, tracer: Any, concrete_args: tuple[Any, ...] | None = None) -> GraphModule:
     """The graph of a function over proxies. As in torch, operators whose results nobody uses stay."""
     graph = tracer.trace(root, concrete_args)
+    tracer.unseen.tidied()
     return GraphModule(tracer.root, graph, root.__class__.__name__ if isinstance(root, Module) else root.__name__)
 
 
@@ -310,6 +342,7 @@ class DecompositionInterpreter(fx.Interpreter):
         self.new_graph = new_graph
         tracer: Any = GraphAppendingTracer(new_graph)
         tracer.tensor_tracker, tracer.root = {}, module
+        tracer.unseen = _unseen_of(tracer)
         self.tracer = tracer
         self.decomposition_table = decomposition_table or {}
         self.mode = ProxyTorchDispatchMode(self.tracer)
