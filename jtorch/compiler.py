@@ -15,6 +15,7 @@ from typing import Any
 
 from jtorch._compile.errors import BackendCompilerFailed
 from jtorch._compile.functions import CompiledFunction, stance
+from jtorch._compile.options import check_mode, check_options
 from jtorch._core.dispatch import sizes
 from jtorch._engine.keeping import store
 from jtorch._engine.values.thread_state import state
@@ -77,11 +78,9 @@ def compile(
 
     ``dynamic``: one program for all sizes from the second on, or (False) one for each. ``fullgraph``: raise torch._dynamo.exc.Unsupported where a value is looked at or
     something cannot be followed, instead of running the Python. ``backend``: a callable gets an fx GraphModule and example inputs, and what it returns is called; an unknown name
-    raises. Without a ``model``, a decorator. RuntimeError for ``mode`` and ``options`` together.
+    raises. Without a ``model``, a decorator. ``mode`` and ``options`` change nothing where XLA compiles, and are handed to other backends. RuntimeError for both together,
+    and for what torch's own compiler does not have.
     """
-    if mode is not None and options is not None:
-        raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
-    _check_mode(mode)
     if model is None:
 
         def decorate(model: Callable[..., Any]) -> Any:
@@ -94,15 +93,23 @@ def compile(
         return decorate
     if not callable(model):
         raise AssertionError(f"A callable function is expected, but {type(model)} is provided.")
+    if mode is not None and options is not None:
+        raise RuntimeError("Either mode or options can be specified, but both can't be specified at the same time.")
+    if options and isinstance(options, dict):
+        options = {k: v for k, v in options.items() if k not in ("guard_filter_fn", "use_aoti")}  # torch.compile's own
     if backend is None:
         backend = _default[0]
     chosen = _backend(backend)
+    if backend == "inductor":
+        check_mode(mode)
+        check_options(options)
+    asked = {**({"mode": mode} if mode and mode != "default" else {}), **({"options": options} if options else {})}
     if disable or getattr(model, "_torchdynamo_disable", False):
         return model
     if isinstance(model, OptimizedModule):
         model = model._orig_mod
     model = getattr(model, "_torchdynamo_orig_callable", model)
-    run = _through(model, chosen, options) if chosen is not None else _replaying(model, fullgraph, dynamic, recompile_limit, backend in _EAGER)
+    run = _through(model, chosen, asked) if chosen is not None else _replaying(model, fullgraph, dynamic, recompile_limit, backend in _EAGER)
     if isinstance(model, torch.nn.Module):
         return OptimizedModule(model, run)
     if isinstance(model, type):
@@ -132,7 +139,7 @@ def _replaying(model: Any, fullgraph: bool, dynamic: bool | None, limit: int | N
     return run
 
 
-def _through(model: Any, backend: Any, options: Any) -> Any:
+def _through(model: Any, backend: Any, asked: dict[str, Any]) -> Any:
     """Calls go through what a backend makes of the graph: one for each structure, types, shapes and modes of the arguments."""
     made: dict[Any, Any] = {}
 
@@ -147,19 +154,19 @@ def _through(model: Any, backend: Any, options: Any) -> Any:
         found = made.get(key)
         if found is None:
             graph, build = graph_of(model, args, kwargs)
-            found = made[key] = (_compiled_by(backend, graph, tensors, options), build)
+            found = made[key] = (_compiled_by(backend, graph, tensors, asked), build)
         fn, build = found
         return build(fn(*tensors))
 
     return run
 
 
-def _compiled_by(backend: Any, graph: Any, tensors: list[Any], options: Any) -> Any:
+def _compiled_by(backend: Any, graph: Any, tensors: list[Any], asked: dict[str, Any]) -> Any:
     """What a backend makes of a graph; the graph itself where it does nothing, which no backend is asked about. BackendCompilerFailed with what the backend raises."""
     if all(node.op in ("placeholder", "output") for node in graph.graph.nodes):
         return graph.forward
     try:
-        return backend(graph, tensors, **({"options": options} if options else {}))
+        return backend(graph, tensors, **asked)
     except Exception as error:
         raise BackendCompilerFailed(f"backend={str(getattr(backend, '__name__', backend))!r} raised:\n{type(error).__name__}: {error}") from error
 
@@ -201,7 +208,6 @@ _BACKENDS = frozenset((
     "dynamo_minifier_backend", "relu_compile_error_TESTING_ONLY", "relu_runtime_error_TESTING_ONLY", "relu_accuracy_error_TESTING_ONLY", "non_leaf_compile_error_TESTING_ONLY",
     "test_subclasses", "xla",
 ))  # fmt: skip
-_MODES = ("default", "lite", "reduce-overhead", "max-autotune-no-cudagraphs", "max-autotune")
 registered: dict[str, Any] = {}  # backends that programs have registered (torch._dynamo.register_backend)
 _default: list[Any] = ["inductor"]
 
@@ -215,11 +221,6 @@ def _backend(backend: Any) -> Any:
             raise InvalidBackend(backend)
         return None
     return backend  # what cannot be called says so where a graph is handed to it, as in torch
-
-
-def _check_mode(mode: str | None) -> None:
-    if mode is not None and mode not in _MODES:
-        raise RuntimeError(f"Unrecognized mode={mode}, should be one of: {', '.join(_MODES)}")
 
 
 def get_default_backend() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jtorch._compile.options import known_options
 from jtorch._errors import not_implemented
 from jtorch.compiler import cudagraph_mark_step_begin
 
@@ -44,4 +45,4 @@ def list_mode_options(mode: str | None = None, dynamic: bool | None = None) -> d
 
 def list_options() -> list[str]:
     """The names of the settings."""
-    return list(config.shallow_copy_dict())  # type: ignore[attr-defined]
+    return list(known_options())
