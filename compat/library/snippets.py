@@ -212,3 +212,14 @@ try: np.asarray(x)
 except Exception as e: print(type(e).__name__, e)
 """,
 }  # fmt: skip
+SNIPPETS["convolution_double_backward"] = """
+import torch
+torch.manual_seed(0)
+for transposed, groups, stride, padding, dilation, more in ((False, 2, (2, 1), (1, 0), (2, 1), (0, 0)), (True, 1, (2, 2), (1, 1), (1, 1), (1, 1))):
+    x, w, b = torch.randn(2, 4, 6, 6), torch.randn(4, 4 // groups, 3, 3), torch.randn(4)
+    g = torch.randn(torch.convolution(x, w, None, stride, padding, dilation, transposed, more, groups).shape)
+    second = torch.randn_like(x), torch.randn_like(w), torch.randn_like(b)
+    for there in ((1, 1, 1), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 0)):
+        found = torch.ops.aten._convolution_double_backward(*[t if k else None for t, k in zip(second, there)], g, w, x, stride, padding, dilation, transposed, more, groups, [True] * 3)
+        print([None if t is None else (tuple(t.shape), round(float(t.double().abs().mean()), 3)) for t in found])
+"""

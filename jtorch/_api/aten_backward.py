@@ -182,6 +182,21 @@ def convolution_backward(
 
 
 @compose("aten")
+def _convolution_double_backward(
+    ggI: Tensor | None, ggW: Tensor | None, ggb: Tensor | None, gO: Tensor, weight: Tensor, self: Tensor, stride: Any, padding: Any, dilation: Any, transposed: bool,
+    output_padding: Any, groups: int, output_mask: Sequence[bool],
+) -> tuple[Any, ...]:  # fmt: skip
+    """The derivatives of ``convolution_backward`` by its ``grad_output``, input and weight, from what arrives at the gradients of input, weight and bias (None: nothing). None where nothing arrives."""
+    how = (stride, padding, dilation, transposed, output_padding, groups)
+    parts = [torch.convolution(x, w, None, *how) for x, w in ((ggI, weight), (self, ggW)) if x is not None and w is not None]
+    if ggb is not None:
+        parts.append(ggb.reshape(-1, *[1] * (gO.dim() - 2)).expand(gO.shape))
+    into = None if ggW is None else convolution_backward(gO, self, ggW, None, *how, (True, False, False))[0]
+    by_weight = None if ggI is None else convolution_backward(gO, ggI, weight, None, *how, (False, True, False))[1]
+    return sum(parts[1:], parts[0]) if parts else None, into, by_weight
+
+
+@compose("aten")
 def select_backward(grad_output: Tensor, input_sizes: Sequence[int], dim: int, index: int) -> Tensor:
     """Zeros with ``grad_output`` at one place of ``dim``."""
     return torch.select_scatter(grad_output.new_zeros(input_sizes), grad_output, dim, index)

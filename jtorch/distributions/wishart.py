@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import Any
 
+from jtorch._errors import ValueUnknown
 from jtorch._public import linalg, torch
 
 from . import constraints
@@ -124,7 +125,11 @@ class Wishart(ExponentialFamily):
         sample = self._bartlett_sampling(sample_shape)
         # torch's first pass asks which samples are good and draws those again, warning; its numbers are kept
         again = self._over_batch(self.support.check(sample))
-        if not bool(again.any()):
+        try:
+            good = bool(again.any())
+        except ValueUnknown:
+            return self._drawn_unseen(sample, again, 1 if max_try_correction is None else max_try_correction)
+        if not good:
             return sample
         warnings.warn("Singular sample detected.", stacklevel=2)
         for _ in range(10 if max_try_correction is None else max_try_correction):
@@ -136,6 +141,15 @@ class Wishart(ExponentialFamily):
             again = still
             if not bool(again.any()):
                 break
+        return sample
+
+    def _drawn_unseen(self, sample: Any, flags: Any, tries: int) -> Any:
+        """Inside JAX's transformations, where nobody sees which samples are singular: all are drawn again, as above, and those that are singular then ``tries`` times more (once by itself: hardly one is)."""
+        singular = torch.ones_like(flags)
+        for _ in range(1 + tries):
+            new = self._bartlett_sampling((flags.numel(),)).reshape(sample.shape)
+            sample = torch.where(singular.reshape(*flags.shape, *[1] * (sample.dim() - flags.dim())), new, sample)
+            singular = self._over_batch(~self.support.check(sample))
         return sample
 
     def _over_batch(self, flags: Any) -> Any:
