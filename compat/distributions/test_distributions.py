@@ -22,7 +22,6 @@ BOTH = [(torch, theirs), (jtorch, ours)]
 IDS = [(name, k) for name in CASES for k in range(len(CASES[name]))]
 # What depends on the class more than on what its parameters are (`make compat-full` takes all of them)
 FIRST = [pytest.param(*i, marks=pytest.mark.slow if i[1] else ()) for i in IDS]
-SAMPLED = [pytest.param(*i, marks=pytest.mark.slow if i[0] == "Wishart" and i[1] else ()) for i in IDS]  # a fifth of the file's time
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +110,10 @@ def test_shapes_and_moments(name: str, k: int) -> None:
     calls |= {n: [getattr(d, n) for d in (a, b)] for n in ("entropy", "perplexity", "enumerate_support")}
     calls["not expanded"] = [lambda d=d: d.enumerate_support(expand=False) for d in (a, b)]
     calls["support"] = [lambda d=d: repr(d.support) for d in (a, b)]
+    wider = [d.expand((2, *a.batch_shape)) for d in (a, b)]
+    for attribute in ("batch_shape", "event_shape"):
+        same(getattr(wider[0], attribute), getattr(wider[1], attribute), f"expanded {attribute}")
+    calls |= {f"expanded {n}": [lambda d=d, n=n: getattr(d, n) for d in wider] for n in ("mean", "variance")}
     same_or_error(calls)
     assert {k: repr(v) for k, v in a.arg_constraints.items()} == {k: repr(v) for k, v in b.arg_constraints.items()}
 
@@ -120,7 +123,7 @@ KINDS = ["float64", pytest.param("float32", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("name", "k"), SAMPLED)
+@pytest.mark.parametrize(("name", "k"), FIRST)
 def test_samples_and_densities(name: str, k: int, kind: str) -> None:
     (a, _), (b, _) = pair(name, k, kind)
     wide = {"rtol": 2e-4, "atol": 2e-5} if kind == "float32" else {}
@@ -131,6 +134,8 @@ def test_samples_and_densities(name: str, k: int, kind: str) -> None:
     x = draws[-1][0]
     z = jtorch.from_numpy(host(x).copy())
     calls = {"log_prob": [lambda: a.log_prob(x), lambda: b.log_prob(z)]}
+    wider = [d.expand((2, *a.batch_shape)) for d in (a, b)]
+    calls["log_prob of the expanded"] = [lambda: wider[0].log_prob(x), lambda: wider[1].log_prob(z)]
     if not k:  # made of other parameters, the class has the same functions
         q = torch.linspace(0.1, 0.9, 5, dtype=x.dtype if x.is_floating_point() else torch.float64).reshape(5, *[1] * len(a.batch_shape + a.event_shape))
         calls |= {"cdf": [lambda: a.cdf(x), lambda: b.cdf(z)], "icdf": [lambda: a.icdf(q), lambda: b.icdf(jtorch.from_numpy(q.numpy()))]}
@@ -173,8 +178,9 @@ def compare_gradients(p: Parameters, q: Parameters, what: str, tolerance: dict[s
             same(s.grad, t.grad, f"gradient of {what}", **tolerance)
 
 
+@pytest.mark.slow  # what is cheap of it stands in the tests above
 @pytest.mark.parametrize(("name", "k"), FIRST)
-def test_expand(name: str, k: int) -> None:
+def test_samples_of_expanded(name: str, k: int) -> None:
     (a, _), (b, _) = pair(name, k)
     shape = (2, *a.batch_shape)
     a, b = a.expand(shape), b.expand(shape)
