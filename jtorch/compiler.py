@@ -24,7 +24,7 @@ from jtorch._public import torch
 
 __all__ = [
     "compile", "is_compiling", "is_dynamo_compiling", "is_exporting", "disable", "reset", "allow_in_graph", "assume_constant_result", "list_backends",
-    "cudagraph_mark_step_begin", "set_stance", "substitute_in_graph", "wrap_numpy",
+    "cudagraph_mark_step_begin", "set_stance", "substitute_in_graph", "wrap_numpy", "nonstrict_trace",
 ]  # fmt: skip
 
 
@@ -295,6 +295,11 @@ def allow_in_graph(fn: Any) -> Any:
     if not callable(fn):
         raise AssertionError("allow_in_graph expects a callable")
     return fn
+
+
+def nonstrict_trace(traceable_fn: Callable[..., Any]) -> Callable[..., Any]:
+    """``traceable_fn`` itself: a program is captured by running Python, inside of it as elsewhere (in torch since 2.15)."""
+    return allow_in_graph(traceable_fn)  # type: ignore[no-any-return]
 
 
 def assume_constant_result(fn: Any) -> Any:

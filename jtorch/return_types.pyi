@@ -61,6 +61,10 @@ class linalg_ldl_factor_ex(NamedTuple):
     pivots: Tensor
     info: Tensor
 
+class linalg_polar(NamedTuple):
+    U: Tensor
+    H: Tensor
+
 class linalg_qr(NamedTuple):
     Q: Tensor
     R: Tensor

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from jtorch._core.backward.backward_pass import queue_callback
 from jtorch._core.graph import saved_tensors
 from jtorch._core.graph.grad_modes import _Context
 from jtorch._core.graph.node import Node
@@ -19,7 +20,7 @@ from jtorch._errors import not_implemented
 __all__ = [
     "Node", "GradientEdge", "get_gradient_edge", "saved_tensors_hooks", "save_on_cpu", "disable_saved_tensors_hooks", "register_multi_grad_hook",
     "allow_mutation_on_saved_tensors", "increment_version", "region_activation_memory_budget", "set_override_stale_capture_stream",
-    "set_warn_on_accumulate_grad_stream_mismatch",
+    "set_warn_on_accumulate_grad_stream_mismatch", "queue_callback", "node_creation_hook",
 ]  # fmt: skip
 
 
@@ -35,6 +36,11 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
     if tensor._edge is None:
         raise RuntimeError("It is not possible to get the gradient edge for a Tensor that does not require gradients")
     return GradientEdge(edge_of(tensor), tensor._nr)
+
+
+def node_creation_hook(hook: Callable[[Any], None]) -> Any:
+    """torch 2.15's hook on each new node."""
+    not_implemented("torch.autograd.graph.node_creation_hook", "nodes are made when somebody looks at them; a TorchDispatchMode sees each operator")
 
 
 class saved_tensors_hooks:

@@ -20,7 +20,7 @@ from ._sparse import all_reduce_sparse
 from ._work import Work, described, device_kind, launch, point_to_point, put
 
 __all__ = [
-    "P2POp", "all_gather", "all_gather_coalesced", "all_gather_into_tensor", "all_gather_single", "all_reduce", "all_to_all", "all_to_all_single", "batch_isend_irecv", "broadcast", "gather", "irecv", "isend",
+    "P2POp", "all_gather", "all_gather_coalesced", "all_gather_into_tensor", "all_gather_single", "all_reduce", "all_to_all", "all_to_all_single", "batch_isend_irecv", "broadcast", "gather", "gather_into_tensor", "gather_single", "irecv", "isend",
     "recv", "reduce", "reduce_scatter", "reduce_scatter_single", "reduce_scatter_tensor", "scatter", "send",
 ]  # fmt: skip
 
@@ -290,6 +290,28 @@ def gather(tensor: Any, gather_list: Any = None, dst: int | None = None, group: 
     g, root, gather_list = found
     finish = _to_rows(gather_list) if g.rank() == root else (lambda out: None)
     return _done(_begin(g, "all_gather", f"gather to {root}", tensor, finish, gather_list), async_op)
+
+
+def gather_single(tensor: Any, gather_tensor: Any = None, dst: int | None = None, group: Any = None, async_op: bool = False, group_dst: int | None = None) -> Work | None:
+    """The ``tensor`` of each process into parts of the one ``gather_tensor`` of ``dst`` (0), which has as many elements as all of them (in torch since 2.15)."""
+    _check(tensor, "tensor")
+    g = _member(group, "gather_single")
+    if g is None:
+        return None
+    root = _root(g, group, 0 if dst is None and group_dst is None else dst, group_dst, "dst", "gather_single")
+    if g.rank() == root:
+        if gather_tensor is None:
+            raise ValueError("gather_tensor must be specified on the destination rank")
+        _check(gather_tensor, "gather_tensor")
+        _same_types(tensor, gather_tensor)
+        if gather_tensor.numel() != tensor.numel() * g.size():
+            raise RuntimeError(f"gather_tensor must have {tensor.numel() * g.size()} elements, those of {g.size()} processes, but it has {gather_tensor.numel()}")
+    _typed(g, tensor)
+    finish = (lambda out: put(gather_tensor, out)) if g.rank() == root else (lambda out: None)
+    return _done(_begin(g, "all_gather", f"gather to {root}", tensor, finish, [gather_tensor] if g.rank() == root else []), async_op)
+
+
+gather_into_tensor = gather_single
 
 
 def _one_side(name: str, tensor: Any, tensors: Any, group: Any, rank: int | None, group_rank: int | None) -> tuple[ProcessGroup, int, Any] | None:

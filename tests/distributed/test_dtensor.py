@@ -43,6 +43,8 @@ assert (odd * 2).full_tensor().tolist() == (torch.arange(10.0) * 2).tolist() and
 # numbers that are drawn are those of the whole
 torch.manual_seed(3); a = dt.rand(8, 3, device_mesh=mesh, placements=[Shard(0)]).full_tensor(); torch.manual_seed(3)
 assert torch.equal(a, torch.rand(8, 3))
+assert torch.equal(dt.linspace(0, 1, 8, device_mesh=mesh, placements=[Shard(0)]).full_tensor(), torch.linspace(0, 1, 8))
+assert torch.equal(dt.logspace(0, 1, 8, base=2, device_mesh=mesh, placements=[Shard(0)]).full_tensor(), torch.logspace(0, 1, 8, base=2))
 
 class Net(torch.nn.Module):
     def __init__(self):

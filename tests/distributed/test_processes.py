@@ -53,6 +53,9 @@ r, how = dist.get_rank(), sys.argv[1]
 x = made_before * (r + 1)
 dist.all_reduce(x)
 print("sum", x.tolist(), flush=True)
+both = torch.zeros(2, 3) if r else None
+dist.gather_single(made_before * (r + 1), both, dst=1)
+if r: print("gathered", both.tolist(), flush=True)
 if how == "killed" and r == 1: os.kill(os.getpid(), 9)
 if how == "first killed" and r == 0: os.kill(os.getpid(), 9)
 if how == "raises" and r == 1: raise ValueError("on purpose")
@@ -107,6 +110,7 @@ def test_disagreement_is_an_error_everywhere_and_not_the_end(program: Path) -> N
         assert told["other"].endswith("rank 0 called all_reduce(float32[2], SUM); rank 1 called broadcast(float32[2], 0)")
         assert len(told) == 13 and all("rank 0 called" in x and "rank 1 called" in x for x in told.values()), told
         assert "sum [3.0, 6.0, 9.0]" in out and "end" in out
+    assert "gathered [[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]]" in out  # of the last rank
 
 
 @pytest.mark.slow

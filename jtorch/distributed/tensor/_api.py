@@ -31,7 +31,7 @@ from jtorch.serialization._reduce import others as reductions
 from . import _moving  # noqa: F401  (tells the engine how to move)
 from ._local import from_part, part_for_ranks, whole_shape
 
-__all__ = ["DTensor", "distribute_module", "distribute_tensor", "empty", "full", "ones", "rand", "randn", "zeros"]
+__all__ = ["DTensor", "distribute_module", "distribute_tensor", "empty", "full", "linspace", "logspace", "ones", "rand", "randn", "zeros"]
 
 
 # --- placements and places ----------------------------------------------------------------------------------------
@@ -526,6 +526,19 @@ def empty(*size: Any, dtype: Any = None, layout: Any = None, requires_grad: bool
 def full(size: Any, fill_value: Any, *, dtype: Any = None, layout: Any = None, requires_grad: bool = False, device_mesh: DeviceMesh | None = None, placements: Any = None) -> Any:
     """A DTensor of this number."""
     return _factory(lambda shape: torch.full(shape, fill_value, dtype=dtype), (size,), requires_grad, device_mesh, placements)
+
+
+def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, layout: Any = None, requires_grad: bool = False, device_mesh: DeviceMesh | None = None, placements: Any = None) -> Any:
+    """A DTensor of ``steps`` numbers, evenly spaced from ``start`` to ``end`` (since torch 2.15)."""
+    return _factory(lambda shape: torch.linspace(start, end, steps, dtype=dtype), (steps,), requires_grad, device_mesh, placements)
+
+
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, layout: Any = None, requires_grad: bool = False,
+    device_mesh: DeviceMesh | None = None, placements: Any = None,
+) -> Any:  # fmt: skip
+    """A DTensor of ``base`` to the powers of :func:`linspace` (since torch 2.15)."""
+    return _factory(lambda shape: torch.logspace(start, end, steps, base, dtype=dtype), (steps,), requires_grad, device_mesh, placements)
 
 
 def rand(*size: Any, requires_grad: bool = False, dtype: Any = None, layout: Any = None, device_mesh: DeviceMesh | None = None, placements: Any = None) -> Any:

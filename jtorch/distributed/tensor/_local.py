@@ -46,6 +46,7 @@ def every_rank(grid: Grid) -> Ranks:
     found = _ranks.get(key)
     if found is None:
         found = _ranks[key] = Ranks(math.prod(grid.shape), "same", (None, 0))
+        found.under_way = 1
     return found
 
 
