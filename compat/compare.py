@@ -18,6 +18,7 @@ TOLERANCES: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "float32": ((1e-5, 1e-5), (1e-4, 1e-4)),
     "complex64": ((2e-5, 2e-5), (2e-4, 2e-4)),
     "float16": ((2e-3, 1e-3), (1e-2, 1e-2)),
+    "complex32": ((2e-3, 1e-3), (1e-2, 1e-2)),  # as float16: of its parts
     "bfloat16": ((1.6e-2, 1e-2), (3.2e-2, 3.2e-2)),
     "float8_e4m3fn": ((0.0, 0.0), (0.0, 0.0)),
     "float8_e5m2": ((0.0, 0.0), (0.0, 0.0)),

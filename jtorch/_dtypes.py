@@ -1,6 +1,7 @@
 """Element types and torch's promotion lattice.
 
-``torch.float32`` is an instance of :class:`dtype`; ``.np`` is the numpy (or ml_dtypes) type that carries it in XLA.
+``torch.float32`` is an instance of :class:`dtype`; ``.np`` is the numpy (or ml_dtypes) type that carries it in XLA, ``.memory`` the one that
+has it in memory that is shared with numpy: another one for complex32 alone.
 Source of the rules: https://docs.pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc
 """
 
@@ -21,9 +22,10 @@ _OF_NP: dict[np.dtype, dtype] = {}
 class dtype:
     """One of torch's element types. Compared by identity; printed as torch prints it."""
 
-    __slots__ = ("name", "np", "category", "itemsize", "is_floating_point", "is_complex", "is_signed", "legacy")
+    __slots__ = ("name", "np", "memory", "category", "itemsize", "is_floating_point", "is_complex", "is_signed", "legacy")
     name: str
     np: np.dtype
+    memory: np.dtype
     category: int
     itemsize: int
     is_floating_point: bool
@@ -31,15 +33,16 @@ class dtype:
     is_signed: bool
     legacy: str
 
-    def __init__(self, name: str, np_type: Any, category: int, legacy: str, itemsize: int | None = None) -> None:
+    def __init__(self, name: str, np_type: Any, category: int, legacy: str, itemsize: int | None = None, carrier: Any = None) -> None:
         self.name, self.category, self.legacy = name, category, legacy
-        self.np = np.dtype(np_type) if np_type is not None else None  # type: ignore[assignment]
-        self.itemsize = itemsize if itemsize is not None else self.np.itemsize
+        self.memory = np.dtype(np_type) if np_type is not None else None  # type: ignore[assignment]
+        self.np = self.memory if carrier is None else np.dtype(carrier)
+        self.itemsize = itemsize if itemsize is not None else self.memory.itemsize
         self.is_floating_point, self.is_complex = category == _FLOAT, category == _COMPLEX
         self.is_signed = not (name == "bool" or name.startswith("u") or name.startswith("qu"))
         ALL[name] = self
         if np_type is not None:
-            _OF_NP[self.np] = self
+            _OF_NP[self.memory] = self
 
     def __repr__(self) -> str:
         return f"torch.{self.name}"
@@ -80,7 +83,8 @@ float16 = dtype("float16", np.float16, _FLOAT, "Half")
 bfloat16 = dtype("bfloat16", ml_dtypes.bfloat16, _FLOAT, "BFloat16")
 float32 = dtype("float32", np.float32, _FLOAT, "Float")
 float64 = dtype("float64", np.float64, _FLOAT, "Double")
-complex32 = dtype("complex32", None, _COMPLEX, "ComplexHalf", itemsize=4)
+# Neither XLA nor numpy has complex numbers of two halves. complex64 carries them, both parts rounded to halves; only an aval tells the two apart (recording/halves.py).
+complex32 = dtype("complex32", [("_real", np.float16), ("_imag", np.float16)], _COMPLEX, "ComplexHalf", carrier=np.complex64)
 complex64 = dtype("complex64", np.complex64, _COMPLEX, "ComplexFloat")
 complex128 = dtype("complex128", np.complex128, _COMPLEX, "ComplexDouble")
 float8_e4m3fn = dtype("float8_e4m3fn", ml_dtypes.float8_e4m3fn, _FLOAT, "Float8_e4m3fn")
@@ -108,6 +112,26 @@ _TO_REAL = {complex32: float16, complex64: float32, complex128: float64}
 FLOAT8 = frozenset((float8_e4m3fn, float8_e4m3fnuz, float8_e5m2, float8_e5m2fnuz, float8_e8m0fnu))
 BARE_UNSIGNED = frozenset((uint16, uint32, uint64))
 _INT_RANK = {bool_: 0, uint8: 1, int8: 1, int16: 2, int32: 3, int64: 4}
+
+
+def widened(array: Any) -> Any:
+    """Memory of complex32 as what carries it: complex64."""
+    out = np.empty(array.shape, np.complex64)
+    out.real, out.imag = array["_real"], array["_imag"]
+    return out
+
+
+def narrowed(array: Any) -> Any:
+    """What carries complex32 as its memory; rounds."""
+    out = np.empty(array.shape, complex32.memory)
+    with np.errstate(over="ignore"):
+        out["_real"], out["_imag"] = array.real, array.imag
+    return out
+
+
+def in_memory(array: Any, kind: dtype) -> Any:
+    """A numpy array of elements of this type, as it lies in memory."""
+    return narrowed(array) if kind is complex32 and array.dtype != kind.memory else array
 
 
 def from_np(np_type: Any) -> dtype:

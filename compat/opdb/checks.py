@@ -19,9 +19,9 @@ from compat.harness import Record, first_line
 from compat.opdb.gauge import GAUGES
 from compat.opdb.samples import cases, database, describe, dtypes_for, exceptions, leaves, pick
 
-HALF = frozenset((torch.float16, torch.bfloat16))
+HALF = frozenset((torch.float16, torch.bfloat16, torch.complex32))
 # What settles a difference: the same computation in a type with more digits.
-WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.float32: torch.float64, torch.complex64: torch.complex128}
+WIDER = {torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.complex32: torch.complex64, torch.float32: torch.float64, torch.complex64: torch.complex128}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ CASES = [("sparse_coo", torch.float32), ("sparse_csr", torch.float32), pytest.pa
 DIFFERENT = {
     "nn.functional.tanhshrink": "torch has no sparse - sparse for CSR that starts from a pointwise function; here there is one",
     "nan_to_num": "torch has it for COO only; it keeps zeros in every layout",
-    "chalf": "XLA has no complex32",
 }
 SPARSE = [o for o in op_db if o.supports_sparse or o.supports_sparse_csr or o.supports_sparse_csc]
 # Sparse forms that jtorch declines by name.

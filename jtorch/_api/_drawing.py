@@ -77,7 +77,7 @@ def fresh(
     if source._engine is None:
         key, offset = source.next_key()
         return internal("device_random", key, offset, *_numbers(on_device), shape, dtype, on_device[0])  # type: ignore[no-any-return]
-    t = from_draw(lambda engine: np.asarray(sampler(engine, shape, dtype.np, strides), order="C"), source)
+    t = from_draw(lambda engine: np.asarray(sampler(engine, shape, dtype.memory, strides), order="C"), source)
     return t if strides is None else with_strides(t, tuple(strides))
 
 

@@ -269,7 +269,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 def scalar_tensor(s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False) -> Tensor:
     """A tensor without dims that holds one number; of the default type unless told otherwise."""
     number = number_argument("scalar_tensor", "s", " (position 1)", s)
-    check_fits(number, dtype or _dtypes.default)
+    check_fits(number, dtype or _dtypes.default, dtype is _dtypes.complex32)
     s = number.real if number.__class__ is complex and not (dtype or _dtypes.default).is_complex and dtype is not _dtypes.bool_ else number
     return tensor_creation.tensor(s, dtype=dtype or _dtypes.default, device=device, requires_grad=requires_grad)
 
@@ -312,7 +312,7 @@ def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, req
     left = memoryview(buffer).nbytes - offset
     if count < 0 and left % dtype.itemsize:
         raise ValueError(f"buffer length ({left + offset} bytes) after offset ({offset} bytes) must be a multiple of element size ({dtype.itemsize})")
-    array = np.frombuffer(buffer, dtype.np, count, offset)
+    array = np.frombuffer(buffer, dtype.memory, count, offset)
     if not array.flags.writeable:
         warn_once(
             "The given buffer is not writable, and PyTorch does not support non-writable tensors. This means you can write to the underlying (supposedly non-writable) buffer using "
@@ -398,7 +398,7 @@ def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dt
 
 def _refuse_types(name: str, kind: _dtypes.dtype, complex_too: bool) -> None:
     """NotImplementedError for the types that torch's kernels of a row of numbers leave out."""
-    if kind in _dtypes.FLOAT8 or kind is _dtypes.bool_ or kind in _dtypes.BARE_UNSIGNED or (complex_too and kind.is_complex):
+    if kind in _dtypes.FLOAT8 or kind is _dtypes.bool_ or kind in _dtypes.BARE_UNSIGNED or kind is _dtypes.complex32 or (complex_too and kind.is_complex):
         no_kernel(f"{name}_cpu", kind)
 
 
@@ -531,6 +531,8 @@ def eye(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, lay
         if k < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {k}")
     kind = dtype or (aval_of(out).dtype if out is not None else _dtypes.default)
+    if kind is _dtypes.complex32:
+        no_kernel("eye", kind)
     return _into(out, from_array(np.eye(n, m, dtype=kind.np), None, device, requires_grad), False)
 
 

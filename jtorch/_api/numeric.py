@@ -29,6 +29,8 @@ def equal(input: Tensor, other: Tensor) -> bool:
     if input.device != other.device:
         found = f"{input.device} and {other.device}"
         raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, {found}!")
+    if input.dtype is torch.complex32:
+        raise NotImplementedError("\"equal_cpu\" not implemented for 'ComplexHalf'")
     return input.shape == other.shape and bool(torch.eq(input.detach(), other.detach()).all())
 
 

@@ -218,7 +218,7 @@ def from_file(
             raise RuntimeError(f"file <{path}> size <{path.stat().st_size}> is smaller than the required mapping size <{wanted}>")
         with path.open("ab") as f:
             f.truncate(wanted)
-    mapped = np.memmap(path, kind.np, "r+" if shared else "c", shape=(n,)) if n else np.zeros(0, kind.np)
+    mapped = np.memmap(path, kind.memory, "r+" if shared else "c", shape=(n,)) if n else np.zeros(0, kind.memory)
     made = torch.from_numpy(np.asarray(mapped))
     if device is not None:
         made = made.to(device)

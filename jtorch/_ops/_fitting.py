@@ -20,7 +20,7 @@ from jtorch._registry import Range, Wrong
 __all__ = ["check_fits", "check_long", "fill_value", "imaginary", "outside", "tensor_value", "unfit", "written_at", "written_value", "written_values"]
 
 _C_NAMES = {"int32": "int", "float32": "float", "complex64": "c10::complex<float>"}
-_DIRECT = {**_C_NAMES, "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float8_e5m2": "c10::Float8_e5m2", "float8_e4m3fn": "c10::Float8_e4m3fn"}
+_DIRECT = {**_C_NAMES, "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float8_e5m2": "c10::Float8_e5m2", "float8_e4m3fn": "c10::Float8_e4m3fn", "complex32": "c10::complex<c10::Half>"}
 
 
 @functools.cache
@@ -38,8 +38,8 @@ def outside(kind: _dtypes.dtype, source: str, direct: bool = False) -> Callable[
         if source == "f":
             return lambda x: (x < low) | (x > high) | (x != x)
         return lambda x: (x < (low or -high)) | (x > high)
-    if kind.name in (_DIRECT if direct else _C_NAMES) and (source == "f" or kind.itemsize < 4):
-        most = float(jnp.finfo(kind.np).max)
+    if kind.name in (_DIRECT if direct else _C_NAMES) and (source == "f" or kind.to_real().itemsize < 4):
+        most = float(jnp.finfo(kind.to_real().np).max)
         return lambda x: (abs(x) > most) & (abs(x) != np.inf)
     return None
 
@@ -70,7 +70,7 @@ def check_long(number: Any) -> None:
 
 def fill_value(input: Any, *rest: Any) -> Sequence[Wrong]:
     """A guard: ``input`` is filled with the last argument. (Floats into float32 are not looked at: most calls are such, and would take the long way.)"""
-    if input.dtype == np.float32 and rest[-1].dtype.kind == "f":
+    if (input.dtype == np.float32 and rest[-1].dtype.kind == "f") or input.dtype == _dtypes.complex32.memory:
         return ()
     return _guarded(input, rest[-1], math.prod(input.shape) != 1)  # one element alone is set like any other
 
@@ -88,7 +88,7 @@ def written_values(input: Any, *rest: Any) -> Sequence[Wrong]:
 def tensor_value(input: Any, *rest: Any) -> Sequence[Wrong]:
     """A guard: the last argument, a tensor, is written between elements of ``input``, whose type must hold its number."""
     kind, given = _dtypes.from_np(np.dtype(input.dtype)), _dtypes.from_np(np.dtype(rest[-1].dtype))
-    holds = given is kind or np.can_cast(given.np, kind.np) or (given.category == 2 <= kind.category and given.itemsize < kind.itemsize)
+    holds = given is kind or (np.can_cast(given.np, kind.np) and kind is not _dtypes.complex32) or (given.category == 2 <= kind.category and given.itemsize < kind.itemsize)
     bad = None if holds else _outside_of_a_tensor(kind, "bifc"[given.category])
     return () if bad is None else (Wrong(rest[-1], bad, lambda value, at: unfit(kind, True)),)
 

@@ -138,6 +138,12 @@ def num(value: Any, like: Any) -> Any:
     return lax.convert_element_type(value, like.dtype)
 
 
+def joined(real: Any, imag: Any) -> Any:
+    """Complex numbers of two parts; of halves, which XLA has not, what carries them."""
+    wide = max(np.dtype(real.dtype), np.dtype(imag.dtype), np.dtype(np.float32), key=lambda kind: kind.itemsize)
+    return lax.complex(real.astype(wide), imag.astype(wide))
+
+
 def is_float(x: Any) -> bool:
     """Real floating point, the 16-bit types included."""
     return jnp.issubdtype(x.dtype, jnp.floating)

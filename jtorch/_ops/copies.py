@@ -26,12 +26,12 @@ def clone(input: Any, memory_format: Any = None) -> Any:
 
 
 def _drops_imaginary(source: Any, kind: Any) -> Sequence[Says]:
-    if source.dtype.kind != "c" or np.dtype(kind).kind in "cb":
+    if not _torch_dtype(source).is_complex or kind.category in (0, 3):
         return ()
     return (Says("Casting complex values to real discards the imaginary part", once=True),)
 
 
-@op("to_copy(Tensor input, dtype dtype)", where="internal", out=False, elementwise=True, format="like", grad_name="ToCopyBackward0", guard=lambda input, dtype: _drops_imaginary(input, dtype.np))
+@op("to_copy(Tensor input, dtype dtype)", where="internal", out=False, elementwise=True, format="like", grad_name="ToCopyBackward0", guard=lambda input, dtype: _drops_imaginary(input, dtype))
 def to_copy(input: Any, dtype: Any) -> Any:
     return cast(input, dtype)
 
@@ -73,7 +73,7 @@ def settle(input: Any, src: Any, dims: tuple[int, ...]) -> Any:
     return src
 
 
-@op("copy(Tensor input, Tensor src)", where="internal", out=False, grad_name="CopyBackwards", elementwise=True, guard=lambda input, src: _drops_imaginary(src, input.dtype))
+@op("copy(Tensor input, Tensor src)", where="internal", out=False, grad_name="CopyBackwards", elementwise=True, guard=lambda input, src: _drops_imaginary(src, _torch_dtype(input)))
 def copy(input: Any, src: Any) -> Any:
     """``src`` broadcast to the shape of ``input`` and cast to its type."""
     lead = src.ndim - input.ndim

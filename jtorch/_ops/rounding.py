@@ -9,8 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jtorch._errors import not_implemented
-from jtorch._ops._lib import dtype_of, is_complex, is_float, quotient, sign_of
+from jtorch._ops._lib import dtype_of, is_complex, is_float, joined, quotient, sign_of
 from jtorch._ops._pointwise import constant, flat, is_bool, kernel_error, refuse, wide, with_slope
 from jtorch._registry import op
 
@@ -245,9 +244,7 @@ def _check_parts(real: Any, imag: Any) -> None:
 def complex(real: Any, imag: Any) -> Any:
     """Complex numbers from their parts, which have one floating type."""
     _check_parts(real, imag)
-    if real.dtype.itemsize == 2:
-        not_implemented("complex32 (ComplexHalf) arithmetic", "XLA has no such type; use float32 parts")
-    return lax.complex(*jnp.broadcast_arrays(real, imag))
+    return joined(*jnp.broadcast_arrays(real, imag))
 
 
 @op("polar(Tensor abs, Tensor angle)", elementwise=True, where="torch")

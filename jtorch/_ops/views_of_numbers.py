@@ -12,6 +12,7 @@ from jtorch import _dtypes
 from jtorch._dtypes import dtype as Dtype
 from jtorch._registry import op
 
+from ._lib import joined
 from .views import Layout, put
 
 
@@ -28,7 +29,7 @@ def real_part(input: Any) -> Any:
     return lax.real(input)
 
 
-put("real_part")(lambda whole, part: lax.complex(part, lax.imag(whole)))
+put("real_part")(lambda whole, part: joined(part, lax.imag(whole)))
 
 
 @op("imag_part(Tensor input)", view=True, strides=_imag_strides, view_type=Dtype.to_real, view_flips=lambda f: f & 2 ^ (f & 1) << 1, where="internal", out=False, grad_name="SelectBackward0")
@@ -36,7 +37,7 @@ def imag_part(input: Any) -> Any:
     return lax.imag(input)
 
 
-put("imag_part")(lambda whole, part: lax.complex(lax.real(whole), part))
+put("imag_part")(lambda whole, part: joined(lax.real(whole), part))
 
 
 def _same_strides(shape: Any, strides: Any, offset: int) -> Layout:
@@ -83,7 +84,7 @@ def view_as_real(input: Any) -> Any:
     return jnp.stack([lax.real(input), lax.imag(input)], -1)
 
 
-put("view_as_real")(lambda whole, part: lax.complex(part[..., 0], part[..., 1]))
+put("view_as_real")(lambda whole, part: joined(part[..., 0], part[..., 1]))
 
 
 def _complex_strides(shape: Any, strides: Any, offset: int) -> Layout:
@@ -99,17 +100,17 @@ def _complex_strides(shape: Any, strides: Any, offset: int) -> Layout:
 
 
 def _complex_of(kind: Dtype) -> Dtype:
-    if kind not in (_dtypes.float32, _dtypes.float64):
+    if kind not in (_dtypes.float16, _dtypes.float32, _dtypes.float64):
         raise RuntimeError(f"view_as_complex is only supported for half, float and double tensors, but got a tensor of scalar type: {kind.legacy}")
     return kind.to_complex()
 
 
 @op("view_as_complex(Tensor input)", where="torch", view=True, out=False, strides=_complex_strides, view_type=_complex_of)
 def view_as_complex(input: Any) -> Any:
-    return lax.complex(input[..., 0], input[..., 1])
+    return joined(input[..., 0], input[..., 1])
 
 
-put("view_as_complex")(lambda whole, part: jnp.stack([lax.real(part), lax.imag(part)], -1))
+put("view_as_complex")(lambda whole, part: jnp.stack([lax.real(part), lax.imag(part)], -1).astype(whole.dtype))
 
 
 def bits_strides(shape: Any, strides: Any, offset: int, dtype: Any, old: Any) -> Layout:
@@ -143,8 +144,7 @@ def _bitcast(x: Any, kind: np.dtype) -> Any:
         mid = x.astype(np.uint8) if x.dtype == np.bool_ else x
         return (lax.bitcast_convert_type(mid, np.uint8) != 0) if kind == np.bool_ else _bitcast(mid, kind)
     if x.dtype.kind == "c":
-        x = jnp.stack([lax.real(x), lax.imag(x)], -1).reshape(*x.shape[:-1], -1) if x.ndim else jnp.stack([lax.real(x), lax.imag(x)])
-        return _bitcast(x, kind)
+        return _bitcast(_interleaved(x), kind)
     if kind.kind == "c":
         half = np.dtype(np.float32 if kind.itemsize == 8 else np.float64)
         x = _bitcast(x, half)
@@ -159,6 +159,23 @@ def _bitcast(x: Any, kind: np.dtype) -> Any:
     return lax.bitcast_convert_type(x, kind)
 
 
+def _read_as(x: Any, old: Dtype, new: Dtype) -> Any:
+    """Elements of one type as those of another with the same bits."""
+    if old is new:
+        return x
+    if old is _dtypes.complex32:
+        return _bitcast(_interleaved(x).astype(np.float16), new.np)
+    if new is _dtypes.complex32:
+        x = _bitcast(x, np.dtype(np.float16))
+        return joined(x[..., 0::2], x[..., 1::2])
+    return _bitcast(x, new.np)
+
+
+def _interleaved(x: Any) -> Any:
+    parts = jnp.stack([lax.real(x), lax.imag(x)], -1)
+    return parts.reshape(*x.shape[:-1], -1) if x.ndim else parts
+
+
 def _not_flipped(flips: int) -> int:
     if flips:
         what = "conjugate view tensors" if flips & 1 else "tensors with negative bit set"
@@ -169,7 +186,7 @@ def _not_flipped(flips: int) -> int:
 @op("view_dtype(Tensor input, dtype dtype, dtype old)", view=True, strides=bits_strides, where="internal", out=False, grad_name="ViewBackward0",
     view_type=lambda kind, dtype, old: dtype, view_flips=_not_flipped)  # fmt: skip
 def view_dtype(input: Any, dtype: Any, old: Any) -> Any:
-    return _bitcast(input, dtype.np)
+    return _read_as(input, old, dtype)
 
 
-put("view_dtype")(lambda whole, part, dtype, old: _bitcast(part, np.dtype(whole.dtype)))
+put("view_dtype")(lambda whole, part, dtype, old: _read_as(part, dtype, old))

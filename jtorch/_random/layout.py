@@ -14,7 +14,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-__all__ = ["BFLOAT16", "arrange", "cast", "count_of", "fill_order", "in_fill_order", "is_contiguous", "real_view", "to_complex"]
+__all__ = ["BFLOAT16", "arrange", "cast", "count_of", "fill_order", "in_fill_order", "is_contiguous", "part_of", "real_view", "to_complex"]
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _HALVES = (np.dtype(np.float16), BFLOAT16)
@@ -89,6 +89,11 @@ def cast(values: np.ndarray, dtype: Any) -> np.ndarray:
         values = values.astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         return values.astype(dtype)
+
+
+def part_of(dtype: np.dtype) -> np.dtype:
+    """The type of the parts of complex numbers; those of two halves are a pair of fields."""
+    return dtype[0] if dtype.names else np.dtype(np.float64 if dtype == np.complex128 else np.float32)
 
 
 def real_view(shape: Sequence[int], strides: Sequence[int] | None) -> tuple[tuple[int, ...], tuple[int, ...] | None]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from jtorch._random import libm
 from jtorch._random.engine import MT19937
-from jtorch._random.layout import arrange, cast, count_of, is_contiguous, real_view, to_complex
+from jtorch._random.layout import arrange, cast, count_of, is_contiguous, part_of, real_view, to_complex
 
 __all__ = ["fill_blocks_f32", "fused_f64", "log_normal", "normal", "standard_pairs"]
 
@@ -263,9 +263,9 @@ def normal(
     if not std >= 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
     dtype = np.dtype(dtype)
-    if dtype.kind == "c":
+    if dtype.kind == "c" or dtype.names:
         inner_shape, inner_strides = real_view(shape, strides)
-        part = np.float64 if dtype == np.complex128 else np.float32
+        part = part_of(dtype)
         return to_complex(normal(generator, inner_shape, part, mean, std / math.sqrt(2), inner_strides), dtype)
     count = count_of(shape)
     if count >= 16 and is_contiguous(shape, strides):

@@ -16,7 +16,7 @@ import numpy as np
 
 from jtorch._random import libm
 from jtorch._random.engine import MT19937
-from jtorch._random.layout import arrange, cast, count_of, in_fill_order, real_view, to_complex
+from jtorch._random.layout import arrange, cast, count_of, in_fill_order, part_of, real_view, to_complex
 from jtorch._random.normal import fused_f64, log_normal, normal
 from jtorch._random.rejection import binomial, poisson, sample_dirichlet, standard_gamma
 
@@ -43,9 +43,9 @@ def uniform(
 ) -> np.ndarray:
     """``Tensor.uniform_(low, high)``; 16-bit types are drawn in float32. The bounds are the caller's to check."""
     dtype = np.dtype(dtype)
-    if dtype.kind == "c":
+    if dtype.kind == "c" or dtype.names:
         inner_shape, inner_strides = real_view(shape, strides)
-        part = np.float64 if dtype == np.complex128 else np.float32
+        part = part_of(dtype)
         return to_complex(uniform(generator, inner_shape, part, low, high, inner_strides), dtype)
     count = count_of(shape)
     plain = low == 0 and high == 1

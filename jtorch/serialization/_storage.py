@@ -130,7 +130,7 @@ class HostStorage:
         base = self._bases.get(self.dtype_name, next(iter(self._bases.values()), None))
         dtype = self.dtype
         if base is None:
-            base = from_array(self.data.view(_dtypes.ALL[self.dtype_name].np) if self.location != "meta" else np.empty(0, np.uint8))
+            base = from_array(self.data.view(_dtypes.ALL[self.dtype_name].memory) if self.location != "meta" else np.empty(0, np.uint8))
             base = base if self.location == "cpu" else base.to(self.location)
         self.__dict__.clear()
         self.__class__ = torch.TypedStorage
@@ -221,7 +221,7 @@ def tensor_of(storage: HostStorage, offset: int, size: Sequence[int], stride: Se
         )
     base: Any = storage._bases.get(dtype_name)
     if base is None:
-        elements = storage.data[: total * kind.itemsize].view(kind.np)
+        elements = storage.data[: total * kind.itemsize].view(kind.memory)
         order = dense_order(size, stride) if offset == 0 and count == total else None
         if order is None:
             base = from_array(elements)
@@ -265,7 +265,7 @@ def bytes_of(tensor: Any) -> np.ndarray:
     """All bytes of the tensor's storage, as uint8 in host memory, in storage order. The array must not be written."""
     s = tensor._s
     whole = alias_of(s, None)
-    array = numpy_of(read(whole))
+    array = _dtypes.in_memory(numpy_of(read(whole)), aval_of(whole).dtype)
     if s.strides is not None and array.size:
         size, stride, _ = layout(whole)
         order = dense_order(size, stride)

@@ -11,6 +11,8 @@ import numpy as np
 
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.tensor.creation import Capsule, from_jax, from_numpy
+from jtorch._dtypes import complex32
+from jtorch._public import torch
 
 __all__ = ["DLDeviceType", "from_dlpack", "to_dlpack"]
 
@@ -49,7 +51,9 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         if type(ext_tensor).__name__ != "PyCapsule":
             raise RuntimeError("from_dlpack received an invalid capsule. Note that DLTensor capsules can be consumed only once, so you might have already constructed a tensor from it once.")
         ext_tensor = Capsule(ext_tensor)
-    if int(ext_tensor.__dlpack_device__()[0]) != DLDeviceType.kDLCPU:
+    if isinstance(ext_tensor, Tensor) and ext_tensor.dtype is complex32:
+        out = torch.view_as_complex(from_dlpack(torch.view_as_real(ext_tensor), copy=copy))
+    elif int(ext_tensor.__dlpack_device__()[0]) != DLDeviceType.kDLCPU:
         out = from_jax(jax.dlpack.from_dlpack(ext_tensor))
     else:
         array = np.from_dlpack(ext_tensor)

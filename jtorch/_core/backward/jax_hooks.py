@@ -51,16 +51,18 @@ def hooked_by_jax(t: Tensor, hooks: Mapping[int, Any]) -> None:
     if t._view is not None:
         not_implemented("a hook on a view inside JAX's transformations", "put it on what is viewed, or on a clone()")
 
+    kind = aval_of(t).dtype
+
     @jax.custom_vjp  # type: ignore[untyped-decorator]  # jax is not followed
     def through(array: Any) -> Any:
         return array
 
     def backward(_: Any, cotangent: Any) -> Any:
         with by_its_rule(), no_grad():
-            g = new_tensor(value_of(cotangent))
+            g = new_tensor(value_of(cotangent, kind=kind))
             for hook in list(hooks.values()):
                 g = replaced(hook, hook(g), g)
             return (force(g._s.value),)
 
     through.defvjp(lambda array: (array, None), backward)
-    t._s.value = value_of(through(force(t._s.value)))
+    t._s.value = value_of(through(force(t._s.value)), kind=kind)

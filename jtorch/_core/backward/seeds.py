@@ -21,7 +21,7 @@ def ones(a: Any) -> Value:
     if found is None or found.array is None:
         import numpy as np
 
-        found = _ONES[a] = value_of(np.ones(a.shape, a.dtype.np), a.device)
+        found = _ONES[a] = value_of(np.ones(a.shape, a.dtype.np), a.device, a.dtype)
     return found
 
 

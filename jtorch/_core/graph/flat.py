@@ -37,7 +37,7 @@ class _Flat(Node):
     def run(self, run: Any, buffer: dict[int, Any]) -> list[Any]:
         if self.error:
             raise RuntimeError(self.error)
-        made = [value_of(np.zeros(a.shape, a.dtype.np), a.device) for a in self.zeros]
+        made = [value_of(np.zeros(a.shape, a.dtype.np), a.device, a.dtype) for a in self.zeros]
         first = [buffer.get(0)] if len(self.edges) > 2 * len(made) else []
         return [*first, *[new_tensor(v) if run.create else v for v in made]]
 

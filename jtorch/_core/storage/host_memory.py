@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from jtorch._errors import UNKNOWN, ValueUnknown
-from jtorch import _device
+from jtorch import _device, _dtypes
 from jtorch._errors import not_implemented
 from jtorch._engine.recording import guards
 from jtorch._engine.recording.trace import flush, force
@@ -51,7 +51,7 @@ class HostStorage(Storage):
 
     @value.setter
     def value(self, v: Value) -> None:
-        np.copyto(self.host, np.asarray(force(v)))
+        np.copyto(self.host, _dtypes.in_memory(np.asarray(force(v)), v.aval.dtype))
 
     @property
     def version(self) -> int:
@@ -105,7 +105,7 @@ def in_memory(s: Storage) -> np.ndarray:
             )
         array = None if s.strides is not None else _taken_back(s, v)
         if array is None:
-            array = np.array(looked_at(force(v), v), order="C")
+            array = np.array(_dtypes.in_memory(looked_at(force(v), v), v.aval.dtype), order="C")
             if s.strides is not None:
                 array = _with_strides(array, s.strides)
         uncounted(s)  # whoever saved it looks again, also when it is an ordinary value by then
@@ -200,7 +200,7 @@ def data_ptr(s: Storage) -> int:
         raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage: it stands for a value inside a JAX transformation")
     if v.aval.device is not _device.CPU:
         return int(array.addressable_data(0).unsafe_buffer_pointer())
-    return address_of(_pinned(s, looked_at(array, v)))
+    return address_of(_pinned(s, _dtypes.in_memory(looked_at(array, v), v.aval.dtype)))
 
 
 def _pinned(s: Storage, array: np.ndarray) -> np.ndarray:
@@ -218,7 +218,7 @@ def _pinned(s: Storage, array: np.ndarray) -> np.ndarray:
     else:
         np.copyto(pin.block, array)
     pin.value, pin.version, pin.told = weakref.ref(v), s.version, True
-    if s.strides is None:
+    if s.strides is None and v.aval.dtype.memory is v.aval.dtype.np:
         v.array = pin.block  # one memory, not two
     return pin.block
 
@@ -282,7 +282,7 @@ def put_on(v: Value, where: _device.device) -> Value:
         raise NotImplementedError("Cannot copy out of meta tensor; no data!")
     if v.trace is not None:
         flush("device")
-    return value_of(jax.device_put(force(v), jax_device(where)), where)
+    return value_of(jax.device_put(force(v), jax_device(where)), where, v.aval.dtype)
 
 
 def numpy_of(v: Value) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from jtorch import _dtypes
 from jtorch._device import CPU
+from jtorch._dtypes import complex32
 from jtorch._engine.recording import forgetting
 from jtorch._engine.recording.call import Call
 from jtorch._engine.host.host_executor import memory_of
@@ -84,6 +85,8 @@ def flipped(memory: np.ndarray, view: View | None) -> np.ndarray:
     """A view's elements from those in memory, or the other way round."""
     if view is None or not view.flips:
         return memory
+    if view.aval.dtype is complex32 and memory.dtype == complex32.memory:
+        memory = _dtypes.widened(memory)
     out = np.conj(memory) if view.flips & 1 else memory
     return np.negative(out) if view.flips & 2 else out
 
@@ -258,15 +261,15 @@ def read_view(view: View, s: Storage) -> Value:
     if view.value is not None and view.seen == s.version and s.host is None:
         return view.value  # type: ignore[no-any-return]
     if s.host is not None and not settled(s):
-        memory = host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
-        return value_of(flipped(memory, view) if view.flips else memory.copy())
+        memory = host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.memory)
+        return value_of(flipped(memory, view), CPU, view.aval.dtype) if view.flips else value_of(memory.copy())
     base = s.value
     array: Any = None
     if base.trace is None:
         array = memory_of(base) if state.host else base.array
-    if array.__class__ is np.ndarray and s.strides is None and array.flags.c_contiguous and not view.flips:
+    if array.__class__ is np.ndarray and s.strides is None and array.flags.c_contiguous and not view.flips and _lies_so(base, view):
         # Still on the host (loaded data): a numpy view costs no program.
-        v = value_of(host_view(array, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np))
+        v = value_of(host_view(array, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np), CPU, view.aval.dtype)
     else:
         parent = base if view.parent is None else read_view(view.parent, s)
         v = record_one(view.call, parent, view.numbers)
@@ -274,13 +277,17 @@ def read_view(view: View, s: Storage) -> Value:
     return v
 
 
+def _lies_so(base: Value, view: View) -> bool:
+    """Whether an array of a storage's elements can be read as its memory: what carries complex32 is wider."""
+    return view.aval.dtype is base.aval.dtype or complex32 is not view.aval.dtype and complex32 is not base.aval.dtype
+
+
 def same_memory(view: View | None, s: Storage, v: Value) -> bool:
     """Whether the memory that a storage shares with numpy still holds this value."""
-    memory = s.host if view is None else host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
+    memory = s.host if view is None else host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.memory)
     if v.array is None or isinstance(v.array, jax.core.Tracer) or v.aval.shape != memory.shape:
         return False
-    held = np.asarray(v.array)
-    memory = flipped(memory, view)
+    held, memory = [_dtypes.in_memory(a, v.aval.dtype) for a in (np.asarray(v.array), flipped(memory, view))]
     return bool(held.dtype == memory.dtype and held.tobytes() == memory.tobytes())
 
 
@@ -292,7 +299,7 @@ def elements(t: Tensor) -> np.ndarray:
         base = s.value
         array = force(base) if base.aval.device is CPU else None
         memory: Any = looked_at(array, base) if isinstance(array, jax.Array) and not isinstance(array, jax.core.Tracer) else array
-        if memory.__class__ is np.ndarray and memory.flags.c_contiguous:
+        if memory.__class__ is np.ndarray and memory.flags.c_contiguous and _lies_so(base, view):
             memory = host_view(memory, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
             return flipped(memory, view)
     return numpy_of(read(t))
@@ -405,8 +412,8 @@ def write(t: Tensor, v: Value, read_at: int | None = None) -> None:
     if state.undo:
         keep(s)
     if s.host is not None:
-        memory = s.host if view is None else host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np)
-        array = flipped(np.asarray(force(v)), view)
+        memory = s.host if view is None else host_view(s.host, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.memory)
+        array = _dtypes.in_memory(flipped(np.asarray(force(v)), view), v.aval.dtype)
         if read_at is not None and s.version != read_at:
             raise Changed
         np.copyto(memory, array)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jtorch._errors import warn_once
+from jtorch._errors import not_implemented, warn_once
 from jtorch._core.dispatch.checked_arguments import checked_number
 from jtorch._core.tensor.creation import from_numpy
 from jtorch._engine.values.lanes import LOOKED_AT
@@ -260,7 +260,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if placing_in_use and self._s.value.aval.__class__ is PlacedAval:
         raise RuntimeError(".numpy() is not supported for tensor subclasses.")
-    if a.dtype.np.kind not in "biufc":
+    if a.dtype.memory.kind not in "biufc":
         raise TypeError(f"Got unsupported ScalarType {a.dtype.legacy}")
     if a.__class__ is SparseAval:
         raise TypeError(f"can't convert {sparse_values.SHORT[a.layout.name]} layout tensor to numpy. Use Tensor.to_dense() first.")
@@ -271,7 +271,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     if self._view is None:
         return memory
     sh, st, offset = layout(self)
-    return host_view(memory, sh, st, offset, a.dtype.np)
+    return host_view(memory, sh, st, offset, a.dtype.memory)
 
 
 @method
@@ -454,9 +454,11 @@ def __dlpack__(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_
     if flips_of(self) & 1:
         raise BufferError("Can't export tensors with the conjugate bit set")
     a = aval_of(self)
-    if a.device is _device.CPU and a.dtype.np.kind in "biufc":
+    if a.device is _device.CPU and a.dtype.memory.kind in "biufc":
         asked = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
         return self.numpy().__dlpack__(**{k: v for k, v in asked.items() if v is not None})
+    if a.dtype is _dtypes.complex32:
+        not_implemented("DLPack of complex32", "send torch.view_as_real(t)")
     found = to_jax(self.contiguous())
     return found.__dlpack__(stream=stream) if stream is not None else found.__dlpack__()
 

@@ -378,7 +378,7 @@ def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = 
     a = aval_of(self)
     kind: Any = None
     if source is None:
-        s = new_tensor(value_of(np.zeros(0, a.dtype.np), a.device))._s
+        s = new_tensor(value_of(np.zeros(0, a.dtype.np), a.device, a.dtype))._s
     elif isinstance(source, Tensor):
         s, kind = source._s, aval_of(source).dtype
     elif hasattr(source, "_untyped_storage"):

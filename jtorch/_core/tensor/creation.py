@@ -34,7 +34,7 @@ def from_array(array: np.ndarray, dtype: Any = None, device: Any = None, require
     """A tensor on a numpy array that nobody will write again."""
     if dtype is not None and array.dtype != dtype.np:
         array = array.astype(dtype.np)
-    v = value_of(array)
+    v = value_of(array if dtype is None else _dtypes.in_memory(array, dtype))
     where = place(device)
     if where is not _device.CPU:
         v = put_on(v, where)
@@ -100,7 +100,8 @@ def _infer(data: Any, wanted: Any = None) -> Any:
         elif x.__class__ is int:
             x = float(x)
         kind = _dtypes.of_python(x.__class__)
-        return np.asarray(x, (_WIDE.get(x.__class__, kind) if wanted is not None else kind).np)
+        kind = _WIDE.get(x.__class__, kind) if wanted is not None else kind
+        return _dtypes.in_memory(np.asarray(x, kind.np), kind)
     if isinstance(data, Tensor):
 
         return elements(data)
@@ -144,8 +145,9 @@ def _from_sequence(data: Any, wanted: Any = None) -> np.ndarray:
     leaves: list[Any] = []
 
     def walk(x: Any, depth: int) -> None:
+        kind = None
         if isinstance(x, Tensor):
-            one = depth == len(shape)  # in the place of a number, whatever its dims
+            one, kind = depth == len(shape), aval_of(x).dtype  # in the place of a number, whatever its dims
             x = elements(x)
             if one and x.size != 1:
                 raise ValueError("only one element tensors can be converted to Python scalars")
@@ -158,7 +160,7 @@ def _from_sequence(data: Any, wanted: Any = None) -> np.ndarray:
                     else "only one element tensors can be converted to Python scalars"
                 )
             leaves.extend(x.reshape(-1).tolist() if x.dtype.kind in "biufc" and x.dtype.itemsize >= 4 else [v.item() for v in x.reshape(-1)])
-            kinds.add(_dtypes.from_np(x.dtype))
+            kinds.add(kind or _dtypes.from_np(x.dtype))
             return
         if depth == len(shape):
             n = number_of(x)
@@ -190,7 +192,7 @@ def _from_sequence(data: Any, wanted: Any = None) -> np.ndarray:
         kind = k if kind is None else _dtypes.promote_types(kind, k)
     kind = kind or _dtypes.default
     try:
-        return np.array(leaves, kind.np).reshape(shape)
+        return _dtypes.in_memory(np.array(leaves, kind.np), kind).reshape(shape)
     except OverflowError as error:
         if wanted is not None and wanted.category != 1:
             return np.array([float(n) for n in leaves]).reshape(shape)
@@ -236,7 +238,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     array = _infer(data, kind)
     if kind is not None and kind.np is None:
         no_such_type(kind)
-    if kind is not None and array.dtype != kind.np:
+    if kind is not None and array.dtype != kind.memory:
         if not isinstance(data, (np.ndarray, np.generic)):
             _check_elements(array, kind)
         array = convert_host(array, kind)
@@ -259,7 +261,7 @@ def convert_host(array: np.ndarray, kind: _dtypes.dtype) -> np.ndarray:
     if array.dtype.kind == "c" and not kind.is_complex:
         array = array != 0 if kind is _dtypes.bool_ else array.real
     with np.errstate(all="ignore"):
-        return fitted(array, kind).astype(kind.np)
+        return _dtypes.in_memory(fitted(array, kind).astype(kind.np), kind)
 
 
 def _dtype_arg(dtype: Any) -> Any:
@@ -311,9 +313,9 @@ def full_value(shape: tuple[int, ...], number: Any, kind: _dtypes.dtype, where: 
         no_such_type(kind)
     check_addressable(shape, kind.itemsize)
     if number == 0 and str(number)[0] != "-":
-        array = np.zeros(shape, kind.np)
+        array = np.zeros(shape, kind.memory)
     else:
-        check_fits(number, kind, math.prod(shape) != 1)
+        check_fits(number, kind, math.prod(shape) != 1 and kind is not _dtypes.complex32)
         array = np.full(shape, convert_host(np.asarray(number), kind))
     v = value_of(array)
     return v if where is _device.CPU else put_on(v, where)

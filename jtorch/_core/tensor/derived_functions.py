@@ -14,12 +14,15 @@ from jtorch._core.dispatch.conversion import cast
 from jtorch._core.tensor.resizing import resize_for_out
 from jtorch._core.tensor.result_types import check_type
 from jtorch import _dtypes, _namespace
+from jtorch._device import CPU
+from jtorch._dtypes import complex32
 from jtorch._engine.recording.call import Call, T, call_of
 from jtorch._engine.recording.trace import force
 from jtorch._engine.values.lanes import Level, innermost, lanes_of, within
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._engine.values.thread_state import GRAD, SAVED_HOOKS, state
 from jtorch._engine.values.values import Value, value_of
+from jtorch._ops._complex_half import refuse_complex_half
 from jtorch._ops._float8 import refuse_float8
 from jtorch._ops._pointwise import C_NAMES
 from jtorch._registry import OPS, Op, Signature
@@ -256,15 +259,17 @@ def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
             )
         return _each_lane(op, descriptors, flat, level)
     where = next((aval_of(a).device for a in flat if isinstance(a, Tensor)), None)
+    kinds = [aval_of(a).dtype for a in flat if isinstance(a, Tensor)]
     result: Any
     if op.shapes is not None and any([isinstance(a, Tensor) and isinstance(force(read(a)), jax.core.Tracer) for a in flat]):
         result = _called_back(op, descriptors, [force(read(a)) if isinstance(a, Tensor) else a for a in flat])
     else:
         flat_values = [elements(a) if isinstance(a, Tensor) else a for a in flat]
         refuse_float8(op, flat_values)
+        refuse_complex_half(op, kinds)
         result = op.fn(*_bound(descriptors, flat_values))
     several = isinstance(result, (tuple, list))
-    out = tuple(_from_host(r, where) for r in (result if several else (result,)))
+    out = tuple(_from_host(r, where, kinds) for r in (result if several else (result,)))
     if all(isinstance(t, Tensor) for t in out):
         refuse_backward(out, flat, op.grad_name, op.name)
     return out[0] if not several else return_types.namedtuple_for(op)(*out) if op.fields else out
@@ -309,14 +314,16 @@ def _each_lane(op: Op, descriptors: Any, flat: list[Any], level: Level) -> Any:
     return out[0] if not isinstance(found[0], tuple) else return_types.namedtuple_for(op)(*out) if op.fields else out
 
 
-def _from_host(array: Any, where: Any) -> Any:
+def _from_host(array: Any, where: Any, kinds: list[Any]) -> Any:
     import numpy as np
 
     if not isinstance(array, (np.ndarray, np.generic)):
         return array
     from jtorch import _device
 
-    v: Value = value_of(np.asarray(array))
+    array = np.asarray(array)
+    half = next((k for k in kinds if k.is_complex), None) is complex32 and array.dtype == complex32.np
+    v: Value = value_of(array, CPU, complex32 if half else None)
     return new_tensor(v if where is None or where is _device.CPU else put_on(v, where))
 
 

@@ -44,7 +44,7 @@ def _rebuild(sent: Any, size: int, whole: Any, view: Any, dtype: str, requires_g
     mapping = Mapping(handle, size)
     mapping.handle = handle  # kept, so that it can be sent on
     start, kind, shape, strides = whole
-    np_type = _dtypes.ALL[kind].np
+    np_type = _dtypes.ALL[kind].memory
     s = new_storage(None)
     s.host = np.ndarray(shape, np_type, np.asarray(mapping), start, strides)
     if not s.host.flags.c_contiguous and s.host.size:

@@ -98,6 +98,9 @@ class _Memory:
     def _elements(self) -> np.ndarray:
         return self._bytes()
 
+    def _numbers(self) -> np.ndarray:
+        return self._elements()
+
     def _like(self, elements: np.ndarray, where: Any = None) -> Any:
         raise NotImplementedError
 
@@ -112,7 +115,7 @@ class _Memory:
         return len(self._elements())
 
     def tolist(self) -> list[Any]:
-        return self._elements().tolist()  # type: ignore[no-any-return]
+        return self._numbers().tolist()  # type: ignore[no-any-return]
 
     def __iter__(self) -> Any:
         return iter(self.tolist())
@@ -145,7 +148,7 @@ class _Memory:
 
     def _as(self, name: str) -> TypedStorage:
         kind = _dtypes.ALIASES.get(name) or _dtypes.ALL[name]
-        return TypedStorage(wrap_storage=UntypedStorage(_made(self._elements().astype(kind.np))), dtype=kind)
+        return TypedStorage(wrap_storage=UntypedStorage(_made(_dtypes.in_memory(self._numbers().astype(kind.np), kind))), dtype=kind)
 
 
 for _name in ("double", "float", "half", "long", "int", "short", "bfloat16", "bool", "float8_e5m2", "float8_e4m3fn", "float8_e5m2fnuz", "float8_e4m3fnuz"):
@@ -243,7 +246,7 @@ class UntypedStorage(_Memory):
             raise ValueError(f"buffer has only {left} elements after offset {offset}, but specified a size of {count}")
         taken = there[offset : offset + count * dtype.itemsize].copy()
         if byte_order not in (None, "native", sys.byteorder):
-            taken = taken.view(dtype.np).byteswap().view(np.uint8)
+            taken = taken.view(dtype.memory).byteswap().view(np.uint8)
         return UntypedStorage(_made(taken, None))
 
     @staticmethod
@@ -396,7 +399,7 @@ class TypedStorage(_Memory):
             dtype = _dtypes.default
         if wrap_storage is None:
             data = args[0] if args else 0
-            array = np.zeros(data, dtype.np) if isinstance(data, int) else np.asarray(list(data)).astype(dtype.np)
+            array = _dtypes.in_memory(np.zeros(data, dtype.np) if isinstance(data, int) else np.asarray(list(data)).astype(dtype.np), dtype)
             wrap_storage = UntypedStorage(_made(array, None if device is None else _device.device(device)))
         self._untyped_storage, self.dtype = wrap_storage, dtype
         self._s = wrap_storage._s
@@ -416,16 +419,19 @@ class TypedStorage(_Memory):
         return TypedStorage(wrap_storage=UntypedStorage(_made(elements, where)), dtype=self.dtype)
 
     def _elements(self) -> np.ndarray:
-        return self._bytes().view(self.dtype.np)
+        return self._bytes().view(self.dtype.memory)
+
+    def _numbers(self) -> np.ndarray:
+        return _dtypes.widened(self._elements()) if self.dtype is _dtypes.complex32 else self._elements()
 
     def __setitem__(self, i: Any, v: Any) -> None:
-        self._elements()[i] = v
+        self._elements()[i] = v if self.dtype is not _dtypes.complex32 else _dtypes.narrowed(np.asarray(v, self.dtype.np))
         self._wrote()
 
     def fill_(self, value: Any) -> TypedStorage:
         """Set every element."""
-        self._elements()[:] = value
-        return self._wrote()  # type: ignore[no-any-return]
+        self[:] = value
+        return self  # type: ignore[no-any-return]
 
     def copy_(self, source: Any, non_blocking: bool | None = None) -> TypedStorage:
         """Take over the elements of a storage of the same length."""
@@ -464,7 +470,7 @@ class TypedStorage(_Memory):
             raise RuntimeError(f"can't index a {type(self)} with {type(i)}")
         if not -len(self) <= i < len(self):
             raise IndexError(f"index {i} out of range for storage of size {len(self)}")
-        return self._elements()[i].item()
+        return self._numbers()[i].item()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TypedStorage) and other._s is self._s and other.dtype is self.dtype

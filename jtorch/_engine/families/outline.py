@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
-from jtorch import _dtypes
 from jtorch._engine.recording import vjp
 from jtorch._engine.recording.call import Call, call_of
 from jtorch._engine.recording.entry import NUMBERS, Entry, common_device
+from jtorch._engine.recording.halves import in_halves, types_of
 from jtorch._engine.values.unbroken import aside
 from jtorch._engine.values.values import Aval
 
@@ -161,13 +160,14 @@ def symbolic_entry(call: Call, inputs: tuple[Any, ...]) -> Entry:
     found = ENTRIES.get(key)
     if found is None:
         structs = [NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs]
+        call = in_halves(call, inputs) if call.kinds is None else call
         shapes = aside(jax.eval_shape, lambda *arrays: call.apply(*arrays), *structs)  # JAX keeps the frames below in circles when a size is a symbol: there are none of the program's
         alone = not isinstance(shapes, (tuple, list))
         where = common_device(inputs)
         outs = []
-        for s in (shapes,) if alone else shapes:
+        for s, kind in types_of(call, (shapes,) if alone else shapes):
             like = Aval()
-            like.dtype, like.device = _dtypes.from_np(np.dtype(s.dtype)), where
+            like.dtype, like.device = kind, where
             outs.append(symbolic_aval(tuple(s.shape), like))
         found = ENTRIES[key] = Entry(call, inputs, tuple(outs), alone, where)
     return found

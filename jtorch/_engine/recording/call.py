@@ -55,7 +55,7 @@ NO_ENTRY: Any = _NoEntry()
 class Call:
     """``apply(*arrays)``: the pure function. ``entries`` caches what is known of it by input avals (see ``entry.py``); ``last`` is the one met last."""
 
-    __slots__ = ("op", "key", "apply", "name", "entries", "last", "laid", "residuals", "elementwise", "grad_name", "fields", "guard", "origin", "outline", "identity", "numbers", "runtime_scalars")
+    __slots__ = ("op", "key", "apply", "name", "entries", "last", "laid", "residuals", "elementwise", "grad_name", "fields", "guard", "origin", "outline", "identity", "numbers", "runtime_scalars", "kinds")
 
     def __init__(self, op: Any, key: Any, apply: Callable[..., Any], name: str, **options: Any) -> None:
         self.op, self.key, self.apply, self.name = op, key, apply, name
@@ -72,6 +72,7 @@ class Call:
         self.outline: Any = None  # what is left without its sizes (families/outline.py)
         self.runtime_scalars: bool = options.get("runtime_scalars", op is not None and op.runtime_scalars)  # its numbers change from call to call
         self.identity: Any = None  # a name that another process gives it too (identity.py)
+        self.kinds: Any = options.get("kinds")  # which of its outputs are complex32; None: it hangs on the inputs (halves.py)
 
     def __repr__(self) -> str:
         shown = ", ".join(str(d[-1]) if d[0] == "V" else d[0] for d in self.key) if isinstance(self.key, tuple) else ""
@@ -112,7 +113,7 @@ def arguments(key: tuple[Any, ...], arrays: Sequence[Any]) -> list[Any]:
 def _application(op: Op, key: tuple[Any, ...]) -> Callable[..., Any]:
     fn, promote = op.fn, op.promote
     names = [p.name for p in op.fn_params]
-    taking_part = _promoted(op, names)
+    taking_part = promoted(op, names)
     tensors = [i for i, d in enumerate(key) if d[0] == "T"] if op.elementwise and promote is not None else []
     complexes = [d[2] for d, n in zip(key, names, strict=True) if n in _REAL and d[0] == "V" and d[1] is complex and d[2].imag]
 
@@ -137,7 +138,7 @@ def _guard_of(op: Op, key: tuple[Any, ...]) -> Any:
     if _SLOTS[complex] not in key:
         return op.guard
     names = [p.name for p in op.fn_params]
-    taking_part = _promoted(op, names)
+    taking_part = promoted(op, names)
     at = [i for i, d in enumerate(key) if d is _SLOTS[complex] and i not in taking_part]
     if not at:
         return op.guard
@@ -145,7 +146,7 @@ def _guard_of(op: Op, key: tuple[Any, ...]) -> Any:
     def guard(*args: Any) -> list[Any]:
         found: list[Any] = [] if op.guard is None else list(op.guard(*args))
         kind = next((np.dtype(args[i].dtype) for i, d in enumerate(key) if d[0] == "T"), None)
-        if kind is not None and kind.kind not in "cb":  # bool takes any number
+        if kind is not None and kind.kind not in "cb" and kind != _dtypes.complex32.memory:  # bool takes any number
             kind = np.dtype(np.float32) if _dtypes.from_np(kind) in _HALF else kind
             error = unfit(_dtypes.from_np(kind), True)
             found += [Wrong(args[i], imaginary, lambda value, at: error, number=True) for i in at]
@@ -154,11 +155,30 @@ def _guard_of(op: Op, key: tuple[Any, ...]) -> Any:
     return guard
 
 
-def _promoted(op: Op, names: list[str]) -> list[int]:
+def promoted(op: Op, names: list[str]) -> list[int]:
+    """Which parameters take part in the promotion."""
     if op.promoted is not None:
         return [names.index(n) for n in op.promoted]
     kinds = {p.name: p.kind for s in op.signatures for p in s.params}
     return [i for i, n in enumerate(names) if kinds.get(n) in ("Tensor", "Tensor|Scalar", "Tensor[]")]
+
+
+def operands_of(args: Sequence[Any], key: tuple[Any, ...], taking_part: list[int], of: Callable[[Any], tuple[_dtypes.dtype, int]]) -> list[tuple[_dtypes.dtype, int]]:
+    """(type, priority) of the operands among ``args``; ``of`` says it of a tensor."""
+    operands: list[tuple[_dtypes.dtype, int]] = []
+    for i in taking_part:
+        d, a = key[i], args[i]
+        if d[0] == "T":
+            operands.append(of(a))
+        elif d[0] == "L":
+            operands += [of(x) for x in a if x is not None]
+        elif d[0] == "S" or d[2] is not None:
+            operands.append((_dtypes.of_python(d[1]), _dtypes.NUMBER))
+    return operands
+
+
+def _kind_and_priority(array: Any) -> tuple[_dtypes.dtype, int]:
+    return _dtypes.from_np(np.dtype(array.dtype)), _dtypes.DIMENSIONED if array.ndim else _dtypes.ZERO_DIM
 
 
 def _promote(args: list[Any], key: tuple[Any, ...], taking_part: list[int], op: Op) -> _dtypes.dtype | None:
@@ -166,17 +186,7 @@ def _promote(args: list[Any], key: tuple[Any, ...], taking_part: list[int], op: 
 
     With ``op.opmath``, where that is a half type and the last operand a scalar: to float32, and the half type is returned.
     """
-    operands: list[tuple[_dtypes.dtype, int]] = []
-    for i in taking_part:
-        d, a = key[i], args[i]
-        if d[0] == "T":
-            operands.append((_dtypes.from_np(np.dtype(a.dtype)), _dtypes.DIMENSIONED if a.ndim else _dtypes.ZERO_DIM))
-        elif d[0] == "L":
-            operands += [(_dtypes.from_np(np.dtype(x.dtype)), _dtypes.DIMENSIONED if x.ndim else _dtypes.ZERO_DIM) for x in a if x is not None]
-        elif d[0] == "S":
-            operands.append((_dtypes.of_python(d[1]), _dtypes.NUMBER))
-        elif d[2] is not None:
-            operands.append((_dtypes.of_python(d[1]), _dtypes.NUMBER))
+    operands = operands_of(args, key, taking_part, _kind_and_priority)
     if not operands:
         return None  # an empty list of tensors: the operator words its own error
     if op.types is not None:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
@@ -17,6 +16,7 @@ from jtorch._errors import PACKAGE, check_addressable
 
 from jtorch._engine.recording.call import NO_ENTRY, Call
 from jtorch._engine.recording import kept
+from jtorch._engine.recording.halves import in_halves, types_of
 from jtorch._engine.recording.identity import of_call, of_inputs, of_node
 from jtorch._engine.recording.templates import at_once, called
 from jtorch._engine.values.placed import PlacedAval
@@ -149,13 +149,16 @@ def make_entry(call: Call, key: Any) -> Entry:
     """
     inputs = key if isinstance(key, tuple) else (key,)
     global made
+    entries = call.entries
+    if call.kinds is None:
+        call = in_halves(call, inputs)
     if PlacedAval in map(type, inputs):
         made += 1
         return placed_entry(call, key)
     known = general_entry(call, inputs)
     if known is not None:
         made += 1
-        return call.entries.setdefault(key, known)  # type: ignore[no-any-return]
+        return entries.setdefault(key, known)  # type: ignore[no-any-return]
     if SparseValue in inputs:
         raise SparseMet(f"{call.name} is not recorded for sparse values")
     where = common_device(inputs)
@@ -164,8 +167,8 @@ def make_entry(call: Call, key: Any) -> Entry:
     if known is not None:
         single, *shown = known
         made += 1
-        outs = tuple([aval(tuple(shape), _dtypes.from_np(jnp.dtype(kind)), where) for shape, kind in shown])
-        return call.entries.setdefault(key, Entry(call, inputs, outs, single, where))  # type: ignore[no-any-return]
+        outs = tuple([aval(tuple(shape), _dtypes.ALL[kind], where) for shape, kind in shown])
+        return entries.setdefault(key, Entry(call, inputs, outs, single, where))  # type: ignore[no-any-return]
     try:
         # A function of its own each time: JAX remembers what it has traced, and a setting may have changed since.
         shapes = aside(jax.eval_shape, _named(call.apply, call.name), *[NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs])
@@ -178,13 +181,13 @@ def make_entry(call: Call, key: Any) -> Entry:
             raise RuntimeError(f"{call.name}: {error}") from error
         raise
     single = not isinstance(shapes, (tuple, list))
-    outs = tuple(aval(tuple(s.shape), _dtypes.from_np(np.dtype(s.dtype)), where) for s in ((shapes,) if single else shapes))
+    outs = tuple([aval(tuple(s.shape), kind, where) for s, kind in types_of(call, (shapes,) if single else shapes)])
     for a in outs:
         check_addressable(a.shape, a.dtype.itemsize)
-    kept.keep_fact(here, [single, *[(o.shape, o.dtype.np.name) for o in outs]])
+    kept.keep_fact(here, [single, *[(o.shape, o.dtype.name) for o in outs]])
     entry = Entry(call, inputs, outs, single, where)
     made += 1
-    return call.entries.setdefault(key, entry)  # type: ignore[no-any-return]  # made by now in another thread, perhaps
+    return entries.setdefault(key, entry)  # type: ignore[no-any-return]  # made by now in another thread, perhaps
 
 
 def entry_of(call: Call, key: Any) -> Entry:

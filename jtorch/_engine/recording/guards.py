@@ -15,7 +15,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,17 @@ __all__ = ["before_a_step", "bounds_of", "look", "node_for", "pending", "ran", "
 _UNSIGNED = {n: np.dtype(f"u{n}") for n in (1, 2, 4, 8)}  # negative numbers are the largest there: one comparison instead of two
 _maximum = np.maximum.reduce
 MOST = 64  # programs whose guards wait to be looked at; then the oldest are waited for
+
+
+class _Shown(NamedTuple):
+    """What a guard is shown of an input of which JAX does not know the type."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
 
 
 class _Bounds:
@@ -152,7 +163,7 @@ def bounds_of(entry: Entry) -> tuple[_Bounds | Says, ...]:
     if entry.device.type == "meta":
         return ()
     # Found again by identity: two numbers of one type must not be one.
-    structs = [jax.ShapeDtypeStruct(s.shape, s.dtype) if isinstance(a, type) else s for a, s in zip(entry.inputs, entry.structs(), strict=True)]
+    structs = [jax.ShapeDtypeStruct(s.shape, s.dtype) if isinstance(a, type) else s if a.dtype.np is a.dtype.memory else _Shown(a.shape, a.dtype.memory) for a, s in zip(entry.inputs, entry.structs(), strict=True)]
     ranges = entry.call.guard(*arguments(entry.call.key, structs))
     position = {id(s): i for i, s in enumerate(structs)}
     here = entry.device.type == "cpu"

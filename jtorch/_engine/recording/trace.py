@@ -541,7 +541,7 @@ def lanes_call(call: Call, axes: tuple[int | None, ...]) -> Call:
         def apply(*arrays: Any) -> Any:
             return jax.vmap(call.apply, axes, 0)(*arrays)
 
-        found = _lane_calls[call, axes] = Call(None, None, apply, f"{call.name}_lanes", numbers=call.numbers, residuals=call.residuals, origin=(lanes_call, (call, axes)))
+        found = _lane_calls[call, axes] = Call(None, None, apply, f"{call.name}_lanes", numbers=call.numbers, residuals=call.residuals, origin=(lanes_call, (call, axes)), kinds=call.kinds or ())
     return found
 
 
@@ -560,4 +560,4 @@ def moved(v: Value, where: _device.device) -> Value:
     array = force(v)
     if where.type == "meta":
         return _meta(aval(v.aval.shape, v.aval.dtype, where))
-    return value_of(jax.device_put(array, jax_device(where)) if isinstance(array, jax.core.Tracer) else to_device(array, where), where)
+    return value_of(jax.device_put(array, jax_device(where)) if isinstance(array, jax.core.Tracer) else to_device(array, where), where, v.aval.dtype)

@@ -21,6 +21,7 @@ from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 from jtorch._engine.recording import kept
 from jtorch._engine.recording.call import Call
 from jtorch._engine.recording.entry import Entry
+from jtorch._engine.recording.halves import halves_among, rounding
 from jtorch._engine.recording.identity import of_node
 from jtorch._engine.recording.sums_in_derivatives import summed
 from jtorch._engine.values.calls import called
@@ -69,7 +70,8 @@ class Plan:
     def backward(self, given: tuple[bool, ...]) -> Call:
         found = self._backward.get(given)
         if found is None:
-            found = self._backward[given] = Call(None, given, self._make(given), self._name, numbers=self.source[0].call.numbers, origin=(derived, (*self.source, given)))
+            kinds = halves_among([self.source[0].inputs[i] for i in self.targets])
+            found = self._backward[given] = Call(None, given, rounding(self._make(given), kinds), self._name, numbers=self.source[0].call.numbers, origin=(derived, (*self.source, given)), kinds=kinds)
         return found
 
     def reached(self, given: tuple[bool, ...]) -> tuple[bool, ...] | None:
@@ -439,5 +441,5 @@ def forward_of(entry: Entry, mask: tuple[bool, ...], apply: Callable[..., Any]) 
     call = entry.call
     return Call(
         None, ("with residuals", call), apply, call.name, numbers=call.numbers, elementwise=call.elementwise, grad_name=call.grad_name, fields=call.fields,
-        origin=(derived, (entry, mask, False, None)),
+        origin=(derived, (entry, mask, False, None)), kinds=halves_among(entry.outs),
     )  # fmt: skip

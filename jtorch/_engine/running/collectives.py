@@ -19,6 +19,8 @@ from jax import lax, shard_map
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jtorch._engine.recording.trace import force
+from jtorch._dtypes import complex32
+from jtorch._errors import not_implemented
 from jtorch._engine.values.values import Value, jax_devices, to_device, value_of
 
 __all__ = ["BODIES", "arrays_of", "forget", "lengthened", "move", "pack", "run", "unpack", "values_of", "wait_for"]
@@ -30,6 +32,8 @@ def arrays_of(values: Sequence[Value]) -> list[Any]:
     """The values as arrays on their device; what is pending runs."""
     found = []
     for v in values:
+        if v.aval.dtype is complex32:
+            not_implemented("collectives on complex32", "send torch.view_as_real(t)")
         array = force(v) if v.trace is not None or v.array is None or not isinstance(v.array, (jax.Array, np.ndarray)) else v.array
         found.append(to_device(array, v.aval.device) if isinstance(array, np.ndarray) else array)
     return found

@@ -68,12 +68,17 @@ class Value:
     largest: float  # an int, or infinity
 
 
-def value_of(array: Any, device: _device.device = _device.CPU) -> Value:
-    """A value that is already there. A numpy array given here must never be written again."""
+def value_of(array: Any, device: _device.device = _device.CPU, kind: _dtypes.dtype | None = None) -> Value:
+    """A value that is already there. A numpy array given here must never be written again. ``kind``: its type, where the array does not say it: of what carries complex32, whose
+    parts are halves by now."""
     if isinstance(array, np.generic):  # what numpy's arithmetic makes of arrays without dims
         array = np.asarray(array)
+    if kind is None:
+        kind = _dtypes.from_np(np.dtype(array.dtype))
+        if kind is _dtypes.complex32:
+            array = _dtypes.widened(array)
     v = Value()
-    v.aval = aval(tuple(array.shape), _dtypes.from_np(np.dtype(array.dtype)), device)
+    v.aval = aval(tuple(array.shape), kind, device)
     v.array, v.trace, v.pos = array, None, -1
     return v
 

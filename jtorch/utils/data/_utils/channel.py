@@ -20,7 +20,7 @@ import numpy as np
 from jtorch import _dtypes
 from jtorch._core.storage.host_memory import numpy_of
 from jtorch._core.storage.shared_memory import CAN_SHARE, Mapping
-from jtorch._core.storage.view_steps import is_contiguous, layout, read
+from jtorch._core.storage.view_steps import aval_of, is_contiguous, layout, read
 from jtorch._public import torch
 from jtorch.serialization._storage import dense_order, name_of
 
@@ -180,7 +180,7 @@ def _reduce(tensor: Any) -> Any:
         plain = plain.cpu()
     array = host_array(plain)
     if array is None:
-        array = numpy_of(read(plain))
+        array = _dtypes.in_memory(numpy_of(read(plain)), aval_of(plain).dtype)
     size, stride, _ = layout(plain)
     # Dims in another order in memory (channels last, transposed) stay so; anything else becomes contiguous.
     order = None if is_contiguous(size, stride) else dense_order(size, stride)
@@ -192,7 +192,7 @@ def _reduce(tensor: Any) -> Any:
 def _rebuild(
     data: np.ndarray, dtype: str, size: tuple[int, ...], order: Any, stride: Any, requires_grad: bool, device: str, kind: Any, state: Any
 ) -> Any:
-    elements = data.view(_dtypes.ALL[dtype].np)
+    elements = data.view(_dtypes.ALL[dtype].memory)
     if order is None:
         tensor = owned(elements.reshape(size))
     else:

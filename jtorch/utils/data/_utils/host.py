@@ -12,12 +12,13 @@ from jtorch._core.storage.bare_tensor import PLAIN
 from jtorch._core.storage.host_memory import host_view
 from jtorch._core.storage.view_steps import aval_of, flipped, layout
 from jtorch._core.tensor.creation import from_array
+from jtorch._dtypes import complex32
 from jtorch._engine.recording.trace import force
 
 
 def host_array(tensor: Any) -> np.ndarray | None:
     """The elements of a plain cpu tensor outside of any graph, not to be written; None when that would mean computing."""
-    if type(tensor) not in PLAIN or tensor._edge is not None or aval_of(tensor).device is not _device.CPU:
+    if type(tensor) not in PLAIN or tensor._edge is not None or aval_of(tensor).device is not _device.CPU or aval_of(tensor).dtype is complex32:
         return None
     s = tensor._s
     array = s.host
