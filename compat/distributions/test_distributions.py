@@ -28,6 +28,7 @@ FIRST = [pytest.param(*i, marks=pytest.mark.slow if i[1] else ()) for i in IDS]
 def quiet():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        theirs.Distribution.set_default_validate_args(True)  # torch's compiler turns it off for the whole process
         yield
 
 
