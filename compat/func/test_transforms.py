@@ -211,6 +211,17 @@ def what_is_returned_as_it_came_shares_memory(t, F):
     return [o.clone() for o in outs], shared, [list(o.stride()) for o in outs + once], w.grad
 
 
+@case
+def second_derivatives_of_a_linear_layer(lib: Any, F: Any) -> Any:
+    """By each of what it reads: torch's node has another name by shapes, which the derivative's own inputs have not."""
+    x, w, b = lib.randn(6, 4), lib.randn(3, 4), lib.randn(3)
+    linear = lib.nn.functional.linear
+    return (
+        F.hessian(lambda b: linear(x, w, b).pow(2).sum())(b), F.jacfwd(F.jacrev(lambda w: linear(x, w, b).tanh().sum()))(w), F.hessian(lambda x: linear(x, w, b).sin().sum())(x[0]),
+        F.vmap(F.hessian(lambda b, x: linear(x, w, b).pow(2).sum()), (None, 0))(b, x), F.hessian(lambda x: (x @ w.t()).pow(2).sum())(x[0]), F.hessian(lambda v: (v @ x[0]).pow(2).sum())(x[1]),
+    )  # fmt: skip
+
+
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")  # torch's linearize
 @pytest.mark.filterwarnings("ignore:There is a performance drop")  # torch, where it goes lane by lane
 @pytest.mark.parametrize("name", CASES)

@@ -119,6 +119,7 @@ class CompiledFunction:
         return self._watched(args, kwargs, structure, tensors, modes)
 
     def _watched(self, args: Any, kwargs: Any, structure: Any, tensors: list[Any], modes: Any) -> Any:
+        forms = [_form(t) for t in tensors]  # this reads views, which must not be a part of what is watched
         _trace.flush("asked")
         w = Watch(self.dynamic, self.fullgraph, self.looks)
         w.first_seq = next_seq()
@@ -127,7 +128,6 @@ class CompiledFunction:
         w.fresh.update((id(c), c) for c, _ in given)
         w.dynamic_found = []
         w.trace = state.trace
-        forms = [_form(t) for t in tensors]
         for t in tensors:
             w.see(t)
         if w.gone is not None:

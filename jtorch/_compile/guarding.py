@@ -115,7 +115,7 @@ class Guards:
 
     def write(self, w: Written) -> None:
         """Require them."""
-        written = {id(c) for c, was in self.containers if isinstance(c, dict) and set(map(type, was)) <= {str}}
+        written = {id(c): was for c, was in self.containers if isinstance(c, dict) and set(map(type, was)) <= {str}}  # with the keys of then: by now there may be others
         for c, was in self.containers:
             name = w.name(c)
             if not was:
@@ -131,7 +131,7 @@ class Guards:
             w.pause()
         for c, values in self.whole:
             if values and id(c) in written:
-                for key, x in zip(c, values, strict=True):
+                for key, x in zip(written[id(c)], values, strict=True):
                     self._entry(w, c, key, x)
             elif values:
                 mine, theirs = f"values({w.name(c)})", w.name(values)

@@ -364,13 +364,17 @@ class _Maker:
             elif seen is not None:
                 t = seen.tensor
                 if id(t) in self.arg_at:
-                    r.sources.append(("base" if seen.base else "arg", self.arg_at[id(t)]))
+                    if seen.base:  # another argument may be another part of its own
+                        raise Refused("what an argument is a view of is read")
+                    r.sources.append(("arg", self.arg_at[id(t)]))
                 elif id(t) in grads:
                     if t._view is not None:
                         raise Refused("a gradient that is a view")
                     r.grad_forms.append((grads[id(t)], seen.aval))
                     r.sources.append(("grad", grads[id(t)]))
                 elif id(t) in order:
+                    if seen.base and seen.value is not seen.storage.value:
+                        raise Refused("a step on the way to a view is read")
                     if seen.view is not None and not seen.base:
                         r.sources.append(("view", t))
                     else:

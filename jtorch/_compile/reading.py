@@ -210,6 +210,8 @@ class Reads:
         try:
             s = t._s
             v = s.value if t._view is None else view_steps.read(t)
+            if t._view is not None:
+                self._see_above(t)
             if v.trace is self.trace or v.array.__class__ is Symbol or v.trace is not None and v.trace.symbolic:
                 return
             if v.__class__ is SparseValue or s.host is not None or s.__class__ is not Storage or v.trace is not None or v.array is None:
@@ -219,14 +221,23 @@ class Reads:
                 put(v)  # what an operator requires of it is checked by the program then
             seen = Seen(t, v)
             self.tensors[id(t)] = seen
-            self.values.setdefault(id(v), seen)
-            if t._view is not None:
-                base = s.value
-                self.values.setdefault(id(base), Seen(t, base, True))
+            known = self.values.get(id(v))
+            if known is None or known.base:
+                self.values[id(v)] = seen
             if t._grad is not None:
                 self.see(t._grad)
         finally:
             self.reading = False
+
+    def _see_above(self, t: Any) -> None:
+        """What a tensor is a view of, and the steps between, are no constants if they were there before."""
+        above, view = [t._s.value], t._view.parent
+        while view is not None:
+            above.append(view.value)
+            view = view.parent
+        for v in above:
+            if v is not None and v.trace is not self.trace:
+                self.values.setdefault(id(v), Seen(t, v, True))
 
     # ---- elements
 

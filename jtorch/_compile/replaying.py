@@ -80,7 +80,7 @@ def _zeros(a: Any) -> Value:
 class Replay:
     """See :mod:`observed`, which makes them.
 
-    ``sources``: for each input of the recorded nodes, ``("fixed", i)``, ``("arg", i)``, ``("base", i)``, ``("draw", i)`` or ``("const", value)``.
+    ``sources``: for each input of the recorded nodes, ``("fixed", i)``, ``("arg", i)``, ``("draw", i)`` or ``("const", value)``.
     ``writes``: (output, storage, how many versions) of tensors that were there; ``quick`` (storages, their inputs, their outputs; ``more``: how many versions) are those that can be overwritten, ``slow`` the
     others; ``grads``: (leaf, output or None, type, strides).
     """
@@ -226,8 +226,6 @@ class Replay:
         for at, kind, i in self.others:
             if kind == "arg":
                 given[at] = read(args[i])
-            elif kind == "base":
-                given[at] = args[i]._s.value
             elif kind == "grad":
                 given[at] = read(i._grad)
             elif kind == "view":

@@ -267,8 +267,8 @@ def read_view(view: View, s: Storage) -> Value:
     array: Any = None
     if base.trace is None:
         array = memory_of(base) if state.host else base.array
-    if array.__class__ is np.ndarray and s.strides is None and array.flags.c_contiguous and not view.flips and _lies_so(base, view):
-        # Still on the host (loaded data): a numpy view costs no program.
+    if array.__class__ is np.ndarray and s.strides is None and array.flags.c_contiguous and not view.flips and state.observed is None and _lies_so(base, view):
+        # Still on the host (loaded data): a numpy view costs no program. (Who watches a call must see that the one comes from the other.)
         v = value_of(host_view(array, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np), CPU, view.aval.dtype)
     else:
         parent = base if view.parent is None else read_view(view.parent, s)

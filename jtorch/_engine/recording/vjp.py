@@ -71,7 +71,7 @@ class Plan:
         found = self._backward.get(given)
         if found is None:
             kinds = halves_among([self.source[0].inputs[i] for i in self.targets])
-            found = self._backward[given] = Call(None, given, rounding(self._make(given), kinds), self._name, numbers=self.source[0].call.numbers, origin=(derived, (*self.source, given)), kinds=kinds)
+            found = self._backward[given] = Call(None, given, rounding(self._make(given), kinds), str(self._name), numbers=self.source[0].call.numbers, origin=(derived, (*self.source, given)), kinds=kinds)
         return found
 
     def reached(self, given: tuple[bool, ...]) -> tuple[bool, ...] | None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
-from jtorch._engine.values import log, memory
+from jtorch._engine.values import log
 from jtorch._engine.recording.bundle import Bundle
 from jtorch._engine.running import retention
 from jtorch._engine.running.donations import settled
@@ -104,7 +104,7 @@ def run_packed(
     if fresh:
         update.compiled = True
         stats.compilations += 1
-        before = memory.in_use()
+        before = retention.weighed()
         log.packing(update.name, len(params))
     stats.executions += 1
     update.used = stats.executions

@@ -30,7 +30,6 @@ from jtorch._engine.running import retention, small_looks
 from jtorch._engine.running.donations import settled
 from jtorch._engine.running.plan import Plan, Run, stats
 from jtorch._engine.running.plan_making import always_dynamic, make_plan, wanted
-from jtorch._engine.values import memory
 from jtorch._engine.values.shards import in_use, on_one_device, sent, spread
 from jtorch._engine.values.values import outside_jit
 from jtorch._engine.values.thread_state import state
@@ -250,7 +249,7 @@ def _run_alone(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], liv
         recipe.needed = needed_nodes(nodes, wanted(live, checks))
     needed = set(recipe.needed) if len(recipe.needed) < len(nodes) else None
     fresh = [k for k in recipe.needed if nodes[k][0]._run is None] if recipe.seen == 1 else []
-    before = memory.in_use() if fresh else 0
+    before = retention.weighed() if fresh else None
     scalars = recipe.scalars = tr.scalars
     vals: list[Any] = []
     for k, node in enumerate(nodes):
@@ -314,7 +313,7 @@ def _made(
 ) -> Plan:
     if ahead is None:
         ahead = _on_one_device(arrays)
-    before = memory.in_use()
+    before = retention.weighed()
     plan = recipe.plan = make_plan(tr, dynamic, checks, live, donated, why, ahead, successors, whole)
     retention.made(recipe, before)
     return plan

@@ -8,6 +8,7 @@ What ran lately is never dropped, however much it is.
 from __future__ import annotations
 
 import gc
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -21,7 +22,7 @@ from jtorch._engine.recording.forgetting import entries_of, forget_calls
 from jtorch._engine.recording.program import Program
 from jtorch._engine.values import memory
 
-__all__ = ["Kept", "charge", "forget_everything", "full", "kept_in", "made", "measured", "met", "sweep", "told"]
+__all__ = ["Kept", "charge", "forget_everything", "full", "kept_in", "made", "measured", "met", "sweep", "told", "weighed"]
 
 RECENT = 64  # executions; what came again and ran within them stays
 LATEST = 8  # the same of what came once or twice
@@ -50,13 +51,30 @@ class Kept:
 kept_in: list[tuple[dict[Any, Any], Callable[[Any], Iterable[tuple[Any, ...]]]]] = []  # stores of such, and which nodes stand behind a key
 told: list[Callable[[], None]] = []  # who hears of a sweep
 _total, _threshold, _light = 0, 0, 0  # bytes
+_usual = 4 * _LEAST  # bytes of a program, of those that were measured lately
+_due = 0.0  # when memory may be asked for again
 _entries = 0  # made when the last recipe was new
 _traced = 0  # entries made since JAX forgot what it had traced for them
 
 
-def measured(before: int, programs: int) -> int:
-    """What compiling so many programs since ``before`` (``memory.in_use()``) has cost, in bytes."""
-    return min(max((memory.in_use() - before) * _FACTOR, programs * _LEAST), programs * _MOST)
+def weighed() -> int | None:
+    """The bytes in use, before something is compiled; None where that was asked a short while ago. The C library goes through all its free blocks for it, milliseconds in a process that has
+    compiled much (8 before and 8 after each program of 130), so it is asked for a fiftieth of the time at most."""
+    return memory.in_use() if time.perf_counter() >= _due else None
+
+
+def measured(before: int | None, programs: int) -> int:
+    """What compiling so many programs since ``before`` (:func:`weighed`) has cost, in bytes; where that was not asked, as much as programs have cost lately."""
+    global _due, _usual
+    if before is None:
+        return programs * _usual
+    began = time.perf_counter()
+    cost = min(max((memory.in_use() - before) * _FACTOR, programs * _LEAST), programs * _MOST)
+    now = time.perf_counter()
+    _due = now + 100 * (now - began)  # twice as long it took
+    if programs:
+        _usual += (cost // programs - _usual) // 4
+    return cost
 
 
 def met(kept: Kept, nodes: int) -> None:
@@ -67,7 +85,7 @@ def met(kept: Kept, nodes: int) -> None:
     charge(kept, cost)
 
 
-def made(kept: Kept, before: int) -> None:
+def made(kept: Kept, before: int | None) -> None:
     """A plan was made for a recipe: divide what that has cost among its new programs."""
     fresh = [p for p in kept.programs() if not p.cost]
     cost = measured(before, len(fresh))
