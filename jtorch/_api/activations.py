@@ -23,7 +23,7 @@ def _noise(input: Tensor, lower: float, upper: float, generator: Any) -> Tensor:
 
 def _check(lower: float, upper: float) -> None:
     if lower > upper:
-        raise RuntimeError(f"Lower bound should be less than or equal to the upper bound, got lower={lower:g} and upper={upper:g}")
+        raise RuntimeError("Lower bound should be less than or equal to the upper bound")
 
 
 @compose("torch")

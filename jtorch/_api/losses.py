@@ -28,7 +28,7 @@ def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: 
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: int = 0) -> Tensor:
     """``input`` where the target is 1, ``max(0, margin - input)`` where it is -1."""
     zeros = torch.zeros_like(input)
-    apart = torch.where(target != 1, (margin - input).clamp_min(0), zeros)
+    apart = torch.where(target != 1, (torch.full_like(input, margin) - input).clamp_min(0), zeros)  # integers stay integers
     return _reduce(apart + torch.where(target != -1, input, zeros), reduction)
 
 

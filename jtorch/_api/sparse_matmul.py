@@ -305,6 +305,8 @@ def hspmm(mat1: Tensor, mat2: Tensor) -> Tensor:
 def sspaddmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """``beta * input + alpha * (mat1 @ mat2)`` with sparse ``input`` and ``mat1``, as a sparse tensor."""
     _check_scales(input, beta, alpha)
+    if isinstance(input, torch.Tensor) and aval_of(input).layout.name == "strided":
+        raise RuntimeError("tensor.sspaddmm(...) can only be called on sparse tensors")
     if not _is_sparse(input):
         raise could_not_run("sspaddmm", (input, mat1, mat2))
     if not _is_sparse(mat1):

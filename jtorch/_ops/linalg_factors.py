@@ -13,7 +13,7 @@ from jax import lax
 from jtorch._registry import Says, op
 
 from . import _value_guards
-from ._lib import broadcast_shape, is_complex
+from ._lib import broadcast_shape, is_complex, is_inexact
 from ._linalg_lib import gaps, mH, mT, real_of, scalar_name
 from ._pointwise import refuse, refuse_with
 from .contraction import check_inexact, check_square
@@ -94,7 +94,8 @@ def _check_pivot(pivot: bool) -> None:
 def _check_lu(x: Any, name: str) -> None:
     if x.ndim < 2:
         raise RuntimeError(f"{name}: The input tensor A must have at least 2 dimensions.")
-    check_inexact(x, name, low=False)
+    if not is_inexact(x) or x.dtype.itemsize == 2:
+        raise NotImplementedError(f"\"lu_cpu\" not implemented for '{scalar_name(x)}'")
 
 
 def _lu(x: Any) -> tuple[Any, Any, Any]:

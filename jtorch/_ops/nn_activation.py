@@ -14,7 +14,7 @@ from jax import lax
 from jtorch._registry import op
 
 from ._fitting import written_values
-from ._lib import accumulate_in, dim_of, dtype_of, is_complex, num
+from ._lib import accumulate_in, dim_of, dtype_of, is_complex, is_float, num
 from ._nn import back, const, floats_only, wide
 from ._pointwise import with_slope
 
@@ -149,8 +149,12 @@ def _hardtanh(input: Any, low: float, high: float) -> Any:
         raise ValueError("min_val cannot be greater than max_val")
     if input.dtype.kind == "u" and low < 0:
         raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
+    unordered = low != low or high != high  # a bound that is nan makes everything nan; the slope is what the comparisons say
+    if unordered and not is_float(input):
+        raise RuntimeError("value cannot be converted to type int64_t without overflow")
     low, high = const(low, input), const(high, input)
-    return jnp.where(input <= low, _at_least(input, low), jnp.where(input >= high, high, input))
+    held = jnp.where(input <= low, _at_least(input, low), jnp.where(input >= high, high, input))
+    return held + const(float("nan"), input) if unordered else held
 
 
 def _gate(x: Any) -> Any:

@@ -10,17 +10,19 @@ import jax
 import numpy as np
 
 from jtorch._device import device
-from jtorch._dtypes import dtype
+from jtorch._dtypes import OF_CLASS, dtype
 from jtorch._types import layout, memory_format
 
 from jtorch._core.dispatch.signature_binding import is_number_tensor, number_of, type_name
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
 
-__all__ = ["Parameters", "checked_number", "number_argument"]
+__all__ = ["Parameters", "checked_format", "checked_number", "number_argument"]
 
 _KINDS: dict[str, type] = {"Tensor": Tensor, "int": int, "float": float, "bool": bool}
 _ASKED = {name + rest: (kind, bool(rest)) for name, kind in _KINDS.items() for rest in ("", " | None")}
+_SAID_BY_NAME: dict[str, type] = {"memory_format": memory_format, "layout": layout, "dtype": dtype}  # parameters of one kind wherever they stand; None is what is not said
+_OR_NONE = {"requires_grad", "pin_memory"}  # bools that torch takes None for
 _FOREIGN: tuple[type, ...] = (str, bytes, list, tuple, dict, set, complex, bool, float, int, np.generic, np.ndarray, type(None), Tensor, dtype, device, memory_format, layout)  # what else there is (symbols, tracers) knows itself what it stands for
 
 
@@ -42,9 +44,9 @@ class Parameters:
         self.at: dict[str, int] = {}
         self.by_name: dict[str, tuple[type, bool]] = {}
         for i, p in enumerate(inspect.signature(fn).parameters.values()):
-            asked = _ASKED.get(p.annotation)
+            asked = (_SAID_BY_NAME[p.name], True) if p.name in _SAID_BY_NAME else _ASKED.get(p.annotation)
             if asked is not None and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
-                self.by_name[p.name] = asked[0], asked[1] or p.default is None
+                self.by_name[p.name] = asked[0], asked[1] or p.default is None or (p.name in _OR_NONE and name != "tensor")  # which is no function of torch's parser
                 if p.kind is p.POSITIONAL_OR_KEYWORD:
                     self.at[p.name] = i
         self.plain = tuple([(i, n, *self.by_name[n]) for n, i in self.at.items()])
@@ -52,7 +54,8 @@ class Parameters:
     @staticmethod
     def of(fn: Callable[..., Any], name: str, method: bool) -> Parameters | None:
         """None if the function has no such parameters: most have none, and every import of jtorch comes by here."""
-        return None if _ASKED.keys().isdisjoint(fn.__annotations__.values()) else Parameters(fn, name, method)
+        said = fn.__annotations__
+        return None if _ASKED.keys().isdisjoint(said.values()) and _SAID_BY_NAME.keys().isdisjoint(said) else Parameters(fn, name, method)
 
     def given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments, tensors as they are and numbers as Python's of the kind that is asked for. TypeError in torch's words."""
@@ -74,8 +77,12 @@ class Parameters:
 
 
 def checked_number(function: str, name: str, kind: type, v: Any, where: str) -> Any:
-    """A number of one kind, as Python's, or a tensor. TypeError in torch's words for what is none; what only stands for a number, as sizes that are symbols do, passes."""
+    """A number of one kind, as Python's, or a tensor, a type, a layout. TypeError in torch's words for what is none; what only stands for a number, as sizes that are symbols do, passes."""
     x: Any = v
+    if kind in _SAID_BY_NAME.values():
+        if isinstance(v, kind) or (kind is dtype and isinstance(v, type) and v in OF_CLASS):
+            return v
+        raise TypeError(f"{function}(): argument '{name}'{where} must be torch.{kind.__name__}, not {type_name(v)}")
     if isinstance(v, (Tensor, jax.Array)) if kind is Tensor else not isinstance(v, _FOREIGN):
         return v
     if kind is int:
@@ -91,3 +98,8 @@ def checked_number(function: str, name: str, kind: type, v: Any, where: str) -> 
     elif kind is bool and isinstance(v, (bool, np.bool_)):
         return bool(v)
     raise TypeError(f"{function}(): argument '{name}'{where} must be {kind.__name__}, not {type_name(v)}")
+
+
+def checked_format(function: str, v: Any) -> Any:
+    """A ``memory_format``, or None. TypeError in torch's words for anything else."""
+    return v if v is None else checked_number(function, "memory_format", memory_format, v, "")

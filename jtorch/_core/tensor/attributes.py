@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jtorch._errors import not_implemented, warn_once
-from jtorch._core.dispatch.checked_arguments import checked_number
+from jtorch._core.dispatch.checked_arguments import checked_format, checked_number
 from jtorch._core.tensor.creation import from_numpy
 from jtorch._engine.values.lanes import LOOKED_AT
 from jtorch._engine.values.placed import PlacedAval
@@ -146,7 +146,7 @@ def is_contiguous_(self: Tensor, memory_format: Any = None) -> bool:
     if aval_of(self).__class__ is SparseAval:
         return sparse_values.is_contiguous(self)
     sh, st, _ = layout(self)
-    if memory_format is None or memory_format.name in ("contiguous_format", "preserve_format"):
+    if memory_format is None or checked_format("is_contiguous", memory_format).name in ("contiguous_format", "preserve_format"):
         return is_contiguous(sh, st) or 0 in sh
     n = 4 if memory_format.name == "channels_last" else 5
     if len(sh) != n:

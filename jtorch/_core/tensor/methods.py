@@ -26,7 +26,8 @@ from jtorch._ops.views_of_numbers import bits_strides
 from jtorch._registry import lookup
 
 from jtorch._core.graph import sparse_values
-from jtorch._core.dispatch.signature_binding import sizes_given
+from jtorch._core.dispatch.checked_arguments import checked_format
+from jtorch._core.dispatch.signature_binding import sizes_given, type_name
 from jtorch._core.dispatch.conversion import cast, format_strides, to, with_strides
 from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.attributes import is_contiguous_, numel
@@ -54,6 +55,7 @@ def clone(self: Tensor, *, memory_format: Any = None) -> Tensor:
         return call1(_clone, self)  # type: ignore[no-any-return]
     if has_override((self,), {}):
         return override(Tensor.clone, (self,), {"memory_format": memory_format})  # type: ignore[no-any-return]
+    checked_format("clone", memory_format)
     out: Tensor = apply_multi(_clone, (self,))
     if memory_format is not None and memory_format.name != "preserve_format":
         with_strides(out, format_strides(aval_of(out).shape, memory_format))
@@ -69,7 +71,7 @@ def _laid_out(registered: Any) -> Any:
             return registered(*args)
         if has_override(args, kwargs):
             return override(copy, args, kwargs)
-        fmt = kwargs.get("memory_format")
+        fmt = checked_format("clone", kwargs.get("memory_format"))
         out = registered(*args, **kwargs)
         if fmt is None or fmt.name == "preserve_format":
             return out
@@ -85,7 +87,7 @@ torch.clone = _laid_out(torch.clone)
 @method
 def contiguous(self: Tensor, *, memory_format: Any = None) -> Tensor:
     """This tensor if it is laid out so, else a copy that is."""
-    if is_contiguous_(self, memory_format):
+    if is_contiguous_(self, checked_format("contiguous", memory_format)):
         return self
     return clone(self, memory_format=memory_format or _types.CONSTANTS["contiguous_format"])
 
@@ -122,7 +124,7 @@ def to_(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if other is not None:
         kind, where = kind or aval_of(other).dtype, where if where is not None else aval_of(other).device
     kind = {float: _dtypes.float64, int: _dtypes.int64, bool: _dtypes.bool_}.get(kind, kind)
-    return to(self, kind, where, copy, fmt)
+    return to(self, kind, where, copy, checked_format("to", fmt))
 
 
 Tensor.to = to_  # type: ignore[method-assign]
@@ -138,13 +140,13 @@ def type_as(self: Tensor, other: Tensor) -> Tensor:
 @method
 def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
     """This tensor in the host's memory; itself if it is there."""
-    return to(self, None, _device.CPU, memory_format=memory_format)
+    return to(self, None, _device.CPU, memory_format=checked_format("cpu", memory_format))
 
 
 @method
 def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
     """This tensor on a GPU (default: the current one); itself if it is there."""
-    return to(self, None, _device.device("cuda", device) if isinstance(device, int) else device or _device.device("cuda", 0), memory_format=memory_format)
+    return to(self, None, _device.device("cuda", device) if isinstance(device, int) else device or _device.device("cuda", 0), memory_format=checked_format("cuda", memory_format))
 
 
 def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs: Any) -> Any:
@@ -176,8 +178,8 @@ for _name, _to in {
     "cfloat": _dtypes.complex64, "cdouble": _dtypes.complex128, "chalf": _dtypes.complex32,
 }.items():  # fmt: skip
 
-    def _cast_method(self: Tensor, *, memory_format: Any = None, _to: Any = _to) -> Tensor:
-        return to(self, _to, memory_format=memory_format)
+    def _cast_method(self: Tensor, *, memory_format: Any = None, _to: Any = _to, _name: str = _name) -> Tensor:
+        return to(self, _to, memory_format=checked_format(_name, memory_format))
 
     _cast_method.__name__ = _name
     _cast_method.__doc__ = f"This tensor as ``torch.{_to.name}``; itself if it is that already."
@@ -206,17 +208,23 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
 @method
 def resize_(self: Tensor, *sizes: Any, size: Any = None, memory_format: Any = None) -> Tensor:
     """Change the size; the memory keeps its elements in order."""
-    given = sizes if size is None else size
-    shape = sizes_given("resize_", "size", given[0] if len(given) == 1 and isinstance(given[0], (tuple, list)) else given)
+    if size is None:
+        if not sizes:
+            raise TypeError('resize_() missing 1 required positional arguments: "size"')
+        size = sizes[0] if len(sizes) == 1 else sizes
+    elif not isinstance(size, (tuple, list)):
+        raise TypeError(f"resize_(): argument 'size' must be tuple of ints, not {type_name(size)}")
+    shape = sizes_given("resize_", "size", size)
     if self._edge is not None and not (state.mode & INFERENCE and self.is_inference()):
         raise RuntimeError("cannot resize variables that require grad")
-    resize(self, shape, memory_format)
+    resize(self, shape, checked_format("resize_", memory_format))
     return self
 
 
 @method
 def resize_as_(self: Tensor, other: Tensor, memory_format: Any = None) -> Tensor:
     """``resize_`` to the shape of ``other``."""
+    checked_format("resize_as_", memory_format)
     if memory_format is not None and memory_format.name == "preserve_format":
         known = (None, _types.CONSTANTS["channels_last"], _types.CONSTANTS["channels_last_3d"])
         memory_format = next((f for f in known if is_contiguous_(other, f)), None)

@@ -281,12 +281,6 @@ def poisson_nll_loss(
     return torch.poisson_nll_loss(input, target, log_input, full, eps, get_enum(reduction))
 
 
-def _wider(small: Tensor, wide: Tensor) -> bool:
-    """Whether ``small`` broadcasts to the size of ``wide``."""
-    shape, target = tuple(small.shape), tuple(wide.shape)
-    return len(shape) <= len(target) and all(a in (1, b) for a, b in zip(reversed(shape), reversed(target)))
-
-
 def gaussian_nll_loss(
     input: Tensor, target: Tensor, var: Tensor | float, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
 ) -> Tensor:
@@ -300,9 +294,7 @@ def gaussian_nll_loss(
     if var.size() != input.size():
         if input.size()[:-1] == var.size():
             var = torch.unsqueeze(var, -1)
-        elif not (input.size()[:-1] == var.size()[:-1] and var.size(-1) == 1) and not (
-            _wider(var, input)
-        ):
+        elif input.ndim != var.ndim or sum(v for n, v in zip(input.size(), var.size(), strict=True) if n != v) != 1:
             raise ValueError("var is of incorrect size")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(reduction + " is not valid")

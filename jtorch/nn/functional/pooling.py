@@ -265,7 +265,7 @@ def _tuple(v: Any, n: int) -> list[int]:
 
 
 def _given(v: Any, n: int) -> tuple[int, ...]:
-    return (v,) * n if isinstance(v, int) else tuple(v)
+    return (v,) * n if isinstance(v, (int, float)) else tuple(v)  # floats are refused where they are sizes
 
 
 def _unpool(n: int, input: Tensor, indices: Tensor, kernel_size: Any, stride: Any, padding: Any, output_size: Any) -> Tensor:
