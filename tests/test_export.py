@@ -149,3 +149,41 @@ def test_run_decompositions():
     assert not any(n.target is relu for n in less.graph.nodes) and any(n.target is relu for n in ep.graph.nodes)
     x = torch.arange(6.0).reshape(2, 3) - 3
     assert torch.equal(less.module()(x), ep.module()(x))
+
+
+class Returning(nn.Module):
+    def __init__(self, fn) -> None:
+        super().__init__()
+        self.fn = fn
+
+    def forward(self, x):
+        return self.fn(x)
+
+
+def test_sizes_among_the_results():
+    """A size that was returned was the example's, for all calls."""
+    n, m = Dim("n", max=100), Dim("m")
+    model = Returning(lambda x: {"y": x * 2, "n": x.shape[0], "all": x.numel(), "rest": [7, "s", None]})
+    ep = torch.export.export(model, (torch.ones(6, 4),), dynamic_shapes=({0: n, 1: m},))
+    assert [type(s.arg).__name__ for s in ep.graph_signature.output_specs] == ["TensorArgument", "SymIntArgument", "SymIntArgument", "ConstantArgument", "ConstantArgument", "ConstantArgument"]
+    found = ep.module()(torch.ones(3, 5))
+    assert found["y"].shape == (3, 5) and (found["n"], found["all"], found["rest"]) == (3, 15, [7, "s", None])
+    with pytest.raises(NotImplementedError, match="size"):
+        stablehlo(model, (torch.ones(6, 4),), dynamic_shapes=({0: n, 1: m},))
+
+
+@pytest.mark.parametrize("least, most, taken", [(2, 10, False), (5, 10, True), (None, None, False), (2, 4, True)])
+def test_what_is_done_at_the_ends_counts(least, most, taken):
+    """The example and the sizes beside it all went one way."""
+    model, dims = Returning(lambda x: x * 2 if x.shape[0] > 4 else x + 1), {0: Dim("n", min=least, max=most)}
+    example = (torch.ones(3 if most == 4 else 6, 4),)
+    if taken:
+        torch.export.export(model, example, dynamic_shapes=(dims,))
+    else:
+        with pytest.raises(RuntimeError, match="something else"):
+            torch.export.export(model, example, dynamic_shapes=(dims,))
+
+
+def test_what_is_too_small_for_a_kernel_may_stay_unsaid():
+    ep = torch.export.export(Returning(lambda x: nn.functional.conv1d(x, torch.ones(2, 2, 3))), (torch.ones(3, 2, 8),), dynamic_shapes=({0: b, 2: t},))
+    assert ep.module()(torch.ones(2, 2, 5)).shape == (2, 2, 3)

@@ -19,7 +19,7 @@ from jtorch._errors import not_implemented
 from jtorch._registry import OPS
 from jtorch.library.aten import AtenPacket
 
-__all__ = ["OwnOperator", "call_for", "filled"]
+__all__ = ["OwnOperator", "call_for", "filled", "is_size"]
 
 
 class OwnOperator:
@@ -178,7 +178,12 @@ def filled(x: Any, tensor: Callable[[int], Any], size: Callable[[Any], Any]) -> 
         return x.__class__(filled(y, tensor, size) for y in x)
     if x.__class__ is dict:
         return {k: filled(v, tensor, size) for k, v in x.items()}
-    return size(x) if x.__class__ is _SYMBOLIC else x
+    return size(x) if is_size(x) else x
 
 
 _SYMBOLIC = type(symbol(0))
+
+
+def is_size(x: Any) -> bool:
+    """Whether this is an expression of sizes."""
+    return x.__class__ is _SYMBOLIC

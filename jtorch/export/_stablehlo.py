@@ -12,8 +12,10 @@ from jtorch._core.storage.view_steps import read
 from jtorch._core.tensor.attributes import to_jax
 from jtorch._engine.families.exporting import Differs, exportable
 from jtorch._engine.recording.trace import force
+from jtorch._errors import not_implemented
 from jtorch._public import torch
 
+from ._operators import is_size
 from .dynamic_shapes import MOST
 from .samples import recorded, sizes_of
 
@@ -40,7 +42,11 @@ def stablehlo(
         raise RuntimeError("the module writes buffers when it is called (batch norm in training?): call eval() before it is exported")
     first = found.regions[0]
     bounds = [f"{n} {op} {b}" for n, (low, high) in zip(sizes.names, sizes.bounds, strict=True) for op, b in ((">=", low), ("<=", high)) if b not in (0, 1, MOST)]
-    given = exportable(found.solved(), [t._s.value for t in first.inputs], sizes.names, bounds)
+    solved = found.solved()
+    results = found.results(solved)
+    if any(map(is_size, results)):
+        not_implemented("jtorch.export.stablehlo of a module that returns a size", "return arrays: who calls the program knows their sizes")
+    given = exportable(solved, [t._s.value for t in first.inputs], sizes.names, bounds)
     arrays = [force(v) for v in given.frees]
     where = {id(v): i for i, v in enumerate(given.frees)}
     state = module.state_dict(keep_vars=True) if isinstance(module, torch.nn.Module) else {}

@@ -23,9 +23,18 @@ from jtorch.fx.graph_module import GraphModule
 from jtorch.fx.node import Node
 from jtorch.utils._pytree import tree_flatten
 
-from ._operators import call_for, filled
+from ._operators import call_for, filled, is_size
 from .dynamic_shapes import MOST, UserError, bound
-from .graph_signature import ConstantArgument, ExportGraphSignature, InputKind, InputSpec, OutputKind, OutputSpec, TensorArgument
+from .graph_signature import (
+    ConstantArgument,
+    ExportGraphSignature,
+    InputKind,
+    InputSpec,
+    OutputKind,
+    OutputSpec,
+    SymIntArgument,
+    TensorArgument,
+)
 from .samples import Recorded, Sizes, recorded, sizes_of
 
 __all__ = ["CallSpec", "ExportedProgram", "ValueRange", "export"]
@@ -159,11 +168,12 @@ def export(
             found = recorded(mod, args, kwargs, sizes)
         outs = [[*r.values, *[new for _, _, new in r.changed]] for r in found.regions]
         solved = found.solved(outs)
+        results = found.results(solved)
     except NotKnown as error:
         raise _data_dependent(error) from error
     except ValueError as error:
         raise UserError(f"Constraints violated ({', '.join(sizes.names)})! {error}") from error
-    return _Writer(mod, args, kwargs, sizes, found, solved).written()
+    return _Writer(mod, args, kwargs, sizes, found, solved, results).written()
 
 
 def _data_dependent(error: Exception) -> RuntimeError:
@@ -179,8 +189,8 @@ class GuardOnDataDependentSymNode(RuntimeError):
 class _Writer:
     """From a call that was recorded to its graph."""
 
-    def __init__(self, mod: Any, args: Any, kwargs: Any, sizes: Sizes, found: Recorded, solved: Solved) -> None:
-        self.mod, self.args, self.kwargs, self.sizes, self.found, self.solved = mod, args, kwargs, sizes, found, solved
+    def __init__(self, mod: Any, args: Any, kwargs: Any, sizes: Sizes, found: Recorded, solved: Solved, results: list[Any]) -> None:
+        self.mod, self.args, self.kwargs, self.sizes, self.found, self.solved, self.results = mod, args, kwargs, sizes, found, solved, results
         self.graph = Graph()
         self.node_of: dict[int, Node] = {}  # by the id of a value
         self.size_nodes: dict[str, Any] = {}
@@ -230,10 +240,13 @@ class _Writer:
             mutated.append(node)
             specs.append(OutputSpec(OutputKind.BUFFER_MUTATION, TensorArgument(node.name), names[id(s)]))
         outs: list[Any] = []
-        for i, x in enumerate(region.leaves):
+        for i, x in enumerate(map(self._size, self.results)):
             if i in region.tensors:
                 outs.append(next(leaves))
                 specs.append(OutputSpec(OutputKind.USER_OUTPUT, TensorArgument(outs[-1].name), None))
+            elif isinstance(x, Node):
+                outs.append(x)
+                specs.append(OutputSpec(OutputKind.USER_OUTPUT, SymIntArgument(x.name), None))
             else:
                 outs.append(x)
                 specs.append(OutputSpec(OutputKind.USER_OUTPUT, ConstantArgument("", x), None))
@@ -325,7 +338,7 @@ class _Writer:
 
     def _size(self, d: Any) -> Any:
         """The node of a size."""
-        if d.__class__ is int:
+        if not is_size(d) and d.__class__ is not tuple:
             return d
         if d.__class__ is tuple:  # where a slice ends
             start, length, step = d

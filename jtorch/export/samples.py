@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from jtorch._core.backward.control_flow import Region
 from jtorch._core.storage.view_steps import aval_of
-from jtorch._engine.families.exporting import Differs, Solved, solved
+from jtorch._engine.families.exporting import Differs, Solved, alike, solved
 from jtorch._engine.values.symbols import NotKnown
 from jtorch._engine.values.values import aval
 from jtorch._public import torch
@@ -71,8 +71,27 @@ def chosen(sizes: Sizes, count: int = 3) -> list[list[int]]:
     return [list(row) for row in zip(*columns, strict=True)] if columns else [[]]
 
 
+_LARGEST = 1 << 12  # that a call is tried at
+
+
+def ends(sizes: Sizes) -> list[tuple[list[int], bool]]:
+    """Sizes near the ends of what was said, or where nothing was, one that is small: a call must not do something else there. And whether it must take them."""
+    rows = []
+    for end in (0, 1):
+        row, said, count = [], False, 0
+        for (low, high), example in zip(sizes.bounds, sizes.example, strict=True):
+            bounded = high < MOST or low > 1
+            wanted = max(low, 2) + (0 if bounded else count) if end == 0 else high - 1 if high <= _LARGEST else example  # at the very end, what is cut to a size may be whole
+            count += not bounded
+            said |= bounded
+            row.append(min(max(wanted, low), high))
+        if end == 0 or row != sizes.example:
+            rows.append((row, said and all(high < MOST or low > 1 for low, high in sizes.bounds)))
+    return rows if sizes.names else []
+
+
 class Recorded(NamedTuple):
-    """``regions``: one for each row of ``samples``. ``spec``: of the arguments; ``leaves``: those with None for tensors."""
+    """``regions``: one for each row of ``samples``, and ``ends`` for those of :func:`ends` that it takes. ``spec``: of the arguments; ``leaves``: those with None for tensors."""
 
     regions: list[Region]
     samples: list[list[int]]
@@ -80,10 +99,32 @@ class Recorded(NamedTuple):
     spec: Any
     leaves: list[Any]
     at: list[int]
+    ends: list[Region]
+
+    def results(self, found: Solved) -> list[Any]:
+        """The results that are no tensors, None in the places of those: constants, and sizes as expressions. :class:`Differs` for others that are not the same for all sizes."""
+        first = self.regions[0]
+        out: list[Any] = [None] * len(first.leaves)
+        for i in [i for i in range(len(out)) if i not in first.tensors]:
+            column: tuple[Any, ...] = tuple([r.leaves[i] for r in self.regions])
+            if all(type(x) is int for x in column):
+                out[i] = found.size(column, "a result")
+            elif all(type(x) is type(column[0]) and bool(x == column[0] or x != x) for x in column):
+                out[i] = column[0]
+            else:
+                raise Differs(f"a result is {', '.join(map(repr, column))} for other sizes")
+        return out
 
     def solved(self, outs: Any = None) -> Solved:
         """The call for any sizes. ``outs``: of each region, the values that are wanted; its results, if not said."""
         given = [[t._s.value for t in r.inputs] for r in self.regions]
+        first = self.regions[0]
+        for r in (*self.regions[1:], *self.ends):
+            if r.spec != first.spec or set(r.tensors) != set(first.tensors) or len(r.changed) != len(first.changed):
+                raise Differs("the function gives something else for other sizes")
+        for r in self.ends:
+            wanted = [[*x.values, *([new for _, _, new in x.changed] if outs is not None else ())] for x in (first, r)]
+            alike([first.body, r.body], wanted, [given[0], [t._s.value for t in r.inputs]])
         return solved([r.body for r in self.regions], [r.values for r in self.regions] if outs is None else outs, given, self.sizes.names, self.samples)
 
 
@@ -102,7 +143,7 @@ def recorded(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: Size
         found, form = tree_flatten(fn(*a, **k))
         return tree_unflatten([x.clone() if isinstance(x, torch.Tensor) else x for x in found], form)
 
-    for row in samples:
+    def at_sizes(row: list[int]) -> Region:
         avals = []
         for i, mine in zip(at, sizes.leaves, strict=True):
             a = aval_of(flat[i])
@@ -110,11 +151,24 @@ def recorded(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: Size
             for d, (which, of) in mine.items():
                 shape[d] = of(row[which])
             avals.append(aval(tuple(shape), a.dtype, a.device))
+        with torch.no_grad():
+            return Region(run, avals, [False] * len(avals), tree_flatten)
+
+    def differs(row: list[int], error: Exception) -> Differs:
+        return Differs(f"where {', '.join(f'{n} = {k}' for n, k in zip(sizes.names, row, strict=True))}: {error}")
+
+    for row in samples:
         try:
-            with torch.no_grad():
-                regions.append(Region(run, avals, [False] * len(avals), tree_flatten))
+            regions.append(at_sizes(row))
         except RuntimeError as error:
             if not regions or isinstance(error, NotKnown):
                 raise
-            raise Differs(f"where {', '.join(f'{n} = {k}' for n, k in zip(sizes.names, row, strict=True))}: {error}") from error
-    return Recorded(regions, samples, sizes, spec, [None if isinstance(x, torch.Tensor) else x for x in flat], at)
+            raise differs(row, error) from error
+    more = []
+    for row, required in ends(sizes):
+        try:
+            more.append(at_sizes(row))
+        except (RuntimeError, ValueError, IndexError) as error:  # what is too small for a kernel, where nobody said that it may be
+            if required:
+                raise differs(row, error) from error
+    return Recorded(regions, samples, sizes, spec, [None if isinstance(x, torch.Tensor) else x for x in flat], at, more)

@@ -25,7 +25,7 @@ from .general import sizes_of
 from .outline import blind_of, with_sizes
 from .solving import Solver
 
-__all__ = ["Differs", "Exportable", "Made", "Solved", "exportable", "solved"]
+__all__ = ["Differs", "Exportable", "Made", "Solved", "alike", "exportable", "solved"]
 
 
 class Differs(ValueError):
@@ -62,6 +62,7 @@ class Solved(NamedTuple):
     frees: list[Value]
     made: dict[int, Made]
     columns: list[tuple[int, ...]]
+    size: Callable[[tuple[int, ...], str], Any]  # what a size is, that was these in the samples
 
 
 class Exportable(NamedTuple):
@@ -115,7 +116,12 @@ def solved(bodies: Sequence[Body], outs: Sequence[Sequence[Value]], inputs: Sequ
                 frees.append(values[0])
             else:
                 made[id(values[0])] = how
-    return Solved(first, patterns, numbers, dims, out_dims, frees, made, solver.columns)
+    return Solved(first, patterns, numbers, dims, out_dims, frees, made, solver.columns, of)
+
+
+def alike(bodies: Sequence[Body], outs: Sequence[Sequence[Value]], inputs: Sequence[Sequence[Value]]) -> None:
+    """:class:`Differs` unless two bodies do the same, but for sizes. The arguments are :func:`solved`'s."""
+    _alike(*[Part(b, o) for b, o in zip(bodies, outs, strict=True)], *[{id(v): i for i, v in enumerate(mine)} for mine in inputs])  # type: ignore[arg-type]
 
 
 def exportable(found: Solved, inputs: Sequence[Value], names: Sequence[str], bounds: Sequence[str]) -> Exportable:
