@@ -14,7 +14,7 @@ import torch
 from compat.compare import Leniency
 
 DEFAULT_DTYPES = (torch.float32, torch.int64)
-FULL_DTYPES = (torch.float32, torch.int64, torch.float64, torch.complex64, torch.bfloat16, torch.bool, torch.complex32)
+FULL_DTYPES = (torch.float32, torch.int64, torch.float64, torch.complex64, torch.bfloat16, torch.bool, torch.complex32, torch.float16, torch.complex128, torch.uint8, torch.int32, torch.int16, torch.int8)
 _LIMIT = 1500  # samples looked at: a few operators make thousands
 
 

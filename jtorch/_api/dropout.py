@@ -13,6 +13,7 @@ from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.inplace import assign, check_writable
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of, is_contiguous, strides_of
+from jtorch._errors import no_kernel
 from jtorch._namespace import torch
 from jtorch._random import samplers as S
 
@@ -54,6 +55,8 @@ def _dropout(input: Tensor, p: float, train: bool, name: str, alpha: bool = Fals
         return input * torch.zeros((), dtype=a.dtype, device=a.device)  # type: ignore[operator,no-any-return]
     if a.dtype.category < 2:
         raise RuntimeError(f"result type Float can't be cast to the desired output type {a.dtype.legacy}")
+    if a.dtype.is_complex:
+        no_kernel("bernoulli_scalar_cpu_", a.dtype)
     shape = a.shape
     if feature:
         if len(shape) < 2:
@@ -99,6 +102,8 @@ def native_dropout(input: Tensor, p: float, train: bool | None) -> tuple[Tensor,
     a = _check(input, p, "native_dropout")
     if train is False or 0 in a.shape:
         return input.clone() if 0 in a.shape else input, torch.ones_like(input, dtype=_dtypes.bool_)  # type: ignore[attr-defined]
+    if a.dtype.category < 2:
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {a.dtype.legacy}")
     mask = _mask(a.shape, p, a.device, strides_of(input))
     scale = 0.0 if p == 1 else 1.0 / (1.0 - p)
     return internal("native_dropout_apply", input, mask, scale), mask

@@ -21,7 +21,8 @@ def _reduce(loss: Tensor, reduction: int) -> Tensor:
 @compose("torch")
 def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 0) -> Tensor:
     """``max(0, -target * (input1 - input2) + margin)``."""
-    return _reduce((-target * (input1 - input2) + margin).clamp_min(0), reduction)
+    difference = input1 - input2
+    return _reduce((-target * difference + margin).clamp_min(0), reduction)
 
 
 @compose("torch")

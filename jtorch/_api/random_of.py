@@ -157,6 +157,8 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Any =
     no_out(out)
     may_draw(input)
     a = aval_of(_tensor("bernoulli", "input", 1, input))
+    if p is None and a.dtype.is_complex:
+        no_kernel("bernoulli_tensor_cpu_self_", a.dtype)
     if p is not None:
         q = _check_p("bernoulli", p)
         if a.dtype.is_complex:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from jtorch._core.dispatch.composites import compose
@@ -135,13 +136,17 @@ _triangle("triu_indices", True)
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """Flat positions as one index tensor for each dim of ``shape``."""
     if indices.is_complex() or indices.is_floating_point() or indices.dtype is torch.bool:
-        raise ValueError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
-    if not isinstance(shape, (int, tuple, list)):
+        raise TypeError(f"expected 'indices' to be integer dtype, but got {indices.dtype}")
+    if isinstance(shape, Sequence):
+        for s in shape:
+            if not isinstance(s, int):
+                raise TypeError(f"expected 'shape' sequence to only contain ints, but got {type(s)}")
+    elif not isinstance(shape, int):
         raise TypeError(f"expected 'shape' to be int or sequence of ints, but got {type(shape)}")
-    sizes = (shape,) if isinstance(shape, int) else tuple(int(s) for s in shape)
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
     if any(s < 0 for s in sizes):
         raise ValueError(f"'shape' cannot have negative values, but got {sizes}")
-    out, rest = [], indices
+    out, rest = [], indices.to(torch.int64)  # that of the sizes, beside which it is divided
     for s in reversed(sizes):
         out.append(rest % s)
         rest = rest // s

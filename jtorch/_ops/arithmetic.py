@@ -17,7 +17,7 @@ from jtorch._ops._pointwise import C_NAMES, default_float, flat, is_bool, is_hal
 from jtorch._registry import op
 
 
-def _no_bools(a: _dtypes.dtype, b: _dtypes.dtype) -> None:
+def no_bools(a: _dtypes.dtype, b: _dtypes.dtype) -> None:
     """What subtraction asks of its operands."""
     if a is _dtypes.bool_ and b is _dtypes.bool_:
         raise RuntimeError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator instead.")
@@ -71,20 +71,20 @@ def _sub_scaled(input: Any, other: Any, alpha: Any) -> Any:
     return input - _scaled(other, alpha)
 
 
-@op("sub(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1)", numbers_first=("sub(Tensor|Scalar input, Scalar alpha, Tensor|Scalar other)", "sub(Tensor input, Scalar other, Scalar alpha)"), promote="default", promoted=("input", "other"), inplace=True, types=_no_bools,
+@op("sub(Tensor|Scalar input, Tensor|Scalar other, *, Scalar alpha=1)", numbers_first=("sub(Tensor|Scalar input, Scalar alpha, Tensor|Scalar other)", "sub(Tensor input, Scalar other, Scalar alpha)"), promote="default", promoted=("input", "other"), inplace=True, types=no_bools,
     aliases="subtract")  # fmt: skip
 def sub(input: Any, other: Any, alpha: Any) -> Any:
     """``input - alpha * other``. RuntimeError for bools."""
     return input - other if _is_one(alpha) else _sub_scaled(input, other, _alpha(alpha, other))
 
 
-@op("rsub(Tensor input, Tensor other, *, Scalar alpha=1)", promote="default", promoted=("input", "other"), types=_no_bools, out=False, where="torch")
+@op("rsub(Tensor input, Tensor other, *, Scalar alpha=1)", promote="default", promoted=("input", "other"), types=no_bools, out=False, where="torch")
 def rsub(input: Any, other: Any, alpha: Any) -> Any:
     """``other - alpha * input``."""
     return other - input if _is_one(alpha) else _sub_scaled(other, input, _alpha(alpha, input))
 
 
-@op("rsub(Tensor input, Tensor|Scalar other, Scalar alpha=1)", promote="default", promoted=("input", "other"), types=_no_bools, out=False,
+@op("rsub(Tensor input, Tensor|Scalar other, Scalar alpha=1)", promote="default", promoted=("input", "other"), types=no_bools, out=False,
     grad_name="RsubBackward1", where="torch")  # fmt: skip
 def rsub_scalar(input: Any, other: Any, alpha: Any) -> Any:
     """``other - alpha * input`` for a Python number."""

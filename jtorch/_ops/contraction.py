@@ -153,6 +153,7 @@ def tensordot(input: Any, other: Any, dims_self: tuple[int, ...], dims_other: tu
         n, m = input.shape[dim_of(i, input.ndim)], other.shape[dim_of(j, other.ndim)]
         if n != m and 1 not in (n, m):
             raise RuntimeError(f"contracted dimensions need to match, but first has size {n} in dim {i} and second has size {m} in dim {j}")
+    no_bool(input, "addmm_impl_cpu_")
     axes = tuple(dim_of(i, input.ndim) for i in dims_self), tuple(dim_of(j, other.ndim) for j in dims_other)
     for found in axes:
         if len(set(found)) < len(found):
@@ -195,6 +196,8 @@ def matrix_power(input: Any, n: int) -> Any:
         return jnp.broadcast_to(jnp.eye(input.shape[-1], dtype=input.dtype), input.shape)
     out = None
     while True:
+        if n > 1:
+            no_bool(input, "addmm_impl_cpu_" if input.ndim == 2 else "bmm")
         if n & 1:
             out = input if out is None else _product(out, input)
         n >>= 1
@@ -332,6 +335,7 @@ def multi_dot(tensors: Any) -> Any:
             raise RuntimeError(
                 f"multi_dot(): tensors {i} and {i + 1} with shapes [{a[0]}, {a[1]}] and [{b[0]}, {b[1]}] cannot be multiplied"
             )
+    no_bool(wide[0], "addmm_impl_cpu_")
     out = _chain(wide) if len(wide) > 2 else contract(wide[0], wide[1], ((1,), (0,)))
     drop = ([0] if tensors[0].ndim == 1 else []) + ([1] if tensors[last].ndim == 1 else [])
     return jnp.squeeze(out, drop) if drop else out

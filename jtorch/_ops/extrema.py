@@ -139,6 +139,14 @@ def _clamp(input: Any, min: Any, max: Any) -> Any:
     return _clamp_low(input, min) if max is None else clamp_between(input, min, max)
 
 
+def _bounds_fit(input: Any, *bounds: Any) -> Sequence[Any]:
+    """A guard: bounds are numbers of the input's type, which must hold them. Of wider floats it is not looked at: most calls are such, and would take the long way."""
+    kind = np.dtype(input.dtype)
+    if kind.kind == "f" and kind.itemsize > 2:
+        return ()
+    return [wrong for b in bounds if b is not None and not (kind.kind in "iu" and np.dtype(getattr(b, "dtype", np.int64)).kind == "f") for wrong in written_value(input, b)]
+
+
 @op("clamp(Tensor input, Tensor? min=None, Tensor? max=None)", promote="default", inplace=True, aliases="clip")
 def clamp(input: Any, min: Any, max: Any) -> Any:
     """Bounded below by ``min`` and above by ``max`` (which wins where they cross)."""
@@ -146,7 +154,7 @@ def clamp(input: Any, min: Any, max: Any) -> Any:
 
 
 @op("clamp(Tensor input, Scalar? min=None, Scalar? max=None)", promote="default", promoted=("input", "min", "max"), inplace=True,
-    aliases="clip", grad_name="ClampBackward1")  # fmt: skip
+    aliases="clip", grad_name="ClampBackward1", guard=_bounds_fit)  # fmt: skip
 def clamp_numbers(input: Any, min: Any, max: Any) -> Any:
     """Bounded by numbers."""
     return _clamp(input, min, max)
@@ -159,7 +167,7 @@ def clamp_min(input: Any, min: Any) -> Any:
     return _clamp_min(input, min) if is_float(input) else jnp.maximum(input, min)
 
 
-@op("clamp_min(Tensor input, Scalar min)", promote="default", promoted=("input", "min"), inplace=True, grad_name="ClampMinBackward0")
+@op("clamp_min(Tensor input, Scalar min)", promote="default", promoted=("input", "min"), inplace=True, grad_name="ClampMinBackward0", guard=_bounds_fit)
 def clamp_min_number(input: Any, min: Any) -> Any:
     """Bounded below by a number."""
     if is_complex(input):
@@ -175,7 +183,7 @@ def clamp_max(input: Any, max: Any) -> Any:
     return _clamp_max(input, max) if is_float(input) else jnp.minimum(input, max)
 
 
-@op("clamp_max(Tensor input, Scalar max)", promote="default", promoted=("input", "max"), inplace=True, grad_name="ClampMaxBackward0")
+@op("clamp_max(Tensor input, Scalar max)", promote="default", promoted=("input", "max"), inplace=True, grad_name="ClampMaxBackward0", guard=_bounds_fit)
 def clamp_max_number(input: Any, max: Any) -> Any:
     """Bounded above by a number."""
     if is_complex(input):

@@ -128,9 +128,15 @@ def _check_search(sequence: Any, values: Any, right: bool, side: str | None, sor
             )
         if sorter.dtype != np.int64:
             raise RuntimeError(f"{name} sorter must be a tensor of long dtype but got dtype {dtype_of(sorter).legacy}")
-    for x in (sequence, values):
-        refuse("searchsorted_out_cpu", x, "bc")
+    _check_common(sequence, values)
     return right
+
+
+def _check_common(sequence: Any, values: Any) -> None:
+    """Both are brought to one type, for which there must be a kernel."""
+    for x in (sequence, values):
+        refuse("searchsorted_out_cpu", x, "b" if sequence.dtype == values.dtype else "")
+        refuse("searchsorted_out_cpu", x, "c")
 
 
 _OPTIONS = "*, bool out_int32=False, bool right=False, str? side=None, Tensor? sorter=None)"
@@ -162,8 +168,7 @@ def bucketize(input: Any, boundaries: Any, out_int32: bool, right: bool) -> Any:
     """The bucket of each value among sorted 1-dim boundaries."""
     if boundaries.ndim != 1:
         raise RuntimeError(f"boundaries tensor must be 1 dimension, but got dim({boundaries.ndim})")
-    for x in (boundaries, input):
-        refuse("searchsorted_out_cpu", x, "bc")
+    _check_common(boundaries, input)
     return _find(boundaries, input, out_int32, right, None)
 
 

@@ -15,7 +15,8 @@ from jtorch._registry import op
 
 from ._lib import accumulate_in, broadcast_shape, cast, dims_of, is_complex, is_float, is_inexact, sign_of
 from ._linalg_lib import contract, mT, scalar_name
-from ._pointwise import refuse_with
+from ._pointwise import default_float, refuse, refuse_with
+from .arithmetic import no_bools
 from .nn_distance import distances
 
 
@@ -138,7 +139,7 @@ def vector_norm(x: Any, ord: float, dim: tuple[int, ...] | None, keepdim: bool, 
     return p_norm(x, ord, dims, keepdim)
 
 
-@op("dist(Tensor input, Tensor other, Number p=2)", promote="default", elementwise=False, out=False, **_graph("p"))
+@op("dist(Tensor input, Tensor other, Number p=2)", promote="default", types=no_bools, elementwise=False, out=False, **_graph("p"))
 def dist(input: Any, other: Any, p: float) -> Any:
     """The p-norm of ``input - other``, broadcast."""
     diff = input - other
@@ -147,11 +148,12 @@ def dist(input: Any, other: Any, p: float) -> Any:
 
 
 @op("pairwise_distance(Tensor x1, Tensor x2, float p=2.0, float eps=1e-6, bool keepdim=False)", where="torch nn.functional",
-    promote="int_to_float", elementwise=False, out=False, grad_name="NormBackward1", **_graph("p"))  # fmt: skip
+    promote="default", types=no_bools, elementwise=False, out=False, grad_name="NormBackward1", **_graph("p"))  # fmt: skip
 def pairwise_distance(x1: Any, x2: Any, p: float, eps: float, keepdim: bool) -> Any:
     """The p-norm of ``x1 - x2 + eps`` over the last dim."""
     broadcast_shape(x1.shape, x2.shape)  # raises in torch's words
-    diff = x1 - x2 + np.asarray(eps).astype(x1.dtype)
+    diff = default_float(x1 - x2)  # integers wrap around in the difference
+    diff = diff + np.asarray(eps).astype(diff.dtype)
     return p_norm(diff, p, (diff.ndim - 1,) if diff.ndim else (), keepdim)
 
 
@@ -227,6 +229,7 @@ def cdist(x1: Any, x2: Any, p: float, compute_mode: Any) -> Any:
         return jnp.zeros((*batch, rows, columns), x1.dtype)
     if p == 2 and (mode == "always" or (mode == "auto" and (rows > 25 or columns > 25))):
         return _euclid_by_product(accumulate_in(a), accumulate_in(b)).astype(x1.dtype)
+    refuse("cdist", x1, "h")
     diff = accumulate_in(a)[..., :, None, :] - accumulate_in(b)[..., None, :, :]
     return distances(float(p), past_nan=True)(diff).astype(x1.dtype)
 

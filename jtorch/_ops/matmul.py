@@ -64,12 +64,12 @@ def _check_types(a: Any, b: Any) -> None:
     no_bool(a, "addmm_impl_cpu_")
 
 
-def _check_bmm(a: Any, b: Any) -> None:
+def _check_bmm(a: Any, b: Any, kernel: str = "bmm") -> None:
     want, got = [a.shape[0], a.shape[2]], [b.shape[0], b.shape[1]]
     if want != got:
         raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: {want} but got: {got}.")
     same_type(a, b, "expected scalar type {a} but found {b}")
-    no_bool(a, "bmm")
+    no_bool(a, kernel)
 
 
 def _check_dot(a: Any, b: Any) -> None:
@@ -305,7 +305,7 @@ def baddbmm(input: Any, batch1: Any, batch2: Any, beta: Any, alpha: Any) -> Any:
     if input.dtype == batch2.dtype != batch1.dtype or batch1.dtype == batch2.dtype != input.dtype:
         names = ", ".join(f"{name}: {cpp_name(x)}" for name, x in (("batch1", batch1), ("batch2", batch2)))
         raise RuntimeError(f"Input dtypes must be the same, got: input {cpp_name(input)}, {names}")
-    _check_bmm(batch1, batch2)
+    _check_bmm(batch1, batch2, "baddbmm")
     input = expand_to(input, (batch1.shape[0], batch1.shape[1], batch2.shape[2]))
     return plus_product(input, batch1, batch2, ((2,), (1,)), ((0,), (0,)), beta, alpha)
 

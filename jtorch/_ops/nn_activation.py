@@ -13,7 +13,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._fitting import written_values
+from ._fitting import check_fits, written_values
 from ._lib import accumulate_in, dim_of, dtype_of, is_complex, is_float, num
 from ._nn import back, const, floats_only, wide
 from ._pointwise import with_slope
@@ -152,6 +152,8 @@ def _hardtanh(input: Any, low: float, high: float) -> Any:
     unordered = low != low or high != high  # a bound that is nan makes everything nan; the slope is what the comparisons say
     if unordered and not is_float(input):
         raise RuntimeError("value cannot be converted to type int64_t without overflow")
+    for bound in () if unordered else (low, high):
+        check_fits(bound, dtype_of(input), True)
     low, high = const(low, input), const(high, input)
     held = jnp.where(input <= low, _at_least(input, low), jnp.where(input >= high, high, input))
     return held + const(float("nan"), input) if unordered else held

@@ -11,8 +11,8 @@ import numpy as np
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in
-from ._nn import back, const, floats_only
+from ._lib import accumulate_in, is_float
+from ._nn import back, const
 from ._pointwise import refuse
 from ._reduce import pairs_above
 
@@ -23,7 +23,8 @@ def pdist(input, p):
     if input.ndim != 2:
         raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
     refuse("pdist", input, "h")
-    floats_only("pdist", input)
+    if not is_float(input):
+        raise RuntimeError("pdist only supports floating-point dtypes")
     if p < 0:
         raise RuntimeError("pdist only supports non-negative p values")
     i, j = pairs_above(input.shape[0], 1)

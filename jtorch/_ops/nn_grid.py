@@ -11,8 +11,9 @@ import numpy as np
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, dim_of, library, matmul_precision, place_type, positions, size_as
+from ._lib import accumulate_in, dim_of, dtype_of, library, matmul_precision, place_type, positions, size_as
 from ._nn import back, const, floats_only, shape_text
+from ._pointwise import refuse
 
 BILINEAR, NEAREST, BICUBIC = 0, 1, 2
 ZEROS, BORDER, REFLECTION = 0, 1, 2
@@ -146,8 +147,9 @@ def _check(input: Any, grid: Any, n: int, mode: int) -> None:
         )
     if n == 3 and mode == BICUBIC:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
+    refuse("grid_sampler_2d_cpu_kernel_impl" if n == 2 else "grid_sampler3d_cpu", input, "bic")
     if input.dtype != grid.dtype:
-        raise RuntimeError("grid_sampler(): expected input and grid to have same dtype")
+        raise RuntimeError(f"expected scalar type {dtype_of(input).legacy} but found {dtype_of(grid).legacy}")
 
 
 _SIGNATURE = "(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners)"

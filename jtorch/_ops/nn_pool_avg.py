@@ -21,7 +21,7 @@ _NAMES = {1: "avg_pool1d", 2: "avg_pool2d", 3: "avg_pool3d"}
 
 def _check(n: int, x: Any) -> None:
     name = _NAMES[n]
-    if x.dtype == np.bool_ or is_complex(x) or (n == 3 and x.dtype == np.float16):
+    if x.dtype == np.bool_ or is_complex(x) or (n == 3 and x.dtype == np.float16) or (np.dtype(x.dtype).kind in "iu" and x.dtype != np.int64):
         kernel = "avg_pool3d_out_frame" if n == 3 else "avg_pool2d"
         raise NotImplementedError(f"\"{kernel}\" not implemented for '{dtype_of(x).legacy}'")
     if x.ndim not in (n + 1, n + 2):

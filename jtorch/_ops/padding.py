@@ -11,6 +11,7 @@ from jtorch._registry import op
 
 from ._fitting import written_value
 from ._lib import num
+from ._pointwise import refuse
 
 
 def _check(pad: tuple[int, ...], ndim: int) -> None:
@@ -115,6 +116,7 @@ def _check_size(input: Any, pad: tuple[int, ...]) -> None:
 def _reflection(input: Any, padding: tuple[int, ...]) -> Any:
     _check_reflect(input, padding)
     _check_size(input, padding)
+    refuse(f"reflection_pad{len(padding) // 2}d", input, "b")
     return _each_dim(input, padding, _reflected)
 
 
@@ -122,6 +124,7 @@ def _replication(input: Any, padding: tuple[int, ...]) -> Any:
     _check_size(input, padding)
     if 0 in input.shape[-(len(padding) // 2) - 1 :]:
         raise RuntimeError(f"Expected {len(padding) // 2 + 1}D or {len(padding) // 2 + 2}D tensor for input with non-zero dimensions, but got: {list(input.shape)}")
+    refuse(f"replication_pad{len(padding) // 2}d", input, "b")
     return _each_dim(input, padding, _replicated)
 
 

@@ -65,7 +65,7 @@ def sum_dim(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     return _summed(input, dim, keepdim, dtype)
 
 
-@op("nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", out_type="floats")
+@op("nansum(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", out_type="nansum_cpu")
 def nansum(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The sum with nan counted as 0. RuntimeError for complex numbers."""
     check_dims(dim, input)
@@ -108,7 +108,7 @@ def mean_dim(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     return _averaged(input, dim, keepdim, dtype)
 
 
-@op("nanmean(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", out_type=True, grad_name="DivBackward0")
+@op("nanmean(Tensor input, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", out_type="nansum_cpu", grad_name="DivBackward0")
 def nanmean(input: Any, dim: Any, keepdim: bool, dtype: Dtype | None) -> Any:
     """The mean of what is not nan."""
     if not is_inexact(input):

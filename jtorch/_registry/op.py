@@ -129,7 +129,7 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     out:        the function takes ``out=`` (default True for namespaces other than nn.functional). ``"exact"``: the out tensor must have the result's
                 type; a text with {0} and {1} (the types' names): the same, with that message.
     out_type:   what it writes decides in which type it computes: ``dtype`` is the ``out=`` tensor's unless given, and in place only ``dtype``s of the
-                target's own kind are taken. ``"floats"``: of real inputs, an ``out=`` of integers is refused.
+                target's own kind are taken. A text: the same, and of real inputs an ``out=`` of integers is refused, by the kernel of this name.
     view:       the result shares memory with the first input; ``strides`` is the layout's arithmetic (``_ops/views.py`` has all of it).
     view_type:  the element type of the view: a function of the input's and of the view's arguments, which raises torch's error if there is none (default: the input's).
     view_flips: what the view makes of the bits that say how elements differ from what is in memory (1: conjugated, 2: of the other sign); raises torch's error

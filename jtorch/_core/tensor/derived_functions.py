@@ -22,6 +22,7 @@ from jtorch._engine.values.lanes import Level, innermost, lanes_of, within
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._engine.values.thread_state import GRAD, SAVED_HOOKS, state
 from jtorch._engine.values.values import Value, value_of
+from jtorch._errors import no_kernel
 from jtorch._ops._complex_half import refuse_complex_half
 from jtorch._ops._float8 import refuse_float8
 from jtorch._ops._pointwise import C_NAMES
@@ -164,8 +165,8 @@ def _function(name: str, overloads: list[Op], space: str) -> Callable[..., Any]:
         out_arg = kwargs.pop("out", None) if "out" in kwargs else None
         if out_arg is not None and typed and kwargs.get("dtype") is None and isinstance(out_arg, Tensor):
             kwargs["dtype"] = out_arg.dtype
-            if typed == "floats" and out_arg.dtype.category < 2 and args and aval_of(args[0]).dtype.category == 2:
-                raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{out_arg.dtype.legacy}'")
+            if typed is not True and out_arg.dtype.category < 2 and args and aval_of(args[0]).dtype.category == 2:
+                no_kernel(typed, out_arg.dtype)
         try:
             op, descriptors, flat, sig = select(name, overloads, args, kwargs, method)
         except TypeError:
@@ -419,7 +420,7 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
         # torch looks first whether the result could be stored at all.
         if len(flat) == 2 and call.op is not None and call.op.promote == "default":
             kinds = [aval_of(x).dtype if isinstance(x, Tensor) else _dtypes.of_python(x.__class__) for x in flat]
-            check_cast(max(kinds, key=lambda k: k.category), before.dtype)
+            check_cast(max(kinds, key=lambda k: k.category), before.dtype, call.op.key)
         raise
     if call.grad_name == NOT_DIFFERENTIABLE and new._edge is not None:
         new._edge.__class__ = refusing_class(call.name + "_")  # whose error names this form
@@ -436,7 +437,7 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
     if after.dtype is not before.dtype:
         if call.op is not None and call.op.out_type:
             _check_out_type(call.op.name, after.dtype, before.dtype)
-        check_cast(after.dtype, before.dtype)
+        check_cast(after.dtype, before.dtype, "" if call.op is None else call.op.key)
         if after.dtype is _dtypes.bool_ and state.mode & GRAD:
             return _write_truth(call, flat, cast(new, before.dtype), read_at)
         return assign(target, cast(new, before.dtype), read_at, new)
@@ -467,10 +468,14 @@ def _check_out_type(name: str, source: Any, target: Any) -> None:
 inplace1, inplace2, inplace2s = (short_inplace(kinds, _run_inplace, PARTS) for kinds in ("t", "tt", "ts"))
 
 
-def check_cast(source: Any, target: Any) -> None:
+_BOUNDS = frozenset(("extrema.clamp_numbers", "extrema.clamp_min_number", "extrema.clamp_max_number"))  # they have a check of their own, which has C++'s names of types
+
+
+def check_cast(source: Any, target: Any, name: str = "") -> None:
     """RuntimeError if torch does not store results of type ``source`` in a tensor of type ``target``."""
     if source.category > target.category:
-        raise RuntimeError(f"result type {source.legacy} can't be cast to the desired output type {target.legacy}")
+        into = C_NAMES[target.name] if name in _BOUNDS else target.legacy
+        raise RuntimeError(f"result type {source.legacy} can't be cast to the desired output type {into}")
 
 
 def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = (), apart: bool | str = False, expanded: bool = False, elementwise: bool = False) -> Any:

@@ -141,7 +141,7 @@ def _result(call: Call, inputs: Sequence[Any], kinds: Sequence[_dtypes.dtype]) -
     number = any([d[0] != "T" and d[0] != "L" and d[1] is complex for d in key])
     if op.promote is None:
         first = next((kind for kind in kinds if kind.category > 1), None)  # not indices
-        return first.to_complex() if first is float16 and (number or op.name in _MADE_OF_PARTS) else first
+        return first.to_complex() if first is float16 and (op.name in _MADE_OF_PARTS or (number and op.name in _PROMOTES_ITSELF)) else first
     if not number and not any([kind.is_complex for kind in kinds]):
         return None
     operands = operands_of(arguments(key, inputs), key, promoted(op, [p.name for p in op.fn_params]), _of_aval)
@@ -149,6 +149,7 @@ def _result(call: Call, inputs: Sequence[Any], kinds: Sequence[_dtypes.dtype]) -
 
 
 _MADE_OF_PARTS = frozenset(("complex", "view_as_complex"))
+_PROMOTES_ITSELF = frozenset(("pow",))  # a number beside its tensor
 
 
 def _of_aval(a: Any) -> tuple[_dtypes.dtype, int]:
