@@ -89,6 +89,51 @@ def a_view_of_a_buffer(lib: Any, comp: Any) -> Any:
 
 
 @case(True)
+def an_argument_that_stands_elsewhere_too(lib: Any, comp: Any) -> Any:
+    """A call that was seen with one tensor in both places is no call with two."""
+
+    class Model(lib.nn.Module):  # type: ignore[misc,name-defined]
+        last = None
+
+        def forward(self, x: Any) -> Any:
+            return x if self.last is None else x + self.last
+
+    model, (a, b, c) = Model(), [lib.ones(2) * k for k in (1, 10, 100)]
+    f = comp(model)
+    model.last = a
+    out = [f(a), f(a), f(b), f(c), f(a)]
+    model.last, held, part = b, [a], a[:1]
+    g, h = comp(lambda x: x * held[0]), comp(lambda x: x + part)
+    return [*out, f(b), f(b), f(a), g(a), g(a), g(b), h(a), h(a), h(b)]
+
+
+@case(False)
+def a_model_s_own_parameters_as_arguments(lib: Any, comp: Any) -> Any:
+    lib.manual_seed(0)
+    model, x = lib.nn.Linear(3, 2), lib.ones(2, 3)
+    own = dict(model.named_parameters())
+    f = comp(lambda p, x: lib.func.functional_call(model, p, (x,)))
+    other = {k: v.detach() * 2 for k, v in own.items()}
+    return [f(p, x * k) for p in (own, own, other, other, own) for k in (1, 2)]
+
+
+@case(False)
+def other_names_for_an_argument(lib: Any, comp: Any) -> Any:
+    class Model(lib.nn.Module):  # type: ignore[misc,name-defined]
+        def forward(self, x: Any) -> Any:
+            y = x.detach()
+            z = y.view(-1)[:1]
+            self.kept = y
+            return y, z + 1
+
+    model = Model()
+    f, out = comp(model), []
+    for k in (1, 10, 100, 1):
+        out += [*f(lib.ones(2) * k), model.kept]
+    return out
+
+
+@case(True)
 def layers_come_before_a_replay(lib: Any, comp: Any) -> Any:
     lib.manual_seed(0)
     model = lib.nn.Sequential(lib.nn.Linear(4, 4), lib.nn.Tanh())

@@ -175,6 +175,8 @@ class Reads:
         if cls in PLAIN_TYPES:
             return x
         if cls in PLAIN or isinstance(x, Tensor):
+            if id(x._s) in self.arguments:
+                self._also_an_argument(x)
             self.see(x)
         elif cls in CONTAINERS:
             self._contents(x)
@@ -183,6 +185,13 @@ class Reads:
         elif isinstance(x, np.ndarray):
             self.stop("a numpy array, whose elements nobody can watch")
         return x
+
+    def _also_an_argument(self, x: Any) -> None:
+        """A tensor that was found elsewhere is one of the arguments: a replay is for this argument alone."""
+        if self.arguments[id(x._s)] is x:
+            self.pinned.add(id(x))
+        else:
+            self.stop("a tensor that shares memory with an argument")
 
     def _contents(self, x: Any) -> None:
         if id(x) in self.containers or id(x) in self.fresh:
@@ -201,7 +210,7 @@ class Reads:
 
     def see(self, t: Any) -> None:
         """A tensor takes part."""
-        if id(t) in self.tensors:
+        if id(t) in self.tensors or self.arguments.get(id(t._s), t) is not t:  # (a part of an argument, or another name for it, made here)
             return
         if t.__class__ not in PLAIN:
             self.stop(f"a tensor of the class {t.__class__.__name__}")

@@ -78,6 +78,8 @@ class Watch(Reads, Calls):
         self.code_ok: dict[Any, str] = {}
         self.first_seq = 0
         self.before: set[int] = set()
+        self.arguments: dict[int, Any] = {}  # the tensors among the arguments, by the ids of their storages
+        self.pinned: set[int] = set()  # the ids of those that were found elsewhere, too
         self.dynamic_found: list[tuple[int, Any]] = []
 
     # ---- the end of watching
