@@ -69,8 +69,12 @@ y = x.clone(); y[torch.tensor([0])] = 3; y[1, 1] = 2 + 2j; y *= 2; print(y)
 said(lambda: x.sum(), lambda: x.mean(), lambda: x / 2, lambda: x.exp(), lambda: x.sqrt(), lambda: x @ x, lambda: x.prod(), lambda: x.cumsum(0), lambda: x.gather(0, torch.tensor([[0, 1]])), lambda: x.take(torch.tensor([0])),
      lambda: x.sort(), lambda: x**2, lambda: 1 / x, lambda: x.angle(), lambda: x.masked_scatter(x.real > 1, x), lambda: torch.fft.fft(x), lambda: torch.linalg.inv(x), lambda: x.logical_not(), lambda: torch.dot(x[0], x[0]),
      lambda: x.bernoulli_(), lambda: torch.equal(x, x.clone()), lambda: x.trace(), lambda: torch.addcdiv(x, x, x), lambda: x.tanh())
-try: x.index_add(0, torch.tensor([0]), x[:1].cfloat())
-except RuntimeError as e: print("RuntimeError")
+""",
+    "beside other complex numbers": """
+z, i, m = x.cfloat(), torch.tensor([0]), torch.tensor([[True, False], [False, True]])
+said(lambda: x.index_copy(0, i, z[:1]), lambda: z.index_copy(0, i, x[:1]), lambda: x.index_put((i,), z[:1]), lambda: z.index_put((i,), x[:1]), lambda: x.masked_fill(m, z[0, 0]), lambda: z.masked_fill(m, x[0, 0]), lambda: x.where(m, z),
+     lambda: x.clone().copy_(z), lambda: x.slice_scatter(z[:1], 0, 0, 1), lambda: z.slice_scatter(x[:1], 0, 0, 1), lambda: x.select_scatter(z[0], 0, 0), lambda: z.diagonal_scatter(x[0]), lambda: x.index_fill(0, i, z[0, 0]), lambda: x.index_add(0, i, z[:1]),
+     lambda: z.index_add(0, i, x[:1]), lambda: x.clone().mul_(z), lambda: x.clone().add_(z, alpha=2), lambda: (x * torch.tensor(1j, dtype=torch.complex128)).dtype, lambda: (x[0, 0] * torch.ones(2)).dtype, lambda: (x[0, 0] * torch.ones(2).half()).dtype, lambda: x == z, lambda: torch.isclose(x, z))
 """,
     "gradients": """
 def grad(f):

@@ -16,7 +16,7 @@ _TAKE = frozenset("""
     abs add addcmul all any argwhere cat clone column_stack conj_physical constant_pad_nd conv1d conv2d conv3d conv_transpose1d conv_transpose2d
     conv_transpose3d count_nonzero diag_embed diagflat diagonal_scatter diff dist dstack eq fftshift fill flip fliplr flipud float_power hstack ifftshift
     index_add index_copy index_fill index_select isclose isfinite isinf isnan isreal kron masked_fill mul ne neg nonzero_static outer pairwise_distance repeat
-    roll rot90 rsub sgn stack std std_mean sub tile tril triu var var_mean vector_norm vstack where zero
+    roll rot90 rsub select_scatter sgn slice_scatter stack std std_mean sub tile tril triu var var_mean vector_norm vstack where zero
 """.split())
 _KERNELS = {
     "acos": "acos_vml_cpu", "addbmm": "addmm_impl_cpu_", "addcdiv": "addcdiv_cpu_out", "addmm": "addmm_impl_cpu_", "addmv": "addmv_impl_cpu",
@@ -45,7 +45,6 @@ _WORDS = {
     "pinv": "linalg.pinv(ComplexHalf): expected a tensor with 2 or more dimensions of float, double, cfloat or cdouble types",
     "vander": "linalg.vander supports floating point, complex, and integer tensors, but got ComplexHalf", "renorm": "Unrecognized ScalarType: ComplexHalf",
 }  # fmt: skip
-_MIXED = frozenset(("accumulate", "copy", "fill", "masked_fill"))  # a tensor of one complex type beside one of another: what is written is converted
 
 
 def refuse_complex_half(op: Op, kinds: Sequence[_dtypes.dtype], said: Any = None) -> None:
@@ -57,8 +56,5 @@ def refuse_complex_half(op: Op, kinds: Sequence[_dtypes.dtype], said: Any = None
         not_implemented("optimizers on complex32", "keep parameters in complex64")
     if name in _WORDS:
         raise RuntimeError(_WORDS[name])
-    if op.promote is None and name not in _MIXED and any([k.is_complex and k is not _dtypes.complex32 for k in kinds]):
-        other = next(k for k in kinds if k.is_complex and k is not kinds[0]) if kinds[0].is_complex else kinds[1]
-        raise RuntimeError(f"expected scalar type {kinds[0].legacy} but found {other.legacy}")
     if name in _KERNELS if op.where == ("internal",) else name not in _TAKE and said in (None, _dtypes.complex32):
         raise NotImplementedError(f"\"{_KERNELS.get(name, name + '_cpu')}\" not implemented for 'ComplexHalf'")

@@ -130,9 +130,25 @@ def in_halves(call: Call, inputs: Sequence[Any]) -> Call:
     except NotImplementedError:
         if given and all([0 in a.shape for a in inputs if a.__class__ is not type and a.dtype is complex32]):  # no kernel is asked for nothing
             return halved(call, True) if result is complex32 else call
-        aside(jax.eval_shape, call.apply, *[jax.ShapeDtypeStruct((), np.dtype(a)) if isinstance(a, type) else a.struct for a in inputs])  # what it refuses of all complex numbers it says first
+        _tried(call, inputs)  # what it refuses of all complex numbers it says first
         raise
+    if given and op.promote is None and any([kind.is_complex and kind is not complex32 for kind in kinds]):
+        _refuse_mixed(call, inputs, _dtypes.complex64 if _dtypes.complex128 in kinds else _dtypes.complex128)
     return halved(_with_numbers(call), op.view) if result is complex32 else call
+
+
+def _tried(call: Call, inputs: Sequence[Any], shown: np.dtype = _CARRIER) -> None:
+    """Raises what the operator's function raises of inputs of these shapes and types; ``shown``: what it sees complex32 as."""
+    structs = [jax.ShapeDtypeStruct((), np.dtype(a)) if isinstance(a, type) else jax.ShapeDtypeStruct(a.shape, shown) if a.dtype is complex32 else a.struct for a in inputs]
+    aside(jax.eval_shape, call.apply, *structs)
+
+
+def _refuse_mixed(call: Call, inputs: Sequence[Any], other: _dtypes.dtype) -> None:
+    """Raises where the operator does not take complex32 beside other complex numbers: as it would say it of ``other``, which its function can tell from them."""
+    try:
+        _tried(call, inputs, other.np)
+    except RuntimeError as error:
+        raise type(error)(str(error).replace(other.legacy, complex32.legacy)) from None
 
 
 def _result(call: Call, inputs: Sequence[Any], kinds: Sequence[_dtypes.dtype]) -> _dtypes.dtype | None:
