@@ -18,6 +18,8 @@ from jtorch._compile.functions import CompiledFunction, stance
 from jtorch._compile.options import check_mode, check_options
 from jtorch._core.dispatch import sizes
 from jtorch._engine.keeping import store
+from jtorch._engine.recording.trace import flush
+from jtorch._engine.recording.undo import Mark
 from jtorch._engine.values.thread_state import state
 from jtorch._errors import not_implemented
 from jtorch._public import torch
@@ -109,7 +111,7 @@ def compile(
     if isinstance(model, OptimizedModule):
         model = model._orig_mod
     model = getattr(model, "_torchdynamo_orig_callable", model)
-    run = _through(model, chosen, asked) if chosen is not None else _replaying(model, fullgraph, dynamic, recompile_limit, backend in _EAGER)
+    run = _through(model, chosen, asked, recompile_limit) if chosen is not None else _replaying(model, fullgraph, dynamic, recompile_limit, backend in _EAGER)
     if isinstance(model, torch.nn.Module):
         return OptimizedModule(model, run)
     if isinstance(model, type):
@@ -139,26 +141,55 @@ def _replaying(model: Any, fullgraph: bool, dynamic: bool | None, limit: int | N
     return run
 
 
-def _through(model: Any, backend: Any, asked: dict[str, Any]) -> Any:
-    """Calls go through what a backend makes of the graph: one for each structure, types, shapes and modes of the arguments."""
-    made: dict[Any, Any] = {}
+def _through(model: Any, backend: Any, asked: dict[str, Any], limit: int | None) -> Any:
+    """Calls go through what a backend makes of the graph, as long as all that the graph depended on is as it was: the replay's guards say that. A call that cannot be replayed, or that
+    changes what a graph does not (an attribute), or follows values, is made as without a backend."""
+    watched = CompiledFunction(model, False, limit)
+    watched.exact = True
+    made: dict[int, tuple[Any, Any]] = {}  # by the id of a replay, which is kept alive: what the backend gave and what builds the result; None where it is not asked
+    _every.append(weakref.ref(watched, _every.remove))
 
     def run(*args: Any, **kwargs: Any) -> Any:
-        from jtorch.jit._trace import graph_of
-
-        if stance.value == "force_eager" or stance.off:
-            return model(*args, **kwargs)
-        key, tensors = _key_of(model, args, kwargs)
-        if key is None:
-            return model(*args, **kwargs)
-        found = made.get(key)
+        found = watched.replay_for(args, kwargs)
+        out, first = None, found is None
         if found is None:
-            graph, build = graph_of(model, args, kwargs)
-            found = made[key] = (_compiled_by(backend, graph, tensors, asked), build)
-        fn, build = found
+            out = watched(*args, **kwargs)
+            found = watched.replay_for(args, kwargs)
+            if found is None:
+                return out
+        replay, tensors = found
+        known = made.get(id(replay))
+        if known is None:
+            known = made[id(replay)] = replay, None if replay.does_more() else _graph_for(model, backend, asked, args, kwargs, tensors)
+        if known[1] is None:
+            return out if first else watched(*args, **kwargs)
+        if first and replay.does():
+            return out
+        fn, build = known[1]
         return build(fn(*tensors))
 
+    run._compiled = watched  # type: ignore[attr-defined]
     return run
+
+
+def _graph_for(model: Any, backend: Any, asked: dict[str, Any], args: Any, kwargs: Any, tensors: list[Any]) -> Any:
+    """What a backend makes of a call's graph, and what builds the call's result. What the call writes and draws while it is traced is undone."""
+    from jtorch.jit._trace import graph_of
+
+    flush("asked")
+    mark = Mark(False)
+    marks, state.undo[:] = list(state.undo), [mark]
+    mark.marks = state.undo
+    state.trace.marked = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the call has given them
+            graph, build = graph_of(model, args, kwargs)
+        flush("asked")
+    finally:
+        state.undo[:] = marks
+        mark.undone()
+    return _compiled_by(backend, graph, tensors, asked), build
 
 
 def _compiled_by(backend: Any, graph: Any, tensors: list[Any], asked: dict[str, Any]) -> Any:
@@ -169,27 +200,6 @@ def _compiled_by(backend: Any, graph: Any, tensors: list[Any], asked: dict[str, 
         return backend(graph, tensors, **asked)
     except Exception as error:
         raise BackendCompilerFailed(f"backend={str(getattr(backend, '__name__', backend))!r} raised:\n{type(error).__name__}: {error}") from error
-
-
-def _key_of(model: Any, args: Any, kwargs: Any) -> Any:
-    tensors: list[Any] = []
-
-    def part(x: Any) -> Any:
-        if isinstance(x, torch.Tensor):
-            tensors.append(x)
-            return (tuple(x.shape), x.dtype, x.device, x.requires_grad)
-        if isinstance(x, (list, tuple)):
-            return (type(x), *map(part, x))
-        if isinstance(x, dict):
-            return (dict, *((k, part(v)) for k, v in x.items()))
-        return (type(x), x)
-
-    key = (part(args), part(kwargs), torch.is_grad_enabled(), getattr(model, "training", None))
-    try:
-        hash(key)
-    except TypeError:
-        return None, tensors
-    return key, tensors
 
 
 class InvalidBackend(RuntimeError):

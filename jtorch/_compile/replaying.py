@@ -185,6 +185,14 @@ class Replay:
                 w.pause()
         return w.function()
 
+    def does(self) -> bool:
+        """Whether the call changes anything, or draws numbers: it must not be made twice."""
+        return bool(self.writes or self.arg_writes or self.grads or self.grad_writes or self.draws or self.counts or self.effects)
+
+    def does_more(self) -> bool:
+        """Whether it changes what a graph of its operators does not: attributes, gradients."""
+        return bool(self.effects or self.grads or self.grad_writes or self.counts)
+
     def can_be_packed(self) -> bool:
         """Whether its calls cost more than what is computed, and nothing but these stands in the way of laying its parameters end to end."""
         plans = self.recorded._plans.values()

@@ -144,8 +144,9 @@ TracedInt.__neg__ = lambda self: self.recorder.number(-int(self), operator.neg, 
 class Recorder(Scopes):
     """Writes down what is done to tensors. As a mode it sees every function of torch; what leaves the tensors for Python, it sees by standing in Tensor."""
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Any, followed: bool = False) -> None:
         self.root = root
+        self.followed = followed  # whether gradients go on to tensors that the program found, as they are those of the function
         self.graph = Graph()
         self.on = False
         self.nodes: dict[int, tuple[Any, Any]] = {}  # id to (the tensor, kept alive, and its node)
@@ -178,7 +179,7 @@ class Recorder(Scopes):
             _copy_attr(self.root, self.holder, name)
         else:
             name = f"_constant{sum(1 for n in self.graph.nodes if n.op == 'get_attr')}"
-            value = t.detach() if t.requires_grad and not isinstance(t, Parameter) else t  # type: ignore[attr-defined]
+            value = t.detach() if t.requires_grad and not isinstance(t, Parameter) and not self.followed else t  # type: ignore[attr-defined]
             if isinstance(value, Parameter):
                 self.holder.register_parameter(name, value)
             else:
@@ -331,9 +332,9 @@ def _sizes_of(t: Any) -> Any:
     return aval_of(t).shape
 
 
-def record(fn: Callable[..., Any], root: Any, inputs: tuple[Any, ...], names: list[str], strict: bool, kwargs: dict[str, Any]) -> tuple[GraphModule, Any]:
+def record(fn: Callable[..., Any], root: Any, inputs: tuple[Any, ...], names: list[str], strict: bool, kwargs: dict[str, Any], followed: bool = False) -> tuple[GraphModule, Any]:
     """Run a function on examples: (the program, the result)."""
-    recorder = Recorder(root)
+    recorder = Recorder(root, followed)
     given: list[Any] = []
     for name, value in zip(names, inputs, strict=False):
         node = recorder.graph.placeholder(name)
@@ -369,7 +370,7 @@ def graph_of(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
         return tuple(x for x in out if isinstance(x, Tensor))
 
     root = fn if isinstance(fn, Module) else Module()
-    graph, _ = record(run, root, tuple(given[i] for i in at), [f"l_{n}_" for n in range(len(at))], False, {})
+    graph, _ = record(run, root, tuple(given[i] for i in at), [f"l_{n}_" for n in range(len(at))], False, {}, True)
 
     def build(results: Any) -> Any:
         rest = iter(results if isinstance(results, (tuple, list)) else (results,))

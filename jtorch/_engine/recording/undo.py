@@ -64,6 +64,16 @@ class Mark:
         if not marks:
             state.runs.clear()
 
+    def undone(self) -> None:
+        """What was written since is as if it had not been, its count too."""
+        for s, v in self.old.items():
+            s.value = v
+            s.version -= 1 if s.version else 0
+        for leaf, g in self.gradients.items():
+            leaf._grad = g
+        for generator, was in self.generators.items():
+            generator.set_state(was)
+
     def shown(self) -> str:
         """The program's lines, as a traceback shows them."""
         return shown(self.lines)
