@@ -264,7 +264,7 @@ def _tuple(v: Any, n: int) -> list[int]:
     return [v] * n if isinstance(v, int) else list(v) if len(v) == n else [v[0]] * n
 
 
-def _given(v: Any, n: int) -> tuple[int, ...]:
+def _given(v: Any, n: int) -> tuple[Any, ...]:
     return (v,) * n if isinstance(v, (int, float)) else tuple(v)  # floats are refused where they are sizes
 
 
