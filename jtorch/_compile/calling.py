@@ -334,4 +334,6 @@ class Calls:
     def _factors(self, fn: Any, args: Any) -> Any:
         found = fn(args[0], *map(plain, args[1:]))
         how = (functools.partial(fn, args[0]), *map(numbers.expression, args[1:]))
+        if not isinstance(found, tuple):
+            return made(found, how)
         return tuple(made(x, (operator.itemgetter(i), how)) for i, x in enumerate(found))
