@@ -306,6 +306,8 @@ def __jax_array__(self: Tensor) -> Any:
 def to_jax(t: Tensor) -> Any:
     """The jax.Array (or tracer) behind a tensor; numpy data goes to the device first."""
     v = read(t)
+    if v.aval.dtype is _dtypes.complex32:
+        not_implemented("JAX's arrays of complex32", "give JAX torch.view_as_real(t), or complex64")
     array = force(v)
     if isinstance(array, np.ndarray):
         array = v.array = to_device(array, v.aval.device)
@@ -457,8 +459,6 @@ def __dlpack__(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_
     if a.device is _device.CPU and a.dtype.memory.kind in "biufc":
         asked = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
         return self.numpy().__dlpack__(**{k: v for k, v in asked.items() if v is not None})
-    if a.dtype is _dtypes.complex32:
-        not_implemented("DLPack of complex32", "send torch.view_as_real(t)")
     found = to_jax(self.contiguous())
     return found.__dlpack__(stream=stream) if stream is not None else found.__dlpack__()
 
