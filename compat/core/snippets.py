@@ -4,6 +4,13 @@ A snippet that raises prints the exception's type and text.
 """
 
 SNIPPETS: dict[str, str] = {
+    "a derivative of nothing has a history": """
+for kind in (torch.float64, torch.complex64):
+    for f in (torch.logdet, lambda x: torch.linalg.slogdet(x)[1], torch.linalg.inv):
+        x = torch.zeros(0, 0, dtype=kind, requires_grad=True); y = f(x); c = torch.ones_like(y).requires_grad_()
+        g, = torch.autograd.grad(y, x, c, create_graph=True)
+        print(g.requires_grad, g.shape, torch.autograd.grad(g, c, torch.ones_like(g))[0].abs())
+""",
     "arguments by name, of functions that take several forms": """
 def said(f):
     try: print(f())

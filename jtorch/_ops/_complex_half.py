@@ -9,7 +9,9 @@ from jtorch import _dtypes
 from jtorch._errors import not_implemented
 from jtorch._registry import Op
 
-__all__ = ["refuse_complex_half"]
+__all__ = ["EXPERIMENTAL", "refuse_complex_half"]
+
+EXPERIMENTAL = "ComplexHalf support is experimental and many operators don't support it yet."  # what torch says once, where memory is made for it
 
 # What takes it, besides views and most of what is internal.
 _TAKE = frozenset("""

@@ -12,6 +12,7 @@ from jtorch import _device, _dtypes
 from jtorch._engine.values.values import Value, aval, canonical, device_of, value_of
 from jtorch._errors import check_addressable, no_such_type, warn, warn_once
 from jtorch._ops._fitting import check_fits, check_long, outside
+from jtorch._ops._complex_half import EXPERIMENTAL
 from jtorch._ops._float8 import fitted
 
 from jtorch._core.dispatch.signature_binding import number_of
@@ -35,6 +36,8 @@ def from_array(array: np.ndarray, dtype: Any = None, device: Any = None, require
     if dtype is not None and array.dtype != dtype.np:
         array = array.astype(dtype.np)
     v = value_of(array if dtype is None else _dtypes.in_memory(array, dtype))
+    if v.aval.dtype is _dtypes.complex32:
+        warn_once(EXPERIMENTAL)
     where = place(device)
     if where is not _device.CPU:
         v = put_on(v, where)
@@ -312,6 +315,8 @@ def full_value(shape: tuple[int, ...], number: Any, kind: _dtypes.dtype, where: 
     if kind.np is None:
         no_such_type(kind)
     check_addressable(shape, kind.itemsize)
+    if kind is _dtypes.complex32:
+        warn_once(EXPERIMENTAL)
     if number == 0 and str(number)[0] != "-":
         array = np.zeros(shape, kind.memory)
     else:

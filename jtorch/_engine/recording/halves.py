@@ -18,7 +18,8 @@ from jax import lax
 from jtorch import _dtypes
 from jtorch._dtypes import complex32, float16
 from jtorch._errors import not_implemented
-from jtorch._ops._complex_half import refuse_complex_half
+from jtorch._ops._complex_half import EXPERIMENTAL, refuse_complex_half
+from jtorch._registry import Says
 
 from jtorch._engine.recording.call import Call, arguments, call_of, operands_of, promoted, value
 from jtorch._engine.values.placed import PlacedAval
@@ -74,11 +75,18 @@ def halved(call: Call, exact: bool) -> Call:
             None, call.key, apply, call.name, numbers=call.numbers, residuals=call.residuals, elementwise=call.elementwise, grad_name=call.grad_name, fields=call.fields,
             runtime_scalars=call.runtime_scalars, origin=(halved, (call, exact)), kinds="all",
         )  # fmt: skip
-        found.guard = call.guard
+        found.guard = call.guard if exact or call.name == "copy" else _warning(call.guard)
     return found
 
 
 _halved: dict[Any, Call] = {}
+
+
+def _warning(guard: Callable[..., Sequence[Any]] | None) -> Callable[..., Sequence[Any]]:
+    def both(*args: Any) -> Sequence[Any]:
+        return [Says(EXPERIMENTAL, once=True), *(() if guard is None else guard(*args))]
+
+    return both
 
 
 def _half(x: Any, exact: bool) -> Any:

@@ -80,7 +80,7 @@ class Plan:
         entry = self.source[0]
         if entry.call.origin is None or entry.call.origin[0] is not derived:
             return None
-        if any([not isinstance(a, type) and 0 in a.shape for a in entry.inputs]):  # of nothing JAX computes nothing, where torch's formula is what it is
+        if any([not isinstance(a, type) and 0 in a.shape for a in (*entry.inputs, *entry.outs)]):  # of nothing JAX computes nothing, where torch's formula is what it is
             return None
         if self._hang is None:
             self._hang = hang_on(aside(jax.make_jaxpr(entry.call.apply), *entry.structs()).jaxpr)
