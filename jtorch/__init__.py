@@ -65,8 +65,12 @@ def load_ipython_extension(ipython: Any) -> None:
 # Names that torch shows at its root though they are at home in a part that is imported when first used.
 _ELSEWHERE = {"vmap": "func", "ScriptModule": "jit", "Future": "futures", "Tag": "library", "cond": "_private.higher_order_ops", "while_loop": "_private.higher_order_ops"}
 
+_OWN = frozenset(("cache", "interop"))  # modules that torch does not have, imported when first used
+
 
 def __getattr__(name: str) -> Any:
+    if name in _OWN:
+        return _import_module(f"jtorch.{name}")
     if name in _ELSEWHERE:
         globals()[name] = found = getattr(_import_module(f"jtorch.{_ELSEWHERE[name]}"), name)
         return found
