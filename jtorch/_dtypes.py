@@ -60,8 +60,11 @@ class dtype:
 
 
 def cpp_type(kind: dtype) -> str:
-    """What torch's C++ calls tensors of an element type on the cpu."""
-    return f"CPU{kind.legacy}Type" if kind.is_complex or kind.name == "bool" else f"torch.{kind.legacy}Tensor"
+    """What torch's C++ calls tensors of an element type on the cpu: by the class of old where there was one."""
+    return f"torch.{kind.legacy}Tensor" if kind.legacy in _OLD else f"CPU{kind.legacy}Type"
+
+
+_OLD = frozenset("Byte Char Short Int Long Half Float Double".split())
 
 
 def _fail(message: str) -> Any:

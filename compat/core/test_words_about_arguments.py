@@ -136,6 +136,11 @@ F.conv2d(m.expand(1, 2, 2, 2), m.expand(2, 1, 2, 2).bfloat16(), groups=2)
 F.conv2d(m[None, None], m[None, None].cfloat())
 F.conv2d(m[None, None].cfloat(), m[None, None], x[:1])
 F.conv_transpose3d(m[None, None, None].bfloat16(), m[None, None, None])
+x.bfloat16().expand(2, 2, 2)
+m.bfloat16().expand(2)
+m.to(torch.uint16).expand(2)
+m.to(torch.float8_e5m2).expand(2)
+m.half().expand(2)
 """.strip().splitlines()
 
 

@@ -33,7 +33,7 @@ def _each(value: Any, n: int, name: str) -> Ints:
     return value
 
 
-def _check_types(input: Any, weight: Any, bias: Any, n: int, stride: Ints = (1,), dilation: Ints = (1,), groups: int = 1) -> None:
+def _check_types(input: Any, weight: Any, bias: Any, groups: int) -> None:
     """RuntimeError where the types differ, in the words of the kernel that torch would have taken. ``input`` is batched."""
     if input.dtype == np.bool_:
         raise NotImplementedError("\"slow_conv2d_cpu\" not implemented for 'Bool'")
@@ -41,20 +41,20 @@ def _check_types(input: Any, weight: Any, bias: Any, n: int, stride: Ints = (1,)
         raise RuntimeError(f"Input type ({cpp_name(input)}) and bias type ({cpp_name(bias)}) should be the same")
     if weight.dtype == input.dtype:
         return
-    kinds = [f"CPU{kind.legacy}Type" if kind.name == "bfloat16" else cpp_type(kind) for kind in map(dtype_of, (input, weight))]
-    onednn = _by_onednn(input, weight, stride, dilation, groups)
+    kinds = [cpp_type(dtype_of(x)) for x in (input, weight)]
+    onednn = _by_onednn(input, weight, groups)
     if onednn or is_complex(input):
         or_so = " or input should be a MKLDNN tensor and weight is a dense tensor" if onednn else ""
         raise RuntimeError(f"Input type ({kinds[0]}) and weight type ({kinds[1]}) should be the same{or_so}")
     raise RuntimeError(f"expected scalar type {dtype_of(input).legacy} but found {dtype_of(weight).legacy}")
 
 
-def _by_onednn(input: Any, weight: Any, stride: Ints, dilation: Ints, groups: int) -> bool:
+def _by_onednn(input: Any, weight: Any, groups: int) -> bool:
     """Whether torch would hand a convolution to oneDNN, with several threads: its words about types are others."""
     if input.dtype != np.float32:
         return dtype_of(input).name == "bfloat16"
-    kernel, sizes = (1, *weight.shape[2:])[-2:], (input.shape[:2] + (1, *input.shape[2:]))[: 4] if input.ndim == 3 else input.shape[:4]
-    return groups > 1 or min(kernel) > 3 or input.shape[0] > 1 or int(np.prod(sizes)) > 20480
+    kernel = (1, *weight.shape[2:])[-2:]
+    return groups > 1 or min(kernel) > 3 or input.shape[0] > 1 or int(np.prod(input.shape[:4])) > 20480
 
 
 def _check_kernel(weight: Any, transposed: bool) -> None:
@@ -170,7 +170,7 @@ def convolution_core(input, weight, bias, stride, padding, dilation, transposed,
     n = weight.ndim - 2
     stride, dilation = _each(stride, n, "stride"), _each(dilation, n, "dilation")
     pad, extra = _each(padding, n, "padding"), _each(output_padding, n, "output_padding")
-    _check_types(input, weight, bias, n, stride, dilation, groups)
+    _check_types(input, weight, bias, groups)
     _check_shapes(input, weight, bias, stride, pad, dilation, groups, transposed, extra)
     if not transposed:
         if input.size == 0 or weight.size == 0:
@@ -229,7 +229,7 @@ def _conv(name: str, n: int, input: Any, weight: Any, bias: Any, stride: Any, pa
     batched = _batched(name, n, input, weight)
     x = input if batched else input[None]
     if is_complex(x) or is_complex(weight):
-        _check_types(x, weight, bias, n, groups=groups)
+        _check_types(x, weight, bias, groups)
         y = _complex_conv(x, weight, bias, stride, padding, dilation, groups)
         return y if batched else y[0]
     if isinstance(padding, str):
@@ -301,7 +301,7 @@ def _conv_transpose(
     batched = _batched(f"conv_transpose{n}d", n, input, weight)
     x = input if batched else input[None]
     if is_complex(x) or is_complex(weight):
-        _check_types(x, weight, bias, n, groups=groups)
+        _check_types(x, weight, bias, groups)
         args = (None, stride, padding, dilation, True, output_padding, groups)
         re, im = jnp.real, jnp.imag
         a, b = convolution_core(re(x), re(weight), *args), convolution_core(im(x), im(weight), *args)

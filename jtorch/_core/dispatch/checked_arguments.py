@@ -22,6 +22,7 @@ __all__ = ["Parameters", "checked_format", "checked_number", "number_argument"]
 _KINDS: dict[str, type] = {"Tensor": Tensor, "int": int, "float": float, "bool": bool}
 _ASKED = {name + rest: (kind, bool(rest)) for name, kind in _KINDS.items() for rest in ("", " | None")}
 _SAID_BY_NAME: dict[str, type] = {"memory_format": memory_format, "layout": layout, "dtype": dtype}  # parameters of one kind wherever they stand; None is what is not said
+_SAID = frozenset(_SAID_BY_NAME.values())
 _OR_NONE = {"requires_grad", "pin_memory"}  # bools that torch takes None for
 _FOREIGN: tuple[type, ...] = (str, bytes, list, tuple, dict, set, complex, bool, float, int, np.generic, np.ndarray, type(None), Tensor, dtype, device, memory_format, layout)  # what else there is (symbols, tracers) knows itself what it stands for
 
@@ -79,7 +80,7 @@ class Parameters:
 def checked_number(function: str, name: str, kind: type, v: Any, where: str) -> Any:
     """A number of one kind, as Python's, or a tensor, a type, a layout. TypeError in torch's words for what is none; what only stands for a number, as sizes that are symbols do, passes."""
     x: Any = v
-    if kind in _SAID_BY_NAME.values():
+    if kind in _SAID:
         if isinstance(v, kind) or (kind is dtype and isinstance(v, type) and v in OF_CLASS):
             return v
         raise TypeError(f"{function}(): argument '{name}'{where} must be torch.{kind.__name__}, not {type_name(v)}")

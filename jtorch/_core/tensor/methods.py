@@ -172,18 +172,22 @@ def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs:
 
 Tensor.type = type_  # type: ignore[method-assign]
 
+
+def _cast_method(name: str, kind: _dtypes.dtype) -> None:
+    def convert(self: Tensor, *, memory_format: Any = None) -> Tensor:
+        return to(self, kind, memory_format=checked_format(name, memory_format))
+
+    convert.__name__ = name
+    convert.__doc__ = f"This tensor as ``torch.{kind.name}``; itself if it is that already."
+    setattr(Tensor, name, convert)
+
+
 for _name, _to in {
     "float": _dtypes.float32, "double": _dtypes.float64, "half": _dtypes.float16, "bfloat16": _dtypes.bfloat16, "int": _dtypes.int32,
     "long": _dtypes.int64, "short": _dtypes.int16, "char": _dtypes.int8, "byte": _dtypes.uint8, "bool": _dtypes.bool_,
     "cfloat": _dtypes.complex64, "cdouble": _dtypes.complex128, "chalf": _dtypes.complex32,
 }.items():  # fmt: skip
-
-    def _cast_method(self: Tensor, *, memory_format: Any = None, _to: Any = _to, _name: str = _name) -> Tensor:
-        return to(self, _to, memory_format=checked_format(_name, memory_format))
-
-    _cast_method.__name__ = _name
-    _cast_method.__doc__ = f"This tensor as ``torch.{_to.name}``; itself if it is that already."
-    setattr(Tensor, _name, _cast_method)
+    _cast_method(_name, _to)
 
 
 @method
