@@ -105,12 +105,6 @@ def order_key(x: Any) -> Any:
     return x.astype(np.uint8) if x.dtype == np.bool_ else x
 
 
-def sort_with_index(x: Any, axis: int) -> tuple[Any, Any]:
-    """Sorted values and their positions (int32 where that holds them): stable, nan last."""
-    places = lax.broadcasted_iota(place_type(x.shape[axis]), x.shape, axis)
-    return tuple(lax.sort((x, places), dimension=axis, num_keys=1, is_stable=True))  # type: ignore[return-value]
-
-
 def insertion_points(rows: Any, values: Any, right: bool) -> Any:
     """Where (int32 where that holds it) each of the values would be put into a 1-d sorted array of any length, by halving, as torch does it."""
 

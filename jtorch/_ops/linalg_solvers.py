@@ -15,6 +15,7 @@ from jtorch._registry import Says, op
 from . import _value_guards
 from ._lib import broadcast_shape
 from ._linalg_lib import mH, mT, scalar_name
+from ._order import sort_with_index
 from ._pointwise import refuse
 from .contraction import check_inexact, check_square
 
@@ -50,7 +51,7 @@ def _permuted(b: Any, perm: Any) -> Any:
 
 
 def _unpermuted(b: Any, perm: Any) -> Any:
-    return _permuted(b, jnp.argsort(perm, -1))
+    return _permuted(b, sort_with_index(perm, perm.ndim - 1)[1])
 
 
 def lu_solve_raw(lu: Any, perm: Any, b: Any, transpose: bool = False, conjugate: bool = False) -> Any:

@@ -13,8 +13,9 @@ from jax import lax
 from jtorch import _dtypes
 from jtorch._ops import _value_guards
 from jtorch._ops._lib import dim_of, is_complex, is_float, place_type, size_as
+from jtorch._ops._order import sort_with_index
 from jtorch._ops._pointwise import constant, refuse
-from jtorch._ops._reduce import order_key, picked, sort_with_index, spread_evenly, whole_or_dim
+from jtorch._ops._reduce import order_key, picked, spread_evenly, whole_or_dim
 from jtorch._registry import op
 
 

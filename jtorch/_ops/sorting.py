@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import dim_of, place_type, size_as
+from ._lib import dim_of, place_type
 from ._linalg_lib import scalar_name
+from ._order import largest_places, sort_with_index
 from ._reduce import insertion_points
 
 
-@jax.custom_jvp
-def _ascending(x: Any) -> tuple[Any, Any]:
-    """Sorted along the last dim, stable, NaN last; with where each came from."""
-    iota = lax.broadcasted_iota(place_type(x.shape[-1]), x.shape, x.ndim - 1)
-    return tuple(lax.sort((x, iota), dimension=x.ndim - 1, is_stable=True, num_keys=1))  # type: ignore[return-value]
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _in_order(x: Any, descending: bool) -> tuple[Any, Any]:
+    """Sorted along the last dim, stable; with where each came from."""
+    return sort_with_index(x, x.ndim - 1, descending)
 
 
-@_ascending.defjvp
-def _ascending_rule(primals: Any, tangents: Any) -> Any:
-    values, where = _ascending(*primals)
+@_in_order.defjvp
+def _in_order_rule(descending: bool, primals: Any, tangents: Any) -> Any:
+    values, where = _in_order(*primals, descending)
     moved = jnp.take_along_axis(tangents[0], where, -1, mode="promise_in_bounds")
     return (values, where), (moved, jax.custom_derivatives.zero_from_primal(where))
 
@@ -33,13 +33,7 @@ def _ascending_rule(primals: Any, tangents: Any) -> Any:
 def sorted_along(x: Any, dim: int, descending: bool) -> tuple[Any, Any]:
     """(values, int32 positions) along ``dim``, stable in both directions."""
     last = x.ndim - 1
-    x = jnp.moveaxis(x, dim, last) if dim != last else x
-    if descending:
-        # Turned round, sorted and turned back: equal keys keep their order, and NaN comes first.
-        values, where = _ascending(lax.rev(x, (last,)))
-        values, where = lax.rev(values, (last,)), size_as(x.shape[last] - 1, where.dtype) - lax.rev(where, (last,))
-    else:
-        values, where = _ascending(x)
+    values, where = _in_order(jnp.moveaxis(x, dim, last) if dim != last else x, descending)
     if dim != last:
         values, where = jnp.moveaxis(values, last, dim), jnp.moveaxis(where, last, dim)
     return values, where
@@ -92,8 +86,8 @@ def topk(input: Any, k: int, dim: int, largest: bool, sorted: bool) -> tuple[Any
         return (input, jnp.zeros((), np.int64)) if k else (jnp.zeros((0,), input.dtype), jnp.zeros((0,), np.int64))
     last = input.ndim - 1
     x = jnp.moveaxis(input, dim, last) if dim != last else input
-    if largest and jnp.issubdtype(x.dtype, jnp.floating) and 0 < k < x.shape[last]:
-        _, where = lax.top_k(lax.stop_gradient(jnp.where(jnp.isnan(x), jnp.array(np.nan, x.dtype), x)), k)
+    if 0 < k < x.shape[last]:
+        where = largest_places(jax.lax.stop_gradient(x), k, largest)
         values = jnp.take_along_axis(x, where, last, mode="promise_in_bounds")
     else:
         values, where = sorted_along(x, last, largest)

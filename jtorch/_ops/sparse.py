@@ -11,6 +11,7 @@ import numpy as np
 from jtorch._registry import op
 
 from ._lib import is_float
+from ._order import sort_with_index
 from .indexing import _MODE, narrow
 
 
@@ -89,7 +90,7 @@ def coalesce_padded(indices: Any, values: Any, size: tuple[int, ...]) -> Any:
     keys = jnp.zeros(n, np.int64)
     for row, length in zip(indices, size):
         keys = keys * length + row
-    order = jnp.argsort(keys, stable=True)
+    order = sort_with_index(keys, 0)[1]
     keys = keys[order]
     position = jnp.cumsum(jnp.concatenate([jnp.zeros(min(n, 1), np.int64), (keys[1:] != keys[:-1]).astype(np.int64)]))
     summed = segment_sum.fn(values[order], position, n)

@@ -10,7 +10,7 @@ from jax import lax
 
 from .dims import Frame
 from .table import rule
-from .value import Padded, masked, unified, whole
+from .value import Padded, masked, unified, valid, whole
 
 __all__ = ["highest", "lowest"]
 
@@ -84,6 +84,11 @@ def _sort(f: Frame, eqn: Any, ps: list[Padded]) -> Any:
     i = eqn.params["dimension"]
     ps, dims = unified(f, [whole(f, p, [i]) for p in ps], f.out(eqn))
     (axis,) = ps[0].axes(i)
+    if valid(f, ps[0], [axis]) is None:
+        return [Padded(a, dims) for a in eqn.primitive.bind(*[p.array for p in ps], **{**eqn.params, "dimension": axis})]
+    if len(ps) == 1 and jnp.issubdtype(ps[0].array.dtype, jnp.integer):  # behind the greatest number nothing has to stand
+        array = masked(f, ps[0], highest(ps[0].array.dtype), [axis])
+        return [Padded(lax.sort(array, dimension=axis, is_stable=eqn.params["is_stable"]), dims)]
     behind = lax.broadcasted_iota(np.int64, ps[0].array.shape, axis) >= f.true(dims[i][0])
     out = lax.sort(
         (behind.astype(np.int32), *[p.array for p in ps]), dimension=axis, is_stable=eqn.params["is_stable"], num_keys=eqn.params["num_keys"] + 1
