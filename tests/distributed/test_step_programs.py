@@ -15,6 +15,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 from jtorch._engine.recording import program
+from jtorch._engine.values import shards
 
 made, calls = {}, collections.Counter()  # executables by program, and how often each ran
 first = program.Program._first
@@ -91,20 +92,24 @@ seen = collectives()
 assert seen.pop("all-reduce") == [8 * 32] * 4 and not seen, seen  # for each layer what the rows give, and what goes back to the columns
 assert [str(p.grad.placements[0]) for layer in (net[0].up, net[0].down) for p in layer.parameters()] == ["S(0)", "S(0)", "S(1)", "R"]
 
-made.clear()
-n, d = 4, 32
-_, net = train(fsdp, n, d)
-seen = collectives()
-layer = [p.numel() for p in net[0].parameters()]
-again = [layer[0], layer[2], layer[4]]  # what backward reads: no biases
-head = [p.numel() for p in net[-1].parameters()]
-whole = sorted(layer * n + head)
-gathered, wanted = collections.Counter(seen.pop("all-gather")), collections.Counter(layer * n + head + again * n)
-wanted[layer[0]] -= 1  # nobody asks what goes back to the first layer's input
-assert gathered == wanted, (gathered, wanted)  # each once in the forward, and what backward reads once more, but for the outermost's
-reduced = seen.pop("all-reduce", []) + [8 * x for x in seen.pop("reduce-scatter", [])]
-assert sorted(reduced) == whole, (sorted(reduced), whole)  # each gradient once (XLA for the cpu makes no reduce-scatter, but takes the part of what it has reduced)
-assert not seen, seen
+n, d = 6, 32
+for small in (True, False):  # whether the step is one program, update included, or a few, for the sake of memory
+    if not small:
+        shards.FEW_BYTES = 0
+    made.clear()
+    _, net = train(fsdp, n, d)
+    assert (len(calls) == 1) == small, calls
+    seen = collectives()
+    layer = [p.numel() for p in net[0].parameters()]
+    again = [layer[0], layer[2], layer[4]]  # what backward reads: no biases
+    head = [p.numel() for p in net[-1].parameters()]
+    whole = sorted(layer * n + head)
+    gathered, wanted = collections.Counter(seen.pop("all-gather")), collections.Counter(layer * n + head + again * n)
+    wanted[layer[0]] -= 1  # nobody asks what goes back to the first layer's input
+    assert gathered == wanted, (gathered, wanted)  # each once in the forward, and what backward reads once more, but for the outermost's
+    reduced = seen.pop("all-reduce", []) + [8 * x for x in seen.pop("reduce-scatter", [])]
+    assert sorted(reduced) == whole, (sorted(reduced), whole)  # each gradient once (XLA for the cpu makes no reduce-scatter, but takes the part of what it has reduced)
+    assert not seen, seen
 
 # Each program is that of a layer or two, however many there are: what sixteen layers take follows from what these do.
 state = 4 * 4 * (16 * sum(layer) + sum(head))  # parameters, gradients and two moments, unsharded

@@ -264,11 +264,11 @@ def _sweep(run: _Pass, roots: list[Any]) -> list[Any]:
     heapify(heap)
     while heap:
         _, node = heap[0]
-        if node.hooks is not None or not isinstance(node, OpNode):
+        if node.hooks is not None or not node.quiet:
             return [node for _, node in heap]
         heappop(heap)
         buffer = buffers.pop(node)
-        results = _pulled(node, buffer, retain) if buffer.__class__ is Value and node.entry.out is not None else _run(run, node, buffer, 0)
+        results = _pulled(node, buffer, retain) if buffer.__class__ is Value and isinstance(node, OpNode) and node.entry.out is not None else _run(run, node, buffer, 0)
         edges = node.edges
         i = 0
         for g in results:

@@ -21,15 +21,15 @@ from jtorch._core.graph.grad_modes import COUNTED, told
 from jtorch._core.graph.node import OpNode, next_seq
 from jtorch._core.storage.bare_tensor import Tensor
 
-__all__ = ["Region", "after_barrier", "nodes_of"]
+__all__ = ["LEAVES", "Region", "after_barrier", "nodes_of", "tensors_of"]
 
 
-def after_barrier(values: list[Value], and_these: list[Value]) -> list[Value]:
-    """The values behind a wall; they are not there before ``and_these`` are."""
+def after_barrier(values: list[Value], and_these: list[Value], name: str = "barrier") -> list[Value]:
+    """The values behind a wall; they are not there before ``and_these`` are. ``name``: which of the internal operators it is."""
     every = [*values, *and_these]
     if not every:
         return []
-    call = call_of(lookup("internal.barrier"), (tensor_list((True,) * len(every)),))
+    call = call_of(lookup("internal." + name), (tensor_list((True,) * len(every)),))
     return record_multi(call, every)[: len(values)]
 
 
@@ -171,28 +171,32 @@ def _values(node: OpNode) -> list[Value]:
     return [v for v in node.saved if isinstance(v, Value)] if node.saved.__class__ is tuple else []
 
 
-def _tensors(x: Any) -> list[Tensor]:
+LEAVES = 1 << 62  # the numbers of leaves, which are no operator's, begin here
+
+
+def tensors_of(x: Any) -> list[Tensor]:
+    """Those in what a function returned."""
     if isinstance(x, Tensor):
         return [x]
     if isinstance(x, dict):
-        return [t for v in x.values() for t in _tensors(v)]
+        return [t for v in x.values() for t in tensors_of(v)]
     if isinstance(x, (list, tuple)):
-        return [t for v in x for t in _tensors(v)]
+        return [t for v in x for t in tensors_of(v)]
     if hasattr(x, "__dataclass_fields__"):
-        return [t for name in x.__dataclass_fields__ for t in _tensors(getattr(x, name))]
+        return [t for name in x.__dataclass_fields__ for t in tensors_of(getattr(x, name))]
     return []
 
 
 def nodes_of(result: Any, since: int) -> list[OpNode]:
     """The operators' nodes that a result hangs on and that were made since, in the order of making."""
-    stack = [t._edge for t in _tensors(result) if t._edge is not None]
+    stack = [t._edge for t in tensors_of(result) if t._edge is not None]
     seen = set(map(id, stack))
     nodes = []
     while stack:
         node = stack.pop()
         if isinstance(node, OpNode) and node.seq >= since and hasattr(node, "saved"):
             nodes.append(node)
-        elif not since <= node.seq < 1 << 62:
+        elif not since <= node.seq < LEAVES:
             continue
         for other in node.edges[::2]:
             if id(other) not in seen:

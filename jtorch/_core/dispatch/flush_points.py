@@ -11,6 +11,7 @@ from typing import Any
 from jtorch._engine.planning import ahead
 from jtorch._engine.recording import trace as _trace
 from jtorch._engine.planning.segments import repetition
+from jtorch._engine.values import shards
 from jtorch._engine.values.thread_state import state
 
 from jtorch._core.storage.bare_tensor import Storage
@@ -20,6 +21,7 @@ __all__ = ["LIMIT", "parameters_are_there", "step_done", "keep_for_now", "backwa
 LIMIT = 8000  # outputs; no trace grows beyond
 ENOUGH = 400  # nodes that are worth running when the outermost module is called again
 SENT = 16  # nodes that are worth sending off before the update
+TOGETHER = 240  # nodes over several devices that are not: one program with the update, where each array that a program gives or takes costs Python's thread as much as recording three nodes
 BYTES = 1 << 30  # pending inputs that are
 SMALL = 1 << 16  # bytes of a gradient that may be freed later
 
@@ -49,7 +51,8 @@ def keep_for_now(tensors: list[Any]) -> None:
 def backward_done() -> None:
     """The end of ``backward()``. In a loop that has an optimizer, forward and backward are sent off now: they run while the update is recorded,
     which would be programs of its own in any case. (Not before its first step: a backward that is looked at once is not worth a program.)"""
-    if state.steps and len(state.trace.nodes) > SENT and state.observed is None:
+    tr = state.trace
+    if state.steps and len(tr.nodes) > SENT and state.observed is None and not (shards.in_use and len(tr.nodes) <= TOGETHER and tr.input_bytes <= shards.FEW_BYTES and shards.any_wide(tr.inputs)):
         _trace.flush("backward")
         state.dropped = None
 

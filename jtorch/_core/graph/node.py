@@ -38,6 +38,7 @@ class Node:
     hooks: Any  # None, or Hooks
     extra: Any  # None, or a dict: metadata, anomaly traceback
     leaf = False  # whether it is the input of a transformation that may not be written, as a leaf
+    quiet = False  # whether it calls nothing of the program's, which could see how far a pass has come
     takes_undefined = False  # whether it is asked also when none of its outputs has a gradient, as functions of the user's are
 
     def name(self) -> str:
@@ -146,6 +147,7 @@ class OpNode(Node):
     saved: Any  # None once freed
     versions: Any
     mask: tuple[bool, ...]
+    quiet = True
     undefined = False  # whether it sends no gradient on
 
     @property

@@ -21,6 +21,7 @@ class SparseNode(Node):
     """A node whose derivative is written as functions of tensors, because gradients of sparse tensors may be sparse or dense."""
 
     __slots__ = ("fns", "aval")
+    quiet = True
     fns: Any  # one for each edge; None once freed
     aval: Any
 

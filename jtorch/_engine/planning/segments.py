@@ -25,16 +25,17 @@ UNIT = 24  # a repetition shorter than this is joined with its neighbours
 
 
 def cut(
-    tokens: Sequence[int], reads: Sequence[Sequence[int]], updates: Sequence[bool], weigh: Callable[[int], int] | None = None, held: Sequence[int] = ()
+    tokens: Sequence[int], reads: Sequence[Sequence[int]], updates: Sequence[bool], weigh: Callable[[int], int] | None = None, held: Sequence[int] = (), wide: bool = False
 ) -> list[int]:
     """Boundaries (starts of segments after the first) for nodes with these tokens; ``reads[i]`` are the nodes that node i reads.
 
     Equal tokens mean equal operators on equal avals. ``updates`` marks an optimizer's updates: they depend on nothing but a gradient each, so
     nothing is lost by cutting them finely, and their kernels are what is compiled again and again. ``weigh(i)`` says how many of XLA's operations
-    node i is, and ``held`` are the nodes whose values somebody holds; both matter for long loops alone.
+    node i is, and ``held`` are the nodes whose values somebody holds; both matter for long loops alone. ``wide``: it runs on several devices,
+    where JAX needs time for each part of each array that a program gives or takes, and is small enough for its arrays to be there all at once.
     """
     n = len(tokens)
-    if n <= SHORT:
+    if n <= (LONG if wide else SHORT):
         return []
     t = np.asarray(tokens)
     kind = np.asarray(updates, bool)

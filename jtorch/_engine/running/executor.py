@@ -30,6 +30,7 @@ from jtorch._engine.running import retention, small_looks
 from jtorch._engine.running.donations import settled
 from jtorch._engine.running.plan import Plan, Run, stats
 from jtorch._engine.running.plan_making import always_dynamic, make_plan, wanted
+from jtorch._engine.values import shards
 from jtorch._engine.values.shards import in_use, on_one_device, sent, spread
 from jtorch._engine.values.values import outside_jit
 from jtorch._engine.values.thread_state import state
@@ -311,10 +312,12 @@ def _made(
     tr: Trace, recipe: Recipe, dynamic: set[int] | frozenset[int], checks: Checks, arrays: list[Any], live: Sequence[int], donated: list[int], why: str, ahead: bool | None,
     successors: dict[int, int] | None = None, whole: bool = False,
 ) -> Plan:
+    wide = False
     if ahead is None:
         ahead = _on_one_device(arrays)
+        wide = not ahead and sum([v.aval.nbytes for v in tr.inputs]) <= shards.FEW_BYTES
     before = retention.weighed()
-    plan = recipe.plan = make_plan(tr, dynamic, checks, live, donated, why, ahead, successors, whole)
+    plan = recipe.plan = make_plan(tr, dynamic, checks, live, donated, why, ahead, successors, whole, wide)
     retention.made(recipe, before)
     return plan
 

@@ -45,10 +45,10 @@ def always_dynamic(nodes: list[tuple[Any, ...]]) -> set[int]:
 
 def make_plan(
     tr: Trace, dynamic: set[int] | frozenset[int], checks: Checks, live: Sequence[int], donated: list[int], why: str, ahead: bool,
-    successors: dict[int, int] | None = None, whole: bool = False,
+    successors: dict[int, int] | None = None, whole: bool = False, wide: bool = False,
 ) -> Plan:  # fmt: skip
     """Cut the trace into segments and find (or compile) the program of each. ``ahead``: compile it now, for inputs on the trace's device. ``successors``: which output takes the place of
-    a donated input. ``whole``: one program, however long."""
+    a donated input. ``whole``: one program, however long. ``wide``: see ``cut``."""
     nodes = tr.nodes
     n_in = len(tr.inputs)
     first: list[int] = []
@@ -62,11 +62,11 @@ def make_plan(
     reads = [[place[owner[p]] for p in nodes[k][1:] if p >= 0] for k in needed]
     updates = [_is_update(nodes[k]) for k in needed]
     # A checkpoint's second run begins a program: only so is what it computes again not there before, on every backend.
-    walls = [i for i, k in enumerate(needed) if nodes[k][0].call.name == "barrier"]
+    walls = [i for i, k in enumerate(needed) if nodes[k][0].call.name in (("barrier",) if wide else ("barrier", "barrier_of_parts"))]
     # XLA's CPU compiler copies what a loop leaves behind for another loop of the same program: the first loop backward begins one too.
     walls += [i for i, k in enumerate(needed) if nodes[k][0].call.name in _LOOPS][:1]
     held = [place[owner[i]] for i in live]
-    cuts = () if whole else cut(tokens, reads, updates, lambda i: nodes[needed[i]][0].weight(), held)
+    cuts = () if whole else cut(tokens, reads, updates, lambda i: nodes[needed[i]][0].weight(), held, wide)
     bounds = sorted({0, *(c for c in cuts if not any([0 < w - c < _FEW for w in walls])), *walls, len(needed)})
 
     # When each slot (inputs first, then outputs) is read for the last time, by segment.

@@ -13,12 +13,13 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceShardin
 
 from jtorch._engine.values.values import Value, several, to_device
 
-__all__ = ["in_use", "on_one_device", "sent", "spread"]
+__all__ = ["FEW_BYTES", "any_wide", "in_use", "on_one_device", "sent", "spread"]
 
 in_use = several  # empty as long as every array lies on one device
 
 # XLA for the cpu takes 32 programs for a device; the next waits in one of the threads that run them. Where that is the thread that the last rank of a collective needs, all wait for ever.
 _MOST = 12
+FEW_BYTES = 1 << 26  # that a step reads: with so few it may be one program, in which XLA gathers what it likes as soon as it likes
 _under_way: deque[list[Any]] = deque()
 
 
@@ -46,8 +47,14 @@ def on_one_device(array: Any) -> bool:
     return array.sharding.__class__ is SingleDeviceSharding or len(array.devices()) == 1
 
 
+def any_wide(values: Sequence[Value]) -> bool:
+    """Whether the array of one of these lies on several devices."""
+    return any([isinstance(v.array, jax.Array) and not isinstance(v.array, jax.core.Tracer) and not on_one_device(v.array) for v in values])
+
+
 def spread(arrays: list[Any], values: Sequence[Value]) -> None:
-    """Put what numpy holds on its device; and where one of the arrays lies on several devices, copies of the others on each of these. (The values stay as they are: what other programs read must not follow.)"""
+    """Put what numpy holds on its device; and where one of the arrays lies on several devices, copies of the others on each of these (a part on each, where the value says so). (The values stay
+    as they are: what other programs read must not follow.)"""
     wide: Any = None
     for a in arrays:
         if a.__class__ is not np.ndarray and not on_one_device(a):
@@ -58,34 +65,44 @@ def spread(arrays: list[Any], values: Sequence[Value]) -> None:
             if a.__class__ is np.ndarray:
                 arrays[i] = to_device(a, values[i].aval.device)
         return
-    where, devices = wide.sharding, wide.devices()
-    mesh = where.mesh if isinstance(where, NamedSharding) else None
-    missing: list[int] = []
+    where = wide.sharding
+    mesh = where.mesh if where.__class__ is NamedSharding else None
+    devices: Any = None
+    missing: list[tuple[int, Any, Any]] = []  # number, where to, and under which key it is kept
+    taken: set[int] = set()  # a program that takes two equal ones for itself must have two
+    everywhere = _replicated(where)
     for i, a in enumerate(arrays):
         if a.__class__ is np.ndarray:
-            known = _numbers.get((mesh, a.dtype, a.shape, a.tobytes())) if _numbers and a.nbytes <= _FEW and mesh is not None else None
-            if known is None or known.is_deleted() or any([known is b for b in arrays[:i]]):  # a program that takes both for itself must have two
-                missing.append(i)
+            to = _place(values[i], mesh, everywhere)
+            key = (to, a.dtype, a.shape, a.tobytes()) if mesh is not None and a.nbytes <= _FEW else None
+            for known in _numbers.get(key, ()) if key is not None else ():
+                if id(known) not in taken and not known.is_deleted():
+                    taken.add(id(known))
+                    arrays[i] = known
+                    break
             else:
-                arrays[i] = known
+                missing.append((i, to, key))
             continue
         own = a.sharding
-        if own is where or (own.__class__ is NamedSharding and own.mesh is mesh) or a.devices() == devices:
+        if own is where or (own.__class__ is NamedSharding and own.mesh is mesh):
             continue
-        copy = _copies.get((id(a), mesh))
+        if devices is None:
+            devices = wide.devices()
+        if a.devices() == devices:
+            continue
+        to = _place(values[i], mesh, everywhere)
+        copy = _copies.get((id(a), to))
         if copy is not None and not copy[1].is_deleted():
             arrays[i] = copy[1]
         else:
-            missing.append(i)
+            missing.append((i, to, None))
     if missing:
-        everywhere = _replicated(where)
-        made = jax.device_put([arrays[i] for i in missing], everywhere, may_alias=False)
-        for i, a in zip(missing, made, strict=True):
-            if arrays[i].__class__ is np.ndarray:
-                if a.nbytes <= _FEW and mesh is not None:
-                    _keep_numbers((mesh, arrays[i].dtype, arrays[i].shape, arrays[i].tobytes()), a)
-            elif a.nbytes <= _SMALL and mesh is not None:
-                _keep(arrays[i], mesh, a)
+        made = jax.device_put([arrays[i] for i, _, _ in missing], [to for _, to, _ in missing], may_alias=False)
+        for (i, to, key), a in zip(missing, made, strict=True):
+            if key is not None:
+                _keep_numbers(key, a)
+            elif arrays[i].__class__ is not np.ndarray and a.nbytes <= _SMALL and mesh is not None:
+                _keep(arrays[i], to, a)
             arrays[i] = a
 
 
@@ -94,20 +111,35 @@ _copies: dict[tuple[int, Any], tuple[Any, Any]] = {}
 
 
 _FEW = 1 << 14  # bytes of what each step makes anew on the host: positions, masks, the gradient that a pass begins with
-_numbers: dict[Any, Any] = {}  # by what it is: the last ones on every device
+_numbers: dict[Any, list[Any]] = {}  # by what it is: the last ones on every device
+_EQUAL = 4  # arrays that are equal in one program
 
 
 def _keep_numbers(key: Any, copy: Any) -> None:
-    while len(_numbers) >= 64:
-        _numbers.pop(next(iter(_numbers), None), None)
-    _numbers[key] = copy
+    known = _numbers.get(key)
+    if known is None:
+        while len(_numbers) >= 64:
+            _numbers.pop(next(iter(_numbers), None), None)
+        known = _numbers[key] = []
+    known[:] = [copy, *[k for k in known if not k.is_deleted()][: _EQUAL - 1]]
 
 
-def _keep(array: Any, mesh: Any, copy: Any) -> None:
-    key = (id(array), mesh)
+def _place(v: Value, mesh: Any, everywhere: NamedSharding) -> NamedSharding:
+    to: NamedSharding = getattr(v, "lies", everywhere)
+    return to if to.mesh is mesh else everywhere
+
+
+def _keep(array: Any, to: NamedSharding, copy: Any) -> None:
+    key = (id(array), to)
     _copies[key] = ref(array, lambda _: _copies.pop(key, None)), copy
+
+
+_everywhere: dict[Any, NamedSharding] = {}
 
 
 def _replicated(sharding: Any) -> NamedSharding:
     mesh = sharding.mesh if isinstance(sharding, NamedSharding) else Mesh(np.array(sorted(sharding.device_set, key=lambda d: d.id)), ("all",))
-    return NamedSharding(mesh, PartitionSpec())
+    found = _everywhere.get(mesh)
+    if found is None:
+        found = _everywhere[mesh] = NamedSharding(mesh, PartitionSpec())
+    return found

@@ -58,14 +58,16 @@ def aval(shape: tuple[int, ...], dtype: _dtypes.dtype, device: _device.device) -
 
 
 class Value:
-    """``array`` is a numpy array (host), a jax.Array, a JAX tracer, or None while ``trace`` is pending. ``largest`` is there if guards.py has looked."""
+    """``array`` is a numpy array (host), a jax.Array, a JAX tracer, or None while ``trace`` is pending. ``largest`` is there if guards.py has looked,
+    ``lies`` if programs over several devices are to have it so, should it lie on one or be numpy's (see shards.py)."""
 
-    __slots__ = ("aval", "array", "trace", "pos", "largest", "__weakref__")
+    __slots__ = ("aval", "array", "trace", "pos", "largest", "lies", "__weakref__")
     aval: Aval
     array: Any
     trace: Any
     pos: int
     largest: float  # an int, or infinity
+    lies: Any  # a NamedSharding
 
 
 def value_of(array: Any, device: _device.device = _device.CPU, kind: _dtypes.dtype | None = None) -> Value:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from jtorch._core.backward.recompute import after_barrier, nodes_of
+from jtorch._core.backward.recompute import LEAVES, after_barrier, tensors_of
 from jtorch._core.graph.node import OpNode
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.values import Value
@@ -31,7 +31,7 @@ class _Gathering:
         if self.run is not state.backward:
             after = [c for c in cts if isinstance(c, Value)]
             every = sorted(self.read)
-            self.found = dict(zip(every, self.again(every, lambda parts: after_barrier(parts, after)), strict=True))
+            self.found = dict(zip(every, self.again(every, lambda parts: after_barrier(parts, after, "barrier_of_parts")), strict=True))
             self.run = state.backward
         return self.found[k]
 
@@ -55,10 +55,21 @@ class _Forgotten:
 def forget_wholes(result: Any, since: int, wholes: Sequence[Value], again: Callable[[list[int], Any], list[Value]]) -> None:
     """Of the nodes that ``result`` hangs on and that were made since, those that saved some of the ``wholes`` forget them."""
     number = {id(v): k for k, v in enumerate(wholes)}
+    strangers = number.keys().isdisjoint
     gathering = _Gathering(again)
-    for node in nodes_of(result, since):
-        if node.saved.__class__ is tuple:
-            at = {i: number[id(v)] for i, v in enumerate(node.saved) if id(v) in number}
-            if at:
+    stack = [t._edge for t in tensors_of(result) if t._edge is not None]
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        if not since <= node.seq < LEAVES:
+            continue
+        if isinstance(node, OpNode):
+            saved = node.saved
+            if saved.__class__ is tuple and not strangers(map(id, saved)):
+                at = {i: number[id(v)] for i, v in enumerate(saved) if id(v) in number}
                 gathering.read.update(at.values())
-                node.saved = _Forgotten(gathering, [None if i in at else v for i, v in enumerate(node.saved)], at)  # type: ignore[assignment]
+                node.saved = _Forgotten(gathering, [None if i in at else v for i, v in enumerate(saved)], at)
+        for other in node.edges[::2]:
+            if other not in seen:
+                seen.add(other)
+                stack.append(other)

@@ -5,10 +5,13 @@ What torch does by hooks of the backward pass is the derivative of gathering her
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import jax
+import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from jtorch._core.graph.node import next_seq
@@ -18,6 +21,7 @@ from jtorch._core.storage.bare_tensor import new_tensor
 from jtorch._core.storage.view_steps import aval_of, read
 from jtorch._engine.placing import entries
 from jtorch._engine.values.placed import PlacedAval, part_of, placed, placed_aval
+from jtorch._engine.values.shards import on_one_device
 from jtorch._engine.values.thread_state import GRAD, state
 from jtorch._engine.values.values import Value, aval
 from jtorch._public import torch
@@ -39,6 +43,7 @@ class _Parameter:
         self.places = places
         self.whole: Any = None
         self.mesh = mesh
+        self.here = mesh._here and p.device.type != "meta"  # whether this process sees all devices: XLA gathers
         self.inner = p.device_mesh if isinstance(p, DTensor) else None
         if self.inner is None:
             outer: list[Any] = [Replicate()] * (mesh.ndim - 1) + [Shard(dim) if cuts else Replicate()]
@@ -84,6 +89,8 @@ class _Parameter:
 
     def part(self, policy: Any) -> Value:
         """The part, in the type in which the module computes: of the parameter as it is now, for backward too, as in torch."""
+        if policy.param_dtype is None:
+            return read(self.sharded)
         kind = self._kind(policy)
         if kind is self.sharded.dtype:
             return read(self.sharded)
@@ -100,16 +107,36 @@ class _Parameter:
         return _moving.move(placed(placed_aval(aval(home.shape, g.dtype, home.device), home.grid, ((how,) * n + inside)), part), home.places)
 
 
+@functools.cache  # avals are kept for good
+def _whole_avals(parts: tuple[PlacedAval, ...]) -> tuple[PlacedAval, ...]:
+    return tuple([placed_aval(a.whole, a.grid, (None,) * len(a.places)) for a in parts])
+
+
+def _on_one_mesh_here(parameters: list[_Parameter]) -> bool:
+    """Whether XLA gathers all of them (some, at least), which lie on this mesh alone."""
+    return bool(parameters) and all([p.here and p.inner is None for p in parameters])
+
+
 def _wholes(parameters: list[_Parameter], parts: list[Value]) -> list[Value]:
     """The parameters as wholes, those that lie on this mesh alone together."""
+    if _on_one_mesh_here(parameters):
+        return entries.lay_all([v.array.value for v in parts], _whole_avals(tuple([v.aval for v in parts])))  # type: ignore[misc]
     plain = [k for k, p in enumerate(parameters) if p.inner is None]
-    avals: list[Any] = [parts[k].aval for k in plain]
-    found = dict(zip(plain, _moving.move_all([parts[k] for k in plain], tuple([placed_aval(a.whole, a.grid, (None,) * len(a.places)) for a in avals])), strict=True))
+    found = dict(zip(plain, _moving.move_all([parts[k] for k in plain], _whole_avals(tuple([parts[k].aval for k in plain]))), strict=True))  # type: ignore[misc]
     return [part_of(found[k]) if k in found else p.whole_of(v) for k, (p, v) in enumerate(zip(parameters, parts, strict=True))]
+
+
+@functools.cache
+def _part_avals(homes: tuple[PlacedAval, ...], kinds: tuple[Any, ...]) -> tuple[PlacedAval, ...]:
+    return tuple([placed_aval(aval(a.shape, kind, a.device), a.grid, a.places) for a, kind in zip(homes, kinds, strict=True)])
 
 
 def _in_parts(parameters: list[_Parameter], gradients: list[Any], how: str) -> list[Value]:
     """The gradients of wholes, averaged or added up over the ranks, as the parameters lie."""
+    if how == "avg" and _on_one_mesh_here(parameters):  # as below
+        values = [read(g) for g in gradients]
+        lies = _part_avals(tuple([read(p.sharded).aval for p in parameters]), tuple([v.aval.dtype for v in values]))  # type: ignore[misc]
+        return list(map(placed, lies, entries.lay_all(values, lies)))
     out: list[Any] = [None if p.inner is None else p.part_of_gradient(g, how) for p, g in zip(parameters, gradients, strict=True)]
     plain = [k for k, v in enumerate(out) if v is None]
     homes: list[Any] = [read(parameters[k].sharded).aval for k in plain]
@@ -150,22 +177,22 @@ def _gather(parameters: list[_Parameter], policy: Any, factor: float | None, sum
     """The wholes, of which the gradients go to the parts."""
     outs = [new_tensor(v) for v in _wholes(parameters, [p.part(policy) for p in parameters])]
     sources = [p.sharded for p in parameters]
-    numbers = [k for k, t in enumerate(sources) if t._edge is not None and outs[k].dtype.category >= 2]
-    if not state.mode & GRAD or not numbers:
+    avals = [t._s.value.aval for t in outs]
+    numbers = [k for k, t in enumerate(sources) if t._edge is not None and avals[k].dtype.category >= 2] if state.mode & GRAD else ()
+    if not numbers:
         return outs
     how = "sum" if factor is not None or sums else "avg"
 
     def gradients(given: dict[int, Any]) -> dict[int, Any]:
-        kinds = {k: policy.reduce_dtype or outs_kinds[k] for k in given}
-        reduced = [g if g.dtype is kinds[k] else g.to(kinds[k]) for k, g in given.items()]
+        kind = policy.reduce_dtype
+        reduced = [g if aval_of(g).dtype is (kind or avals[k].dtype) else g.to(kind or avals[k].dtype) for k, g in given.items()]
         if factor is not None:
             reduced = [g / factor for g in reduced]
         parts = map(new_tensor, _in_parts([parameters[k] for k in given], reduced, how))
-        return {k: t if t.dtype is sources[k].dtype else t.to(sources[k].dtype) for k, t in zip(given, parts, strict=True)}
+        return {k: t if aval_of(t).dtype is aval_of(sources[k]).dtype else t.to(sources[k].dtype) for k, t in zip(given, parts, strict=True)}
 
-    outs_kinds = [t.dtype for t in outs]
     node = FSDPUnshardBackward()
-    node.fns, node.aval, node.numbers = gradients, tuple([aval_of(t) for t in outs]), numbers
+    node.fns, node.aval, node.numbers = gradients, tuple(avals), numbers
     node.edges, node.seq, node.hooks, node.extra = tuple([x for k in numbers for x in (edge_of(sources[k]), sources[k]._nr)]), next_seq(), None, None
     for k in numbers:
         outs[k]._edge, outs[k]._nr = node, k
@@ -255,14 +282,24 @@ def each_tensor(x: Any, fn: Callable[[Any], Any]) -> Any:
     return x
 
 
+@functools.cache
+def _by_rows(grid: Any) -> NamedSharding:
+    return NamedSharding(grid.devices, PartitionSpec(grid.names))
+
+
 def spread_batch(t: Any, mesh: DeviceMesh) -> Any:
     """Where one process sees all devices: the batch, cut along its first dim by XLA. (Its values are what they are.)"""
     if not mesh._here or isinstance(t, DTensor) or t.dim() == 0 or t.device.type == "meta":
         return t
-    grid = grid_of(mesh)
     v = read(t)
-    if t.shape[0] % mesh.size() or not (v.trace is not None or hasattr(v.array, "devices") or hasattr(v.array, "ctypes")):
+    if t.shape[0] % mesh.size():
         return t
-    where = NamedSharding(grid.devices, PartitionSpec(grid.names))
+    where = _by_rows(grid_of(mesh))
+    if v.trace is None:
+        if v.array.__class__ is np.ndarray or (isinstance(v.array, jax.Array) and not isinstance(v.array, jax.core.Tracer) and on_one_device(v.array)):
+            v.lies = where  # its parts go to the devices, and nothing is recorded
+            return t
+        if not hasattr(v.array, "devices"):
+            return t
     out = new_tensor(entries.constrained(v, where, v.aval.device))
     return link("ToCopyBackward0", out, (t, lambda g: g))
