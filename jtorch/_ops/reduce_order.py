@@ -12,8 +12,8 @@ from jax import lax
 
 from jtorch import _dtypes
 from jtorch._ops import _value_guards
-from jtorch._ops._lib import dim_of, is_complex, is_float, place_type, size_as
-from jtorch._ops._order import sort_with_index
+from jtorch._ops._lib import dim_of, is_complex, is_float, on_cpu, place_type, size_as
+from jtorch._ops._order import largest_places, sort_with_index
 from jtorch._ops._pointwise import constant, refuse
 from jtorch._ops._reduce import order_key, picked, spread_evenly, whole_or_dim
 from jtorch._registry import op
@@ -90,6 +90,9 @@ def nanmedian_dim(input: Any, dim: int, keepdim: bool) -> Any:
     return _median_along(input, dim, keepdim, True)
 
 
+_FEW = 8  # the part of a dim beyond which all of it is sorted
+
+
 @op("kthvalue(Tensor input, int k, int dim=-1, bool keepdim=False) -> (values, indices)", residuals="save", apart=True)
 def kthvalue(input: Any, k: int, dim: int, keepdim: bool) -> Any:
     """The k-th smallest along a dim (k from 1) and its position. RuntimeError when there are fewer."""
@@ -100,7 +103,13 @@ def kthvalue(input: Any, k: int, dim: int, keepdim: bool) -> Any:
     if input.ndim == 0:
         return input, jnp.zeros((), np.int64)
     refuse("kthvalue_cpu", input, "bc")
-    rows, places = sort_with_index(lax.stop_gradient(input), dim)
+    x, n = lax.stop_gradient(input), input.shape[dim]
+    if on_cpu(input) and (k <= n // _FEW or n - k < n // _FEW):
+        smallest = k <= n // _FEW
+        places = largest_places(jnp.moveaxis(x, dim, -1), k if smallest else n - k + 1, not smallest)[..., -1:]
+        places = jnp.moveaxis(places, -1, dim)
+        return _answer(input, places, jnp.take_along_axis(x, places, dim), dim, keepdim)
+    rows, places = sort_with_index(x, dim)
     return _answer(input, _at(places, k - 1, dim), _at(rows, k - 1, dim), dim, keepdim)
 
 

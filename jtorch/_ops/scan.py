@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
-from jtorch._ops._lib import accumulate_in, broadcast_shape, cast, dim_of, is_complex, is_float, is_inexact, num, to_float
+from jtorch._ops._lib import accumulate_in, broadcast_shape, cast, dim_of, is_complex, is_float, is_inexact, num, on_cpu, to_float
 from jtorch._ops._pointwise import is_bool, refuse, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims
 from jtorch._ops.extrema import logaddexp_complex
@@ -89,10 +89,58 @@ def _cumprod(x: Any, dim: int) -> Any:
 _cumprod.__name__ = "cumprod"  # torch's kernel is named after it
 
 
+_STEPS, _WIDTH = 1 << 14, 64  # how many rows at most, and how wide at least, are added one after the other
+_BLOCK = 32  # columns that are added by one product
+
+
+def _down(x: Any, dim: int) -> Any:
+    """Row after row, for a dim that is not the last; floats are added in float64, as torch adds them."""
+    shape = x.shape
+    rows = x.reshape(math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :]))
+    wide = np.float64 if x.dtype == np.float32 else x.dtype
+
+    def add(i: Any, state: Any) -> Any:
+        sums, out = state
+        sums = sums + lax.dynamic_index_in_dim(rows, i, 1, keepdims=False).astype(wide)
+        return sums, lax.dynamic_update_index_in_dim(out, sums.astype(x.dtype), i, 1)
+
+    return lax.fori_loop(0, shape[dim], add, (jnp.zeros((rows.shape[0], rows.shape[2]), wide), jnp.zeros_like(rows)))[1].reshape(shape)
+
+
+def _along(x: Any) -> Any:
+    """Along the last dim: sums inside of blocks as a product with a triangle of ones, and those of the blocks before. Where something is not finite, which products spread to all sides, XLA's own way."""
+    n = x.shape[-1]
+    blocks = x.reshape(*x.shape[:-1], n // _BLOCK, _BLOCK)
+    inside = lax.dot_general(blocks, jnp.triu(jnp.ones((_BLOCK, _BLOCK), x.dtype)), (((x.ndim,), (0,)), ((), ())), precision=lax.Precision.HIGHEST)
+    before = lax.cumsum(inside[..., -1], x.ndim - 1)
+    before = jnp.concatenate([jnp.zeros_like(before[..., :1]), before[..., :-1]], -1)
+    found = (inside + before[..., None]).reshape(x.shape)
+    return lax.cond(jnp.all(jnp.isfinite(found[..., -1])), lambda: found, lambda: lax.cumsum(x, x.ndim - 1))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _cumsum(x: Any, dim: int) -> Any:
+    if on_cpu(x) and x.size >= 1 << 15:  # XLA's own is a tree over windows: three to fifteen times the time
+        if dim == x.ndim - 1:
+            if x.dtype == np.float32 and x.shape[dim] % _BLOCK == 0 and x.shape[dim] > 4 * _BLOCK:
+                return _along(x)
+        elif x.shape[dim] <= _STEPS and math.prod(x.shape[dim + 1 :]) >= _WIDTH:
+            return _down(x, dim)
+    return lax.cumsum(x, dim)
+
+
+@_cumsum.defjvp
+def _cumsum_rule(dim: int, primals: Any, tangents: Any) -> Any:
+    return _cumsum(*primals, dim), lax.cumsum(tangents[0], dim)
+
+
+_cumsum.__name__ = "cumsum"  # torch's kernel is named after it
+
+
 @op("cumsum(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, out_type=True)
 def cumsum(input: Any, dim: int, dtype: Dtype | None) -> Any:
     """Running sums along a dim; integers in int64."""
-    return _scanned(lax.cumsum, input, dim, dtype)
+    return _scanned(_cumsum, input, dim, dtype)
 
 
 @op("cumprod(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, out_type=True, residuals="save")

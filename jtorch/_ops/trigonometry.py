@@ -6,23 +6,54 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from jtorch._ops._lib import is_complex
+from jtorch._ops._lib import is_complex, on_cpu
 from jtorch._ops._pointwise import constant, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
+
+_MANY = 1 << 15  # elements from which on a quick way pays
+
+
+def _turned(x: Any, quarters: int) -> Any:
+    """The sine of float32 numbers below 2^31 that were turned by some quarters: 0 for sine, 1 for cosine. In float64, so that no digit of the remainder is lost and the result is rounded once."""
+    wide = x.astype(np.float64)
+    k = jnp.round(wide * (2 / math.pi))
+    r = ((wide - k * 1.570796012878418) - k * 3.139164164167596e-07) - k * 6.223372171896613e-14  # pi / 2 in pieces, of which k times the first two is exact
+    z = r * r
+    odd = r + r * z * (-1.6666654611e-1 + z * (8.3321608736e-3 - z * 1.9515295891e-4))
+    even = 1 - 0.5 * z + z * z * (4.166664568298827e-2 + z * (z * 2.443315711809948e-5 - 1.388731625493765e-3))
+    k = k.astype(np.int32) + quarters
+    found = jnp.where(k & 1 == 1, even, odd)
+    return jnp.where(k & 2 == 2, -found, found).astype(np.float32)
+
+
+def _by_quarters(plain: Any, quarters: int) -> Any:
+    """``plain`` (sine or cosine); of many float32 numbers on the cpu, where XLA calls the C library for each, by arithmetic that it makes vectors of (a twelfth of the time)."""
+
+    def wave(x: Any) -> Any:
+        if x.dtype != np.float32 or not on_cpu(x) or x.size < _MANY:
+            return plain(x)
+        return lax.cond(jnp.max(jnp.abs(x)) < 2.0**30, lambda x: _turned(x, quarters), plain, x)  # false for nan
+
+    return wave
+
+
+_sine = with_slope(_by_quarters(jnp.sin, 0), lambda ans, x: _cosine(x))
+_cosine = with_slope(_by_quarters(jnp.cos, 1), lambda ans, x: -_sine(x))
 
 
 @op("sin(Tensor input)", promote="int_to_float", inplace=True)
 def sin(input: Any) -> Any:
     """Sine."""
-    return jnp.sin(input)
+    return _sine(input)
 
 
 @op("cos(Tensor input)", promote="int_to_float", inplace=True)
 def cos(input: Any) -> Any:
     """Cosine."""
-    return jnp.cos(input)
+    return _cosine(input)
 
 
 _tan = with_slope(jnp.tan, lambda ans, x: 1 + ans * ans)
