@@ -19,6 +19,10 @@ CASES: dict[str, dict[str, Any]] = {
     "a row that sees nothing": {"mask": (513, 513), "blind": True},
     "groups of heads": {"heads": 1, "enable_gqa": True},
     "three dims": {"lead": (4,), "heads": None, "scale": 0.5},
+    # from 8 million scores on, in a loop
+    "in turn, causal": {"lead": (8,), "is_causal": True, "rows": 730, "columns": 800},
+    "in turn, a mask for each": {"lead": (8,), "mask": (8, 1, 730, 800), "rows": 730, "columns": 800},
+    "in turn, a bias with gradients": {"lead": (8,), "bias": (2, 1, 800), "rows": 730, "columns": 800},
 }
 
 

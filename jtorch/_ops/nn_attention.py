@@ -51,9 +51,9 @@ def _bias(mask: Any, is_causal: bool, rows: int, columns: int, like: Any) -> Any
     return bias
 
 
-def _seen(first: int, rows: int, columns: int) -> Any:
+def _seen(first: Any, rows: int, columns: int) -> Any:
     """Whether row ``first + i`` sees column ``j``."""
-    return lax.broadcasted_iota(np.int32, (rows, columns), 0) + np.int32(first) >= lax.broadcasted_iota(np.int32, (rows, columns), 1)
+    return lax.broadcasted_iota(np.int32, (rows, columns), 0) + (np.int32(first) if isinstance(first, int) else first) >= lax.broadcasted_iota(np.int32, (rows, columns), 1)
 
 
 def _of_mask(mask: Any, like: Any) -> Any:
@@ -87,6 +87,8 @@ def _at_once(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scale
 # ---- rows of the scores, a block at a time -------------------------------------------------------------------------------------
 
 _SCORES = 1 << 20  # of a block: with their weights and gradients they stay in the caches
+_MOST_SCORES = 1 << 23  # of all blocks: beyond, they are computed in turn
+_PARTS = 4
 _BLOCKS = 16  # more of them are not worth what they cost to compile
 
 
@@ -101,24 +103,64 @@ def _by_blocks(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, sca
     """``valid``: how many of the columns count; None: all."""
     rows, columns, precision = query.shape[-2], key.shape[-2], matmul_precision()
     k, v = jnp.swapaxes(accumulate_in(key), -1, -2), accumulate_in(value)
-    outs = []
-    for first in range(0, rows, block):
-        behind = min(first + block, rows)
-        width = min(behind, columns) if is_causal else columns  # further ones are not seen
-        q = accumulate_in(query[..., first:behind, :])
-        scores = jnp.matmul(q * const(scale, q), k[..., :width], precision=precision)
-        part = _part(mask, first, behind, width)
-        if part is not None:
-            scores = scores + _of_mask(part, scores)
+
+    def rows_from(first: Any, query: Any, k: Any, v: Any, *extra: Any) -> Any:
+        width = k.shape[-1]
+        q = accumulate_in(query)
+        scores = jnp.matmul(q * const(scale, q), k, precision=precision)
+        if mask is not None:
+            scores = scores + _of_mask(extra[0], scores)
         if is_causal:
-            scores = jnp.where(_seen(first, behind - first, width), scores, const(-np.inf, scores))
+            scores = jnp.where(_seen(first, query.shape[-2], width), scores, const(-np.inf, scores))
         if valid is not None:
             scores = jnp.where(lax.broadcasted_iota(np.int32, (1, width), 1) < valid, scores, const(-np.inf, scores))
         weights = safe_softmax(scores)
         if kept is not None:
-            weights = weights * back(_part(kept, first, behind, width), weights)
-        outs.append(back(jnp.matmul(weights, v[..., :width, :], precision=precision), query))
+            weights = weights * back(extra[-1], weights)
+        return back(jnp.matmul(weights, v, precision=precision), query)
+
+    outs, done = [], 0
+    if math.prod(query.shape[:-1]) * columns > _MOST_SCORES:
+        block = _turn(math.prod(query.shape[:-2]) * columns, is_causal)
+        done = rows // block * block
+        outs = _in_turn(rows_from, query, k, v, [x for x in (mask, kept) if x is not None], is_causal, block) if done else []
+    for first in range(done, rows, block):
+        behind = min(first + block, rows)
+        width = min(behind, columns) if is_causal else columns  # further ones are not seen
+        extra = [_part(x, first, behind, width) for x in (mask, kept) if x is not None]
+        outs.append(rows_from(first, query[..., first:behind, :], k[..., :width], v[..., :width, :], *extra))
     return jnp.concatenate(outs, -2)
+
+
+def _turn(row: int, is_causal: bool) -> int:
+    """How many rows, of so many scores each, a turn of the loop takes. 16 heads of 1024 x 1024, forward and with the gradients: 128 rows 51 119, causal 35 79 ms; 256 rows 31 114, causal 49 101; torch 33 106, causal 20 81."""
+    return max(1 << max(((1 << (21 if is_causal else 22)) // row).bit_length() - 1, 0), 16)
+
+
+def _in_turn(rows_from: Any, query: Any, k: Any, v: Any, more: list[Any], is_causal: bool, block: int) -> list[Any]:
+    """The blocks, as far as they are whole, in a loop: side by side, XLA has the scores of all of them at once. Backward computes the weights again, which costs less than new memory for them does."""
+    columns, blocks = k.shape[-1], query.shape[-2] // block
+    parts = min(_PARTS, blocks) if is_causal else 1  # each with the columns that its last row sees
+    outs = []
+    for part in range(parts):
+        low, high = blocks * part // parts, blocks * (part + 1) // parts
+        width = min(high * block, columns) if is_causal else columns
+        extra = [_part(x, low * block, high * block, width) for x in more]
+        whole = [x.shape[-2] == 1 for x in extra]
+
+        def one(carry: Any, given: Any, width: int = width, extra: list[Any] = extra, whole: list[bool] = whole) -> Any:
+            first, q, *slices = given
+            mine = iter(slices)
+            return carry, rows_from(first, q, k[..., :width], v[..., :width, :], *[x if w else next(mine) for x, w in zip(extra, whole, strict=True)])
+
+        def turns(x: Any, n: int = high - low) -> Any:
+            return jnp.moveaxis(x.reshape(*x.shape[:-2], n, block, x.shape[-1]), -3, 0)
+
+        firsts = np.arange(low, high, dtype=np.int32) * np.int32(block)
+        given = (firsts, turns(query[..., low * block : high * block, :]), *[turns(x) for x, w in zip(extra, whole, strict=True) if not w])
+        out = jnp.moveaxis(lax.scan(jax.checkpoint(one), None, given)[1], 0, -3)  # type: ignore[arg-type]
+        outs.append(out.reshape(*out.shape[:-3], -1, out.shape[-1]))
+    return outs
 
 
 def _part(mask: Any, first: int, behind: int, width: int) -> Any:
