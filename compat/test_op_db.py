@@ -13,17 +13,17 @@ from compat.opdb.samples import database
 
 _LIST = harness.BOARD / "op_db_passing.txt"
 PASSING = _LIST.read_text().split() if _LIST.exists() else []
-# Every operator: a sample's values and gradient from one program, and its errors. Every third operator also has the integer sample, every sixth the variants
+# Every operator: a sample's values and gradient from one program, and its errors. Every fourth operator also has the integer sample, every eighth the variants
 # (method, in place, out=, strides) and the second derivative, which are derived for all operators in one way;
 # `make scoreboard` and `make compat-full` take all of them of every operator.
 LEAST = Options(samples=1, gradients=1, second=0, variants=0, errors=12, together=True)
-SIXTH = replace(LEAST, variants=1, second=1)
+EIGHTH = replace(LEAST, variants=1, second=1)
 
 
 def amount(name: str) -> tuple[Options, bool]:
     """How much of an operator is run, and whether in its integer type, too."""
-    turn = zlib.crc32(name.encode()) % 6
-    return SIXTH if turn == 0 else LEAST, turn < 2
+    turn = zlib.crc32(name.encode()) % 8
+    return EIGHTH if turn == 0 else LEAST, turn < 2
 
 
 @pytest.mark.parametrize("name", PASSING)

@@ -35,7 +35,10 @@ def same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and a == b
 
 
-@pytest.mark.parametrize("name", sorted(PROGRAMS))
+LONG = ("language_model_checkpointed", "language_model_saved_on_the_cpu", "packed_lstm")  # others have the model with both, and packing without training
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in LONG else ()) for n in sorted(PROGRAMS)])
 def test_sees_the_same(name: str) -> None:
     theirs = plain(PROGRAMS[name](torch))
     ours = plain(PROGRAMS[name](bridge.jtorch()))

@@ -42,7 +42,10 @@ def _run(t: Any, kind: str, packed: bool = False, twice: bool = False, hidden: i
     return [a.detach().numpy() for a in (out, *lasts, *gradients)]
 
 
-@pytest.mark.parametrize("case", CASES)
+LONG = ("LSTM, twice", "GRU, packed", "RNN", "LSTM, small")  # each of their kinds is in another case, too
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.slow if c in LONG else ()) for c in CASES])
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
 def test_numbers_are_torchs(case: str) -> None:
     kind = case.split(",")[0]

@@ -16,8 +16,8 @@ from compat import bridge
 from compat.optim.both import RECORDS, Pair, brought_back, configurations, name_of, translated
 
 CONFIGS = [
-    # in the other types the ordinary run has each class's first configuration, and `make compat-full` the last one
-    pytest.param(c, id=name_of(c), marks=pytest.mark.slow if c[2] != "float32" and c[0] != "LBFGS" and c[1] else ())
+    # in the other types the ordinary run has each class's first configuration, and `make compat-full` the last one; LBFGS, whose only type is float64, has its line search, too
+    pytest.param(c, id=name_of(c), marks=pytest.mark.slow if c[2] != "float32" and c[1] and c[1].get("line_search_fn") is None else ())
     for c in configurations()
 ]
 DEFAULTS = [(n, r.optim_inputs_func("cpu")[-1].kwargs, "float64" if n == "LBFGS" else "float32") for n, r in RECORDS.items()]
@@ -89,7 +89,11 @@ def test_flags_change_nothing(name: str, flag: str) -> None:
     pair.check()
 
 
-@pytest.mark.parametrize("name", [n for n, r in RECORDS.items() if "differentiable" in r.supported_impls])
+_DIFFERENTIABLE = [n for n, r in RECORDS.items() if "differentiable" in r.supported_impls]
+_FEW = ("Adam", "SGD", "Rprop")  # moments, one product, choices by sign; `make compat-full` has all
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in _FEW else pytest.mark.slow) for n in _DIFFERENTIABLE])
 def test_differentiable(name: str) -> None:
     """The gradient of a loss after two steps with respect to the parameter and the gradients that went into them."""
     results = []

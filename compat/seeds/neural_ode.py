@@ -1,5 +1,6 @@
 # A neural ODE integrated by Runge-Kutta: plain, with checkpoints, and with the adjoint written as a custom Function.
 # digits: 3
+# slow
 import torch
 from torch import nn
 from torch.autograd import Function

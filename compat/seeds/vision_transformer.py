@@ -1,5 +1,6 @@
 # A Vision Transformer: patches by a strided convolution, a class token, nn.TransformerEncoder, a cosine schedule with warmup.
 # digits: 3
+# slow
 import math
 from dataclasses import dataclass, field, asdict, replace
 
