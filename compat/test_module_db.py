@@ -11,8 +11,8 @@ _LIST = harness.BOARD / "module_db_passing.txt"
 PASSING = _LIST.read_text().split() if _LIST.exists() else []
 
 
-# Their layers are short; of the lazy classes there is one of each kind.
-LONG = {"nn.Transformer", "nn.TransformerDecoder", "nn.TransformerEncoder"} | {
+# Layers of the encoder and attention are short; of the lazy classes there is one of each kind.
+LONG = {"nn.Transformer", "nn.TransformerDecoder", "nn.TransformerDecoderLayer", "nn.TransformerEncoder"} | {
     f"nn.Lazy{kind}{dims}d" for kind in ("Conv", "ConvTranspose", "BatchNorm", "InstanceNorm") for dims in (2, 3)
 }
 

@@ -44,7 +44,7 @@ def test_no_shape_and_other_sequences() -> None:
         assert tuple(bridge.jtorch().broadcast_shapes(*args)) == tuple(torch.broadcast_shapes(*args))
 
 
-@pytest.mark.parametrize("name", ["trapezoid", "cumulative_trapezoid"])
+@pytest.mark.parametrize("name", ["trapezoid", pytest.param("cumulative_trapezoid", marks=pytest.mark.slow)])
 def test_sample_points_of_other_shapes(name: str) -> None:
     """The dim is counted in what is integrated, and taken in the sample points; where these have one place there, they have no step."""
 

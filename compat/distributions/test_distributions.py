@@ -143,7 +143,10 @@ def test_samples_and_densities(name: str, k: int, kind: str) -> None:
     same_or_error(calls, **wide)
 
 
-@pytest.mark.parametrize(("name", "k"), FIRST)
+LONG = ("Chi2", "FisherSnedecor", "InverseGamma", "LowRankMultivariateNormal")  # made of Gamma, and of what MultivariateNormal is made of
+
+
+@pytest.mark.parametrize(("name", "k"), [pytest.param(*i, marks=pytest.mark.slow if i[1] or i[0] in LONG else ()) for i in IDS])
 def test_gradients(name: str, k: int) -> None:
     (a, p), (b, q) = pair(name, k)
     if not p.made:

@@ -23,7 +23,10 @@ TRANSPOSED = [
     ((1, 2, 3, 3), (2, 1, 4, 4), {"stride": 2, "padding": 3}),
     ((2, 2, 2, 3, 2), (2, 2, 2, 2, 3), {"stride": (2, 1, 2), "padding": (0, 1, 1)}),
 ]
-CASES = [("conv", *case) for case in PLAIN] + [("conv_transpose", *case) for case in TRANSPOSED]
+LONG = (PLAIN[2], PLAIN[4], TRANSPOSED[2], TRANSPOSED[4])  # their forms are those of others
+CASES = [
+    pytest.param(name, *case, marks=pytest.mark.slow if case in LONG else ()) for name, cases in (("conv", PLAIN), ("conv_transpose", TRANSPOSED)) for case in cases
+]
 
 
 def outcome(lib, name, shape, weights, options):

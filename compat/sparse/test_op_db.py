@@ -15,7 +15,7 @@ import jtorch.sparse  # noqa: F401
 from compat import bridge
 
 ARRAY = torch.tensor([[0, 0.5, 0], [-0.25, 0, 0.75]])
-CASES = [("sparse_coo", torch.float32), ("sparse_csr", torch.float32), pytest.param("sparse_coo", torch.int64, marks=pytest.mark.slow)]
+CASES = [("sparse_csr", torch.float32), *[pytest.param("sparse_coo", d, marks=pytest.mark.slow) for d in (torch.float32, torch.int64)]]  # the samples below are of both
 # What jtorch computes where torch raises, or the other way round, and why.
 DIFFERENT = {
     "nn.functional.tanhshrink": "torch has no sparse - sparse for CSR that starts from a pointwise function; here there is one",

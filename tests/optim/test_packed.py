@@ -68,7 +68,10 @@ def never(monkeypatch):
     return run
 
 
-@pytest.mark.parametrize(("name", "options"), OPTIMIZERS, ids=[n + "-" + "-".join(o) for n, o in OPTIMIZERS])
+FEW = ("SGD", "AdamW", "RAdam", "RMSprop")  # no moments, two, a choice by the step, others; `make compat-full` has all
+
+
+@pytest.mark.parametrize(("name", "options"), [pytest.param(*o, id=f"{o[0]}-{'-'.join(o[1])}", marks=() if o[0] in FEW else pytest.mark.slow) for o in OPTIMIZERS])
 def test_the_same_numbers(name, options, never):
     one, other = Job(name, **options), Job(name, **options)
     for n in range(6):
