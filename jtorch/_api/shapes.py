@@ -138,6 +138,8 @@ def movedim(input: Tensor, source: Any, destination: Any) -> Tensor:
         if len({dim_of(d, n) for d in given}) != len(given):
             raise RuntimeError(f"movedim: repeated dim in `{word}` ({list(given)})")
     src, dst = tuple(dim_of(d, n) for d in src), tuple(dim_of(d, n) for d in dst)
+    if not n:
+        return _alias(input)  # type: ignore[no-any-return]
     order = [-1] * n
     for a, b in zip(src, dst, strict=True):
         order[b] = a
@@ -248,6 +250,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     return input.split(size, d)  # type: ignore[attr-defined,no-any-return]
 
 
+_alias = function_for("internal.alias")
 _parted = function_for("internal.unsafe_split")
 
 
@@ -398,6 +401,8 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     from jtorch._core.dispatch.record import apply_multi
 
     want = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
+    if want == aval_of(self).shape:
+        return self
     return apply_multi(call_of(lookup("internal.sum_to_shape"), (T, value(want))), (self,))  # type: ignore[no-any-return]
 
 

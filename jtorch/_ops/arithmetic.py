@@ -217,7 +217,7 @@ def neg(input: Any) -> Any:
     return -input
 
 
-@op("reciprocal(Tensor input)", promote="int_to_float", inplace=True)
+@op("reciprocal(Tensor input)", promote="int_to_float", inplace=True, unsaved="input")
 def reciprocal(input: Any) -> Any:
     """``1 / input``."""
     return jnp.reciprocal(input)

@@ -33,7 +33,7 @@ def log_softmax_backward_data(grad_output: Any, output: Any, dim: int, input_dty
     return (g - jnp.exp(y) * total).astype(input_dtype.np)
 
 
-@op("_safe_softmax(Tensor input, int dim, dtype? dtype=None)", where="aten", out=False)
+@op("_safe_softmax(Tensor input, int dim, dtype? dtype=None)", where="aten", out=False, unsaved="input")
 def masked_softmax(input: Any, dim: int, dtype: Any) -> Any:
     """Softmax, with zeros where a whole row is -inf."""
     kind = dtype_of(input).np if dtype is None else dtype.np

@@ -76,9 +76,6 @@ def settle(input: Any, src: Any, dims: tuple[int, ...]) -> Any:
 @op("copy(Tensor input, Tensor src)", where="internal", out=False, grad_name="CopyBackwards", elementwise=True, guard=lambda input, src: _drops_imaginary(src, _torch_dtype(input)))
 def copy(input: Any, src: Any) -> Any:
     """``src`` broadcast to the shape of ``input`` and cast to its type."""
-    lead = src.ndim - input.ndim
-    if lead > 0 and all(n == 1 for n in src.shape[:lead]):
-        src = src.reshape(src.shape[lead:])
     if src.ndim > input.ndim or any(a != b and a != 1 for a, b in zip(src.shape[::-1], input.shape[::-1], strict=False)):
         for i in range(1, max(src.ndim, input.ndim) + 1):
             a = input.shape[-i] if i <= input.ndim else 1

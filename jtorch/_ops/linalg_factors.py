@@ -150,7 +150,7 @@ def _check_pivots(pivots: Any, packed: Any, name: str) -> None:
         raise RuntimeError(f"{name}: Number of pivots per batch should be same as the dimension of the matrix")
 
 
-@op("lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False)", where="linalg",
+@op("lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False)", where="linalg", unsaved="B",
     aliases="internal.lu_solve", grad_name="LinalgLuSolveBackward0", guard=_value_guards.solver_pivots, format="columns")  # fmt: skip
 def lu_solve(LU: Any, pivots: Any, B: Any, left: bool, adjoint: bool) -> Any:  # noqa: N803
     """``A X = B``, ``X A = B`` or the same with A's conjugate transpose, from ``lu_factor``'s results."""

@@ -147,7 +147,7 @@ def dist(input: Any, other: Any, p: float) -> Any:
     return p_norm(diff.reshape(-1), p, (0,), False)
 
 
-@op("pairwise_distance(Tensor x1, Tensor x2, float p=2.0, float eps=1e-6, bool keepdim=False)", where="torch nn.functional",
+@op("pairwise_distance(Tensor x1, Tensor x2, float p=2.0, float eps=1e-6, bool keepdim=False)", where="torch nn.functional", unsaved="x1 x2",
     promote="default", types=no_bools, elementwise=False, out=False, grad_name="NormBackward1", **_graph("p"))  # fmt: skip
 def pairwise_distance(x1: Any, x2: Any, p: float, eps: float, keepdim: bool) -> Any:
     """The p-norm of ``x1 - x2 + eps`` over the last dim."""

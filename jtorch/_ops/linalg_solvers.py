@@ -76,7 +76,7 @@ def solve_square(a: Any, b: Any) -> tuple[Any, Any]:
     return x, first_zero(jnp.diagonal(lu, axis1=-2, axis2=-1))
 
 
-@op("inv_ex(Tensor A, *, bool check_errors=False) -> (inverse, info)", where="linalg", grad_name="LinalgInvExBackward0", residuals="save", format="columns")
+@op("inv_ex(Tensor A, *, bool check_errors=False) -> (inverse, info)", where="linalg", grad_name="LinalgInvExBackward0", unsaved="A", residuals="save", format="columns")
 def inv_ex(A: Any, check_errors: bool) -> tuple[Any, Any]:  # noqa: N803 - torch's name
     """The inverse of square matrices and, for each, 0 or the place of a zero pivot. ``check_errors`` has no effect under tracing."""
     check_matrix(A, "linalg.inv")

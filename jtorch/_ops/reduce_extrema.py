@@ -73,7 +73,7 @@ def max(input: Any) -> Any:
     return _all_of(jnp.max, "max", input)
 
 
-@op("max(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="MaxBackward0")
+@op("max(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="MaxBackward0", unsaved="input")
 def max_dim(input: Any, dim: int, keepdim: bool) -> Any:
     """The largest along a dim and where it first stands (int64)."""
     return _along(jnp.max, "max", input, dim, keepdim)
@@ -85,7 +85,7 @@ def min(input: Any) -> Any:
     return _all_of(jnp.min, "min", input)
 
 
-@op("min(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="MinBackward0")
+@op("min(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="MinBackward0", unsaved="input")
 def min_dim(input: Any, dim: int, keepdim: bool) -> Any:
     """The smallest along a dim and where it first stands (int64)."""
     return _along(jnp.min, "min", input, dim, keepdim)

@@ -194,7 +194,7 @@ def _check_weights(n: int, fweights: Any, aweights: Any) -> None:
             )
 
 
-@op("cov(Tensor input, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None)", where="internal",
+@op("cov(Tensor input, *, int correction=1, Tensor? fweights=None, Tensor? aweights=None)", where="internal", unsaved="input",
     grad_name="SqueezeBackward0", guard=_says_of_cov)  # fmt: skip
 def cov(input: Any, correction: int, fweights: Any, aweights: Any) -> Any:
     """The covariance of the rows (variables) over the columns (observations), optionally weighted; ``_api`` checks the weights' signs."""

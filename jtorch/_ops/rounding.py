@@ -247,7 +247,7 @@ def complex(real: Any, imag: Any) -> Any:
     return joined(*jnp.broadcast_arrays(real, imag))
 
 
-@op("polar(Tensor abs, Tensor angle)", elementwise=True, where="torch")
+@op("polar(Tensor abs, Tensor angle)", elementwise=True, where="torch", unsaved="abs angle")
 def polar(abs: Any, angle: Any) -> Any:
     """Complex numbers from modulus and argument."""
     _check_parts(abs, angle)

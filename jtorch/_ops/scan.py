@@ -330,7 +330,7 @@ def _halved(x: Any) -> Any:
     return to_float(x) / 2
 
 
-@op("trapezoid(Tensor y, Tensor x, *, int dim=-1)", promote="default", elementwise=False, where="torch", out=False, aliases="trapz",
+@op("trapezoid(Tensor y, Tensor x, *, int dim=-1)", promote="default", elementwise=False, where="torch", out=False, aliases="trapz", unsaved="y x",
     grad_name="DivBackward1")  # fmt: skip
 def trapezoid(y: Any, x: Any, dim: int) -> Any:
     """The integral along a dim by the trapezoidal rule over sample points ``x``."""
@@ -359,7 +359,7 @@ def _scale(total: Any, dx: Any) -> Any:
     return total * (num(dx, total) / 2)
 
 
-@op("cumulative_trapezoid(Tensor y, Tensor x, *, int dim=-1)", promote="default", elementwise=False, where="torch", out=False,
+@op("cumulative_trapezoid(Tensor y, Tensor x, *, int dim=-1)", promote="default", elementwise=False, where="torch", out=False, unsaved="y x",
     grad_name="DivBackward1")  # fmt: skip
 def cumulative_trapezoid(y: Any, x: Any, dim: int) -> Any:
     """Running integrals along a dim over sample points ``x``."""

@@ -51,7 +51,7 @@ def _sort(input: Any, dim: int, descending: bool) -> tuple[Any, Any]:
 
 @op(
     "sort(Tensor input, int dim=-1, bool descending=False) -> (values, indices)",
-    "sort(Tensor input, *, bool? stable=None, int dim=-1, bool descending=False) -> (values, indices)", format="like")
+    "sort(Tensor input, *, bool? stable=None, int dim=-1, bool descending=False) -> (values, indices)", format="like", unsaved="input")
 def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool | None = None) -> tuple[Any, Any]:
     """The values in order along ``dim`` and where they came from. Equal values keep their order; NaN counts as largest."""
     return _sort(input, dim, descending)
@@ -66,13 +66,13 @@ def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = 
     return _sort(input, dim, descending)[1]
 
 
-@op("msort(Tensor input)", format="like", grad_name="SortBackward0")
+@op("msort(Tensor input)", format="like", grad_name="SortBackward0", unsaved="input")
 def msort(input: Any) -> Any:
     """The values in order along dim 0."""
     return _sort(input, 0, False)[0]
 
 
-@op("topk(Tensor input, int k, int dim=-1, bool largest=True, bool sorted=True) -> (values, indices)")
+@op("topk(Tensor input, int k, int dim=-1, bool largest=True, bool sorted=True) -> (values, indices)", unsaved="input")
 def topk(input: Any, k: int, dim: int, largest: bool, sorted: bool) -> tuple[Any, Any]:
     """The ``k`` largest (or smallest) values along ``dim`` in order, and where they are."""
     dim = dim_of(dim, input.ndim)
@@ -100,7 +100,7 @@ def topk(input: Any, k: int, dim: int, largest: bool, sorted: bool) -> tuple[Any
 # Shapes that depend on values: numpy in, numpy out ----------------------------------------------------------------------------
 
 
-@op("nonzero(Tensor input)", where="internal", data_dependent=True)
+@op("nonzero(Tensor input)", where="internal", data_dependent=True, format="columns")
 def nonzero(input: Any) -> Any:
     """(n, dims): the positions of all elements that are not zero, in row-major order."""
     if not input.ndim:
@@ -123,7 +123,7 @@ def nonzero_static(input: Any, size: int, fill_value: int) -> Any:
     return jnp.stack([jnp.where(flat == n, fill_value, i).astype(np.int64) for i in jnp.unravel_index(flat, input.shape)], 1)
 
 
-@op("argwhere(Tensor input)", data_dependent=True, out=False)
+@op("argwhere(Tensor input)", data_dependent=True, out=False, format="columns")
 def argwhere(input: Any) -> Any:
     """As ``nonzero``."""
     return nonzero.fn(input)

@@ -68,7 +68,7 @@ def erfcx(input: Any) -> Any:
     return _erfcx(input)
 
 
-@op("ndtr(Tensor input)", promote="int_to_float", where="special", grad_name="MulBackward1")
+@op("ndtr(Tensor input)", promote="int_to_float", where="special", grad_name="MulBackward1", unsaved="input")
 def ndtr(input: Any) -> Any:
     """The normal distribution function."""
     refuse("erf_vml_cpu", input, "c")

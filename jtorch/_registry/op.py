@@ -38,7 +38,7 @@ class Op:
 
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
-        "host", "residuals", "data_dependent", "shapes", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed", "second", "undefined", "unlinked",
+        "host", "residuals", "data_dependent", "shapes", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed", "second", "undefined", "unlinked", "unsaved",
         "view_type", "view_flips", "view_from_start", "out_type", "numbers", "fills",
     )  # fmt: skip
 
@@ -85,6 +85,7 @@ class Op:
         self.unlinked: bool = options.pop("unlinked", False)
         self.second: str | Callable[[dict[str, Any]], str] = options.pop("second", "")
         self.undefined: Callable[[dict[str, Any]], bool] | None = options.pop("undefined", None)
+        self.unsaved: frozenset[str] = frozenset(options.pop("unsaved", "").split())
         if self.second == "zeros":
             self.second = self.grad_name if self.grad_name[-1] != "0" else self.grad_name[:-1] + "Backward0"
         places = any(p.kind in ("index", "index[]") for s in self.signatures for p in s.params)
@@ -96,6 +97,8 @@ class Op:
         self.fields = self.signatures[0].fields
         self.fn_params = tuple(inspect.signature(fn).parameters.values())
         known = {p.name for p in self.fn_params}
+        if extra := self.unsaved - known:
+            raise ValueError(f"{self.name}: unsaved names no parameters {sorted(extra)}")
         for s in self.signatures:
             if extra := [p.name for p in s.params if p.name not in known]:
                 raise ValueError(f"{self.name}: the function has no parameters {extra}")
@@ -138,7 +141,7 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     elementwise: the result is laid out as its inputs are (default: promote is given).
     format:     how the result lies in memory where it is not elementwise: in channels_last if the ``"first"`` tensor does, if the first or second does
                 (``"any"``, images only), if ``"all"`` do; ``"like"`` the first tensor; as of an elementwise operator if the shapes are the same (``"pointwise"``);
-                matrices column by column, as LAPACK writes them (``"columns"``). Or a function of (the result's shape, the inputs' strides and shapes, and the
+                matrices column by column, as LAPACK writes them and nonzero does (``"columns"``). Or a function of (the result's shape, the inputs' strides and shapes, and the
                 structure by name) that gives strides, None for contiguous, or one of these words.
     aliases:    further public names, ``"absolute special.foo"``; a bare name goes to the same namespaces.
     grad_name:  ``grad_fn``'s class name where it is not ``<Camel>Backward0``.
@@ -153,6 +156,8 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     guard:      the ranges that values must be in (``guard.py``), as a function of the same parameters. It sees shapes and structure alone, once
                 for each; the values are checked where they are on the host, and by a node of the trace where they are not.
     opmath:     beside a half tensor, a number or 0-dim tensor on the right is not rounded to half first: the function sees float32, its result is rounded.
+    unsaved:    names of tensors that torch's formula does not keep (it has the result, places or sizes) where this engine's backward reads them:
+                writing them in place before going backward is no error.
     one_way:    the error of a backward through the in-place form, where the second argument is a negative number (the result does not tell the input then).
     types:      a function of the operands' element types before they are brought to one, to refuse some.
     fixed:      the tensors that must not require grad, each with the kernel that torch's error names.

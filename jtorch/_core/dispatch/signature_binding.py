@@ -201,10 +201,12 @@ FROM_NUMPY = {theirs: ours for ours, theirs in _SYNONYMS.items()}
 def _too_many(sig: Signature, args: tuple[Any, ...], method: bool) -> str:
     shift = 1 if method else 0
     n, given = len(sig.positional) - shift, len(args) - shift
-    if n == 0:
+    if n == 0 and len(sig.params) == shift:
         return f"{'TensorBase.' if method else ''}{sig.shown}() takes no arguments ({given} given)"
     required = sum(p.required for p in sig.positional) - shift
-    return f"{sig.shown}() takes {'from ' + str(required) + ' to ' + str(n) if required < n else n} positional argument{'s' if n != 1 else ''} but {given} {'were' if given != 1 else 'was'} given"
+    if n == 0:  # those that are asked for by name are counted, too
+        required = sum(p.default is REQUIRED for p in sig.params) - shift
+    return f"{sig.shown}() takes {'from ' + str(required) + ' to ' + str(n) if required != n else n} positional argument{'s' if n != 1 else ''} but {given} {'were' if given != 1 else 'was'} given"
 
 
 def _is_int(v: Any) -> bool:
@@ -380,11 +382,23 @@ def _list_name(v: Any) -> str:
 
 
 def no_match(name: str, signatures: list[tuple[Op, Signature]], args: tuple[Any, ...], kwargs: dict[str, Any], method: bool) -> str:
-    """torch's text when no overload takes the arguments."""
+    """torch's text when no overload takes the arguments: that of the only one that takes as many, if there is one."""
+    given = len(args) + len(kwargs)
+    plausible = [s for op, s in signatures if sum(p.default is REQUIRED for p in s.params) <= given <= len(s.params) + (bool(op.out) and not method)]
+    if len(plausible) == 1 and (len(signatures) == 1 or all(p.kind != "Tensor|Scalar" for p in plausible[0].params)):  # which are several of torch's
+        try:
+            _match(plausible[0], args, kwargs, method)
+        except Mismatch as error:
+            return named(str(error), plausible[0].shown, name)
     shown = args[1:] if method else args
     got = ", ".join([_shown_type(a) for a in shown] + [f"{k}={_shown_type(v) if shown else type_name(v)}" for k, v in kwargs.items()]) + ("" if shown or not kwargs else ", ")
     lines = "".join(f" * {s.text(method, _shows_out(op, s, len(signatures), method))}\n" for op, s in signatures)
     return f"{name}() received an invalid combination of arguments - got ({got}), but expected one of:\n{lines}"
+
+
+def named(text: str, shown: str, name: str) -> str:
+    """An error's text with the name that was called (``add_``) for the operator's."""
+    return text if shown == name else text.replace(f"{shown}(", f"{name}(", 1)
 
 
 def _shows_out(op: Op, sig: Signature, overloads: int, method: bool) -> bool:

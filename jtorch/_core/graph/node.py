@@ -203,13 +203,15 @@ class OpNode(Node):
         """The memory of what ``versions[i]`` stands for was, or may have been, written since. RuntimeError if that was counted; else backward reads what it holds."""
         if forward_mode.on:  # torch computed the tangent when the operator ran, of what there was then
             return
+        k = [j for j, x in enumerate(self.saved) if x.__class__ is Value][i >> 1]
+        if self._is_unsaved(k):
+            return
         place, version = self.versions[i], self.versions[i + 1]
         view, s = (place, place.s) if isinstance(place, View) else (None, place)
         if written_since(s, version):
-            raise RuntimeError(_modified(self, place, version))
+            raise RuntimeError(_modified(self, place, version, k >= len(self.plan.saved_in)))
         if view is None and was_detached_since(s, version) and self._was_inner(i >> 1):
             raise RuntimeError(DETACHED)
-        k = [j for j, x in enumerate(self.saved) if x.__class__ is Value][i >> 1]
         old = self.saved[k]
         leaf = self._leaf(i >> 1)
         if leaf is not None and origin_of(leaf._s) is not origin_of(s):  # a leaf that was given other data: torch saved the very tensor
@@ -219,6 +221,18 @@ class OpNode(Node):
         new = s.value if view is None else read_view(view, s)
         if new.aval is old.aval:
             self.saved = (*self.saved[:k], new, *self.saved[k + 1 :])
+
+    def _is_unsaved(self, k: int) -> bool:
+        """Whether the k-th saved value is an input that torch's node would not keep."""
+        call = self.entry.call
+        if call.op is None or not call.op.unsaved or k >= len(self.plan.saved_in):
+            return False
+        at, wanted = 0, self.plan.saved_in[k]
+        for d, p in zip(call.key, call.op.fn_params, strict=True):
+            at += 0 if d[0] == "V" else sum(d[1]) if d[0] == "L" else 1
+            if at > wanted:
+                return p.name in call.op.unsaved
+        return False
 
     def _edge_of_saved(self, n: int) -> Any:
         """Where the gradient of the n-th saved tensor goes; None if it is no input, or one that needs none."""
@@ -293,13 +307,13 @@ class _Fixed:
 FIXED = _Fixed()
 
 
-def _modified(node: OpNode, place: Any, expected: int) -> str:
+def _modified(node: OpNode, place: Any, expected: int, result: bool) -> str:
     storage, a = (place.s, place.aval) if isinstance(place, View) else (place, place.value.aval)
     now = version_of(storage)
     expected = now - written_since(storage, expected)
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{tensor_type(a)} {list(a.shape)}]{_producer(node, storage)} is at version {now}; expected version {expected} instead. "
+        f"[torch.{tensor_type(a)} {list(a.shape)}]{_producer(node, storage, result)} is at version {now}; expected version {expected} instead. "
         "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
     )
 
@@ -308,11 +322,11 @@ def tensor_type(a: Any) -> str:
     return ("" if a.device.type == "cpu" else f"{a.device.type}.") + f"{a.dtype.legacy}Tensor"
 
 
-def _producer(node: OpNode, storage: Any) -> str:
+def _producer(node: OpNode, storage: Any, result: bool) -> str:
     """Which operator the changed tensor comes from: the node itself for a saved result, else what wrote or made the input."""
     ref, nr = getattr(storage, "wrote", None) or (None, 0)
     edge = ref() if ref is not None else None
-    if node.plan.saved_out:
+    if result:
         edge, nr = node, 0
     elif edge is None and node.edges:
         edge, nr = node.edges[0], node.edges[1]

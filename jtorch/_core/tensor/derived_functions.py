@@ -25,6 +25,7 @@ from jtorch._engine.values.values import Value, value_of
 from jtorch._errors import no_kernel
 from jtorch._ops._complex_half import refuse_complex_half
 from jtorch._ops._float8 import refuse_float8
+from jtorch._ops._lib import broadcast_shape
 from jtorch._ops._pointwise import C_NAMES
 from jtorch._registry import OPS, Op, Signature
 
@@ -33,7 +34,7 @@ from jtorch._core.tensor.creation import from_jax
 from jtorch._core.tensor.described_signature import described
 from jtorch._core.tensor.docstrings import of_operators
 from jtorch._core.tensor.expanded_writes import shared_dims, write_shared
-from jtorch._core.dispatch.signature_binding import Mismatch, Unfit, _match, bind, no_match, numbers_first
+from jtorch._core.dispatch.signature_binding import Mismatch, Unfit, _match, bind, named, no_match, numbers_first
 from jtorch._core.dispatch.argument_patterns import Bound, Slots, cache_for_function, pattern, remember, sources
 from jtorch._core.dispatch.record import NUMBERS, PARTS, apply_multi, call1, call2, call3, calln
 from jtorch._core.dispatch.inplace import assign, check_changeable, check_writable
@@ -90,10 +91,11 @@ def select(name: str, overloads: list[Op], args: tuple[Any, ...], kwargs: dict[s
     if len(overloads) == 1:
         try:
             key, flat, sig = bind(overloads[0], args, kwargs, method)
-        except TypeError:
+        except TypeError as error:
             older = numbers_first(overloads, args, kwargs, method, suffix)
             if older is None:
-                raise
+                shown = overloads[0].signatures[0].shown
+                raise TypeError(named(str(error), shown, shown + suffix)) from None
             return older
         return overloads[0], key, flat, sig
     for op, sig in _signatures(overloads):
@@ -271,6 +273,10 @@ def _data_dependent(op: Op, descriptors: Any, flat: list[Any]) -> Any:
         result = op.fn(*_bound(descriptors, flat_values))
     several = isinstance(result, (tuple, list))
     out = tuple(_from_host(r, where, kinds) for r in (result if several else (result,)))
+    if op.format == "columns":
+        for t in out:
+            if len(aval_of(t).shape) == 2:
+                t._s.strides = (1, aval_of(t).shape[0])
     if all(isinstance(t, Tensor) for t in out):
         refuse_backward(out, flat, op.grad_name, op.name)
     return out[0] if not several else return_types.namedtuple_for(op)(*out) if op.fields else out
@@ -403,6 +409,8 @@ def _run_inplace(call: Any, flat: Any) -> Tensor:
 
 
 _TRIES = 1000
+_BY_MASK = ("masked_scatter", "masked_fill")
+_BY_NUMBER = ("index_fill", "masked_fill")  # their last tensor is read as a number first
 
 
 def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
@@ -411,13 +419,18 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
         return write_shared(target, calln(call, flat), dims)
     check_writable(target, call.op is None or not call.op.unlinked, call.name + "_")
     before = aval_of(target)
-    for x in flat[1:]:
-        if isinstance(x, Tensor) and x is not target and x._s is target._s and (call.elementwise or (call.guard is not None and call.name != "masked_scatter")):
-            check_out(target, (x,), not call.elementwise)  # by indices: not even the very memory. Matrix products and masked_scatter take what they are given
+    by_places = call.guard is not None and call.elementwise is not True and call.name not in _BY_MASK
+    for x in flat[1:-1] if call.name in _BY_NUMBER else flat[1:]:
+        if isinstance(x, Tensor) and x._s is target._s and (by_places or (call.elementwise and x is not target)):
+            check_out(target, (x,), by_places)  # by places: not even the very memory. Matrix products and masks take what they are given
     try:
         new = calln(call, flat) if not state.mode & SAVED_HOOKS else saved_tensors.written(target, calln, call, flat)
-    except NotImplementedError:
+    except (NotImplementedError, RuntimeError) as error:
         # torch looks first whether the result could be stored at all.
+        if error.__class__ is not NotImplementedError and str(error) != "ZeroDivisionError":
+            raise
+        if call.elementwise is True:
+            _check_fits(before.shape, flat)
         if len(flat) == 2 and call.op is not None and call.op.promote == "default":
             kinds = [aval_of(x).dtype if isinstance(x, Tensor) else _dtypes.of_python(x.__class__) for x in flat]
             check_cast(max(kinds, key=lambda k: k.category), before.dtype, call.op.key)
@@ -442,6 +455,13 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
             return _write_truth(call, flat, cast(new, before.dtype), read_at)
         return assign(target, cast(new, before.dtype), read_at, new)
     return assign(target, new, read_at)
+
+
+def _check_fits(shape: tuple[int, ...], flat: Any) -> None:
+    """RuntimeError if an elementwise result of these operands has not the shape of what it is written to."""
+    wide = broadcast_shape(*[aval_of(x).shape for x in flat if isinstance(x, Tensor)])
+    if wide != shape:
+        raise RuntimeError(f"output with shape {list(shape)} doesn't match the broadcast shape {list(wide)}")
 
 
 def _write_truth(call: Any, flat: Any, new: Tensor, read_at: int | None) -> Tensor:
@@ -523,6 +543,8 @@ def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, a
     if a.device is not b.device:
         raise RuntimeError(f"Expected out tensor to have device {a.device}, but got {b.device} instead")
     if a.shape != b.shape:
+        if elementwise and any(x is out for x in inputs):
+            raise RuntimeError(f"output with shape {list(b.shape)} doesn't match the broadcast shape {list(a.shape)}")
         if elementwise or apart is True:
             check_out(out, inputs, bool(apart))
         elif apart:

@@ -29,6 +29,7 @@ from jtorch._core.dispatch.inplace import assign, check_writable
 from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor
 from jtorch._core.graph.view_history import take_view
+from jtorch._core.storage.overlap import check_apart
 from jtorch._core.storage.view_steps import is_traced, aval_of, elements, laid_out, read, layout
 
 __all__ = ["BYTES_AS_MASK", "MASK_IN_LANES", "getitem", "refuse_lanes", "setitem"]
@@ -128,6 +129,8 @@ def _parse(t: Tensor, index: Any) -> tuple[Tensor, list[Any]]:
         else:
             used += 1
     if used > len(shape):
+        if not shape and index.__class__ is slice:
+            raise IndexError("slice() cannot be applied to a 0-dim tensor.")
         raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
     dim = gone = 0  # the dim of the view that is next; dims that selection took away
     advanced: list[Any] = []
@@ -243,6 +246,7 @@ def getitem(self: Tensor, index: Any) -> Any:
         s = aval_of(self).shape
         if not s:
             raise IndexError(
+                f"index {index} is out of bounds for dimension 0 with size 0" if index else
                 "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
             )
         if not -s[0] <= index < s[0]:
@@ -337,6 +341,7 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
     given = aval_of(new).dtype
     new = to_device(cast(new, a.dtype), a.device)
     op = lookup("internal.index_put")
+    check_apart(t, (new,), True)
     key = (T, tensor_list([i is not None for i in advanced]), T, value(False))
     out = apply_multi(call_of(op, key), (t, *[i for i in advanced if i is not None], new))  # shapes come first
     if given is not a.dtype and not _converts(index, new):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -198,13 +199,16 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
             raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {src.__class__.__name__}")
         src = as_tensor(src)
     check_writable(self, name="copy_")
-    if src._s is self._s and src is not self:
-        check_out(self, (src,), False)
     a = aval_of(self)
+    if src._s is self._s and src is not self and math.prod(a.shape) != 1:
+        check_out(self, (src,), False)
     if aval_of(src).device is not a.device:
         src = to_device(src, a.device)
     if aval_of(src) is a and src._edge is None and (self._edge is None or not state.mode & GRAD):
-        return assign(self, src) if src is not self else self
+        if src is self:
+            self._s.version += 1
+            return self
+        return assign(self, src)
     before = self if self._edge is not None and self._view is None and state.mode & GRAD else detach(self)  # what it was gets zeros
     return assign(self, apply_multi(call_of(lookup("internal.copy"), (T, T)), (before, src)))
 

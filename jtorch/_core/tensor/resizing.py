@@ -63,3 +63,4 @@ def resize_for_out(t: Tensor, shape: tuple[int, ...]) -> None:
             "You can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with t.resize_(0).",
         )
     resize(t, shape)
+    t._s.version -= 1  # counted with what is written then
