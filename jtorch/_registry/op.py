@@ -97,8 +97,8 @@ class Op:
         self.fields = self.signatures[0].fields
         self.fn_params = tuple(inspect.signature(fn).parameters.values())
         known = {p.name for p in self.fn_params}
-        if extra := self.unsaved - known:
-            raise ValueError(f"{self.name}: unsaved names no parameters {sorted(extra)}")
+        if strange := self.unsaved - known:
+            raise ValueError(f"{self.name}: unsaved names no parameters {sorted(strange)}")
         for s in self.signatures:
             if extra := [p.name for p in s.params if p.name not in known]:
                 raise ValueError(f"{self.name}: the function has no parameters {extra}")

@@ -207,7 +207,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     if aval_of(src) is a and src._edge is None and (self._edge is None or not state.mode & GRAD):
         if src is self:
             self._s.version += 1
-            return self
+            return self  # type: ignore[no-any-return]
         return assign(self, src)
     before = self if self._edge is not None and self._view is None and state.mode & GRAD else detach(self)  # what it was gets zeros
     return assign(self, apply_multi(call_of(lookup("internal.copy"), (T, T)), (before, src)))
