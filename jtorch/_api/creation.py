@@ -116,7 +116,7 @@ def _factory(name: str, number: Any, what: str) -> None:
     def new(self: Tensor, *args: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False,
             layout: Any = None, pin_memory: bool = False) -> Tensor:  # fmt: skip
         a = aval_of(self)
-        return in_lanes(make(_size(args, size, f"new_{name}"), number, dtype or a.dtype, a.device if device is None else device), self, requires_grad)
+        return laid_like(in_lanes(make(_size(args, size, f"new_{name}"), number, dtype or a.dtype, a.device if device is None else device), self, requires_grad), self)
 
 
 def full_like_impl(input: Tensor, number: Any, dtype: Any, device: Any, requires_grad: bool, memory_format: Any) -> Tensor:
@@ -182,7 +182,7 @@ def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, dev
     """A tensor of ``size`` full of one number, of this tensor's type and device unless told otherwise."""
     a = aval_of(self)
     number = _fill_number("new_full", fill_value)
-    return in_lanes(make(_size((size,), None, "new_full"), number, dtype or a.dtype, a.device if device is None else device), self, requires_grad)
+    return laid_like(in_lanes(make(_size((size,), None, "new_full"), number, dtype or a.dtype, a.device if device is None else device), self, requires_grad), self)
 
 
 @compose("Tensor", name="new_tensor")
@@ -229,7 +229,7 @@ def new_empty_strided(self: Tensor, size: Any, stride: Any, dtype: Any = None, l
                       pin_memory: bool = False) -> Tensor:  # fmt: skip
     """``torch.empty_strided`` with this tensor's type and device."""
     a = aval_of(self)
-    return in_lanes(torch.empty_strided(size, stride, dtype=dtype or a.dtype, device=a.device if device is None else device), self, requires_grad)
+    return laid_like(in_lanes(torch.empty_strided(size, stride, dtype=dtype or a.dtype, device=a.device if device is None else device), self, requires_grad), self)
 
 
 @compose("torch")

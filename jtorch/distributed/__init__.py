@@ -5,6 +5,7 @@ What moves tensors is XLA: gloo between cpus, NCCL between GPUs, the interconnec
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any
 
@@ -18,7 +19,10 @@ from ._collectives import (
 )  # fmt: skip
 from ._collectives import coalescing_manager as _coalescing_manager  # noqa: F401
 from ._groups import (
-    Backend, GroupMember, ProcessGroup, destroy_process_group, get_backend, get_default_backend_for_device, get_global_rank, get_group_rank, get_node_local_rank,
+    default_pg_timeout as default_pg_timeout,
+)
+from ._groups import (
+    Backend, GroupMember, ProcessGroup, destroy_process_group, get_backend, get_default_backend_for_device, get_global_rank, get_group_rank, get_node_local_rank, get_pg_count,
     get_process_group_ranks, get_rank, get_world_size, group, init_process_group, is_initialized, new_group, new_subgroups, new_subgroups_by_enumeration, rendezvous, split_group,
 )  # fmt: skip
 from ._group_methods import (
@@ -37,7 +41,7 @@ __all__ = [
     "QueueEmptyError", "ReduceOp", "ReduceOptions", "ReduceScatterOptions", "ScatterOptions", "Store", "TCPStore", "Work", "all_gather", "all_gather_coalesced",
     "all_gather_into_tensor", "all_gather_object", "all_gather_single", "all_reduce", "all_reduce_coalesced", "all_to_all", "all_to_all_single", "barrier", "batch_isend_irecv",
     "broadcast", "broadcast_object_list", "destroy_process_group", "gather", "gather_into_tensor", "gather_object", "gather_single", "get_backend", "get_backend_config", "get_debug_level",
-    "get_default_backend_for_device", "get_global_rank", "get_group_rank", "get_node_local_rank", "get_process_group_ranks", "get_rank", "get_world_size", "group",
+    "get_default_backend_for_device", "get_global_rank", "get_group_rank", "get_node_local_rank", "get_pg_count", "get_process_group_ranks", "get_rank", "get_world_size", "group",
     "init_process_group", "irecv", "is_available", "is_initialized", "isend", "monitored_barrier", "new_group", "new_subgroups", "new_subgroups_by_enumeration", "recv",
     "recv_object_list", "reduce", "reduce_op", "reduce_scatter", "reduce_scatter_single", "reduce_scatter_tensor", "rendezvous", "scatter", "scatter_object_list", "send",
     "send_object_list", "set_debug_level", "set_debug_level_from_env", "split_group", "supports_complex",
@@ -88,9 +92,13 @@ def is_xccl_available() -> bool:
 
 
 _names.fill(globals())
+_LATER = {"DeviceMesh": "device_mesh", "init_device_mesh": "device_mesh", "GradBucket": "ddp"}  # files that need tensors, which need this one
 
 
 def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        found = globals()[name] = getattr(importlib.import_module(f"jtorch.distributed.{_LATER[name]}"), name)
+        return found
     module = None if name.startswith("__") else _names.found(name)
     if module is None:
         raise AttributeError(f"module 'torch.distributed' has no attribute '{name}'")

@@ -14,7 +14,7 @@ from jtorch._core.storage.view_steps import aval_of, read
 from jtorch._engine.running import collectives
 from jtorch._public import torch
 
-from ._groups import GroupMember, ProcessGroup, get_group_rank, get_rank, resolve, warn_not_member
+from ._groups import GroupMember, ProcessGroup, get_global_rank, get_group_rank, get_rank, resolve, warn_not_member
 from ._reduce_op import RedOpType, ReduceOp
 from ._sparse import all_reduce_sparse
 from ._work import Work, described, device_kind, launch, point_to_point, put
@@ -125,12 +125,16 @@ def all_reduce_coalesced(tensors: Any, op: Any = ReduceOp.SUM, group: Any = None
     return _done(launch(g, what, values, lambda _: collectives.run("all_reduce", collectives.pack(arrays), g.ranks, kind, *options), finish, tensors=tensors), async_op)
 
 
+def _one_of(rank: int | None, group_rank: int | None) -> None:
+    if group_rank is None and rank is None:
+        raise ValueError("Must specify global_rank or group_rank")
+    if group_rank is not None and rank is not None:
+        raise ValueError("Can't specify both group_rank and global_rank")
+
+
 def _root(g: ProcessGroup, group: Any, rank: int | None, group_rank: int | None, name: str, kernel: str) -> int:
     """The place in the group of a source or destination."""
-    if rank is not None and group_rank is not None:
-        raise ValueError(f"Can't specify both group_{name} and {name}")
-    if rank is None and group_rank is None:
-        raise ValueError(f"Must specify {name} or group_{name}")
+    _one_of(rank, group_rank)
     if group_rank is not None:
         return group_rank
     if (group is None or group is GroupMember.WORLD) and rank not in g.ranks:  # torch asks the backend
@@ -425,9 +429,8 @@ def _exchange(g: ProcessGroup, parts: Sequence[Any], takes: Sequence[int], finis
 def _peer(g: ProcessGroup, rank: int | None, group_rank: int | None, side: str) -> int | None:
     """The rank in the world of the other end."""
     if group_rank is not None:
-        if rank is not None:
-            raise ValueError(f"Can't specify both group_{side} and {side}")
-        rank = g.ranks[group_rank]
+        _one_of(rank, group_rank)
+        rank = get_global_rank(g, group_rank)
     word = "destination" if side == "dst" else "source"
     if rank is not None and rank == get_rank():
         raise ValueError(f"Invalid {word} rank: {word} rank should not be the same as the rank of the current process.")
@@ -442,10 +445,8 @@ def isend(tensor: Any, dst: int | None = None, group: Any = None, tag: int = 0, 
     g = _member(group, "isend")
     if g is None:
         return None
-    peer = _peer(g, dst, group_dst, "dst")
-    if peer is None:
-        raise ValueError("Must specify dst or group_dst")
-    return point_to_point(g, True, tensor, peer, tag)
+    _one_of(dst, group_dst)
+    return point_to_point(g, True, tensor, _peer(g, dst, group_dst, "dst"), tag)
 
 
 def irecv(tensor: Any, src: int | None = None, group: Any = None, tag: int = 0, group_src: int | None = None) -> Work | None:
@@ -481,16 +482,23 @@ class P2POp:
             raise ValueError("Invalid ``op``. Expected ``op`` to be of type ``torch.distributed.isend`` or ``torch.distributed.irecv``.")
         _check(tensor, "tensor")
         self.op, self.tensor, self.group, self.tag = op, tensor, resolve(group), tag
-        self.peer = peer if group_peer is None else self.group.ranks[group_peer]
+        _one_of(peer, group_peer)
+        self.peer = get_global_rank(self.group, group_peer) if peer is None else peer  # type: ignore[arg-type]
+        self.group_peer = get_group_rank(self.group, peer) if group_peer is None else group_peer  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
-        return f"P2POp({self.op.__name__} pg={self.group.group_name}, peer={self.peer}, {tuple(self.tensor.shape)}, {self.tensor.dtype})"
+        ends = (get_rank(self.group), self.group_peer)
+        source, to = ends if self.op is isend else ends[::-1]
+        return f"P2POp({self.op.__name__} pg={self.group.group_name}, group_src={source}, group_dst={to},  {self.tensor.shape}, {self.tensor.dtype})"
 
 
 def batch_isend_irecv(p2p_op_list: Sequence[P2POp]) -> list[Any]:
     """Begin all of them; a list of works."""
-    if not p2p_op_list or not all(isinstance(p, P2POp) for p in p2p_op_list):
+    if not isinstance(p2p_op_list, list) or not all(isinstance(p, P2POp) for p in p2p_op_list):
         raise ValueError("Invalid ``p2p_op_list``. Each op is expected to to be of type ``torch.distributed.P2POp``.")
+    first = p2p_op_list[0].group
+    if not all(p.group is first for p in p2p_op_list):
+        raise ValueError("All ops need to use the same group.")
     return [p.op(p.tensor, p.peer, p.group, p.tag) for p in p2p_op_list]
 
 

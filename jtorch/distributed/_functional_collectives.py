@@ -28,7 +28,7 @@ def wait_tensor(tensor: Any) -> Any:
 def _op(name: str) -> Any:
     found = getattr(ReduceOp, name.upper(), None)
     if found is None:
-        raise ValueError(f"Invalid reduce operation {name}")
+        raise RuntimeError(f"Unrecognized reduce_op: {name}")
     return found
 
 

@@ -307,9 +307,12 @@ def new_subgroups_by_enumeration(
     """Groups of these ranks, none twice: (this process's, all)."""
     if not ranks_per_subgroup_list:
         raise ValueError("The arg 'ranks_per_subgroup_list' cannot be empty")
-    every = [r for ranks in ranks_per_subgroup_list for r in ranks]
-    if len(set(every)) != len(every):
-        raise ValueError("Rank has appeared in more than one subgroup")
+    home: dict[int, Sequence[int]] = {}
+    for ranks in ranks_per_subgroup_list:
+        for r in ranks:
+            if r in home:
+                raise ValueError(f"Rank {r} has appeared in both subgroup {home[r]} and {ranks}")
+            home[r] = ranks
     made = [new_group(list(ranks), timeout, backend, pg_options, group_desc=group_desc) for ranks in ranks_per_subgroup_list]
     mine = next((g for g in made if isinstance(g, ProcessGroup)), None)
     return mine, made
@@ -389,6 +392,12 @@ def group_of(x: Any) -> ProcessGroup:
         wanted = tuple(sorted(x))
         return next(g for g in _groups.values() if g.ranks == wanted)
     return resolve(x)
+
+
+def get_pg_count() -> int:
+    """How many groups were made since the first, which counts."""
+    w = _world.world()
+    return 0 if w is None else w.counts.get("groups", -1) + 2
 
 
 def warn_not_member(name: str) -> None:

@@ -85,7 +85,7 @@ class Join:
             if b"1" not in going_on:
                 break
             if self._throw:
-                raise RuntimeError("Detected at least one rank that exhausted inputs. Throwing across all ranks.")
+                raise RuntimeError(f"Rank {self._group.rank()} exhausted all inputs.")
             last = False
             turns += 1
             if turns == 1000:

@@ -27,7 +27,7 @@ MODULES: dict[str, str] = {
     "algorithms.model_averaging": "", "algorithms.model_averaging.averagers": "ModelAverager PeriodicModelAverager",
     "constants": "", "utils": "_sync_module_states",
 }  # fmt: skip
-CLASSES = "DeviceMesh FileStore HashStore P2POp PrefixStore ProcessGroup ProcessGroupGloo Store TCPStore Work".split()
+CLASSES = "FileStore HashStore P2POp PrefixStore ProcessGroup ProcessGroupGloo Store TCPStore Work".split()
 ENUMS = {"ReduceOp": "SUM PRODUCT MIN MAX BAND BOR BXOR AVG PREMUL_SUM UNUSED"}
 
 
@@ -172,7 +172,7 @@ def fill(names: dict[str, Any]) -> None:
     backend = {"UNDEFINED": "undefined", "GLOO": "gloo", "NCCL": "nccl", "UCC": "ucc", "MPI": "mpi", "XCCL": "xccl", "default_device_backend_map": {"cpu": "gloo", "cuda": "nccl"}, "backend_list": ["undefined", "gloo", "nccl", "xccl", "ucc", "mpi"]}
     names.setdefault("Backend", _made.setdefault("Backend", type("Backend", (str,), {**backend, "__module__": "torch.distributed", "__doc__": "The name of a communication library."})))
     for name in (
-        "_all_gather_base _broadcast_coalesced _rank_not_in_group _reduce_scatter_base batch_isend_irecv get_global_rank get_group_rank get_process_group_ranks init_device_mesh "
+        "_all_gather_base _broadcast_coalesced _rank_not_in_group _reduce_scatter_base batch_isend_irecv get_global_rank get_group_rank get_process_group_ranks "
         "new_subgroups new_subgroups_by_enumeration recv_object_list send_object_list"
     ).split():
         names.setdefault(name, _refusing_function(name, "torch.distributed"))

@@ -115,6 +115,12 @@ class DistributedDataParallel(Module, Joinable):
         if not any(p.requires_grad for _, p in named):
             raise RuntimeError("DistributedDataParallel is not needed when a module doesn't have any parameter that requires a gradient.")
         self.device = next(p for _, p in named if p.requires_grad).device
+        devices = {p.device for p in module.parameters()}
+        if (device_ids or output_device) and {d.type for d in devices} == {"cpu"}:
+            raise ValueError(
+                "DistributedDataParallel device_ids and output_device arguments only work with single-device/multiple-device GPU modules or CPU modules, "
+                f"but got device_ids {device_ids}, output_device {output_device}, and module parameters {devices}."
+            )
         self.device_ids, self.output_device = device_ids, output_device
         self.is_multi_device_module = False
         self.module, self.dim, self.static_graph = module, dim, static_graph
@@ -125,12 +131,13 @@ class DistributedDataParallel(Module, Joinable):
         self._ready: set[int] = set()
         self._unused: set[int] = set()
         self._pending: Any = None  # the pass at whose end gradients are reduced
-        self._left_over = False
+        self._left_over = self._reduced = False
         self._comm_hook: Any = None
+        self.bucket_bytes_cap = int((25 if bucket_cap_mb is None else bucket_cap_mb) * 1024 * 1024)
         self._divide_by_initial_world_size = True
         if init_sync:
             self._same_everywhere(named)
-            buffers = [b for n, b in module.named_buffers() if n not in skipped]
+            buffers = [b for n, b in module.named_buffers() if n not in skipped] if broadcast_buffers else []
             for work in together("broadcast", [*(p.detach() for _, p in named), *buffers], self.process_group, 0):
                 work.wait()
         for i, p in enumerate(self._taking_part):
@@ -198,7 +205,7 @@ class DistributedDataParallel(Module, Joinable):
     def _prepare(self, out: Any) -> None:
         roots = [t for t in tensors_in(out) if t.requires_grad]
         self._ready.clear()
-        self._pending = None
+        self._pending, self._reduced = None, False
         if self.find_unused_parameters or self.static_graph:
             _, left = _reachable([t._edge for t in roots])
             self._unused = {i for i, p in enumerate(self._taking_part) if p._edge not in left and all(t._edge is not p._edge for t in roots)}
@@ -230,9 +237,11 @@ class DistributedDataParallel(Module, Joinable):
     def _reduce(self) -> None:
         """The end of a pass: average what has come."""
         lenient = self.find_unused_parameters or self.static_graph
+        if self._reduced:  # by an earlier pass through the same forward: what comes now is added as it is, as in torch
+            return
         if len(self._ready) < len(self._taking_part) and not (lenient and self._ready | self._unused >= set(range(len(self._taking_part)))):
             return
-        self._left_over = False
+        self._left_over, self._reduced = False, True
         if self._join_config.enable:
             self._tell_joined()
         self._reduce_gradients([i in self._ready for i in range(len(self._taking_part))] if lenient else None)

@@ -19,6 +19,7 @@ from ._groups import (
     get_global_rank,
     get_group_rank,
     get_node_local_rank,
+    get_pg_count,
     get_process_group_ranks,
     is_initialized,
     new_subgroups,
@@ -35,7 +36,7 @@ from ._work import Work
 
 __all__ = [
     "GroupMember", "PrefixStore", "ProcessGroup", "ReduceOp", "Store", "Work", "all_reduce_coalesced", "barrier", "default_pg_timeout", "get_backend", "get_default_backend_for_device",
-    "get_global_rank", "get_group_rank", "get_node_local_rank", "get_process_group_ranks", "is_initialized", "monitored_barrier", "new_subgroups", "new_subgroups_by_enumeration", "rendezvous",
+    "get_global_rank", "get_group_rank", "get_node_local_rank", "get_pg_count", "get_process_group_ranks", "is_initialized", "monitored_barrier", "new_subgroups", "new_subgroups_by_enumeration", "rendezvous",
 ]  # fmt: skip
 _get_global_rank = get_global_rank
 _pg_map = _groups._groups

@@ -122,7 +122,7 @@ def test_torchrun_starts_all_again(tmp_path: Path) -> None:
         "x = torch.ones(1)\ndist.all_reduce(x)\n"
         "if os.environ['RANK'] == '1' and os.environ['TORCHELASTIC_RESTART_COUNT'] == '0': raise ValueError('once')\n"
         "dist.barrier()\n"
-        "print('rank', os.environ['LOCAL_RANK'], os.environ['TORCHELASTIC_RESTART_COUNT'], x.item(), dist.is_torchelastic_launched())\n"
+        "print(f\"rank {os.environ['LOCAL_RANK']} {os.environ['TORCHELASTIC_RESTART_COUNT']} {x.item()} {dist.is_torchelastic_launched()}\\n\", end='')\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "jtorch", "torchrun", "--standalone", "--nproc-per-node=2", "--max-restarts=1", str(path)], env=environment(), capture_output=True, text=True, timeout=PATIENCE, check=False

@@ -53,6 +53,11 @@ def accumulation(r, n, said):
         net(torch.full((3, 4), 0.3 * (step - r))).square().mean().backward()
         optimizer.step()
         said.append(f"accumulated {step} {net.module[0].weight.grad.sum().item():.6f} {net.module[0].weight.sum().item():.6f}")
+    twice = net(torch.full((2, 4), r + 1.0)).square().sum()  # another pass through the same forward is not reduced
+    twice.backward(retain_graph=True)
+    twice.backward()
+    said.append(f"twice {net.module[0].weight.grad.sum().item():.6f}")
+    net.zero_grad()
     net(torch.ones(2, 4)).sum().backward()  # on top of what is there
     said.append(f"on top {net.module[2].weight.grad.sum().item():.6f}")
 
@@ -69,6 +74,10 @@ def unused(r, n, said):
     for _ in range(2):
         static(torch.ones(2, 3) * (r + 1)).sum().backward()
     said.append(f"static {static.module.weight.grad.tolist()}")
+    own = nn.BatchNorm1d(2)
+    own.running_mean += r
+    said.append(f"own buffers {DDP(own, broadcast_buffers=False).module.running_mean.tolist()}")
+    said.attempt("devices", lambda: DDP(Net(), device_ids=[0]))
     strict = DDP(Net())
     try:
         for _ in range(2):
@@ -84,7 +93,7 @@ def unused(r, n, said):
 def hooks(r, n, said):
     from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook, fp16_compress_hook
 
-    def doubled(group, bucket):
+    def doubled(group, bucket: dist.GradBucket):
         work = dist.all_reduce(bucket.buffer(), group=group, async_op=True)
         return work.get_future().then(lambda f: f.value()[0] * 2)
 

@@ -35,6 +35,8 @@ def work(r, n, said):
     }.items():  # fmt: skip
         t(name, lambda: all_of(f()))
         t(name + " whole", lambda: [round(v, 4) for v in f().full_tensor().double().flatten().tolist()[:6]])
+    t("new", lambda: [all_of(y) for y in (dx.new_zeros(2, 2), dx.new_ones(4, 6, dtype=torch.int64), dx.new_full((3,), 7.0), dx + dx.new_zeros(6), DTensor.from_local(x, mesh, [Partial()]).new_zeros(4, 6))])
+    t("sorted", lambda: [all_of(y) for y in (*dx.sort(1), dx.argsort(1), *dx.topk(2, 1), *distribute_tensor(x, mesh, [Shard(1)]).sort(0))])
     t("moved", lambda: [all_of(dx.redistribute(mesh, p)) for p in ([Shard(1)], [Replicate()], [Shard(0)])])
     t("partial", lambda: [all_of(dx.sum(0).redistribute(mesh, p)) for p in ([Shard(0)], [Replicate()])])
     t("from local", lambda: [all_of(DTensor.from_local(torch.full((2, 2), float(r)), mesh, p).redistribute(mesh, [Replicate()])) for p in ([Shard(0)], [Shard(1)], [Partial()], [Replicate()], [Partial("avg")], [Partial("max")])])

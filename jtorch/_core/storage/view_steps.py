@@ -461,12 +461,12 @@ def with_history(s: Storage, old: Value, new: Value) -> Value:
 
 
 def laid_like(t: Tensor, like: Tensor) -> Tensor:
-    """A new tensor, on the grid of devices that ``like`` lies on, in its places. (Both may be ordinary.)"""
+    """A new tensor, on the grid of devices that ``like`` lies on: in its places if it is of its shape, else whole on each. (Both may be ordinary.)"""
     if placing_in_use:
         a = read(like).aval
         if a.__class__ is PlacedAval:
             own: Aval = t._s.value.aval
-            t._s.value = fitted(t._s.value, placed_aval(own, a.grid, tuple([None if isinstance(p, str) else p for p in a.places])))  # type: ignore[attr-defined]
+            t._s.value = fitted(t._s.value, placed_aval(own, a.grid, tuple([None if isinstance(p, str) or own.shape != a.shape else p for p in a.places])))  # type: ignore[attr-defined]
     return t
 
 

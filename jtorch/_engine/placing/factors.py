@@ -218,6 +218,11 @@ def _elementwise(f: Factors, eqn: Any, ops: list[Dims]) -> list[Dims]:
     return [out]
 
 
+@_rule("bitcast_convert_type")
+def _bits(f: Factors, eqn: Any, ops: list[Dims]) -> list[Dims]:
+    return (_elementwise if _shapes(eqn)[0] == ops[0].shape else _unknown)(f, eqn, ops)
+
+
 @_rule("broadcast_in_dim")
 def _broadcast(f: Factors, eqn: Any, ops: list[Dims]) -> list[Dims]:
     (shape,) = _shapes(eqn)

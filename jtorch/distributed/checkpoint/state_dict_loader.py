@@ -44,7 +44,10 @@ def _load_state_dict(state_dict: Any, storage_reader: Any, process_group: Any = 
     ranks, planner = Ranks(process_group, no_dist), planner or DefaultLoadPlanner()
 
     def local() -> Any:
-        metadata = storage_reader.read_metadata()
+        try:
+            metadata = storage_reader.read_metadata()
+        except Exception as error:
+            raise AssertionError(f"metadata is None; global metadata read failed: {error}") from error
         planner.set_up_planner(state_dict, metadata, ranks.first)
         storage_reader.set_up_storage_reader(metadata, ranks.first)
         return storage_reader.prepare_local_plan(planner.create_local_plan())
