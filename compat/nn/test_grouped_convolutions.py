@@ -16,6 +16,7 @@ CASES: dict[str, tuple[int, tuple[int, ...], tuple[int, ...], dict[str, Any]]] =
     "alone, one dim": (1, (3, 12, 9), (12, 1, 4), {"groups": 12, "padding": 3}),
     "alone, one channel in and several out": (2, (2, 1, 5, 5), (3, 1, 3, 3), {"groups": 1}),
     "alone, a large kernel": (1, (2, 3, 140), (3, 1, 130), {"groups": 3}),
+    "alone, many sums in one pass": (2, (2, 4, 60, 50), (8, 1, 3, 3), {"groups": 4, "stride": (2, 1), "padding": 1}),
     "few groups": (2, (2, 6, 7, 5), (4, 3, 3, 3), {"groups": 2, "stride": (2, 1), "padding": (1, 0)}),
     "few groups, three dims": (3, (1, 4, 4, 5, 3), (6, 2, 2, 3, 1), {"groups": 2, "padding": 1, "dilation": (1, 2, 1)}),
     "many groups": (2, (2, 18, 6, 5), (27, 2, 3, 3), {"groups": 9, "padding": 1}),
@@ -63,6 +64,6 @@ def test_halves(case: str) -> None:
     _compare("conv", CASES[case], half=True)
 
 
-@pytest.mark.parametrize("case", ["alone, several outputs", "few groups", "many groups, strides"])
+@pytest.mark.parametrize("case", ["alone, several outputs", "alone, many sums in one pass", "few groups", "many groups, strides"])
 def test_twice(case: str) -> None:
     _compare("conv", CASES[case], twice=True)

@@ -3,6 +3,7 @@
 The transpose of a broadcast is a sum, which JAX takes in the type it finds. XLA then rounds the running sum to the half type after every
 addition, so that the gradient of a bias over a batch of 200 is off by ten times what torch's is, which adds in float32 and rounds once.
 Sums over rows of many columns are products there (``column_sums``), as they are where a program asks for the sum itself.
+And many sums of products with one factor, as the gradient of a convolution's weights has them where each channel is by itself, are taken in one pass.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Literal, Var, jaxpr_as_fun
 
 from jtorch import _dtypes
-from jtorch._ops._lib import column_sums
+from jtorch._ops._lib import column_sums, on_cpu
 
 __all__ = ["summed"]
 
@@ -38,7 +40,68 @@ def _large(a: Any) -> bool:
 
 
 def _rewritten(closed: ClosedJaxpr) -> ClosedJaxpr:
-    return closed.replace(jaxpr=closed.jaxpr.replace(eqns=[new for eqn in closed.jaxpr.eqns for new in _equations(eqn)]))
+    return closed.replace(jaxpr=closed.jaxpr.replace(eqns=[new for eqn in _gathered(closed.jaxpr.eqns) for new in _equations(eqn)]))
+
+
+_MANY = 4  # sums from which on one pass for all pays: nine of 64 channels of 64 x 64, 16 images, 59 ms by themselves, 6 so
+
+
+def _sums(axes: tuple[int, ...], *products: Any) -> list[Any]:
+    """The sums of arrays of one shape over axes, the last among them: over that one for all at once, then over the others."""
+    last = products[0].ndim - 1
+    zero = np.zeros((), products[0].dtype)
+    rows = lax.reduce(products, (zero,) * len(products), lambda a, b: tuple([x + y for x, y in zip(a, b, strict=True)]), (last,))
+    rest = tuple([a for a in axes if a != last])
+    return [jnp.sum(r, rest) if rest else r for r in rows]
+
+
+def _rule(axes: tuple[int, ...], primals: Any, tangents: Any) -> Any:
+    return _in_one_pass(axes, *primals), [jnp.sum(t, axes) for t in tangents]
+
+
+_in_one_pass = jax.custom_jvp(_sums, nondiff_argnums=(0,))
+_in_one_pass.defjvp(_rule)
+
+
+def _gathered(eqns: list[Any]) -> list[Any]:
+    """The equations, with many sums that could be taken in one pass as one of them."""
+    made = {v: eqn for eqn in eqns for v in eqn.outvars if eqn.primitive is lax.mul_p}
+    groups: dict[Any, list[Any]] = {}
+    for eqn in eqns:
+        if eqn.primitive is lax.reduce_sum_p and isinstance(eqn.invars[0], Var) and eqn.invars[0] in made:
+            x = eqn.invars[0].aval
+            if x.dtype == np.float32 and x.ndim - 1 in eqn.params["axes"] and _large(x):
+                for factor in {v for v in made[eqn.invars[0]].invars if isinstance(v, Var)}:
+                    groups.setdefault((x.shape, tuple(eqn.params["axes"]), factor), []).append(eqn)
+    group = max(groups.values(), key=len, default=[])
+    if len(group) < _MANY or not on_cpu():
+        return eqns
+    members, last = {id(eqn) for eqn in group}, group[-1]
+    out: list[Any] = []
+    waiting: list[Any] = []
+    later = {v for eqn in group for v in eqn.outvars}  # what is not there before the last of them
+    for eqn in eqns:
+        if id(eqn) in members:
+            if eqn.invars[0] in later:  # a sum of what another one has given
+                return eqns
+            if eqn is last:
+                out += [*_one_pass(group), *waiting]
+                later, waiting = set(), []
+        elif any([not isinstance(v, Literal) and v in later for v in eqn.invars]):
+            waiting.append(eqn)
+            later.update(eqn.outvars)
+        else:
+            out.append(eqn)
+    return out
+
+
+def _one_pass(group: list[Any]) -> list[Any]:
+    axes = tuple(group[0].params["axes"])
+    program = jax.make_jaxpr(lambda *arrays: _in_one_pass(axes, *arrays))(*[eqn.invars[0].aval for eqn in group]).jaxpr
+    names = {**dict(zip(program.invars, [eqn.invars[0] for eqn in group], strict=True)), **dict(zip(program.outvars, [eqn.outvars[0] for eqn in group], strict=True))}
+    return [
+        step.replace(invars=[v if isinstance(v, Literal) else names.get(v, v) for v in step.invars], outvars=[names.get(v, v) for v in step.outvars]) for step in program.eqns
+    ]  # fmt: skip
 
 
 def _equations(eqn: Any) -> Iterator[Any]:
