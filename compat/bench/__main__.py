@@ -1,4 +1,4 @@
-"""``python -m compat.bench [--only operators steps compiled looks adamw first recompilations starts shapes memory models kernels] [--write]``."""
+"""``python -m compat.bench [--only operators steps compiled looks adamw first recompilations starts shapes memory models kernels] [-k PATTERN] [--write]``."""
 
 from __future__ import annotations
 
@@ -28,24 +28,31 @@ SECTIONS = {
     "kernels": kernels.table,
 }
 
+ROWS = {"models": 1, "kernels": 2}  # sections that can be made in parts, and how many cells name a row
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compat.bench")
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md: all of it, or the sections that were measured")
+    parser.add_argument("-k", default="", help="of models and kernels only rows whose name has this pattern; the others stay as they are, so that the tables can be made in parts")
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     torch.set_num_threads(cores or 1)
     where = f"{platform.machine()}, {cores} cores, {jax.default_backend()}; Python {platform.python_version()}, jax {jax.__version__}, torch {torch.__version__}"
     print(where)
-    tables = [SECTIONS[name]() for name in args.only]
+    tables = {name: SECTIONS[name](args.k) if name in ROWS else SECTIONS[name]() for name in args.only}
     if args.write:
         page = DOCS / "benchmarks.md"
         head = "\n".join(["# Benchmarks", "", "Written by `make bench`; do not edit by hand.", "", f"Measured on: {where}.", "", ""])
-        parts = {t.title: t.markdown() for t in tables}
-        if len(tables) < len(SECTIONS):  # the others stay as they are
+        parts: dict[str, str] = {}
+        if len(tables) < len(SECTIONS) or args.k:  # the others stay as they are
             head, *old = page.read_text().split("## ")
-            parts = {part.split("\n")[0]: f"## {part.rstrip()}\n" for part in old} | parts
+            parts = {part.split("\n")[0]: f"## {part.rstrip()}\n" for part in old}
+        for name, table in tables.items():
+            if args.k and name in ROWS:
+                table.merged(parts.get(table.title, ""), ROWS[name])
+        parts |= {t.title: t.markdown() for t in tables.values()}
         DOCS.mkdir(exist_ok=True)
         page.write_text(head + "\n".join(parts.values()))
     return 0

@@ -59,6 +59,14 @@ class Table:
         self.rows.append(texts)
         print("  " + "".join(f"{c:>22s}" if i else f"{c:34s}" for i, c in enumerate(texts)), flush=True)
 
+    def merged(self, old: str, key: int) -> None:
+        """Take over the rows of an earlier table, as text, that were not measured now; rows are known by their first ``key`` cells."""
+        before = [[c.strip() for c in line.strip().strip("|").split("|")] for line in old.splitlines() if line.startswith("|")][2:]
+        mine = {tuple(r[:key]): r for r in self.rows}
+        known = {tuple(r[:key]) for r in before}
+        width = len(self.columns)
+        self.rows = [mine.get(tuple(r[:key]), (r + [""] * width)[:width]) for r in before] + [r for r in self.rows if tuple(r[:key]) not in known]
+
     def markdown(self) -> str:
         lines = [f"## {self.title}", "", *([self.note, ""] if self.note else []), "| " + " | ".join(self.columns) + " |", "|" + "---|" * len(self.columns)]
         return "\n".join(lines + ["| " + " | ".join(r) + " |" for r in self.rows]) + "\n"
