@@ -11,7 +11,7 @@ from jax import lax
 
 from jtorch._registry import op
 
-from ._lib import accumulate_in, apart, dtype_of, num
+from ._lib import accumulate_in, apart, dtype_of, num, on_cpu
 from ._nn import back, const, floats_only, shape_text
 
 
@@ -29,6 +29,9 @@ def _standardize_jvp(axes: tuple[int, ...], eps: float, primals: Any, tangents: 
     # Written in the normalised values: its transpose is the two-reduction backward that hand-written kernels use.
     (x,), (t,) = primals, tangents
     normal, mean, rstd = standardize(x, axes, eps)
+    if on_cpu(x):  # or the statistics are spread over all of a new array: a fifth of the backward of 4096 x 1024
+        mean, rstd = lax.optimization_barrier((mean, rstd))
+        normal = (x - mean) * rstd
     t_mean = jnp.mean(t, axes, keepdims=True)
     along = jnp.mean(t * normal, axes, keepdims=True)
     return (normal, mean, rstd), (rstd * (t - t_mean - normal * along), t_mean, -rstd * rstd * along)
