@@ -182,11 +182,15 @@ def _calls(library: str, kernel: Kernel, shapes: Sequence[Shape]) -> tuple[Calla
 # Why a row is above 1.2 where XLA has no better way that we know of: a letter, what it says, and the kernels.
 CALL = "a"
 REASONS: dict[str, tuple[str, str]] = {
-    CALL: ("the difference is what it costs to record a call, to call its program and to wait for it, which XLA computes on other threads; torch calls a function", ""),
+    CALL: ("the difference is what it costs to call a program and to wait for it: some 0.04 ms to record it and to find it, and 0.06 for JAX to hand over what has more than 32,000 operations to another thread", ""),
     "b": ("XLA sorts with the C++ library, on one thread", "^sort$"),
     "c": ("XLA's scatter takes one element after the other, on one thread", "^gather$|^index_add$|^scatter_add$|^embedding, its gradient"),
+    "d": ("XLA's convolutions are Eigen's, torch's are oneDNN's", "^conv"),
+    "e": ("torch has one kernel for two products and the softmax between them; XLA writes the scores to memory", "^attention"),
+    "f": ("XLA goes over the array once for each sum and once more for the result, torch stays in a row", "^layer norm$|^group norm$"),
+    "g": ("XLA has no running sum: it is made of products with triangles, or of a tree", "^cumsum$"),
 }
-_CALL_MS = 0.3  # of the smallest programs, forward; with gradients as much again
+_CALL_MS = 0.15  # of small programs, forward; with gradients as much again
 
 
 def _why(kernel: Kernel, cells: Sequence[float]) -> str:
