@@ -5,8 +5,10 @@ They are waited for when they are called, so that :func:`wait_tensor` has nothin
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+from jtorch._engine.values import heard
 from jtorch._public import torch
 
 from . import _differentiable as d
@@ -25,6 +27,22 @@ def wait_tensor(tensor: Any) -> Any:
     return tensor
 
 
+def _counts(name: str) -> Any:
+    """What the function does counts as the operator of this name."""
+
+    def declare(fn: Any) -> Any:
+        @functools.wraps(fn)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not heard.listeners:
+                return fn(*args, **kwargs)
+            with heard.as_one(f"c10d_functional.{name}"):
+                return fn(*args, **kwargs)
+
+        return call
+
+    return declare
+
+
 def _op(name: str) -> Any:
     found = getattr(ReduceOp, name.upper(), None)
     if found is None:
@@ -32,17 +50,20 @@ def _op(name: str) -> Any:
     return found
 
 
+@_counts("broadcast")
 def broadcast(self: Any, src: int, group: Any, tag: str = "") -> Any:
     """What process ``src`` of the world has."""
     g = group_of(group)
     return d.broadcast(self, get_group_rank(g, src), g)
 
 
+@_counts("all_reduce")
 def all_reduce(self: Any, reduceOp: str, group: Any, tag: str = "") -> Any:
     """What all have, reduced by "sum", "avg" and so on."""
     return d.all_reduce(self, _op(reduceOp), group_of(group))
 
 
+@_counts("all_gather_into_tensor")
 def all_gather_tensor(self: Any, gather_dim: int, group: Any, tag: str = "") -> Any:
     """What each has, joined along a dim."""
     g = group_of(group)
@@ -50,6 +71,7 @@ def all_gather_tensor(self: Any, gather_dim: int, group: Any, tag: str = "") -> 
     return whole if gather_dim == 0 else torch.cat(torch.chunk(whole, g.size(), 0), gather_dim)
 
 
+@_counts("reduce_scatter_tensor")
 def reduce_scatter_tensor(self: Any, reduceOp: str, scatter_dim: int, group: Any, tag: str = "") -> Any:
     """This process's part along a dim of what all have, reduced."""
     g = group_of(group)
@@ -59,11 +81,13 @@ def reduce_scatter_tensor(self: Any, reduceOp: str, scatter_dim: int, group: Any
     return d.reduce_scatter_one(rows, _op(reduceOp), g)
 
 
+@_counts("all_to_all_single")
 def all_to_all_single(self: Any, output_split_sizes: Any, input_split_sizes: Any, group: Any, tag: str = "") -> Any:
     """Parts along the first dim to the processes, theirs joined."""
     return d.exchange_one(self, output_split_sizes, input_split_sizes, group_of(group))
 
 
+@_counts("all_to_all_single")
 def permute_tensor(self: Any, src_dst: Any, group: Any, tag: str = "") -> Any:
     """Process i's tensor to process ``src_dst[i]``."""
     g = group_of(group)

@@ -9,6 +9,7 @@ from typing import Any
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of, read, write
 from jtorch._engine.running import collectives
+from jtorch._engine.values import heard
 from jtorch._engine.values.values import Value, value_of
 from jtorch.futures import Future
 
@@ -113,11 +114,24 @@ def device_kind(v: Value) -> str:
     return v.aval.device.type
 
 
+_LETTERS = "abcdefghijklmnopqrstuvwxyz_"
+# What torch's operators behind the functions are called, for who counts them.
+_OPERATORS = {
+    "all_reduce": "allreduce_", "all_reduce_coalesced": "allreduce_coalesced_", "broadcast": "broadcast_", "reduce": "reduce_", "all_gather": "allgather_", "all_gather_coalesced": "allgather_coalesced_",
+    "all_gather_into_tensor": "_allgather_base_", "reduce_scatter": "reduce_scatter_", "reduce_scatter_tensor": "_reduce_scatter_base_", "gather": "gather_", "scatter": "scatter_",
+    "all_to_all": "alltoall_", "all_to_all_single": "alltoall_base_",
+}  # fmt: skip
+
+
 def launch(
     group: ProcessGroup, what: str, values: Sequence[Value], begin: Callable[[list[bytes]], Any], finish: Callable[[Any], Any], payload: bytes = b"", tensors: Any = (),
     timeout: float | None = None,
 ) -> Work:  # fmt: skip
     """Ask the group's processes for ``what`` (in which they must agree); ``begin(payloads)`` sends it off once all have, ``finish`` gets what that gave."""
+    if heard.listeners:
+        name = _OPERATORS.get(what[: len(what) - len(what.lstrip(_LETTERS))])
+        if name is not None:
+            heard.tell("c10d." + name)
     w = _world.world()
     seconds = group.timeout if timeout is None else timeout
     blocks = all(device_kind(v) == "cpu" for v in values)

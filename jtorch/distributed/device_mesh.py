@@ -187,7 +187,7 @@ class DeviceMesh:
             return self._flat[chosen[0]]
         for name in chosen:
             if name not in self._dim_names:
-                raise KeyError(f"Invalid mesh_dim_names {chosen} specified. Valid mesh_dim_names are {list(self._dim_names)}.")
+                raise KeyError(f"Invalid mesh_dim_names {chosen} specified. Valid mesh_dim_names are {[*self._dim_names, *self._flat]}.")
         if chosen == self._dim_names:
             return self
         if self._coordinate is None:
@@ -288,6 +288,6 @@ def init_device_mesh(
         if len(mesh_shape) != len(mesh_dim_names):
             raise RuntimeError(f"mesh_shape and mesh_dim_names should have same length! Found len(mesh_dim_names): {len(mesh_dim_names)} and len(mesh_shape):{len(mesh_shape)}.")
     if device_type and not device_type.isalpha():
-        raise RuntimeError(f"Device type with index is not supported but got {device_type}. If you maintained a 'torch.device' object, it's recommended to pass in 'device.type'.")
+        raise RuntimeError(f"Device type with index is not supported but got {device_type}. ", "If you maintained a 'torch.device' object, it's recommended to pass in 'device.type'.")
     ranks = torch.arange(math.prod(mesh_shape), dtype=torch.int32).reshape(tuple(mesh_shape))
     return DeviceMesh(device_type, ranks, mesh_dim_names=tuple(mesh_dim_names) if mesh_dim_names else None)

@@ -27,13 +27,21 @@ for _schema in (
     "broadcast_(Tensor[] tensors, Any process_group, int root_rank, int root_tensor, bool async_op=True, int timeout=-1) -> (Tensor[], Any)",
     "allreduce_(Tensor[] tensors, Any process_group, Any reduce_op, Tensor? sparse_indices, bool async_op=True, int timeout=-1) -> (Tensor[], Any)",
     "_allgather_base_(Tensor output_tensor, Tensor input_tensor, Any process_group, bool async_op=True, int timeout=-1) -> (Tensor, Any)",
+    "allgather_(Tensor[][] output_tensors, Tensor[] input_tensors, Any process_group, bool async_op=True, int timeout=-1) -> (Tensor[][], Any)",
+    "allgather_coalesced_(Tensor[][] output_lists, Tensor[] input_list, Any process_group, bool async_op=True) -> Any",
+    "alltoall_(Tensor[] output_tensors, Tensor[] input_tensors, Any process_group, bool async_op=True, int timeout=-1) -> (Tensor[], Any)",
+    "alltoall_base_(Tensor output, Tensor input, Any process_group, int[] output_split_sizes, int[] input_split_sizes, bool async_op=True, int timeout=-1) -> Any",
+    "gather_(Tensor[][] output_tensors, Tensor[] input_tensors, Any process_group, int root_rank, bool async_op=True, int timeout=-1) -> Any",
+    "reduce_(Tensor[] tensors, Any process_group, Any reduce_op, int root_rank, int root_tensor, bool async_op=True, int timeout=-1) -> Any",
+    "reduce_scatter_(Tensor[] output_tensors, Tensor[][] input_tensors, Any process_group, Any reduce_op, bool async_op=True, int timeout=-1) -> (Tensor[], Any)",
+    "allreduce_coalesced_(Tensor[] tensors, Any process_group, Any reduce_op, bool async_op=True, int timeout=-1) -> Any",
     "_reduce_scatter_base_(Tensor output_tensor, Tensor input_tensor, Any process_group, Any reduce_op, bool async_op=True, int timeout=-1) -> (Tensor, Any)",
 ):
     _groups.define(_schema)
 _older, _RANKS = Library("c10d_functional", "FRAGMENT"), "str tag, int[] ranks, int group_size) -> Tensor"
 for _schema in (
     f"all_reduce(Tensor self, str reduceOp, {_RANKS}", f"all_gather_into_tensor(Tensor shard, {_RANKS}", f"reduce_scatter_tensor(Tensor input, str reduceOp, {_RANKS}",
-    f"broadcast(Tensor self, int src, {_RANKS}", f"all_reduce_coalesced(Tensor[] self, str reduceOp, {_RANKS}[]", f"all_gather_into_tensor_coalesced(Tensor[] input, {_RANKS}[]",
+    f"broadcast(Tensor self, int src, {_RANKS}", f"all_to_all_single(Tensor input, SymInt[]? output_split_sizes, SymInt[]? input_split_sizes, {_RANKS}", f"all_reduce_coalesced(Tensor[] self, str reduceOp, {_RANKS}[]", f"all_gather_into_tensor_coalesced(Tensor[] input, {_RANKS}[]",
 ):
     _older.define(_schema)
 _older.impl(_older.define("wait_tensor(Tensor self) -> Tensor"), lambda self: self, "CompositeImplicitAutograd")

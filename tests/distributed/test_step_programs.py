@@ -111,6 +111,20 @@ for small in (True, False):  # whether the step is one program, update included,
     assert sorted(reduced) == whole, (sorted(reduced), whole)  # each gradient once (XLA for the cpu makes no reduce-scatter, but takes the part of what it has reduced)
     assert not seen, seen
 
+# What CommDebugMode counts is what each process of several would send.
+from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+from torch.distributed.tensor.debug import CommDebugMode
+
+def counted(f):
+    with CommDebugMode() as mode:
+        f()
+    return {str(k): v for k, v in mode.get_comm_counts().items()}
+
+x = distribute_tensor(torch.ones(8, d), init_device_mesh("cpu", (8,)), [Shard(0)])
+assert counted(lambda: x.full_tensor()) == counted(lambda: x.softmax(0)) == {"c10d_functional.all_gather_into_tensor": 1}
+assert counted(lambda: x.sum().full_tensor()) == {"c10d_functional.all_reduce": 1} and counted(lambda: x + 1) == {}
+assert counted(lambda: net(torch.ones(8, d))) == {"c10d._allgather_base_": n + 1}
+
 # Each program is that of a layer or two, however many there are: what sixteen layers take follows from what these do.
 state = 4 * 4 * (16 * sum(layer) + sum(head))  # parameters, gradients and two moments, unsharded
 activations = 4 * 8 * d * 8 * 16 // 8  # what a device has of them, at eight widths a layer

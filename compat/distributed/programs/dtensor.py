@@ -1,9 +1,13 @@
 """DTensor over two processes: where results lie, what each process has, gradients, views, in-place writes, an optimizer."""
 
 import torch
+import torch.distributed as dist
+import torch.distributed._functional_collectives as fc
 import torch.nn.functional as F
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_module, distribute_tensor
+from torch.distributed.tensor.debug import CommDebugMode
+from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
 from compat.distributed.ranks import start
 
@@ -91,6 +95,20 @@ def work(r, n, said):
 
     t("train replicated", lambda: train([Replicate()], [Shard(0)]))
     t("train sharded", lambda: train([Shard(0)], [Replicate()]))
+    def counted(f):
+        with CommDebugMode() as mode:
+            f()
+        return mode.get_total_counts(), {str(k): v for k, v in sorted(mode.get_comm_counts().items(), key=str)}
+
+    layers = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.Tanh(), torch.nn.Linear(8, 4))
+    parallelize_module(layers, mesh, {"0": ColwiseParallel(), "2": RowwiseParallel()})
+    cut = distribute_tensor(x, mesh, [Shard(1)])
+    for name, f in {
+        "whole": lambda: dx.full_tensor(), "cut elsewhere": lambda: dx.redistribute(mesh, [Shard(1)]), "softmax": lambda: dx.softmax(0), "sum": lambda: dx.sum().full_tensor(), "reduced": lambda: dx.sum(0).redistribute(mesh, [Shard(0)]),
+        "nothing": lambda: dx + 1, "operands apart": lambda: dx + cut, "handed out": lambda: distribute_tensor(x, mesh, [Shard(0)]), "forward": lambda: layers(x), "backward": lambda: layers(x).sum().backward(), "all_reduce": lambda: dist.all_reduce(x.clone()),
+        "gathered": lambda: dist.all_gather([x.clone(), x.clone()], x), "functional": lambda: fc.all_reduce(x, "sum", dist.group.WORLD) + 1, "exchanged": lambda: dist.all_to_all_single(torch.zeros(2), torch.ones(2)), "barrier": lambda: dist.barrier(),
+    }.items():  # fmt: skip
+        said.attempt(f"counted {name}", lambda f=f: counted(f))
     t("factories", lambda: [all_of(f(4, 2, device_mesh=mesh, placements=[Shard(0)])) for f in (torch.distributed.tensor.ones, torch.distributed.tensor.zeros)])
     t("full", lambda: all_of(torch.distributed.tensor.full((4, 2), 7.0, device_mesh=mesh, placements=[Shard(1)])))
 

@@ -18,6 +18,7 @@ from jtorch._engine.recording.bundle import Bundle
 from jtorch._engine.recording.call import Call
 from jtorch._engine.recording.entry import Entry, entry_of
 from jtorch._engine.recording.placed_entry import PlacedEntry
+from jtorch._engine.values import heard
 from jtorch._engine.values.placed import Grid, Placed, PlacedAval, part_of, placed, placed_aval
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.unbroken import aside
@@ -78,6 +79,8 @@ def _laid_by(call: Call, where: tuple[NamedSharding, ...], single: bool) -> Call
 
 def _record(entry: PlacedEntry, args: Any) -> list[Value]:
     if entry.parts is None:
+        if heard.listeners:
+            heard.tell_operator(entry.grid.shape, [a.aval.places if a.__class__ is Value and a.aval.__class__ is PlacedAval else None for a in args], entry.ins, entry.device.type == "cpu")
         given = [part_of(a) if a.__class__ is Value and a.aval.__class__ is PlacedAval else a for a in args]
         given.append(_token(entry.grid.devices, entry.device))
         return list(map(placed, entry.lies, trace.record_multi(entry.laid, given)))

@@ -20,6 +20,7 @@ from jtorch._core.graph.view_history import edge_of
 from jtorch._core.storage.bare_tensor import new_tensor
 from jtorch._core.storage.view_steps import aval_of, read
 from jtorch._engine.placing import entries
+from jtorch._engine.values import heard
 from jtorch._engine.values.placed import PlacedAval, part_of, placed, placed_aval
 from jtorch._engine.values.shards import on_one_device
 from jtorch._engine.values.thread_state import GRAD, state
@@ -120,6 +121,8 @@ def _on_one_mesh_here(parameters: list[_Parameter]) -> bool:
 def _wholes(parameters: list[_Parameter], parts: list[Value]) -> list[Value]:
     """The parameters as wholes, those that lie on this mesh alone together."""
     if _on_one_mesh_here(parameters):
+        if heard.listeners and any([isinstance(p, int) for v in parts for p in v.aval.places]):  # type: ignore[attr-defined]
+            heard.tell("c10d._allgather_base_")
         return entries.lay_all([v.array.value for v in parts], _whole_avals(tuple([v.aval for v in parts])))  # type: ignore[misc]
     plain = [k for k, p in enumerate(parameters) if p.inner is None]
     found = dict(zip(plain, _moving.move_all([parts[k] for k in plain], _whole_avals(tuple([parts[k].aval for k in plain]))), strict=True))  # type: ignore[misc]
@@ -135,6 +138,8 @@ def _in_parts(parameters: list[_Parameter], gradients: list[Any], how: str) -> l
     """The gradients of wholes, averaged or added up over the ranks, as the parameters lie."""
     if how == "avg" and _on_one_mesh_here(parameters):  # as below
         values = [read(g) for g in gradients]
+        if heard.listeners:
+            heard.tell("c10d._reduce_scatter_base_")
         lies = _part_avals(tuple([read(p.sharded).aval for p in parameters]), tuple([v.aval.dtype for v in values]))  # type: ignore[misc]
         return list(map(placed, lies, entries.lay_all(values, lies)))
     out: list[Any] = [None if p.inner is None else p.part_of_gradient(g, how) for p, g in zip(parameters, gradients, strict=True)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from jtorch._core.dispatch.torch_function import disabled
@@ -19,6 +19,7 @@ from jtorch._core.storage.bare_tensor import PLAIN, Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, read, strides_of
 from jtorch._core.tensor import tensor_repr
 from jtorch._engine.placing import entries
+from jtorch._engine.values import heard
 from jtorch._engine.values.placed import Grid, Place, PlacedAval, part_of, placed, placed_aval
 from jtorch._engine.values.values import Aval, Value, aval
 from jtorch._errors import not_implemented
@@ -66,7 +67,7 @@ def places_of(placements: Any, mesh: DeviceMesh, ndim: int, name: str = "placeme
     out = tuple(place_of(p, ndim) for p in placements)
     for p in out:
         if isinstance(p, int) and not 0 <= p < ndim:
-            raise (IndexError if ndim else RuntimeError)(f"Shard dim {p} is out of range for a tensor of {ndim} dims")
+            raise (IndexError if ndim else RuntimeError)(f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {p})")
     return out
 
 
@@ -304,7 +305,7 @@ def redistribute(
     to = places_of(placements, mesh, self.dim())
     for before, after in zip(a.places, to, strict=True):
         if isinstance(after, str) and before != after:
-            raise RuntimeError("Can not redistribute to Partial, redistributing to Partial is for internal use only!")
+            raise RuntimeError(f"Can not redistribute from {placement_of(before)} to {placement_of(after)}, redistributing to Partial is for internal use only!")
     source = self if forward_dtype is None else self.to(forward_dtype)
     home = tuple(None if isinstance(p, str) else p for p in a.places)
     grid, shape_kind = a.grid, a.dtype
@@ -437,7 +438,7 @@ def distribute_tensor(tensor: Any, device_mesh: DeviceMesh | None = None, placem
     for p in places:
         if isinstance(p, str) and p not in ("sum", "avg"):
             raise RuntimeError(f"Trying to distribute tensor with unsupported placements {placement_of(p)} on device mesh {mesh}!")
-    with torch.no_grad():
+    with torch.no_grad(), _heard_handing_out(grid.shape, places, src_data_rank):
         t = tensor.detach()
         if t.device.type == "meta":
             out = new_tensor(_moving.without_elements(placed_aval(aval_like(t), grid, places)))
@@ -452,6 +453,12 @@ def distribute_tensor(tensor: Any, device_mesh: DeviceMesh | None = None, placem
             alike = placed(placed_aval(aval_like(t), grid, (None,) * len(places)), read(t))
             out = new_tensor(_moving.move(alike, places))
     return out.requires_grad_(tensor.requires_grad)
+
+
+def _heard_handing_out(shape: Sequence[int], places: Sequence[Any], source: int | None) -> AbstractContextManager[None]:
+    if not heard.listeners:
+        return nullcontext()
+    return heard.as_one(*["c10d.scatter_" if isinstance(p, int) else "c10d.broadcast_" for n, p in zip(shape, places, strict=True) if n > 1 and source is not None])
 
 
 def distribute_module(module: Any, device_mesh: DeviceMesh | None = None, partition_fn: Any = None, input_fn: Any = None, output_fn: Any = None) -> Any:

@@ -9,6 +9,7 @@ from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import read
 from jtorch._engine.placing import entries
 from jtorch._engine.placing.parts import part, size_of_part
+from jtorch._engine.values import heard
 from jtorch._engine.values.placed import Grid, Place, PlacedAval, part_of, placed, placed_aval
 from jtorch._engine.values.values import Value
 from jtorch._public import torch
@@ -22,6 +23,16 @@ _OPS = {"sum": ReduceOp.SUM, "avg": ReduceOp.AVG, "max": ReduceOp.MAX, "min": Re
 
 def move(v: Value, places: tuple[Place, ...]) -> Value:
     """The same value in other places."""
+    a: Any = v.aval
+    if a.places == places:
+        return v
+    if heard.listeners and a.device.type != "meta":
+        with heard.as_one(*heard.moves(a.grid.shape, a.places, places, a.device.type == "cpu")):
+            return _move(v, places)
+    return _move(v, places)
+
+
+def _move(v: Value, places: tuple[Place, ...]) -> Value:
     a: Any = v.aval
     if a.places == places:
         return v
@@ -50,7 +61,7 @@ def move_all(values: Sequence[Value], to: tuple[PlacedAval, ...]) -> list[Value]
     for way, numbers in together.items():
         if way is None or len(numbers) == 1:
             for i in numbers:
-                out[i] = move(values[i], to[i].places)
+                out[i] = _move(values[i], to[i].places)
             continue
         name, m, how, _ = way
         with torch.no_grad():

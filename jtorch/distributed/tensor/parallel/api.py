@@ -17,7 +17,7 @@ def parallelize_module(module: Any, device_mesh: DeviceMesh | None = None, paral
     """Lay a module out as a plan says: a style, or styles by the names of submodules (``*`` and ``?`` in a name stand for any). The mesh must have one dim. TypeError for another plan."""
     mesh = device_mesh or _mesh_resources.get_current_mesh()
     if mesh.ndim != 1:
-        raise ValueError(f"The device mesh must be 1-D, but found {mesh.ndim}-D: slice it by its dims' names")
+        raise ValueError(f"`placements` must have the same length as `device_mesh.ndim`! Found placements length: 1, and device_mesh.ndim: {mesh.ndim}.")
     if parallelize_plan is None:
         warnings.warn("No parallelize_plan is provided and auto-parallel is not supported at the moment, so this parallelize_module call will do nothing.", stacklevel=2)
         return module

@@ -143,6 +143,14 @@ def _one(x: Any, mesh: DeviceMesh, layout: Any, wanted: Any, local: bool) -> Any
     return out.to_local() if local else out
 
 
+def _prepares(style: Any, **parts: Any) -> str:
+    return f"{type(style).__name__}({', '.join(f'{k}={v}' for k, v in parts.items())})"
+
+
+_INPUT = ("input_layouts", "desired_input_layouts", "input_kwarg_layouts", "desired_input_kwarg_layouts")
+_OUTPUT = ("output_layouts", "desired_output_layouts", "use_local_output")
+
+
 class PrepareModuleInput(ParallelStyle):
     """What lies how before a module is called: how arguments lie if they are a rank's parts (None: they are no such thing), and how the module takes them."""
 
@@ -183,6 +191,9 @@ class PrepareModuleInput(ParallelStyle):
             module.register_forward_pre_hook(lambda m, inputs: self._inputs(inputs, device_mesh))
         return module
 
+    def __repr__(self) -> str:
+        return _prepares(self, **{k: getattr(self, k) for k in (*_INPUT, "use_local_output")})
+
 
 class PrepareModuleOutput(ParallelStyle):
     """What lies how after a module was called."""
@@ -204,6 +215,9 @@ class PrepareModuleOutput(ParallelStyle):
         module.register_forward_hook(after)
         return module
 
+    def __repr__(self) -> str:
+        return _prepares(self, **{k: getattr(self, k) for k in _OUTPUT})
+
 
 class PrepareModuleInputOutput(ParallelStyle):
     """Both."""
@@ -223,6 +237,10 @@ class PrepareModuleInputOutput(ParallelStyle):
         self.prepare_module_input._apply(module, device_mesh)
         self.prepare_module_output._apply(module, device_mesh)
         return module
+
+    def __repr__(self) -> str:
+        given, out = self.prepare_module_input, self.prepare_module_output
+        return _prepares(self, **{k: getattr(given, k) for k in _INPUT}, use_local_input=given.use_local_output, **{k: getattr(out, k) for k in _OUTPUT})
 
 
 for _cls in (ColwiseParallel, RowwiseParallel, SequenceParallel, ParallelStyle, PrepareModuleInput, PrepareModuleInputOutput, PrepareModuleOutput):
