@@ -141,7 +141,7 @@ def _piped(r, schedule, parameters, rows, said):
         losses = []
         out = schedule.step(x) if r == 0 else schedule.step(target=y, losses=losses)
         opt.step()
-        said.append(f"{type(schedule).__name__}: {[loss.item() for loss in losses]} {out if out is None else tuple(out.shape)}")
+        said.append(f"{type(schedule).__name__}: {[loss.item() for loss in losses]} {out if out is None else (tuple(out.shape), out.requires_grad)}")
     said.append(f"gradients: {[p.grad.abs().sum().item() for p in parameters]}")
 
 
@@ -152,6 +152,9 @@ def pipelines(r, n, said):
         mine = whole[:2] if r == 0 else whole[2:]
         schedule = cls(PipelineStage(mine, r, n, torch.device("cpu")), n_microbatches=4, loss_fn=nn.functional.cross_entropy)
         _piped(r, schedule, list(mine.parameters()), 8, said)
+        looked: list = []
+        out = schedule.eval(torch.ones(8, 6)) if r == 0 else schedule.eval(target=torch.zeros(8, dtype=torch.long), losses=looked)
+        said.append(f"eval {[loss.item() for loss in looked]} {out if out is None else (out.shape, out.requires_grad)}")
 
 
 def interleaved(r, n, said):

@@ -20,7 +20,7 @@ def load(state_dict: Any, *, checkpoint_id: Any = None, storage_reader: Any = No
     goes wrong on one."""
     if storage_reader is None:
         if not checkpoint_id:
-            raise RuntimeError("`checkpoint_id` must be specificed if storage_reader/storage_writer is None.")
+            raise RuntimeError("`checkpoint_id` must be specified if storage_reader/storage_writer is None.")
         storage_reader = FileSystemReader(checkpoint_id)
     storage_reader.reset(checkpoint_id)
     own = {k: x for k, x in state_dict.items() if isinstance(x, Stateful) and not isinstance(x, (dict, torch.Tensor))}

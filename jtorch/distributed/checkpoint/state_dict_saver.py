@@ -43,7 +43,7 @@ def _states(state_dict: Any) -> dict[str, Any]:
 def _writer(storage_writer: Any, checkpoint_id: Any) -> Any:
     if storage_writer is None:
         if not checkpoint_id:
-            raise RuntimeError("`checkpoint_id` must be specificed if storage_reader/storage_writer is None.")
+            raise RuntimeError("`checkpoint_id` must be specified if storage_reader/storage_writer is None.")
         storage_writer = FileSystemWriter(checkpoint_id)
     storage_writer.reset(checkpoint_id)
     return storage_writer

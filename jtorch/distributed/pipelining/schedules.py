@@ -38,9 +38,8 @@ class _Schedule:
         return self._run(args, target, losses, kwargs, self._has_backward, return_outputs, loss_kwargs or {})
 
     def eval(self, *args: Any, target: Any = None, losses: list[Any] | None = None, loss_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> Any:
-        """As :meth:`step`, without backward."""
-        with torch.no_grad():
-            return self._run(args, target, losses, kwargs, False, True, loss_kwargs or {})
+        """As :meth:`step`, without backward. (Results have their graph, unless it is called under ``torch.no_grad()``.)"""
+        return self._run(args, target, losses, kwargs, False, True, loss_kwargs or {})
 
     def _run(self, args: Any, target: Any, losses: list[Any] | None, kwargs: Any, backward: bool, return_outputs: bool, loss_kwargs: dict[str, Any]) -> Any:
         stages, n = {s.stage_index: s for s in self._stages}, self._n_microbatches
@@ -58,7 +57,7 @@ class _Schedule:
             if what == "F":
                 out = stage.forward_one_chunk(i, each[i], named[i])
                 if stage.is_last:
-                    outs[i] = out.detach() if isinstance(out, torch.Tensor) and not backward else out
+                    outs[i] = out.detach() if isinstance(out, torch.Tensor) and backward else out  # backward frees its graph
                     if self._loss_fn is not None and targets is not None:
                         found[i] = self._loss_fn(out, targets[i], **loss_kwargs)
             elif backward:
