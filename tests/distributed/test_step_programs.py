@@ -9,7 +9,7 @@ import pytest
 from .test_dtensor import in_one_process
 
 PROGRAM = r"""
-import collections, math, re, jax, torch, torch.nn.functional as F
+import collections, math, re, jax, numpy as np, torch, torch.nn.functional as F
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -110,6 +110,20 @@ for small in (True, False):  # whether the step is one program, update included,
     reduced = seen.pop("all-reduce", []) + [8 * x for x in seen.pop("reduce-scatter", [])]
     assert sorted(reduced) == whole, (sorted(reduced), whole)  # each gradient once (XLA for the cpu makes no reduce-scatter, but takes the part of what it has reduced)
     assert not seen, seen
+
+# A batch that the host has goes to the devices in parts, as it is at the call, and its indices are checked by the line that uses them: nothing has to be waited for before the update.
+from jtorch._engine.values.thread_state import state
+table = fully_shard(nn.Embedding(8, 4), mesh=init_device_mesh("cpu", (8,)))
+rows = torch.from_numpy(ids := np.arange(8))
+before = table(rows)
+assert not state.undo
+ids[:] = 7 - ids
+assert torch.equal(before.flip(0), table(rows))
+try:
+    table(torch.tensor([0, 1, 2, 3, 4, 5, 6, 8]))
+    raise AssertionError("out of range")
+except IndexError:
+    pass
 
 # What CommDebugMode counts is what each process of several would send.
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
