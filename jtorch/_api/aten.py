@@ -73,6 +73,8 @@ def _chunk_cat(tensors: Sequence[Tensor], dim: int, num_chunks: int, *, out: Ten
         raise RuntimeError("_chunk_cat expects non-negative dim when input tensors have different ndims")
     if any(not -t.dim() <= dim < t.dim() for t in tensors):
         raise RuntimeError("_chunk_cat expects dim < ndim for all input tensors")
+    if any(t.dtype is not tensors[0].dtype for t in tensors):
+        raise RuntimeError("_chunk_cat expects all input tensors with the same dtype")
     at = range(tensors[0].dim())[dim]
     parts = []
     for t in tensors:

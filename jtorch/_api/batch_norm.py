@@ -123,8 +123,6 @@ def instance_norm(
     if input.dim() < 2:
         raise RuntimeError("instance_norm: Expected input to have at least 2 dimensions")
     n, c, *rest = input.shape
-    if weight is not None and weight.dtype != input.dtype:
-        raise RuntimeError(f"Expected weight to have type {_legacy(input)} but got {_legacy(weight)}")
     for_all = [None if p is None else p.repeat(n) for p in (weight, bias)]
     stats = [None if p is None else p.repeat(n) for p in (running_mean, running_var)]
     out = torch.batch_norm(input.contiguous().view(1, n * c, *rest), *for_all, *stats, use_input_stats, momentum, eps, cudnn_enabled)
@@ -134,7 +132,3 @@ def instance_norm(
                 if running is not None:
                     running.copy_(seen.view(n, c).mean(0))
     return out.view(n, c, *rest)
-
-
-def _legacy(x: Tensor) -> str:
-    return str(x.dtype.legacy)

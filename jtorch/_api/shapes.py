@@ -401,7 +401,7 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     from jtorch._core.dispatch.record import apply_multi
 
     want = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
-    if want == aval_of(self).shape:
+    if want and want == aval_of(self).shape:  # of no dims it is torch.sum, which makes integers of bools
         return self
     return apply_multi(call_of(lookup("internal.sum_to_shape"), (T, value(want))), (self,))  # type: ignore[no-any-return]
 

@@ -73,6 +73,9 @@ def same_type(a: Any, b: Any, text: str) -> None:
         raise RuntimeError(text.format(a=scalar_name(a), b=scalar_name(b)))
 
 
+OF_SOLVERS = "Expected b and A to have the same dtype, but found b of type {a} and A of type {b} instead."
+
+
 def contract(a: Any, b: Any, axes: tuple[Any, Any], batch: tuple[Any, Any] = ((), ()), kind: Any = None) -> Any:
     """``dot_general``: XLA accumulates 16-bit floats in float32 by itself, so the types stay as they are, unless ``kind`` asks for the sums as they were."""
     if a.ndim > 2 and b.ndim == 2 and not batch[0] and axes[0] == (a.ndim - 1,) and all([isinstance(n, int) for n in a.shape]) and math.prod(a.shape) * b.shape[1 - axes[1][0]] >= LARGE_PRODUCT:

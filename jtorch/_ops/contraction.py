@@ -13,7 +13,7 @@ from jax import lax
 from jtorch._registry import Says, op
 
 from ._lib import accumulate_in, broadcast_shape, dim_of, is_inexact, matmul_precision
-from ._linalg_lib import ShapedName, contract, cpp_name, mT, no_bool, scalar_name
+from ._linalg_lib import ShapedName, contract, cpp_name, mT, no_bool, same_type, scalar_name
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -270,7 +270,7 @@ def _expm_backward(a: Any, g: Any) -> Any:
 _expm.defvjp(_expm_forward, _expm_backward)
 
 
-@op("cross(Tensor input, Tensor other, *, int dim=-1)", where="linalg", promote="default", elementwise=False, grad_name="LinalgCrossBackward0")
+@op("cross(Tensor input, Tensor other, *, int dim=-1)", where="linalg", grad_name="LinalgCrossBackward0")
 def linalg_cross(input: Any, other: Any, dim: int) -> Any:
     """The cross product of vectors of three along ``dim``; other dims broadcast."""
     if input.ndim != other.ndim:
@@ -283,6 +283,7 @@ def linalg_cross(input: Any, other: Any, dim: int) -> Any:
         )
     no_bool(input, "cross")
     shape = broadcast_shape(input.shape, other.shape)
+    same_type(input, other, "expected scalar type {a} but found {b}")
     rolled = [(jnp.roll(x, -1, at), jnp.roll(x, -2, at)) for x in (input, other)]
     (a1, a2), (b1, b2) = rolled
     return jnp.broadcast_to(a1 * b2 - a2 * b1, shape)
@@ -295,7 +296,7 @@ _NO_DIM = Says(
 )
 
 
-@op("cross(Tensor input, Tensor other, int? dim=None)", promote="default", elementwise=False, grad_name="LinalgCrossBackward0",
+@op("cross(Tensor input, Tensor other, int? dim=None)", grad_name="LinalgCrossBackward0",
     guard=lambda input, other, dim: (_NO_DIM,) if dim is None else ())  # fmt: skip
 def cross(input: Any, other: Any, dim: int | None) -> Any:
     """As ``linalg.cross``; without ``dim`` the first one of size 3."""

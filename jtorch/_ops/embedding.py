@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jtorch._dtypes import cpp_type
 from jtorch._registry import op
 
 from . import _guards
-from ._lib import accumulate_in, is_float, quotient, size_as
+from ._lib import accumulate_in, dtype_of, is_float, quotient, size_as
 from ._linalg_lib import scalar_name
 from .indexing import _MODE, add_at, narrow
 
@@ -27,12 +28,23 @@ def _scale_rule(primals: Any, tangents: Any) -> Any:
     return primals[0], tangents[0] * primals[1]
 
 
-def _check(indices: Any, name: str) -> None:
-    if scalar_name(indices) not in ("Long", "Int"):
+def _check(x: Any, name: str, what: str = "indices", kinds: tuple[str, ...] = ("Long", "Int")) -> None:
+    if scalar_name(x) not in kinds:
         raise RuntimeError(
-            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; "
-            f"but got torch.{scalar_name(indices)}Tensor instead (while checking arguments for {name})"
+            f"Expected tensor for argument #1 '{what}' to have one of the following scalar types: {', '.join(kinds)}; "
+            f"but got {cpp_type(dtype_of(x))} instead (while checking arguments for {name})"
         )
+
+
+def _check_bags(weight: Any, indices: Any, offsets: Any, per_sample_weights: Any) -> None:
+    name = "embedding_bag"
+    _check(indices, name)
+    if offsets is not None:
+        _check(offsets, name)
+    _check(weight, name, "weight", ("Half", "BFloat16", "Float", "Double"))
+    if per_sample_weights is not None and per_sample_weights.dtype != weight.dtype:
+        a, b = (cpp_type(dtype_of(x)) for x in (weight, per_sample_weights))
+        raise RuntimeError(f"Expected tensor for argument #1 'weight' to have the same type as tensor for argument #1 'per_sample_weights'; but type {a} does not equal {b} (while checking arguments for {name})")
 
 
 def _rows(weight: Any, indices: Any) -> Any:
@@ -88,7 +100,7 @@ def embedding_bag(
 
     Without ``offsets`` the bags are the rows of 2-d indices: plain reductions, where ragged bags are scattered together.
     """
-    _check(indices, "embedding_bag")
+    _check_bags(weight, indices, offsets, per_sample_weights)
     if weight.ndim != 2:
         raise RuntimeError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.ndim}")
     if offsets is None:

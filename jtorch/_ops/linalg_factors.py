@@ -14,7 +14,7 @@ from jtorch._registry import Says, op
 
 from . import _value_guards
 from ._lib import broadcast_shape, is_complex, is_inexact
-from ._linalg_lib import gaps, mH, mT, real_of, scalar_name
+from ._linalg_lib import OF_SOLVERS, gaps, mH, mT, real_of, same_type, scalar_name
 from ._pointwise import refuse, refuse_with
 from .contraction import check_inexact, check_square
 from .linalg_solvers import check_matrix, first_zero, lu_solve_raw, same_batch
@@ -306,6 +306,8 @@ def ormqr(input: Any, input2: Any = None, input3: Any = None, left: bool = True,
         raise RuntimeError(f"{name}: other.shape[{side}] must be equal to input.shape[-2]")
     if tau.shape[-1] != min(other.shape[side], input.shape[-1]):
         raise RuntimeError(f"{name}: tau.shape[-1] must be equal to min(other.shape[{side}], input.shape[-1])")
+    for what, x in (("tau", tau), ("other", other)):
+        same_type(input, x, f"{name}: Expected input and {what} to have the same dtype, but input has dtype{{a}} and {what} has dtype {{b}}")
     return _apply_reflectors(input, tau, other, transpose, not left) if other.size else other
 
 
@@ -498,6 +500,11 @@ def ldl_solve(LD: Any, pivots: Any, B: Any, hermitian: bool) -> Any:  # noqa: N8
     check_square(LD, "torch.linalg.ldl_solve")
     if B.ndim < 2:
         raise RuntimeError(f"torch.linalg.ldl_solve: Expected B to have at least 2 dimensions, but it has {B.ndim} dimensions instead")
+    if LD.dtype.kind not in "fc":
+        raise RuntimeError(f"torch.linalg.ldl_solve: Expected a floating point or complex tensor as input. Got {scalar_name(LD)}")
+    if pivots.dtype.kind not in "iu":
+        raise RuntimeError(f"torch.linalg.ldl_solve: Expected pivots to be integers. Got {scalar_name(pivots)}")
+    same_type(B, LD, OF_SOLVERS)
     if (pivots == 0).any():
         raise RuntimeError("Pivots given to ldl_solve must all satisfy |pivot| >= 1. Did you properly pass the result of ldl_factor?")
     n = LD.shape[-1]

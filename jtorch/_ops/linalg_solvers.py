@@ -14,7 +14,7 @@ from jtorch._registry import Says, op
 
 from . import _value_guards
 from ._lib import broadcast_shape
-from ._linalg_lib import mH, mT, scalar_name
+from ._linalg_lib import OF_SOLVERS, mH, mT, same_type, scalar_name
 from ._order import sort_with_index
 from ._pointwise import refuse
 from .contraction import check_inexact, check_square
@@ -203,6 +203,7 @@ _OLD_SOLVE = Says(
 def triangular_solve(input: Any, A: Any, upper: bool, transpose: bool, unitriangular: bool) -> tuple[Any, Any]:  # noqa: N803
     """The older form of ``linalg.solve_triangular``; the second result is a copy of A."""
     check_square(A, "triangular_solve")
+    same_type(input, A, OF_SOLVERS)
     a, b = same_batch(A, input)
     if a.shape[-1] != b.shape[-2]:
         raise RuntimeError(f"Incompatible matrix sizes for triangular_solve: each A matrix is {a.shape[-1]} by {a.shape[-1]} but each b matrix is {b.shape[-2]} by {b.shape[-1]}")
@@ -244,6 +245,7 @@ def cholesky_solve(input: Any, input2: Any, upper: bool) -> Any:
         raise RuntimeError(
             f"Incompatible matrix sizes for cholesky_solve: each A matrix is {L.shape[-1]} by {L.shape[-1]} but each b matrix is {input.shape[-2]} by {input.shape[-1]}"
         )
+    same_type(input, L, OF_SOLVERS)
     return _solve_by_factor(input, L, upper)
 
 

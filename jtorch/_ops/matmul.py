@@ -391,8 +391,9 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
             raise RuntimeError(f"bilinear(): {name} size does not match weight size: got {x.shape[-1]} but expected {weight.shape[at]}")
     if bias is not None and bias.shape[0] != weight.shape[0]:
         raise RuntimeError(f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {weight.shape[0]}")
-    if not input1.dtype == input2.dtype == weight.dtype:
-        names = ", ".join(f"{name}: {cpp_name(x)}" for name, x in (("input1", input1), ("input2", input2), ("weight", weight)))
+    given = {"input1": input1, "input2": input2, "weight": weight} | ({} if bias is None else {"bias": bias})
+    if len({x.dtype for x in given.values()}) > 1:
+        names = ", ".join(f"{name}: {cpp_name(x)}" for name, x in given.items())
         raise RuntimeError(f"All tensors must have the same dtype, got {names}")
     no_bool(input1, "bmm")
     left = contract(input1, weight, ((input1.ndim - 1,), (1,)))  # (..., o, m)

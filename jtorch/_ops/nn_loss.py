@@ -15,6 +15,14 @@ from . import _guards, _value_guards
 from ._lib import accumulate_in, broadcast_shape, dtype_of, known_below, num, quotient
 from ._nn import MEAN, NONE, back, const, floats_only, reduced, shape_text
 from ._pointwise import with_slope
+from .arithmetic import no_bools
+
+
+def _check_written(into: Any, other: Any) -> None:
+    """RuntimeError in torch's words if what is computed of both cannot be written where one of them sets the type."""
+    kinds = dtype_of(into), dtype_of(other)
+    if kinds[1].category > kinds[0].category:
+        raise RuntimeError(f"result type {kinds[1].legacy} can't be cast to the desired output type {kinds[0].legacy}")
 
 
 @op("div_by_count(Tensor input, Scalar other)", where="_nn", out=False, grad_name="DivBackward1")
@@ -31,14 +39,16 @@ def mse_loss(input, target, reduction):
     return back(reduced(d * d, reduction), input)
 
 
-@op("huber_loss(Tensor input, Tensor target, int reduction=0, float delta=1.0)", format="pointwise", where="_nn", promote="default", elementwise=False)
+@op("huber_loss(Tensor input, Tensor target, int reduction=0, float delta=1.0)", format="pointwise", where="_nn")
 def huber_loss(input, target, reduction, delta):
     """Quadratic within ``delta`` of the target, linear beyond."""
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
+    _check_written(input, target)
     floats_only("huber_cpu", input)
     x, y = accumulate_in(input), accumulate_in(target)
     d = x - y
+    x = d
     big, half = const(delta, x), const(0.5, x)
     inside = (d > -big) & (d < big)
     linear = jnp.where(d < 0, -d, d)
@@ -198,10 +208,12 @@ def binary_cross_entropy_with_logits(input, target, weight, pos_weight, reductio
     whole = broadcast_shape(input.shape, target.shape)
     if whole != tuple(target.shape):
         raise RuntimeError(f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(whole)}")
-    kind = jnp.promote_types(
-        accumulate_in(input).dtype, accumulate_in(target).dtype if target.dtype.kind == "f" else accumulate_in(input).dtype
-    )
-    x, y = input.astype(kind), target.astype(kind)
+    no_bools(dtype_of(target), dtype_of(target))  # 1 - target
+    _check_written(target, input)
+    x = accumulate_in(input)
+    y = accumulate_in(target)
+    if y.dtype != x.dtype and y.dtype.kind == "f":
+        x, y = (a.astype(jnp.promote_types(x.dtype, y.dtype)) for a in (x, y))
     log_sigmoid = jnp.where(x < 0, x, const(0, x)) - jnp.log1p(jnp.exp(-jnp.abs(x)))
     one = const(1, x)
     if pos_weight is not None:
@@ -211,7 +223,7 @@ def binary_cross_entropy_with_logits(input, target, weight, pos_weight, reductio
         loss = (one - y) * x - log_sigmoid
     if weight is not None:
         loss = loss * back(weight, loss)
-    return reduced(loss, reduction).astype(jnp.promote_types(input.dtype, target.dtype) if target.dtype.kind == "f" else input.dtype)
+    return reduced(loss, reduction).astype(target.dtype)  # torch begins with 1 - target and goes on in place
 
 
 # Derived through exp, the second derivative would be 1 instead of 0 where exp(2x) overflows.

@@ -60,6 +60,7 @@ def _check_normalized_shape(input: Any, normalized_shape: tuple[int, ...], weigh
 
 def _layer_norm(input: Any, normalized_shape: tuple[int, ...], weight: Any, bias: Any, eps: float) -> tuple[Any, Any, Any]:
     _check_normalized_shape(input, normalized_shape, weight, bias)
+    _check_types(input, (weight, bias))
     floats_only("LayerNormKernelImpl", input)
     x = accumulate_in(input)
     axes = tuple(range(input.ndim - len(normalized_shape), input.ndim))
@@ -87,13 +88,13 @@ def layer_norm(input, normalized_shape, weight, bias, eps, cudnn_enable):
 def native_layer_norm(input, normalized_shape, weight, bias, eps):
     """``(layer_norm, mean, 1 / standard deviation)``; the statistics keep the reduced dims with size 1."""
     y, mean, rstd = _layer_norm(input, normalized_shape, weight, bias, eps)
-    half = input.dtype if weight is None or weight.dtype == input.dtype else x_dtype(weight)
-    return y, mean.astype(half), rstd.astype(half)
+    kept = _statistics_type(input, weight, bias)
+    return y, mean.astype(kept), rstd.astype(kept)
 
 
-def x_dtype(x: Any) -> Any:
-    """The type that statistics of ``x`` are kept in."""
-    return accumulate_in(x).dtype
+def _statistics_type(input: Any, weight: Any, bias: Any) -> Any:
+    """The type in which the statistics of ``input`` are given: that of the parameters beside it."""
+    return next((p.dtype for p in (weight, bias) if p is not None), input.dtype)
 
 
 @op(
@@ -204,6 +205,7 @@ def _group_norm(input: Any, num_groups: int, weight: Any, bias: Any, eps: float)
                 f"Expected {name} to be a vector of size equal to the number of channels in input, but got {name} of shape "
                 f"{shape_text(p.shape)} and input of shape {shape_text(input.shape)}"
             )
+    _check_types(input, (weight, bias))
     floats_only("GroupNormKernelImpl", input)
     x = accumulate_in(input)
     if input.size == 0:
@@ -230,4 +232,5 @@ def group_norm(input, num_groups, weight, bias, eps, cudnn_enabled):
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
     """``(group_norm, mean, 1 / std)`` with statistics of shape ``(N, group)``."""
     y, mean, rstd = _group_norm(input.reshape(N, C, -1) if input.size else input, group, weight, bias, eps)
-    return y.reshape(input.shape), mean.astype(input.dtype), rstd.astype(input.dtype)
+    kept = _statistics_type(input, weight, bias)
+    return y.reshape(input.shape), mean.astype(kept), rstd.astype(kept)

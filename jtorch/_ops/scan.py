@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -326,11 +327,19 @@ def _by_steps(pairs: Any, steps: Any) -> Any:
     return pairs * steps
 
 
+def _no_bools(name: str) -> Callable[[Any, Any], None]:
+    def check(y: Any, x: Any) -> None:
+        if "bool" in (y.name, x.name):
+            raise RuntimeError(f"{name}: received a bool input for `x` or `y`, but bool is not supported")
+
+    return check
+
+
 def _halved(x: Any) -> Any:
     return to_float(x) / 2
 
 
-@op("trapezoid(Tensor y, Tensor x, *, int dim=-1)", promote="default", elementwise=False, where="torch", out=False, aliases="trapz", unsaved="y x",
+@op("trapezoid(Tensor y, Tensor x, *, int dim=-1)", promote="default", types=_no_bools("trapezoid"), elementwise=False, where="torch", out=False, aliases="trapz", unsaved="y x",
     grad_name="DivBackward1")  # fmt: skip
 def trapezoid(y: Any, x: Any, dim: int) -> Any:
     """The integral along a dim by the trapezoidal rule over sample points ``x``."""
@@ -359,7 +368,7 @@ def _scale(total: Any, dx: Any) -> Any:
     return total * (num(dx, total) / 2)
 
 
-@op("cumulative_trapezoid(Tensor y, Tensor x, *, int dim=-1)", promote="default", elementwise=False, where="torch", out=False, unsaved="y x",
+@op("cumulative_trapezoid(Tensor y, Tensor x, *, int dim=-1)", promote="default", types=_no_bools("cumulative_trapezoid"), elementwise=False, where="torch", out=False, unsaved="y x",
     grad_name="DivBackward1")  # fmt: skip
 def cumulative_trapezoid(y: Any, x: Any, dim: int) -> Any:
     """Running integrals along a dim over sample points ``x``."""
