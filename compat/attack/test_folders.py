@@ -91,7 +91,8 @@ def test_lies(lie: Callable[[Any], None], tmp_path: Path, monkeypatch: pytest.Mo
     for read in (lambda: _load_state_dict_from_keys(checkpoint_id=str(folder)), lambda: ours.load({"w": jtorch.zeros(3, 4)}, checkpoint_id=str(folder), no_dist=True)):
         with pytest.raises(CheckpointException) as info:
             read()
-        assert isinstance(info.value.failures[0][0], pickle.UnpicklingError), info.value.failures
+        found = info.value.failures[0][0]  # torch's own words for whatever the reader says
+        assert isinstance(found, AssertionError) and isinstance(found.__cause__, pickle.UnpicklingError), info.value.failures
     assert not (tmp_path / "ran").exists()
 
 
