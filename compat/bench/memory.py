@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from compat.bench import models
 from compat.bench.timing import Table
 
 STEPS = 6
+RUNS = 3
 LIBRARIES = ("jtorch", "torch", "handwritten")
 
 
@@ -103,17 +105,19 @@ def measured(name: str, library: str, cache: str) -> tuple[float, float]:
     """``(after the first step, after all)`` in MiB, of a process whose programs are in the cache."""
     env = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1", "JTORCH_CACHE_DIR": cache}
     command = [sys.executable, "-m", "compat.bench.memory", "--child", name, library]
-    for _ in range(1 if library == "torch" else 2):
+    found = []
+    for _ in range(RUNS + (library != "torch")):
         done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=900, check=True)
-    first, every = done.stdout.split()[-2:]
-    return float(first), float(every)
+        found.append([float(x) for x in done.stdout.split()[-2:]])
+    first, every = (statistics.median(x) for x in zip(*found[-RUNS:], strict=True))  # how pieces of freed memory fit differs from run to run, by a fifth
+    return first, every
 
 
 def memory(names: Any = None) -> Table:
     """MiB at the peak of training, beside torch and the hand-written step."""
     table = Table(
         "Peak memory of training, MiB", ["model", *LIBRARIES, "jtorch / torch", "jtorch / jax.jit"],
-        f"How far resident memory rises above what it was before the first of {STEPS} steps; programs come from a cache; each in a process of its own. After the first step in brackets.",
+        f"How far resident memory rises above what it was before the first of {STEPS} steps; programs come from a cache; each in processes of its own, of which the median counts. After the first step in brackets.",
     )  # fmt: skip
     for name in names or setups():
         with tempfile.TemporaryDirectory() as cache:
