@@ -14,7 +14,7 @@ PASSING = _LIST.read_text().split() if _LIST.exists() else []
 # Layers of the encoder and attention are short; of the lazy classes there is one of each kind.
 LONG = {"nn.Transformer", "nn.TransformerDecoder", "nn.TransformerDecoderLayer", "nn.TransformerEncoder"} | {
     f"nn.Lazy{kind}{dims}d" for kind in ("Conv", "ConvTranspose", "BatchNorm", "InstanceNorm") for dims in (2, 3)
-}
+} | {f"nn.{kind}3d" for kind in ("AdaptiveMaxPool", "BatchNorm", "CircularPad", "Conv", "ConvTranspose", "MaxPool")}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in PASSING])

@@ -1,4 +1,5 @@
 # Denoising diffusion of points on a circle: averaged weights, a warm-up, sampling.
+# slow
 # digits: 3
 import torch, math
 from torch import nn

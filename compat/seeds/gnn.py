@@ -1,4 +1,5 @@
 # Graph networks: sparse products, attention by scatter, degrees.
+# slow
 # digits: 3
 import torch, torch.nn as nn, torch.nn.functional as F
 

@@ -1,4 +1,5 @@
 # A variational autoencoder: reparametrised samples, divergences, batches from a shuffled loader.
+# slow
 # digits: 3
 import torch, torch.nn as nn, torch.nn.functional as F
 from torch.distributions import Normal, kl_divergence, Bernoulli, Independent

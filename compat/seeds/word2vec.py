@@ -1,4 +1,5 @@
 # Skip-grams with negative samples: sparse gradients and SparseAdam.
+# slow
 # digits: 3
 import torch, collections, random
 from torch import nn

@@ -123,6 +123,7 @@ def test_the_samplers_of_accelerators(kind: str, a: float, b: float, dtype: torc
     assert abs(x.mean().item() - mean) < 0.12
 
 
+@pytest.mark.slow
 def test_the_other_samplers_of_accelerators() -> None:
     key = torch.tensor([0, 42], dtype=torch.int64).to(torch.uint32)
     x = torch.full((2000,), 3.0)
