@@ -46,10 +46,8 @@ def huber_loss(input, target, reduction, delta):
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     _check_written(input, target)
     floats_only("huber_cpu", input)
-    x, y = accumulate_in(input), accumulate_in(target)
-    d = x - y
-    x = d
-    big, half = const(delta, x), const(0.5, x)
+    d = accumulate_in(input) - accumulate_in(target)
+    big, half = const(delta, d), const(0.5, d)
     inside = (d > -big) & (d < big)
     linear = jnp.where(d < 0, -d, d)
     loss = jnp.where(inside, d * d * half, big * (linear - half * big))

@@ -157,6 +157,16 @@ def _names(node: OpNode) -> dict[str, Any]:
     return found
 
 
+def _is_unsaved(node: OpNode, k: int) -> bool:
+    op = node.entry.call.op
+    if op is None or not op.unsaved:
+        return False
+    return any([place == ("saved", k) and ("input" if name == "self" else name) in op.unsaved for name, place in _names(node).items()])
+
+
+OpNode._is_unsaved = _is_unsaved  # type: ignore[method-assign,assignment]
+
+
 def _tensor(node: OpNode, k: int) -> Any:
     kept = node.saved
     node.check()

@@ -430,7 +430,9 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
         if error.__class__ is not NotImplementedError and str(error) != "ZeroDivisionError":
             raise
         if call.elementwise is True:
-            _check_fits(before.shape, flat)
+            wide = broadcast_shape(*[aval_of(x).shape for x in flat if isinstance(x, Tensor)])
+            if wide != before.shape:
+                raise _misfit(before.shape, wide) from None
         if len(flat) == 2 and call.op is not None and call.op.promote == "default":
             kinds = [aval_of(x).dtype if isinstance(x, Tensor) else _dtypes.of_python(x.__class__) for x in flat]
             check_cast(max(kinds, key=lambda k: k.category), before.dtype, call.op.key)
@@ -446,7 +448,7 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
     if after.shape != before.shape:
         if not call.elementwise and call.op is not None and not call.op.expanded:  # a product of matrices
             raise RuntimeError(f"Bad in-place call: input tensor size {list(before.shape)} and output tensor size {list(after.shape)} should match")
-        raise RuntimeError(f"output with shape {list(before.shape)} doesn't match the broadcast shape {list(after.shape)}")
+        raise _misfit(before.shape, after.shape)
     if after.dtype is not before.dtype:
         if call.op is not None and call.op.out_type:
             _check_out_type(call.op.name, after.dtype, before.dtype)
@@ -457,11 +459,9 @@ def _read_and_write(call: Any, flat: Any, read_at: int | None) -> Tensor:
     return assign(target, new, read_at)
 
 
-def _check_fits(shape: tuple[int, ...], flat: Any) -> None:
-    """RuntimeError if an elementwise result of these operands has not the shape of what it is written to."""
-    wide = broadcast_shape(*[aval_of(x).shape for x in flat if isinstance(x, Tensor)])
-    if wide != shape:
-        raise RuntimeError(f"output with shape {list(shape)} doesn't match the broadcast shape {list(wide)}")
+def _misfit(shape: tuple[int, ...], wide: tuple[int, ...]) -> RuntimeError:
+    """What is said where a result of shape ``wide`` is to be written to a tensor of ``shape``."""
+    return RuntimeError(f"output with shape {list(shape)} doesn't match the broadcast shape {list(wide)}")
 
 
 def _write_truth(call: Any, flat: Any, new: Tensor, read_at: int | None) -> Tensor:
@@ -544,7 +544,7 @@ def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, a
         raise RuntimeError(f"Expected out tensor to have device {a.device}, but got {b.device} instead")
     if a.shape != b.shape:
         if elementwise and any(x is out for x in inputs):
-            raise RuntimeError(f"output with shape {list(b.shape)} doesn't match the broadcast shape {list(a.shape)}")
+            raise _misfit(b.shape, a.shape)
         if elementwise or apart is True:
             check_out(out, inputs, bool(apart))
         elif apart:
