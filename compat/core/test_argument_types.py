@@ -82,11 +82,13 @@ def test_outcomes(call: str) -> None:
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("call", ["a.normal_('x')", "torch.dropout(a, 'x', True)", "torch.eye(2.5)", "a.flatten('x')", "torch.flatten(a, 'x')", "torch.fft.fftfreq('x')", "torch.full((2,), torch.ones(2))", "a.size('x')", "a.requires_grad_('x')"])
+@pytest.mark.parametrize("call", ["a.normal_('x')", "torch.dropout(a, 'x', True)", "torch.eye(2.5)", "a.flatten('x')", "torch.flatten(a, 'x')", "torch.fft.fftfreq('x')", "torch.full((2,), torch.ones(2))", "a.size('x')", "a.requires_grad_('x')",
+                                  "F.cross_entropy(None, a)", "F.cross_entropy(a, [1])", "F.nll_loss(2.5, a)", "F.nll_loss(a, 'x')", "F.pad(None, (1, 1))", "F.pad(np.ones(2), (1, 1))",
+                                  "torch.bernoulli(np.ones(2))", "torch.flatten(None)", "torch.equal(a, None)"])  # fmt: skip
 def test_words(call: str) -> None:
     said = []
     for lib in (bridge.jtorch(), torch):
         with pytest.raises(TypeError) as error:
-            eval(call, {"torch": lib, "a": lib.ones(2, 2)})
+            eval(call, {"torch": lib, "F": lib.nn.functional, "np": np, "a": lib.ones(2, 2)})
         said.append(str(error.value))
     assert said[0] == said[1]

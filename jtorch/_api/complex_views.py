@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jtorch._core.dispatch.checked_arguments import tensor_argument
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.graph.view_history import take_view
 from jtorch._core.storage.bare_tensor import Tensor
@@ -16,9 +17,7 @@ from jtorch._registry import lookup
 
 def _complex(input: Tensor, name: str) -> bool:
     """Whether a function's input is complex; TypeError if it is no tensor."""
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-    return aval_of(input).dtype.is_complex
+    return aval_of(tensor_argument(name, "input", 1, input)).dtype.is_complex
 
 
 def _step(name: str) -> Any:

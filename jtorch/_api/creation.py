@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jtorch import _dtypes
-from jtorch._core.dispatch.checked_arguments import number_argument
+from jtorch._core.dispatch.checked_arguments import number_argument, tensor_argument
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.conversion import format_strides, with_strides
 from jtorch._core.dispatch.signature_binding import is_number_tensor, no_overload, number_of, sizes_given
@@ -120,9 +120,7 @@ def _factory(name: str, number: Any, what: str) -> None:
 
 
 def full_like_impl(input: Tensor, number: Any, dtype: Any, device: Any, requires_grad: bool, memory_format: Any) -> Tensor:
-    if not isinstance(input, Tensor):
-        raise TypeError(f"full_like(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-    a = aval_of(input)
+    a = aval_of(tensor_argument("full_like", "input", 1, input))
     if a.__class__ is SparseAval:
         return _sparse("fill_", a.shape, number, a.layout, dtype or a.dtype, a.device if device is None else place(device), requires_grad, input)
     t = in_lanes(make(a.shape, number, dtype or a.dtype, a.device if device is None else device, False, memory_format), input, requires_grad)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._api.sparse_embedding import sparse_bag_rows, sparse_rows
-from jtorch._core.dispatch.checked_arguments import checked_number
+from jtorch._core.dispatch.checked_arguments import checked_number, tensor_argument
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.signature_binding import sizes_given
 from jtorch._core.storage.bare_tensor import Tensor
@@ -160,6 +160,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 @compose("nn.functional")
 def pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:
     """``pad`` is (left, right) of the last dim, then of the one before, ...; ``mode`` "constant", "reflect", "replicate" or "circular"."""
+    tensor_argument("pad", "input", 1, input)
     pad = sizes_given("pad", "pad", pad, 2, alone=False)
     if len(pad) % 2:
         raise RuntimeError("Padding length must be divisible by 2")

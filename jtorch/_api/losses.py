@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from jtorch._core.dispatch.composites import compose
+from jtorch._core.dispatch.signature_binding import no_overload
 from jtorch._namespace import C_nn, torch
 
 Tensor = Any
@@ -141,6 +142,10 @@ def ctc_loss(
     zero_infinity: bool = False,
 ) -> Tensor:
     """Connectionist temporal classification over log-probabilities (T, N, C) or (T, C); targets are padded (N, S) or concatenated."""
+    if any(isinstance(x, str) for x in (input_lengths, target_lengths)) or isinstance(input_lengths, torch.Tensor) is not isinstance(target_lengths, torch.Tensor):
+        rest = "int blank = 0, int reduction = at::Reduction::Mean, bool zero_infinity = False"
+        lengths = [f"Tensor log_probs, Tensor targets, {kind} input_lengths, {kind} target_lengths, {rest}" for kind in ("tuple of ints", "Tensor")]
+        no_overload("ctc_loss", (log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity), *[f"({text})" for text in lengths])
     batched = log_probs.dim() == 3
     if not batched:
         log_probs = log_probs.unsqueeze(1)

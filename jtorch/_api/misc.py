@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from jtorch._core.dispatch.checked_arguments import tensor_argument
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
@@ -70,9 +71,7 @@ def is_same_size(input: Tensor, other: Tensor) -> bool:
 @compose("torch")
 def numel(input: Tensor) -> int:
     """The number of elements."""
-    if not isinstance(input, Tensor):
-        raise TypeError(f"numel(): argument 'input' (position 1) must be Tensor, not {type(input).__name__}")
-    return int(input.numel())  # type: ignore[attr-defined]
+    return int(tensor_argument("numel", "input", 1, input).numel())  # type: ignore[attr-defined]
 
 
 @compose("torch")

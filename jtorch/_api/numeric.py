@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from jtorch._core.dispatch.checked_arguments import tensor_argument
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.tensor.derived_functions import function_for, write_out
@@ -16,16 +17,11 @@ _grid_even = function_for("internal._histogramdd_even")
 _grid_edges = function_for("internal._histogramdd_edges")
 
 
-def _need_tensor(name: str, argument: str, position: int, value: Any) -> None:
-    if not isinstance(value, Tensor):
-        raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(value).__name__}")
-
-
 @compose("torch Tensor")
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether both have one shape and equal elements. Runs what is pending."""
-    _need_tensor("equal", "input", 1, input)
-    _need_tensor("equal", "other", 2, other)
+    tensor_argument("equal", "input", 1, input)
+    tensor_argument("equal", "other", 2, other)
     if input.device != other.device:
         found = f"{input.device} and {other.device}"
         raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, {found}!")
@@ -37,8 +33,8 @@ def equal(input: Tensor, other: Tensor) -> bool:
 @compose("torch Tensor")
 def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether ``isclose`` holds everywhere. Runs what is pending."""
-    _need_tensor("allclose", "input", 1, input)
-    _need_tensor("allclose", "other", 2, other)
+    tensor_argument("allclose", "input", 1, input)
+    tensor_argument("allclose", "other", 2, other)
     return bool(torch.isclose(input.detach(), other.detach(), rtol, atol, equal_nan).all())
 
 

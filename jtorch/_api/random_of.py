@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jtorch import _dtypes
+from jtorch._core.dispatch.checked_arguments import tensor_argument
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.inplace import check_writable
 from jtorch._core.dispatch.signature_binding import is_number_tensor, number_of, type_name
@@ -42,12 +43,6 @@ from ._drawing import (
 )  # fmt: skip
 from .creation import _size, make
 from .random import _finish, _normal
-
-
-def _tensor(name: str, argument: str, position: int, v: Any) -> Tensor:
-    if not isinstance(v, Tensor):
-        raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type(v).__name__}")
-    return v
 
 
 def _out(name: str, t: Tensor, out: Any) -> Tensor:
@@ -156,7 +151,7 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None, out: Any =
     """Zeros and ones: each element of ``input`` is the probability of a one; or ``p`` is that of all."""
     no_out(out)
     may_draw(input)
-    a = aval_of(_tensor("bernoulli", "input", 1, input))
+    a = aval_of(tensor_argument("bernoulli", "input", 1, input))
     if p is None and a.dtype.is_complex:
         no_kernel("bernoulli_tensor_cpu_self_", a.dtype)
     if p is not None:
@@ -208,7 +203,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None, out: Any = None) -> Tensor:
     """``num_samples`` indices per row, drawn by the weights in the last dim; int64."""
     no_out(out)
-    a = aval_of(_tensor("multinomial", "input", 1, input))
+    a = aval_of(tensor_argument("multinomial", "input", 1, input))
     if len(a.shape) not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if out is not None and aval_of(out).dtype is not _dtypes.int64:
@@ -277,14 +272,14 @@ def _from_parameters(kind: str, generator: Any, sampler: Any, *parameters: Tenso
 @compose("torch")
 def poisson(input: Tensor, generator: Any = None) -> Tensor:
     """Poisson counts of rates ``input``, in its type."""
-    needs_float("poisson_cpu", aval_of(_tensor("poisson", "input", 1, input)).dtype)
+    needs_float("poisson_cpu", aval_of(tensor_argument("poisson", "input", 1, input)).dtype)
     return with_zero_gradient("Poisson", input, _from_parameters("poisson", generator, S.poisson, input))
 
 
 @compose("torch")
 def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
     """Successes among ``count`` trials of probability ``prob``."""
-    a, b = aval_of(_tensor("binomial", "count", 1, count)), aval_of(_tensor("binomial", "prob", 2, prob))
+    a, b = aval_of(tensor_argument("binomial", "count", 1, count)), aval_of(tensor_argument("binomial", "prob", 2, prob))
     for name, kind in (("count", a.dtype), ("prob", b.dtype)):
         if kind not in _IS_FLOAT:
             raise ValueError(f"binomial only supports floating-point dtypes for {name}, got: {kind.legacy}")
@@ -298,7 +293,7 @@ def binomial(count: Tensor, prob: Tensor, generator: Any = None) -> Tensor:
 @compose("torch")
 def _standard_gamma(input: Tensor, generator: Any = None) -> Tensor:
     """Gamma samples of concentration ``input`` and rate one, differentiable in the concentration."""
-    kind = aval_of(_tensor("_standard_gamma", "input", 1, input)).dtype
+    kind = aval_of(tensor_argument("_standard_gamma", "input", 1, input)).dtype
     if kind not in (_dtypes.float32, _dtypes.float64):
         no_kernel("gamma", kind)
     drawn = _from_parameters("gamma", generator, S.standard_gamma, input)
@@ -308,7 +303,7 @@ def _standard_gamma(input: Tensor, generator: Any = None) -> Tensor:
 @compose("torch")
 def _sample_dirichlet(input: Tensor, generator: Any = None) -> Tensor:
     """Dirichlet samples over the last dim, differentiable in the concentration."""
-    kind = aval_of(_tensor("_sample_dirichlet", "input", 1, input)).dtype
+    kind = aval_of(tensor_argument("_sample_dirichlet", "input", 1, input)).dtype
     if kind not in (_dtypes.float32, _dtypes.float64):
         no_kernel("dirichlet", kind)
     drawn = _from_parameters("dirichlet", generator, S.sample_dirichlet, input)

@@ -7,6 +7,7 @@ from typing import Any
 
 from jtorch import _dtypes
 from jtorch._core.dispatch import as_strided as strided
+from jtorch._core.dispatch.checked_arguments import tensor_argument
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.signature_binding import no_overload, sizes_given
 from jtorch._core.graph.view_history import take_view
@@ -27,15 +28,10 @@ from .joining import each
 _I = slot(int)
 
 
-def _need(x: Any, name: str) -> None:
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(x).__name__}")
-
-
 @compose("torch")
 def reshape(input: Tensor, shape: Any) -> Tensor:
     """The same elements in another shape: a view if memory allows."""
-    _need(input, "reshape")
+    tensor_argument("reshape", "input", 1, input)
     return methods.reshape(input, shape)
 
 
@@ -60,7 +56,7 @@ def expand_as(self: Tensor, other: Tensor) -> Tensor:
 @compose("torch Tensor")
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Join the dims from start_dim to end_dim."""
-    _need(input, "flatten")
+    tensor_argument("flatten", "input", 1, input)
     s = aval_of(input).shape
     a, b = dim_of(start_dim, len(s)), dim_of(end_dim, len(s))
     if a > b:

@@ -8,11 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import opt_einsum
 from jax import lax
 
+from jtorch import _dtypes
 from jtorch._registry import Says, op
 
-from ._lib import accumulate_in, broadcast_shape, dim_of, is_inexact, matmul_precision
+from ._lib import accumulate_in, broadcast_shape, dim_of, dtype_of, is_inexact, matmul_precision
 from ._linalg_lib import ShapedName, contract, cpp_name, mT, no_bool, same_type, scalar_name
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -104,12 +106,6 @@ def einsum(equation: str, operands: Any) -> Any:
     inputs = [parse_subscripts(t, i) for i, t in enumerate(texts)]
     sizes = _sizes(inputs, operands)
     output = _output(right if arrow else None, inputs)
-    first = operands[0]
-    if len(operands) > 1:
-        for x in operands[1:]:
-            if x.dtype != first.dtype:
-                raise RuntimeError(f"expected scalar type {scalar_name(first)} but found {scalar_name(x)}")
-        no_bool(first, "bmm")
     # One letter for each dim of the ellipsis, counted from the right; labels of size 1 that broadcast are squeezed away.
     free = [c for c in _LETTERS if c not in sizes]
     covered = max(x.ndim - len(labels) + 1 if "..." in labels else 0 for labels, x in zip(inputs, operands, strict=True))
@@ -131,7 +127,37 @@ def einsum(equation: str, operands: Any) -> Any:
     spec = ",".join("".join(t) for t in terms) + "->" + "".join(out)
     if len(operands) == 1:
         return _single(spec, arrays[0], terms[0], out)
-    return jnp.einsum(spec, *arrays, precision=matmul_precision())
+    if is_inexact(arrays[0]) and all(x.dtype == arrays[0].dtype for x in arrays):
+        return jnp.einsum(spec, *arrays, precision=matmul_precision())
+    kind = _pairwise_type(spec, terms, arrays, out)
+    wide = "int32" if kind == np.bool_ else kind
+    return jnp.einsum(spec, *[x.astype(wide) for x in arrays], precision=matmul_precision()).astype(kind)
+
+
+def _pairwise_type(spec: str, terms: list[list[str]], arrays: list[Any], out: list[str]) -> Any:
+    """The type of the sum of products, taken two operands at a time in the order that torch takes, opt_einsum's.
+
+    A label that only one of two operands has is summed first, which widens integers; two that share no label to be summed are multiplied, which
+    promotes; else bmm takes them, and asks for one type. ``terms`` leave out labels of size 1 that broadcast.
+    """
+    path = opt_einsum.contract_path(spec, *[x.shape for x in arrays], shapes=True)[0] if len(arrays) > 2 else [(0, 1)]
+    left = [(dtype_of(x), {c for c, n in zip(labels, x.shape, strict=True) if n != 1}) for labels, x in zip(terms, arrays, strict=True)]
+    for pair in path:
+        (first, mine), (second, theirs) = (left[i] for i in sorted(pair))
+        left = [term for i, term in enumerate(left) if i not in pair]
+        later = set(out).union(*[labels for _, labels in left])
+        a, b = _summed_type(first, mine - theirs - later), _summed_type(second, theirs - mine - later)
+        if mine & theirs - later:
+            if a is _dtypes.bool_:
+                raise NotImplementedError("\"bmm\" not implemented for 'Bool'")
+            if a is not b:
+                raise RuntimeError(f"expected scalar type {a.legacy} but found {b.legacy}")
+        left.append((_dtypes.promote_types(a, b), (mine | theirs) & later))
+    return left[0][0].np
+
+
+def _summed_type(kind: _dtypes.dtype, labels: set[str]) -> _dtypes.dtype:
+    return _dtypes.int64 if labels and not (kind.is_floating_point or kind.is_complex) else kind
 
 
 def _single(spec: str, x: Any, labels: list[str], out: list[str]) -> Any:

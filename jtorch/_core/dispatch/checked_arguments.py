@@ -17,7 +17,7 @@ from jtorch._core.dispatch.signature_binding import is_number_tensor, number_of,
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
 
-__all__ = ["Parameters", "checked_format", "checked_number", "number_argument"]
+__all__ = ["Parameters", "checked_format", "checked_number", "number_argument", "tensor_argument"]
 
 _KINDS: dict[str, type] = {"Tensor": Tensor, "int": int, "float": float, "bool": bool}
 _ASKED = {name + rest: (kind, bool(rest)) for name, kind in _KINDS.items() for rest in ("", " | None")}
@@ -33,6 +33,13 @@ def number_argument(name: str, argument: str, where: str, v: Any) -> Any:
     if found is None:
         raise TypeError(f"{name}(): argument '{argument}'{where} must be Number, not {type_name(v)}")
     return found
+
+
+def tensor_argument(name: str, argument: str, position: int, v: Any) -> Tensor:
+    """``v``, a tensor. TypeError in torch's words for what is none."""
+    if not isinstance(v, Tensor):
+        raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type_name(v)}")
+    return v
 
 
 class Parameters:

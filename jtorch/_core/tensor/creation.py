@@ -18,6 +18,7 @@ from jtorch._ops._float8 import fitted
 from jtorch._core.dispatch.signature_binding import number_of
 from jtorch._core.storage.host_memory import HostStorage, put_on
 from jtorch._core.tensor.autograd_methods import detach, require_grad
+from jtorch._core.tensor.nested_numbers import WIDE, array_of, no_number
 from jtorch._core.dispatch.conversion import to
 from jtorch._core.storage.bare_tensor import Tensor, new_storage, new_tensor
 from jtorch._core.storage.view_steps import aval_of, elements
@@ -87,9 +88,6 @@ def from_numpy(array: Any) -> Tensor:
     return t
 
 
-_WIDE = {float: _dtypes.float64, complex: _dtypes.complex128}
-
-
 def _infer(data: Any, wanted: Any = None) -> Any:
     """The numpy array of nested Python data in torch's inferred type, or in Python's own precision if it will be converted to ``wanted``. ValueError/TypeError in torch's words."""
     if isinstance(data, np.ndarray):
@@ -103,125 +101,18 @@ def _infer(data: Any, wanted: Any = None) -> Any:
         elif x.__class__ is int:
             x = float(x)
         kind = _dtypes.of_python(x.__class__)
-        kind = _WIDE.get(x.__class__, kind) if wanted is not None else kind
+        kind = WIDE.get(x.__class__, kind) if wanted is not None else kind
         return _dtypes.in_memory(np.asarray(x, kind.np), kind)
     if isinstance(data, Tensor):
 
         return elements(data)
     if isinstance(data, (list, tuple)) or (hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, bytes, dict))):
-        return _from_sequence(data, wanted)
+        return array_of(data, wanted)
     if isinstance(data, (str, bytes)):
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     if hasattr(data, "__array__"):
         return np.asarray(data)
-    raise _no_number(data, wanted)
-
-
-def _no_number(x: Any, wanted: Any) -> Exception:
-    name = type(x).__name__
-    if wanted is None:
-        return RuntimeError(f"Could not infer dtype of {name}")
-    return TypeError(f"'{name}' object cannot be interpreted as an integer" if wanted.category == 1 else f"must be real number, not {name}")
-
-
-def _shape_of(data: Any) -> tuple[int, ...]:
-    shape: list[int] = []
-    while True:
-        if isinstance(data, Tensor):
-            return tuple(shape)
-        if isinstance(data, np.ndarray):
-            return (*shape, *data.shape)
-        if isinstance(data, str) and shape:
-            raise ValueError("too many dimensions 'str'")
-        if isinstance(data, (str, bytes)) or not hasattr(data, "__len__") or isinstance(data, (dict, np.generic)):
-            return tuple(shape)
-        shape.append(len(data))
-        if len(shape) > 128:
-            raise ValueError(f"too many dimensions '{type(data).__name__}'")
-        if not len(data):
-            return tuple(shape)
-        data = data[0]
-
-
-def _from_sequence(data: Any, wanted: Any = None) -> np.ndarray:
-    shape = _shape_of(data)
-    leaves: list[Any] = []
-
-    def walk(x: Any, depth: int) -> None:
-        kind = None
-        if isinstance(x, Tensor):
-            one, kind = depth == len(shape), aval_of(x).dtype  # in the place of a number, whatever its dims
-            x = elements(x)
-            if one and x.size != 1:
-                raise ValueError("only one element tensors can be converted to Python scalars")
-            x = x.reshape(()) if one else x
-        if isinstance(x, (np.ndarray, np.generic)):
-            if x.shape != shape[depth:]:
-                raise ValueError(
-                    f"expected sequence of length {shape[depth] if depth < len(shape) else 0} at dim {depth} (got {x.shape[0] if x.shape else 0})"
-                    if x.shape
-                    else "only one element tensors can be converted to Python scalars"
-                )
-            leaves.extend(x.reshape(-1).tolist() if x.dtype.kind in "biufc" and x.dtype.itemsize >= 4 else [v.item() for v in x.reshape(-1)])
-            kinds.add(kind or _dtypes.from_np(x.dtype))
-            return
-        if depth == len(shape):
-            n = number_of(x)
-            if n is None:
-                if isinstance(x, (list, tuple)):
-                    wanted_number = "must be real number, not {}" if float in classes else "'{}' object cannot be interpreted as an integer"
-                    raise TypeError(wanted_number.format(type(x).__name__))
-                if isinstance(x, (str, bytes)):
-                    raise TypeError(f"new(): invalid data type '{type(x).__name__}'")
-                raise _no_number(x, wanted)
-            leaves.append(n)
-            classes.add(n.__class__)
-            return
-        if not hasattr(x, "__len__") or isinstance(x, str):
-            raise TypeError("not a sequence")
-        if len(x) != shape[depth]:
-            raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(x)})")
-        for y in x:
-            walk(y, depth + 1)
-
-    kinds: set[_dtypes.dtype] = set()
-    classes: set[type] = set()
-    fast = _fast(data, shape, wanted)
-    if fast is not None:
-        return fast
-    walk(data, 0)
-    kind: _dtypes.dtype | None = None
-    for k in [*kinds, *(_WIDE.get(c, _dtypes.of_python(c)) if wanted is not None else _dtypes.of_python(c) for c in classes)]:
-        kind = k if kind is None else _dtypes.promote_types(kind, k)
-    kind = kind or _dtypes.default
-    try:
-        return _dtypes.in_memory(np.array(leaves, kind.np), kind).reshape(shape)
-    except OverflowError as error:
-        if wanted is not None and wanted.category != 1:
-            return np.array([float(n) for n in leaves]).reshape(shape)
-        raise ValueError("Overflow when unpacking long long") from error
-
-
-def _fast(data: Any, shape: tuple[int, ...], wanted: Any = None) -> np.ndarray | None:
-    """Regular nests of plain numbers, by numpy itself; None if it is anything else."""
-    if not isinstance(data, (list, tuple)) or len(shape) > 2 and not isinstance(data[0], (list, tuple)):
-        return None
-    probe = data
-    for _ in range(len(shape) - 1):
-        if not isinstance(probe, (list, tuple)) or not probe:
-            return None
-        probe = probe[0]
-    if not isinstance(probe, (list, tuple)) or not probe or probe[0].__class__ not in (int, float, bool):
-        return None
-    try:
-        a = np.array(data)
-    except (ValueError, OverflowError, TypeError):
-        return None
-    if a.shape != shape or a.dtype.kind not in "bif":
-        return None
-    if a.dtype.kind == "f":
-        return a if wanted is not None else a.astype(_dtypes.default.np)
-    return a.astype(np.int64) if a.dtype.kind == "i" else a
+    raise no_number(data, wanted)
 
 
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False) -> Tensor:

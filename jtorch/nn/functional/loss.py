@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from jtorch._core.dispatch.checked_arguments import checked_number
+from jtorch._core.dispatch.checked_arguments import checked_number, tensor_argument
 from jtorch._errors import warn
 from jtorch._public import C_nn, F, torch
 
@@ -113,7 +113,8 @@ def nll_loss(
 
 
 def _nll(input: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int) -> Tensor:
-    dim = input.dim()
+    dim = tensor_argument("nll_loss_nd", "input", 1, input).dim()
+    tensor_argument("nll_loss_nd", "target", 2, target)
     if dim < 1:
         raise ValueError(f"Expected 1 or more dimensions (got {dim})")
     if dim != 1 and input.size(0) != (target.size(0) if target.dim() else -1):
@@ -143,8 +144,8 @@ def cross_entropy(
     if label_smoothing.__class__ is not float or ignore_index.__class__ is not int:
         ignore_index = checked_number("cross_entropy_loss", "ignore_index", int, ignore_index, " (position 5)")
         label_smoothing = checked_number("cross_entropy_loss", "label_smoothing", float, label_smoothing, " (position 6)")
-    if not isinstance(target, torch.Tensor):
-        raise TypeError(f"cross_entropy_loss(): argument 'target' (position 2) must be Tensor, not {type(target).__name__}")
+    tensor_argument("cross_entropy_loss", "input", 1, input)
+    tensor_argument("cross_entropy_loss", "target", 2, target)
     if input.shape == target.shape and input.dim() > 0:
         if ignore_index >= 0 and target.is_floating_point():
             raise RuntimeError("ignore_index is not supported for floating point target")
