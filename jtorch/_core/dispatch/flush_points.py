@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from jtorch._engine.planning import ahead
+from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording import trace as _trace
 from jtorch._engine.planning.segments import repetition
 from jtorch._engine.values import shards
@@ -77,6 +78,9 @@ def module_called(module: Any) -> None:
     if state.observed is not None:
         return
     if tr.root == 0:
+        if tr.nodes and all([node[0].__class__ is Entry and node[0].fills() for node in tr.nodes]):  # what a new model begins with: the first call is then as the others
+            _trace.flush("begin")
+            tr = state.trace
         tr.root = id(module)
     elif tr.root == id(module) and (len(tr.nodes) > ENOUGH or tr.input_bytes > BYTES):
         _trace.flush("module")

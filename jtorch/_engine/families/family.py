@@ -22,7 +22,7 @@ from jtorch._engine.padded import Frame, NoRule, Padded, Room, arrays_of, evalua
 from jtorch._engine.recording import guards
 from jtorch._engine.recording.bundle import Bundle
 from jtorch._engine.recording.entry import NUMBERS
-from jtorch._engine.recording.needed import needed_nodes
+from jtorch._engine.recording.needed import first_outputs, needed_nodes
 from jtorch._engine.recording.program import Program
 from jtorch._engine.recording.trace import Trace
 from jtorch._engine.recording.vjp import derived
@@ -57,12 +57,17 @@ stats = _Stats()
 
 
 class _Other:
-    """The aval of an input of changing size: like no other."""
+    """The aval of a value of changing size: like those of the same type and room alone."""
 
     __slots__ = ("dtype",)
 
     def __init__(self, dtype: Any) -> None:
         self.dtype = dtype
+
+
+@functools.lru_cache(4096)
+def _other(dtype: Any, lengths: tuple[int, ...]) -> _Other:
+    return _Other(dtype)
 
 
 class PaddedNode:
@@ -75,11 +80,16 @@ class PaddedNode:
         call = general.entry.call
         self.call, self.name, self.op, self.numbers, self.runtime_scalars = self, call.name, None, call.numbers, call.runtime_scalars
         f = Frame(room, {}, self.names)
-        # Results of changing size are like no input, so nothing is donated to them.
         shapes = [f.dims(a.shape) for a in general.entry.outs]
-        self.outs: Any = tuple([_Other(t) if any(map(is_symbolic, s)) else aval(s, t, a.device) for s, a, t in zip(shapes, general.entry.outs, general.types, strict=True)])
+        self.outs: Any = tuple([
+            _other(t, tuple(map(room.pad, s))) if any(map(is_symbolic, s)) else aval(s, t, a.device) for s, a, t in zip(shapes, general.entry.outs, general.types, strict=True)
+        ])  # fmt: skip
         self.out = None if general.entry.out is None else self.outs[0]
         self.inputs = general.entry.inputs
+
+    def weight(self) -> int:
+        """How many operations of XLA it is, roughly."""
+        return self.general.equations
 
     def identity(self) -> str:
         """Its name for other processes (identity.py)."""
@@ -166,12 +176,26 @@ class Family:
             if shifted is not None:
                 reach[shifted[0]] = max(reach.get(shifted[0], 0), shifted[1])
         shapes = [[replaced(d, by) if is_symbolic(d) else d for d in out.shape] for _, general, names in self.watched for by in (general.by_name(names),) for out in general.entry.outs]
-        shapes += [list(dims) for dims in self.inputs.values()]  # what is padded is copied
+        self.succeeded = self._succeeded(live, samples[-1][1])
+        shapes += [list(dims) for i, dims in self.inputs.items() if i not in self.succeeded]  # what is padded is copied
         self.shifts = {i: [shift_of(d) if is_symbolic(d) else None for d in dims] for i, dims in self.inputs.items()}
         of = {k: general.equations for k, general, _ in self.watched}
         equations = sum([of.get(k, 1) for k in self.needed])
         self.rooms = Rooms([f"n{i}" for i in range(len(self.columns))], reach, shapes, equations)
         stats.families += 1
+
+    def _succeeded(self, live: Sequence[int], inputs: list[Value]) -> set[int]:
+        """Inputs of changing size that a result takes the place of, as a cache's next state does: it has their type, and their room whatever that is."""
+        first = first_outputs(self.nodes)
+        made = {first[k] + j: (general.types[j], self._axes([replaced(d, by) if is_symbolic(d) else d for d in a.shape]))
+                for k, general, names in self.watched for by in (general.by_name(names),) for j, a in enumerate(general.entry.outs)}  # fmt: skip
+        results = {made[p] for p in live if p in made}
+        return {i for i, dims in self.inputs.items() if (inputs[i].aval.dtype, self._axes(dims)) in results}
+
+    @staticmethod
+    def _axes(dims: Sequence[Any]) -> tuple[Any, ...]:
+        shifts = [shift_of(d) if is_symbolic(d) else None for d in dims]
+        return tuple([str(d) if shifted is None else (shifted[0],) for d, shifted in zip(dims, shifts, strict=True)])
 
     def _solve(self, samples: list[tuple[list[Any], list[Value]]]) -> Solver:
         solver = Solver()
@@ -244,6 +268,7 @@ class Family:
 
     input_avals: list[Any]
     device: Any
+    grows = False  # whether what changes grows by one
 
     def program(self, values: tuple[int, ...], inputs: Sequence[Any], donated: tuple[int, ...], checks: Sequence[Any]) -> _Program:
         held = [pair for i, shifts in self.shifts.items() if inputs[i].__class__ is Held and len(inputs[i].sizes) == len(shifts) for pair in zip(shifts, inputs[i].array.shape, strict=True)]
@@ -274,7 +299,7 @@ class _Program:
         self.inputs = []
         for i, a in enumerate([*family.input_avals, aval((len(family.columns),), _dtypes.int64, family.device)]):
             v = Value()
-            stands_for: Any = _Other(a.dtype) if i in family.inputs else a
+            stands_for: Any = a if i not in family.inputs else _other(a.dtype, self.lengths[i]) if i in family.succeeded else _Other(a.dtype)
             v.aval, v.array, v.trace, v.pos = stands_for, None, None, -1
             self.inputs.append(v)
         self.recipe: Any = None
@@ -301,7 +326,7 @@ class Member:
         family = self.family
         if self.group.given_up:
             return None
-        static = [i for i in donated if i not in family.inputs]
+        static = [i for i in donated if i not in family.inputs or i in family.succeeded]
         try:
             program = family.program(self.sizes, arrays, tuple(static), checks)
         except Exception as error:  # a rule raises what it likes
@@ -319,7 +344,7 @@ class Member:
             program.recipe.seen, program.recipe.scalars = 2, [_NEVER if i in family.dynamic else s for i, s in enumerate(tr.scalars)]
         before = program.recipe.plan
         try:
-            plan = planned(made, program.recipe, (), given, [*live, *program.checks], static, why, whole=whole(made.nodes))
+            plan = planned(made, program.recipe, (), given, [*live, *program.checks], static, why, whole=family.grows and whole(made.nodes))
             layouts_of = self._layouts(program, plan, given, tr)
         except Exception as error:  # nothing has run yet: whatever stands in the way of this program, the exact one does not need it
             program.recipe.plan = before
@@ -425,7 +450,7 @@ def _growing(samples: list[tuple[list[Any], list[Value], list[Any]]]) -> bool:
 
 
 def whole(nodes: Sequence[Any]) -> bool:
-    """Whether these nodes of a family's program are one program, however long: there is one for each bucket, and without a way back they are soon compiled."""
+    """Whether these nodes of a growing family's program are one program, however long: it runs for many sizes of each bucket, and without a way back it is soon compiled."""
     return len(nodes) <= _WHOLE and all([_operator(node[0]) for node in nodes])
 
 
@@ -493,6 +518,7 @@ def join(tr: Trace, live: Sequence[int], checks: guards.Checks, recipe: Any = No
         return None
     family.device = tr.device
     family.input_avals = [v.aval for v in tr.inputs]
+    family.grows = _growing(group.samples)
     numbers = [scalars for _, _, scalars in group.samples]
     family.dynamic = {i for i, every in enumerate(zip(*numbers, strict=True)) if len({(type(x), str(x)) for x in every}) > 1}
     sizes = family.sizes_of(tr.nodes, tr.inputs)

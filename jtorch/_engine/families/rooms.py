@@ -68,10 +68,7 @@ class Rooms:
         made = self._made.setdefault(kind, [])
         kept = self._kept(least, held)
         self._runs += 1
-        if kept is not None:
-            if kept not in made:
-                made.append(kept)
-            return kept
+        least = kept or least
         if least in made:
             return least
         fitting = [b for b in made if all(x >= y for x, y in zip(b, least, strict=True))]
@@ -82,7 +79,7 @@ class Rooms:
             if max(lost, loses * min(_TO_COME, _AGAIN * self._runs)) <= self._compiling:
                 self._lost[kind, least] = lost
                 return best
-        bounds = least if fitting else self._wider(tuple([bucket(n, 2) for n in least]))
+        bounds = least if fitting or kept else self._wider(tuple([bucket(n, 2) for n in least]))
         made.append(bounds)
         return bounds
 

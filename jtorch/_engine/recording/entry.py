@@ -64,6 +64,11 @@ class Entry:
     def structs(self) -> list[jax.ShapeDtypeStruct]:
         return [NUMBERS[a] if isinstance(a, type) else a.struct for a in self.inputs]
 
+    def fills(self) -> bool:
+        """Whether every element becomes one number (``fill_``, ``zero_``)."""
+        op = self.call.op
+        return op is not None and self.outs[0].dtype.np.kind in op.fills
+
     def weight(self) -> int:
         """How many operations of XLA it is, roughly."""
         found = self._weight

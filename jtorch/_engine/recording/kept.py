@@ -50,10 +50,11 @@ def keep_fact(key: bytes | None, what: Any) -> None:
 
 
 class Traced(NamedTuple):
-    """A traced program whose results are described otherwise than JAX does (``jax.stages.Traced``)."""
+    """A traced program whose results are described otherwise than JAX does (``jax.stages.Traced``). ``donated``: the inputs that they take the place of."""
 
     made: Any
     out_info: Any
+    donated: tuple[int, ...]
 
     @property
     def jaxpr(self) -> Any:
@@ -78,7 +79,7 @@ def program(
             if known is not None:
                 return known
     made = traced()
-    what = compiled(made, donated, arrays_of(given), lambda lowered: submit(lambda: compile_lowered(lowered, where, _trees(lowered))), options)
+    what = compiled(made, made.donated if isinstance(made, Traced) else donated, arrays_of(given), lambda lowered: submit(lambda: compile_lowered(lowered, where, _trees(lowered))), options)
     if key is not None:
         out = _written(made.out_info)
         if out is not None:

@@ -82,8 +82,14 @@ class Program:
             arrays: list[Any] = arrays_of(found)
             return arrays
 
-        made = jax.jit(flat, donate_argnums=tuple(d + shift for d in self.donated), compiler_options=_config.COMPILER_OPTIONS, keep_unused=True).trace(*arrays_of(given))
-        return kept.Traced(made, out)
+        arrays = arrays_of(given)
+        donated = [d + shift for d in self.donated]
+        if any([given[d].__class__ is Padded for d in donated]):  # how results of changing size are laid out is known only now
+            jax.jit(flat, keep_unused=True).trace(*arrays)
+            room = [(x.shape, x.dtype) for x in arrays_of(out)]
+            donated = [d for d in donated if _taken(room, (arrays[d].shape, arrays[d].dtype))]
+        made = jax.jit(flat, donate_argnums=tuple(donated), compiler_options=_config.COMPILER_OPTIONS, keep_unused=True).trace(*arrays)
+        return kept.Traced(made, out, tuple(donated))
 
     def _identity(self) -> str:
         """Its name for other processes (identity.py)."""
@@ -159,6 +165,13 @@ class Program:
             return [*[vals[i] for i in outs], *[jnp.concatenate([vals[i].reshape(-1) for i in group]) for group in together]]
 
         return segment
+
+
+def _taken(room: list[Any], what: Any) -> bool:
+    if what not in room:
+        return False
+    room.remove(what)
+    return True
 
 
 def constant(entry: Any, kind: type, number: Any) -> Any:

@@ -71,7 +71,7 @@ def small(tr: Trace, live: Sequence[int], most: Limits = LOOK) -> Small | None:
         entry = nodes[k][0]
         if entry.__class__ is Bundle or any([a.nbytes > most.bytes for a in entry.outs]):
             return None
-        if not _fills(entry):
+        if not entry.fills():
             room -= _cost_of(entry, most, traced)
             if room < 0:
                 return None
@@ -85,7 +85,7 @@ def small(tr: Trace, live: Sequence[int], most: Limits = LOOK) -> Small | None:
 
 def _alone(node: tuple[Any, ...], needed: bool) -> Step:
     entry, *refs = node
-    run: Any = None if not needed else partial(_filled, entry.outs[0].shape, entry.outs[0].dtype.np) if _fills(entry) else function_on_host(entry)
+    run: Any = None if not needed else partial(_filled, entry.outs[0].shape, entry.outs[0].dtype.np) if entry.fills() else function_on_host(entry)
     return run, tuple(refs), len(entry.outs)
 
 
@@ -102,17 +102,12 @@ def _as_one(nodes: Sequence[Any], needed: set[int], live: Sequence[int], traced:
             if p < 0 and p not in given:
                 given[p] = made.input()
         ins = [vals[p] if p >= 0 else given[p] for p in refs]
-        if _fills(entry):
+        if entry.fills():
             vals.extend(made.call(partial(_filled, entry.outs[0].shape, entry.outs[0].dtype.np), ins, 1))
         else:
             vals.extend(made.run(traced.get(entry) or jaxpr_of(entry), ins))
     run = made.function(list(given.values()), [vals[p] for p in live])
     return Small(((run, tuple(given), len(live)),), range(len(live)))
-
-
-def _fills(entry: Entry) -> bool:
-    op = entry.call.op
-    return op is not None and entry.outs[0].dtype.np.kind in op.fills
 
 
 def _filled(shape: tuple[int, ...], kind: Any, before: np.ndarray, value: Any = 0) -> list[np.ndarray]:
@@ -157,7 +152,7 @@ def _rounds_in_a_row(nodes: Sequence[Any], needed: set[int], traced: dict[Entry,
     flags: list[Any] = []
     try:
         for k, (entry, *refs) in enumerate(nodes):
-            if k not in needed or _fills(entry):
+            if k not in needed or entry.fills():
                 flags.extend([False] * len(entry.outs))
                 continue
             closed = traced.get(entry)

@@ -58,6 +58,13 @@ def test_what_is_held_stays_where_it_is() -> None:
     assert r.choose([100], [(("n0", 0), 96)], ()) == (128,)  # no longer enough
 
 
+def test_what_is_held_moves_to_a_program_that_is_there() -> None:
+    r = rooms(10_000)
+    assert r.choose([100], [], ()) == (128,)
+    assert r.choose([20], [(("n0", 0), 64)], ()) == (128,)  # rather than one more program, for 64
+    assert r.choose([21], [(("n0", 0), 128)], ()) == (128,)
+
+
 def test_a_size_that_came_once_is_no_size_of_its_own() -> None:
     flush()
     for sizes, before_the_last in (((9, 12), 0), ((9, 9, 9, 12), None)):
@@ -101,6 +108,38 @@ def test_the_first_step_with_an_optimizer_is_as_the_second() -> None:
         loss.item()
         compiled.append(stats.compilations - before)
     assert compiled[0] > 0 and compiled[1:] == [0, 0]
+
+
+def test_a_new_model_is_called_the_first_time_as_the_second() -> None:
+    from jtorch._engine.running.executor import stats
+
+    flush()
+    model = torch.nn.Sequential(torch.nn.LayerNorm(7), torch.nn.Linear(7, 5), torch.nn.LayerNorm(5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
+    compiled, given = [], torch.ones(2, 7)
+    given.numpy()
+    for _ in range(2):
+        before = stats.compilations
+        with torch.no_grad():
+            model(given).logsumexp(0).max().item()
+        compiled.append(stats.compilations - before)
+    assert compiled[0] > 0 and compiled[1] == 0
+
+
+def test_a_cache_that_grows_is_written_where_it_lies() -> None:
+    flush()
+    cache, kept, places, gone = torch.ones(1, 8, 3), [], [], []
+    for k in range(9):
+        cache = torch.cat([cache, torch.full((1, 1, 3), float(k))], 1)
+        cache.sum().item()
+        held = cache._s.value.array
+        gone += [a.is_deleted() for a in places[-1:]]
+        places.append(held.array if isinstance(held, Held) else held)
+        if k in (4, 6):
+            kept.append(cache)
+        del held
+    assert gone[-4:] == [False, True, False, True]  # the fifth and the seventh are still asked for
+    assert [x.numpy()[0, -2:, 0].tolist() for x in kept] == [[3, 4], [5, 6]]
+    assert cache.numpy()[0, :, 1].tolist() == [1.0] * 8 + list(range(9))
 
 
 def test_making_a_family_keeps_nothing_of_the_program() -> None:
