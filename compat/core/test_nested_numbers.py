@@ -15,7 +15,7 @@ KINDS = ("float32", "int32", "bool", "float16", "complex64")
 
 
 def _leaves(t: Any) -> dict[str, Any]:
-    numbers = {"float": 0.5, "int": 2, "bool": True, "complex": 1j, "big": 2**63, "inf": float("inf"), "str": "x", "None": None, "list": [1], "empty": []}
+    numbers = {"float": 0.5, "int": 2, "bool": True, "complex": 1j, "big": 2**63, "inf": float("inf"), "str": "x", "None": None, "list": [1], "empty": [], "dict": {}}
     arrays = {"float32": np.float32(2), "float64": np.float64(2), "int8": np.int8(2), "bool_": np.bool_(True), "half": np.float16(1), "array": np.array(3.0), "row": np.ones(1)}
     tensors = {"one": t.tensor(0.5), "double": t.tensor(0.5, dtype=t.float64), "short": t.tensor(3, dtype=t.int16), "grad": t.tensor(0.25, requires_grad=True), "vector": t.ones(1), "two": t.ones(2)}
     return numbers | arrays | tensors | {"complex tensor": t.tensor(1j)}

@@ -209,7 +209,7 @@ class OpNode(Node):
         place, version = self.versions[i], self.versions[i + 1]
         view, s = (place, place.s) if isinstance(place, View) else (None, place)
         if written_since(s, version):
-            raise RuntimeError(_modified(self, place, version, k >= len(self.plan.saved_in)))
+            raise RuntimeError(_modified(self, place, version, i >> 1, k >= len(self.plan.saved_in)))
         if view is None and was_detached_since(s, version) and self._was_inner(i >> 1):
             raise RuntimeError(DETACHED)
         old = self.saved[k]
@@ -299,13 +299,15 @@ class _Fixed:
 FIXED = _Fixed()
 
 
-def _modified(node: OpNode, place: Any, expected: int, result: bool) -> str:
+def _modified(node: OpNode, place: Any, expected: int, n: int, result: bool) -> str:
     storage, a = (place.s, place.aval) if isinstance(place, View) else (place, place.value.aval)
     now = version_of(storage)
     expected = now - written_since(storage, expected)
+    inside = _turned_inside(node, n)
+    shape, made = (list(a.shape), _producer(node, place, storage, n, result)) if not inside else (list(a.shape)[::-1], _made_by("AsStrided"))
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{tensor_type(a)} {list(a.shape)}]{_producer(node, storage, result)} is at version {now}; expected version {expected} instead. "
+        f"[torch.{tensor_type(a)} {shape}]{made} is at version {now}; expected version {expected} instead. "
         "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
     )
 
@@ -314,17 +316,39 @@ def tensor_type(a: Any) -> str:
     return ("" if a.device.type == "cpu" else f"{a.device.type}.") + f"{a.dtype.legacy}Tensor"
 
 
-def _producer(node: OpNode, storage: Any, result: bool) -> str:
-    """Which operator the changed tensor comes from: the node itself for a saved result, else what wrote or made the input."""
-    ref, nr = getattr(storage, "wrote", None) or (None, 0)
-    edge = ref() if ref is not None else None
-    if result:
-        edge, nr = node, 0
-    elif edge is None and node.edges:
-        edge, nr = node.edges[0], node.edges[1]
-    if edge is None or edge.__class__ is AccumulateGrad:
+def _turned_inside(node: OpNode, n: int) -> bool:
+    """Whether torch keeps the n-th saved tensor transposed, which the node shows as a step between (``linear`` its weight)."""
+    edge = node._edge_of_saved(n)
+    if edge is None or getattr(node.entry.call.grad_name, "chain", None) is None:
+        return False
+    steps = [step for step, _ in node.next_functions]
+    for step in steps:
+        if isinstance(step, StepBetween):
+            after = [x for x, _ in step.next_functions]
+            if step.__class__.__name__ == "TBackward0" and edge in after:
+                return True
+            steps += after
+    return False
+
+
+def _made_by(name: str, nr: int = 0) -> str:
+    return f", which is output {nr} of {name},"
+
+
+def _producer(node: OpNode, place: Any, storage: Any, n: int, result: bool) -> str:
+    """Which operator the changed tensor comes from: the node itself for a saved result, else what wrote or made the input. A view is taken again from what was written."""
+    edge = node if result else node._edge_of_saved(n)
+    if edge is None:
         return ""
-    return f", which is output {nr} of {short_name(edge)},"
+    if isinstance(place, View):
+        return _made_by("AsStrided")
+    ref, nr = getattr(storage, "wrote", None) or (None, 0)
+    writer = ref() if ref is not None and not result else None
+    if writer is None and edge.__class__ is AccumulateGrad:
+        return ""
+    if writer is None:
+        writer, nr = edge, 0 if result else node.edges[2 * list(node.edges[::2]).index(edge) + 1]
+    return _made_by(short_name(writer), nr)
 
 
 def short_name(node: Node) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import weakref
 from typing import Any, NoReturn
 
 import numpy as np
@@ -93,6 +94,7 @@ def rebase(t: Tensor, edge: Any, nr: int) -> None:
     node.has_base, node.has_part = base._edge is not None, edge is not None
     node.edges = (*((base._edge, base._nr) if node.has_base else ()), *((edge, nr) if node.has_part else ()))
     base._edge, base._nr = node, 0
+    base._s.wrote = (weakref.ref(node), 0)
     if base._meta is not None:
         base._meta.attr_version = base._s.version
     if not node.has_base:

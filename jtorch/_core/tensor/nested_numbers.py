@@ -94,13 +94,15 @@ def _store(x: Any, shape: tuple[int, ...], depth: int, read: Callable[[Any], Any
     if depth == len(shape):
         into.append(read(x))
         return
-    if not (_is_sequence(x) or isinstance(x, str)) or isinstance(x, (Tensor, np.ndarray)) and not x.ndim:
-        raise TypeError("not a sequence")
-    if len(x) != shape[depth]:
-        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(x)})")
-    if isinstance(x, Tensor):
+    if isinstance(x, Tensor) and x.ndim:
         x = x.detach().unbind(0)  # type: ignore[attr-defined]
-    for y in x:
+    try:
+        rows = x if isinstance(x, (list, tuple)) else list(x)
+    except TypeError:
+        raise TypeError("not a sequence") from None
+    if len(rows) != shape[depth]:
+        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(rows)})")
+    for y in rows:
         _store(y, shape, depth + 1, read, into)
 
 
