@@ -22,6 +22,15 @@ if "ynn_fusion_type" not in os.environ.get("XLA_FLAGS", ""):
     # and 17 by Eigen on two cores; 19 of 44 kinds take less than 0.8 of the time so, 5 of small channels more).
     COMPILER_OPTIONS["xla_cpu_experimental_ynn_fusion_type"] = "LIBRARY_FUSION_TYPE_REDUCE,LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
 
+
+
+def cpu_count() -> int | None:
+    """Number of CPU cores that this process may use, or None when unknown."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
 float32_matmul_precision: str = "highest"
 _on_change: list[Callable[[], None]] = []
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
+from jtorch._config import cpu_count as cpu_count
 from jtorch._public import torch
 from jtorch.serialization._rebuild import (
     _get_obj_state as _get_obj_state,
@@ -95,13 +96,6 @@ class ExceptionWrapper:
             raise error
         finally:
             del error  # its traceback holds this frame: only so does what the frames hold go with it
-
-
-def cpu_count() -> int | None:
-    """Number of CPU cores that this process may use, or None when unknown."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 # --- lists of tensors end to end, and questions about devices, which libraries take from here ----------------------------------

@@ -19,6 +19,7 @@ from jtorch._errors import not_implemented
 from jtorch._engine.recording import guards
 from jtorch._engine.recording.trace import flush, force
 from jtorch._engine.values.values import Value, aval, jax_device, value_of
+from jtorch._engine.values.waiting import elements_of
 
 from jtorch._core.storage.bare_tensor import Storage
 from jtorch._core.storage.write_counts import Unsettled, origin_of, uncounted
@@ -295,7 +296,7 @@ def numpy_of(v: Value) -> np.ndarray:
 def looked_at(array: Any, v: Value) -> np.ndarray:
     """An array's elements, once they are there; raises what the guards have found by then, if the value depends on it."""
     try:
-        found = np.asarray(array)
+        found = elements_of(array)
     except jax.errors.TracerArrayConversionError:
         raise ValueUnknown(UNKNOWN) from None
     if guards.pending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,13 @@ from ..parameter import Parameter
 
 if TYPE_CHECKING:
     from typing import Self
+
+
+@functools.cache
+def _ways() -> tuple[Any, Any, Any]:
+    """How modules set attributes and list their children, where nobody has said otherwise."""
+    module = torch.nn.Module
+    return module.__setattr__, module.children, module.named_children
 
 
 def _parse_to(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any, bool, Any]:
@@ -178,6 +186,14 @@ class ConvertMixin:
         """Set training mode here and in all submodules (dropout, batch norm); ``mode=False`` is ``eval()``."""
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
+        own, kind = self.__dict__, self.__class__
+        if own.get("training").__class__ is bool and (kind.__setattr__, kind.children, kind.named_children) == _ways():  # type: ignore[attr-defined]
+            # Loops do this each time, and the long way costs a small model as much as what it computes.
+            own["training"] = mode
+            for module in dict.fromkeys(own["_modules"].values()):
+                if module is not None:
+                    module.train(mode)
+            return self
         self.training = mode
         for module in self.children():
             module.train(mode)
