@@ -182,7 +182,7 @@ def _calls(library: str, kernel: Kernel, shapes: Sequence[Shape]) -> tuple[Calla
 # Why a row is above 1.2 where XLA has no better way that we know of: a letter, what it says, and the kernels.
 CALL = "a"
 REASONS: dict[str, tuple[str, str]] = {
-    CALL: ("the difference is what it costs to call a program and to wait for it: some 0.04 ms to record it and to find it, and 0.06 for JAX to hand over what has more than 32,000 operations to another thread", ""),
+    CALL: ("the difference is what it costs to call a program and to wait for it: some 0.03 ms to record it and to find it, and 0.04 for XLA to hand over what has a thousand floating point operations or more to a thread of its own, which has to be woken", ""),
     "b": ("XLA sorts with the C++ library, on one thread", "^sort$"),
     "c": ("XLA's scatter takes one element after the other, on one thread", "^gather$|^index_add$|^scatter_add$|^embedding, its gradient"),
     "d": ("XLA's convolutions are Eigen's, torch's are oneDNN's", "^conv"),

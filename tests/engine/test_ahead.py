@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import time
+import weakref
 from typing import Any
 
 import numpy as np
@@ -228,3 +230,107 @@ def _like(v: Any, size: int | None) -> Value:
     found.aval = v.aval if size is None else aval((size,), v.aval.dtype, v.aval.device)
     found.array, found.trace, found.pos = None, None, v.pos
     return found
+
+
+# ---- modules that are called outside of any graph ------------------------------------------------------------------------------
+
+
+def _net() -> Any:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(8, 32), nn.Tanh(), nn.Linear(32, 3))
+
+
+def _by_numpy(net: Any, x: Any) -> np.ndarray:
+    w0, b0, w1, b1 = [np.array(p.tolist()) for p in net.parameters()]
+    return np.tanh(np.array(x.tolist()) @ w0.T + b0) @ w1.T + b1
+
+
+def _batches(count: int = 6, size: int = 4) -> list[Any]:
+    return [torch.tensor(np.random.RandomState(i).randn(size, 8).astype("f4")) for i in range(count)]
+
+
+def _answers(net: Any, batches: list[Any]) -> int:
+    """Looks at what a module gives for each batch, as it must be; how many programs had been sent off before."""
+    begin = stats.ahead
+    for x in batches:
+        with torch.no_grad():
+            assert net(x).sum().item() == pytest.approx(_by_numpy(net, x).sum(), abs=1e-4)
+    return stats.ahead - begin
+
+
+def test_a_module_that_is_called_again_is_computed_while_it_is_recorded() -> None:
+    net, batches = _net(), _batches()
+    _answers(net, batches)
+    assert _answers(net, batches) == len(batches)
+
+
+def test_parameters_that_changed_are_seen() -> None:
+    net, batches = _net(), _batches()
+    _answers(net, batches)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
+    for _ in range(3):  # each time new parameters, in the same or in other values
+        for x in batches:
+            optimizer.zero_grad()
+            net(x).square().mean().backward()
+            optimizer.step()
+        _answers(net, batches)
+    with torch.no_grad():
+        net[0].weight.mul_(2.0)
+        net[2].bias.data = torch.ones(3)
+        batches[1].add_(1.0)
+    _answers(net, batches)
+    assert _answers(net, batches) == len(batches)
+
+
+def test_a_forward_that_steps_an_optimizer_first_is_not_what_was_expected() -> None:
+    class Stepping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.step = _net(), False
+            self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.5)
+
+        def forward(self, x: Any) -> Any:
+            if self.step:
+                self.optimizer.step()
+            return self.net(x)
+
+    module, batches = Stepping(), _batches()
+    for x in batches:
+        with torch.no_grad():
+            module(x).sum().item()
+    for p in module.net.parameters():
+        p.grad = torch.ones_like(p)
+    assert all(np.isfinite(p.grad.tolist()).all() for p in module.net.parameters())
+    module.step = True
+    for x in batches[:3]:
+        with torch.no_grad():
+            found = module(x).sum().item()
+        assert found == pytest.approx(_by_numpy(module.net, x).sum(), rel=1e-4)
+
+
+def test_what_is_looked_at_by_turns_is_expected_no_more() -> None:
+    net, batches = _net(), _batches(40)
+    _answers(net, batches[:6])
+    for i, x in enumerate(batches):
+        with torch.no_grad():
+            out = net(x)
+            found = (out.sum() if i % 2 else out.amax()).item()
+        wanted = _by_numpy(net, x)
+        assert found == pytest.approx(wanted.sum() if i % 2 else wanted.max(), abs=1e-4)
+    begin = stats.ahead
+    for x in batches[:4]:
+        with torch.no_grad():
+            net(x).amax(0).tolist()
+    assert stats.ahead == begin
+
+
+def test_a_program_sent_off_for_nothing_holds_no_module() -> None:
+    net, batches = _net(), _batches()
+    _answers(net, batches)
+    weight = weakref.ref(net[0].weight._s.value)
+    with torch.no_grad():
+        net(batches[0])
+    del net
+    state.trace.__init__(state.trace.device)  # type: ignore[misc]
+    gc.collect()
+    assert weight() is None

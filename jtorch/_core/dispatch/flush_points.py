@@ -15,7 +15,7 @@ from jtorch._engine.planning.segments import repetition
 from jtorch._engine.values import shards
 from jtorch._engine.values.thread_state import state
 
-from jtorch._core.storage.bare_tensor import Storage
+from jtorch._core.storage.bare_tensor import PLAIN, Storage
 
 __all__ = ["LIMIT", "parameters_are_there", "step_done", "keep_for_now", "backward_started", "backward_done", "module_called", "at_limit"]
 
@@ -72,7 +72,10 @@ def backward_started() -> None:
         ahead.begin(tr)
 
 
-def module_called(module: Any) -> None:
+_SAID = frozenset((bool, int, float, str, type(None)))  # classes of arguments that are what they are
+
+
+def module_called(module: Any, args: tuple[Any, ...]) -> None:
     """A module is called outside of any graph (evaluation, generation). The module that began the trace marks the loop's period."""
     tr = state.trace
     if state.observed is not None:
@@ -82,9 +85,29 @@ def module_called(module: Any) -> None:
             _trace.flush("begin")
             tr = state.trace
         tr.root = id(module)
+        if not tr.input_count and not tr.count and not state.lanes and not state.derivative:
+            _call_begins(tr, args)
     elif tr.root == id(module) and (len(tr.nodes) > ENOUGH or tr.input_bytes > BYTES):
         _trace.flush("module")
         state.trace.root = id(module)
+
+
+def _call_begins(tr: Any, args: tuple[Any, ...]) -> None:
+    key: list[Any] = [tr.root]
+    given = []
+    for a in args:
+        if a.__class__ in PLAIN:
+            t: Any = a
+            if t._view is not None or t._s.__class__ is not Storage or t._s.value.trace is not None:
+                return
+            v = t._s.value
+            given.append(v)
+            key.append(v.aval)
+        elif a.__class__ in _SAID:
+            key.append((a.__class__, a))
+        else:
+            return
+    ahead.begin_call(tr, tuple(key), given)
 
 
 def at_limit() -> None:

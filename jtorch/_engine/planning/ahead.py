@@ -1,14 +1,19 @@
-"""Running a step's program before its backward pass is recorded.
+"""Running a program before all of it is recorded: a step's when its backward begins, an evaluation's when its module is called.
 
 Recording backward takes about as long as recording forward did, and until it is done XLA has nothing to do. But a loop's backward is what it was in the step before,
 nearly always. So when ``backward()`` begins on a forward trace that was met before, the program that the whole trace ran as last time is sent off at once, and the
 pass is recorded while it runs. Only if the recorded trace is the one that was expected, to the last node and input, are the results its results; otherwise they are dropped,
 and the trace runs as if nothing had been tried. Nothing is donated to a program that is run ahead, and nothing outside sees it.
+
+Outside of any graph the same goes for a loop that calls a module and looks at what it gives: what is expected there are the nodes that followed on the module's last calls, on the parameters that
+it had then and on what it is given now.
 """
 
 from __future__ import annotations
 
+from operator import attrgetter, is_
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
@@ -16,9 +21,11 @@ from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 from jtorch import _config
 
 from jtorch._engine.recording.bundle import Bundle
-from jtorch._engine.recording.trace import SMALL, Trace, are_arrays
+from jtorch._engine.recording.trace import SMALL, Trace, are_arrays, put
+from jtorch._engine.values.shards import in_use
+from jtorch._engine.values.values import Value
 
-__all__ = ["Begun", "begin", "forget", "learn"]
+__all__ = ["Begun", "begin", "begin_call", "forget", "learn", "learn_call"]
 
 STEADY = 3  # times that a trace must have come before its like is expected
 _MISSES = 2  # wrong guesses that are always forgiven; beyond them, one in so many as _RARELY
@@ -27,7 +34,7 @@ _CHANGES = 2  # times that something else is expected instead
 
 
 class Guess:
-    """What followed on a forward trace: ``recipe`` of the whole, its ``live`` outputs, and the ``inputs`` that backward added."""
+    """What followed on a forward trace: ``recipe`` of the whole, its ``live`` outputs, and the ``inputs`` that backward added. Of a module's call: all inputs, weakly, or which of the arguments they are."""
 
     __slots__ = ("recipe", "live", "inputs", "hits", "misses", "changes")
 
@@ -43,26 +50,40 @@ class Guess:
 
 
 class Begun:
-    """Where a trace stood when backward began, and what was sent off then."""
+    """Where a trace stood when backward began, and what was sent off then. Of a module's call, ``given`` are the values of its arguments."""
 
-    __slots__ = ("key", "count", "guess", "plan", "scalars", "results")
+    __slots__ = ("key", "count", "given", "guess", "plan", "scalars", "inputs", "arrays", "results")
 
-    def __init__(self, key: tuple[Any, ...], count: int) -> None:
-        self.key, self.count = key, count
+    def __init__(self, key: tuple[Any, ...], count: int, given: list[Value] | None = None) -> None:
+        self.key, self.count, self.given = key, count, given
         self.guess: Guess | None = None
-        self.plan = self.scalars = self.results = None
+        self.plan: Any = None
+        self.scalars: Any = None
+        self.inputs: Any = None
+        self.arrays: Any = None  # what these were, of a module's call
+        self.results: Any = None
 
     def found(self, tr: Trace, recipe: Any) -> list[Any] | None:
         """The live outputs of the trace, if it became what was expected."""
-        guess, results = self.guess, self.results
+        guess, inputs, arrays = self.guess, self.inputs, self.arrays
+        results: list[Any] = self.results
         if guess is None:
             return None
-        self.guess = self.results = None
-        if recipe is guess.recipe and recipe.plan is self.plan and tr.inputs[self.count :] == guess.inputs and tr.scalars == self.scalars and 0 not in tr.scalars:
+        self.guess = self.results = self.inputs = self.arrays = None
+        if recipe is guess.recipe and recipe.plan is self.plan and tr.inputs[self.count :] == inputs and (arrays is None or all(map(is_, map(_array_of, inputs), arrays)) or all(map(_same, inputs, arrays))) and tr.scalars == self.scalars and 0 not in tr.scalars:
             guess.hits += 1
             return results
         guess.misses += 1
         return None
+
+
+_array_of = attrgetter("array")
+
+
+def _same(v: Value, array: Any) -> bool:
+    """Whether a value is what it was: an optimizer that steps inside of the module's forward gives its parameters other arrays."""
+    now = v.array
+    return now is array or (array.__class__ is np.ndarray and _are_there([now]) and np.array_equal(np.asarray(now), array, equal_nan=array.dtype.kind in "fc"))
 
 
 def _are_there(arrays: list[Any]) -> bool:
@@ -71,17 +92,22 @@ def _are_there(arrays: list[Any]) -> bool:
 
 
 _guesses: dict[tuple[Any, ...], Guess] = {}
+_calls: dict[tuple[Any, ...], Guess] = {}  # by a module's number and what it is called with
 
 
 def forget(kept: set[Any]) -> None:
     """Expect nothing more of recipes that are not kept."""
-    for key, guess in list(_guesses.items()):
-        if guess.recipe not in kept:
-            _guesses.pop(key, None)
+    for guesses in (_guesses, _calls):
+        for key, guess in list(guesses.items()):
+            if guess.recipe not in kept:
+                guesses.pop(key, None)
 
 
 def begin(tr: Trace) -> None:
     """``backward()`` begins on this trace."""
+    if tr.begun is not None and tr.begun.guess is not None:
+        tr.begun.guess.misses += 1
+        tr.begun = None
     if tr.host or _config.EAGER or tr.guards or _being_traced():
         return
     key = tuple(tr.nodes)
@@ -92,21 +118,47 @@ def begin(tr: Trace) -> None:
     recipe = guess.recipe
     plan = recipe.plan
     if plan is not None and tr.scalars[: tr.scalar_count] == plan.scalars[: tr.scalar_count]:
-        arrays = [v.array for v in tr.inputs] + [v.array for v in guess.inputs]
-        if not _are_there(arrays):
-            return
-        begun.plan, begun.scalars = plan, plan.scalars
-        try:
-            begun.results = plan.at_a_stroke(arrays)
-            if begun.results is None:
-                run = plan.run(arrays, [], guess.live)
-                run.finish()
-                begun.results = run.results()
-        except RuntimeError:  # a handler has run the trace, which may have taken the inputs for itself
-            if tr.lock is None:
-                raise
-            return
-        begun.guess = guess
+        _send(tr, begun, guess, plan, tr.inputs + guess.inputs, guess.inputs)
+
+
+def begin_call(tr: Trace, key: tuple[Any, ...], given: list[Value]) -> None:
+    """A module is called, and nothing is recorded yet. ``key``: which one, and what it is called with; ``given``: the values among that, which are there."""
+    if tr.host or _config.EAGER or in_use:
+        return
+    tr.begun = begun = Begun(key, 0, given)
+    guess = _calls.get(key)
+    if guess is None or guess.wrong or _being_traced():
+        return
+    plan = guess.recipe.plan
+    inputs = [given[i] if i.__class__ is int else i() for i in guess.inputs]
+    if plan is None or None in inputs:  # parameters have been replaced, or what lives for one call is among the inputs
+        if guess.hits:
+            _calls.pop(key, None)
+        else:
+            guess.misses += _MISSES + 1
+        return
+    for v in given:
+        if v.array.__class__ is np.ndarray and v.aval.nbytes > SMALL:
+            put(v)  # as the line that records it would
+    _send(tr, begun, guess, plan, inputs, inputs)
+
+
+def _send(tr: Trace, begun: Begun, guess: Guess, plan: Any, inputs: list[Value], added: list[Value]) -> None:
+    arrays = [v.array for v in inputs]
+    if not _are_there(arrays):
+        return
+    begun.plan, begun.scalars, begun.inputs, begun.arrays = plan, plan.scalars, added, None if begun.given is None else list(arrays)
+    try:
+        begun.results = plan.at_a_stroke(arrays) if len(plan.steps) == 1 else None
+        if begun.results is None:
+            run = plan.run(arrays, [], guess.live)
+            run.finish()
+            begun.results = run.results()
+    except RuntimeError:  # a handler has run the trace, which may have taken the inputs for itself
+        if tr.lock is None and begun.given is None:
+            raise
+        return  # what is wrong with a module's call shows where it is recorded, or looked at
+    begun.guess = guess
 
 
 def learn(begun: Begun, recipe: Any, key: Any, inputs: list[Any]) -> None:
@@ -123,3 +175,17 @@ def learn(begun: Begun, recipe: Any, key: Any, inputs: list[Any]) -> None:
         and sum(v.aval.nbytes for v in added) <= SMALL
     ):  # fmt: skip
         _guesses[begun.key] = Guess(recipe, live, added, 0 if known is None else known.changes + 1)
+
+
+def learn_call(begun: Begun, recipe: Any, key: Any, inputs: list[Value]) -> None:
+    """A trace that a module's call began was looked at, and ran as programs that take nothing for themselves: expect it where the module is called alike."""
+    plan = recipe.plan
+    nodes, _, donated, checks = key
+    if recipe.seen < STEADY or donated or checks or recipe.member is not None:
+        return
+    known = _calls.get(begun.key)
+    if known is not None and not (known.wrong and known.changes < _CHANGES):
+        return
+    if plan.ahead and not any([step[3] for step in plan.steps]) and not any([n[0].__class__ is Bundle for n in nodes]) and _are_there([v.array for v in inputs]):
+        at = {v: i for i, v in enumerate(begun.given or ())}
+        _calls[begun.key] = Guess(recipe, key[1], [at[v] if v in at else ref(v) for v in inputs], 0 if known is None else known.changes + 1)

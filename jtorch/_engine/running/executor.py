@@ -162,6 +162,8 @@ def _execute(tr: Trace, why: str) -> list[Found]:
                     state.ran = recipe
                     if begun is not None and len(key) == 4:
                         ahead.learn(begun, recipe, key, inputs)
+                elif why == "look" and begun is not None and begun.given is not None and len(key) == 4:
+                    ahead.learn_call(begun, recipe, key, inputs)
                 places = None if checks or traced or plan.steps[0][0].native is None else plan.places(live)
                 if places is not None:
                     at_a_stroke(tr, held, plan.into(arrays, shown.scalars, held, places))

@@ -299,7 +299,7 @@ class Module(HooksMixin, StateMixin, TraverseMixin, ConvertMixin):
             if compiled is not None:
                 return compiled(*args, **kwargs)
         if not state.mode & GRAD:
-            module_called(self)
+            module_called(self, args if not kwargs else (kwargs,))
         if (
             own["_forward_hooks"]
             or own["_forward_pre_hooks"]
