@@ -334,3 +334,35 @@ def test_a_program_sent_off_for_nothing_holds_no_module() -> None:
     state.trace.__init__(state.trace.device)  # type: ignore[misc]
     gc.collect()
     assert weight() is None
+
+
+def test_parts_of_an_argument_that_the_host_has() -> None:
+    torch.manual_seed(0)
+
+    class Tables(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.tables = nn.ModuleList([nn.Embedding(7, 4) for _ in range(3)])
+            self.order = [0, 1, 2]
+
+        def forward(self, ids: Any) -> Any:
+            return torch.cat([self.tables[k](ids[:, i]) for i, k in enumerate(self.order)], 1).relu() * torch.arange(1.0, 13.0)
+
+    net = Tables()
+    tables = [np.array(t.weight.tolist()) for t in net.tables]
+    batches = [np.random.RandomState(i).randint(0, 7, (5, 3)) for i in range(6)]
+
+    def answers() -> int:
+        begin = stats.ahead
+        for ids in batches:
+            wanted = np.maximum(np.concatenate([tables[k][ids[:, i]] for i, k in enumerate(net.order)], 1), 0) * np.arange(1, 13)
+            with torch.no_grad():
+                assert net(torch.tensor(ids)).sum().item() == pytest.approx(wanted.sum(), rel=1e-4)
+        return stats.ahead - begin
+
+    answers()
+    assert answers() == len(batches)
+    net.order = [2, 1, 0]  # other tables for the same columns
+    answers()
+    with pytest.raises(IndexError), torch.no_grad():
+        net(torch.tensor([[0, 1, 7]] * 5)).sum().item()

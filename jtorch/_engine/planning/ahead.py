@@ -11,7 +11,6 @@ it had then and on what it is given now.
 
 from __future__ import annotations
 
-from operator import attrgetter, is_
 from typing import Any
 from weakref import ref
 
@@ -34,12 +33,13 @@ _CHANGES = 2  # times that something else is expected instead
 
 
 class Guess:
-    """What followed on a forward trace: ``recipe`` of the whole, its ``live`` outputs, and the ``inputs`` that backward added. Of a module's call: all inputs, weakly, or which of the arguments they are."""
+    """What followed on a forward trace: ``recipe`` of the whole, its ``live`` outputs, and the ``inputs`` that backward added. Of a module's call: all inputs, weakly, or which of the arguments they are,
+    or which part of one (the argument's number, the offset, shape, strides and type)."""
 
-    __slots__ = ("recipe", "live", "inputs", "hits", "misses", "changes")
+    __slots__ = ("recipe", "live", "inputs", "donated", "hits", "misses", "changes")
 
-    def __init__(self, recipe: Any, live: tuple[int, ...], inputs: list[Any], changes: int) -> None:
-        self.recipe, self.live, self.inputs = recipe, live, inputs
+    def __init__(self, recipe: Any, live: tuple[int, ...], inputs: list[Any], changes: int, donated: tuple[int, ...] = ()) -> None:
+        self.recipe, self.live, self.inputs, self.donated = recipe, live, inputs, donated
         self.hits = self.misses = 0
         self.changes = changes
 
@@ -49,41 +49,48 @@ class Guess:
         return self.misses > _MISSES + self.hits // _RARELY
 
 
+class _Expected:
+    """An input that is expected: it equals the value ``of``; or, without that, what a line makes of a part of an argument's memory on the host, as of a column of a batch of indices. (No value is
+    held: what nobody else holds may be overwritten.)"""
+
+    __slots__ = ("of", "array")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, of: Any, array: Any) -> None:
+        self.of, self.array = of, array
+
+    def __eq__(self, v: Any) -> bool:
+        mine, a = self.array, v.array
+        if self.of is not None:
+            return self.of() is v and (a is mine or (mine.__class__ is np.ndarray and _are_there([a]) and np.array_equal(np.asarray(a), mine, equal_nan=mine.dtype.kind in "fc")))
+        return a.__class__ is np.ndarray and a.base is mine.base and a.shape == mine.shape and a.strides == mine.strides and a.dtype == mine.dtype and _address(a) == _address(mine)
+
+
 class Begun:
-    """Where a trace stood when backward began, and what was sent off then. Of a module's call, ``given`` are the values of its arguments."""
+    """Where a trace stood when backward began, and what was sent off then. Of a module's call, ``given`` are the values of its arguments, weakly."""
 
-    __slots__ = ("key", "count", "given", "guess", "plan", "scalars", "inputs", "arrays", "results")
+    __slots__ = ("key", "count", "given", "guess", "plan", "scalars", "inputs", "results")
 
-    def __init__(self, key: tuple[Any, ...], count: int, given: list[Value] | None = None) -> None:
+    def __init__(self, key: tuple[Any, ...], count: int, given: list[Any] | None = None) -> None:
         self.key, self.count, self.given = key, count, given
         self.guess: Guess | None = None
         self.plan: Any = None
         self.scalars: Any = None
         self.inputs: Any = None
-        self.arrays: Any = None  # what these were, of a module's call
         self.results: Any = None
 
     def found(self, tr: Trace, recipe: Any) -> list[Any] | None:
         """The live outputs of the trace, if it became what was expected."""
-        guess, inputs, arrays = self.guess, self.inputs, self.arrays
+        guess, inputs = self.guess, self.inputs
         results: list[Any] = self.results
         if guess is None:
             return None
-        self.guess = self.results = self.inputs = self.arrays = None
-        if recipe is guess.recipe and recipe.plan is self.plan and tr.inputs[self.count :] == inputs and (arrays is None or all(map(is_, map(_array_of, inputs), arrays)) or all(map(_same, inputs, arrays))) and tr.scalars == self.scalars and 0 not in tr.scalars:
+        self.guess = self.results = self.inputs = None
+        if recipe is guess.recipe and recipe.plan is self.plan and tr.inputs[self.count :] == inputs and tr.scalars == self.scalars and 0 not in tr.scalars:
             guess.hits += 1
             return results
         guess.misses += 1
         return None
-
-
-_array_of = attrgetter("array")
-
-
-def _same(v: Value, array: Any) -> bool:
-    """Whether a value is what it was: an optimizer that steps inside of the module's forward gives its parameters other arrays."""
-    now = v.array
-    return now is array or (array.__class__ is np.ndarray and _are_there([now]) and np.array_equal(np.asarray(now), array, equal_nan=array.dtype.kind in "fc"))
 
 
 def _are_there(arrays: list[Any]) -> bool:
@@ -125,29 +132,47 @@ def begin_call(tr: Trace, key: tuple[Any, ...], given: list[Value]) -> None:
     """A module is called, and nothing is recorded yet. ``key``: which one, and what it is called with; ``given``: the values among that, which are there."""
     if tr.host or _config.EAGER or in_use:
         return
-    tr.begun = begun = Begun(key, 0, given)
+    tr.begun = begun = Begun(key, 0, list(map(ref, given)))
     guess = _calls.get(key)
     if guess is None or guess.wrong or _being_traced():
         return
     plan = guess.recipe.plan
-    inputs = [given[i] if i.__class__ is int else i() for i in guess.inputs]
-    if plan is None or None in inputs:  # parameters have been replaced, or what lives for one call is among the inputs
-        if guess.hits:
-            _calls.pop(key, None)
-        else:
-            guess.misses += _MISSES + 1
-        return
-    for v in given:
-        if v.array.__class__ is np.ndarray and v.aval.nbytes > SMALL:
+    inputs: list[Any] = []
+    for i in guess.inputs:
+        if i.__class__ is tuple:
+            k, *lies = i
+            base = given[k].array
+            if base.__class__ is not np.ndarray or not base.flags.c_contiguous:
+                return
+            inputs.append(_Expected(None, _part(base, *lies)))
+            continue
+        v = given[i] if i.__class__ is int else i()
+        if v is None:  # parameters have been replaced, or what lives for one call is among the inputs
+            if guess.hits:
+                _calls.pop(key, None)
+            else:
+                guess.misses += _MISSES + 1
+            return
+        if i.__class__ is int and v.array.__class__ is np.ndarray and v.aval.nbytes > SMALL:
             put(v)  # as the line that records it would
-    _send(tr, begun, guess, plan, inputs, inputs)
+        inputs.append(_Expected(ref(v) if i.__class__ is int else i, v.array))
+    if plan is not None and all([inputs[d].array.__class__ is np.ndarray for d in guess.donated]):
+        _send(tr, begun, guess, plan, inputs, inputs)
 
 
-def _send(tr: Trace, begun: Begun, guess: Guess, plan: Any, inputs: list[Value], added: list[Value]) -> None:
+def _part(base: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+    return np.ndarray(shape, kind, base, offset, strides)
+
+
+def _address(a: np.ndarray) -> int:
+    return a.__array_interface__["data"][0]  # type: ignore[no-any-return]
+
+
+def _send(tr: Trace, begun: Begun, guess: Guess, plan: Any, inputs: list[Any], added: list[Any]) -> None:
     arrays = [v.array for v in inputs]
     if not _are_there(arrays):
         return
-    begun.plan, begun.scalars, begun.inputs, begun.arrays = plan, plan.scalars, added, None if begun.given is None else list(arrays)
+    begun.plan, begun.scalars, begun.inputs = plan, plan.scalars, added
     try:
         begun.results = plan.at_a_stroke(arrays) if len(plan.steps) == 1 else None
         if begun.results is None:
@@ -178,14 +203,24 @@ def learn(begun: Begun, recipe: Any, key: Any, inputs: list[Any]) -> None:
 
 
 def learn_call(begun: Begun, recipe: Any, key: Any, inputs: list[Value]) -> None:
-    """A trace that a module's call began was looked at, and ran as programs that take nothing for themselves: expect it where the module is called alike."""
+    """A trace that a module's call began was looked at, and ran as programs that take nothing for themselves (but for what the host has, of which they have copies): expect it where the module is
+    called alike."""
     plan = recipe.plan
     nodes, _, donated, checks = key
-    if recipe.seen < STEADY or donated or checks or recipe.member is not None:
+    if recipe.seen < STEADY or checks or recipe.member is not None or not all([inputs[d].array.__class__ is np.ndarray for d in donated]):
         return
     known = _calls.get(begun.key)
     if known is not None and not (known.wrong and known.changes < _CHANGES):
         return
     if plan.ahead and not any([step[3] for step in plan.steps]) and not any([n[0].__class__ is Bundle for n in nodes]) and _are_there([v.array for v in inputs]):
-        at = {v: i for i, v in enumerate(begun.given or ())}
-        _calls[begun.key] = Guess(recipe, key[1], [at[v] if v in at else ref(v) for v in inputs], 0 if known is None else known.changes + 1)
+        at = {v: i for i, g in enumerate(begun.given or ()) if (v := g()) is not None}
+        under = {id(v.array): i for v, i in at.items() if v.array.__class__ is np.ndarray}
+
+        def known_by(v: Value) -> Any:
+            if v in at:
+                return at[v]
+            a = v.array
+            i = under.get(id(a.base)) if a.__class__ is np.ndarray else None
+            return ref(v) if i is None else (i, _address(a) - _address(a.base), a.shape, a.strides, a.dtype)
+
+        _calls[begun.key] = Guess(recipe, key[1], list(map(known_by, inputs)), 0 if known is None else known.changes + 1, donated)
