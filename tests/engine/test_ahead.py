@@ -343,10 +343,10 @@ def test_parts_of_an_argument_that_the_host_has() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.tables = nn.ModuleList([nn.Embedding(7, 4) for _ in range(3)])
-            self.order = [0, 1, 2]
+            self.order, self.scale = [0, 1, 2], torch.arange(1.0, 13.0)
 
         def forward(self, ids: Any) -> Any:
-            return torch.cat([self.tables[k](ids[:, i]) for i, k in enumerate(self.order)], 1).relu() * torch.arange(1.0, 13.0)
+            return torch.cat([self.tables[k](ids[:, i]) for i, k in enumerate(self.order)], 1).relu() * self.scale
 
     net = Tables()
     tables = [np.array(t.weight.tolist()) for t in net.tables]

@@ -67,7 +67,7 @@ class _Expected:
 
 
 class Begun:
-    """Where a trace stood when backward began, and what was sent off then. Of a module's call, ``given`` are the values of its arguments, weakly."""
+    """Where a trace stood when backward began, and what was sent off then. Of a module's call, ``given`` are the values of its arguments, weakly, and what the host has of them."""
 
     __slots__ = ("key", "count", "given", "guess", "plan", "scalars", "inputs", "results")
 
@@ -132,7 +132,7 @@ def begin_call(tr: Trace, key: tuple[Any, ...], given: list[Value]) -> None:
     """A module is called, and nothing is recorded yet. ``key``: which one, and what it is called with; ``given``: the values among that, which are there."""
     if tr.host or _config.EAGER or in_use:
         return
-    tr.begun = begun = Begun(key, 0, list(map(ref, given)))
+    tr.begun = begun = Begun(key, 0, [(ref(v), v.array if v.array.__class__ is np.ndarray else None) for v in given])
     guess = _calls.get(key)
     if guess is None or guess.wrong or _being_traced():
         return
@@ -213,8 +213,9 @@ def learn_call(begun: Begun, recipe: Any, key: Any, inputs: list[Value]) -> None
     if known is not None and not (known.wrong and known.changes < _CHANGES):
         return
     if plan.ahead and not any([step[3] for step in plan.steps]) and not any([n[0].__class__ is Bundle for n in nodes]) and _are_there([v.array for v in inputs]):
-        at = {v: i for i, g in enumerate(begun.given or ()) if (v := g()) is not None}
-        under = {id(v.array): i for v, i in at.items() if v.array.__class__ is np.ndarray}
+        given = begun.given or ()
+        at = {v: i for i, (g, _) in enumerate(given) if (v := g()) is not None}
+        under = {id(a): i for i, (_, a) in enumerate(given) if a is not None}
 
         def known_by(v: Value) -> Any:
             if v in at:
