@@ -138,8 +138,7 @@ def take_names() -> None:
     for name, module in fresh:
         _named.setdefault(module, module.__name__)
         module.__name__ = name
-        if hasattr(module, "__path__") and name != "torch":
-            _show_parts(name, module)
+        _show_parts(name, module)
 
 
 _own_lookup: dict[ModuleType, Any] = {}  # packages, and the ``__getattr__`` that they had
@@ -147,9 +146,11 @@ _absent: set[str] = set()
 
 
 def _show_parts(name: str, package: ModuleType) -> None:
-    """torch imports most of its modules with itself, so that programs read them as attributes of a package without importing them; here they are imported then."""
+    """torch imports most of its modules with itself, so that programs read them as attributes of a package without importing them; here they are imported then.
+    And what torch's modules import themselves, programs take from there."""
     own = vars(package).get("__getattr__")
     _own_lookup[package] = own
+    parts = hasattr(package, "__path__") and name != "torch"
 
     def lookup(key: str) -> Any:
         if own is not None:
@@ -160,13 +161,16 @@ def _show_parts(name: str, package: ModuleType) -> None:
         path = f"{name}.{key}"
         if not key.startswith("__") and path not in _absent:
             try:
-                part = _find_part(path)
+                part = _find_part(path) if parts else None
+                if part is None:
+                    part = importlib.import_module("jtorch._private.carried").found(name, key)
             except ImportError as error:
                 raise AttributeError(f"module {name!r} has no attribute {key!r}") from error
-            if part is not None:
-                setattr(package, key, part)
-                return part
-            _absent.add(path)
+            except AttributeError:
+                _absent.add(path)
+                raise
+            setattr(package, key, part)
+            return part
         raise AttributeError(f"module {name!r} has no attribute {key!r}")
 
     package.__getattr__ = lookup  # type: ignore[method-assign]

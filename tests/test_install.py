@@ -54,6 +54,30 @@ def test_names(tmp_path: Path) -> None:
     assert lines[2].startswith("torch._nowhere | No module named 'torch._nowhere'") and lines[3].startswith("torch.nowhere |")
 
 
+CARRIED = """
+from torch.nn.modules.conv import _pair, Tensor
+from torch.optim.lr_scheduler import Optimizer, bisect_right
+from torch.nn.modules.activation import xavier_uniform_
+import torch, torch.nn.functional as F
+assert _pair(2) == (2, 2) and Tensor is torch.Tensor and Optimizer is torch.optim.Optimizer and xavier_uniform_ is torch.nn.init.xavier_uniform_
+assert F.math.pi == torch.math.pi and F.grad is torch.nn.grad and not torch.cuda._initialized
+x, w = torch.ones(2, 3), torch.eye(3).repeat(3, 1)
+assert [p.tolist() for p in F._in_projection_packed(x, x, x, w)] == [x.tolist()] * 3
+for name in ("nothing", "Optional2", "csv"):
+    try:
+        getattr(F, name)
+    except AttributeError as error:
+        print(error)
+"""
+
+
+def test_what_a_module_carries_by_its_imports(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(CARRIED)
+    code, out, err = run(tmp_path, "-m", "jtorch", "a.py")
+    assert code == 0, err
+    assert out.splitlines() == [f"module 'torch.nn.functional' has no attribute '{name}'" for name in ("nothing", "Optional2", "csv")]
+
+
 PROGRAM = """
 import sys, atexit
 atexit.register(lambda: print("at exit", flush=True))

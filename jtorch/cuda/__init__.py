@@ -74,11 +74,28 @@ def _gpu(device: Any = None) -> Any:
     return jax_device(_device.device("cuda", index))
 
 
+def _is_compiled() -> bool:
+    return is_available()
+
+
+def _is_in_bad_fork() -> bool:
+    return False  # JAX warns of forks by itself
+
+
+def __getattr__(name: str) -> Any:
+    if name == "_initialized":
+        return is_initialized()
+    raise AttributeError(f"module 'torch.cuda' has no attribute {name!r}")
+
+
 def init() -> None:
     """Make the calls that waited for a GPU. AssertionError where there is none."""
     _gpu(0)
     while _queued_calls:
         _queued_calls.pop(0)()
+
+
+_lazy_init = init
 
 
 def current_device() -> int:

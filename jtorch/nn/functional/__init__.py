@@ -29,7 +29,12 @@ for _name in _NATIVE:
     setattr(_native.C_nn, _name, getattr(_public.F, _name))
 _native.C_nn.log_sigmoid = _public.F.logsigmoid
 
-for _name in ("_canonical_mask", "_none_or_dtype"):  # private in torch too, and called by libraries
-    setattr(_public.F, _name, getattr(_import_module(f"{__name__}.attention"), _name))
+# Private in torch too, and called by libraries and by what people copied from torch.
+_CALLED = {"attention": "_canonical_mask _none_or_dtype _in_projection _in_projection_packed _mha_shape_check", "activation": "_get_softmax_dim"}
+for _part, _names in _CALLED.items():
+    for _name in _names.split():
+        setattr(_public.F, _name, getattr(_import_module(f"{__name__}.{_part}"), _name))
+for _name in ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"):
+    setattr(_public.F, _name, getattr(_import_module("jtorch.overrides"), _name))
 
 _public.complete(_public.F, globals())

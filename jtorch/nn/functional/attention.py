@@ -57,7 +57,7 @@ def _none_or_dtype(input: Tensor | None) -> Any:
     return None if input is None else input.dtype
 
 
-def _check_shapes(
+def _mha_shape_check(
     query: Tensor, key: Tensor, value: Tensor, key_padding_mask: Tensor | None, attn_mask: Tensor | None, num_heads: int
 ) -> bool:
     """Whether the inputs have a batch dim; AssertionError for shapes that do not go together."""
@@ -87,7 +87,7 @@ def _check_shapes(
     return batched
 
 
-def _project_packed(q: Tensor, k: Tensor, v: Tensor, w: Tensor, b: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def _in_projection_packed(q: Tensor, k: Tensor, v: Tensor, w: Tensor, b: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Three projections from one weight; as few products as the inputs' identity allows."""
     e = q.size(-1)
     if k is v:
@@ -109,15 +109,15 @@ def _check_projection(name: str, w: Tensor, e: int, source: int) -> None:
         raise AssertionError(f"expecting {name} weights shape of {(e, source)}, but got {w.shape}")
 
 
-def _project(q: Tensor, k: Tensor, v: Tensor, ws: tuple[Tensor | None, ...], b: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def _in_projection(
+    q: Tensor, k: Tensor, v: Tensor, w_q: Tensor, w_k: Tensor, w_v: Tensor, b_q: Tensor | None = None, b_k: Tensor | None = None, b_v: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Three projections with weights of their own."""
-    e = q.size(-1)
-    for name, w, x in zip("qkv", ws, (q, k, v), strict=True):
+    for name, w, x in zip("qkv", (w_q, w_k, w_v), (q, k, v), strict=True):
         if w is None:
             raise AssertionError(f"use_separate_proj_weight is True but {name}_proj_weight is None")
-        _check_projection(name, w, e, x.size(-1))
-    bs = (None, None, None) if b is None else b.chunk(3)
-    return F.linear(q, ws[0], bs[0]), F.linear(k, ws[1], bs[1]), F.linear(v, ws[2], bs[2])
+        _check_projection(name, w, q.size(-1), x.size(-1))
+    return F.linear(q, w_q, b_q), F.linear(k, w_k, b_k), F.linear(v, w_v, b_v)
 
 
 def _heads(x: Tensor, fixed: Tensor | None, name: str, batch: int, num_heads: int, head_dim: int) -> Tensor:
@@ -162,7 +162,7 @@ def multi_head_attention_forward(
 
     Weights are averaged over heads, or (N, heads, L, S), or None without ``need_weights`` (then the fused operator runs).
     """
-    batched = _check_shapes(query, key, value, key_padding_mask, attn_mask, num_heads)
+    batched = _mha_shape_check(query, key, value, key_padding_mask, attn_mask, num_heads)
     if is_causal and attn_mask is None:
         raise RuntimeError(
             "Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
@@ -192,13 +192,14 @@ def multi_head_attention_forward(
     if use_separate_proj_weight:
         if key.shape[:2] != value.shape[:2]:
             raise AssertionError(f"key's sequence and batch dims {key.shape[:2]} do not match value's {value.shape[:2]}")
-        q, k, v = _project(query, key, value, (q_proj_weight, k_proj_weight, v_proj_weight), in_proj_bias)
+        biases = (None, None, None) if in_proj_bias is None else in_proj_bias.chunk(3)
+        q, k, v = _in_projection(query, key, value, q_proj_weight, k_proj_weight, v_proj_weight, *biases)
     else:
         if key.shape != value.shape:
             raise AssertionError(f"key shape {key.shape} does not match value shape {value.shape}")
         if in_proj_weight is None:
             raise AssertionError("use_separate_proj_weight is False but in_proj_weight is None")
-        q, k, v = _project_packed(query, key, value, in_proj_weight, in_proj_bias)
+        q, k, v = _in_projection_packed(query, key, value, in_proj_weight, in_proj_bias)
     if attn_mask is not None:
         if attn_mask.dim() == 2:
             if tuple(attn_mask.shape) != (target_len, source_len):
