@@ -176,8 +176,9 @@ class Family:
             if shifted is not None:
                 reach[shifted[0]] = max(reach.get(shifted[0], 0), shifted[1])
         shapes = [[replaced(d, by) if is_symbolic(d) else d for d in out.shape] for _, general, names in self.watched for by in (general.by_name(names),) for out in general.entry.outs]
+        shapes += [list(dims) for dims in self.inputs.values()]  # what is padded is copied
         self.succeeded = self._succeeded(live, samples[-1][1])
-        shapes += [list(dims) for i, dims in self.inputs.items() if i not in self.succeeded]  # what is padded is copied
+        self.layouts = {i: self._layout(dims, parts) for parts in (self._merged(),) for i, dims in self.inputs.items()}
         self.shifts = {i: [shift_of(d) if is_symbolic(d) else None for d in dims] for i, dims in self.inputs.items()}
         of = {k: general.equations for k, general, _ in self.watched}
         equations = sum([of.get(k, 1) for k in self.needed])
@@ -196,6 +197,26 @@ class Family:
     def _axes(dims: Sequence[Any]) -> tuple[Any, ...]:
         shifts = [shift_of(d) if is_symbolic(d) else None for d in dims]
         return tuple([str(d) if shifted is None else (shifted[0],) for d, shifted in zip(dims, shifts, strict=True)])
+
+    def _merged(self) -> dict[str, tuple[Any, Any]]:
+        """Of dims that an operator makes of two that lie side by side, as ``x.view(-1, d)`` does: which two."""
+        found: dict[str, tuple[Any, Any]] = {}
+        for _, general, names in self.watched:
+            by = general.by_name(names)
+            ins, outs = ([[replaced(d, by) if is_symbolic(d) else d for d in a.shape] for a in avals if not isinstance(a, type)] for avals in (general.entry.inputs, general.entry.outs))
+            given = {str(d) for shape in ins for d in shape}
+            made = {str(d): d for shape in outs for d in shape if is_symbolic(d) and shift_of(d) is None and str(d) not in given}
+            for text, d in made.items():
+                for shape in ins:
+                    for a, b in zip(shape, shape[1:], strict=False):
+                        if is_symbolic(b) and a * b == d:
+                            found.setdefault(text, (a, b))
+        return found
+
+    @staticmethod
+    def _layout(dims: Sequence[Any], parts: dict[str, tuple[Any, Any]]) -> tuple[tuple[Any, ...], ...]:
+        """How an input is laid out: what elsewhere is made of two dims has an axis for each, as that has, so that neither has to be moved where they meet."""
+        return tuple([parts.get(str(d), (d,)) for d in dims])
 
     def _solve(self, samples: list[tuple[list[Any], list[Value]]]) -> Solver:
         solver = Solver()
@@ -284,7 +305,7 @@ class _Program:
 
     def __init__(self, family: Family, bounds: tuple[int, ...], checks: Sequence[Any]) -> None:
         self.bounds, room = bounds, family.rooms.room(bounds)
-        self.lengths = {i: tuple([room.pad(d) for d in dims]) for i, dims in family.inputs.items()}
+        self.lengths = {i: tuple([room.pad(d) for factors in layout for d in factors]) for i, layout in family.layouts.items()}
         sizes = -1 - len(family.input_avals)
         self.nodes = list(family.nodes)
         for k, general, names in family.watched:
@@ -334,8 +355,11 @@ class Member:
             self.group.give_up(str(error))
             return None
         given = list(arrays)
-        for i, dims in family.inputs.items():
-            given[i] = padded_input(tr.inputs[i], given[i], dims, program.lengths[i])
+        values = {f"n{i}": n for i, n in enumerate(self.sizes)}
+        for i, layout in family.layouts.items():
+            shape = tr.inputs[i].aval.shape
+            sizes = shape if len(program.lengths[i]) == len(shape) else tuple([value_at(d, values) for factors in layout for d in factors])
+            given[i] = padded_input(tr.inputs[i], given[i], layout, program.lengths[i], sizes)
         given.append(np.array(self.sizes, np.int64))
         made = Trace(tr.device)
         made.nodes, made.inputs, made.scalars = list(program.nodes), program.inputs, tr.scalars

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from jtorch._engine.padded import Padded, single
+from jtorch._engine.padded import Padded
 from jtorch._engine.recording import trace
 from jtorch._engine.values.values import Value, outside_jit
 
@@ -76,14 +76,14 @@ def kept_wide(values: Sequence[Value], laid_out: Sequence[Any], waste: float) ->
                 held.take(v)
 
 
-def padded_input(v: Value, array: Any, dims: Sequence[Any], lengths: tuple[int, ...]) -> Padded:
-    """A value for a program over these dims, whose axes have these lengths."""
+def padded_input(v: Value, array: Any, layout: tuple[tuple[Any, ...], ...], lengths: tuple[int, ...], sizes: tuple[int, ...]) -> Padded:
+    """A value for a program where it is laid out so (the factors of each dim), whose axes have these lengths and true sizes."""
     if array.__class__ is Held:
-        if array.array.shape == lengths and len(array.sizes) == len(dims):
-            return Padded(array.array, single(dims))
+        if array.array.shape == lengths and array.sizes == sizes:
+            return Padded(array.array, layout)
         array = array.exact(v.aval.shape)
     if array.shape == lengths:
-        return Padded(array, single(dims))
+        return Padded(array, layout)
     wide = np.zeros(lengths, v.aval.dtype.np)
-    wide[tuple([slice(0, n) for n in array.shape])] = np.asarray(array)
-    return Padded(wide, single(dims))
+    wide[tuple([slice(0, n) for n in sizes])] = np.asarray(array).reshape(sizes)
+    return Padded(wide, layout)

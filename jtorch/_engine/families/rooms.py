@@ -18,7 +18,7 @@ Bounds = tuple[int, ...]
 
 _ELEMENT = 2e-9  # seconds that an element of a value costs a run, and
 _EQUATION = 3.5e-3  # that an equation costs XLA: measured over the programs of compat/bench/shapes.py on two cpu cores
-_RUNS = 500  # a program of more room than is asked for is made where it would lose no more than its compilation in so many runs
+_RUNS = 300  # a program of more room than is asked for is made where it would lose no more than its compilation in so many runs
 _WIDER = 8  # and has at most so many times the room
 _TO_COME = 100  # runs that a family of many runs is expected to have yet, and of fewer
 _AGAIN = 2  # so many times as many as it had

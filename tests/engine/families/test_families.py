@@ -189,6 +189,27 @@ def test_a_value_that_grows_is_held_padded() -> None:
     same(run, 4)
 
 
+def test_what_came_as_one_dim_lies_as_the_two_that_it_meets() -> None:
+    """Labels of (b * n) beside scores of (b, n, c) that become (b * n, c): neither is moved. Also where the labels come padded from a program before, which has them in one dim."""
+    layouts = []
+
+    def run(r: np.random.RandomState) -> list[Any]:
+        head, found = array(r, 5, 6).requires_grad_(), []
+        for n in (9, 12, 17, 10, 21, 30):
+            x, y = array(r, 3, n, 6), torch.tensor(r.randint(0, 5, 3 * n))
+            if n > 12:
+                y = (y + 1) % 5
+                y.sum().item()
+            loss = F.cross_entropy((x @ head.T).tanh().view(-1, 5), y)
+            (g,) = torch.autograd.grad(loss, head)
+            found += [loss.item(), g.numpy().copy()]
+        layouts.append([list(fam.layouts.values()) for group in family._groups.values() for fam in group.families])
+        return found
+
+    same(run, 3)
+    assert any(len(factors) == 2 and factors[0] == 3 for every in layouts[0] for layout in every for factors in layout)
+
+
 def test_a_wrong_guess_costs_time_and_no_answer() -> None:
     def run(r: np.random.RandomState) -> list[Any]:
         found = []
