@@ -277,10 +277,11 @@ def multinomial(generator: MT19937, p: np.ndarray, num_samples: int, replacement
 
 
 def _check_weights(p: np.ndarray) -> None:
-    values = p.astype(_F) if p.dtype.name == "bfloat16" else p
-    if not bool((np.isfinite(values) & (values >= 0)).all()):
+    values = p.astype(_F) if p.dtype.itemsize == 2 else p
+    least, most = np.minimum.reduce(values, axis=None), np.maximum.reduce(values, axis=None)  # nan if one is
+    if not (least >= 0 and most < math.inf):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-    if bool((values.sum(-1) == 0).any()):
+    if least == 0 and bool((values.sum(-1) == 0).any()):
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
 
 
@@ -291,7 +292,7 @@ def _multinomial_by_keys(generator: MT19937, p: np.ndarray, num_samples: int, st
     with np.errstate(divide="ignore", invalid="ignore"):
         keys = (p.astype(_F) / q.astype(_F)).astype(p.dtype) if p.dtype.itemsize == 2 else p / q
     if num_samples == 1:
-        return np.argmax(keys, axis=-1, keepdims=True)
+        return keys.argmax(-1, keepdims=True)
     keys = keys.astype(np.float64)
     return np.argsort(-keys, axis=-1, kind="stable")[..., :num_samples]
 

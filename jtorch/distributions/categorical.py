@@ -33,6 +33,10 @@ class Categorical(Distribution):
             self.logits = logits - logits.logsumexp(dim=-1, keepdim=True)
         shape = self._param.size()
         self._num_events = shape[-1]
+        if logits is not None and (self._validate_args if validate_args is None else validate_args) and self.logits.__class__ is torch.Tensor and not self.logits.is_inference():
+            # The check looks at the logits, and who draws looks at the probabilities next: one program gives both.
+            with torch.enable_grad():
+                self._ahead = self.logits, self.logits._version, logits_to_probs(self.logits)
         super().__init__(shape[:-1], validate_args=validate_args)
 
     @property
@@ -59,7 +63,8 @@ class Categorical(Distribution):
     @lazy_property
     def probs(self) -> Any:
         """Probabilities."""
-        return logits_to_probs(self.logits)
+        logits, version, probs = self.__dict__.pop("_ahead", (None, 0, None))
+        return probs if logits is not None and logits is self.logits and version == logits._version else logits_to_probs(self.logits)
 
     @property
     def mean(self) -> Any:
@@ -78,10 +83,15 @@ class Categorical(Distribution):
     def sample(self, sample_shape: Any = ()) -> Any:
         count = torch.Size(sample_shape).numel()
         rows = self.probs.reshape(-1, self._num_events)
-        return torch.multinomial(rows, count, True).T.reshape(self._extended_shape(sample_shape))
+        drawn = torch.multinomial(rows, count, True).T.reshape(self._extended_shape(sample_shape))
+        if not drawn.is_inference():  # nobody would see that it was written
+            self._drawn = drawn, drawn._version
+        return drawn
 
     def log_prob(self, value: Any) -> Any:
-        self._checked(value)
+        drawn, version = self.__dict__.get("_drawn", (None, 0))
+        if value is not drawn or value._version != version:  # what was drawn here lies in the support
+            self._checked(value)
         index, table = torch.broadcast_tensors(value.long().unsqueeze(-1), self.logits)
         return table.gather(-1, index[..., :1]).squeeze(-1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,3 +106,37 @@ def test_checks_name_the_parameter() -> None:
     with pytest.raises(ValueError, match="within the support"):
         D.Beta(1.0, 1.0).log_prob(torch.tensor(2.0))
     assert D.Normal(0.0, -1.0, validate_args=False).scale.item() == -1
+
+
+def test_probabilities_follow_logits_that_were_changed() -> None:
+    def softmax(x: Any) -> Any:
+        e = np.exp(np.array(x) - np.max(x))
+        return (e / e.sum()).tolist()
+
+    given = [0.5, -1.0, 2.0]
+    d = torch.distributions.Categorical(logits=torch.tensor(given))
+    assert d.probs.tolist() == pytest.approx(softmax(given), rel=1e-5)
+    d = torch.distributions.Categorical(logits=torch.tensor(given))
+    d.logits[0] = 3.0
+    assert d.probs.tolist() == pytest.approx(softmax(d.logits.tolist()), rel=1e-5)
+    d = torch.distributions.Categorical(logits=torch.tensor(given))
+    d.logits = torch.tensor([1.0, 1.0, 0.0])
+    assert d.probs.tolist() == pytest.approx(softmax([1, 1, 0]), rel=1e-5)
+    x = torch.tensor(given, requires_grad=True)
+    with torch.no_grad():
+        assert not torch.distributions.Categorical(logits=x).logits.requires_grad
+    torch.distributions.Categorical(logits=x).probs[0].backward()
+    p = np.array(softmax(given))
+    assert x.grad.tolist() == pytest.approx((p[0] * (np.eye(3)[0] - p)).tolist(), rel=1e-4)
+
+
+def test_what_was_drawn_is_checked_once_it_was_written() -> None:
+    d = torch.distributions.Categorical(logits=torch.zeros(4, 3))
+    drawn = d.sample()
+    assert d.log_prob(drawn).tolist() == pytest.approx([-np.log(3)] * 4, rel=1e-5)
+    with torch.inference_mode():  # where writes are not counted
+        inside = torch.distributions.Categorical(logits=torch.zeros(4, 3))
+        assert inside.log_prob(inside.sample()).tolist() == pytest.approx([-np.log(3)] * 4, rel=1e-5)
+    drawn[2] = 3
+    with pytest.raises(ValueError, match="within the support"):
+        d.log_prob(drawn)
