@@ -28,14 +28,14 @@ SECTIONS = {
     "kernels": kernels.table,
 }
 
-ROWS = {"models": 1, "kernels": 2}  # sections that can be made in parts, and how many cells name a row
+ROWS = {"models": 1, "kernels": 2, "shapes": 1}  # sections that can be made in parts, and how many cells name a row
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compat.bench")
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md: all of it, or the sections that were measured")
-    parser.add_argument("-k", default="", help="of models and kernels only rows whose name has this pattern; the others stay as they are, so that the tables can be made in parts")
+    parser.add_argument("-k", default="", help="of models, kernels and shapes only rows whose name has this pattern; the others stay as they are, so that the tables can be made in parts")
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     torch.set_num_threads(cores or 1)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -130,8 +131,8 @@ def generation(t: Any, lengths: Sequence[int], r: np.random.RandomState) -> Call
 PROGRAMS = {"GPT": gpt, "LSTM": lstm, "graph network": graphs, "1-d convolutions": signals, "generation": generation}
 
 
-def changing_sizes(only: Sequence[str] = tuple(PROGRAMS), count: int = 200, longest: int = 512) -> Table:
-    """Seconds of two passes over batches of random length."""
+def changing_sizes(pattern: str = "", count: int = 200, longest: int = 512) -> Table:
+    """Seconds of two passes over batches of random length, of the programs whose name has this pattern."""
     import jtorch
 
     table = Table(
@@ -139,7 +140,7 @@ def changing_sizes(only: Sequence[str] = tuple(PROGRAMS), count: int = 200, long
         "Forward, backward and AdamW, the loss read each step; compiling included. Generation: so many tokens over a growing cache, the second pass another prompt.",
     )  # fmt: skip
     lengths = [int(n) for n in np.random.RandomState(1).randint(1, longest + 1, count)]
-    for name in only:
+    for name in [p for p in PROGRAMS if re.search(pattern, p)]:
         found = {}
         for side, t in (("jtorch", jtorch), ("torch", torch)):
             t.manual_seed(0)
