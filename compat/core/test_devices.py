@@ -94,3 +94,15 @@ def test_flags_are_kept_for_a_while() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert seen(bridge.jtorch()) == seen(torch)
+
+
+@pytest.mark.skipif(torch.cuda.is_available() or bridge.jtorch().cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("device", ["cpu", "meta", "cuda", "cuda:0", 0, None, 1.5, [1]])
+def test_cuda_of_a_tensor_and_a_module(device: Any) -> None:
+    def outcome(t: Any, make: Any) -> tuple[str, str]:
+        with pytest.raises((RuntimeError, AssertionError, TypeError)) as error:
+            make(t).cuda(device)
+        return error.type.__name__, str(error.value).partition(": JAX")[0]
+
+    for make in (lambda t: t.ones(2), lambda t: t.nn.Linear(1, 1)):
+        assert outcome(bridge.jtorch(), make) == outcome(torch, make)

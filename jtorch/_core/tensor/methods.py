@@ -146,8 +146,13 @@ def cpu(self: Tensor, memory_format: Any = None) -> Tensor:
 
 @method
 def cuda(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
-    """This tensor on a GPU (default: the current one); itself if it is there."""
-    return to(self, None, _device.device("cuda", device) if isinstance(device, int) else device or _device.device("cuda", 0), memory_format=checked_format("cuda", memory_format))
+    """This tensor on a GPU (default: the first); itself if it is there. RuntimeError for a device that is none, TypeError for what is no device."""
+    if not isinstance(device, (int, str, _device.device, type(None))):
+        raise TypeError(f"cuda(): argument 'device' (position 1) must be torch.device, not {type_name(device)}")
+    where = _device.device("cuda:0" if device is None else device)  # a number names a GPU
+    if where.type != "cuda":
+        raise RuntimeError("Invalid device, must be cuda device")
+    return to(self, None, where, memory_format=checked_format("cuda", memory_format))
 
 
 def type_(self: Tensor, dtype: Any = None, non_blocking: bool = False, **kwargs: Any) -> Any:
