@@ -366,3 +366,14 @@ def test_parts_of_an_argument_that_the_host_has() -> None:
     answers()
     with pytest.raises(IndexError), torch.no_grad():
         net(torch.tensor([[0, 1, 7]] * 5)).sum().item()
+
+
+def test_a_module_that_has_another_ones_number_is_expected_anew() -> None:
+    net, batches = _net(), _batches()
+    _answers(net, batches)
+    key, guess = next((k, g) for k, g in ahead._calls.items() if g.module is not None and g.module() is net)
+    guess.misses, guess.changes = 1000, 1000  # given up
+    assert _answers(net, batches) == 0
+    other = _net()
+    guess.module = weakref.ref(other)
+    assert _answers(net, batches) == len(batches) - 1  # not in the first, where it is forgotten, and learned at the end

@@ -86,13 +86,13 @@ def module_called(module: Any, args: tuple[Any, ...]) -> None:
             tr = state.trace
         tr.root = id(module)
         if not tr.input_count and not tr.count and not state.lanes and not state.derivative:
-            _call_begins(tr, args)
+            _call_begins(tr, module, args)
     elif tr.root == id(module) and (len(tr.nodes) > ENOUGH or tr.input_bytes > BYTES):
         _trace.flush("module")
         state.trace.root = id(module)
 
 
-def _call_begins(tr: Any, args: tuple[Any, ...]) -> None:
+def _call_begins(tr: Any, module: Any, args: tuple[Any, ...]) -> None:
     key: list[Any] = [tr.root]
     given = []
     for a in args:
@@ -107,7 +107,7 @@ def _call_begins(tr: Any, args: tuple[Any, ...]) -> None:
             key.append((a.__class__, a))
         else:
             return
-    ahead.begin_call(tr, tuple(key), given)
+    ahead.begin_call(tr, module, tuple(key), given)
 
 
 def at_limit() -> None:

@@ -36,10 +36,10 @@ class Guess:
     """What followed on a forward trace: ``recipe`` of the whole, its ``live`` outputs, and the ``inputs`` that backward added. Of a module's call: all inputs, weakly, or which of the arguments they are,
     or which part of one (the argument's number, the offset, shape, strides and type)."""
 
-    __slots__ = ("recipe", "live", "inputs", "donated", "hits", "misses", "changes")
+    __slots__ = ("recipe", "live", "inputs", "donated", "module", "hits", "misses", "changes")
 
-    def __init__(self, recipe: Any, live: tuple[int, ...], inputs: list[Any], changes: int, donated: tuple[int, ...] = ()) -> None:
-        self.recipe, self.live, self.inputs, self.donated = recipe, live, inputs, donated
+    def __init__(self, recipe: Any, live: tuple[int, ...], inputs: list[Any], changes: int, donated: tuple[int, ...] = (), module: Any = None) -> None:
+        self.recipe, self.live, self.inputs, self.donated, self.module = recipe, live, inputs, donated, module
         self.hits = self.misses = 0
         self.changes = changes
 
@@ -69,10 +69,10 @@ class _Expected:
 class Begun:
     """Where a trace stood when backward began, and what was sent off then. Of a module's call, ``given`` are the values of its arguments, weakly, and what the host has of them."""
 
-    __slots__ = ("key", "count", "given", "guess", "plan", "scalars", "inputs", "results")
+    __slots__ = ("key", "count", "given", "module", "guess", "plan", "scalars", "inputs", "results")
 
-    def __init__(self, key: tuple[Any, ...], count: int, given: list[Any] | None = None) -> None:
-        self.key, self.count, self.given = key, count, given
+    def __init__(self, key: tuple[Any, ...], count: int, given: list[Any] | None = None, module: Any = None) -> None:
+        self.key, self.count, self.given, self.module = key, count, given, module
         self.guess: Guess | None = None
         self.plan: Any = None
         self.scalars: Any = None
@@ -128,12 +128,15 @@ def begin(tr: Trace) -> None:
         _send(tr, begun, guess, plan, tr.inputs + guess.inputs, guess.inputs)
 
 
-def begin_call(tr: Trace, key: tuple[Any, ...], given: list[Value]) -> None:
-    """A module is called, and nothing is recorded yet. ``key``: which one, and what it is called with; ``given``: the values among that, which are there."""
+def begin_call(tr: Trace, module: Any, key: tuple[Any, ...], given: list[Value]) -> None:
+    """A module is called, and nothing is recorded yet. ``key``: its number, and what it is called with; ``given``: the values among that, which are there."""
     if tr.host or _config.EAGER or in_use:
         return
-    tr.begun = begun = Begun(key, 0, [(ref(v), v.array if v.array.__class__ is np.ndarray else None) for v in given])
+    tr.begun = begun = Begun(key, 0, [(ref(v), v.array if v.array.__class__ is np.ndarray else None) for v in given], ref(module))
     guess = _calls.get(key)
+    if guess is not None and guess.module() is not module:  # another one had the number
+        _calls.pop(key, None)
+        return
     if guess is None or guess.wrong or _being_traced():
         return
     plan = guess.recipe.plan
@@ -224,4 +227,4 @@ def learn_call(begun: Begun, recipe: Any, key: Any, inputs: list[Value]) -> None
             i = under.get(id(a.base)) if a.__class__ is np.ndarray else None
             return ref(v) if i is None else (i, _address(a) - _address(a.base), a.shape, a.strides, a.dtype)
 
-        _calls[begun.key] = Guess(recipe, key[1], list(map(known_by, inputs)), 0 if known is None else known.changes + 1, donated)
+        _calls[begun.key] = Guess(recipe, key[1], list(map(known_by, inputs)), 0 if known is None else known.changes + 1, donated, begun.module)
