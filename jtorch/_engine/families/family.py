@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Sequence
+from sys import getrefcount
 from typing import Any
 
 import jax
@@ -347,7 +348,7 @@ class Member:
         family = self.family
         if self.group.given_up:
             return None
-        static = [i for i in donated if i not in family.inputs or i in family.succeeded]
+        static = [i for i in donated if i not in family.inputs or (i in family.succeeded and not _shared(arrays[i]))]
         try:
             program = family.program(self.sizes, arrays, tuple(static), checks)
         except Exception as error:  # a rule raises what it likes
@@ -420,6 +421,11 @@ class Member:
         for program in fresh:
             program.ready()
         return {slot: x.factors for slot, x in enumerate(slots) if slot >= len(given) and x.__class__ is Padded}
+
+
+def _shared(array: Any) -> bool:
+    """Whether what is held padded is in other hands too: JAX gives an input back as it is where a program's result is just that."""
+    return array.__class__ is Held and getrefcount(array.array) > 2
 
 
 def _alike(a: list[Any], b: list[Any]) -> bool:

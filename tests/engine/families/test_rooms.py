@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from typing import Any
 
 import pytest
 
@@ -127,19 +128,33 @@ def test_a_new_model_is_called_the_first_time_as_the_second() -> None:
 
 def test_a_cache_that_grows_is_written_where_it_lies() -> None:
     flush()
-    cache, kept, places, gone = torch.ones(1, 8, 3), [], [], []
+    cache, kept, places = torch.ones(1, 8, 3), [], []
     for k in range(9):
         cache = torch.cat([cache, torch.full((1, 1, 3), float(k))], 1)
         cache.sum().item()
         held = cache._s.value.array
-        gone += [a.is_deleted() for a in places[-1:]]
-        places.append(held.array if isinstance(held, Held) else held)
+        places.append((held.array if isinstance(held, Held) else held).unsafe_buffer_pointer())
         if k in (4, 6):
             kept.append(cache)
         del held
-    assert gone[-4:] == [False, True, False, True]  # the fifth and the seventh are still asked for
+    assert [a == b for a, b in zip(places[3:], places[4:], strict=False)] == [True, False, True, False, True]  # the fifth and the seventh are still asked for
     assert [x.numpy()[0, -2:, 0].tolist() for x in kept] == [[3, 4], [5, 6]]
     assert cache.numpy()[0, :, 1].tolist() == [1.0] * 8 + list(range(9))
+
+
+@pytest.mark.parametrize("copied", [lambda x: x.clone(), lambda x: torch.ops.aten.alias(x), lambda x: x.to(torch.float32, copy=True), lambda x: x.detach()])
+def test_what_is_the_same_as_a_growing_cache_stays(copied: Any) -> None:
+    flush()
+    cache, kept = torch.ones(1, 8, 3), []
+    for k in range(12):
+        same = copied(cache)
+        cache = torch.cat([cache, torch.full((1, 1, 3), float(k))], 1)
+        cache.sum().item()
+        if k in (5, 8):
+            kept.append(same)
+        del same
+    assert [x.numpy()[0, :, 1].tolist() for x in kept] == [[1.0] * 8 + list(range(n)) for n in (5, 8)]
+    assert cache.numpy()[0, :, 1].tolist() == [1.0] * 8 + list(range(12))
 
 
 def test_making_a_family_keeps_nothing_of_the_program() -> None:
