@@ -4,6 +4,11 @@ A snippet that raises prints the exception's type and text.
 """
 
 SNIPPETS: dict[str, str] = {
+    "a histogram over no dims": """
+for points in (torch.zeros(3, 0), torch.zeros(0, 0)):
+    for density in (False, True):
+        print(torch.histogramdd(points, [], density=density), torch.histogramdd(points, 2, weight=torch.ones(len(points)), density=density).hist)
+""",
     "a derivative of nothing has a history": """
 for kind in (torch.float64, torch.complex64):
     for f in (torch.logdet, lambda x: torch.linalg.slogdet(x)[1], torch.linalg.inv):

@@ -30,6 +30,11 @@ _SEVERAL = """
 max: torch.max(x, 1, out=o);min: torch.min(x, 1, out=o);sort: torch.sort(x, 1, out=o);topk: torch.topk(x, 1, out=o);kthvalue: torch.kthvalue(x, 1, out=o);mode: torch.mode(x, 1, out=o);median: torch.median(x, 1, out=o)
 cummax: torch.cummax(x, 1, out=o);qr: torch.linalg.qr(x, out=o);slogdet: torch.linalg.slogdet(x, out=o);lu_factor: torch.linalg.lu_factor(x, out=o);frexp: torch.frexp(x, out=o)
 """
+_STATED = """
+sum: torch.sum(n3, 0, dtype=k, out=o);prod: torch.prod(n3, 0, dtype=k, out=o);nansum: torch.nansum(x, 0, dtype=k, out=o);nansum of integers: torch.nansum(n3, 0, dtype=k, out=o)
+mean: torch.mean(x, 0, dtype=k, out=o);nanmean: torch.nanmean(x, 0, dtype=k, out=o);cumsum: torch.cumsum(x, 0, dtype=k, out=o);cumprod: torch.cumprod(n3, 0, dtype=k, out=o)
+vector_norm: torch.linalg.vector_norm(x, 2, 0, dtype=k, out=o)
+"""
 
 
 def _calls(text: str, outs: str) -> str:
@@ -39,6 +44,8 @@ def _calls(text: str, outs: str) -> str:
 
 CASES = {
     "one result": _calls(_ONE, "torch.empty(0, dtype=k) for k in (f, d, l, c, b)"),
+    "dtype beside out": "n3 = torch.tensor([1, 2, 3], dtype=n)\n"
+    + _calls(_STATED, "torch.empty(0, dtype=k) for k in (f, d, l, b)").replace("    attempt(", "    for k in (f, d, n):\n        attempt("),
     "several results": _calls(_SEVERAL, "tuple(torch.empty(0, dtype=k) for k in kinds) for kinds in ((f, l), (d, l), (f, n), (f, f), (l, l), (h, l))"),
 }
 

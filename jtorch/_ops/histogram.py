@@ -180,6 +180,8 @@ def bucketize_number(self: Any, boundaries: Any, out_int32: bool, right: bool) -
 
 def histogram_grid(points: Any, edges: list[Any], weight: Any, density: bool) -> Any:
     """The D-dim histogram of (N, D) points over D lists of edges, the last edge of each inclusive."""
+    if not edges:
+        return jnp.full((), np.nan if density else 0, points.dtype)  # no point falls anywhere
     place = jnp.zeros(points.shape[0], np.int64)
     outside = jnp.zeros(points.shape[0], bool)
     shape = tuple(e.shape[0] - 1 for e in edges)
@@ -229,6 +231,11 @@ def even_edges(points: Any, bins: tuple[int, ...], range: tuple[float, ...] | No
     return edges
 
 
+def _points(input: Any) -> Any:
+    """(N, D) of (..., D), where D may be 0."""
+    return input.reshape(math.prod(input.shape[:-1]), input.shape[-1])
+
+
 def _check_histogram(x: Any) -> None:
     refuse("histogramdd", x, "bihc")
 
@@ -256,7 +263,7 @@ def histogram_even(input: Any, bins: int, range: Any, weight: Any, density: bool
 def histogramdd_even(input: Any, bins: Any, range: Any, weight: Any, density: bool) -> Any:
     """(histogram, edges of dim 0, edges of dim 1, ...) in equal bins."""
     _check_histogram(input)
-    points = input.reshape(-1, input.shape[-1])
+    points = _points(input)
     edges = even_edges(points, bins, range)
     return (histogram_grid(points, edges, weight, density), *edges)
 
@@ -265,4 +272,4 @@ def histogramdd_even(input: Any, bins: Any, range: Any, weight: Any, density: bo
 def histogramdd_edges(input: Any, bins: Any, weight: Any, density: bool) -> Any:
     """The histogram between given edges."""
     _check_histogram(input)
-    return histogram_grid(input.reshape(-1, input.shape[-1]), list(bins), weight, density)
+    return histogram_grid(_points(input), list(bins), weight, density)

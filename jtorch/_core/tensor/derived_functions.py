@@ -12,7 +12,7 @@ from jtorch._engine.recording.call import value, arguments
 from jtorch._core.storage.host_memory import put_on
 from jtorch._core.dispatch.conversion import cast
 from jtorch._core.tensor.resizing import resize_for_out
-from jtorch._core.tensor.result_types import check_type
+from jtorch._core.tensor.result_types import check_type, type_stated
 from jtorch import _dtypes, _namespace
 from jtorch._device import CPU
 from jtorch._dtypes import complex32
@@ -165,6 +165,7 @@ def _function(name: str, overloads: list[Op], space: str) -> Callable[..., Any]:
         if has_override(args, kwargs):
             return override(call, args, kwargs)
         out_arg = kwargs.pop("out", None) if "out" in kwargs else None
+        stated = out_arg is not None and kwargs.get("dtype") is not None
         if out_arg is not None and typed and kwargs.get("dtype") is None and isinstance(out_arg, Tensor):
             kwargs["dtype"] = out_arg.dtype
             if typed is not True and out_arg.dtype.category < 2 and args and aval_of(args[0]).dtype.category == 2:
@@ -194,7 +195,8 @@ def _function(name: str, overloads: list[Op], space: str) -> Callable[..., Any]:
         if out_arg is not None:
             if not op.out:
                 raise TypeError(f"{name}() got an unexpected keyword argument 'out'")
-            return write_out(name, result, out_arg, op.out, flat, op.apart, bool(op.expanded), op.elementwise)
+            rule = type_stated(name, result, flat[0]) if stated and op.out is True else op.out
+            return write_out(name, result, out_arg, rule, flat, op.apart, bool(op.expanded), op.elementwise)
         return result
 
     call.__name__ = call.__qualname__ = name

@@ -11,7 +11,7 @@ from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._ops._pointwise import C_NAMES
 
-__all__ = ["check_type", "rule_for"]
+__all__ = ["check_type", "rule_for", "type_stated"]
 
 _EXACT = "Expected out tensor to have dtype {c0}, but got {c1} instead"
 _FOUND = "Found dtype {1} but expected {0}"
@@ -90,6 +90,15 @@ def rule_for(name: str, at: int, dims: int) -> Any:
     """What an operator says of the type of its result number ``at``: a text, or None."""
     rule = _BY_DIMS.get((name, dims), _SAME.get(name))
     return rule[min(at, len(rule) - 1)] if isinstance(rule, tuple) else rule
+
+
+def type_stated(name: str, result: Any, input: Any) -> bool | str:
+    """The rule (as ``out=`` of an operator's declaration) for a call with ``dtype=`` beside ``out=``: both name the one type, though ``out`` alone may be of another."""
+    if rule_for(name, 0, 0) is not None or not isinstance(result, Tensor):
+        return True  # a rule of its own, with or without dtype=
+    if name in ("nansum", "nanmean") and min(aval_of(t).dtype.category for t in (result, input)) >= 2:  # of integers the sum, which has no nan, and the words are sum's
+        return "nansum: provided dtype must match dtype of result. Got {1} and {0}."
+    return "exact"
 
 
 def _filled(text: str, name: str, wanted: Any, given: Any) -> str:
