@@ -81,6 +81,8 @@ def __getattr__(name: str) -> Any:
             return found
         if name in _LAZY:
             raise AttributeError(f"module 'torch' has no attribute '{name}' (jtorch does not implement torch.{name})")
+    if name == "Storage":  # that of the default type, whatever it is now
+        return _import_module("jtorch.storage").LEGACY[_torch.get_default_dtype().name]
     found = getattr(_torch, name, None)
     if found is None:
         library = _submodule("torch._C")

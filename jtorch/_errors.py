@@ -64,8 +64,12 @@ def no_kernel(name: str, dtype: Any) -> Any:
     raise NotImplementedError(f'"{name}" not implemented for \'{dtype.legacy}\'')
 
 
-def check_addressable(shape: tuple[int, ...], itemsize: int) -> None:
-    """RuntimeError in torch's words where strides or bytes of a contiguous tensor of this shape do not fit 64 bits."""
+def check_addressable(shape: tuple[int, ...], itemsize: int, strides: tuple[int, ...] | None = None) -> None:
+    """RuntimeError in torch's words where strides or bytes of a tensor of this shape (contiguous, unless ``strides`` are given) do not fit 64 bits."""
+    if strides is not None:
+        if 0 not in shape and (sum([(n - 1) * step for n, step in zip(shape, strides, strict=True)]) + 1) * itemsize >= 2**63:
+            raise RuntimeError(f"Storage size calculation overflowed with sizes={list(shape)} and strides={list(strides)}")
+        return
     step = 1
     for n in reversed(shape[1:]):
         step *= max(n, 1)

@@ -21,7 +21,7 @@ from jtorch._core.tensor.creation import from_array, full_value, place
 from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage, tensor_on
 from jtorch._engine.values.lanes import Lanes, unknown, within
 from jtorch._engine.values.sparse_values import SparseAval
-from jtorch._errors import no_kernel, warn, warn_once
+from jtorch._errors import check_addressable, no_kernel, warn, warn_once
 from jtorch._namespace import torch
 from jtorch._ops._fitting import check_fits
 
@@ -218,6 +218,8 @@ def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = No
                   pin_memory: bool = False) -> Tensor:  # fmt: skip
     """A tensor of ``size`` laid out by ``stride``. Its elements are zero (torch leaves them undefined)."""
     size, stride = sizes_given("empty_strided", "size", size, alone=False), sizes_given("empty_strided", "stride", stride, 2, alone=False)
+    if len(size) == len(stride):
+        check_addressable(tuple(size), _kind(dtype).itemsize, tuple(stride))
     t = make(size, 0, dtype, device, requires_grad)
     return with_strides(t, stride)
 
@@ -280,13 +282,16 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 @compose("torch")
 def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: Any = None, requires_grad: bool = False) -> Tensor:
-    """As ``as_tensor``, of DLPack's capsules too; ``copy`` forces or forbids a copy."""
+    """As ``as_tensor``, of DLPack's capsules too, and of Python's buffers, whose bytes are read as ``dtype`` (default: the default type); ``copy`` forces or forbids a copy.
+    ValueError where a copy is forbidden and the memory cannot be shared."""
     if type(obj).__name__ == "PyCapsule":
         obj = tensor_creation.from_numpy(np.from_dlpack(tensor_creation.Capsule(obj)))
     if isinstance(obj, (UntypedStorage, TypedStorage)):
         obj = tensor_on(obj._s, dtype or getattr(obj, "dtype", _dtypes.uint8), 0, None, None)
-    if copy is False and isinstance(obj, (list, tuple)):
-        raise ValueError("can't alias arbitrary sequence into a tensor.")
+    if not isinstance(obj, (Tensor, np.ndarray, np.generic)) and _is_buffer(obj):
+        obj = frombuffer(obj, dtype=dtype or _dtypes.default)
+    if copy is False:
+        _check_shared(obj, dtype, device)
     if copy:
         t = tensor_creation.tensor(obj.detach() if isinstance(obj, Tensor) else obj, dtype=dtype, device=device) if not isinstance(obj, Tensor) else obj.detach().clone().to(device, dtype)  # type: ignore[attr-defined]
     else:
@@ -294,6 +299,25 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: Any = None
         if isinstance(obj, Tensor) and not requires_grad and obj._edge is not None:
             t = t.detach()  # type: ignore[attr-defined]
     return require_grad(t) if requires_grad else t
+
+
+def _is_buffer(obj: Any) -> bool:
+    try:
+        memoryview(obj)
+    except TypeError:
+        return False
+    return True
+
+
+def _check_shared(obj: Any, dtype: Any, device: Any) -> None:
+    """ValueError where a tensor of that type and device cannot lie on the memory of ``obj``."""
+    if not isinstance(obj, (Tensor, np.ndarray, np.generic)) and not hasattr(obj, "__dlpack__"):
+        raise ValueError("can't alias arbitrary sequence into a tensor.")
+    where, kind = (aval_of(obj).device, aval_of(obj).dtype) if isinstance(obj, Tensor) else (place(None), _dtypes.from_np(np.dtype(obj.dtype)))
+    if device is not None and place(device) != where:
+        raise ValueError(f"can't alias tensor from device '{where}' to '{place(device)}'.")
+    if dtype is not None and dtype is not kind:
+        raise ValueError(f"can't alias tensor with dtype '{kind.legacy}' into dtype '{dtype.legacy}'.")
 
 
 @compose("torch")
@@ -304,12 +328,18 @@ def from_numpy(ndarray: Any) -> Tensor:
 
 @compose("torch")
 def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
-    """A tensor on the memory of a Python buffer."""
-    if not len(memoryview(buffer)) or count == 0:
-        raise ValueError(f"both buffer length ({len(memoryview(buffer))}) and count ({count}) must not be 0")
-    left = memoryview(buffer).nbytes - offset
-    if count < 0 and left % dtype.itemsize:
-        raise ValueError(f"buffer length ({left + offset} bytes) after offset ({offset} bytes) must be a multiple of element size ({dtype.itemsize})")
+    """A tensor on the memory of a Python buffer, from ``offset`` bytes on, of ``count`` elements (default: all). ValueError for what is no buffer or does not fit."""
+    if not _is_buffer(buffer):
+        raise ValueError("object does not implement Python buffer protocol.")
+    size, each = memoryview(buffer).nbytes, dtype.itemsize
+    if not size or count == 0:
+        raise ValueError(f"both buffer length ({size}) and count ({count}) must not be 0")
+    if not 0 <= offset < size:
+        raise ValueError(f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({size} bytes) minus 1")
+    if count < 0 and (size - offset) % each:
+        raise ValueError(f"buffer length ({size - offset} bytes) after offset ({offset} bytes) must be a multiple of element size ({each})")
+    if count * each + offset > size:
+        raise ValueError(f"requested buffer length ({count} * {each} bytes) after offset ({offset} bytes) must not be greater than actual buffer length ({size} bytes)")
     array = np.frombuffer(buffer, dtype.memory, count, offset)
     if not array.flags.writeable:
         warn_once(
@@ -365,6 +395,8 @@ def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out
             raise ValueError("step must be nonzero")
         start, end, step = int(start), int(end), cut
     n = _count(start, end, step)
+    if n >= 2**63:
+        raise RuntimeError("invalid size, possible overflow?")
     if dtype.category < 2:
         values = (start + np.arange(n, dtype=np.int64) * step).astype(dtype.np)
     else:

@@ -93,13 +93,22 @@ def chain_matmul(*matrices: Any, out: Tensor | None = None) -> Tensor:
 @compose("torch")
 def block_diag(*tensors: Any) -> Tensor:
     """Matrices along the diagonal of one."""
-    return _block_diag(each(tensors))  # type: ignore[no-any-return]
+    given = each(tensors)
+    if not given:
+        return torch.zeros(1, 0)  # type: ignore[no-any-return]
+    for i, t in enumerate(given):
+        if t.device != given[0].device:
+            raise RuntimeError(f"Input tensors must all be on the same device. Input 0 is on device {given[0].device} and input {i} is on device {t.device}.")
+    return _block_diag(given)  # type: ignore[no-any-return]
 
 
 @compose("torch")
 def cartesian_prod(*tensors: Any) -> Tensor:
     """Every combination of one element from each vector, as rows."""
-    return _cartesian_prod(each(tensors))  # type: ignore[no-any-return]
+    given = each(tensors)
+    if not given:
+        raise RuntimeError("meshgrid expects a non-empty TensorList")
+    return _cartesian_prod(given)  # type: ignore[no-any-return]
 
 
 @compose("torch")
@@ -115,6 +124,8 @@ def meshgrid(*tensors: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
     for t in given:
         if t.dtype != given[0].dtype:
             raise RuntimeError("meshgrid expects all tensors to have the same dtype")
+        if t.device != given[0].device:
+            raise RuntimeError("meshgrid expects all tensors to have the same device")
         if t.dim() > 1:
             raise RuntimeError(f"torch.meshgrid: Expected 0D or 1D tensor in the tensor list but got: {t}")
     shape = [t.numel() for t in given]

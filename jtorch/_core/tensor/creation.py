@@ -196,16 +196,16 @@ _FULL: dict[Any, Value] = {}
 
 def full_value(shape: tuple[int, ...], number: Any, kind: _dtypes.dtype, where: _device.device) -> Value:
     """A value filled with one number. Small zeros and ones are shared: values never change."""
-    if where.type == "meta":
-        v = Value()
-        v.aval, v.array, v.trace, v.pos = aval(shape, kind, where), None, None, -1
-        return v
     for d in shape:
         if d < 0:
             raise RuntimeError(f"Trying to create tensor with negative dimension {d}: {list(shape)}")
     if kind.np is None:
         no_such_type(kind)
     check_addressable(shape, kind.itemsize)
+    if where.type == "meta":
+        v = Value()
+        v.aval, v.array, v.trace, v.pos = aval(shape, kind, where), None, None, -1
+        return v
     if kind is _dtypes.complex32:
         warn_once(EXPERIMENTAL)
     if number == 0 and str(number)[0] != "-":

@@ -1,0 +1,97 @@
+"""Tensors on memory that somebody else has (asarray, frombuffer), factories whose size no memory has, and grids of what does not go together: the same, or the same refusal, as torch."""
+
+from __future__ import annotations
+
+import array
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from compat import bridge
+
+EXPRESSIONS = """
+t.frombuffer([1, 2], dtype=t.int32)
+t.frombuffer(3, dtype=t.int32)
+t.frombuffer("x", dtype=t.int32)
+t.frombuffer(bytearray(), dtype=t.int32)
+t.frombuffer(b, dtype=t.int32)
+t.frombuffer(b, dtype=t.int32, offset=4, count=2)
+t.frombuffer(b, dtype=t.int32, offset=-4)
+t.frombuffer(b, dtype=t.int32, offset=16)
+t.frombuffer(b, dtype=t.int32, offset=17)
+t.frombuffer(b, dtype=t.int32, offset=3)
+t.frombuffer(b, dtype=t.int32, offset=3, count=2)
+t.frombuffer(b, dtype=t.int32, count=5)
+t.frombuffer(b, dtype=t.int32, count=0)
+t.frombuffer(b, dtype=t.int32, count=-2)
+t.frombuffer(bytearray(3), dtype=t.int32)
+t.frombuffer(array.array("i", [1, 2]), dtype=t.int32)
+t.asarray(memoryview(a), dtype=t.float32)
+t.asarray(memoryview(a))
+t.asarray(memoryview(a), dtype=t.float32, copy=False)
+t.asarray(b, dtype=t.uint8)
+t.asarray(b)
+t.asarray(array.array("d", [1.0, 2.0]))
+t.asarray(array.array("d", [1.0, 2.0]), dtype=t.float64)
+t.asarray([1, 2], copy=False)
+t.asarray([1, 2], copy=True)
+t.asarray(3.5)
+t.asarray(3.5, copy=False)
+t.asarray(t.ones(2), dtype=t.float64, copy=False)
+t.asarray(t.ones(2), dtype=t.float32, copy=False)
+t.asarray(t.ones(2), device="meta", copy=False)
+t.asarray(a, dtype=t.float64, copy=False)
+t.asarray(a, copy=False)
+t.asarray(None)
+t.asarray("x")
+t.empty([2, 4, 2**29, 2**29], dtype=t.float64)
+t.empty_strided([8, 8], [2**61, 1], dtype=t.float64)
+t.empty([2**33, 2**33], device="meta")
+t.empty([0, 4, 2305843009213693952])
+t.full((2**62, 4), 1.0)
+t.arange(0, 1e30)
+t.meshgrid(t.tensor([1]), t.tensor([2], device="meta"))
+t.meshgrid(t.tensor([1]), t.tensor([2.0]))
+t.meshgrid()
+t.block_diag()
+t.block_diag(t.ones(2), t.ones(2, device="meta"))
+t.cartesian_prod()
+t.Storage
+""".split("\n")[1:-1]
+
+
+def _outcome(t: Any, expression: str) -> Any:
+    world = {"t": t, "b": bytearray(range(16)), "a": np.arange(6, dtype=np.float32), "array": array}
+    try:
+        found = eval(expression, world)
+    except Exception as error:
+        return type(error).__name__, str(error)
+    return (found.tolist(), str(found.dtype), tuple(found.shape)) if isinstance(found, t.Tensor) else str(found)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_as_torch(expression: str) -> None:
+    ours, theirs = [_outcome(t, expression) for t in (bridge.jtorch(), torch)]
+    assert str(ours).replace("jtorch", "torch") == str(theirs)
+
+
+def test_the_memory_is_shared() -> None:
+    for t in (bridge.jtorch(), torch):
+        a = np.arange(4, dtype=np.float32)
+        x = t.asarray(memoryview(a), dtype=t.float32)
+        x[0] = 5
+        a[1] = 7
+        assert (a[0], x[1].item()) == (5.0, 7.0)
+
+
+def test_storage_is_of_the_default_type() -> None:
+    for t in (bridge.jtorch(), torch):
+        try:
+            t.set_default_dtype(t.float64)
+            assert t.Storage is t.DoubleStorage
+        finally:
+            t.set_default_dtype(t.float32)
+        assert t.Storage is t.FloatStorage
