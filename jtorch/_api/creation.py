@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from jtorch import _dtypes
-from jtorch._core.dispatch.checked_arguments import number_argument, tensor_argument
+from jtorch import _device, _dtypes
+from jtorch._core.dispatch.checked_arguments import agree_with_out, number_argument, tensor_argument
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.dispatch.conversion import format_strides, with_strides
 from jtorch._core.dispatch.signature_binding import is_number_tensor, no_overload, number_of, sizes_given
@@ -82,17 +82,20 @@ def _into(out: Tensor | None, t: Tensor, expanded: bool = True, name: str = "fac
     """``t``, or ``out`` with the elements of ``t``. Of what counts steps, ``out`` keeps its shape if it has as many elements."""
     if out is None:
         return t
+    asked, t = t.requires_grad, t.detach()  # type: ignore[attr-defined]
     if name != "factory" and isinstance(out, Tensor) and out.numel() == t.numel():  # type: ignore[attr-defined]
         t = t.reshape(out.shape)  # type: ignore[attr-defined]
     from jtorch._core.tensor.derived_functions import write_out
 
-    return write_out(f"aten::{name}", t, out, expanded=expanded)  # type: ignore[no-any-return]
+    written = write_out(f"aten::{name}", t, out, expanded=expanded)
+    return require_grad(written) if asked else written  # type: ignore[no-any-return]
 
 
 def _factory(name: str, number: Any, what: str) -> None:
     @compose("torch", name=name, doc=f"A tensor of {what}: ``torch.{name}(2, 3)`` or ``torch.{name}((2, 3))``, of the default type and device unless told otherwise.")
     def fn(*args: Any, size: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
            requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None, names: Any = None) -> Tensor:  # fmt: skip
+        agree_with_out(out, dtype, device, layout)
         if out is not None and dtype is None:
             dtype = aval_of(out).dtype
         if layout is not None and layout.name != "strided":
@@ -161,6 +164,7 @@ def full(size: Any, fill_value: Any, *, out: Any = None, dtype: Any = None, layo
          pin_memory: bool = False, names: Any = None) -> Tensor:  # fmt: skip
     """A tensor of one number; its type follows the number's class."""
     number = _fill_number("full", fill_value)
+    agree_with_out(out, dtype, device, layout)
     if dtype is None:
         dtype = aval_of(out).dtype if out is not None else _dtypes.of_python(number.__class__)
     return _into(out, make(_size((sizes_given("full", "size", size, alone=False) if isinstance(size, int) else size,), None, "full"), number, dtype, device, requires_grad))
@@ -193,15 +197,25 @@ def new_tensor_method(self: Tensor, data: Any, *, dtype: Any = None, device: Any
 @compose("Tensor")
 def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
     """Legacy constructor of the same type."""
-    return legacy_tensor(aval_of(self).dtype, args, aval_of(self).device)
+    return legacy_tensor(aval_of(self).dtype, args, device, aval_of(self).device, "new")
 
 
-def legacy_tensor(kind: _dtypes.dtype, args: tuple[Any, ...], device: Any = None) -> Tensor:
-    """``torch.FloatTensor(2, 3)`` and ``torch.Tensor([1, 2])``: sizes or data."""
+def legacy_tensor(kind: _dtypes.dtype, args: tuple[Any, ...], device: Any = None, where: Any = "cpu", form: str = "typed") -> Tensor:
+    """``torch.FloatTensor(2, 3)`` and ``torch.Tensor([1, 2])``: sizes or data. ``where`` is the device, or the kind of one, that its class has; ``form`` is "typed", "base" (``torch.Tensor``, which takes a
+    tensor of any type) or "new" (``tensor.new``)."""
     if len(args) == 1 and isinstance(args[0], Tensor):
-        if aval_of(args[0]).dtype is not kind:
+        if device is not None:
+            said = "new of the form tensor.new(tensor, device=device) is not supported.  Use" if form == "new" else "constructor of the form torch.Tensor(tensor, device=device) is not supported.  Use torch.tensor(...) or"
+            raise RuntimeError(f"Legacy tensor {said} torch.as_tensor(...) instead.")
+        if form != "base" and aval_of(args[0]).dtype is not kind:
             raise TypeError(f"expected {kind} (got {aval_of(args[0]).dtype})")
         return args[0].detach()  # type: ignore[attr-defined,no-any-return]
+    own = getattr(where, "type", where)
+    if device is not None and (asked := _device.device(device).type) != own:
+        raise RuntimeError(f"legacy constructor expects device type: {own} but device type: {asked} was passed")
+    device = (None if form == "base" else where) if device is None else device
+    if len(args) == 1 and isinstance(args[0], bool):
+        raise TypeError("new(): data must be a sequence (got bool)")
     if len(args) == 1 and not isinstance(args[0], int):
         if isinstance(args[0], tuple) and type(args[0]).__name__ == "Size":
             return make(tuple(args[0]), 0, kind, device)
@@ -367,6 +381,7 @@ def _count(start: Any, end: Any, step: Any) -> int:
 def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
            requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Numbers from start (default 0) up to end, exclusive."""
+    agree_with_out(out, dtype, device, layout)
     given = [number_argument("arange", "end", " (position 1)", args[0])] if len(args) == 1 else [a.item() if is_number_tensor(a) else number_of(a) for a in args]
     if any(g is None for g in given) or len(given) > 3:
         no_overload("arange", args, "(Number end, ...)", "(Number start, Number end, Number step = 1, ...)")
@@ -409,6 +424,7 @@ def arange(*args: Any, start: Any = None, end: Any = None, step: Any = None, out
 def range(start: Any = 0, end: Any = None, step: Any = 1, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
           requires_grad: bool = False) -> Tensor:  # fmt: skip
     """Deprecated in torch: as ``arange`` with the end included."""
+    agree_with_out(out, dtype, device, layout)
 
     warn(
         "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with Python's range builtin. Instead, use torch.arange, which produces values in [start, end).",
@@ -513,6 +529,7 @@ def _steps(name: str, start: Any, end: Any, steps: Any) -> int:
 def linspace(start: Any, end: Any, steps: Any = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
              requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """``steps`` numbers from start to end, both included."""
+    agree_with_out(out, dtype, device, layout)
     steps = _steps("linspace", start, end, steps)
     if isinstance(start, Tensor) and aval_of(start).shape or isinstance(end, Tensor) and aval_of(end).shape:
         raise RuntimeError("linspace only supports 0-dimensional start and end tensors")
@@ -533,6 +550,7 @@ def linspace(start: Any, end: Any, steps: Any = None, *, out: Any = None, dtype:
 def logspace(start: Any, end: Any, steps: Any = None, base: float = 10.0, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
              requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """``base`` to the powers of a linspace."""
+    agree_with_out(out, dtype, device, layout)
     steps = _steps("logspace", start, end, steps)
     if isinstance(start, Tensor) and aval_of(start).shape or isinstance(end, Tensor) and aval_of(end).shape:
         raise RuntimeError("logspace only supports 0-dimensional start and end tensors")
@@ -556,6 +574,7 @@ def logspace(start: Any, end: Any, steps: Any = None, base: float = 10.0, *, out
 def eye(n: int, m: int | None = None, *, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
         pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Ones on the diagonal, zeros elsewhere."""
+    agree_with_out(out, dtype, device, layout)
     m = n if m is None else m
     for name, k in (("n", n), ("m", m)):
         if k < 0:

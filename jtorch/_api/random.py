@@ -8,7 +8,7 @@ import numpy as np
 
 from jtorch import _dtypes
 from jtorch._api._sparse import new_values as sparse_like
-from jtorch._core.dispatch.checked_arguments import checked_number
+from jtorch._core.dispatch.checked_arguments import agree_with_out, checked_number
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.state.generator import Generator, default_generator, manual_seed
 from jtorch._core.storage.bare_tensor import Tensor
@@ -132,8 +132,7 @@ def _finish(name: str, t: Tensor, out: Any, dtype: Any, requires_grad: bool) -> 
     if out is not None:
         from jtorch._core.tensor.derived_functions import write_out
 
-        if dtype is not None and dtype is not aval_of(out).dtype:
-            raise RuntimeError(f"dtype {dtype.legacy} does not match dtype of out parameter ({aval_of(out).dtype.legacy})")
+        agree_with_out(out, dtype)
         return write_out(name, t, out)  # type: ignore[no-any-return]
     return require_grad(t) if requires_grad else t
 

@@ -17,7 +17,7 @@ from jtorch._core.dispatch.signature_binding import is_number_tensor, number_of,
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
 
-__all__ = ["Parameters", "checked_format", "checked_number", "number_argument", "tensor_argument"]
+__all__ = ["Parameters", "agree_with_out", "checked_format", "checked_number", "number_argument", "tensor_argument"]
 
 _KINDS: dict[str, type] = {"Tensor": Tensor, "int": int, "float": float, "bool": bool}
 _ASKED = {name + rest: (kind, bool(rest)) for name, kind in _KINDS.items() for rest in ("", " | None")}
@@ -40,6 +40,23 @@ def tensor_argument(name: str, argument: str, position: int, v: Any) -> Tensor:
     if not isinstance(v, Tensor):
         raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {type_name(v)}")
     return v
+
+
+_CPP_LAYOUTS = {"sparse_coo": "Sparse", "sparse_csr": "SparseCsr", "sparse_csc": "SparseCsc", "sparse_bsr": "SparseBsr", "sparse_bsc": "SparseBsc"}
+
+
+def agree_with_out(out: Any, kind: Any = None, where: Any = None, lies: Any = None) -> None:
+    """RuntimeError in torch's words where a factory's ``out=`` is not of the type, layout and device that it is asked for beside it."""
+    if not isinstance(out, Tensor):
+        return
+    a = aval_of(out)
+    if kind is not None and kind is not a.dtype:
+        raise RuntimeError(f"dtype {kind.legacy} does not match dtype of out parameter ({a.dtype.legacy})")
+    own = _CPP_LAYOUTS.get(out.layout.name, "Strided")  # type: ignore[attr-defined]
+    if lies is not None and (laid := _CPP_LAYOUTS.get(lies.name, "Strided")) != own:
+        raise RuntimeError(f"layout {laid} does not match layout of out parameter ({own})")
+    if where is not None and (asked := device(where).type) != a.device.type:
+        raise RuntimeError(f"device type {asked} does not match device type of out parameter ({a.device.type})")
 
 
 class Parameters:

@@ -16,7 +16,7 @@ __all__ = ["install"]
 
 def _new(cls: Any, *args: Any, device: Any = None, **kwargs: Any) -> Any:
     """Sizes, data or nothing, in the default type; a subclass gets its own class."""
-    t = torch._legacy_tensor(_dtypes.default, args, device)
+    t = torch._legacy_tensor(_dtypes.default, args, device, form="base")
     if cls is Tensor:
         return t
     out = object.__new__(cls)
@@ -39,7 +39,7 @@ def _typed(name: str, kind: _dtypes.dtype, where: str = "cpu") -> Any:
     def new(cls: Any, *args: Any, device: Any = None) -> Any:
         if where == "cuda" and not jax_devices("cuda"):
             raise TypeError(f"type torch.cuda.{name} not available. Torch not compiled with CUDA enabled.")
-        return torch._legacy_tensor(kind, args, device or where)
+        return torch._legacy_tensor(kind, args, device, where)
 
     return _TypedMeta(name, (), {"__new__": new, "dtype": kind, "where": where, "__module__": "torch", "is_cuda": where == "cuda"})
 

@@ -85,6 +85,8 @@ def _type_of(x: Any) -> _dtypes.dtype:
         raise no_number(x, None)
     found: _dtypes.dtype | None = None
     for y in x:
+        if y is x:
+            raise TypeError("new(): self-referential lists are incompatible")
         kind = _type_of(y)
         found = kind if found is None else _dtypes.promote_types(found, kind)
     return found or _dtypes.default
