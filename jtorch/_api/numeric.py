@@ -105,7 +105,7 @@ def _legacy(x: Tensor) -> str:
 
 def _histogram_dims(input: Tensor) -> int:
     if input.dim() < 2:
-        raise RuntimeError(f"torch.histogramdd: input tensor should have at least 2 dimensions, but got {input.dim()}")
+        raise RuntimeError("torch.histogramdd: input tensor should have at least 2 dimensions")
     return int(input.shape[-1])
 
 

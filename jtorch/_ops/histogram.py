@@ -13,7 +13,7 @@ from jax import lax
 from jtorch import _dtypes
 from jtorch._ops import _guards, _value_guards
 from jtorch._ops._lib import dtype_of
-from jtorch._ops._pointwise import is_half, refuse
+from jtorch._ops._pointwise import C_NAMES, is_half, refuse
 from jtorch._ops._reduce import insertion_points
 from jtorch._registry import op
 
@@ -205,16 +205,16 @@ def histogram_grid(points: Any, edges: list[Any], weight: Any, density: bool) ->
 def even_edges(points: Any, bins: tuple[int, ...], range: tuple[float, ...] | None) -> list[Any]:
     """Equal bins over the given or the data's own range in each of D dims."""
     edges = []
+    if range is None:
+        refuse("histogramdd", points, "bihc")
+    else:
+        _check_range(len(bins), range)
     for d, n in enumerate(bins):
-        if n <= 0:
-            raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {n} for dimension {d}")
+        if n < -1:
+            raise RuntimeError("number of steps must be non-negative")
         if range is not None:
-            low, high = range[2 * d], range[2 * d + 1]
-            if not (math.isfinite(low) and math.isfinite(high)):
-                raise RuntimeError(f"torch.histogramdd: dimension {d}'s range [{low:g}, {high:g}] is not finite")
-            if low > high:
-                raise RuntimeError(f"torch.histogramdd: min should not exceed max, but got min {low:g} max {high:g} for dimension {d}")
-            low, high = (jnp.asarray(np.asarray(v, points.dtype)) for v in (low, high))  # numbers, not an array of two: literals may change
+            # numbers, not an array of two: literals may change
+            low, high = (jnp.asarray(np.asarray(v, points.dtype)) for v in range[2 * d : 2 * d + 2])
         elif points.shape[0] == 0:
             low, high = (jnp.asarray(np.asarray(v, points.dtype)) for v in (0, 1))
         else:
@@ -222,13 +222,56 @@ def even_edges(points: Any, bins: tuple[int, ...], range: tuple[float, ...] | No
         same = low == high
         half = np.asarray(0.5, points.dtype)
         low, high = jnp.where(same, low - half, low), jnp.where(same, high + half, high)
-        step = (high - low) / np.asarray(n, points.dtype)
+        step = (high - low) / np.asarray(n or 1, points.dtype)
         i = np.arange(n + 1)
         # From both ends, as linspace does, so that the last edge is exact.
         front = low + step * i.astype(points.dtype)
         back = high - step * (n - i).astype(points.dtype)
-        edges.append(jnp.where(i < (n + 1) // 2, front, back))
+        edges.append(jnp.where(i < (n + 1) // 2, front, back).astype(points.dtype))
     return edges
+
+
+def _check_range(dims: int, range: tuple[float, ...]) -> None:
+    """RuntimeError unless ``range`` is a low and a high for each dim."""
+    if len(range) != 2 * dims:
+        raise RuntimeError(f"torch.histogramdd: for a {dims}-dimensional histogram range should have {2 * dims} elements, but got {len(range)}")
+    for d, (low, high) in enumerate(zip(range[::2], range[1::2], strict=True)):
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise RuntimeError(f"torch.histogramdd: dimension {d}'s range [{low:g}, {high:g}] is not finite")
+        if low > high:
+            raise RuntimeError(f"torch.histogramdd: min should not exceed max, but got min {low:g} max {high:g} for dimension {d}")
+
+
+def _check_histogram(input: Any, edges: list[Any], weight: Any) -> None:
+    """What torch asks of (..., D) points, of D lists of edges and of (...) weights."""
+    for d, e in enumerate(edges):
+        if e.dtype != input.dtype:
+            raise RuntimeError(
+                f"torch.histogramdd: input tensor and bins tensors should have the same dtype, but got input with dtype {_c_name(input)} "
+                f"and bins for dimension {d} with dtype {_c_name(e)}"
+            )
+        if e.ndim != 1:
+            raise RuntimeError(f"torch.histogramdd: bins tensor should have one dimension, but got {e.ndim} dimensions in the bins tensor for dimension {d}")
+        if e.shape[0] == 0:
+            raise RuntimeError(f"torch.histogramdd: bins tensor should have at least 1 element, but got 0 elements in the bins tensor for dimension {d}")
+    if weight is not None and weight.dtype != input.dtype:
+        raise RuntimeError(
+            "torch.histogramdd: if weight tensor is provided, input tensor and weight tensor should have the same dtype, "
+            f"but got input({_c_name(input)}), and weight({_c_name(weight)})"
+        )
+    if weight is not None and weight.shape != input.shape[:-1]:
+        raise RuntimeError(
+            "torch.histogramdd: if weight tensor is provided it should have the same shape as the input tensor excluding its innermost dimension, "
+            f"but got input with shape {list(input.shape)} and weight with shape {list(weight.shape)}"
+        )
+    for d, e in enumerate(edges):
+        if e.shape[0] == 1:
+            raise RuntimeError(f"torch.histogram(): bins must be > 0, but got 0 for dimension {d}")
+    refuse("histogram_cpu", input, "bic")
+
+
+def _c_name(x: Any) -> str:
+    return C_NAMES[dtype_of(x).name]
 
 
 def _points(input: Any) -> Any:
@@ -236,40 +279,41 @@ def _points(input: Any) -> Any:
     return input.reshape(math.prod(input.shape[:-1]), input.shape[-1])
 
 
-def _check_histogram(x: Any) -> None:
-    refuse("histogramdd", x, "bihc")
+def _flat_histogram(input: Any, edges: Any, weight: Any, density: bool) -> Any:
+    points, weight = input.reshape(-1, 1), None if weight is None else weight.reshape(-1)
+    _check_histogram(points, [edges], weight)
+    return histogram_grid(points, [edges], weight, density)
 
 
 @op("histogram(Tensor input, Tensor bins, *, Tensor? weight=None, bool density=False) -> (hist, bin_edges)",
     grad_name="torch::autograd::NotImplemented")  # fmt: skip
 def histogram(input: Any, bins: Any, weight: Any, density: bool) -> Any:
     """Counts (or sums of weights, or densities) between given edges."""
-    _check_histogram(input)
-    return histogram_grid(input.reshape(-1, 1), [bins], weight, density), bins
+    return _flat_histogram(input, bins, weight, density), bins
 
 
 @op("histogram(Tensor input, int bins=100, *, float[]? range=None, Tensor? weight=None, bool density=False) -> (hist, bin_edges)",
     guard=_value_guards.binned, grad_name="torch::autograd::NotImplemented")  # fmt: skip
 def histogram_even(input: Any, bins: int, range: Any, weight: Any, density: bool) -> Any:
     """Counts in equal bins over a range (by default the data's)."""
-    _check_histogram(input)
-    points = input.reshape(-1, 1)
-    edges = even_edges(points, (bins,), range)
-    return histogram_grid(points, edges, weight, density), edges[0]
+    if bins <= 0:
+        raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
+    (edges,) = even_edges(input.reshape(-1, 1), (bins,), range)
+    return _flat_histogram(input, edges, weight, density), edges
 
 
 @op("_histogramdd_even(Tensor input, int[] bins, float[]? range=None, Tensor? weight=None, bool density=False)", where="internal",
     guard=_value_guards.binned, grad_name="torch::autograd::NotImplemented")  # fmt: skip
 def histogramdd_even(input: Any, bins: Any, range: Any, weight: Any, density: bool) -> Any:
     """(histogram, edges of dim 0, edges of dim 1, ...) in equal bins."""
-    _check_histogram(input)
     points = _points(input)
     edges = even_edges(points, bins, range)
+    _check_histogram(input, edges, weight)
     return (histogram_grid(points, edges, weight, density), *edges)
 
 
 @op("_histogramdd_edges(Tensor input, Tensor[] bins, Tensor? weight=None, bool density=False)", where="internal", grad_name="torch::autograd::NotImplemented")
 def histogramdd_edges(input: Any, bins: Any, weight: Any, density: bool) -> Any:
     """The histogram between given edges."""
-    _check_histogram(input)
+    _check_histogram(input, list(bins), weight)
     return histogram_grid(_points(input), list(bins), weight, density)

@@ -57,6 +57,7 @@ _SAME: dict[str, Any] = {
     "take": "take(): self and out expected to have the same dtype, but got self.dtype = {0} and out.dtype = {1}",
     "multinomial": "multinomial expects {0} tensor out, got: {1}",
     "histc": _HISTOGRAM,
+    "histogram": (_HISTOGRAM, "torch.histogram: input tensor and bin_edges tensor should have the same dtype, but got input {c0} and bin_edges {c1} for dimension 0"),
     "where": "Expected out type to be {0} but got {1}",
     "nonzero": "nonzero: Expected out tensor to have scalar type {0} but got scalar type{1}",
     "float_power": "the output given to float_power has dtype {1} but the operation's result requires dtype {0}",
