@@ -377,3 +377,30 @@ def test_a_module_that_has_another_ones_number_is_expected_anew() -> None:
     other = _net()
     guess.module = weakref.ref(other)
     assert _answers(net, batches) == len(batches) - 1  # not in the first, where it is forgotten, and learned at the end
+
+
+def test_calls_that_never_come_again_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Numbered(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = _net()
+
+        def forward(self, x: Any, number: int = 0) -> Any:
+            return self.net(x)
+
+    monkeypatch.setattr(ahead, "_calls", {})
+    monkeypatch.setattr(ahead, "_CALLS", 8)
+    net, (x, *_) = Numbered(), _batches()
+    wanted = pytest.approx(_by_numpy(net, x).sum(), abs=1e-4)
+    with torch.no_grad():
+        for n in range(60):
+            begin = stats.ahead
+            assert net(x).sum().item() == wanted
+            assert n < 8 or stats.ahead == begin + 1  # it is steady, and stays known
+            assert net(x, n).sum().item() == wanted
+            assert len(ahead._calls) <= 8
+        for _ in range(12):  # modules that are no more
+            net = Numbered()
+            for _ in range(2):
+                assert net(x).sum().item() == wanted
+    assert 0 < len(ahead._calls) <= 8

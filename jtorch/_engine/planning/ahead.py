@@ -30,6 +30,7 @@ STEADY = 3  # times that a trace must have come before its like is expected
 _MISSES = 2  # wrong guesses that are always forgiven; beyond them, one in so many as _RARELY
 _RARELY = 8
 _CHANGES = 2  # times that something else is expected instead
+_CALLS = 512  # of modules that are known; one that is given another number each time would have no end of them
 
 
 class Guess:
@@ -108,6 +109,15 @@ def forget(kept: set[Any]) -> None:
         for key, guess in list(guesses.items()):
             if guess.recipe not in kept:
                 guesses.pop(key, None)
+
+
+def _make_room() -> None:
+    """Forget calls that never came again, and those of modules that are no more; all, if that is not enough: what is steady is soon known again."""
+    for key, guess in list(_calls.items()):
+        if not guess.hits or guess.module() is None:
+            _calls.pop(key, None)
+    if len(_calls) > _CALLS // 2:
+        _calls.clear()
 
 
 def begin(tr: Trace) -> None:
@@ -227,4 +237,6 @@ def learn_call(begun: Begun, recipe: Any, key: Any, inputs: list[Value]) -> None
             i = under.get(id(a.base)) if a.__class__ is np.ndarray else None
             return ref(v) if i is None else (i, _address(a) - _address(a.base), a.shape, a.strides, a.dtype)
 
+        if len(_calls) >= _CALLS:
+            _make_room()
         _calls[begun.key] = Guess(recipe, key[1], list(map(known_by, inputs)), 0 if known is None else known.changes + 1, donated, begun.module)
