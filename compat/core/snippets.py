@@ -9,6 +9,21 @@ for points in (torch.zeros(3, 0), torch.zeros(0, 0)):
     for density in (False, True):
         print(torch.histogramdd(points, [], density=density), torch.histogramdd(points, 2, weight=torch.ones(len(points)), density=density).hist)
 """,
+    "operators beside what is no operand": """
+import operator
+class Unknown: pass
+class Knows: pass
+names = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split()
+for n in names: setattr(Knows, f"__r{n}__", lambda self, other, n=n: n)
+for n in names:
+    for f in (getattr(operator, f"__{n}__"), getattr(operator, f"__i{n}__")):
+        for other in (Unknown(), Knows(), None, "s", [1, 2]):
+            for swapped in (False, True):
+                x = torch.ones(2, dtype=torch.int64)
+                try: print(n, type(other), swapped, f(other, x) if swapped else f(x, other))
+                except TypeError as e: print(n, type(other), swapped, e)
+print(torch.ones(2).__idiv__(None), torch.ones(2).__idiv__(2), torch.ones(2).__ipow__("s"), torch.ones(2).__imod__(Unknown()))
+""",
     "a derivative of nothing has a history": """
 for kind in (torch.float64, torch.complex64):
     for f in (torch.logdet, lambda x: torch.linalg.slogdet(x)[1], torch.linalg.inv):

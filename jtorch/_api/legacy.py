@@ -233,7 +233,7 @@ def __setstate__(self: Tensor, state: Any) -> None:
 
 
 _Tensor.__setstate__ = __setstate__  # type: ignore[attr-defined]
-_Tensor.__idiv__ = lambda self, other: self.div_(other)  # type: ignore[attr-defined]
+_Tensor.__idiv__ = lambda self, other: self.__itruediv__(other)  # type: ignore[attr-defined]
 _Tensor.__long__ = lambda self: int(self)  # type: ignore[attr-defined,call-overload]
 _Tensor.__nonzero__ = lambda self: bool(self)  # type: ignore[attr-defined]
 

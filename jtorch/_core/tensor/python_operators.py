@@ -102,13 +102,22 @@ def _reflected(name: str, fn: Callable[[Tensor, Any], Any]) -> Callable[..., Any
         if of_class and not isinstance(a, Tensor):  # Tensor.__radd__(2, t): torch's is a slot of its C class
             raise TypeError(f"descriptor '{name}' for 'torch._C.TensorBase' objects doesn't apply to a '{type(a).__name__}' object")
         if not isinstance(b, (Tensor, *_NUMBERS)) and not (of_quotient and isinstance(b, np.ndarray)):
-            b = _other(b)
-            if b is None:
-                return NotImplemented
+            other = _other(b)
+            if other is None:
+                return NotImplemented if not of_quotient or b is None else _quotient_of(b, a)
+            b = other
         return fn(a, b)
 
     operate.__name__ = operate.__qualname__ = name
     return operate
+
+
+def _quotient_of(b: Any, a: Tensor) -> Any:
+    """``b / a`` where ``b`` is of a class that may know products with a tensor."""
+    try:
+        return a.reciprocal() * b
+    except TypeError:
+        return NotImplemented
 
 
 def _inplace(name: str, op: Op) -> Callable[..., Any]:
@@ -236,7 +245,9 @@ def _inplace_method(name: str, public: str) -> Callable[..., Any]:
     method = public.rpartition(".")[2] + "_"
 
     def operate(a: Tensor, b: Any) -> Any:
-        return NotImplemented if isinstance(b, np.ndarray) else getattr(a, method)(b)
+        if not isinstance(b, (Tensor, *_NUMBERS)) and not has_override((a, b), {}) and _other(b) is None:
+            return NotImplemented
+        return getattr(a, method)(b)
 
     operate.__name__ = operate.__qualname__ = name
     return operate
