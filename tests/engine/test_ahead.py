@@ -396,7 +396,7 @@ def test_calls_that_never_come_again_are_not_kept(monkeypatch: pytest.MonkeyPatc
         for n in range(60):
             begin = stats.ahead
             assert net(x).sum().item() == wanted
-            assert n < 8 or stats.ahead == begin + 1  # it is steady, and stays known
+            assert n < 40 or stats.ahead == begin + 1  # it is steady, and stays known; by then, what was given often is on the device
             assert net(x, n).sum().item() == wanted
             assert len(ahead._calls) <= 8
         for _ in range(12):  # modules that are no more
