@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import copy
 from typing import Any
 
 import numpy as np
@@ -95,3 +96,29 @@ def test_storage_is_of_the_default_type() -> None:
         finally:
             t.set_default_dtype(t.float32)
         assert t.Storage is t.FloatStorage
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_copies_of_tensors_and_storages_share_memory_as_they_did() -> None:
+    seen = []
+    for t in (bridge.jtorch(), torch):
+        a = t.arange(6.0).view(2, 3)
+        given = [a, a.storage(), a.view(6), a[0], a.untyped_storage()]
+        for order in (given, given[::-1]):
+            w = sorted(copy.deepcopy(order), key=lambda x: isinstance(x, t.Tensor))
+            next(x for x in w if isinstance(x, t.Tensor) and x.shape == (2, 3)).add_(1)
+            seen.append([x.nbytes() if isinstance(x, t.UntypedStorage) else x.tolist() for x in w] + [a.tolist()])
+    assert seen[:2] == seen[2:]
+
+
+def test_masks_of_masked_scatter_count_as_broadcast() -> None:
+    def outcomes(t: Any) -> list[Any]:
+        found: list[Any] = [tuple(t.zeros(5, 0, 5).masked_scatter_(t.ones(5, 1, 5, dtype=t.bool), t.zeros(0)).shape)]
+        for mask, size in (([[True, False, True]], 3), ([[True, False, True]], 4), ([[True], [False]], 2), ([[True], [False]], 3), (True, 6), (True, 5)):
+            try:
+                found.append(t.zeros(2, 3).masked_scatter_(t.tensor(mask), t.arange(float(size))).tolist())
+            except RuntimeError as error:
+                found.append(str(error))
+        return found
+
+    assert outcomes(bridge.jtorch()) == outcomes(torch)

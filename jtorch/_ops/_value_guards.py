@@ -190,6 +190,8 @@ def _more_than(most: int) -> Callable[[Any], Any]:
 def scattered(input: Any, mask: Any, source: Any) -> Sequence[Wrong]:
     """``masked_scatter``: an element of the source for every True."""
     elements = math.prod(jnp.broadcast_shapes(input.shape, mask.shape))
+    if not elements:
+        return ()
     repeated = max(elements // max(math.prod(mask.shape), 1), 1)
     error = _true(RuntimeError, "Number of elements of source < number of ones in mask")
     return (Wrong(mask, _more_than(math.prod(source.shape) // repeated), error),)

@@ -15,7 +15,6 @@ from jtorch._core.tensor.process_sharing import share_memory
 from jtorch._core.tensor.creation import as_tensor
 from jtorch._core.storage.overlap import check_out
 from jtorch._core.storage.view_steps import copied, flips_of
-from jtorch._core.storage.write_counts import origin_of
 from jtorch._core.graph.grad_modes import no_grad
 from jtorch import _device, _dtypes, _types
 from jtorch._namespace import torch
@@ -452,12 +451,7 @@ def __deepcopy__(self: Tensor, memo: Any) -> Any:
         )
     import copy
 
-    key = ("storage", id(origin_of(self._s)))
-    s = memo.get(key)
-    if s is None:
-        with _no_grad():
-            s = apply_multi(_clone, (alias_of(self._s, None),))._s
-        memo[key] = s
+    s = storage_objects.copied_once(self._s, memo)
     out = alias_of(s, copied(self._view, s), self.__class__)
     if flips_of(self):  # carried out, as in torch
         with _no_grad():

@@ -15,6 +15,7 @@ import numpy as np
 from jtorch import _device, _dtypes
 from jtorch._errors import warn_once
 from jtorch._core.dispatch.as_strided import as_strided
+from jtorch._core.graph.grad_modes import no_grad
 from jtorch._core.graph.view_history import take_view
 from jtorch._core.storage.bare_tensor import Storage, Tensor, alias_of, new_storage, new_tensor
 from jtorch._core.storage.host_memory import HostStorage, contiguous_strides, data_ptr, in_memory, put_on, share_between_processes
@@ -126,11 +127,14 @@ class _Memory:
     def __copy__(self) -> Any:
         return self.clone()
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        done = memo.setdefault("torch", {})  # type: ignore[call-overload]
-        if id(self._s) not in done:
-            done[id(self._s)] = self.clone()
-        return done[id(self._s)]
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Any:
+        if self._s.__class__ is not Storage or self._s.extra is not None:  # memory of its own kind: nobody's elements
+            done = memo.setdefault("torch", {})
+            if id(self._s) not in done:
+                done[id(self._s)] = self.clone()
+            return done[id(self._s)]
+        untyped = UntypedStorage(copied_once(self._s, memo))
+        return TypedStorage(wrap_storage=untyped, dtype=self.dtype) if isinstance(self, TypedStorage) else untyped
 
     def to(self, *, device: Any, non_blocking: bool = False) -> Any:
         where = _device.device(device)
@@ -515,6 +519,16 @@ def tensor_on(s: Storage, kind: _dtypes.dtype, offset: int, size: Any, stride: A
 
 
 _objects: weakref.WeakValueDictionary[int, UntypedStorage] = weakref.WeakValueDictionary()  # by the storage's id: it lives as long as its object
+
+
+def copied_once(s: Storage, memo: dict[Any, Any]) -> Storage:
+    """The copy of a storage in one ``copy.deepcopy``, whoever comes to it first: tensors and storages on one memory share it afterwards, too."""
+    key = ("storage", id(origin_of(s)))
+    if key not in memo:
+        with no_grad():
+            memo[key] = alias_of(s, None).clone()._s  # type: ignore[attr-defined]
+    found: Storage = memo[key]
+    return found
 
 
 def untyped_storage(self: Tensor) -> UntypedStorage:
