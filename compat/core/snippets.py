@@ -24,6 +24,15 @@ for n in names:
                 except TypeError as e: print(n, type(other), swapped, e)
 print(torch.ones(2).__idiv__(None), torch.ones(2).__idiv__(2), torch.ones(2).__ipow__("s"), torch.ones(2).__imod__(Unknown()))
 """,
+    "nan times False in one program": """
+inf, nan = float("inf"), float("nan")
+y = torch.tensor([inf, nan, -inf, 1.]); b = torch.zeros(4, dtype=torch.bool); x = torch.zeros(4)
+f = torch.compile(lambda x, y: (x > 0).float() * y, backend="eager")
+print(f(x, y), f(x, y), torch.addcmul(x, (x > 0).float(), y), b.half() * y.half(), (x > 0).to(torch.complex64) * y, torch.xlogy(b, y), torch.special.xlog1py(b, y), y * b)
+z = torch.full((3000,), nan, requires_grad=True)
+s = ((z > 0).float() * z).sum(); s.backward()
+print(s.item(), z.grad[0])
+""",
     "a derivative of nothing has a history": """
 for kind in (torch.float64, torch.complex64):
     for f in (torch.logdet, lambda x: torch.linalg.slogdet(x)[1], torch.linalg.inv):

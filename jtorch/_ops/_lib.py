@@ -106,7 +106,17 @@ def cast(x: Any, kind: Dtype | None) -> Any:
         return x != 0
     if jnp.issubdtype(x.dtype, jnp.floating) and kind.category == 1:
         return _truncated(x, kind)
-    return to_float8(x, kind) if kind in _dtypes.FLOAT8 else lax.convert_element_type(x, kind.np)
+    if kind in _dtypes.FLOAT8:
+        return to_float8(x, kind)
+    return converted(x, kind.np)
+
+
+def converted(x: Any, kind: Any) -> Any:
+    """``x`` in one of XLA's types (a numpy dtype), which holds its kind of numbers."""
+    if x.dtype == np.bool_ and np.dtype(kind).itemsize > 1 and jnp.issubdtype(kind, jnp.inexact):
+        # XLA makes a choice of a product with converted bools, and nan * False would be 0; of a product with a choice it does not.
+        return lax.select(x, lax.full(x.shape, 1, kind), lax.full(x.shape, 0, kind))
+    return lax.convert_element_type(x, kind)
 
 
 def _truncated(x: Any, kind: Dtype) -> Any:

@@ -12,13 +12,12 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from jtorch import _dtypes
 from jtorch._errors import no_such_type
 from jtorch._ops._fitting import imaginary, unfit
 from jtorch._ops._float8 import refuse_float8
-from jtorch._ops._lib import broadcast_shape
+from jtorch._ops._lib import broadcast_shape, converted
 from jtorch._registry import Op, Wrong
 
 __all__ = ["Call", "NO_ENTRY", "T", "slot", "tensor_list", "value", "call_of", "arguments"]
@@ -214,4 +213,4 @@ _HALF = frozenset((_dtypes.float16, _dtypes.bfloat16))
 def _to(x: Any, kind: _dtypes.dtype) -> Any:
     if isinstance(x, (bool, int, float, complex)):
         return jnp.asarray(np.asarray(x).astype(kind.np))
-    return x if x.dtype == kind.np else lax.convert_element_type(x, kind.np)
+    return x if x.dtype == kind.np else converted(x, kind.np)
