@@ -28,9 +28,15 @@ def _import(path: str) -> types.ModuleType | None:
         return None
 
 
+# What torch's modules take from its C++ library under these names, and a public module offers as well.
+_FROM_C = dict.fromkeys(("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"), "torch.overrides")
+
+
 def _home(name: str, value: object) -> tuple[str, str] | None:
     """Where what a module imported comes from, in Python's library or torch: the module, and its name there ("" for a module itself)."""
-    if isinstance(value, types.ModuleType):
+    if name in _FROM_C:
+        path, own = _FROM_C[name], name
+    elif isinstance(value, types.ModuleType):
         path, own = value.__name__, ""
     elif name in typing.__all__ and getattr(typing, name) is value:
         path, own = "typing", name

@@ -34,7 +34,5 @@ _CALLED = {"attention": "_canonical_mask _none_or_dtype _in_projection _in_proje
 for _part, _names in _CALLED.items():
     for _name in _names.split():
         setattr(_public.F, _name, getattr(_import_module(f"{__name__}.{_part}"), _name))
-for _name in ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"):
-    setattr(_public.F, _name, getattr(_import_module("jtorch.overrides"), _name))
 
 _public.complete(_public.F, globals())
