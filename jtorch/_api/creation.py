@@ -302,7 +302,7 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: Any = None
         obj = tensor_creation.from_numpy(np.from_dlpack(tensor_creation.Capsule(obj)))
     if isinstance(obj, (UntypedStorage, TypedStorage)):
         obj = tensor_on(obj._s, dtype or getattr(obj, "dtype", _dtypes.uint8), 0, None, None)
-    if not isinstance(obj, (Tensor, np.ndarray, np.generic)) and _is_buffer(obj):
+    if not isinstance(obj, (Tensor, np.ndarray, np.generic)) and not hasattr(obj, "__dlpack__") and _is_buffer(obj):  # an array of JAX's is a buffer too, and knows its type
         obj = frombuffer(obj, dtype=dtype or _dtypes.default)
     if copy is False:
         _check_shared(obj, dtype, device)

@@ -139,3 +139,11 @@ def test_state_goes_out_and_in_again_and_may_be_donated() -> None:
     new = double(own)
     net.load_state_dict(to_torch({**new, **buffers}))  # also where what it had is gone
     assert (net[0].weight.jax() == new["0.weight"]).all()
+
+
+def test_asarray_of_an_array_of_jax_keeps_its_numbers() -> None:
+    for array in (jnp.arange(4), jnp.arange(4.0), jnp.array([True, False])):
+        for copy in (None, True, False):
+            x = torch.asarray(array, copy=copy)
+            assert x.tolist() == array.tolist()
+            assert str(x.dtype).split(".")[1] == str(array.dtype)

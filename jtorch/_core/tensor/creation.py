@@ -18,7 +18,7 @@ from jtorch._ops._float8 import fitted
 from jtorch._core.dispatch.signature_binding import number_of
 from jtorch._core.storage.host_memory import HostStorage, put_on
 from jtorch._core.tensor.autograd_methods import detach, require_grad
-from jtorch._core.tensor.nested_numbers import WIDE, array_of, no_number
+from jtorch._core.tensor.nested_numbers import WIDE, array_of, is_sequence, no_number
 from jtorch._core.dispatch.conversion import to
 from jtorch._core.storage.bare_tensor import Tensor, new_storage, new_tensor
 from jtorch._core.storage.view_steps import aval_of, elements
@@ -106,7 +106,7 @@ def _infer(data: Any, wanted: Any = None) -> Any:
     if isinstance(data, Tensor):
 
         return elements(data)
-    if isinstance(data, (list, tuple)) or (hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, (str, bytes, dict))):
+    if is_sequence(data):
         return array_of(data, wanted)
     if isinstance(data, (str, bytes)):
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")

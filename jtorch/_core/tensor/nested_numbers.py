@@ -16,7 +16,7 @@ from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._ops._fitting import check_long
 
-__all__ = ["WIDE", "array_of", "no_number"]
+__all__ = ["WIDE", "array_of", "is_sequence", "no_number"]
 
 # Python's own precision, for numbers that will be converted to a type that is asked for.
 WIDE = {float: _dtypes.float64, complex: _dtypes.complex128}
@@ -52,7 +52,8 @@ def no_number(x: Any, wanted: _dtypes.dtype | None) -> Exception:
     return TypeError(f"'{name}' object cannot be interpreted as an integer" if wanted.category == 1 else f"must be real number, not {name}")
 
 
-def _is_sequence(x: Any) -> bool:
+def is_sequence(x: Any) -> bool:
+    """Whether torch reads it as a nest of numbers: a list, a tuple, or what has a length and elements; no text, no dict."""
     return isinstance(x, (list, tuple)) or (hasattr(x, "__len__") and hasattr(x, "__getitem__") and not isinstance(x, (str, bytes, dict, np.generic)))
 
 
@@ -61,7 +62,7 @@ def _sizes(data: Any) -> tuple[int, ...]:
     while not isinstance(data, Tensor):
         if isinstance(data, str) and shape:
             raise ValueError("too many dimensions 'str'")
-        if not _is_sequence(data):
+        if not is_sequence(data):
             break
         shape.append(len(data))
         if len(shape) > _MAX_DIMS:
@@ -81,7 +82,7 @@ def _type_of(x: Any) -> _dtypes.dtype:
         return _dtypes.of_python(n.__class__)
     if isinstance(x, (str, bytes)):
         raise TypeError(f"new(): invalid data type '{type(x).__name__}'")
-    if not _is_sequence(x):
+    if not is_sequence(x):
         raise no_number(x, None)
     found: _dtypes.dtype | None = None
     for y in x:
