@@ -253,7 +253,7 @@ def test_what_arrives_while_jax_collects_is_kept() -> None:
     seen: list[int] = []
     done: list[bool] = []
     assert not any(c.__module__.startswith("jax") for c in gc.callbacks if hasattr(c, "__code__"))
-    (ours,) = [c for c in gc.callbacks if isinstance(c, partial)]
+    ours = next(c for c in gc.callbacks if isinstance(c, partial))
     old = signal.signal(signal.SIGUSR1, lambda *_: seen.append(len(done)))
     try:
         at_once(map(_thread.interrupt_main, [signal.SIGUSR1]), map(ours, ["start"], [{}]), map(done.append, [True]))
@@ -261,6 +261,47 @@ def test_what_arrives_while_jax_collects_is_kept() -> None:
     finally:
         signal.signal(signal.SIGUSR1, old)
     assert seen == [1]
+
+
+_FINALIZERS_IN_JAX = """
+import gc, sys
+import jax.numpy as jnp, numpy as np
+import jtorch as torch
+from jaxlib import _jax
+
+class Cycle:
+    def __init__(self): self.me = self
+    def __del__(self): arrays.append(jnp.asarray(np.zeros(3)))
+
+def deep(n):
+    return deep(n - 1) if n else [jnp.asarray(np.ones(2)) for _ in range(40)]
+
+def count():
+    for _ in range(3):  # what arrays let go is given back at the next collection
+        gc.collect()
+    return sys.getrefcount(deep.__code__)
+
+arrays = []
+deep(3), Cycle()
+before = count()
+for k in range(300):
+    gc.set_threshold(1 + k % 97)
+    Cycle()
+    deep(30)
+    arrays.clear()
+gc.set_threshold(700)
+assert count() == before, (before, count())
+assert _jax.tracebacks_enabled()
+_jax.set_tracebacks_enabled(False)
+gc.collect()
+assert not _jax.tracebacks_enabled()
+"""
+
+
+def test_finalizers_that_make_arrays_while_jax_looks_who_called() -> None:
+    """Where the collector runs in the middle of other C code, JAX gave back references to code that it had not taken: functions lost theirs, and Python crashed."""
+    done = subprocess.run([sys.executable, "-c", _FINALIZERS_IN_JAX], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_what_fails_or_is_interrupted_can_be_asked_for_again(monkeypatch: Any) -> None:

@@ -20,11 +20,12 @@ from _thread import _count, _local, allocate_lock, start_new_thread
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import chain, compress
+from itertools import chain, compress, repeat, starmap
 from operator import methodcaller
 from typing import Any
 
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
+from jaxlib import _jax
 
 __all__ = ["Elsewhere", "aside", "at_once", "collected_again", "elsewhere", "ending", "provided", "together", "uncollected", "undisturbed"]
 
@@ -73,7 +74,26 @@ def _collect_in_c() -> None:
                 gc.callbacks[i] = partial(_look, _Collecting(collect))
 
 
+class _Phases:
+    """``partial(getattr, phases)`` is a callback of the collector in C: ``getattr(phases, "start", info)``."""
+
+    def __init__(self, enabled: Callable[[], bool], enable: Callable[[bool], None]) -> None:
+        before = [True]
+        self._at_start = zip(map(before.__setitem__, repeat(0), starmap(enabled, repeat(()))), map(enable, repeat(False)), strict=False).__next__
+        self._at_stop = map(enable, map(before.__getitem__, repeat(0))).__next__
+
+    start, stop = property(methodcaller("_at_start")), property(methodcaller("_at_stop"))
+
+
+def _trace_no_calls_while_collecting() -> None:
+    """An array of JAX's keeps the calls that it was made in: each thread has one buffer for them, filled while objects are made. Where the collector runs in the middle of that and a finalizer
+    computes, its calls take the places of those there were, whose code then loses references that nobody took, until it is gone under the function. So what is made by finalizers keeps none."""
+    gc.callbacks.append(partial(getattr, _Phases(_jax.tracebacks_enabled, _jax.set_tracebacks_enabled)))
+
+
 _collect_in_c()
+if _COLLECTS:
+    _trace_no_calls_while_collecting()
 
 _quiet: list[bool] = []  # what must not be disturbed by finalizers, as long as it goes on
 _collected = False  # whether there was collection when the first of that began
