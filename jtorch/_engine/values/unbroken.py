@@ -25,7 +25,6 @@ from operator import methodcaller
 from typing import Any
 
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
-from jaxlib import _jax
 
 __all__ = ["Elsewhere", "aside", "at_once", "collected_again", "elsewhere", "ending", "provided", "together", "uncollected", "undisturbed"]
 
@@ -88,6 +87,8 @@ class _Phases:
 def _trace_no_calls_while_collecting() -> None:
     """An array of JAX's keeps the calls that it was made in: each thread has one buffer for them, filled while objects are made. Where the collector runs in the middle of that and a finalizer
     computes, its calls take the places of those there were, whose code then loses references that nobody took, until it is gone under the function. So what is made by finalizers keeps none."""
+    from jaxlib import _jax  # type: ignore[attr-defined]
+
     gc.callbacks.append(partial(getattr, _Phases(_jax.tracebacks_enabled, _jax.set_tracebacks_enabled)))
 
 
