@@ -38,8 +38,13 @@ def _lstm(gates: Any, c: Any) -> tuple[Any, Any]:
 
 
 def _activated(gates: Any) -> Any:
-    """Both functions of all gates, of which each keeps its own: over a whole row XLA's loops use the cpu's vectors, over a quarter of it they do not (8 us against 29 for 32 x 256)."""
+    """Both functions of all gates, of which each keeps its own: over a whole row XLA's loops use the cpu's vectors, over a quarter of it they do not (8 us against 29 for 32 x 256).
+    In float32 one hyperbolic tangent does for both, ``logistic(x) = tanh(x / 2) / 2 + 1 / 2``, to 6e-8 (a step of 32 x 64: 17 us, and 21 with both)."""
     width = gates.shape[-1] // 4
+    if gates.dtype == np.float32 and isinstance(width, int) and on_cpu():
+        scale = np.full(4 * width, 0.5, np.float32)
+        scale[2 * width : 3 * width] = 1
+        return jnp.tanh(gates * scale) * scale + (1 - scale)
     column = lax.broadcasted_iota(np.int32, gates.shape, gates.ndim - 1)
     return jnp.where((column >= 2 * width) & (column < 3 * width), jnp.tanh(gates), lax.logistic(gates))
 
