@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 __all__ = ["Future", "collect_all", "wait_all"]
@@ -12,7 +14,9 @@ T = TypeVar("T")
 
 
 class Future(Generic[T]):
-    """A value, or an exception, that somebody sets once. Callbacks run in the thread that sets it, in the order in which they were added."""
+    """A value, or an exception, that somebody sets once. Callbacks run in the thread that sets it, in the order in which they were added. It cannot be pickled (RuntimeError)."""
+
+    __module__ = "torch.jit"  # as torch's prints itself
 
     def __init__(self, *, devices: Any = None) -> None:
         self._lock = threading.Condition()
@@ -21,6 +25,9 @@ class Future(Generic[T]):
         self._error: BaseException | None = None
         self._callbacks: list[Callable[[Future[T]], Any]] = []
         self.devices = list(devices or ())
+
+    def __reduce__(self) -> Any:
+        raise RuntimeError("Can not pickle torch.futures.Future")
 
     def done(self) -> bool:
         """Whether it is set."""
@@ -63,14 +70,13 @@ class Future(Generic[T]):
     def add_done_callback(self, callback: Callable[[Future[T]], None]) -> None:
         """Call ``callback(self)`` when it is set: at once if it is. What it raises is printed."""
 
+        _refuse_no_function("add_done_callback", callback)
+
         def run(future: Future[T]) -> None:
             try:
                 callback(future)
-            except Exception:
-                import logging
-                import traceback
-
-                logging.getLogger("torch.futures").error("Got the following error when running the callback:\n%s", traceback.format_exc())
+            except Exception as error:
+                logging.getLogger("torch.futures").error(_failed(error))
 
         with self._lock:
             if not self._done:
@@ -79,14 +85,15 @@ class Future(Generic[T]):
         run(self)
 
     def then(self, callback: Callable[[Future[T]], Any]) -> Future[Any]:
-        """A future of what ``callback(self)`` gives or raises."""
+        """A future of what ``callback(self)`` gives; where that raises, of a RuntimeError that says what and where."""
+        _refuse_no_function("then", callback)
         following: Future[Any] = Future(devices=self.devices)
 
         def run(future: Future[T]) -> None:
             try:
                 result = callback(future)
             except Exception as error:
-                following.set_exception(error)
+                following.set_exception(RuntimeError(_failed(error)))
             else:
                 following.set_result(result)
 
@@ -94,9 +101,21 @@ class Future(Generic[T]):
         return following
 
 
-def collect_all(futures: list[Future[Any]]) -> Future[list[Future[Any]]]:
-    """A future of the list of these futures, set when all are."""
+def _failed(error: Exception) -> str:
+    where = "".join(f"  {f.filename}({f.lineno}): {f.name}\n" for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename != __file__)
+    return f"Got the following error when running the callback: {type(error).__name__}: {error}\n\nAt:\n{where}"
+
+
+def _refuse_no_function(name: str, callback: Any) -> None:
+    if not callable(callback):
+        raise TypeError(f"{name}(): incompatible function arguments: expected a callable of one Future, but got {type(callback).__name__}")
+
+
+def collect_all(futures: Sequence[Future[Any]]) -> Future[list[Future[Any]]]:
+    """A future of the list of these futures, set when all are; it raises the first exception among them."""
     together: Future[list[Future[Any]]] = Future()
+    if any(future is None for future in futures):
+        raise RuntimeError("Future can't be None")
     left = len(futures)
     lock = threading.Lock()
     if not left:
@@ -108,13 +127,14 @@ def collect_all(futures: list[Future[Any]]) -> Future[list[Future[Any]]]:
             left -= 1
             last = left == 0
         if last:
-            together.set_result(list(futures))
+            error = next((f._error for f in futures if f._error is not None), None)
+            together._set(list(futures), error)
 
     for future in futures:
         future.add_done_callback(count)
     return together
 
 
-def wait_all(futures: list[Future[Any]]) -> list[Any]:
+def wait_all(futures: Sequence[Future[Any]]) -> list[Any]:
     """The values of all; raises the first exception among them."""
     return [future.wait() for future in collect_all(futures).wait()]

@@ -79,7 +79,9 @@ def fork(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def wait(future: Any) -> Any:
-    """A future's value, or its exception."""
+    """A future's value, or its exception. RuntimeError for None."""
+    if future is None:
+        raise RuntimeError("Future can't be None")
     return future.wait() if hasattr(future, "wait") else future.result() if future.__class__ is _PythonFuture else future
 
 

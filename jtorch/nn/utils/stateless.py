@@ -53,27 +53,29 @@ _ABSENT = object()
 
 
 def _swap(module: Module, path: str, value: Any) -> Any:
-    """Put ``value`` at the dotted name ``path``, past registration; returns what was there."""
+    """Put ``value`` at the dotted name ``path``, past registration, or take away what is there if it is ``_ABSENT``; returns what was there."""
     prefix, _, name = path.rpartition(".")
     owner = _owner(module, prefix)
+    if not (value is _ABSENT or value is None or isinstance(value, torch.Tensor)):
+        raise TypeError(f"{value} is not an instance of torch.Tensor")
+    if name == "":
+        raise KeyError('tensor name can\'t be empty string ""')
     for registry in (owner._parameters, owner._buffers):
         if name in registry:
             old = registry[name]
-            registry[name] = value
+            if value is _ABSENT:
+                del registry[name]
+            else:
+                registry[name] = value
             return old
     # Not a registered tensor: parametrised ones are properties, weight-normed ones plain attributes.
-    if not hasattr(owner, name):
-        if value is _ABSENT:
-            return _ABSENT
-        old: Any = _ABSENT
-    else:
-        old = getattr(owner, name)
-        if not isinstance(old, torch.Tensor) and old is not None:
-            raise TypeError(f"attribute `{name}`: {old} is not an instance of torch.Tensor")
-    if value is _ABSENT:
-        delattr(owner, name)
-    else:
+    old = getattr(owner, name, _ABSENT)
+    if not (old is _ABSENT or old is None or isinstance(old, torch.Tensor)):
+        raise TypeError(f"attribute `{name}`: {old} is not an instance of torch.Tensor")
+    if value is not _ABSENT:
         setattr(owner, name, value)
+    elif old is not _ABSENT:
+        delattr(owner, name)
     return old
 
 
@@ -150,6 +152,8 @@ def _functional_call(
 
     ``tie_weights`` gives a value to all names of a shared tensor; ``strict`` requires a value for every name.
     """
+    if torch.jit.is_tracing() or isinstance(module, torch.jit.ScriptModule):
+        raise RuntimeError("The stateless API can't be used with Jitted modules")
     if isinstance(module, DataParallel):
         raise RuntimeError("The stateless API can't be used with nn.DataParallel module")
     args = () if args is None else args if isinstance(args, tuple) else (args,)
