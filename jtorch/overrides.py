@@ -13,7 +13,7 @@ from jtorch._core.dispatch import torch_function as _core
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._public import torch
 
-__all__ = ["has_torch_function", "handle_torch_function", "is_tensor_like", "is_tensor_method_or_property", "wrap_torch_function", "TorchFunctionMode", "resolve_name", "get_default_nowrap_functions", "BaseTorchFunctionMode", "get_ignored_functions", "get_overridable_functions", "get_testing_overrides"]
+__all__ = ["has_torch_function", "handle_torch_function", "is_tensor_like", "is_tensor_method_or_property", "wrap_torch_function", "TorchFunctionMode", "resolve_name", "get_default_nowrap_functions", "BaseTorchFunctionMode", "get_ignored_functions", "get_overridable_functions", "get_testing_overrides", "redispatch_function"]
 
 
 def has_torch_function(relevant_args: Iterable[Any]) -> bool:
@@ -30,14 +30,23 @@ def has_torch_function_variadic(*args: Any) -> bool:
 
 
 def handle_torch_function(public_api: Callable[..., Any], relevant_args: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
-    """Ask the arguments' ``__torch_function__``. TypeError if all answer NotImplemented."""
+    """Ask the mode that is on, then the arguments' ``__torch_function__``. TypeError if all answer NotImplemented."""
     asked = _core.relevant_args(tuple(relevant_args), {})
     types = tuple(type(v) for v in asked)
+    result = _core.ask_mode(public_api, types, args, kwargs)
     for v in asked:
-        result = type(v).__torch_function__(public_api, types, args, kwargs)
         if result is not NotImplemented:
-            return result
-    raise TypeError(f"no implementation found for '{public_api.__module__}.{public_api.__name__}' on types that implement __torch_function__: {list(types)}")
+            break
+        result = _core.ask(v, public_api, types, args, kwargs, DeprecationWarning)
+    if result is NotImplemented:
+        mode = f" nor in mode {_core.MODES[-1]}" if _core.MODES and _core.MODES[-1] is not _core.BELOW else ""
+        raise TypeError(f"no implementation found for '{public_api.__module__}.{public_api.__name__}' on types that implement __torch_function__: {list(types)}{mode}")
+    return result
+
+
+def redispatch_function(func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
+    """``func(*args, **kwargs)``, for which nobody is asked; for what it calls they are asked again. For a ``__torch_function__`` that wants to see what a function is made of."""
+    return _core.once_unasked(func, args, kwargs or {}, _asks(func) or is_tensor_method_or_property(func))
 
 
 def wrap_torch_function(dispatcher: Callable[..., Any]) -> Any:

@@ -142,7 +142,7 @@ def lu_factor(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:  # noqa
     """L and U packed in one matrix, and the pivots; RuntimeError if U has a zero on its diagonal."""
     packed, pivots, info = linalg.lu_factor_ex(A, pivot=pivot)
     check_info(info, "torch.linalg.lu_factor", _zero_pivot, RuntimeError)
-    return result_of("lu_factor", return_type("linalg_lu_factor", ("LU", "pivots"))(packed, pivots), out)
+    return result_of("lu_factor", return_type("linalg_lu_factor")(packed, pivots), out)
 
 
 def _zero_pivot(info: int) -> str:
@@ -200,14 +200,14 @@ _lu_unpack = function_for("internal.lu_unpack")
 def linalg_lu(A: Tensor, *, pivot: bool = True, out: Any = None) -> Any:  # noqa: N803
     """``A = P L U``: a permutation (which has no gradient), a lower triangle with ones on its diagonal, an upper triangle."""
     p, lower, upper = _lu(A, pivot)
-    return result_of("lu", return_type("linalg_lu", ("P", "L", "U"))(p.detach(), lower, upper), out)
+    return result_of("lu", return_type("linalg_lu")(p.detach(), lower, upper), out)
 
 
 @compose("torch")
 def lu_unpack(LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True, *, out: Any = None) -> Any:  # noqa: N803
     """P, L and U from ``lu_factor``'s results; empty ones for what is not asked for."""
     p, lower, upper = _lu_unpack(LU_data, LU_pivots, unpack_data, unpack_pivots)
-    return result_of("lu_unpack", return_type("lu_unpack", ("P", "L", "U"))(p.detach(), lower, upper), out)
+    return result_of("lu_unpack", return_type("lu_unpack")(p.detach(), lower, upper), out)
 
 
 @compose("torch", in_python=True)
@@ -246,7 +246,7 @@ def ldl_factor(A: Tensor, *, hermitian: bool = False, out: Any = None) -> Any:  
     """``A = L D L^T`` of a symmetric (Hermitian) matrix, packed, and its pivots."""
     packed, pivots, info = linalg.ldl_factor_ex(A, hermitian=hermitian)
     check_info(info, "torch.linalg.ldl_factor", _zero_ldl, RuntimeError)
-    return result_of("ldl_factor", return_type("linalg_ldl_factor", ("LD", "pivots"))(packed, pivots), out)
+    return result_of("ldl_factor", return_type("linalg_ldl_factor")(packed, pivots), out)
 
 
 def _zero_ldl(info: int) -> str:
@@ -443,5 +443,5 @@ def lstsq(input: Tensor, b: Tensor, rcond: float | None = None, *, driver: str |
         v = read(rank.detach())
         if not unknown(force(v)) and (numpy_of(v) < A.size(-1)).any():
             residuals = residuals.new_empty(0)
-    kind = return_type("linalg_lstsq", ("solution", "residuals", "rank", "singular_values"))
+    kind = return_type("linalg_lstsq")
     return result_of("lstsq", kind(solution, residuals, rank, values.detach()), out)

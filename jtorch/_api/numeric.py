@@ -131,7 +131,7 @@ def histogramdd(
     if out is not None:
         write_out("histogramdd", (hist, *edges), (out[0], *out[1]))
         return out
-    return return_type("histogramdd", ("hist", "bin_edges"))(hist, edges)
+    return return_type("histogramdd")(hist, edges)
 
 
 def _gradient_dims(input: Tensor, dim: Any, count: int | None, edge_order: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from jtorch import _namespace
@@ -129,6 +130,18 @@ def passed(fn: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         _passed[0] = False
 
 
+def once_unasked(fn: Any, args: Any, kwargs: dict[str, Any], asks: bool) -> Any:
+    """:func:`passed`, for a function that must ask by itself. RuntimeError if it did not, unless it is one of ours (``asks``), which ask only where somebody may be there."""
+    _passed[0] = True
+    try:
+        result = fn(*args, **kwargs)
+        if _passed[0] and not asks:
+            raise RuntimeError("skip_one_hop_torch_function called on a function that doesn't use has_torch_function! ")
+        return result
+    finally:
+        _passed[0] = False
+
+
 class WithoutDispatch:
     """Inside, no ``__torch_dispatch__`` of a class is called."""
 
@@ -229,22 +242,36 @@ def exit_mode() -> Any:
     return mode
 
 
+def ask_mode(fn: Any, types: tuple[type, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What the innermost mode answers, which is off meanwhile; NotImplemented where there is none."""
+    if not MODES or MODES[-1] is BELOW:
+        return NotImplemented
+    mode = MODES.pop()
+    if not MODES:
+        state.mode &= ~FUNCTION_MODE
+    try:
+        return mode.__torch_function__(fn, types, args, kwargs)
+    finally:
+        MODES.append(mode)
+        state.mode |= FUNCTION_MODE
+
+
+def ask(v: Any, fn: Any, types: tuple[type, ...], args: tuple[Any, ...], kwargs: dict[str, Any], category: type[Warning] = UserWarning) -> Any:
+    """What an argument's ``__torch_function__`` answers. Where that is a plain method, torch warns."""
+    method = v.__torch_function__
+    if getattr(method, "__self__", None) is v:
+        warnings.warn("Defining your `__torch_function__` as a plain method is deprecated and will be an error in future, please define it as a classmethod.", category, stacklevel=2)
+    return method(fn, types, args, kwargs)
+
+
 def override(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Ask the mode, then each class, until one does not answer NotImplemented. TypeError if all do."""
     asked = relevant_args(args, kwargs)
     types = tuple(type(v) for v in asked if type(v) is not Tensor and type(v) not in PLAIN)
     below = heard_below() and len(MODES) == 1
-    if MODES and not below:
-        mode = MODES.pop()
-        if not MODES:
-            state.mode &= ~FUNCTION_MODE
-        try:
-            result = mode.__torch_function__(fn, types, args, kwargs)
-        finally:
-            MODES.append(mode)
-            state.mode |= FUNCTION_MODE
-        if result is not NotImplemented:
-            return result
+    result = ask_mode(fn, types, args, kwargs)
+    if result is not NotImplemented:
+        return result
     if DISPATCHES[0] is not None and (not types or _disabled[0]) and (below or dispatching_classes(args, kwargs)):
         return DISPATCHES[0](fn, args, kwargs)
     if not types:
@@ -252,7 +279,7 @@ def override(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     for v in asked:
         if type(v) in PLAIN:
             continue
-        result = type(v).__torch_function__(fn, types, args, kwargs)
+        result = ask(v, fn, types, args, kwargs)
         if result is not NotImplemented:
             return result
     name = getattr(fn, "__name__", str(fn))
