@@ -10,6 +10,7 @@ from typing import Any
 
 from jtorch import _device, cuda
 
+__path__: list[str] = []  # torch has a package here; what is below it stands in the table of _private/machinery.py
 __all__ = [
     "current_accelerator", "current_device_idx", "current_device_index", "current_stream", "device_count", "device_index", "empty_cache", "get_device_capability",
     "get_memory_info", "is_available", "max_memory_allocated", "max_memory_reserved", "memory_allocated", "memory_reserved", "memory_stats",

@@ -8,6 +8,7 @@ from jtorch._api import masked as _masked
 from jtorch._api.masked import *  # noqa: F403
 from jtorch._errors import not_implemented
 
+__path__: list[str] = []  # torch has a package here; what is below it stands in the table of _private/machinery.py
 __all__ = [*_masked.__all__, "MaskedTensor", "as_masked_tensor", "is_masked_tensor", "masked_tensor"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from jtorch._core.tensor.return_types import COMPOSED, TYPES, name_of, return_type
 from jtorch._registry import OPS
 
-__all__ = ["all_return_types", "pytree_register_structseq"]
+__all__ = ["all_return_types", "pytree_register_structseq"]  # noqa: F822 - by __getattr__
 
 
 def pytree_register_structseq(cls: type) -> None:

@@ -21,6 +21,13 @@ _SYMBOLS = "sizes are numbers here, never symbols"
 _JAGGED = "jagged tensors are not carried; use torch.nn.utils.rnn.pad_sequence"
 _TESTS = "PyTorch's own tests need PyTorch's wheel"
 
+_FUSED = "BNReLU2d BNReLU3d ConvReLU1d ConvReLU2d ConvReLU3d LinearReLU"
+# Converted modules, which hold quantised tensors, by torch's modules.
+CONVERTED = {
+    "activation": "ELU Hardswish LeakyReLU MultiheadAttention PReLU ReLU6 Sigmoid Softmax", "batchnorm": "BatchNorm2d BatchNorm3d", "dropout": "Dropout",
+    "conv": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d", "embedding_ops": "Embedding EmbeddingBag EmbeddingPackedParams", "linear": "Linear LinearPackedParams",
+    "normalization": "GroupNorm InstanceNorm1d InstanceNorm2d InstanceNorm3d LayerNorm", "rnn": "LSTM", "functional_modules": "QFunctional", "utils": "DeQuantize Quantize",
+}  # fmt: skip
 # What to use instead or why not: {module: its names}. A name with a capital is a class, ``Class.name`` stands in it.
 MODULES: dict[str, dict[str, str]] = {
     _COMPILER: {
@@ -81,7 +88,9 @@ MODULES: dict[str, dict[str, str]] = {
         "torch.ao.ns": "", "torch.ao.ns._numeric_suite": "compare_model_outputs compare_weights", "torch.ao.ns._numeric_suite_fx": "OutputLogger add_loggers extract_logger_info", "torch.ao.ns.fx": "",
         "torch.ao.ns.fx.utils": "compute_cosine_similarity compute_normalized_l2_error compute_sqnr",
         "torch.ao.pruning": "BaseScheduler BaseSparsifier FakeSparsity WeightNormSparsifier fqn_to_module get_arg_info_from_tensor_fqn module_to_fqn",
-        "torch.ao.nn.intrinsic.quantized": "ConvReLU2d LinearReLU", "torch.ao.nn.quantized.reference": "Conv1d Conv2d Linear",
+        **{f"{at}{end}": _FUSED for at in ("torch.ao.nn.intrinsic.quantized", "torch.nn.intrinsic.quantized") for end in ("", ".modules", ".modules.bn_relu", ".modules.conv_relu", ".modules.linear_relu")},
+        **{f"{at}.{part}": names for at in ("torch.ao.nn.quantized.modules", "torch.nn.quantized.modules") for part, names in CONVERTED.items()},
+        **{f"{at}.quantized.dynamic.modules.conv": CONVERTED["conv"] for at in ("torch.nn", "torch.ao.nn")}, "torch.nn.quantized.functional": "", "torch.ao.nn.quantized.functional": "", "torch.ao.nn.quantized.reference": "Conv1d Conv2d Linear",
         "torch.ao.quantization.backend_config": (
             "BackendConfig BackendConfig.from_dict BackendPatternConfig DTypeConfig DTypeWithConstraints ObservationType get_executorch_backend_config get_native_backend_config get_tensorrt_backend_config"
         ),
@@ -144,21 +153,31 @@ MODULES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 # Modules that only show under a second name what stands elsewhere (a module of torch's): {module: (where, names, or * for all)}.
 _AO, _BENCH = "torch.ao.quantization", "torch.utils.benchmark"
+_ALL_QUANTIZED = " ".join(["FloatFunctional FXFloatFunctional", *CONVERTED.values()])
+_MEMORY = "empty_cache get_memory_info max_memory_allocated max_memory_reserved memory_allocated memory_reserved memory_stats reset_accumulated_memory_stats reset_peak_memory_stats"
+_MASKED = "MaskedTensor as_masked_tensor is_masked_tensor masked_tensor"
 ELSEWHERE: dict[str, tuple[str, str]] = {
     **{f"{at}{end}": ("torch.ao.nn.intrinsic", "*") for at in ("torch.nn.intrinsic", "torch.ao.nn.intrinsic.modules") for end in ("", ".modules" if at.startswith("torch.nn") else ".fused")},
     **{f"torch.{at}": ("torch.ao.nn.intrinsic.qat", "*") for at in ("nn.intrinsic.qat", "ao.nn.intrinsic.qat.modules")}, **{f"torch.{at}": ("torch.ao.nn.qat", "*") for at in ("nn.qat", "ao.nn.qat.modules")},
-    "torch.nn.quantized.dynamic": ("torch.ao.nn.quantized.dynamic", "*"), "torch.ao.nn.quantized.dynamic.modules": ("torch.ao.nn.quantized.dynamic", "*"),
+    "torch.nn.quantized.dynamic": ("torch.ao.nn.quantized.dynamic", "*"),
     f"{_AO}.fuser_method_mappings": (_AO, "get_fuser_method"), "torch.quantization.stubs": (_AO, "DeQuantStub QuantStub QuantWrapper"),
-    "torch.quantization.qconfig": (_AO, "QConfig default_qconfig get_default_qat_qconfig get_default_qconfig"), "torch.nn.quantized.modules": ("torch.ao.nn.quantized", "FloatFunctional FXFloatFunctional"),
-    "torch.nn.quantized.modules.functional_modules": ("torch.ao.nn.quantized", "FloatFunctional FXFloatFunctional"),
-    "torch.ao.nn.quantized.modules": ("torch.ao.nn.quantized", "FloatFunctional FXFloatFunctional"),
+    "torch.quantization.qconfig": (_AO, "QConfig default_qconfig get_default_qat_qconfig get_default_qconfig"), "torch.nn.quantized.modules": ("torch.ao.nn.quantized", _ALL_QUANTIZED),
+    **{f"{at}.quantized.modules.functional_modules": ("torch.ao.nn.quantized", "FloatFunctional FXFloatFunctional") for at in ("torch.nn", "torch.ao.nn")},
+    "torch.ao.nn.quantized.modules": ("torch.ao.nn.quantized", _ALL_QUANTIZED),
     "torch._inductor.decomposition": ("torch._decomp", "register_decomposition"), "torch._library": ("torch.library", ""), "torch.testing._internal.optests": ("torch.library", "opcheck"), "torch._weights_only_unpickler": ("torch.serialization", ""),
     "torch.nn.utils._per_sample_grad": ("torch.func", ""), "torch._library.infer_schema": ("torch.library", "infer_schema"),
     "torch._library.custom_ops": ("torch.library", "CustomOpDef custom_op"), "torch._library.utils": ("torch.library", ""), "torch._library.triton": ("torch.library", "triton_op wrap_triton"),
     "torch._decomp.decompositions": ("torch._decomp", "register_decomposition"),
     "torch.jit._async": ("torch.jit", "fork wait"), "torch.jit._freeze": ("torch.jit", "freeze optimize_for_inference run_frozen_optimizations"), "torch.jit._fuser": ("torch.jit", "optimized_execution set_fusion_strategy"),
     "torch.jit.frontend": ("torch.jit", ""), "torch.jit._monkeytype_config": ("torch.jit", ""), "torch.autograd.anomaly_mode": ("torch.autograd", "detect_anomaly set_detect_anomaly"),
-    f"{_BENCH}.utils": (_BENCH, ""), f"{_BENCH}.utils.common": (_BENCH, "Measurement TaskSpec"), f"{_BENCH}.utils.timer": (_BENCH, "Timer timer Language"), f"{_BENCH}.utils.compare": (_BENCH, "Compare"),
+    f"{_BENCH}.utils": (_BENCH, ""), f"{_BENCH}.utils.common": (_BENCH, "Measurement TaskSpec ordered_unique select_unit set_torch_threads trim_sigfig unit_to_english"), f"{_BENCH}.utils.timer": (_BENCH, "Timer timer Language"), f"{_BENCH}.utils.compare": (_BENCH, "Colorize Compare"),
+    "torch.signal.windows.windows": ("torch.signal.windows", "*"), "torch.accelerator.memory": ("torch.accelerator", _MEMORY), "torch.masked.maskedtensor": ("torch.masked", _MASKED),
+    "torch.masked.maskedtensor.core": ("torch.masked", "MaskedTensor is_masked_tensor"), "torch.masked.maskedtensor.creation": ("torch.masked", "as_masked_tensor masked_tensor"),
+    **{f"torch.nn.intrinsic.{at}": ("torch.ao.nn.intrinsic", "*") for at in ("modules.fused",)},
+    **{f"torch.nn.intrinsic.qat.modules{at}": ("torch.ao.nn.intrinsic.qat", "*") for at in ("", ".conv_fused", ".linear_fused", ".linear_relu")},
+    **{f"torch.nn.qat.modules{at}": ("torch.ao.nn.qat", "*") for at in ("", ".conv", ".embedding_ops", ".linear")},
+    **{f"torch.nn.qat.dynamic{at}": ("torch.ao.nn.qat", "Linear") for at in ("", ".modules", ".modules.linear")},
+    **{f"{at}.quantized.dynamic.modules{part}": ("torch.ao.nn.quantized.dynamic", "*") for at in ("torch.nn", "torch.ao.nn") for part in ("", ".linear", ".rnn")},
 }  # fmt: skip
 _MODULES = {module: (names.split(), why) for why, modules in MODULES.items() for module, names in modules.items()}
 _PACKAGES = {module.rpartition(".")[0] for module in (*_MODULES, *ELSEWHERE)}

@@ -8,6 +8,7 @@ from typing import Any
 
 from jtorch._public import torch
 
+__path__: list[str] = []  # torch has a package here; what is below it stands in the table of _private/machinery.py
 __all__ = [
     "bartlett", "blackman", "cosine", "exponential", "gaussian", "general_cosine", "general_hamming", "hamming", "hann", "kaiser", "nuttall",
 ]  # fmt: skip

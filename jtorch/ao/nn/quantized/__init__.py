@@ -12,6 +12,15 @@ from . import dynamic as dynamic
 __all__ = ["FXFloatFunctional", "FloatFunctional"]
 
 
+def __getattr__(name: str) -> Any:
+    from jtorch._private.machinery import CONVERTED, found
+
+    part = next((part for part, names in CONVERTED.items() if name in names.split()), None)
+    if part is None:
+        raise AttributeError(f"module 'torch.ao.nn.quantized' has no attribute {name!r}")
+    return getattr(found(f"torch.ao.nn.quantized.modules.{part}"), name)
+
+
 class FXFloatFunctional(nn.Module):
     """Arithmetic as calls of a module, so that its results can be observed; without an observer."""
 

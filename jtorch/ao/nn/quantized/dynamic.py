@@ -10,6 +10,7 @@ from jtorch._errors import not_implemented
 from jtorch._public import torch
 from jtorch.ao.nn.intrinsic import LinearReLU
 
+__path__: list[str] = []  # torch has a package here; what is below it stands in the table of _private/machinery.py
 __all__ = ["GRU", "LSTM", "GRUCell", "LSTMCell", "Linear", "RNNCell"]
 
 
