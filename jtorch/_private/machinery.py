@@ -155,6 +155,7 @@ MODULES: dict[str, dict[str, str]] = {
 _AO, _BENCH = "torch.ao.quantization", "torch.utils.benchmark"
 _ALL_QUANTIZED = " ".join(["FloatFunctional FXFloatFunctional", *CONVERTED.values()])
 _MEMORY = "empty_cache get_memory_info max_memory_allocated max_memory_reserved memory_allocated memory_reserved memory_stats reset_accumulated_memory_stats reset_peak_memory_stats"
+_PIPES = "torch.utils.data.datapipes.iter"
 _MASKED = "MaskedTensor as_masked_tensor is_masked_tensor masked_tensor"
 ELSEWHERE: dict[str, tuple[str, str]] = {
     **{f"{at}{end}": ("torch.ao.nn.intrinsic", "*") for at in ("torch.nn.intrinsic", "torch.ao.nn.intrinsic.modules") for end in ("", ".modules" if at.startswith("torch.nn") else ".fused")},
@@ -171,6 +172,7 @@ ELSEWHERE: dict[str, tuple[str, str]] = {
     "torch.jit._async": ("torch.jit", "fork wait"), "torch.jit._freeze": ("torch.jit", "freeze optimize_for_inference run_frozen_optimizations"), "torch.jit._fuser": ("torch.jit", "optimized_execution set_fusion_strategy"),
     "torch.jit.frontend": ("torch.jit", ""), "torch.jit._monkeytype_config": ("torch.jit", ""), "torch.autograd.anomaly_mode": ("torch.autograd", "detect_anomaly set_detect_anomaly"),
     f"{_BENCH}.utils": (_BENCH, ""), f"{_BENCH}.utils.common": (_BENCH, "Measurement TaskSpec ordered_unique select_unit set_torch_threads trim_sigfig unit_to_english"), f"{_BENCH}.utils.timer": (_BENCH, "Timer timer Language"), f"{_BENCH}.utils.compare": (_BENCH, "Colorize Compare"),
+    **{f"{_PIPES}.{kind.lower()}": (f"{_PIPES}.files", f"{kind}IterDataPipe") for kind in ("FileLister", "FileOpener", "StreamReader")},
     "torch.signal.windows.windows": ("torch.signal.windows", "*"), "torch.accelerator.memory": ("torch.accelerator", _MEMORY), "torch.masked.maskedtensor": ("torch.masked", _MASKED),
     "torch.masked.maskedtensor.core": ("torch.masked", "MaskedTensor is_masked_tensor"), "torch.masked.maskedtensor.creation": ("torch.masked", "as_masked_tensor masked_tensor"),
     **{f"torch.nn.intrinsic.{at}": ("torch.ao.nn.intrinsic", "*") for at in ("modules.fused",)},
