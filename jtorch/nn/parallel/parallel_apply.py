@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["parallel_apply"]
+from jtorch._public import torch
+
+__all__ = ["get_a_var", "parallel_apply"]
+
+
+def get_a_var(obj: Any) -> Any:
+    """The first tensor in an object (lists, tuples and dicts are gone through), None without one."""
+    if isinstance(obj, torch.Tensor):
+        return obj
+    parts = obj if isinstance(obj, (list, tuple)) else obj.items() if isinstance(obj, dict) else ()
+    return next((found for part in parts if (found := get_a_var(part)) is not None), None)
 
 
 def parallel_apply(
