@@ -140,7 +140,7 @@ def _divide_rounded(input: Any, other: Any, mode: str) -> Any:
 
 
 @op("div(Tensor|Scalar input, Tensor|Scalar other, *, str? rounding_mode)", promote="default", opmath=True, inplace=True, aliases="divide",
-    grad_name="DivBackward2", guard=_value_guards.divisors)  # fmt: skip
+    grad_name="DivBackward2", guard=_value_guards.divisors, kept="input:other other")  # fmt: skip
 def div_mode(input: Any, other: Any, rounding_mode: str | None) -> Any:
     """Division rounded towards zero ("trunc"), down ("floor") or not at all (None)."""
     if rounding_mode is None:
@@ -217,7 +217,7 @@ def neg(input: Any) -> Any:
     return -input
 
 
-@op("reciprocal(Tensor input)", promote="int_to_float", inplace=True, unsaved="input")
+@op("reciprocal(Tensor input)", promote="int_to_float", inplace=True, unsaved="input", kept="result")
 def reciprocal(input: Any) -> Any:
     """``1 / input``."""
     return jnp.reciprocal(input)

@@ -17,7 +17,7 @@ from .indexing import narrow
 from .nn_attention import safe_softmax
 
 
-@op("_softmax_backward_data(Tensor grad_output, Tensor output, int dim, dtype input_dtype)", where="aten", out=False)
+@op("_softmax_backward_data(Tensor grad_output, Tensor output, int dim, dtype input_dtype)", where="aten", out=False, kept="grad_output")
 def softmax_backward_data(grad_output: Any, output: Any, dim: int, input_dtype: Any) -> Any:
     """The gradient of softmax from its result: ``y * (g - sum(y * g))``, in the type that softmax's input had."""
     g, y = accumulate_in(grad_output), accumulate_in(output)
@@ -33,7 +33,7 @@ def log_softmax_backward_data(grad_output: Any, output: Any, dim: int, input_dty
     return (g - jnp.exp(y) * total).astype(input_dtype.np)
 
 
-@op("_safe_softmax(Tensor input, int dim, dtype? dtype=None)", where="aten", out=False, unsaved="input")
+@op("_safe_softmax(Tensor input, int dim, dtype? dtype=None)", where="aten", out=False, unsaved="input", kept="result")
 def masked_softmax(input: Any, dim: int, dtype: Any) -> Any:
     """Softmax, with zeros where a whole row is -inf."""
     kind = dtype_of(input).np if dtype is None else dtype.np

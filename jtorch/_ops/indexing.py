@@ -116,7 +116,7 @@ def _at_dim(dim: int, ndim: int, index: Any) -> tuple[Any, ...]:
     return tuple(index if d == dim else None for d in range(ndim))
 
 
-@op("index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1)", inplace=True, guard=_guards.added)
+@op("index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1)", inplace=True, guard=_guards.added, kept="source:source")
 def index_add(input: Any, dim: int, index: Any, source: Any, alpha: Any) -> Any:
     """``input`` with ``alpha * source``'s slices added at the indices along ``dim``; the same index may come more than once."""
     dim = dim_of(dim, input.ndim)
@@ -142,7 +142,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, alpha: Any) -> Any:
     return add_at(x, s, _at_dim(dim, x.ndim, narrow(_as_1d(index), x.shape[dim]))).reshape(input.shape)
 
 
-@op("index_copy(Tensor input, int dim, Tensor index, Tensor source)", inplace=True, guard=_guards.copied)
+@op("index_copy(Tensor input, int dim, Tensor index, Tensor source)", inplace=True, guard=_guards.copied, kept="source:source")
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """``input`` with ``source``'s slices written at the indices along ``dim``."""
     dim = dim_of(dim, input.ndim)
@@ -224,7 +224,7 @@ def take_along(input: Any, index: Any, dim: int) -> Any:
     return jnp.take_along_axis(input, narrow(index, input.shape[dim]), dim, mode=_MODE)
 
 
-@op("gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False)", out="exact", apart="resized", guard=_guards.elements)
+@op("gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False)", out="exact", apart="resized", guard=_guards.elements, kept="input")
 def gather(input: Any, dim: int, index: Any, sparse_grad: bool) -> Any:
     """``out[i][j] = input[index[i][j]][j]`` for dim 0, and so on. ``index`` has input's number of dims and no negative entries."""
     dim = dim_of(dim, input.ndim)
@@ -350,7 +350,7 @@ def scatter_add(input: Any, dim: int, index: Any, src: Any) -> Any:
 # Flat positions and lists of indices ------------------------------------------------------------------------------------------
 
 
-@op("take(Tensor input, Tensor index)", apart=True, guard=_guards.positions)
+@op("take(Tensor input, Tensor index)", apart=True, guard=_guards.positions, kept="input")
 def take(input: Any, index: Any) -> Any:
     """Elements of the flattened input; the result has index' shape. Negative positions wrap."""
     if scalar_name(index) != "Long":
@@ -362,7 +362,7 @@ def take(input: Any, index: Any) -> Any:
     return input.reshape(-1).at[wrap(index, input.size)].get(mode=_MODE, wrap_negative_indices=False)
 
 
-@op("put(Tensor input, Tensor index, Tensor source, bool accumulate=False)", inplace=True, out=False, format="like", guard=_guards.positions)
+@op("put(Tensor input, Tensor index, Tensor source, bool accumulate=False)", inplace=True, out=False, format="like", guard=_guards.positions, kept="source:source")
 def put(input: Any, index: Any, source: Any, accumulate: bool) -> Any:
     """``input`` with ``source`` written (or added) at positions of the flattened tensor."""
     if scalar_name(index) != "Long":
@@ -439,7 +439,7 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool) -> Any:
     return add_at(input, values, tuple(wrapped)) if accumulate else overwrite(input, values, tuple(wrapped))
 
 
-@op("masked_select(Tensor input, Tensor[] indices)", where="internal", out=False, grad_name="MaskedSelectBackward0")
+@op("masked_select(Tensor input, Tensor[] indices)", where="internal", out=False, grad_name="MaskedSelectBackward0", kept="input")
 def masked_select(input: Any, indices: Any) -> Any:
     """``index`` under masked_select's name: the mask has become one index vector per dim."""
     return index.fn(input, indices)

@@ -343,7 +343,7 @@ def cartesian_prod(tensors: Any) -> Any:
     return jnp.stack([g.reshape(-1) for g in grids], 1)
 
 
-@op("combinations(Tensor input, int r, bool with_replacement)", where="internal", out=False, grad_name="StackBackward0")
+@op("combinations(Tensor input, int r, bool with_replacement)", where="internal", out=False, grad_name="StackBackward0", kept="input")
 def combinations(input: Any, r: int, with_replacement: bool) -> Any:
     """All sets of r elements of a vector, as rows; the same element may come twice with replacement."""
     if input.ndim != 1:
@@ -359,7 +359,7 @@ def combinations(input: Any, r: int, with_replacement: bool) -> Any:
     return input[rows]
 
 
-@op("vander(Tensor x, int? N=None, bool increasing=False)", where="torch", out=False, grad_name="FlipBackward0")
+@op("vander(Tensor x, int? N=None, bool increasing=False)", where="torch", out=False, grad_name="FlipBackward0", kept="x")
 def vander(x: Any, N: int | None, increasing: bool) -> Any:  # noqa: N803 - torch's name
     """The powers of each element of a vector as a row of N, falling unless ``increasing``."""
     if x.ndim != 1:
@@ -382,7 +382,7 @@ def _powers(x: Any, n: int) -> Any:
     return jnp.concatenate([ones, jnp.cumprod(jnp.broadcast_to(x[..., None], (*x.shape, n - 1)), -1, dtype=x.dtype)], -1)
 
 
-@op("vander(Tensor x, *, int? N=None)", where="linalg", out=False, grad_name="CumprodBackward0")
+@op("vander(Tensor x, *, int? N=None)", where="linalg", out=False, grad_name="CumprodBackward0", kept="x")
 def linalg_vander(x: Any, N: int | None) -> Any:  # noqa: N803 - torch's name
     """(..., n) gives (..., n, N): the rising powers of each element."""
     x = _at_least(x, 1)

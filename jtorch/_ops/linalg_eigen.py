@@ -48,7 +48,7 @@ def _eigh_of(lower: bool) -> Any:
 
 
 @op("eigh(Tensor input, str UPLO='L') -> (eigenvalues, eigenvectors)", "eigh(Tensor A, str UPLO='L') -> (eigenvalues, eigenvectors)",
-    where="linalg", grad_name="LinalgEighBackward0", residuals="save", format="columns")  # fmt: skip
+    where="linalg", grad_name="LinalgEighBackward0", residuals="save", format="columns", kept="eigenvalues eigenvectors")  # fmt: skip
 def eigh(input: Any = None, UPLO: str = "L", A: Any = None) -> tuple[Any, Any]:  # noqa: N803 - torch's names
     """Rising eigenvalues and unit eigenvectors (columns) of symmetric or Hermitian matrices, of which one triangle is read."""
     x = A if input is None else input
@@ -58,7 +58,7 @@ def eigh(input: Any = None, UPLO: str = "L", A: Any = None) -> tuple[Any, Any]: 
     return _eigh(x, UPLO)
 
 
-@op("eigvalsh(Tensor input, str UPLO='L')", "eigvalsh(Tensor A, str UPLO='L')", where="linalg", grad_name="LinalgEighBackward0", residuals="save")
+@op("eigvalsh(Tensor input, str UPLO='L')", "eigvalsh(Tensor A, str UPLO='L')", where="linalg", grad_name="LinalgEighBackward0", residuals="save", kept="result")
 def eigvalsh(input: Any = None, UPLO: str = "L", A: Any = None) -> Any:  # noqa: N803 - torch's names
     """The eigenvalues of ``eigh``."""
     x = A if input is None else input
@@ -96,7 +96,7 @@ def _check_eig(x: Any, name: str) -> Any:
 
 
 @op("eig(Tensor input) -> (eigenvalues, eigenvectors)", "eig(Tensor A) -> (eigenvalues, eigenvectors)", where="linalg",
-    grad_name="LinalgEigBackward0", residuals="save", guard=_value_guards.finite, format="columns")  # fmt: skip
+    grad_name="LinalgEigBackward0", residuals="save", guard=_value_guards.finite, format="columns", kept="eigenvalues eigenvectors")  # fmt: skip
 def eig(input: Any = None, A: Any = None) -> tuple[Any, Any]:  # noqa: N803 - torch's name
     """Complex eigenvalues and unit eigenvectors (columns) of square matrices."""
     x = _check_eig(A if input is None else input, "linalg.eig")
@@ -106,7 +106,7 @@ def eig(input: Any = None, A: Any = None) -> tuple[Any, Any]:  # noqa: N803 - to
     return _eig(x)
 
 
-@op("eigvals(Tensor input)", "eigvals(Tensor A)", where="linalg", grad_name="LinalgEigBackward0", residuals="save", guard=_value_guards.finite)
+@op("eigvals(Tensor input)", "eigvals(Tensor A)", where="linalg", grad_name="LinalgEigBackward0", residuals="save", guard=_value_guards.finite, kept="result")
 def eigvals(input: Any = None, A: Any = None) -> Any:  # noqa: N803 - torch's name
     """The eigenvalues of ``eig``."""
     return eig.fn(A if input is None else input)[0]

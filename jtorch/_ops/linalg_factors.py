@@ -49,7 +49,7 @@ def _slope_of_nothing(primals: Any, tangents: Any) -> Any:
 
 
 @op("cholesky_ex(Tensor input, *, bool upper=False, bool check_errors=False) -> (L, info)", where="linalg",
-    grad_name="LinalgCholeskyExBackward0", residuals="save", format="columns")  # fmt: skip
+    grad_name="LinalgCholeskyExBackward0", residuals="save", format="columns", kept="L")  # fmt: skip
 def cholesky_ex(input: Any, upper: bool, check_errors: bool) -> tuple[Any, Any]:
     """L with ``A = L L^H`` (or U with ``U^H U``), and for each matrix 0 or the order of the first leading minor that is not positive."""
     check_matrix(input, "linalg.cholesky")
@@ -130,7 +130,7 @@ def lu(A: Any, pivot: bool) -> tuple[Any, Any, Any]:  # noqa: N803 - torch's nam
 
 
 @op("lu_factor_ex(Tensor A, *, bool pivot=True, bool check_errors=False) -> (LU, pivots, info)", where="linalg",
-    grad_name="LinalgLuFactorExBackward0", residuals="save", format="columns")  # fmt: skip
+    grad_name="LinalgLuFactorExBackward0", residuals="save", format="columns", kept="LU pivots")  # fmt: skip
 def lu_factor_ex(A: Any, pivot: bool, check_errors: bool) -> tuple[Any, Any, Any]:  # noqa: N803
     """L and U in one matrix, LAPACK's pivots (from 1), and 0 or the place of the first zero on U's diagonal."""
     _check_lu(A, "torch.linalg.lu_factor_ex")
@@ -151,7 +151,7 @@ def _check_pivots(pivots: Any, packed: Any, name: str) -> None:
 
 
 @op("lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=True, bool adjoint=False)", where="linalg", unsaved="B",
-    aliases="internal.lu_solve", grad_name="LinalgLuSolveBackward0", guard=_value_guards.solver_pivots, format="columns")  # fmt: skip
+    aliases="internal.lu_solve", grad_name="LinalgLuSolveBackward0", guard=_value_guards.solver_pivots, format="columns", kept="result")  # fmt: skip
 def lu_solve(LU: Any, pivots: Any, B: Any, left: bool, adjoint: bool) -> Any:  # noqa: N803
     """``A X = B``, ``X A = B`` or the same with A's conjugate transpose, from ``lu_factor``'s results."""
     name = "linalg.lu_solve"
@@ -211,7 +211,7 @@ def _qr(x: Any, mode: str) -> tuple[Any, Any]:
     return (jnp.zeros((0,), x.dtype) if mode == "r" else q), r
 
 
-@op("qr(Tensor A, str mode='reduced') -> (Q, R)", where="linalg", grad_name="LinalgQrBackward0", residuals="save", format="columns")
+@op("qr(Tensor A, str mode='reduced') -> (Q, R)", where="linalg", grad_name="LinalgQrBackward0", residuals="save", format="columns", kept="Q R")
 def qr(A: Any, mode: str) -> tuple[Any, Any]:  # noqa: N803 - torch's name
     """``A = Q R``; mode "reduced", "complete", or "r" with an empty Q. R's diagonal has LAPACK's signs."""
     if A.ndim < 2:
@@ -227,7 +227,7 @@ _OLD_QR = Says(
 )
 
 
-@op("qr(Tensor input, bool some=True) -> (Q, R)", grad_name="LinalgQrBackward0", residuals="save", format="columns", guard=lambda *_: (_OLD_QR,))
+@op("qr(Tensor input, bool some=True) -> (Q, R)", grad_name="LinalgQrBackward0", residuals="save", format="columns", guard=lambda *_: (_OLD_QR,), kept="Q R")
 def torch_qr(input: Any, some: bool) -> tuple[Any, Any]:
     """The older form of ``linalg.qr``."""
     if input.ndim < 2:
@@ -262,7 +262,7 @@ def _apply_reflectors(a: Any, tau: Any, x: Any, adjoint: bool, from_right: bool)
 
 
 @op("householder_product(Tensor input, Tensor tau)", where="linalg", aliases="internal.householder_product",
-    grad_name="LinalgHouseholderProductBackward0", residuals="save", format="columns")  # fmt: skip
+    grad_name="LinalgHouseholderProductBackward0", residuals="save", format="columns", kept="input tau result")  # fmt: skip
 def householder_product(input: Any, tau: Any) -> Any:
     """The first columns of the product of Householder reflections, as ``geqrf`` leaves them."""
     name = "torch.linalg.householder_product"
@@ -289,7 +289,8 @@ def orgqr(input: Any, input2: Any) -> Any:
 
 
 @op("ormqr(Tensor input, Tensor input2, Tensor input3, bool left=True, bool transpose=False)",
-    "ormqr(Tensor input, Tensor tau, Tensor other, bool left=True, bool transpose=False)", residuals="save", format="columns")  # fmt: skip
+    "ormqr(Tensor input, Tensor tau, Tensor other, bool left=True, bool transpose=False)", residuals="save", format="columns",
+    kept="input input2 input3 tau other result")  # fmt: skip
 def ormqr(input: Any, input2: Any = None, input3: Any = None, left: bool = True, transpose: bool = False, tau: Any = None, other: Any = None) -> Any:
     """The whole Q of Householder reflections (or its conjugate transpose) times ``other`` from the left or right."""
     tau = input2 if tau is None else tau
@@ -397,14 +398,14 @@ def _check_svd(x: Any, name: str, driver: str | None) -> None:
         raise RuntimeError(f"{name}: keyword argument `driver=` is only supported on CUDA inputs with cuSOLVER backend.")
 
 
-@op("svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (U, S, Vh)", where="linalg", grad_name="LinalgSvdBackward0", residuals="save", guard=_value_guards.no_nan, format="columns")
+@op("svd(Tensor A, bool full_matrices=True, *, str? driver=None) -> (U, S, Vh)", where="linalg", grad_name="LinalgSvdBackward0", residuals="save", guard=_value_guards.no_nan, format="columns", kept="U S Vh")
 def svd(A: Any, full_matrices: bool, driver: str | None) -> tuple[Any, Any, Any]:  # noqa: N803 - torch's name
     """``A = U diag(S) Vh`` with falling singular values."""
     _check_svd(A, "linalg.svd", driver)
     return svd_of(A, full_matrices)
 
 
-@op("svdvals(Tensor A, *, str? driver=None)", where="linalg", grad_name="LinalgSvdBackward0", residuals="save", guard=_value_guards.no_nan)
+@op("svdvals(Tensor A, *, str? driver=None)", where="linalg", grad_name="LinalgSvdBackward0", residuals="save", guard=_value_guards.no_nan, kept="result")
 def svdvals(A: Any, driver: str | None) -> Any:  # noqa: N803 - torch's name
     """The singular values, falling."""
     _check_svd(A, "linalg.svdvals", driver)
@@ -413,7 +414,7 @@ def svdvals(A: Any, driver: str | None) -> Any:  # noqa: N803 - torch's name
     return lax.linalg.svd(A, full_matrices=False, compute_uv=False)
 
 
-@op("svd(Tensor input, bool some=True, bool compute_uv=True) -> (U, S, V)", grad_name="LinalgSvdBackward0", residuals="save", guard=_value_guards.no_nan)
+@op("svd(Tensor input, bool some=True, bool compute_uv=True) -> (U, S, V)", grad_name="LinalgSvdBackward0", residuals="save", guard=_value_guards.no_nan, kept="U S V")
 def torch_svd(input: Any, some: bool, compute_uv: bool) -> tuple[Any, Any, Any]:
     """The older form: V in place of its conjugate transpose; zeros for U and V without ``compute_uv``."""
     _check_svd(input, "linalg.svd", None)

@@ -107,7 +107,7 @@ def _graph(order: str) -> dict[str, Any]:
 
 @op("vector_norm(Tensor x, Number ord=2, int[1]? dim=None, bool keepdim=False, *, dtype? dtype=None)", where="linalg",
     aliases="internal.vector_norm", grad_name="LinalgVectorNormBackward0",
-    **_graph("ord"))  # fmt: skip
+    **_graph("ord"), kept="x result")  # fmt: skip
 def vector_norm(x: Any, ord: float, dim: tuple[int, ...] | None, keepdim: bool, dtype: Dtype | None) -> Any:
     """``sum(|x|**ord)**(1/ord)`` over ``dim`` (all dims if None); ord may be 0 and +-inf."""
     if isinstance(ord, complex):
@@ -139,7 +139,7 @@ def vector_norm(x: Any, ord: float, dim: tuple[int, ...] | None, keepdim: bool, 
     return p_norm(x, ord, dims, keepdim)
 
 
-@op("dist(Tensor input, Tensor other, Number p=2)", promote="default", types=no_bools, elementwise=False, out=False, **_graph("p"))
+@op("dist(Tensor input, Tensor other, Number p=2)", promote="default", types=no_bools, elementwise=False, out=False, **_graph("p"), kept="result")
 def dist(input: Any, other: Any, p: float) -> Any:
     """The p-norm of ``input - other``, broadcast."""
     diff = input - other
@@ -148,7 +148,7 @@ def dist(input: Any, other: Any, p: float) -> Any:
 
 
 @op("pairwise_distance(Tensor x1, Tensor x2, float p=2.0, float eps=1e-6, bool keepdim=False)", where="torch nn.functional", unsaved="x1 x2",
-    promote="default", types=no_bools, elementwise=False, out=False, grad_name="NormBackward1", **_graph("p"))  # fmt: skip
+    promote="default", types=no_bools, elementwise=False, out=False, grad_name="NormBackward1", **_graph("p"), kept="result")  # fmt: skip
 def pairwise_distance(x1: Any, x2: Any, p: float, eps: float, keepdim: bool) -> Any:
     """The p-norm of ``x1 - x2 + eps`` over the last dim."""
     broadcast_shape(x1.shape, x2.shape)  # raises in torch's words
@@ -200,7 +200,7 @@ def _euclid_rule(primals: Any, tangents: Any) -> Any:
     return out, _divided(change, out)
 
 
-@op("cdist(Tensor x1, Tensor x2, float p=2.0, any compute_mode=None)", where="torch", out=False)
+@op("cdist(Tensor x1, Tensor x2, float p=2.0, any compute_mode=None)", where="torch", out=False, kept="x1 x2 result")
 def cdist(x1: Any, x2: Any, p: float, compute_mode: Any) -> Any:
     """(..., P, M) and (..., R, M) give (..., P, R): the p-norm of every difference. Batch dims broadcast."""
     for name, x in (("X1", x1), ("X2", x2)):

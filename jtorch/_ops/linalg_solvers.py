@@ -76,7 +76,7 @@ def solve_square(a: Any, b: Any) -> tuple[Any, Any]:
     return x, first_zero(jnp.diagonal(lu, axis1=-2, axis2=-1))
 
 
-@op("inv_ex(Tensor A, *, bool check_errors=False) -> (inverse, info)", where="linalg", grad_name="LinalgInvExBackward0", unsaved="A", residuals="save", format="columns")
+@op("inv_ex(Tensor A, *, bool check_errors=False) -> (inverse, info)", where="linalg", grad_name="LinalgInvExBackward0", unsaved="A", residuals="save", format="columns", kept="inverse")
 def inv_ex(A: Any, check_errors: bool) -> tuple[Any, Any]:  # noqa: N803 - torch's name
     """The inverse of square matrices and, for each, 0 or the place of a zero pivot. ``check_errors`` has no effect under tracing."""
     check_matrix(A, "linalg.inv")
@@ -89,7 +89,7 @@ def _is_vector(a: Any, b: Any) -> bool:
 
 
 @op("solve_ex(Tensor A, Tensor B, *, bool left=True, bool check_errors=False) -> (result, info)", where="linalg",
-    grad_name="LinalgSolveExBackward0", residuals="save", format="columns")  # fmt: skip
+    grad_name="LinalgSolveExBackward0", residuals="save", format="columns", kept="result")  # fmt: skip
 def solve_ex(A: Any, B: Any, left: bool, check_errors: bool) -> tuple[Any, Any]:  # noqa: N803 - torch's names
     """``A X = B`` (or ``X A = B``) for square A; B may hold vectors. With LAPACK's info."""
     check_square(A, "linalg.solve")
@@ -118,7 +118,7 @@ def solve_ex(A: Any, B: Any, left: bool, check_errors: bool) -> tuple[Any, Any]:
     return (x[..., 0] if vector else x), info
 
 
-@op("det(Tensor A)", where="linalg", aliases="internal.det", grad_name="LinalgDetBackward0")
+@op("det(Tensor A)", where="linalg", aliases="internal.det", grad_name="LinalgDetBackward0", kept="A result")
 def det(A: Any) -> Any:  # noqa: N803 - torch's name
     """The determinant of square matrices."""
     check_square(A, "linalg.det")
@@ -128,7 +128,7 @@ def det(A: Any) -> Any:  # noqa: N803 - torch's name
     return jnp.linalg.det(A)
 
 
-@op("det(Tensor input)", grad_name="LinalgDetBackward0", out=False)
+@op("det(Tensor input)", grad_name="LinalgDetBackward0", out=False, kept="input result")
 def torch_det(input: Any) -> Any:
     """As ``linalg.det``."""
     return det.fn(input)
@@ -144,13 +144,13 @@ def _slogdet(x: Any, name: str) -> tuple[Any, Any]:
     return sign.astype(x.dtype), size
 
 
-@op("slogdet(Tensor A) -> (sign, logabsdet)", where="linalg", grad_name="LinalgSlogdetBackward0")
+@op("slogdet(Tensor A) -> (sign, logabsdet)", where="linalg", grad_name="LinalgSlogdetBackward0", kept="A sign")
 def slogdet(A: Any) -> tuple[Any, Any]:  # noqa: N803 - torch's name
     """The determinant's sign (a unit number if complex) and the logarithm of its size."""
     return _slogdet(A, "linalg.slogdet")
 
 
-@op("slogdet(Tensor input) -> (sign, logabsdet)", grad_name="LinalgSlogdetBackward0")
+@op("slogdet(Tensor input) -> (sign, logabsdet)", grad_name="LinalgSlogdetBackward0", kept="input sign")
 def torch_slogdet(input: Any) -> tuple[Any, Any]:
     """As ``linalg.slogdet``."""
     return _slogdet(input, "linalg.slogdet")
@@ -199,7 +199,7 @@ _OLD_SOLVE = Says(
 )
 
 
-@op("triangular_solve(Tensor input, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False) -> (solution, cloned_coefficient)", format="columns", guard=lambda *_: (_OLD_SOLVE,))
+@op("triangular_solve(Tensor input, Tensor A, bool upper=True, bool transpose=False, bool unitriangular=False) -> (solution, cloned_coefficient)", format="columns", guard=lambda *_: (_OLD_SOLVE,), kept="input A solution")
 def triangular_solve(input: Any, A: Any, upper: bool, transpose: bool, unitriangular: bool) -> tuple[Any, Any]:  # noqa: N803
     """The older form of ``linalg.solve_triangular``; the second result is a copy of A."""
     check_square(A, "triangular_solve")
@@ -231,7 +231,7 @@ def _solve_by_factor(b: Any, factor: Any, upper: bool) -> Any:
     return lax.custom_linear_solve(partial(jnp.matmul, product), b, solve, transposed)
 
 
-@op("cholesky_solve(Tensor input, Tensor input2, bool upper=False)", format="columns")
+@op("cholesky_solve(Tensor input, Tensor input2, bool upper=False)", format="columns", kept="input input2 result")
 def cholesky_solve(input: Any, input2: Any, upper: bool) -> Any:
     """``A X = input`` from A's Cholesky factor."""
     L = input2  # noqa: N806
@@ -249,7 +249,7 @@ def cholesky_solve(input: Any, input2: Any, upper: bool) -> Any:
     return _solve_by_factor(input, L, upper)
 
 
-@op("cholesky_inverse(Tensor input, bool upper=False)", aliases="internal.cholesky_inverse", guard=_value_guards.diagonal, format="columns")
+@op("cholesky_inverse(Tensor input, bool upper=False)", aliases="internal.cholesky_inverse", guard=_value_guards.diagonal, format="columns", kept="input result")
 def cholesky_inverse(input: Any, upper: bool) -> Any:
     """The inverse of a matrix from its Cholesky factor."""
     check_square(input, "cholesky_inverse")
@@ -290,7 +290,7 @@ def pinv_of(a: Any, s_kept: Any, u: Any, s: Any, vh: Any) -> Any:
 
 
 @op("pinv(Tensor A, Tensor atol, Tensor rtol, bool hermitian)", where="internal", grad_name="LinalgPinvBackward0", residuals="save",
-    guard=_value_guards.no_nan_unless_hermitian)  # fmt: skip
+    guard=_value_guards.no_nan_unless_hermitian, kept="A result")  # fmt: skip
 def pinv(A: Any, atol: Any, rtol: Any, hermitian: bool) -> Any:  # noqa: N803 - torch's name
     """The pseudo-inverse; singular values up to ``max(atol, rtol * largest)`` count as zero."""
     if A.size == 0:
@@ -308,7 +308,7 @@ def pinv(A: Any, atol: Any, rtol: Any, hermitian: bool) -> Any:  # noqa: N803 - 
 
 
 @op("lstsq(Tensor A, Tensor B, float? rcond, str driver) -> (solution, residuals, rank, singular_values)", where="internal",
-    grad_name="LinalgLstsqBackward0", residuals="save", guard=_value_guards.solvable)  # fmt: skip
+    grad_name="LinalgLstsqBackward0", residuals="save", guard=_value_guards.solvable, kept="solution")  # fmt: skip
 def lstsq(A: Any, B: Any, rcond: float | None, driver: str) -> tuple[Any, Any, Any, Any]:  # noqa: N803 - torch's names
     """Least squares by SVD (of minimal norm where A has not full rank), whatever driver is asked for; only the extra results follow it."""
     name = "torch.linalg.lstsq"

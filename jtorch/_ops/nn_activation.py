@@ -245,7 +245,7 @@ def glu(input, dim):
     return back(a * lax.logistic(b), input)
 
 
-@op("prelu(Tensor input, Tensor weight)", where="torch Tensor nn.functional", out=False, elementwise=True, grad_name="PreluKernelBackward0", second="zeros")
+@op("prelu(Tensor input, Tensor weight)", where="torch Tensor nn.functional", out=False, elementwise=True, grad_name="PreluKernelBackward0", second="zeros", kept="input weight")
 def prelu(input, weight):
     """Leaky ReLU whose slope is learnt: one for all, or one for each channel (dim 1)."""
     if input.dtype != weight.dtype:

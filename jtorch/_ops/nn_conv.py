@@ -271,19 +271,19 @@ def _grad_name(n: int) -> ShapedName:
     return ShapedName("ConvolutionBackward0", lambda shapes: "SqueezeBackward1" if len(shapes[0]) == n + 1 else "ConvolutionBackward0")
 
 
-@op(*_overloads("conv1d", 1), where="torch nn.functional", out=False, grad_name=_grad_name(1))
+@op(*_overloads("conv1d", 1), where="torch nn.functional", out=False, kept="input weight", grad_name=_grad_name(1))
 def conv1d(input, weight, bias, stride, padding, dilation, groups):
     """Cross-correlation of (N, C, L) or (C, L) with weights (O, C/groups, K)."""
     return _conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
 
 
-@op(*_overloads("conv2d", 2), format="any", where="torch nn.functional", out=False, grad_name=_grad_name(2))
+@op(*_overloads("conv2d", 2), format="any", where="torch nn.functional", out=False, kept="input weight", grad_name=_grad_name(2))
 def conv2d(input, weight, bias, stride, padding, dilation, groups):
     """Cross-correlation of (N, C, H, W) or (C, H, W) with weights (O, C/groups, KH, KW)."""
     return _conv("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
 
 
-@op(*_overloads("conv3d", 3), format="any", where="torch nn.functional", out=False, grad_name=_grad_name(3))
+@op(*_overloads("conv3d", 3), format="any", where="torch nn.functional", out=False, kept="input weight", grad_name=_grad_name(3))
 def conv3d(input, weight, bias, stride, padding, dilation, groups):
     """Cross-correlation of (N, C, D, H, W) or (C, D, H, W) with weights (O, C/groups, KD, KH, KW)."""
     return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
@@ -312,19 +312,19 @@ def _conv_transpose(
     return y if batched else y[0]
 
 
-@op(_TRANSPOSED.format(name="conv_transpose1d", n=1), where="torch nn.functional", out=False, grad_name=_grad_name(1))
+@op(_TRANSPOSED.format(name="conv_transpose1d", n=1), where="torch nn.functional", out=False, kept="input weight", grad_name=_grad_name(1))
 def conv_transpose1d(input, weight, bias, stride, padding, output_padding, groups, dilation):
     """The gradient of :func:`conv1d` by its input, as an operator; weights are (C, O/groups, K)."""
     return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-@op(_TRANSPOSED.format(name="conv_transpose2d", n=2), format="any", where="torch nn.functional", out=False, grad_name=_grad_name(2))
+@op(_TRANSPOSED.format(name="conv_transpose2d", n=2), format="any", where="torch nn.functional", out=False, kept="input weight", grad_name=_grad_name(2))
 def conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation):
     """The gradient of :func:`conv2d` by its input, as an operator; weights are (C, O/groups, KH, KW)."""
     return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-@op(_TRANSPOSED.format(name="conv_transpose3d", n=3), format="any", where="torch nn.functional", out=False, grad_name=_grad_name(3))
+@op(_TRANSPOSED.format(name="conv_transpose3d", n=3), format="any", where="torch nn.functional", out=False, kept="input weight", grad_name=_grad_name(3))
 def conv_transpose3d(input, weight, bias, stride, padding, output_padding, groups, dilation):
     """The gradient of :func:`conv3d` by its input, as an operator; weights are (C, O/groups, KD, KH, KW)."""
     return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
@@ -333,7 +333,7 @@ def conv_transpose3d(input, weight, bias, stride, padding, output_padding, group
 @op(
     "convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, int[] dilation, bool transposed, int[] "
     "output_padding, int groups)",
-    format="any", where="torch", out=False,
+    format="any", where="torch", out=False, kept="input weight",
 )  # fmt: skip
 def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
     """Any of the convolutions over a batched input."""

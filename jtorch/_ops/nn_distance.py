@@ -17,7 +17,7 @@ from ._pointwise import refuse
 from ._reduce import pairs_above
 
 
-@op("pdist(Tensor input, float p=2.0)", where="torch nn.functional", out=False, grad_name="PdistBackward0")
+@op("pdist(Tensor input, float p=2.0)", where="torch nn.functional", out=False, grad_name="PdistBackward0", kept="input result")
 def pdist(input, p):
     """The p-norm distances of all pairs of rows of (N, M), as a vector of N * (N - 1) / 2; the gradient is 0 at distance 0."""
     if input.ndim != 2:

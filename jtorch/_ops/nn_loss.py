@@ -125,7 +125,7 @@ def _check_same_type(input: Any, weight: Any) -> None:
         raise RuntimeError(f"expected scalar type {dtype_of(input).legacy} but found {dtype_of(weight).legacy}")
 
 
-@op("nll_loss(Tensor input, Tensor target, Tensor? weight=None, int reduction=0, int ignore_index=-100)", where="_nn", guard=_guards.targets, fixed={"weight": "nll_loss_forward"}, second="zeros")
+@op("nll_loss(Tensor input, Tensor target, Tensor? weight=None, int reduction=0, int ignore_index=-100)", where="_nn", guard=_guards.targets, fixed={"weight": "nll_loss_forward"}, second="zeros", kept="input")
 def nll_loss(input, target, weight, reduction, ignore_index):
     """``-input[i, target[i]] * weight[target[i]]`` over (N, C) or (C,); the mean divides by the weights' sum."""
     if input.ndim == 0 or input.ndim > 2:
@@ -156,6 +156,7 @@ def nll_loss(input, target, weight, reduction, ignore_index):
     grad_name="NllLoss2DBackward0",
     guard=_guards.targets,
     fixed={"weight": "nll_loss2d_forward"}, second="zeros",
+    kept="input",
 )
 def nll_loss2d(input, target, weight, reduction, ignore_index):
     """:func:`nll_loss` over (N, C, d1, ...) with targets (N, d1, ...)."""

@@ -77,14 +77,14 @@ def _layer_norm(input: Any, normalized_shape: tuple[int, ...], weight: Any, bias
 
 @op(
     "layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enable=True)",
-    where="torch", out=False, grad_name="NativeLayerNormBackward0", second="of nothing",
+    where="torch", out=False, grad_name="NativeLayerNormBackward0", second="of nothing", kept="input weight bias",
 )  # fmt: skip
 def layer_norm(input, normalized_shape, weight, bias, eps, cudnn_enable):
     """Zero mean and unit variance over the trailing ``normalized_shape`` dims, then ``* weight + bias``."""
     return _layer_norm(input, normalized_shape, weight, bias, eps)[0]
 
 
-@op("native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps)", where="internal", out=False)
+@op("native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps)", where="internal", out=False, kept="input weight bias")
 def native_layer_norm(input, normalized_shape, weight, bias, eps):
     """``(layer_norm, mean, 1 / standard deviation)``; the statistics keep the reduced dims with size 1."""
     y, mean, rstd = _layer_norm(input, normalized_shape, weight, bias, eps)
@@ -168,6 +168,7 @@ def batch_norm_core(input, weight, bias, running_mean, running_var, training, ep
     "_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, bool training, Scalar "
     "momentum, float eps)",
     format="first", where="_nn", out=False, grad_name="NativeBatchNormBackward0", fixed=dict.fromkeys(("running_mean", "running_var"), "native_batch_norm"),
+    kept="input weight",
 )  # fmt: skip
 def _batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
     """``(output, saved mean, saved 1 / std, new running mean, new running variance)``; only the output is differentiable."""
@@ -221,14 +222,14 @@ def _group_norm(input: Any, num_groups: int, weight: Any, bias: Any, eps: float)
 
 @op(
     "group_norm(Tensor input, int num_groups, Tensor? weight=None, Tensor? bias=None, float eps=1e-05, bool cudnn_enabled=True)",
-    format="first", where="torch", out=False, grad_name="NativeGroupNormBackward0", second="of nothing",
+    format="first", where="torch", out=False, grad_name="NativeGroupNormBackward0", second="of nothing", kept="input weight",
 )  # fmt: skip
 def group_norm(input, num_groups, weight, bias, eps, cudnn_enabled):
     """Standardises each group of channels (dim 1) of each sample, then ``* weight + bias`` by channel."""
     return _group_norm(input, num_groups, weight, bias, eps)[0]
 
 
-@op("native_group_norm(Tensor input, Tensor? weight, Tensor? bias, int N, int C, int HxW, int group, float eps)", format="first", where="internal", out=False)
+@op("native_group_norm(Tensor input, Tensor? weight, Tensor? bias, int N, int C, int HxW, int group, float eps)", format="first", where="internal", out=False, kept="input weight")
 def native_group_norm(input, weight, bias, N, C, HxW, group, eps):
     """``(group_norm, mean, 1 / std)`` with statistics of shape ``(N, group)``."""
     y, mean, rstd = _group_norm(input.reshape(N, C, -1) if input.size else input, group, weight, bias, eps)

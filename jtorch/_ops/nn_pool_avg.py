@@ -91,6 +91,7 @@ def _avg_pool(
 @op(
     "avg_pool1d(Tensor input, int[1] kernel_size, int[1] stride=(), int[1] padding=0, bool ceil_mode=False, bool count_include_pad=True)",
     where="torch nn.functional", out=False, grad_name="SqueezeBackward1", second="zeros",
+    kept="input",
 )  # fmt: skip
 def avg_pool1d(input, kernel_size, stride, padding, ceil_mode, count_include_pad):
     """Means of windows over (N, C, L) or (C, L)."""
@@ -101,6 +102,7 @@ def avg_pool1d(input, kernel_size, stride, padding, ceil_mode, count_include_pad
     "avg_pool2d(Tensor input, int[2] kernel_size, int[2] stride=(), int[2] padding=0, bool ceil_mode=False, bool count_include_pad=True, "
     "int? divisor_override=None)",
     format="first", where="_nn nn.functional", grad_name="AvgPool2DBackward0", second="zeros",
+    kept="input",
 )  # fmt: skip
 def avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
     """Means of windows over (N, C, H, W) or (C, H, W)."""
@@ -111,6 +113,7 @@ def avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad
     "avg_pool3d(Tensor input, int[3] kernel_size, int[3] stride=(), int[3] padding=0, bool ceil_mode=False, bool count_include_pad=True, "
     "int? divisor_override=None)",
     where="_nn nn.functional", grad_name="AvgPool3DBackward0", second="zeros",
+    kept="input",
 )  # fmt: skip
 def avg_pool3d(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override):
     """Means of windows over (N, C, D, H, W) or (C, D, H, W)."""
@@ -164,19 +167,19 @@ def mean_of_images(input, dim):
 
 
 @op("adaptive_avg_pool1d(Tensor input, int[1] output_size)", where="torch nn.functional", out=False, grad_name="SqueezeBackward1",
-    second=lambda given: "" if given["output_size"] == (1,) else "SqueezeBackward1")  # fmt: skip
+    second=lambda given: "" if given["output_size"] == (1,) else "SqueezeBackward1", kept="input")  # fmt: skip
 def adaptive_avg_pool1d(input, output_size):
     """Means of ``output_size`` windows that cover (N, C, L) or (C, L)."""
     return _adaptive_avg(1, input, output_size)
 
 
-@op("adaptive_avg_pool2d(Tensor input, int[2] output_size)", format="first", where="_nn", grad_name="AdaptiveAvgPool2DBackward0", second="zeros")
+@op("adaptive_avg_pool2d(Tensor input, int[2] output_size)", format="first", where="_nn", grad_name="AdaptiveAvgPool2DBackward0", second="zeros", kept="input")
 def adaptive_avg_pool2d(input, output_size):
     """Means of windows that cover (N, C, H, W) or (C, H, W)."""
     return _adaptive_avg(2, input, output_size)
 
 
-@op("adaptive_avg_pool3d(Tensor input, int[3] output_size)", where="_nn", grad_name="AdaptiveAvgPool3DBackward0", second="zeros")
+@op("adaptive_avg_pool3d(Tensor input, int[3] output_size)", where="_nn", grad_name="AdaptiveAvgPool3DBackward0", second="zeros", kept="input")
 def adaptive_avg_pool3d(input, output_size):
     """Means of windows that cover (N, C, D, H, W) or (C, D, H, W)."""
     return _adaptive_avg(3, input, output_size)

@@ -250,7 +250,7 @@ def _max_pool(
 @op(
     "max_pool1d_with_indices(Tensor input, int[1] kernel_size, int[1] stride=(), int[1] padding=0, int[1] dilation=1, bool "
     "ceil_mode=False)",
-    where="torch", out=False, grad_name="MaxPool2DWithIndicesBackward0", second="zeros",
+    where="torch", out=False, grad_name="MaxPool2DWithIndicesBackward0", second="zeros", kept="result1",
 )  # fmt: skip
 def max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode):
     """``(maxima, indices)`` of windows over (N, C, L) or (C, L)."""
@@ -260,7 +260,7 @@ def max_pool1d_with_indices(input, kernel_size, stride, padding, dilation, ceil_
 @op(
     "max_pool2d_with_indices(Tensor input, int[2] kernel_size, int[2] stride=(), int[2] padding=0, int[2] dilation=1, bool "
     "ceil_mode=False)",
-    format="first", where="_nn", out=False, grad_name="MaxPool2DWithIndicesBackward0", second="zeros",
+    format="first", where="_nn", out=False, grad_name="MaxPool2DWithIndicesBackward0", second="zeros", kept="result1",
 )  # fmt: skip
 def max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode):
     """``(maxima, indices)`` of windows over (N, C, H, W) or (C, H, W); an index counts in the flattened plane."""
@@ -270,7 +270,7 @@ def max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_
 @op(
     "max_pool3d_with_indices(Tensor input, int[3] kernel_size, int[3] stride=(), int[3] padding=0, int[3] dilation=1, bool "
     "ceil_mode=False)",
-    format="first", where="_nn", out=False, grad_name="MaxPool3DWithIndicesBackward0", second="zeros",
+    format="first", where="_nn", out=False, grad_name="MaxPool3DWithIndicesBackward0", second="zeros", kept="result1",
 )  # fmt: skip
 def max_pool3d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode):
     """``(maxima, indices)`` of windows over (N, C, D, H, W) or (C, D, H, W)."""

@@ -96,19 +96,19 @@ def _adaptive_max(n: int, input: Any, output_size: Any) -> tuple[Any, Any]:
     return _argmax_windows(input, rows, inside)
 
 
-@op("adaptive_max_pool1d(Tensor input, int[1] output_size)", where="torch", out=False, grad_name="SqueezeBackward1", second="zeros")
+@op("adaptive_max_pool1d(Tensor input, int[1] output_size)", where="torch", out=False, grad_name="SqueezeBackward1", second="zeros", kept="result1")
 def adaptive_max_pool1d(input, output_size):
     """``(maxima, indices)`` of ``output_size`` windows that cover (N, C, L) or (C, L)."""
     return _adaptive_max(1, input, output_size)
 
 
-@op("adaptive_max_pool2d(Tensor input, int[2] output_size)", format="first", where="_nn", grad_name="AdaptiveMaxPool2DBackward0", second="zeros")
+@op("adaptive_max_pool2d(Tensor input, int[2] output_size)", format="first", where="_nn", grad_name="AdaptiveMaxPool2DBackward0", second="zeros", kept="result1")
 def adaptive_max_pool2d(input, output_size):
     """``(maxima, indices)`` of windows that cover (N, C, H, W) or (C, H, W)."""
     return _adaptive_max(2, input, output_size)
 
 
-@op("adaptive_max_pool3d(Tensor input, int[3] output_size)", where="_nn", grad_name="AdaptiveMaxPool3DBackward0", second="zeros")
+@op("adaptive_max_pool3d(Tensor input, int[3] output_size)", where="_nn", grad_name="AdaptiveMaxPool3DBackward0", second="zeros", kept="result1")
 def adaptive_max_pool3d(input, output_size):
     """``(maxima, indices)`` of windows that cover (N, C, D, H, W) or (C, D, H, W)."""
     return _adaptive_max(3, input, output_size)

@@ -257,22 +257,40 @@ def _per_layer(flat: Sequence[Any], has_biases: bool, projected: bool) -> list[t
 
 def _printed(structure: dict[str, Any], outs: Sequence[Any]) -> Sequence[str]:
     """What torch's own loops over layers and steps end with, on the cpu."""
-    lstm = structure["mode"] == "LSTM"
     if len(outs[0].shape) == 2:  # packed
         last = "CatBackward0"
     elif structure["batch_first"]:
-        last = "TransposeBackward0" if lstm else "TransposeBackward1"
+        last = "TransposeBackward0" if structure["mode"] == "LSTM" else "TransposeBackward1"
     elif structure["bidirectional"]:
         last = "CatBackward0"
-    else:  # oneDNN's layer has no projections
-        last = "MkldnnRnnLayerBackward0" if lstm and outs[0].dtype.np == np.float32 and outs[1].shape == outs[2].shape else "StackBackward0"
+    else:
+        last = "MkldnnRnnLayerBackward0" if _one_dnn(structure, outs) else "StackBackward0"
     return (last, "StackBackward0", "StackBackward0")
+
+
+def _one_dnn(structure: dict[str, Any], outs: Sequence[Any]) -> bool:
+    """Whether torch takes oneDNN's layers, which have no projections."""
+    return structure["mode"] == "LSTM" and len(outs[0].shape) == 3 and outs[0].dtype.np == np.float32 and outs[1].shape == outs[2].shape
+
+
+def _kept(structure: dict[str, Any], ins: Sequence[Any], outs: Sequence[Any]) -> str:
+    """What torch's layers keep: oneDNN's all that they are given and the result, the others what their products read. An input whose batch is first is copied before."""
+    if _one_dnn(structure, outs):
+        return "hx params" + " input" * (not structure["batch_first"]) + " result" * (not structure["bidirectional"])
+    projected = structure["mode"] == "LSTM" and outs[1].shape != outs[2].shape
+    each, layers = 2 + 2 * structure["has_biases"] + projected, structure["num_layers"] * (1 + structure["bidirectional"])
+    found = [f"params[{i * each}]" + ":input" * (i <= structure["bidirectional"]) for i in range(layers)] + [f"params[{i * each + 1}]" for i in range(layers)]
+    if projected:
+        found += [f"params[{(i + 1) * each - 1}]" for i in range(layers)]
+    found += ["hx[1]"] if structure["mode"] == "LSTM" else []
+    found += [] if structure["batch_first"] else ["input:params[0]"]
+    return " ".join([*found, "hx[0]:params[1]"])
 
 
 @op(
     "_rnn(Tensor input, Tensor? batch_sizes, Tensor[] hx, Tensor[] params, str mode, bool has_biases, int num_layers, bool "
     "bidirectional, bool batch_first)",
-    where="_nn", out=False, residuals="save", grad_name=OutputNames("RnnBackward0", _printed),
+    where="_nn", out=False, residuals="save", grad_name=OutputNames("RnnBackward0", _printed), kept=_kept,
 )  # fmt: skip
 def _rnn(input, batch_sizes, hx, params, mode, has_biases, num_layers, bidirectional, batch_first):
     """``(output, h_n)`` or, for LSTM, ``(output, h_n, c_n)`` of a stack of recurrent layers, packed if ``batch_sizes`` is given."""
@@ -337,8 +355,14 @@ def _check_cell(gates: int, input: Any, w_ih: Any, w_hh: Any, *states: Any) -> N
             raise RuntimeError(f"hidden{i} has inconsistent hidden_size: got {size}, expected {w_hh.shape[1]}")
 
 
+# What torch keeps of a step: its cells are products of matrices and what is done elementwise to those, which keeps its results.
+_OPERANDS = "input hx w_ih w_hh b_ih b_hh"
+_PRODUCTS = "input:w_ih w_ih:input hx:w_hh w_hh:hx"
+
+
 @op("lstm_cell(Tensor input, Tensor[] hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False,
-    grad_name=OutputNames("LstmCellBackward0", lambda structure, outs: ("MulBackward0", "AddBackward0")))  # fmt: skip
+    grad_name=OutputNames("LstmCellBackward0", lambda structure, outs: ("MulBackward0", "AddBackward0")), unsaved=_OPERANDS,
+    kept="input:w_ih w_ih:input hx[0]:w_hh w_hh:hx[0] hx[1]")  # fmt: skip
 def lstm_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of an LSTM: ``(h, c)`` from (B, F) and the old pair."""
     if len(hx) != 2:
@@ -347,7 +371,8 @@ def lstm_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     return _lstm(_linear(input, w_ih, b_ih) + _linear(hx[0], w_hh, b_hh), hx[1])
 
 
-@op("gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False, grad_name="AddBackward0")
+@op("gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, Tensor? b_hh=None)", where="torch", out=False, grad_name="AddBackward0",
+    unsaved=_OPERANDS, kept=_PRODUCTS)  # fmt: skip
 def gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of a GRU."""
     _check_cell(3, input, w_ih, w_hh, hx)
@@ -359,6 +384,8 @@ def gru_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     where="torch",
     out=False,
     grad_name="TanhBackward0",
+    unsaved=_OPERANDS,
+    kept=_PRODUCTS + " result",
 )
 def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of an Elman network with tanh."""
@@ -371,6 +398,8 @@ def rnn_tanh_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     where="torch",
     out=False,
     grad_name="ReluBackward0",
+    unsaved=_OPERANDS,
+    kept=_PRODUCTS + " result",
 )
 def rnn_relu_cell(input, hx, w_ih, w_hh, b_ih, b_hh):
     """One step of an Elman network with relu."""

@@ -129,7 +129,7 @@ def _replication(input: Any, padding: tuple[int, ...]) -> Any:
 
 
 for _n in (1, 2, 3):
-    _OPTIONS = {"where": "internal", "out": False, "format": "first", "second": "zeros"}
+    _OPTIONS = {"where": "internal", "out": False, "format": "first", "second": "zeros", "kept": "input"}
     op(f"reflection_pad{_n}d(Tensor input, int[] padding)", grad_name=f"ReflectionPad{_n}DBackward0", **_OPTIONS)(_reflection)
     op(f"replication_pad{_n}d(Tensor input, int[] padding)", grad_name=f"ReplicationPad{_n}DBackward0", **_OPTIONS)(_replication)
 

@@ -277,7 +277,7 @@ def _times_power_of_two(x: Any, n: Any) -> Any:
 _by_power_of_two = with_slope(_times_power_of_two, lambda _, x, n: jnp.where(n < 0, jnp.zeros_like(n), lax.shift_left(jnp.ones_like(n), n)), None)
 
 
-@op("ldexp(Tensor input, Tensor other)", inplace=True, elementwise=True, grad_name="LdexpBackward0", unsaved="input")
+@op("ldexp(Tensor input, Tensor other)", inplace=True, elementwise=True, grad_name="LdexpBackward0", unsaved="input", kept="result")
 def ldexp(input: Any, other: Any) -> Any:
     """``input * 2 ** other``: of floats by integers exactly, in their own type."""
     kinds = [(_dtypes.from_np(np.dtype(a.dtype)), _dtypes.DIMENSIONED if a.ndim else _dtypes.ZERO_DIM) for a in (input, other)]

@@ -73,7 +73,7 @@ def max(input: Any) -> Any:
     return _all_of(jnp.max, "max", input)
 
 
-@op("max(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="MaxBackward0", unsaved="input")
+@op("max(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="MaxBackward0", unsaved="input", kept="indices")
 def max_dim(input: Any, dim: int, keepdim: bool) -> Any:
     """The largest along a dim and where it first stands (int64)."""
     return _along(jnp.max, "max", input, dim, keepdim)
@@ -85,7 +85,7 @@ def min(input: Any) -> Any:
     return _all_of(jnp.min, "min", input)
 
 
-@op("min(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="MinBackward0", unsaved="input")
+@op("min(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="MinBackward0", unsaved="input", kept="indices")
 def min_dim(input: Any, dim: int, keepdim: bool) -> Any:
     """The smallest along a dim and where it first stands (int64)."""
     return _along(jnp.min, "min", input, dim, keepdim)
@@ -198,13 +198,13 @@ def _running(fn: Any, name: str, x: Any, dim: int) -> tuple[Any, Any]:
     return (_gathered(x, index, values, dim) if is_float(x) else values), index
 
 
-@op("cummax(Tensor input, int dim) -> (values, indices)", residuals="save")
+@op("cummax(Tensor input, int dim) -> (values, indices)", residuals="save", kept="input indices")
 def cummax(input: Any, dim: int) -> Any:
     """The largest so far along a dim, and where it stands."""
     return _running(lax.cummax, "cummax", input, dim)
 
 
-@op("cummin(Tensor input, int dim) -> (values, indices)", residuals="save")
+@op("cummin(Tensor input, int dim) -> (values, indices)", residuals="save", kept="input indices")
 def cummin(input: Any, dim: int) -> Any:
     """The smallest so far along a dim, and where it stands."""
     return _running(lax.cummin, "cummin", input, dim)

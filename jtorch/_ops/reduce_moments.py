@@ -201,7 +201,7 @@ def cov(input: Any, correction: int, fweights: Any, aweights: Any) -> Any:
     return _covariance(input, correction, fweights, aweights)
 
 
-@op("corrcoef(Tensor input)", out=False, grad_name="ClampBackward1", guard=lambda input: _says_of_cov(input, 1, None, None))
+@op("corrcoef(Tensor input)", out=False, unsaved="input", grad_name="ClampBackward1", guard=lambda input: _says_of_cov(input, 1, None, None))
 def corrcoef(input: Any) -> Any:
     """Pearson's correlation of the rows, clipped to [-1, 1]."""
     if input.ndim > 2:

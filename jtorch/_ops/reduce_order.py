@@ -66,25 +66,25 @@ def _median_of_all(x: Any, skip_nan: bool) -> Any:
     return spread_evenly(x, value) if is_float(x) else value
 
 
-@op("median(Tensor input)", out=False, residuals="save")
+@op("median(Tensor input)", out=False, residuals="save", kept="input result")
 def median(input: Any) -> Any:
     """The lower median of all elements; nan if there is one."""
     return _median_of_all(input, False)
 
 
-@op("median(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="MedianBackward1", residuals="save", apart=True)
+@op("median(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="MedianBackward1", residuals="save", apart=True, kept="indices")
 def median_dim(input: Any, dim: int, keepdim: bool) -> Any:
     """The lower median along a dim and its position."""
     return _median_along(input, dim, keepdim, False)
 
 
-@op("nanmedian(Tensor input)", out=False, residuals="save")
+@op("nanmedian(Tensor input)", out=False, residuals="save", kept="input result")
 def nanmedian(input: Any) -> Any:
     """The lower median of what is not nan."""
     return _median_of_all(input, True)
 
 
-@op("nanmedian(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="NanmedianBackward1", residuals="save", apart=True)
+@op("nanmedian(Tensor input, int dim, bool keepdim=False) -> (values, indices)", grad_name="NanmedianBackward1", residuals="save", apart=True, kept="indices")
 def nanmedian_dim(input: Any, dim: int, keepdim: bool) -> Any:
     """The lower median along a dim, nan left out, and its position."""
     return _median_along(input, dim, keepdim, True)
@@ -93,7 +93,7 @@ def nanmedian_dim(input: Any, dim: int, keepdim: bool) -> Any:
 _FEW = 8  # the part of a dim beyond which all of it is sorted
 
 
-@op("kthvalue(Tensor input, int k, int dim=-1, bool keepdim=False) -> (values, indices)", residuals="save", apart=True)
+@op("kthvalue(Tensor input, int k, int dim=-1, bool keepdim=False) -> (values, indices)", residuals="save", apart=True, kept="indices")
 def kthvalue(input: Any, k: int, dim: int, keepdim: bool) -> Any:
     """The k-th smallest along a dim (k from 1) and its position. RuntimeError when there are fewer."""
     dim = dim_of(dim, input.ndim)
@@ -113,7 +113,7 @@ def kthvalue(input: Any, k: int, dim: int, keepdim: bool) -> Any:
     return _answer(input, _at(places, k - 1, dim), _at(rows, k - 1, dim), dim, keepdim)
 
 
-@op("mode(Tensor input, int dim=-1, bool keepdim=False) -> (values, indices)", residuals="save", apart=True)
+@op("mode(Tensor input, int dim=-1, bool keepdim=False) -> (values, indices)", residuals="save", apart=True, kept="indices")
 def mode(input: Any, dim: int, keepdim: bool) -> Any:
     """The most frequent value along a dim (the smallest of several) and a position of it."""
     dim = dim_of(dim, input.ndim)

@@ -165,7 +165,7 @@ def _reduce(x: Any, at: tuple[Any, ...], values: Any, reduce: str, include_self:
 _REFUSED = {"mean": "b", "amax": "c", "amin": "c"}  # the groups of types that a reduction has no kernel for
 
 
-@op("scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True)", inplace=True, guard=_guards.elements)
+@op("scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str reduce, *, bool include_self=True)", inplace=True, guard=_guards.elements, kept="input src result")
 def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, include_self: bool) -> Any:
     """``src`` reduced by ``"sum" "prod" "mean" "amax" "amin"`` into ``input`` at the indices along ``dim``."""
     if reduce not in ("sum", "prod", "mean", "amax", "amin"):
@@ -179,7 +179,7 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, incl
     return _reduce(x, at, s, reduce, include_self).reshape(input.shape)
 
 
-@op("index_reduce(Tensor input, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True)", inplace=True, guard=_guards.reduced)
+@op("index_reduce(Tensor input, int dim, Tensor index, Tensor source, str reduce, *, bool include_self=True)", inplace=True, guard=_guards.reduced, kept="input source result")
 def index_reduce(input: Any, dim: int, index: Any, source: Any, reduce: str, include_self: bool) -> Any:
     """``source``'s slices reduced by ``"prod" "mean" "amax" "amin"`` into ``input`` at the indices along ``dim``."""
     if reduce not in ("prod", "mean", "amax", "amin"):

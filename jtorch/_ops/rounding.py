@@ -66,7 +66,7 @@ def _sgn_rule(primals: Any, tangents: Any) -> Any:
     return unit, jnp.where(zero, jnp.zeros_like(z), moved)
 
 
-@op("sgn(Tensor input)", elementwise=True, inplace=True)
+@op("sgn(Tensor input)", elementwise=True, inplace=True, kept="input result")
 def sgn(input: Any) -> Any:
     """``sign`` for reals, ``z / |z|`` (0 at 0) for complex numbers."""
     if is_complex(input):
@@ -240,14 +240,14 @@ def _check_parts(real: Any, imag: Any) -> None:
 
 
 @op("complex(Tensor real, Tensor imag)", elementwise=True, where="torch",
-    out="Expected object of scalar type {0} but got scalar type {1} for argument 'out'")  # fmt: skip
+    out="Expected object of scalar type {0} but got scalar type {1} for argument 'out'", kept="real:real imag:imag")  # fmt: skip
 def complex(real: Any, imag: Any) -> Any:
     """Complex numbers from their parts, which have one floating type."""
     _check_parts(real, imag)
     return joined(*jnp.broadcast_arrays(real, imag))
 
 
-@op("polar(Tensor abs, Tensor angle)", elementwise=True, where="torch", unsaved="abs angle")
+@op("polar(Tensor abs, Tensor angle)", elementwise=True, where="torch", unsaved="abs angle", kept="result")
 def polar(abs: Any, angle: Any) -> Any:
     """Complex numbers from modulus and argument."""
     _check_parts(abs, angle)

@@ -144,13 +144,13 @@ def cumsum(input: Any, dim: int, dtype: Dtype | None) -> Any:
     return _scanned(_cumsum, input, dim, dtype)
 
 
-@op("cumprod(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, out_type=True, residuals="save")
+@op("cumprod(Tensor input, int dim, *, dtype? dtype=None)", inplace=True, out_type=True, residuals="save", kept="input result")
 def cumprod(input: Any, dim: int, dtype: Dtype | None) -> Any:
     """Running products along a dim; integers in int64."""
     return _scanned(_cumprod, input, dim, dtype)
 
 
-@op("logcumsumexp(Tensor input, int dim)", out="expected scalar_type {0} but found {1}", residuals="save")
+@op("logcumsumexp(Tensor input, int dim)", out="expected scalar_type {0} but found {1}", residuals="save", kept="input result")
 def logcumsumexp(input: Any, dim: int) -> Any:
     """Running ``log(sum(exp(input)))`` along a dim."""
     dim = dim_of(dim, input.ndim)
@@ -225,7 +225,7 @@ def plain_log_softmax(input: Any, dim: int, half_to_float: bool) -> Any:
 
 
 @op("_softmax_backward_data(Tensor grad_output, Tensor output, int dim, dtype input_dtype)", where="torch",
-    grad_name="SoftmaxBackwardDataBackward0")  # fmt: skip
+    grad_name="SoftmaxBackwardDataBackward0", kept="grad_output")  # fmt: skip
 def softmax_backward_data(grad_output: Any, output: Any, dim: int, input_dtype: Dtype) -> Any:
     """softmax's gradient from its output."""
     dim = dim_of(dim, output.ndim)

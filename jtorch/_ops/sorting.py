@@ -51,7 +51,7 @@ def _sort(input: Any, dim: int, descending: bool) -> tuple[Any, Any]:
 
 @op(
     "sort(Tensor input, int dim=-1, bool descending=False) -> (values, indices)",
-    "sort(Tensor input, *, bool? stable=None, int dim=-1, bool descending=False) -> (values, indices)", format="like", unsaved="input")
+    "sort(Tensor input, *, bool? stable=None, int dim=-1, bool descending=False) -> (values, indices)", format="like", unsaved="input", kept="indices")
 def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool | None = None) -> tuple[Any, Any]:
     """The values in order along ``dim`` and where they came from. Equal values keep their order; NaN counts as largest."""
     return _sort(input, dim, descending)
@@ -72,7 +72,7 @@ def msort(input: Any) -> Any:
     return _sort(input, 0, False)[0]
 
 
-@op("topk(Tensor input, int k, int dim=-1, bool largest=True, bool sorted=True) -> (values, indices)", unsaved="input")
+@op("topk(Tensor input, int k, int dim=-1, bool largest=True, bool sorted=True) -> (values, indices)", unsaved="input", kept="indices")
 def topk(input: Any, k: int, dim: int, largest: bool, sorted: bool) -> tuple[Any, Any]:
     """The ``k`` largest (or smallest) values along ``dim`` in order, and where they are."""
     dim = dim_of(dim, input.ndim)

@@ -264,28 +264,28 @@ _i1e_values: Any = with_slope(_double(lambda x: lax.bessel_i1e(x)), _i1e_slope)
 _i0e_values: Any = with_slope(_double(lambda x: lax.bessel_i0e(x)), lambda ans, x: _i1e_values(x) - jnp.sign(x) * ans)
 
 
-@op("i0(Tensor input)", promote="int_to_float", inplace=True, aliases="special.i0", residuals="save")
+@op("i0(Tensor input)", promote="int_to_float", inplace=True, aliases="special.i0", residuals="save", kept="input")
 def i0(input: Any) -> Any:
     """The modified Bessel function I of order 0."""
     refuse("i0_vml_cpu", input, "c")
     return wide(_i0_values)(input)
 
 
-@op("i0e(Tensor input)", promote="int_to_float", where="special", grad_name="SpecialI0EBackward0", residuals="save")
+@op("i0e(Tensor input)", promote="int_to_float", where="special", grad_name="SpecialI0EBackward0", residuals="save", kept="input result")
 def i0e(input: Any) -> Any:
     """``exp(-|x|) i0(x)``."""
     refuse("i0e_cpu", input, "c")
     return wide(_i0e_values)(input)
 
 
-@op("i1(Tensor input)", promote="int_to_float", where="special", grad_name="SpecialI1Backward0", residuals="save")
+@op("i1(Tensor input)", promote="int_to_float", where="special", grad_name="SpecialI1Backward0", residuals="save", kept="input result")
 def i1(input: Any) -> Any:
     """The modified Bessel function I of order 1."""
     refuse("i1_cpu", input, "c")
     return wide(_i1_values)(input)
 
 
-@op("i1e(Tensor input)", promote="int_to_float", where="special", grad_name="SpecialI1EBackward0", residuals="save")
+@op("i1e(Tensor input)", promote="int_to_float", where="special", grad_name="SpecialI1EBackward0", residuals="save", kept="input result")
 def i1e(input: Any) -> Any:
     """``exp(-|x|) i1(x)``."""
     refuse("i1e_cpu", input, "c")

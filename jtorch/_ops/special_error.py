@@ -99,7 +99,7 @@ _log_ndtr = with_slope(
 )
 
 
-@op("log_ndtr(Tensor input)", promote="int_to_float", where="special", grad_name="SpecialLogNdtrBackward0")
+@op("log_ndtr(Tensor input)", promote="int_to_float", where="special", grad_name="SpecialLogNdtrBackward0", kept="input result")
 def log_ndtr(input: Any) -> Any:
     """The logarithm of the normal distribution function, accurate far to the left."""
     refuse("log_ndtr_cpu", input, "hc")

@@ -114,14 +114,14 @@ _digamma: Any = with_slope(_double(_digamma_raw), _next_order(0))
 _lgamma: Any = with_slope(_double(lambda x: lax.lgamma(x)), lambda _, x: _digamma(x))
 
 
-@op("lgamma(Tensor input)", promote="int_to_float", inplace=True, aliases="special.gammaln", residuals="save")
+@op("lgamma(Tensor input)", promote="int_to_float", inplace=True, aliases="special.gammaln", residuals="save", kept="input")
 def lgamma(input: Any) -> Any:
     """``log |gamma(input)|``."""
     refuse("lgamma_vml_cpu", input, "c")
     return wide(_lgamma)(input)
 
 
-@op("digamma(Tensor input)", promote="int_to_float", inplace=True, aliases="special.digamma special.psi", residuals="save")
+@op("digamma(Tensor input)", promote="int_to_float", inplace=True, aliases="special.digamma special.psi", residuals="save", kept="input")
 def digamma(input: Any) -> Any:
     """The derivative of lgamma."""
     refuse("digamma", input, "c")
@@ -135,13 +135,13 @@ def _polygamma(n: int, x: Any) -> Any:
     return wide(lambda a: _polygamma_values(n, a))(x)
 
 
-@op("polygamma(int n, Tensor input)", promote="int_to_float", where="torch special", residuals="save")
+@op("polygamma(int n, Tensor input)", promote="int_to_float", where="torch special", residuals="save", kept="input")
 def polygamma(n: int, input: Any) -> Any:
     """The n-th derivative of digamma, n >= 0."""
     return _polygamma(n, input)
 
 
-@op("polygamma(Tensor input, int n)", promote="int_to_float", where="Tensor", inplace=True, out=False, residuals="save")
+@op("polygamma(Tensor input, int n)", promote="int_to_float", where="Tensor", inplace=True, out=False, residuals="save", kept="input")
 def polygamma_method(input: Any, n: int) -> Any:
     """The n-th derivative of digamma, n >= 0."""
     return _polygamma(n, input)
@@ -152,7 +152,7 @@ def _no_bool(kind: dtype) -> None:
         raise RuntimeError("The input tensor may not be a boolean tensor.")
 
 
-@op("mvlgamma(Tensor input, int p)", promote="int_to_float", types=_no_bool, inplace=True, aliases="special.multigammaln", residuals="save")
+@op("mvlgamma(Tensor input, int p)", promote="int_to_float", types=_no_bool, inplace=True, aliases="special.multigammaln", residuals="save", kept="input")
 def mvlgamma(input: Any, p: int) -> Any:
     """The multivariate log-gamma function in p dimensions."""
     refuse("arange_cpu", input, "c")

@@ -12,6 +12,7 @@ values for structure, positionally in the order of its own parameters (which are
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ class Op:
 
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
-        "host", "residuals", "data_dependent", "shapes", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed", "second", "undefined", "unlinked", "unsaved",
+        "host", "residuals", "data_dependent", "shapes", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed", "second", "undefined", "unlinked", "unsaved", "kept",
         "view_type", "view_flips", "view_from_start", "out_type", "numbers", "fills",
     )  # fmt: skip
 
@@ -86,6 +87,7 @@ class Op:
         self.second: str | Callable[[dict[str, Any]], str] = options.pop("second", "")
         self.undefined: Callable[[dict[str, Any]], bool] | None = options.pop("undefined", None)
         self.unsaved: frozenset[str] = frozenset(options.pop("unsaved", "").split())
+        self.kept: str | Callable[[dict[str, Any], Any, Any], str] = options.pop("kept", "")
         if self.second == "zeros":
             self.second = self.grad_name if self.grad_name[-1] != "0" else self.grad_name[:-1] + "Backward0"
         places = any(p.kind in ("index", "index[]") for s in self.signatures for p in s.params)
@@ -99,6 +101,8 @@ class Op:
         known = {p.name for p in self.fn_params}
         if strange := self.unsaved - known:
             raise ValueError(f"{self.name}: unsaved names no parameters {sorted(strange)}")
+        if isinstance(self.kept, str) and (strange := frozenset(re.findall(r"(?<!\[)\b\w+", self.kept)) - known - {"result", "result0", "result1", "result2", *(self.fields or ())}):
+            raise ValueError(f"{self.name}: kept names no parameters or results {sorted(strange)}")
         for s in self.signatures:
             if extra := [p.name for p in s.params if p.name not in known]:
                 raise ValueError(f"{self.name}: the function has no parameters {extra}")
@@ -158,6 +162,9 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     opmath:     beside a half tensor, a number or 0-dim tensor on the right is not rounded to half first: the function sees float32, its result is rounded.
     unsaved:    names of tensors that torch's formula does not keep (it has the result, places or sizes) where this engine's backward reads them:
                 writing them in place before going backward is no error.
+    kept:       names of tensors that torch's formula keeps (``result``, ``result1`` or a result's name, too) where this engine's backward does not read them: writing
+                them in place before going backward is an error. ``a:b`` is kept for the gradient of ``b`` alone, ``a[0]`` is the first of a list.
+                Or a function of (structure by name, the inputs' avals, the results') that gives that.
     one_way:    the error of a backward through the in-place form, where the second argument is a negative number (the result does not tell the input then).
     types:      a function of the operands' element types before they are brought to one, to refuse some.
     fixed:      the tensors that must not require grad, each with the kernel that torch's error names.

@@ -12,7 +12,7 @@ import jax
 from jtorch._core.backward.levels import forward_mode
 from jtorch._core.backward.seeds import ones
 from jtorch._core.graph.grad_modes import no_grad
-from jtorch._core.graph.node import AccumulateGrad, Node, next_seq
+from jtorch._core.graph.node import AccumulateGrad, Node, next_seq, type_in_words
 from jtorch._core.graph.saved_tensors import FREED, HOOKED, INFERENCE_SAVED, SavedTensor, packed, settings, unpacked
 from jtorch._core.graph.view_history import VIEWED, edge_of, rebase, refuse_creation, tell_views
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
@@ -118,7 +118,7 @@ class _FunctionNode(Node, FunctionCtx):
                 a, now = aval_of(t), version_of(t._s)
                 made = f", which is output {is_output} of {type(self).__name__.removesuffix('Backward')}," if is_output is not None else ""
                 raise RuntimeError(
-                    f"one of the variables needed for gradient computation has been modified by an inplace operation: [torch.{a.dtype.legacy}Tensor {list(a.shape)}]{made} is at version {now}; expected version {now - count} instead. "
+                    f"one of the variables needed for gradient computation has been modified by an inplace operation: [{type_in_words(a)} {list(a.shape)}]{made} is at version {now}; expected version {now - count} instead. "
                     "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
                 )
             if is_output is not None:

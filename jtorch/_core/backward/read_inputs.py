@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from jtorch._core.graph.flat import hang_flat
-from jtorch._core.graph.node import OpNode, forward_mode, structure_of
+from jtorch._core.graph.node import OpNode, forward_mode
 from jtorch._core.storage.bare_tensor import Tensor
+from jtorch._engine.recording.call import structure_of
 from jtorch._engine.recording.vjp import ONE_CALL, Plan, derived
 
 __all__ = ["of_flat_derivative", "without_needless_history", "without_unread"]

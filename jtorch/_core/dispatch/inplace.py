@@ -14,7 +14,7 @@ from jtorch._errors import not_implemented
 from jtorch._registry import lookup
 
 from jtorch._core.dispatch.signature_binding import descriptors
-from jtorch._core.graph.node import FIXED, AccumulateGrad, OpNode, hooks_of
+from jtorch._core.graph.node import FIXED, AccumulateGrad, OpNode, Watched, hooks_of
 from jtorch._core.graph.view_history import VIEWED, rebase, refuse_creation, tell_views
 from jtorch._core.storage.bare_tensor import Tensor, alias_of, born_in
 from jtorch._core.storage.view_steps import Stopped, View, aval_of, chain, check_no_overlap, read, write
@@ -177,7 +177,12 @@ def _rename(new: Tensor, t: Tensor, before: Value | None, moved: bool = True) ->
     v, s = node.versions, t._s
     kept: list[Any] = []
     first = True
-    for i, value in zip(range(0, len(v), 2), [x for x in node.saved if x.__class__ is Value], strict=False):  # hidden outputs come last
+    for i, value in zip(range(0, len(v), 2), [*[x for x in node.saved if x.__class__ is Value], *[None] * len(v)], strict=False):  # hidden outputs come last
+        if v[i].__class__ is Watched:
+            if v[i].at:  # the input that was written: torch's formulas in place do without it
+                watched = Watched(v[i].at, t) if v[i].ref() is new._s and moved else v[i]
+                kept += (watched, watched.expected)
+            continue
         place = v[i].s if isinstance(v[i], View) else v[i]
         if place is new._s and moved:
             kept += (t._view or s, s.version)

@@ -25,7 +25,7 @@ from jtorch._engine.recording.vjp import Plan, plan_of, without_fixed, wrapped
 
 from jtorch._core.dispatch import flush_points
 from jtorch._core.graph import sparse_values
-from jtorch._core.graph.node import AccumulateGrad, OpNode, class_of, next_seq
+from jtorch._core.graph.node import AccumulateGrad, OpNode, Watched, class_of, next_seq
 from jtorch._core.graph.saved_tensors import INFERENCE_SAVED
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.graph.device_copy import to_device_node
@@ -216,6 +216,9 @@ def link(entry: Entry, plan: Plan, mask: Any, args: Any, vals: Any, outs: Any, h
     for i in plan.saved_out:
         saved.append(outs[i])
         versions += (tensors[i]._s, 0)
+    for i in plan.kept:
+        watched = Watched(i, args[i] if i >= 0 else tensors[~i])
+        versions += (watched, watched.expected)
     node.saved = (*saved, *hidden)
     node.versions = tuple(versions)
     edges: list[Any] = []

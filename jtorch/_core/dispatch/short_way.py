@@ -82,7 +82,7 @@ _WHOLE = '''def {name}({given}{operands}):
     if mode and ({any_edge}) and entry.differentiable[0]:
         mask = {mask}
         plan = entry.plans.get(mask) or plan_of(entry, only_inexact(entry, mask))
-        if plan.forward is not None:
+        if plan.long:
             return {general}{numbers}{pending}
     s = Storage()
     s.value = v

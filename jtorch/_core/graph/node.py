@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jtorch._errors import not_implemented
+from jtorch._engine.recording.call import structure_of
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import add_input, add_scalar, append, record, record_multi
@@ -19,10 +20,10 @@ from jtorch._engine.recording.vjp import Plan, shown_inputs
 
 from jtorch._core.graph.hook_handles import RemovableHandle
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._core.storage.view_steps import View, read_view, same_memory
+from jtorch._core.storage.view_steps import aval_of, read_view, same_memory, View
 from jtorch._core.storage.write_counts import origin_of, version_of, was_detached_since, written_since
 
-__all__ = ["DETACHED", "FIXED", "Node", "OpNode", "AccumulateGrad", "class_of", "forward_mode", "leaf_edge", "next_seq", "node_class", "node_repr", "structure_of"]
+__all__ = ["DETACHED", "FIXED", "Node", "Watched", "OpNode", "AccumulateGrad", "class_of", "forward_mode", "leaf_edge", "next_seq", "node_class", "node_repr"]
 
 next_seq: Callable[[], int] = itertools.count().__next__
 _new = object.__new__
@@ -203,17 +204,22 @@ class OpNode(Node):
         """The memory of what ``versions[i]`` stands for was, or may have been, written since. RuntimeError if that was counted; else backward reads what it holds."""
         if forward_mode.on:  # torch computed the tangent when the operator ran, of what there was then
             return
+        place, version = self.versions[i], self.versions[i + 1]
+        if place.__class__ is Watched:
+            s = place.ref()
+            if s is not None and written_since(s, version):
+                raise RuntimeError(_modified(self, s, place.aval, place.view, version, place.at))
+            return
         k = [j for j, x in enumerate(self.saved) if x.__class__ is Value][i >> 1]
         if self._is_unsaved(k):
             return
-        place, version = self.versions[i], self.versions[i + 1]
         view, s = (place, place.s) if isinstance(place, View) else (None, place)
         if written_since(s, version):
-            raise RuntimeError(_modified(self, place, version, i >> 1, k >= len(self.plan.saved_in)))
-        if view is None and was_detached_since(s, version) and self._was_inner(i >> 1):
+            raise RuntimeError(_modified(self, s, s.value.aval if view is None else view.aval, view is not None, version, self._place_of_saved(i >> 1)))
+        if view is None and was_detached_since(s, version) and self._was_inner(self._place_of_saved(i >> 1)):
             raise RuntimeError(DETACHED)
         old = self.saved[k]
-        leaf = self._leaf(i >> 1)
+        leaf = self._leaf(self._place_of_saved(i >> 1))
         if leaf is not None and origin_of(leaf._s) is not origin_of(s):  # a leaf that was given other data: torch saved the very tensor
             view, s = leaf._view, leaf._s
         if s.host is not None and same_memory(view, s, old):
@@ -226,19 +232,21 @@ class OpNode(Node):
         """Whether the k-th saved value is an input that torch's node would not keep. (saved_tensors.py, which knows their names, writes it.)"""
         raise NotImplementedError
 
-    def _edge_of_saved(self, n: int) -> Any:
-        """Where the gradient of the n-th saved tensor goes; None if it is no input, or one that needs none."""
+    def _place_of_saved(self, n: int) -> int:
+        """Which input (output: ~i) the n-th saved tensor is."""
         inputs = [i for i in self.plan.saved_in if not isinstance(self.entry.inputs[i], type)]
-        if n >= len(inputs) or inputs[n] not in self.plan.targets:
-            return None
-        return self.edges[2 * self.plan.targets.index(inputs[n])]
+        return inputs[n] if n < len(inputs) else ~self.plan.saved_out[n - len(inputs)]
 
-    def _leaf(self, n: int) -> Any:
-        edge = self._edge_of_saved(n)
+    def _edge_of(self, at: int) -> Any:
+        """Where the gradient of the input ``at`` goes; None if it is an output, or needs none."""
+        return self.edges[2 * self.plan.targets.index(at)] if at in self.plan.targets else None
+
+    def _leaf(self, at: int) -> Any:
+        edge = self._edge_of(at)
         return edge.variable if edge.__class__ is AccumulateGrad else None
 
-    def _was_inner(self, n: int) -> bool:
-        edge = self._edge_of_saved(n)
+    def _was_inner(self, at: int) -> bool:
+        edge = self._edge_of(at)
         return edge is not None and edge.__class__ is not AccumulateGrad
 
     def pull(self, ct: Value) -> list[Value]:
@@ -299,26 +307,49 @@ class _Fixed:
 FIXED = _Fixed()
 
 
-def _modified(node: OpNode, place: Any, expected: int, n: int, result: bool) -> str:
-    storage, a = (place.s, place.aval) if isinstance(place, View) else (place, place.value.aval)
+class Watched:
+    """Stands in ``versions`` for what torch keeps and this engine's backward does not read: the input ``at`` (output: ~at). It is not held: what nobody else holds, nobody can write."""
+
+    __slots__ = ("at", "ref", "expected", "aval", "view")
+    expected: int
+
+    def __init__(self, at: int, t: Tensor) -> None:
+        self.at, self.ref, self.expected, self.view = at, weakref.ref(t._s), t._s.version, t._view is not None
+        self.aval = aval_of(t)
+
+    @property
+    def version(self) -> int:
+        s = self.ref()
+        return self.expected if s is None else int(s.version)
+
+
+def _modified(node: OpNode, storage: Any, a: Any, view: bool, expected: int, at: int) -> str:
     now = version_of(storage)
     expected = now - written_since(storage, expected)
-    inside = _turned_inside(node, n)
-    shape, made = (list(a.shape), _producer(node, place, storage, n, result)) if not inside else (list(a.shape)[::-1], _made_by("AsStrided"))
+    inside = _turned_inside(node, at)
+    shape, made = (list(a.shape), _producer(node, view, storage, at)) if not inside else (list(a.shape)[::-1], _made_by("AsStrided"))
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{tensor_type(a)} {shape}]{made} is at version {now}; expected version {expected} instead. "
+        f"[{type_in_words(a)} {shape}]{made} is at version {now}; expected version {expected} instead. "
         "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
     )
+
+
+_OLD_TYPES = frozenset(("Float", "Double", "Half", "Long", "Int", "Short", "Char", "Byte"))
+
+
+def type_in_words(a: Any) -> str:
+    """How torch's C++ prints a tensor's type: the oldest ones as Python names them."""
+    return f"torch.{tensor_type(a)}" if a.dtype.legacy in _OLD_TYPES else f"{a.device.type.upper()}{a.dtype.legacy}Type"
 
 
 def tensor_type(a: Any) -> str:
     return ("" if a.device.type == "cpu" else f"{a.device.type}.") + f"{a.dtype.legacy}Tensor"
 
 
-def _turned_inside(node: OpNode, n: int) -> bool:
-    """Whether torch keeps the n-th saved tensor transposed, which the node shows as a step between (``linear`` its weight)."""
-    edge = node._edge_of_saved(n)
+def _turned_inside(node: OpNode, at: int) -> bool:
+    """Whether torch keeps the input ``at`` transposed, which the node shows as a step between (``linear`` its weight)."""
+    edge = node._edge_of(at)
     if edge is None or getattr(node.entry.call.grad_name, "chain", None) is None:
         return False
     steps = [step for step, _ in node.next_functions]
@@ -335,25 +366,25 @@ def _made_by(name: str, nr: int = 0) -> str:
     return f", which is output {nr} of {name},"
 
 
-def _producer(node: OpNode, place: Any, storage: Any, n: int, result: bool) -> str:
+def _producer(node: OpNode, view: bool, storage: Any, at: int) -> str:
     """Which operator the changed tensor comes from: the node itself for a saved result, else what wrote or made the input. A view is taken again from what was written."""
-    edge = node if result else node._edge_of_saved(n)
+    edge = node._edge_of(at) if at >= 0 else node if node.entry.differentiable[~at] else None
     if edge is None:
         return ""
-    if isinstance(place, View):
+    if view:
         return _made_by("AsStrided")
-    ref, nr = getattr(storage, "wrote", None) or (None, 0)
-    writer = ref() if ref is not None and not result else None
+    ref, _ = getattr(storage, "wrote", None) or (None, 0)
+    writer = ref() if ref is not None and at >= 0 else None
     if writer is None and edge.__class__ is AccumulateGrad:
         return ""
     if writer is None:
-        writer, nr = edge, 0 if result else node.edges[2 * list(node.edges[::2]).index(edge) + 1]
-    return _made_by(short_name(writer), nr)
+        writer = edge
+    return _made_by(short_name(writer), ~at if at < 0 else 0)
 
 
 def short_name(node: Node) -> str:
-    """``Exp`` for ``ExpBackward0``: how torch's messages name a node."""
-    return re.sub(r"Backward\d*$", "", node.name())
+    """``Exp`` for ``ExpBackward0``, ``Max1`` for ``MaxBackward1``: how torch's messages name a node."""
+    return re.sub(r"Backward0?(?=\d*$)", "", node.name())
 
 
 def node_class(name: str) -> type:
@@ -441,11 +472,6 @@ def class_of(entry: Entry) -> Any:
         found = _undefined_class(found)
     entry.node_class = found
     return found
-
-
-def structure_of(call: Any) -> dict[str, Any]:
-    """The arguments of a call that are no tensors, by name."""
-    return {p.name: d[2] for d, p in zip(call.key, call.op.fn_params, strict=True) if d[0] == "V"}
 
 
 @functools.cache

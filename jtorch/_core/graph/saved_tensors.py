@@ -161,7 +161,7 @@ def _is_unsaved(node: OpNode, k: int) -> bool:
     op = node.entry.call.op
     if op is None or not op.unsaved:
         return False
-    return any([place == ("saved", k) and ("input" if name == "self" else name) in op.unsaved for name, place in _names(node).items()])
+    return any([k in (at if kind == "list" else [at]) and kind != "constant" and ("input" if name == "self" else name) in op.unsaved for name, (kind, at) in _names(node).items()])
 
 
 OpNode._is_unsaved = _is_unsaved  # type: ignore[method-assign,assignment]
@@ -199,7 +199,7 @@ def _tensor(node: OpNode, k: int) -> Any:
 def _in_its_memory(node: OpNode, k: int, v: Value) -> Tensor:
     """A saved value as a tensor: where the node remembers the memory that it saved, it shares it, and its version."""
     at = 2 * sum(x.__class__ is Value for x in node.saved[:k]) if node.versions else 0
-    place = node.versions[at] if at < len(node.versions) else None
+    place = node.versions[at] if at < len(node.versions) and k < len(node.plan.saved_in) + len(node.plan.saved_out) else None
     if isinstance(place, View):
         return alias_of(place.s, place)
     if isinstance(place, Storage) and place.value is v:

@@ -20,7 +20,7 @@ from jtorch._ops._float8 import refuse_float8
 from jtorch._ops._lib import broadcast_shape, converted
 from jtorch._registry import Op, Wrong
 
-__all__ = ["Call", "NO_ENTRY", "T", "slot", "tensor_list", "value", "call_of", "arguments"]
+__all__ = ["Call", "NO_ENTRY", "T", "slot", "tensor_list", "value", "call_of", "arguments", "structure_of"]
 
 # Descriptors of a parameter: where its value comes from when the function runs.
 T = ("T",)
@@ -214,3 +214,8 @@ def _to(x: Any, kind: _dtypes.dtype) -> Any:
     if isinstance(x, (bool, int, float, complex)):
         return jnp.asarray(np.asarray(x).astype(kind.np))
     return x if x.dtype == kind.np else converted(x, kind.np)
+
+
+def structure_of(call: Any) -> dict[str, Any]:
+    """The arguments of a call that are no tensors, by name."""
+    return {p.name: d[2] for d, p in zip(call.key, call.op.fn_params, strict=True) if d[0] == "V"}

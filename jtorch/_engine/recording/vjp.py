@@ -19,7 +19,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from jtorch._engine.recording import kept
-from jtorch._engine.recording.call import Call
+from jtorch._engine.recording.call import Call, structure_of
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.halves import halves_among, rounding
 from jtorch._engine.recording.identity import of_node
@@ -39,7 +39,7 @@ class Plan:
     cotangents that are there) to the gradients of the chosen inputs. ``once``: it reads what torch calls a saved tensor, which is freed after the first time.
     """
 
-    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct", "source", "_make", "_hang")
+    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct", "source", "kept", "long", "_make", "_hang")
     saved_in: tuple[int, ...]
     saved_out: tuple[int, ...]
     forward: Call | None
@@ -55,10 +55,13 @@ class Plan:
     direct: Any  # the backward's entry when it is given the one output's cotangent, or None as long as it was not recorded
 
     source: Any  # (entry, mask, whether it reads inputs alone)
+    kept: tuple[int, ...]  # the inputs (outputs: ~i) that must not be written before backward though it does not read them, as torch keeps them
+    long: bool  # whether it keeps such ones, or hidden outputs: not for the short ways
     _make: Callable[[tuple[bool, ...]], Callable[..., Any]]
 
     def __init__(self) -> None:
         self.direct = None
+        self.kept = ()
         self._make = self._from_pull
         self._hang: list[frozenset[int]] | None = None
 
@@ -150,21 +153,55 @@ def plan_of(entry: Entry, mask: tuple[bool, ...]) -> Plan:
             if "derivative" not in str(error):
                 raise
             found = _without(entry, mask, error)
+        found.kept = _kept(entry, found) if entry.call.op is not None and entry.call.op.kept else ()
+        found.long = found.forward is not None or found.kept != ()
         entry.plans[mask] = found
     return found
 
 
-def _fixed(call: Call) -> Iterator[tuple[str, slice]]:
-    """The arguments that torch differentiates nowhere, and where they are among the inputs."""
+def _kept(entry: Entry, plan: Plan) -> tuple[int, ...]:
+    """What torch's formulas for the gradients of these inputs keep, and this engine's backward does not read."""
+    call, found, every = entry.call, [], range(len(entry.inputs))
+    assert call.op is not None
+    places = dict(_places(call))
+    said = call.op.kept if isinstance(call.op.kept, str) else call.op.kept(structure_of(call), entry.inputs, entry.outs)
+
+    def at(named: str) -> Sequence[int]:
+        name, _, k = named.partition("[")
+        found = every[places.get(name, slice(0))]
+        return found if not k else found[int(k[:-1]) :][:1]
+
+    for one in said.split():
+        named, _, needed = one.partition(":")
+        name = named.partition("[")[0]
+        if needed and not any([i in plan.targets for i in at(needed)]):
+            continue
+        if name in places:
+            found += [i for i in at(named) if not isinstance(entry.inputs[i], type) and (i not in plan.saved_in or name in call.op.unsaved)]
+        elif name.startswith("result") or call.fields and name in call.fields:
+            i = call.fields.index(name) if call.fields and name in call.fields else int(name[6:] or 0)
+            found += [~i] if i not in plan.saved_out else []
+    return tuple(found)
+
+
+def _places(call: Call) -> Iterator[tuple[str, slice]]:
+    """The arguments that are tensors, or stand in the place of one, and where they are among the inputs."""
     assert call.op is not None
     at = 0
     for d, p in zip(call.key, call.op.fn_params, strict=True):
         if d[0] == "V":  # no tensor
             continue
         width = sum(d[1]) if d[0] == "L" else 1
-        if p.name in call.op.fixed:
-            yield p.name, slice(at, at + width)
+        yield p.name, slice(at, at + width)
         at += width
+
+
+def _fixed(call: Call) -> Iterator[tuple[str, slice]]:
+    """The arguments that torch differentiates nowhere, and where they are among the inputs."""
+    assert call.op is not None
+    for name, at in _places(call):
+        if name in call.op.fixed:
+            yield name, at
 
 
 def _refuse_fixed(call: Call, mask: tuple[bool, ...]) -> None:
