@@ -42,7 +42,12 @@ def _legacy(name: str, kind: Any) -> Any:
         _warn_typed_storage_removal()
         return _from_buffer(*args, **kwargs)
 
-    body = {"__new__": new, "dtype": kind, "from_buffer": staticmethod(from_buffer), "_from_buffer": staticmethod(_from_buffer), "__module__": "torch"}
+    def from_file(filename: Any, shared: bool, size: int) -> TypedStorage:
+        """So many elements of a file as memory; see :meth:`UntypedStorage.from_file`."""
+        _warn_typed_storage_removal()
+        return TypedStorage(wrap_storage=UntypedStorage.from_file(filename, shared, size * kind.itemsize), dtype=kind)
+
+    body = {"__new__": new, "dtype": kind, "from_file": staticmethod(from_file), "from_buffer": staticmethod(from_buffer), "_from_buffer": staticmethod(_from_buffer), "__module__": "torch"}
     return _LegacyMeta(name, (), {**body, "__doc__": f"Storages of {kind}: of a size, or of data."})
 
 
@@ -58,6 +63,31 @@ LEGACY: dict[str, Any] = {
         "ComplexDoubleStorage": "complex128", "ComplexFloatStorage": "complex64",
     }.items()
 }  # fmt: skip
+
+
+def _dtype_to_storage_type_map() -> dict[Any, str]:
+    """Element types with a class of storages of their own, by which old files name them."""
+    quantised = ("QInt8", "QInt32", "QUInt8", "QUInt4x2", "QUInt2x4")
+    return {**{kind.dtype: kind.__name__ for kind in LEGACY.values()}, **{getattr(torch, name.lower()): f"{name}Storage" for name in quantised}}
+
+
+def _storage_type_to_dtype_map() -> dict[str, Any]:
+    return {name: kind for kind, name in _dtype_to_storage_type_map().items()}
+
+
+def _get_dtype_from_pickle_storage_type(pickle_storage_type: str) -> Any:
+    """The element type that a file means by ``FloatStorage``. KeyError for a name that is none."""
+    found = _storage_type_to_dtype_map()
+    if pickle_storage_type not in found:
+        raise KeyError(f'pickle storage type "{pickle_storage_type}" is not recognized')
+    return found[pickle_storage_type]
+
+
+def _get_storage_from_sequence(sequence: Any, dtype: Any, device: Any) -> UntypedStorage:
+    """The bytes of these numbers."""
+    return torch.tensor(sequence, dtype=dtype, device=device).untyped_storage()  # type: ignore[no-any-return]
+
+
 torch.StorageBase = UntypedStorage  # torch's is a class in C++ that only UntypedStorage has above it
 for _class in LEGACY.values():
     setattr(torch, _class.__name__, _class)

@@ -18,7 +18,7 @@ from jtorch._core.storage.view_steps import aval_of, is_contiguous, laid_like, r
 from jtorch._core.tensor import creation as tensor_creation
 from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.creation import from_array, full_value, place
-from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage, tensor_on
+from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage
 from jtorch._engine.values.lanes import Lanes, unknown, within
 from jtorch._engine.values.sparse_values import SparseAval
 from jtorch._errors import check_addressable, no_kernel, warn, warn_once
@@ -210,6 +210,8 @@ def legacy_tensor(kind: _dtypes.dtype, args: tuple[Any, ...], device: Any = None
         if form != "base" and aval_of(args[0]).dtype is not kind:
             raise TypeError(f"expected {kind} (got {aval_of(args[0]).dtype})")
         return args[0].detach()  # type: ignore[attr-defined,no-any-return]
+    if len(args) == 1 and isinstance(args[0], (UntypedStorage, TypedStorage)):
+        return tensor_creation.of_storage(args[0], kind, "type {} for argument 1 'storage'")
     own = getattr(where, "type", where)
     if device is not None and (asked := _device.device(device).type) != own:
         raise RuntimeError(f"legacy constructor expects device type: {own} but device type: {asked} was passed")
@@ -301,7 +303,7 @@ def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: Any = None
     if type(obj).__name__ == "PyCapsule":
         obj = tensor_creation.from_numpy(np.from_dlpack(tensor_creation.Capsule(obj)))
     if isinstance(obj, (UntypedStorage, TypedStorage)):
-        obj = tensor_on(obj._s, dtype or getattr(obj, "dtype", _dtypes.uint8), 0, None, None)
+        obj = tensor_creation.of_storage(obj, dtype)
     if not isinstance(obj, (Tensor, np.ndarray, np.generic)) and not hasattr(obj, "__dlpack__") and _is_buffer(obj):  # an array of JAX's is a buffer too, and knows its type
         obj = frombuffer(obj, dtype=dtype or _dtypes.default)
     if copy is False:

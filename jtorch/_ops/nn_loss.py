@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -39,6 +40,20 @@ def mse_loss(input, target, reduction):
     return back(reduced(d * d, reduction), input)
 
 
+def _underived(got: str, wanted: str) -> Callable[[Any], Any]:
+    """What has no derivative, in the words of torch's TensorIterator."""
+
+    @jax.custom_jvp
+    def same(x: Any) -> Any:
+        return x
+
+    @same.defjvp
+    def refused(primals: Any, tangents: Any) -> Any:
+        raise RuntimeError(f"Found dtype {got} but expected {wanted}")
+
+    return same
+
+
 @op("huber_loss(Tensor input, Tensor target, int reduction=0, float delta=1.0)", format="pointwise", where="_nn")
 def huber_loss(input, target, reduction, delta):
     """Quadratic within ``delta`` of the target, linear beyond."""
@@ -46,6 +61,9 @@ def huber_loss(input, target, reduction, delta):
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     _check_written(input, target)
     floats_only("huber_cpu", input)
+    if input.dtype != target.dtype:  # torch's derivative takes one type
+        names = dtype_of(input).legacy, dtype_of(target).legacy
+        input, target = _underived(names[1], names[0])(input), _underived(*names)(target)
     d = accumulate_in(input) - accumulate_in(target)
     big, half = const(delta, d), const(0.5, d)
     inside = (d > -big) & (d < big)
@@ -172,9 +190,9 @@ def nll_loss2d(input, target, weight, reduction, ignore_index):
 @op("binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, int reduction=0)", format="pointwise", where="_nn", guard=_value_guards.probabilities, fixed={"weight": "binary_cross_entropy"})
 def binary_cross_entropy(input, target, weight, reduction):
     """``-(target * log(input) + (1 - target) * log(1 - input)) * weight``; logarithms stop at -100."""
-    floats_only("binary_cross_entropy", input)
     if target.dtype != input.dtype:
         raise RuntimeError(f"Found dtype {dtype_of(target).legacy} but expected {dtype_of(input).legacy}")
+    floats_only("binary_cross_entropy", input)
     loss = _bce(accumulate_in(input), accumulate_in(target))
     if weight is not None:
         loss = loss * back(weight, loss)
@@ -244,7 +262,7 @@ def multilabel_margin_loss(input, target, reduction):
     """Hinge between every listed class and every other: targets list classes and end at the first -1."""
     if input.ndim > 2 or (input.ndim and input.shape[-1] == 0):
         raise RuntimeError(f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {shape_text(input.shape)}")
-    if target.shape != input.shape:
+    if target.shape != input.shape and not (max(input.ndim, target.ndim) == 1 and input.size == target.size):
         raise RuntimeError(f"inconsistent target size: {shape_text(target.shape)} for input of size: {shape_text(input.shape)}")
     _half_less("multilabel_margin_loss_forward_out_frame", input)
     _long_only(target)

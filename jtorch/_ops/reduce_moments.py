@@ -123,13 +123,13 @@ def std(input: Any, dim: Any = None, unbiased: bool = True, correction: Any = No
     return _std(input, dim, correction if correction is not None else int(unbiased), keepdim)
 
 
-@op("var_mean" + _DIMS, "var_mean" + _CORRECTED, "var_mean" + _WHOLE, where="torch", out=False, guard=_says("var_mean"))
+@op("var_mean" + _DIMS, "var_mean" + _CORRECTED, "var_mean" + _WHOLE, where="torch", out=False, alone=True, guard=_says("var_mean"))
 def var_mean(input: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False) -> Any:
     """Variance and mean over dims."""
     return _var_mean(input, dim, correction if correction is not None else int(unbiased), keepdim)
 
 
-@op("std_mean" + _DIMS, "std_mean" + _CORRECTED, "std_mean" + _WHOLE, where="torch", out=False, guard=_says("std_mean"))
+@op("std_mean" + _DIMS, "std_mean" + _CORRECTED, "std_mean" + _WHOLE, where="torch", out=False, alone=True, guard=_says("std_mean"))
 def std_mean(input: Any, dim: Any = None, unbiased: bool = True, correction: Any = None, keepdim: bool = False) -> Any:
     """Standard deviation and mean over dims."""
     return _std_mean(input, dim, correction if correction is not None else int(unbiased), keepdim)

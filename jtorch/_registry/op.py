@@ -39,7 +39,7 @@ class Op:
 
     __slots__ = (
         "name", "signatures", "fn", "where", "promote", "promoted", "inplace", "out", "method", "grad_name", "view",
-        "host", "residuals", "data_dependent", "shapes", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed", "second", "undefined", "unlinked", "unsaved", "kept",
+        "host", "residuals", "data_dependent", "shapes", "elementwise", "aliases", "calls", "fn_params", "doc", "fields", "key", "strides", "runtime_scalars", "apart", "guard", "opmath", "types", "one_way", "numbers_first", "expanded", "format", "fixed", "second", "undefined", "unlinked", "unsaved", "kept", "alone",
         "view_type", "view_flips", "view_from_start", "out_type", "numbers", "fills",
     )  # fmt: skip
 
@@ -88,6 +88,7 @@ class Op:
         self.undefined: Callable[[dict[str, Any]], bool] | None = options.pop("undefined", None)
         self.unsaved: frozenset[str] = frozenset(options.pop("unsaved", "").split())
         self.kept: str | Callable[[dict[str, Any], Any, Any], str] = options.pop("kept", "")
+        self.alone: bool = options.pop("alone", False)
         if self.second == "zeros":
             self.second = self.grad_name if self.grad_name[-1] != "0" else self.grad_name[:-1] + "Backward0"
         places = any(p.kind in ("index", "index[]") for s in self.signatures for p in s.params)
@@ -165,6 +166,7 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
     kept:       names of tensors that torch's formula keeps (``result``, ``result1`` or a result's name, too) where this engine's backward does not read them: writing
                 them in place before going backward is an error. ``a:b`` is kept for the gradient of ``b`` alone, ``a[0]`` is the first of a list.
                 Or a function of (structure by name, the inputs' avals, the results') that gives that.
+    alone:      where not all results have a gradient, only those that have one are differentiated: the others' derivative may be infinite, and nothing times that nan.
     one_way:    the error of a backward through the in-place form, where the second argument is a negative number (the result does not tell the input then).
     types:      a function of the operands' element types before they are brought to one, to refuse some.
     fixed:      the tensors that must not require grad, each with the kernel that torch's error names.

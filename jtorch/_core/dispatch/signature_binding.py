@@ -188,7 +188,7 @@ def _warn_numbers_first(op: Op, sig: Signature, method: bool, suffix: str) -> No
         _warned.append(op)
         better = "".join(f"\t{s.name}{suffix}{s.text(method, bool(op.out) and not method)}\n" for s in op.signatures)
         warnings.warn(
-            f"This overload of {sig.name}{suffix} is deprecated:\n\t{sig.name}{suffix}{sig.text(method)}\nConsider using one of the following signatures instead:\n{better}"
+            f"This overload of {sig.name}{suffix} is deprecated:\n\t{sig.name}{suffix}{sig.text(method, bool(op.out) and not method)}\nConsider using one of the following signatures instead:\n{better}"
             "(Triggered internally at python_arg_parser.cpp.)", UserWarning, stacklevel=5,
         )  # fmt: skip
 
@@ -365,7 +365,7 @@ def _plain(v: Any) -> Any:
 def type_name(v: Any) -> str:
     """What C++'s messages call the class of ``v``: torch's own and numpy's with their module."""
     name = type(v).__name__
-    return "Tensor" if v.__class__ is Tensor else f"torch.{name}" if isinstance(v, _NAMED) else f"numpy.{name}" if type(v).__module__ == "numpy" else name
+    return "Tensor" if v.__class__ is Tensor else f"torch.{name}" if isinstance(v, _NAMED) else f"torch.storage.{name}" if name == "UntypedStorage" else f"numpy.{name}" if type(v).__module__ == "numpy" else name
 
 
 _NAMED = (_dtypes.dtype, _device.device, _types.layout, _types.memory_format, _types.qscheme)

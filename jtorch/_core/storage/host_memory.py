@@ -68,6 +68,7 @@ _version: Any = Storage.version
 
 def settled(s: Storage) -> bool:
     """Whether the storage has (or now gets) a value that nobody can write behind its back. Its memory stays where it is."""
+    s = origin_of(s)
     array = s.host
     if array is None:
         return True

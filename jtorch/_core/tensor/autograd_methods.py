@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from jtorch._core.dispatch.checked_arguments import checked_number
-from jtorch._core.tensor.storage_objects import UntypedStorage, tensor_on
+from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage, tensor_on
 from jtorch import _dtypes
+from jtorch._ops._linalg_lib import CPP_NAMES
+from jtorch._registry.signature import REQUIRED
+from jtorch._core.dispatch.signature_binding import no_overload
 from jtorch._engine.values.thread_state import GRAD, state
 
 from jtorch._core.backward import backward_pass as _backward
@@ -373,26 +376,38 @@ def _del_data(self: Tensor) -> None:
 Tensor.data = property(_get_data, _set_data, _del_data)  # type: ignore[method-assign,assignment]
 
 
-def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = None, stride: Any = None) -> Tensor:
+_SET_FORMS = (
+    "()", "(torch.Storage source)", "(torch.Storage source, int storage_offset, tuple of ints size, tuple of ints stride = None)", "(Tensor source)",
+    "(Tensor source, int storage_offset, tuple of ints size, tuple of ints stride = None)",
+)  # fmt: skip
+
+
+def set_(self: Tensor, source: Any = REQUIRED, storage_offset: Any = REQUIRED, size: Any = None, stride: Any = None) -> Tensor:
     """Make this tensor use the memory of ``source`` (a tensor or a storage; nothing: none), from an offset on, by sizes and strides; it counts as a write."""
     a = aval_of(self)
-    kind: Any = None
-    if source is None:
+    given = [x for x in (source, storage_offset) if x is not REQUIRED] + [x for x in (size, stride) if x is not None]
+    if len(given) > 1 and (not isinstance(size, (tuple, list)) or not isinstance(storage_offset, int)):
+        no_overload("set_", given, *_SET_FORMS)
+    storage_offset = 0 if storage_offset is REQUIRED else storage_offset
+    if source is REQUIRED:
         s = new_tensor(value_of(np.zeros(0, a.dtype.np), a.device, a.dtype))._s
     elif isinstance(source, Tensor):
-        s, kind = source._s, aval_of(source).dtype
-    elif hasattr(source, "_untyped_storage"):
-        s, kind = source._untyped_storage._s, source.dtype
+        b = aval_of(source)
+        if b.__class__ is SparseAval:
+            raise NotImplementedError("Could not run 'aten::set_.source_Tensor' with arguments from the 'SparseCPU' backend.")
+        if b.dtype is not a.dtype:
+            raise RuntimeError(f"Could not set tensor of type {CPP_NAMES[b.dtype.name]} to a tensor of type {CPP_NAMES[a.dtype.name]}")
+        s = source._s
+    elif isinstance(source, TypedStorage):
+        s = source._untyped_storage._s
+        if source.dtype is not a.dtype:
+            raise RuntimeError(f"Expected a Storage of type {CPP_NAMES[a.dtype.name]} or an UntypedStorage, but got type {source.dtype.legacy} for argument 1 'storage'")
     elif isinstance(source, UntypedStorage):
         s = source._s
     else:
-        raise TypeError(
-            f"set_() received an invalid combination of arguments - got ({type(source).__name__}), but expected one of:\n * ()\n * (torch.Storage source)\n"
-            " * (torch.Storage source, int storage_offset, tuple of ints size, tuple of ints stride = None)\n * (Tensor source)\n"
-            " * (Tensor source, int storage_offset, tuple of ints size, tuple of ints stride = None)\n"
-        )
-    if kind is not None and kind is not a.dtype:
-        raise RuntimeError(f"Could not set tensor of type {_type_word(kind)} to a tensor of type {_type_word(a.dtype)}")
+        no_overload("set_", given, *_SET_FORMS)
+    if (there := aval_of(alias_of(s, None)).device) is not a.device:
+        raise RuntimeError(f'Attempted to set the storage of a tensor on device "{a.device}" to a storage on different device "{there}".  This is no longer allowed; the devices must match.')
     if storage_offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {storage_offset}")
     if state.mode & GRAD and self._edge.__class__ is AccumulateGrad:
@@ -400,18 +415,12 @@ def set_(self: Tensor, source: Any = None, storage_offset: int = 0, size: Any = 
     if isinstance(source, Tensor) and size is None:
         other = source
     else:
-        other = tensor_on(origin_of(s), a.dtype, storage_offset, (0,) if source is None else size, stride)
+        other = tensor_on(origin_of(s), a.dtype, storage_offset, (0,) if source is REQUIRED else size, stride)
     count = version_of(self._s) + 1
     self._s.version += 1  # for whoever saved it
     self._s = Alias.of(other._s, count)
     self._view = copied(other._view, self._s)
     return self
-
-
-def _type_word(kind: Any) -> str:
-    """How C++ calls an element type."""
-    name: str = kind.name
-    return {"int64": "long int", "int16": "short int", "int8": "signed char", "uint8": "unsigned char", "float32": "float", "float64": "double"}.get(name, name)
 
 
 Tensor.set_ = set_  # type: ignore[method-assign]

@@ -18,6 +18,7 @@ from jtorch._ops._float8 import fitted
 from jtorch._core.dispatch.signature_binding import number_of
 from jtorch._core.storage.host_memory import HostStorage, put_on
 from jtorch._core.tensor.autograd_methods import detach, require_grad
+from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage, tensor_on
 from jtorch._core.tensor.nested_numbers import WIDE, array_of, is_sequence, no_number
 from jtorch._core.dispatch.conversion import to
 from jtorch._core.storage.bare_tensor import Tensor, new_storage, new_tensor
@@ -129,6 +130,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         t = from_jax(data)
         return require_grad(to(t, _dtype_arg(dtype), place(device) if device is not None else None, copy=True), requires_grad)
     kind = _dtype_arg(dtype)
+    if isinstance(data, (UntypedStorage, TypedStorage)):
+        return require_grad(to(of_storage(data, kind), None, None if device is None else place(device)), requires_grad)
     array = _infer(data, kind)
     if kind is not None and kind.np is None:
         no_such_type(kind)
@@ -139,6 +142,15 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     else:
         array = np.array(array)
     return from_array(array, None, device, requires_grad)
+
+
+def of_storage(data: Any, kind: Any = None, said: str = "") -> Tensor:
+    """A tensor on a storage's memory, of its type. RuntimeError where a typed one is of another; what nobody says the type of is of the default one, bytes are of int64."""
+    if kind is None:
+        kind = _dtypes.default if isinstance(data, TypedStorage) else _dtypes.int64
+    if isinstance(data, TypedStorage) and data.dtype is not kind:
+        raise RuntimeError(f"Expected a Storage of type {kind.legacy} or an UntypedStorage, but got " + (said or "{}").format(data.dtype.legacy))
+    return tensor_on(data._s, kind, 0, None, None)
 
 
 def _check_elements(array: np.ndarray, kind: _dtypes.dtype) -> None:

@@ -71,8 +71,14 @@ class _Memory:
         """Whether other processes see the memory."""
         return is_shared(self._s)
 
+    @property
+    def _is_meta(self) -> bool:
+        return self.device.type == "meta"
+
     def share_memory_(self) -> Any:
-        """Move the memory to where other processes see it, in place."""
+        """Move the memory to where other processes see it, in place. RuntimeError on the meta device."""
+        if self._is_meta:
+            raise RuntimeError("_share_fd_: only available on CPU")
         share_memory(self._s)
         return self
 
@@ -89,7 +95,7 @@ class _Memory:
         region = self._s.extra
         if region is not None and region.owner is self._s:
             return region.bytes[: region.size]
-        if self.device.type == "meta":
+        if self._is_meta:
             raise NotImplementedError("Not available for 'meta' device type")
         memory = in_memory(self._s)
         # In the order of the memory, whatever the tensor's strides are.
@@ -113,7 +119,7 @@ class _Memory:
         return self.size()
 
     def size(self) -> int:
-        return len(self._elements())
+        raise NotImplementedError
 
     def tolist(self) -> list[Any]:
         return self._numbers().tolist()  # type: ignore[no-any-return]
@@ -121,7 +127,12 @@ class _Memory:
     def __iter__(self) -> Any:
         return iter(self.tolist())
 
+    def __sizeof__(self) -> int:
+        return object.__sizeof__(self) + self.nbytes()
+
     def clone(self) -> Any:
+        if self._is_meta:
+            return self._like(np.empty(self.nbytes(), np.uint8), self.device)
         return self._like(self._elements().copy())
 
     def __copy__(self) -> Any:
@@ -138,6 +149,8 @@ class _Memory:
 
     def to(self, *, device: Any, non_blocking: bool = False) -> Any:
         where = _device.device(device)
+        if self._is_meta and where.type != "meta":
+            raise NotImplementedError("Cannot copy out of meta tensor; no data!")
         return self if where is self.device else self._like(self._elements().copy(), where)
 
     def cpu(self) -> Any:
@@ -274,6 +287,8 @@ class UntypedStorage(_Memory):
             start, stop, step = i.indices(self.nbytes())
             if step != 1:
                 raise RuntimeError(f"Trying to slice with a step of {step}, but only a step of 1 is supported")
+            if self._is_meta:
+                raise NotImplementedError("Not available for 'meta' device type")
             region = _region_of(self._s)
             first = region.start_of(self._s)
             return UntypedStorage(_in_region(region, first + start, first + max(start, stop)))
@@ -290,6 +305,8 @@ class UntypedStorage(_Memory):
             raise RuntimeError("out of bounds")
         if isinstance(i, slice) and i.step not in (None, 1):
             raise RuntimeError(f"Trying to slice with a step of {i.step}, but only a step of 1 is supported")
+        if self._is_meta:
+            return
         self._bytes()[i] = v & 0xFF
         self._wrote()
 
@@ -297,6 +314,8 @@ class UntypedStorage(_Memory):
         """Set every byte."""
         if type(value) is not int:
             raise RuntimeError(f"fill_ expects int, but got {type(value).__name__}")
+        if self._is_meta:
+            return self
         self._bytes()[:] = value & 0xFF
         return self._wrote()  # type: ignore[no-any-return]
 
@@ -306,6 +325,10 @@ class UntypedStorage(_Memory):
             raise TypeError(f"copy_(): argument 'src' (position 1) must be torch.Storage, not {type(source).__name__}")
         if source.nbytes() != self.nbytes():
             raise RuntimeError(f"size does not match, self was {self.nbytes()} bytes but src was {source.nbytes()} bytes")
+        if self._is_meta:
+            return self
+        if source._is_meta:
+            raise NotImplementedError("Cannot copy out of meta tensor; no data!")
         self._bytes()[:] = source._bytes()
         return self._wrote()  # type: ignore[no-any-return]
 
@@ -347,7 +370,7 @@ class UntypedStorage(_Memory):
         return hash(id(self._s))
 
     def __repr__(self) -> str:
-        lines = " " + "\n ".join(map(str, self.tolist()))
+        lines = "..." if self._is_meta else " " + "\n ".join(map(str, self.tolist()))
         return f"{lines}\n[torch.storage.UntypedStorage(device={self.device}) of size {self.nbytes()}]"
 
     def untyped(self) -> UntypedStorage:
@@ -409,10 +432,10 @@ class TypedStorage(_Memory):
         self._s = wrap_storage._s
 
     @staticmethod
-    def from_file(filename: Any, shared: bool = False, size: int = 0) -> TypedStorage:
-        """A file as elements of the default type; see :meth:`UntypedStorage.from_file`."""
-        kind = _dtypes.default
-        return TypedStorage(wrap_storage=UntypedStorage.from_file(filename, shared, size * kind.itemsize), dtype=kind)
+    def from_file(filename: Any, shared: bool, size: int) -> TypedStorage:
+        """RuntimeError: the classes of one element type have it (``torch.FloatStorage.from_file``)."""
+        warn_of_typed_storage()
+        raise RuntimeError("from_file can only be called on derived classes")
 
     def _new_shared(self, size: int, *, device: Any = None) -> TypedStorage:
         """Elements of the same type that other processes see."""
@@ -429,6 +452,8 @@ class TypedStorage(_Memory):
         return _dtypes.widened(self._elements()) if self.dtype is _dtypes.complex32 else self._elements()
 
     def __setitem__(self, i: Any, v: Any) -> None:
+        if self._is_meta:
+            return
         self._elements()[i] = v if self.dtype is not _dtypes.complex32 else _dtypes.narrowed(np.asarray(v, self.dtype.np))
         self._wrote()
 
@@ -483,7 +508,7 @@ class TypedStorage(_Memory):
         return hash(id(self._s))
 
     def __repr__(self) -> str:
-        lines = " " + "\n ".join(map(str, self.tolist()))
+        lines = "..." if self._is_meta else " " + "\n ".join(map(str, self.tolist()))
         return f"{lines}\n[torch.storage.TypedStorage(dtype={self.dtype}, device={self.device}) of size {len(self)}]"
 
 

@@ -91,6 +91,9 @@ class Plan:
         return tuple([i in there for i in self.targets])
 
     def _from_pull(self, given: tuple[bool, ...]) -> Callable[..., Any]:
+        entry = self.source[0]
+        if entry.call.op is not None and entry.call.op.alone and not all(given):
+            return self._from_part(given)
         pull, outs = self._pull, self.outs
         n_saved = len(self.saved_in) + len(self.saved_out) + self.hidden
 
@@ -103,6 +106,15 @@ class Plan:
             return pull(arrays[:n_saved], cts)
 
         return backward
+
+
+    def _from_part(self, given: tuple[bool, ...]) -> Callable[..., Any]:
+        """The backward from some outputs, of a plan of their own: what the others' would give for a cotangent of zeros may be nan."""
+        entry, mask, from_inputs = self.source
+        part = build(entry, mask, from_inputs, given)
+        at = [self.saved_in.index(i) for i in part.saved_in] + [len(self.saved_in) + self.saved_out.index(i) for i in part.saved_out]
+        inner, first = part._from_pull((True,) * sum(given)), len(self.saved_in) + len(self.saved_out)
+        return lambda *arrays: inner(*[arrays[i] for i in at], *arrays[first:])
 
 
 # Whose gradients torch computes by one call: each of them leads to all that the call reads.
@@ -150,7 +162,7 @@ def plan_of(entry: Entry, mask: tuple[bool, ...]) -> Plan:
         try:
             found = kept_plan(entry, mask) if entry.general is None else general_plan(entry, mask)
         except RuntimeError as error:
-            if "derivative" not in str(error):
+            if not any(words in str(error) for words in ("derivative", "Found dtype")):
                 raise
             found = _without(entry, mask, error)
         found.kept = _kept(entry, found) if entry.call.op is not None and entry.call.op.kept else ()
@@ -338,10 +350,12 @@ def plan_of_shape(entry: Entry, source: tuple[Any, ...], shape: Sequence[Any], f
     return plan
 
 
-def build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False) -> Plan:
+def build(entry: Entry, mask: tuple[bool, ...], from_inputs: bool = False, given: tuple[bool, ...] | None = None) -> Plan:
+    """The plan, from the outputs that have a gradient; ``given``: from some of them."""
     call, structs = entry.call, entry.structs()
     targets = [i for i, m in enumerate(mask) if m]
     wanted = [i for i, d in enumerate(entry.differentiable) if d]
+    wanted = wanted if given is None else list(compress(wanted, given))
 
     def forward(*args: Any) -> Any:
         def f(*chosen: Any) -> Any:
