@@ -211,7 +211,26 @@ def _zeroed(x: Any, sizes: Any) -> Any:
     return x if isinstance(rows, int) else jnp.where(lax.broadcasted_iota(np.int32, (x.shape[-2], 1), 0) < rows.astype(np.int32), x, const(0, x))
 
 
-def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool, enable_gqa: bool) -> None:
+def _goes_fused(query: Any, key: Any, value: Any, attn_mask: Any, dropped: bool, enable_gqa: bool) -> bool:
+    """Whether torch's kernel of the cpu that does all at once takes these; what it does not take goes by products and additions, which refuse otherwise."""
+    if not all(isinstance(n, int) for x in (query, key, value, attn_mask) if x is not None for n in x.shape):
+        return True  # sizes that are symbols were numbers before, and passed
+    if dropped or not query.ndim == key.ndim == value.ndim == 4:
+        return False
+    if len({x.shape[0] for x in (query, key, value)}) > 1 or (not enable_gqa and len({x.shape[1] for x in (query, key, value)}) > 1):
+        return False
+    if attn_mask is not None:
+        if attn_mask.ndim == 1:
+            raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got -2)")
+        if attn_mask.ndim == 0:
+            raise IndexError("Dimension specified as -2 but tensor has no dimensions")
+        whole = (*query.shape[:2], query.shape[2], key.shape[2])[4 - attn_mask.ndim :]
+        if attn_mask.ndim not in (2, 4) or any(n not in (1, all_of) for n, all_of in zip(attn_mask.shape, whole, strict=True)):
+            return False
+    return query.shape[-1] == key.shape[-1] == value.shape[-1] and query.shape[-2] != 0 and key.shape[-2] != 0  # type: ignore[no-any-return]
+
+
+def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool, enable_gqa: bool, dropped: bool = False) -> None:
     if not (query.dtype == key.dtype == value.dtype):
         names = [str(np.dtype(x.dtype)) for x in (query, key, value)]
         cpp = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int"}
@@ -221,21 +240,32 @@ def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool, en
         )
     if query.ndim < 2 or key.ndim < 2 or value.ndim < 2:
         raise RuntimeError(
-            f"Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: {query.ndim}, key.dim: "
+            f"Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: {query.ndim} key.dim: "
             f"{key.ndim} and value.dim: {value.ndim} instead."
         )
+    batch = query.shape[:-2]
     for other in () if enable_gqa else (key, value):
-        broadcast_shape(query.shape[:-2], other.shape[:-2])
+        batch = broadcast_shape(batch, other.shape[:-2])
+    rows, inner, columns = query.shape[-2], query.shape[-1], key.shape[-2]
+    for mine, theirs, product in ((inner, key.shape[-1], (rows, inner, key.shape[-1], columns)), (columns, value.shape[-2], (rows, columns, *value.shape[-2:]))):
+        if mine != theirs and isinstance(mine, int) and isinstance(theirs, int):
+            if not batch:
+                raise RuntimeError("mat1 and mat2 shapes cannot be multiplied ({}x{} and {}x{})".format(*product))
+            n = math.prod(batch)
+            raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: {[n, mine]} but got: {[n, theirs]}.")
     if attn_mask is not None:
         if attn_mask.dtype != np.bool_ and attn_mask.dtype != query.dtype and attn_mask.dtype != np.float32:
             raise RuntimeError(
                 f"Expected attn_mask dtype to be bool or float or to match query dtype, but got attn_mask.dtype: {_word(attn_mask)} "
                 f"and  query.dtype: {_word(query)} instead."
             )
-        if attn_mask.ndim == 1:
-            raise IndexError("Dimension out of range (expected to be in range of [-1, 0], but got -2)")
-        if attn_mask.ndim == 0:
-            raise IndexError("Dimension specified as -2 but tensor has no dimensions")
+        if not _goes_fused(query, key, value, attn_mask, dropped, enable_gqa):
+            if is_causal:
+                raise RuntimeError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True")
+            scores = (*batch, query.shape[-2], key.shape[-2])
+            wide = broadcast_shape(scores, attn_mask.shape)
+            if tuple(wide) != tuple(scores):
+                raise RuntimeError(f"output with shape {list(scores)} doesn't match the broadcast shape {list(wide)}")
     if not is_float(query):
         unsupported("softmax_lastdim_kernel_impl", query)
 
@@ -263,7 +293,7 @@ def _grad_name(shapes: Any) -> str:
 )  # fmt: skip
 def _scaled_dot_product_attention(query, key, value, attn_mask, kept, is_causal, scale, enable_gqa):
     """``softmax(query @ key.mT * scale + mask) @ value`` over (..., L, E), (..., S, E), (..., S, Ev)."""
-    _check(query, key, value, attn_mask, is_causal, enable_gqa)
+    _check(query, key, value, attn_mask, is_causal, enable_gqa, kept is not None)
     if enable_gqa and key.ndim >= 3 and query.ndim >= 3:
         heads = query.shape[-3]
         if heads % key.shape[-3] or heads % value.shape[-3]:

@@ -27,7 +27,7 @@ def scaled_dot_product_attention(
     enable_gqa: bool = False,
 ) -> Tensor:
     """``softmax(query @ key.mT * scale + mask) @ value``; a bool mask is True where attention is allowed."""
-    if not dropout_p:
+    if not dropout_p > 0:
         return C_nn._scaled_dot_product_attention(query, key, value, attn_mask, None, is_causal, scale=scale, enable_gqa=enable_gqa)
     batch = torch.broadcast_shapes(tuple(query.shape[:-2]), tuple(key.shape[:-2]) if not enable_gqa else ())
     with torch.no_grad():  # drawn as torch draws for the weights, and scaled alike
