@@ -171,6 +171,8 @@ class _AtenOperator(Operator):
 
 
 class _AtenOverload(OpOverload):
+    _names: frozenset[str] | None = None
+
     def __init__(self, packet: AtenPacket, name: str, op: _AtenOperator) -> None:
         self._overloadpacket, self._op, self._overloadname = packet, op, name or "default"
         self.__name__ = self.__qualname__ = f"{packet.__name__}.{self._overloadname}"
@@ -201,12 +203,21 @@ class _AtenOverload(OpOverload):
         registered = self._op.kernels.get("CPU") or self._op.kernels.get("CompositeImplicitAutograd") if self._op.kernels else None
         if registered is not None:  # a program's own kernel for one of torch's operators
             return registered(*args, **kwargs)
+        if kwargs and not kwargs.keys() <= self._keywords():
+            bind(self._schema, args, kwargs)  # raises
         try:
             return self._overloadpacket._run(args, kwargs)  # type: ignore[attr-defined]
         except RuntimeError as error:
             if str(error).startswith(NO_MATCH):
                 bind(self._schema, args, kwargs)  # says in torch's words what doesn't fit
             raise
+
+    def _keywords(self) -> frozenset[str]:
+        """The names that arguments may be given by."""
+        names = self._names
+        if names is None:
+            names = self._names = frozenset(a.name for a in self._schema.arguments) | ({"input"} if self._op.text is None else set())
+        return names
 
     def redispatch(self, keyset: Any, /, *args: Any, **kwargs: Any) -> Any:
         return self(*args, **kwargs)

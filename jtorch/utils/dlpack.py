@@ -53,10 +53,17 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         ext_tensor = Capsule(ext_tensor)
     if isinstance(ext_tensor, Tensor) and ext_tensor.dtype is complex32:
         out = torch.view_as_complex(from_dlpack(torch.view_as_real(ext_tensor), copy=copy))
+    elif isinstance(ext_tensor, Tensor) and ext_tensor.is_cpu and ext_tensor.dtype.np is not None and ext_tensor.dtype.memory.kind not in "biufc":
+        same_size = torch.uint8 if ext_tensor.element_size() == 1 else torch.int16  # the types that numpy does not have
+        out = from_dlpack(ext_tensor.view(same_size), copy=copy).view(ext_tensor.dtype)
     elif int(ext_tensor.__dlpack_device__()[0]) != DLDeviceType.kDLCPU:
         out = from_jax(jax.dlpack.from_dlpack(ext_tensor))
     else:
-        array = np.from_dlpack(ext_tensor)
+        try:
+            array = np.from_dlpack(ext_tensor)
+        except RuntimeError:  # a type that numpy does not have, of which JAX makes a copy
+            out = from_jax(jax.dlpack.from_dlpack(ext_tensor)).clone()
+            return out if device is None else out.to(device)
         if not array.flags.writeable and not isinstance(ext_tensor, (Tensor, np.ndarray, Capsule)):
             if copy is False:
                 raise ValueError("cannot share memory that its owner does not let be written (a jax.Array's); leave copy to None or True")

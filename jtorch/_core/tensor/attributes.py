@@ -455,7 +455,13 @@ def __dlpack__(self: Tensor, *, stream: Any = None, max_version: Any = None, dl_
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     if flips_of(self) & 1:
         raise BufferError("Can't export tensors with the conjugate bit set")
+    if stream is not None and type(stream) is not int:
+        raise TypeError("stream must be ``int`` or ``none``")
     a = aval_of(self)
+    if a.device is _device.CPU and stream is not None:
+        if stream != -1:
+            raise AssertionError("stream should be None on cpu.")
+        stream = None
     if a.device is _device.CPU and a.dtype.memory.kind in "biufc":
         asked = {"max_version": max_version, "dl_device": dl_device, "copy": copy}
         return self.numpy().__dlpack__(**{k: v for k, v in asked.items() if v is not None})

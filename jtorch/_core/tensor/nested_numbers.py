@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jtorch import _dtypes
+from jtorch._errors import warn_once
 from jtorch._core.dispatch.signature_binding import number_of
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
@@ -21,6 +22,9 @@ __all__ = ["WIDE", "array_of", "is_sequence", "no_number"]
 # Python's own precision, for numbers that will be converted to a type that is asked for.
 WIDE = {float: _dtypes.float64, complex: _dtypes.complex128}
 _MAX_DIMS = 128
+_SLOW = (
+    "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider converting the list to a single numpy.ndarray with numpy.array() before converting to a tensor."
+)
 
 
 def array_of(data: Any, wanted: _dtypes.dtype | None = None) -> np.ndarray:
@@ -29,6 +33,11 @@ def array_of(data: Any, wanted: _dtypes.dtype | None = None) -> np.ndarray:
     ValueError where sequences differ in length, TypeError for what is no number of the type, RuntimeError for what has no type, in torch's words.
     """
     shape = _sizes(data)
+    first = data
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    if first.__class__ is np.ndarray and first.ndim and 0 not in shape:
+        warn_once(_SLOW)
     if (fast := _by_numpy(data, shape, wanted)) is not None:
         return fast
     kind = _type_of(data) if wanted is None else wanted
