@@ -21,6 +21,7 @@ from jtorch._core.graph.node import next_seq
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor
 from jtorch._core.storage.view_steps import read
 from jtorch._engine.recording import trace as _trace
+from jtorch._engine.values.heard import listeners
 from jtorch._engine.values.log import _say
 from jtorch._engine.values.thread_state import GRAD, state
 
@@ -210,7 +211,7 @@ class CompiledFunction:
 
 def _busy() -> bool:
     """Whether what runs now is more than an ordinary call: JAX traces, lanes, modes that see each operator."""
-    return state.lanes or state.keys is not None or state.host or MODES or _config.EAGER or state.backward is not None or state.mode & ~GRAD or _being_traced()  # type: ignore[no-any-return]
+    return state.lanes or state.keys is not None or state.host or MODES or listeners or _config.EAGER or state.backward is not None or state.mode & ~GRAD or _being_traced()  # type: ignore[no-any-return]
 
 
 def _modes() -> Any:

@@ -9,16 +9,18 @@ import numpy as np
 
 from jtorch._compile.guarding import Guards, same
 from jtorch._compile.numbers import Tracked, program
-from jtorch._compile.parts import Constant, Elements, assignment, contents, deletion
-from jtorch._compile.replaying import Replay
+from jtorch._compile.parts import Constant, Elements, assignment, contents, deletion, in_ranks, layers_of
+from jtorch._compile.replaying import Replay, zeros
 from jtorch._compile.watching import ABSENT, Watch
 from jtorch._core.backward.backward_pass import run_backward
 from jtorch._core.graph.node import AccumulateGrad, OpNode
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, read
+from jtorch._engine.placing.entries import part_aval
 from jtorch._engine.recording.trace import SCALAR
 from jtorch._engine.running.replay import Recorded
+from jtorch._engine.values.placed import PlacedAval, behind, placed
 from jtorch._engine.values.values import Value
 
 __all__ = ["Refused", "replay_of"]
@@ -109,7 +111,8 @@ class _Maker:
             raise Refused("a new tensor with attributes of its own is given out")
         if id(t._s) in self.seen_storages:
             raise Refused("a view of a tensor that was there before is given out")
-        v = read(t)
+        shown = read(t)
+        v, layers = layers_of(shown)
         strides = t._s.strides if t._view is None else None
         alive = t._edge is not None and self._is_alive(t)
         dead = t._edge is not None and not alive
@@ -129,7 +132,9 @@ class _Maker:
             n, constant = None, v
         else:
             raise Refused("a tensor is given out that was not computed here")
-        aval = v.aval
+        aval, inside = shown.aval, v.aval
+        if alive and any(layer.func is in_ranks for layer in layers):
+            raise Refused("a result with a graph that is another one in each rank")
         from jtorch._compile.replaying import CompiledBackward, new_value
 
         def build(r: Any, args: Any, results: Any, numbers: Any, made: Any, node: Any) -> Any:
@@ -140,7 +145,9 @@ class _Maker:
                 else:
                     value = results[n]
                     if value.__class__ is not Value:
-                        value = new_value(aval, value)
+                        value = new_value(inside, value)
+                    for layer in layers:
+                        value = layer(value)
                 found = made[key] = new_tensor(value, strides)
                 if alive:
                     found._edge, found._nr = node, nr
@@ -298,10 +305,10 @@ class _Maker:
                 g = t._grad
                 if g is None:
                     r.grads.append((t, None, None, None))
-                elif g._view is None and read(g).trace is w.trace:
+                elif g._view is None and behind(read(g)).trace is w.trace:
                     if g._edge is not None:
                         raise Refused("a gradient with a graph")
-                    r.grads.append((t, self.output(read(g)), read(g).aval, g._s.strides))
+                    r.grads.append((t, self.output(behind(read(g))), read(g).aval, g._s.strides))
                 else:
                     raise Refused("a gradient that was not computed here")
             if id(s) in done or id(s) in counted:
@@ -310,11 +317,13 @@ class _Maker:
             if s.version != seen.version or (seen.view is None and s.value is not seen.value):
                 if seen.view is not None and id(t) in self.arg_at:
                     raise Refused("an argument that is a view is written")
-                v = s.value
+                v = behind(s.value)
                 if v.trace is not w.trace:
-                    if v is seen.value:
+                    if s.value is seen.value:
                         continue
                     raise Refused("a tensor was written by something that was not recorded")
+                if PlacedAval in (seen.aval.__class__, s.value.aval.__class__) and (seen.view is not None or s.value.aval is not seen.aval):
+                    raise Refused("a tensor was written that lies elsewhere now")
                 more = s.version - seen.version
                 if id(t) in grads and id(t) not in self.arg_at:
                     leaf = grads[id(t)]
@@ -354,10 +363,12 @@ class _Maker:
         r.grad_forms = []
         draws = {id(v): i for i, (v, _) in enumerate(w.draws)}
         self.draw_at: dict[int, int] = {}
-        r.sources, self.source_seen = [], []
+        r.sources, r.lies, self.source_seen = [], [], []
         for at, v in enumerate(tr.inputs[:count]):
             seen = w.values.get(id(v))
             self.source_seen.append(seen)
+            if hasattr(v, "lies"):
+                r.lies.append((at, v.lies))
             if id(v) in draws:
                 self.draw_at[draws[id(v)]] = at
                 r.sources.append(("draw", draws[id(v)]))
@@ -429,12 +440,7 @@ class _Maker:
                 if seen.tensor._edge.hooks is not None and seen.tensor._edge.__class__ is not AccumulateGrad:
                     raise Refused("hooks on an argument")
                 leaves.append(seen)
-        seeds = []
-        for t in self.out_tensors:
-            a = aval_of(t)
-            v = Value()
-            v.aval, v.array, v.trace, v.pos = a, np.zeros(a.shape, a.dtype.np), None, -1
-            seeds.append(v)
+        seeds = [placed(a, zeros(part_aval(a))) if a.__class__ is PlacedAval else zeros(a) for a in map(aval_of, self.out_tensors)]
         roots = [(edge_of(t), t._nr) for t in self.out_tensors]
         where = [(edge_of(s.tensor), s.tensor._nr) for s in leaves]
         ends = [(node, node.hooks) for node, _ in where]
@@ -445,7 +451,7 @@ class _Maker:
         finally:
             for node, hooks in ends:
                 node.hooks = hooks
-        grads = [None if g is None else (read(g) if isinstance(g, Tensor) else g) for g in found]
+        grads = [None if g is None else read(g) if isinstance(g, Tensor) else g for g in found]
         return seeds, grads, leaves
 
     def _joint(self, tr: Any, forward: list[Any], count: int, found: Any, scalars: list[Any]) -> None:
@@ -454,6 +460,7 @@ class _Maker:
         seeds, grads, leaves = found
         r.out_avals = [s.aval for s in seeds]
         nodes = tr.nodes[len(forward) :]
+        seeds = list(map(behind, seeds))
         seed_at = {id(v): i for i, v in enumerate(seeds)}
         # inputs of backward: what it reads of forward's inputs and outputs, then the seeds
         saved: dict[tuple[str, int], int] = {}
@@ -477,12 +484,14 @@ class _Maker:
         for g, seen in zip(grads, leaves, strict=True):
             if g is None:
                 continue
-            if g.trace is not tr:
+            inner = behind(g)
+            if inner.trace is not tr:
                 raise Refused("a gradient that was not computed")
-            kind, at = place(g.pos)
+            kind, at = place(inner.pos)
             if kind != "new":
                 raise Refused("a gradient that is a value of forward")
             r.gradients.append(live.setdefault(at, len(live)))
+            r.gradient_avals.append(g.aval)
             targets.append(("arg", self.arg_at[id(seen.tensor)]) if id(seen.tensor) in self.arg_at else ("fixed", seen.tensor))
         r.targets = targets
         k = len(saved)
@@ -498,7 +507,7 @@ class _Maker:
         order = list(self.live)
         for (kind, i), at in saved.items():
             avals[at] = tr.inputs[i].aval if kind == "in" else out_avals[order[i]]
-        r.backward = Recorded(body, [*avals, *r.out_avals], scalars, set(), tr.device)
+        r.backward = Recorded(body, [*avals, *[s.aval for s in seeds]], scalars, set(), tr.device)
         r.backward_live = tuple(live)
         r.saved = list(saved)
         # what stands for the seeds is no input of forward
@@ -580,6 +589,7 @@ class _Maker:
         if r.looked:  # what it finds may not be wanted, and then everything is as it was
             r.quick, r.more, r.slow, r.donatable = ([], (), ()), [], r.writes, ()
             return
+        r.wide = [i for i, s in enumerate(r.quick[0]) if s.value.aval.__class__ is PlacedAval]
         r.donatable = tuple(i for i, (kind, n) in enumerate(r.sources) if kind == "fixed" and id(r.storages[n]) in written and r.views[n] is None)
 
 

@@ -24,6 +24,7 @@ from jtorch._engine.running import executor
 from jtorch._engine.running.packed_steps import Group, groups_of, packed
 from jtorch._engine.running.plan import slots_of
 from jtorch._engine.values.log import _say
+from jtorch._engine.values.shards import spread
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.unbroken import at_once, collected_again, provided, together, uncollected
 from jtorch._engine.values.values import Value
@@ -266,7 +267,8 @@ class Packed(Replay):
         arrays = list(map(_array, given))
         if not are_arrays(arrays):
             arrays = list(map(array_of, given))
-            self.recorded._to_device(plan, arrays)
+            if not plan.ahead:
+                spread(arrays, given)
         home: StepState = self.home  # type: ignore[assignment]
         store, tr = home.flats, state.trace
         before, width = store[-1], self.width

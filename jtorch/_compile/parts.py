@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import setitem
 from typing import Any
 
 from jtorch._compile.guarding import same
+from jtorch._engine.values.lanes import Lanes
+from jtorch._engine.values.placed import Placed, placed
+from jtorch._engine.values.values import Value
 
-__all__ = ["Constant", "Elements", "assignment", "contents", "deletion"]
+__all__ = ["Constant", "Elements", "assignment", "contents", "deletion", "in_ranks", "layers_of"]
 
 
 class Elements:
@@ -43,3 +47,24 @@ def deletion(held: Any, key: Any) -> Any:
 def contents(c: list[Any], parts: list[Any]) -> Any:
     """Gives the list what the parts give."""
     return lambda *given: map(setitem, (c,), (slice(None),), ([p(*given) for p in parts],))
+
+
+def layers_of(v: Value) -> tuple[Value, list[Any]]:
+    """What was recorded of a value that lies on a grid or is another one in each rank, and what makes such a value of it again, step by step."""
+    layers: list[Any] = []
+    while True:
+        array = v.array
+        if array.__class__ is Placed:
+            layers.append(partial(placed, v.aval))
+        elif array.__class__ is Lanes and array.level.shown is not None:
+            layers.append(partial(in_ranks, v.aval, array.level, array.dim))
+        else:
+            return v, layers[::-1]
+        v = array.value
+
+
+def in_ranks(a: Any, level: Any, dim: int, rows: Value) -> Value:
+    """A value that is another one in each rank."""
+    v = Value()
+    v.aval, v.array, v.trace, v.pos = a, Lanes(rows, level, dim), None, -1
+    return v

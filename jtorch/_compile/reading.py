@@ -31,6 +31,8 @@ from jtorch._compile.numbers import Tracked, made, plain
 from jtorch._core.storage import view_steps
 from jtorch._core.storage.bare_tensor import PLAIN, Storage, Tensor
 from jtorch._engine.recording.trace import put
+from jtorch._engine.values.lanes import Lanes
+from jtorch._engine.values.placed import Placed, behind
 from jtorch._engine.values.sparse_values import SparseValue
 from jtorch._engine.values.symbols import Symbol
 from jtorch.nn.modules.module import Module
@@ -144,6 +146,15 @@ class Reads:
                     self.others.setdefault((id(c), name), (functools.partial(class_again, c, name), c.__dict__[name]))
                 return
 
+    def lends(self, held: Any, key: Any, owner: Any, *names: str) -> None:
+        """The library is about to put something else into a slot of a dict, and will put back what is there (as ``fully_shard`` does with parameters). What it does hangs on these attributes of ``owner`` besides."""
+        k = (id(held), key)
+        if k not in self.starts:
+            self._contents(held)  # as it is now: it is read while something else is in it
+            self.starts[k] = self.reads.setdefault(k, (held, key, held[key]))
+        for name in names:
+            self._other(owner, name, getattr(owner, name))
+
     def _absent(self, held: Any, name: Any) -> None:
         k = (id(held), name)
         if k not in self.starts:
@@ -219,20 +230,23 @@ class Reads:
         try:
             s = t._s
             v = s.value if t._view is None else view_steps.read(t)
+            inner = v
+            while inner.array.__class__ is Placed or inner.array.__class__ is Lanes:  # (such as to_local() gave)
+                inner = inner.array.value
             if t._view is not None:
                 self._see_above(t)
-            if v.trace is self.trace or v.array.__class__ is Symbol or v.trace is not None and v.trace.symbolic:
+            if inner.trace is self.trace or inner.array.__class__ is Symbol or inner.trace is not None and inner.trace.symbolic:
                 return
-            if v.__class__ is SparseValue or s.host is not None or s.__class__ is not Storage or v.trace is not None or v.array is None:
-                self.stop("a tensor that is sparse, shared with numpy, on the meta device or pending")
+            if v.__class__ is SparseValue or v.array.__class__ is Lanes or s.host is not None or s.__class__ is not Storage or inner.trace is not None or inner.array is None:
+                self.stop("a tensor that is sparse, shared with numpy, on the meta device, pending or another one in each rank")
                 return
-            if v.array.__class__ is np.ndarray:
-                put(v)  # what an operator requires of it is checked by the program then
+            if inner.array.__class__ is np.ndarray:
+                put(inner)  # what an operator requires of it is checked by the program then
             seen = Seen(t, v)
             self.tensors[id(t)] = seen
-            known = self.values.get(id(v))
+            known = self.values.get(id(inner))
             if known is None or known.base:
-                self.values[id(v)] = seen
+                self.values[id(inner)] = seen
             if t._grad is not None:
                 self.see(t._grad)
         finally:
@@ -245,8 +259,8 @@ class Reads:
             above.append(view.value)
             view = view.parent
         for v in above:
-            if v is not None and v.trace is not self.trace:
-                self.values.setdefault(id(v), Seen(t, v, True))
+            if v is not None and behind(v).trace is not self.trace:
+                self.values.setdefault(id(behind(v)), Seen(t, v, True))
 
     # ---- elements
 

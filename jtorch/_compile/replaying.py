@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import repeat
+from collections.abc import Callable, Iterable
+from itertools import chain, repeat
 from operator import attrgetter, eq, is_
 from sys import getrefcount
 from typing import Any
@@ -18,20 +18,23 @@ from jtorch._core.state.step_state import one_value
 from jtorch._core.storage.bare_tensor import Storage, new_tensor
 from jtorch._core.storage.host_memory import settled, unchanged
 from jtorch._core.storage.view_steps import read
+from jtorch._engine.placing.entries import fitted, part_aval
 from jtorch._engine.recording import trace as _trace
 from jtorch._engine.recording.trace import force
 from jtorch._engine.running.replay import Recorded, outside
+from jtorch._engine.values.placed import PlacedAval, behind, in_use, placed
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.unbroken import at_once, provided, together
 from jtorch._engine.values.values import Value, several
 
-__all__ = ["AGAIN", "OTHERWISE", "TENSOR_KEPT", "CompiledBackward", "Replay", "array_of", "new_value", "nothing_more"]
+__all__ = ["AGAIN", "OTHERWISE", "TENSOR_KEPT", "CompiledBackward", "Replay", "array_of", "new_value", "nothing_more", "zeros"]
 
 _value, _aval, _edge, _grad, _storage, _view, _code = map(attrgetter, ("value", "aval", "_edge", "_grad", "_s", "_view", "__code__"))
 _three, _array, _two = attrgetter("_s", "_edge", "_view"), attrgetter("array"), attrgetter("_meta", "_edge")
 _NOTHING = {(None, None)}
 _get_array: Any = Value.array.__get__  # type: ignore[attr-defined]
 _set_version: Any = Storage.version.__set__  # type: ignore[attr-defined]
+_get_value: Any = Storage.value.__get__  # type: ignore[attr-defined]
 _ORDINARY = {Storage}
 _GIVEN_AS_IT_IS = _trace._ARRAYS
 AGAIN = object()
@@ -64,14 +67,20 @@ class CompiledBackward(Node):
                 "Specify retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors after calling backward."
             )
         r = self.replay
-        cts = [buffer[i] if i in buffer else _zeros(a) for i, a in enumerate(self.avals)]
+        cts = [behind(_fitting(buffer[i], a)) if i in buffer else zeros(part_aval(a) if a.__class__ is PlacedAval else a) for i, a in enumerate(self.avals)]
         found = r.backward.record([*self.saved, *cts], r.backward.scalars, r.backward_live)
         if not run.retain:
             self.release()
-        return [None if at is None else found[at] for at in r.gradients]
+        return [placed(a, found[at]) if a.__class__ is PlacedAval else found[at] for at, a in zip(r.gradients, r.gradient_avals, strict=True)]
 
 
-def _zeros(a: Any) -> Value:
+def _fitting(v: Value, a: Any) -> Value:
+    """A cotangent as it lay when the backward was recorded."""
+    return v if v.aval is a or a.__class__ is not PlacedAval else fitted(v, a)
+
+
+def zeros(a: Any) -> Value:
+    """Zeros on the host."""
     v = Value()
     v.aval, v.array, v.trace, v.pos = a, np.zeros(a.shape, a.dtype.np), None, -1
     return v
@@ -118,11 +127,15 @@ class Replay:
     backward_live: tuple[int, ...]
     saved: list[Any]
     gradients: list[Any]
+    gradient_avals: list[Any]
     targets: list[Any]
+    lies: list[tuple[int, Any]]  # inputs that are to lie so, should they lie on one device
+    wide: list[int]  # those of ``quick`` that lie on a grid of devices
     outs: list[Any]
 
     def __init__(self) -> None:
         self.backward = None
+        self.gradient_avals, self.lies, self.wide = [], [], []
         self.asked: Any = None  # what ``ready`` asks, once it was written
         self.packing: Any = None  # what packing.py knows of it
         self.packed: Any = None  # the replay that runs in its place as long as it can
@@ -175,7 +188,7 @@ class Replay:
         for s, aval in zip(self.storages, self.avals, strict=True):
             name = w.name(s)
             w.require(f"{name}.__class__ is {w.name(Storage)} and {name}.value.aval is {w.name(aval)}")
-            w.find(f"{name}.value")
+            w.find(f"{name}.value.array.value" if aval.__class__ is PlacedAval else f"{name}.value")
         for held, _ in self.slots:
             if held.__class__ is list and held and held[0].__class__ is Storage:
                 first = f"{w.name(held[0])}.value"
@@ -233,13 +246,15 @@ class Replay:
         given: list[Any] = list(self.gather(values))
         for at, kind, i in self.others:
             if kind == "arg":
-                given[at] = read(args[i])
+                given[at] = behind(read(args[i]))
             elif kind == "grad":
-                given[at] = read(i._grad)
+                given[at] = behind(read(i._grad))
             elif kind == "view":
-                given[at] = read(i)
+                given[at] = behind(read(i))
             else:
                 given[at] = i if kind == "const" else None
+        for at, lies in self.lies:
+            given[at].lies = lies
         if not self.looked:
             self._check(given)
         marks = [(e, e.snapshot(), e.next_normal, e.next_normal_f32) for e in self.engines] if self.looked else ()
@@ -289,7 +304,7 @@ class Replay:
             del arrays
             values.clear()
         else:
-            found, checks = self.recorded.run(arrays, scalars, self.live)
+            found, checks = self.recorded.run(arrays, given, scalars, self.live)
             if checks:
                 outside(checks)
             outs = list(map(new_value, self.live_avals, found))
@@ -302,7 +317,7 @@ class Replay:
     def _if_as_then(self, args: list[Any], given: list[Value], scalars: list[Any], numbers: list[Any], marks: Any) -> Any:
         """The same where values were asked for their truth: they are computed with all else, and if one is another now, the rest is dropped."""
         with state.updating:
-            found, checks = self.recorded.run(list(map(array_of, given)), scalars, self.live)
+            found, checks = self.recorded.run(list(map(array_of, given)), given, scalars, self.live)
         for n, truth in self.looked:
             if bool(np.asarray(found[n])) is not truth:
                 for engine, mark, normal, single in marks:
@@ -329,7 +344,7 @@ class Replay:
             order = self.orders[kept is None] = first, tuple([n for n in range(len(self.live)) if n not in first])
         same, before = [given[i] for i in into], [arrays[i] for i in into]
         as_it_was = (
-            unchanged(storages, same), map(is_, map(_get_array, same), before), map(is_, map(getattr, (state,), ("trace",)), (tr,)), map(eq, map(getattr, (tr,), ("count",)), (0,)),
+            self._unchanged(storages, same), map(is_, map(_get_array, same), before), map(is_, map(getattr, (state,), ("trace",)), (tr,)), map(eq, map(getattr, (tr,), ("count",)), (0,)),
         )  # fmt: skip
         at, fresh = order
         targets = [*same, *(() if kept is None else kept[0]), *[new_value(self.live_avals[n], None) for n in fresh]]
@@ -337,7 +352,7 @@ class Replay:
         outs = dict(zip(at, targets, strict=True))
         doings, result = self._put_away(args, outs, self.slow, kept, numbers, None)
         versions = [s.version + more for s, more in zip(storages, self.more, strict=True)]
-        run, rest = self.recorded.into(arrays, scalars, self.live, mine, targets, at)
+        run, rest = self.recorded.into(arrays, given, scalars, self.live, mine, targets, at)
         done: list[bool] = []
         at_once(provided(map(all, (together(as_it_was),)), *run, map(_set_version, storages, versions), *doings, map(done.append, (True,))))
         return (result, rest) if done else (AGAIN, None)
@@ -347,9 +362,23 @@ class Replay:
         mine = self.donatable
         if not mine or self.recorded.checks:
             return ()
+        if self.wide:
+            outer = [s.value for s in map(self.quick[0].__getitem__, self.wide)]
+            boxes = list(map(_array, outer))
+            if max(map(getrefcount, outer)) > TENSOR_KEPT or max(map(getrefcount, boxes)) > TENSOR_KEPT:
+                return ()
         held = list(map(given.__getitem__, mine))
         values, inside = max(map(getrefcount, held)), max(map(getrefcount, map(arrays.__getitem__, mine)))
         return mine if values <= _VALUE_HELD and inside <= _ARRAY_HELD and set(map(type, map(arrays.__getitem__, mine))) <= _trace._ARRAYS else ()
+
+    def _unchanged(self, storages: list[Storage], same: list[Value]) -> Iterable[bool]:
+        """Whether the storages have these values, or such as lie behind theirs, when it is asked for."""
+        if not self.wide:
+            return unchanged(storages, same)
+        wide = set(self.wide)
+        plain = [i for i in range(len(storages)) if i not in wide]
+        inside = map(getattr, map(getattr, map(_get_value, map(storages.__getitem__, self.wide)), repeat("array")), repeat("value"), repeat(None))
+        return chain(map(is_, inside, map(same.__getitem__, self.wide)), unchanged([storages[i] for i in plain], [same[i] for i in plain]))
 
     def _put_away(self, args: list[Any], outs: Any, writes: list[Any], kept: Any, numbers: list[Any], node: Any) -> tuple[list[Any], Any]:
         """What puts the outputs where the call put them, when it is gone through, and what the call returns. ``kept``: gradients that are in their tensors as it is."""
@@ -358,17 +387,17 @@ class Replay:
         versions: list[int] = []
         for n, s, more in writes:
             into.append(s)
-            values.append(outs[n])
+            values.append(_as_it_lies(outs[n], s.value.aval))
             versions.append(s.version + more)
         for n, leaf, more in self.grad_writes:
             s = leaf._grad._s
             into.append(s)
-            values.append(outs[n])
+            values.append(_as_it_lies(outs[n], s.value.aval))
             versions.append(s.version + more)
         for n, i, more in self.arg_writes:
             s = args[i]._s
             into.append(s)
-            values.append(outs[n])
+            values.append(_as_it_lies(outs[n], s.value.aval))
             versions.append(s.version + more)
         for storages, n, aval in self.counts:
             into += storages
@@ -386,13 +415,13 @@ class Replay:
         leaves: list[Any] = []
         tensors: list[Any] = []
         places: list[int] = []
-        for leaf, n, _, strides in self.grads:
+        for leaf, n, aval, strides in self.grads:
             leaves.append(leaf)
-            tensors.append(None if n is None else new_tensor(outs[n], strides))
+            tensors.append(None if n is None else new_tensor(_as_it_lies(outs[n], aval), strides))
             if n is not None:
                 places.append(n)
         whole = self.backward is None and len(places) == len(leaves)
-        self.kept = (leaves, tensors, [t._s for t in tensors], [t._s.value for t in tensors], tuple(places)) if whole else None
+        self.kept = (leaves, tensors, [t._s for t in tensors], [behind(t._s.value) for t in tensors], tuple(places)) if whole else None
         return [map(setattr, leaves, repeat("_grad"), tensors)]
 
     def _same_gradients(self) -> tuple[list[Value], tuple[int, ...]] | None:
@@ -403,8 +432,15 @@ class Replay:
         if kept is None:
             return None
         leaves, tensors, storages, values, at = kept
-        if not all(map(is_, map(_grad, leaves), tensors)) or not all(map(is_, map(_storage, tensors), storages)) or not all(map(is_, map(_value, storages), values)):
+        if not all(map(is_, map(_grad, leaves), tensors)) or not all(map(is_, map(_storage, tensors), storages)):
             return None
+        outer = list(map(_value, storages))
+        if not all(map(is_, map(behind, outer) if in_use else outer, values)):
+            return None
+        boxes = [v.array for v in outer if v.aval.__class__ is PlacedAval] if in_use else ()
+        if boxes and (max(map(getrefcount, outer)) > TENSOR_KEPT or max(map(getrefcount, boxes)) > TENSOR_KEPT):
+            return None
+        del outer, boxes
         if max(map(getrefcount, tensors)) > TENSOR_KEPT or max(map(getrefcount, storages)) > TENSOR_KEPT or max(map(getrefcount, values)) > TENSOR_KEPT:
             return None
         return (values, at) if nothing_more(tensors) else None
@@ -419,6 +455,11 @@ class Replay:
         node.saved = [given[i] if kind == "in" else results[i] for kind, i in self.saved]
         node.replay, node.avals = self, tuple(self.out_avals)
         return node
+
+
+def _as_it_lies(v: Value, a: Any) -> Value:
+    """What was computed, as a value with this aval, which may lie on a grid of devices."""
+    return placed(a, v) if a.__class__ is PlacedAval else v
 
 
 def array_of(v: Value) -> Any:

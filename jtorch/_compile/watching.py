@@ -107,7 +107,7 @@ class Watch(Reads, Calls):
             recorded = Recorded(list(tr.nodes), [x.aval for x in inputs], list(tr.scalars[: tr.scalar_count]), set(), tr.device)
             if v.trace is not tr or not recorded._small():
                 return None
-            found, _ = recorded.run(list(map(array_of, inputs)), recorded.scalars, (v.pos,))
+            found, _ = recorded.run(list(map(array_of, inputs)), inputs, recorded.scalars, (v.pos,))
             truth = bool(np.asarray(found[0]))
         finally:
             self.reading = False

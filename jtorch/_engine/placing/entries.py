@@ -133,7 +133,9 @@ def _bundle(call: Call, avals: tuple[Any, ...], classes: tuple[type, ...], count
 
 
 def part_aval(a: PlacedAval) -> Aval:
-    """What this process has of a placed value."""
+    """Of what lies behind a placed value: what this process has of it, or the whole where it sees all devices."""
+    if a.grid.coordinate is None:
+        return a.whole
     return aval(tuple(size_of_part(a.shape, a.places, a.grid.shape, a.grid.coordinate)), a.dtype, a.device)  # type: ignore[arg-type]
 
 

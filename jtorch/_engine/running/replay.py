@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import repeat
 from threading import RLock
@@ -18,7 +18,7 @@ from jtorch._engine.running import executor
 from jtorch._engine.running.executor import Recipe
 from jtorch._engine.running.plan import Plan, slots_of
 from jtorch._engine.running.plan_making import always_dynamic
-from jtorch._engine.values.shards import on_one_device
+from jtorch._engine.values.shards import in_use, sent, spread
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.unbroken import elsewhere
 from jtorch._engine.values.values import Value, to_device
@@ -46,10 +46,9 @@ class Recorded:
                 v = Value()
                 v.aval, v.array, v.trace, v.pos = a, None, None, -1
                 tr.inputs.append(v)
-            one_device = all(a.__class__ is np.ndarray or on_one_device(a) for a in arrays)
             dynamic = self.dynamic | always_dynamic(self.nodes)
             recipe = Recipe()
-            plan = executor._made(tr, recipe, dynamic, self.checks, arrays, live, list(donated), "replay", one_device, self.successors if donated else None, self._small())
+            plan = executor._made(tr, recipe, dynamic, self.checks, arrays, live, list(donated), "replay", None, self.successors if donated else None, self._small())
             found = self._plans[donated] = plan, plan.places(live)
         return found[0]
 
@@ -70,32 +69,28 @@ class Recorded:
     def _zeros(self) -> list[Any]:
         return [to_device(np.zeros(a.shape, a.dtype.np), a.device) for a in self.avals]
 
-    def _to_device(self, plan: Plan, arrays: list[Any]) -> None:
-        if not plan.ahead:
-            for i, a in enumerate(arrays):
-                if a.__class__ is np.ndarray:
-                    arrays[i] = to_device(a, self.avals[i].device)
-
-    def run(self, arrays: list[Any], scalars: list[Any], live: tuple[int, ...]) -> tuple[list[Any], list[tuple[Any, Every]]]:
-        """(the outputs, what the guards found). The list of arrays is used up."""
+    def run(self, arrays: list[Any], values: Sequence[Value], scalars: list[Any], live: tuple[int, ...]) -> tuple[list[Any], list[tuple[Any, Every]]]:
+        """(the outputs, what the guards found). ``values``: those of the arrays, whose list is used up."""
         plan = self.plan(arrays, live, ())
-        self._to_device(plan, arrays)
+        if not plan.ahead:
+            spread(arrays, values)
         run = plan.run(arrays, scalars, live)
         executor.stats.executions += 1
         run.finish()
         return run.results(), run.found()
 
     def into(
-        self, arrays: list[Any], scalars: list[Any], live: tuple[int, ...], donated: tuple[int, ...], targets: list[Value], of: tuple[int, ...]
+        self, arrays: list[Any], values: Sequence[Value], scalars: list[Any], live: tuple[int, ...], donated: tuple[int, ...], targets: list[Value], of: tuple[int, ...]
     ) -> tuple[list[Any], Callable[[], None] | None]:
         """Iterators that give these values their arrays when they are gone through (``of``: which of the ``live`` outputs each one is), and what must be called afterwards, if anything: then the
-        values are pending until it was, or somebody looks. The inputs ``donated`` are gone. The list of arrays is used up. Not where there are guards."""
+        values are pending until it was, or somebody looks. The inputs ``donated`` are gone. The list of arrays, which are those of ``values``, is used up. Not where there are guards."""
         plan = self.plan(arrays, live, donated)
-        self._to_device(plan, arrays)
+        if not plan.ahead:
+            spread(arrays, values)
         executor.stats.executions += 1
         places = self._plans[donated][1]
         if places is not None and plan.steps[0][0].native is not None:
-            return plan.into(arrays, scalars, targets, map(places.__getitem__, of)), None
+            return plan.into(arrays, scalars, targets, map(places.__getitem__, of)), partial(_sent, targets) if in_use and not plan.ahead else None
         tr = Trace(self.device)
         tr.host, tr.lock, tr.nodes = False, RLock(), self.nodes
         at = [live[n] for n in of]
@@ -154,6 +149,10 @@ class Recorded:
             args = [made[p] if p >= 0 else values[-1 - p] if p > SCALAR else scalars[SCALAR - p] for p in node[1:]]
             made += record_multi(node[0].call, args)
         return [made[i] for i in live]
+
+
+def _sent(targets: list[Value]) -> None:
+    sent([v.array for v in targets])
 
 
 def _forgotten(results: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from jtorch._engine.values.values import Aval, Value
 
-__all__ = ["Grid", "Place", "Placed", "PlacedAval", "part_of", "placed", "placed_aval", "in_use"]
+__all__ = ["Grid", "Place", "Placed", "PlacedAval", "behind", "part_of", "placed", "placed_aval", "in_use"]
 
 # Along one dim of a grid: None, every device has all of it; a number, each has a part of this dim; a text, what they have is still to be put together so.
 Place = None | int | str
@@ -82,3 +82,8 @@ def placed(a: PlacedAval, behind: Value) -> Value:
 def part_of(v: Value) -> Value:
     """What lies behind a placed value."""
     return v.array.value  # type: ignore[no-any-return]
+
+
+def behind(v: Any) -> Any:
+    """What lies behind a placed value; any other value itself."""
+    return v.array.value if v.aval.__class__ is PlacedAval else v

@@ -251,6 +251,11 @@ class Sharded:
         self.depth += 1
         if self.depth == 1:
             self.began = next_seq()
+            watch = state.observed
+            if watch is not None:
+                for p in self.parameters:
+                    for module, name in p.places:
+                        watch.lends(module._parameters, name, self, "policy", "factor", "sums", "held", "reshard_after_forward")
             for p, whole in zip(self.parameters, _gather(self.parameters, self.policy, self.factor, self.sums), strict=True):
                 p.whole = whole
                 p.set(whole)
