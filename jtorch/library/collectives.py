@@ -1,8 +1,13 @@
-"""``torch.ops._c10d_functional``: collectives as operators, by their schemas. Classes of tensors name them in tables; ``torch.distributed`` itself does the work, and a
-call of one without a group's own kernel is refused as any operator without one. A tensor that was waited for is the tensor.
+"""``torch.ops._c10d_functional``: collectives as operators, by their schemas. ``torch.distributed._functional_collectives`` does the work, which waits by itself: a tensor that was waited for is the
+tensor. Those of ``_c10d_functional_autograd`` have gradients. The schemas of ``c10d`` and ``c10d_functional`` are there to be named in tables alone: a call is refused as that of any operator without a kernel.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jtorch._public import torch
 
 from .libraries import Library
 
@@ -11,16 +16,61 @@ __all__: list[str] = []
 _GROUP = "Any group_name) -> Tensor"
 _SCHEMAS = (
     f"all_reduce(Tensor input, str reduce_op, {_GROUP}", f"all_reduce_(Tensor(a!) input, str reduce_op, {_GROUP}(a!)", f"all_reduce_coalesced(Tensor[] inputs, str reduce_op, {_GROUP}[]",
+    f"all_reduce_coalesced_(Tensor[](a!) inputs, str reduce_op, {_GROUP}[](a!)", "all_gather_into_tensor_out(Tensor input, int group_size, Any group_name, *, Tensor(a!) out) -> Tensor(a!)",
     f"all_gather_into_tensor(Tensor input, int group_size, {_GROUP}", f"all_gather_into_tensor_coalesced(Tensor[] inputs, int group_size, {_GROUP}[]",
     f"reduce_scatter_tensor(Tensor input, str reduce_op, int group_size, {_GROUP}", f"reduce_scatter_tensor_coalesced(Tensor[] inputs, str reduce_op, int group_size, {_GROUP}[]",
     f"all_to_all_single(Tensor input, SymInt[] output_split_sizes, SymInt[] input_split_sizes, {_GROUP}",
     f"broadcast(Tensor input, int src, {_GROUP}", f"broadcast_(Tensor(a!) input, int src, {_GROUP}(a!)",
 )  # fmt: skip
 _c10d, _autograd = Library("_c10d_functional", "FRAGMENT"), Library("_c10d_functional_autograd", "FRAGMENT")
+
+
+def _fc() -> Any:
+    from jtorch.distributed import _functional_collectives
+
+    return _functional_collectives
+
+
+def _broadcast(x: Any, src: int, group: Any) -> Any:
+    from jtorch.distributed import _groups
+
+    return _fc().broadcast(x, _groups.get_global_rank(_groups.group_of(group), src), group)
+
+
+_KERNELS: dict[str, Callable[..., Any]] = {
+    "all_reduce": lambda x, op, group: _fc().all_reduce(x, op, group),
+    "all_gather_into_tensor": lambda x, size, group: _fc().all_gather_tensor(x, 0, group),
+    "reduce_scatter_tensor": lambda x, op, size, group: _fc().reduce_scatter_tensor(x, op, 0, group),
+    "all_to_all_single": lambda x, taken, given, group: _fc().all_to_all_single(x, list(taken), list(given), group),
+    "broadcast": _broadcast,
+}
+
+
+def _kernel(name: str) -> Callable[..., Any]:
+    """What an operator of this name does: as the one that it is called after, of each of a list (``_coalesced``), or into what is given (``_``, ``_out``)."""
+    base = name.removesuffix("_").removesuffix("_out").removesuffix("_coalesced")
+    one, several = _KERNELS[base], "_coalesced" in name
+
+    def apply(x: Any, *args: Any) -> Any:
+        return [one(t, *args) for t in x] if several else one(x, *args)
+
+    def call(x: Any, *args: Any, out: Any = None) -> Any:
+        with torch.no_grad():
+            found = apply(x, *args)
+            if name.endswith("_"):
+                for t, new in zip(x, found, strict=True) if several else [(x, found)]:
+                    t.copy_(new)
+                return x
+            return found if out is None else out.copy_(found)
+
+    return call
+
+
 for _schema in _SCHEMAS:
-    _c10d.define(_schema)
-    if _schema.startswith(("all_gather_into_tensor(", "reduce_scatter_tensor(", "all_to_all_single(")):
-        _autograd.define(_schema)
+    _name = _schema.partition("(")[0]
+    _c10d.impl(_c10d.define(_schema), _kernel(_name), "CompositeExplicitAutograd")
+    if _name in ("all_gather_into_tensor", "reduce_scatter_tensor", "all_to_all_single"):
+        _autograd.impl(_autograd.define(_schema), _KERNELS[_name], "CompositeImplicitAutograd")
 _groups = Library("c10d", "FRAGMENT")
 for _schema in (
     "scatter_(Tensor[] output_tensors, Tensor[][] input_tensors, Any process_group, int root_rank, bool async_op=True, int timeout=-1) -> (Tensor[], Any)",

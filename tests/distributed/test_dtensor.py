@@ -102,6 +102,13 @@ for _ in range(50):
     a = a @ b  # gathers b
     step_done()
 assert 0 < len(shards._under_way) <= shards._MOST and a.full_tensor().tolist() == [[1.0] * 8] * 16
+# what lay on one of the devices before stays there when programs overwrite the copies (XLA refused a buffer twice, or ended the process)
+for places in ([Replicate()], [Shard(0)], [Shard(1)]):
+    one = torch.arange(16.0).reshape(2, 8) + 1
+    both = distribute_tensor(one, mesh, places)
+    assert torch.equal(torch.slice_scatter(distribute_tensor(one, mesh, places), distribute_tensor(torch.ones(1, 8), mesh, [Replicate()]), 0, 1, 2).full_tensor(), torch.slice_scatter(one, torch.ones(1, 8), 0, 1, 2))
+    both.mul_(2)
+    assert torch.equal(both.full_tensor(), one * 2) and one[0, 0].item() == 1.0
 try:
     d + x
 except RuntimeError as error:

@@ -264,6 +264,32 @@ def refusals(r, n, said):
     said.attempt("state", lambda: (dist.is_initialized(), dist.is_available(), dist.is_gloo_available(), dist.is_torchelastic_launched()))
 
 
+def operators(r, n, said):
+    """Collectives as torch.ops has them."""
+    c, name, y = torch.ops._c10d_functional, dist.group.WORLD.group_name, torch.arange(4.0) + r
+
+    def of(fn):
+        found = fn()
+        return [c.wait_tensor(z).tolist() for z in (found if isinstance(found, (list, tuple)) else [found])]
+
+    def kept(fn):
+        z = y.clone()
+        found = fn(z)
+        c.wait_tensor(found[0] if isinstance(found, (list, tuple)) else found)
+        return z.tolist()
+
+    for what, run in {
+        "all_reduce": lambda: [of(lambda: c.all_reduce(y, op, name)) for op in ("sum", "avg", "max", "product")], "default": lambda: of(lambda: c.all_reduce.default(y, "min", name)),
+        "several": lambda: of(lambda: c.all_reduce_coalesced([y, y * 2], "sum", name)), "in place": lambda: kept(lambda z: c.all_reduce_(z, "sum", name)),
+        "several in place": lambda: kept(lambda z: c.all_reduce_coalesced_([z], "sum", name)), "gathered": lambda: of(lambda: c.all_gather_into_tensor(y, n, name)),
+        "gathered into": lambda: of(lambda: c.all_gather_into_tensor_out(y, n, name, out=torch.empty(4 * n))), "several gathered": lambda: of(lambda: c.all_gather_into_tensor_coalesced([y, y * 2], n, name)),
+        "scattered": lambda: [of(lambda: c.reduce_scatter_tensor(y, op, n, name)) for op in ("sum", "avg")], "several scattered": lambda: of(lambda: c.reduce_scatter_tensor_coalesced([y, y * 2], "sum", n, name)),
+        "exchanged": lambda: of(lambda: c.all_to_all_single(y, [2] * n, [2] * n, name)), "broadcast": lambda: of(lambda: c.broadcast(y, 1, name)), "broadcast in place": lambda: kept(lambda z: c.broadcast_(z, 1, name)),
+        "no such reduction": lambda: c.all_reduce(y, "nope", name), "no such group": lambda: c.all_reduce(y, "sum", "nope"), "shown": lambda: (str(c.all_reduce), str(c.all_reduce.default)),
+    }.items():
+        said.attempt(what, run)
+
+
 def meshes(r, n, said):
     m = init_device_mesh("cpu", (2, 1), mesh_dim_names=("dp", "tp"))
 
@@ -285,7 +311,7 @@ def meshes(r, n, said):
         said.attempt(name, fn)
 
 
-PARTS = (reductions, movements, works, methods, objects, sparse, groups, meshes, refusals)
+PARTS = (reductions, movements, works, methods, objects, sparse, groups, meshes, operators, refusals)
 
 if __name__ == "__main__":
     start(*PARTS)

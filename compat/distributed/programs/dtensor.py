@@ -44,6 +44,16 @@ def work(r, n, said):
     t("moved", lambda: [all_of(dx.redistribute(mesh, p)) for p in ([Shard(1)], [Replicate()], [Shard(0)])])
     t("partial", lambda: [all_of(dx.sum(0).redistribute(mesh, p)) for p in ([Shard(0)], [Replicate()])])
     t("from local", lambda: [all_of(DTensor.from_local(torch.full((2, 2), float(r)), mesh, p).redistribute(mesh, [Replicate()])) for p in ([Shard(0)], [Shard(1)], [Partial()], [Replicate()], [Partial("avg")], [Partial("max")])])
+    for p in (Partial(), Partial("avg"), Partial("max"), Partial("min"), Partial("product")):
+        t(f"handed out {p}", lambda: all_of(distribute_tensor(x.clone(), mesh, [p])))
+        one = DTensor.from_local(torch.tensor(r + 1.0), mesh, [p])
+        t(f"looked at {p}", lambda: (bool(one > 1), one, one.full_tensor().item()))
+    t("tolist", lambda: dx.tolist())
+    for p in (Shard(0), Shard(1), Replicate()):
+        y = distribute_tensor(x, mesh, [p])
+        for q in (p, Replicate()):
+            t(f"scattered {p} {q}", lambda: [all_of(torch.slice_scatter(y, distribute_tensor(torch.ones(2, 6), mesh, [q]), 0, 1, 3)), all_of(torch.slice_scatter(y, distribute_tensor(torch.ones(4, 2), mesh, [q]), 1, 0, 2))])
+        t(f"selected {p}", lambda: [all_of(torch.select_scatter(y, distribute_tensor(torch.ones(n), mesh, [Replicate()]), d, 1)) for d, n in ((0, 6), (1, 4))])
     t("wrong count", lambda: distribute_tensor(x, mesh, [Shard(0), Shard(1)]))
     t("mixed", lambda: dx + x)
     t("no leaf", lambda: distribute_tensor((w.clone().requires_grad_() * 2), mesh, [Shard(0)]))
@@ -54,6 +64,15 @@ def work(r, n, said):
         return a.grad.placements, [round(v, 3) for v in a.grad.full_tensor().flatten().tolist()], [round(v, 3) for v in b.grad.full_tensor().flatten().tolist()]
 
     t("gradients", gradients)
+
+    def derived(f, p):
+        a = distribute_tensor(x, mesh, [p]).requires_grad_()
+        f(a).backward()
+        return isinstance(a.grad, DTensor), a.grad.full_tensor().flatten().tolist()[:8]
+
+    for p in (Shard(0), Shard(1), Replicate()):  # gradients that hang on no value are DTensors, too
+        for name, f in {"sum": lambda a: a.sum(), "mean": lambda a: a.mean(), "twice": lambda a: (a * 2).sum(), "rows": lambda a: a.sum(0).sum(), "flat": lambda a: a.flatten().sum(), "t": lambda a: a.t().sum()}.items():
+            t(f"derived {name} {p}", lambda: derived(f, p))
 
     def through():
         a = torch.full((2, 3), r + 1.0, requires_grad=True)

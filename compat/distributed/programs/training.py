@@ -11,7 +11,17 @@ from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
 from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
 from torch.distributed.fsdp.wrap import size_based_auto_wrap_policy
 from torch.distributed.optim import ZeroRedundancyOptimizer
-from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGPipe, ScheduleInterleaved1F1B, ScheduleLoopedBFS
+from torch.distributed.pipelining import (
+    PipelineStage,
+    Schedule1F1B,
+    ScheduleDualPipeV,
+    ScheduleGPipe,
+    ScheduleInterleaved1F1B,
+    ScheduleInterleavedZeroBubble,
+    ScheduleLoopedBFS,
+    ScheduleZBVZeroBubble,
+)
+from torch.distributed.pipelining.schedules import generate_stage_to_rank_mapping, get_schedule_class
 from torch.nn.parallel import DistributedDataParallel as DDP
 
 from compat.distributed.ranks import start
@@ -158,17 +168,47 @@ def pipelines(r, n, said):
 
 
 def interleaved(r, n, said):
-    for cls, batches in ((ScheduleLoopedBFS, 4), (ScheduleInterleaved1F1B, 4), (ScheduleInterleaved1F1B, 3)):
+    for cls, batches in ((ScheduleLoopedBFS, 4), (ScheduleInterleaved1F1B, 4), (ScheduleInterleaved1F1B, 3), (ScheduleInterleavedZeroBubble, 4)):
         torch.manual_seed(0)
         whole = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 3), nn.Identity())
         mine = [whole[2 * i : 2 * i + 2] for i in (r, r + n)]
         stages = [PipelineStage(part, r + k * n, 2 * n, torch.device("cpu")) for k, part in enumerate(mine)]
         schedule = cls(stages, n_microbatches=batches, loss_fn=nn.functional.cross_entropy)
         _piped(r, schedule, [p for part in mine for p in part.parameters()], 12, said)
-    try:
-        ScheduleInterleaved1F1B(stages, n_microbatches=5, loss_fn=nn.functional.cross_entropy)
-    except ValueError as error:
-        said.append(str(error))
+    for cls in (ScheduleInterleaved1F1B, ScheduleInterleavedZeroBubble):
+        try:
+            cls(stages, n_microbatches=5, loss_fn=nn.functional.cross_entropy)
+        except ValueError as error:
+            said.append(str(error))
+
+
+def there_and_back(r, n, said):
+    """Stages in a V: the first process has the last one, too."""
+    for cls, batches in ((ScheduleZBVZeroBubble, 4), (ScheduleZBVZeroBubble, 2), (ScheduleZBVZeroBubble, 6), (ScheduleDualPipeV, 4), (ScheduleDualPipeV, 6)):
+        torch.manual_seed(0)
+        whole = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 12), nn.Tanh(), nn.Linear(12, 3), nn.Identity())
+        at = (r, 2 * n - 1 - r)
+        mine = [whole[2 * i : 2 * i + 2] for i in at]
+        stages = [PipelineStage(part, i, 2 * n, torch.device("cpu")) for i, part in zip(at, mine)]
+        schedule = cls(stages, n_microbatches=batches, loss_fn=nn.functional.cross_entropy)
+        parameters = [p for part in mine for p in part.parameters()]
+        opt = torch.optim.AdamW(parameters, lr=0.05)
+        torch.manual_seed(1)
+        x, y = torch.randn(12, 6), torch.randint(0, 3, (12,))
+        for _ in range(3):
+            opt.zero_grad()
+            losses: list = []
+            out = schedule.step(x, target=y, losses=losses) if r == 0 else schedule.step()
+            opt.step()
+            said.append(f"{cls.__name__} {batches}: {[loss.item() for loss in losses]} {out if out is None else tuple(out.shape)}")
+        said.append(f"gradients: {[p.grad.abs().sum().item() for p in parameters]}")
+    for cls, some, batches in ((ScheduleZBVZeroBubble, stages[:1], 4), (ScheduleDualPipeV, stages[:1], 4), (ScheduleDualPipeV, stages, 3)):
+        said.attempt("refused", lambda: cls(some, n_microbatches=batches, loss_fn=nn.functional.cross_entropy))
+    said.attempt("by name", lambda: [get_schedule_class(name).__name__ for name in ("1f1b", "GPIPE", "zbvZeroBubble", "DualPipeV", "InterleavedZeroBubble", "LoopedBFS")])
+    said.attempt("no such", lambda: get_schedule_class("2F2B"))
+    said.attempt("laid", lambda: [generate_stage_to_rank_mapping(2, 4, style) for style in ("loop", "v")])
+    said.attempt("laid otherwise", lambda: generate_stage_to_rank_mapping(2, 4, "w"))
+    said.attempt("laid unevenly", lambda: generate_stage_to_rank_mapping(2, 5, "v"))
 
 
 def old_wrapper(r, n, said):
@@ -190,4 +230,4 @@ def old_wrapper(r, n, said):
 
 
 if __name__ == "__main__":
-    start(gradients, sharded_optimizer, grown_optimizer, one_matrix, pipelines, interleaved, old_wrapper)
+    start(gradients, sharded_optimizer, grown_optimizer, one_matrix, pipelines, interleaved, there_and_back, old_wrapper)

@@ -8,6 +8,7 @@ from jtorch._core.backward.watched import shown_as_it_is, watched_ones
 from jtorch._core.dispatch.torch_function import heard_below
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, read
+from jtorch._engine.values.placed import PlacedAval, placed, placed_aval
 from jtorch._engine.values.values import Value, value_of
 
 __all__ = ["ones", "seed_of"]
@@ -16,12 +17,15 @@ _ONES: dict[Any, Value] = {}
 
 
 def ones(a: Any) -> Value:
-    """A cached value of ones."""
+    """A cached value of ones; alike on all devices of a grid, where ``a`` lies on one."""
     found = _ONES.get(a)
     if found is None or found.array is None:
         import numpy as np
 
-        found = _ONES[a] = value_of(np.ones(a.shape, a.dtype.np), a.device, a.dtype)
+        found = value_of(np.ones(a.shape, a.dtype.np), a.device, a.dtype)
+        if a.__class__ is PlacedAval:
+            found = placed(placed_aval(a.whole, a.grid, (None,) * len(a.places)), found)
+        _ONES[a] = found
     return found
 
 

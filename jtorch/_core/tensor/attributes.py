@@ -242,6 +242,8 @@ def tolist(self: Tensor) -> Any:
     """The elements as nested lists of Python numbers; a number if there are no dims."""
     if aval_of(self).__class__ is SparseAval:
         raise RuntimeError("Cannot access data pointer of Tensor that doesn't have storage")
+    if placing_in_use and self._s.value.aval.__class__ is PlacedAval:
+        raise RuntimeError(".tolist() is not supported for tensor subclasses, got DTensor")
     a = elements(self)
     if a.dtype.kind not in "biufc":
         a = a.astype(np.float32)

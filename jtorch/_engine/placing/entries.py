@@ -218,7 +218,10 @@ def spread_out(v: Value, a: PlacedAval) -> Value:
     if isinstance(array, jax.core.Tracer):
         return lay(placed(a, v))
     with outside_jit():
-        return placed(a, value_of(jax.device_put(array, sharding_of(a)), a.device))
+        where = sharding_of(a)
+        if where.is_fully_replicated and isinstance(array, jax.Array):
+            array = array.copy()  # JAX makes what lies on a device already a part of the whole, and programs overwrite that
+        return placed(a, value_of(jax.device_put(array, where), a.device))
 
 
 def grid_of_devices(kind: str, numbers: Sequence[int], shape: tuple[int, ...], names: Sequence[str], owner: Any) -> Grid:

@@ -7,7 +7,15 @@ import enum
 from jtorch.distributed._names import refusing, refusing_class
 
 from .microbatch import TensorChunkSpec as TensorChunkSpec
-from .schedules import Schedule1F1B, ScheduleGPipe, ScheduleInterleaved1F1B, ScheduleLoopedBFS
+from .schedules import (
+    Schedule1F1B,
+    ScheduleDualPipeV,
+    ScheduleGPipe,
+    ScheduleInterleaved1F1B,
+    ScheduleInterleavedZeroBubble,
+    ScheduleLoopedBFS,
+    ScheduleZBVZeroBubble,
+)
 from .stage import PipelineStage
 
 _HERE = "torch.distributed.pipelining"
@@ -20,9 +28,7 @@ class SplitPoint(enum.Enum):
     END = 2
 
 
-Pipe, ScheduleDualPipeV, ScheduleInterleavedZeroBubble, ScheduleZBVZeroBubble = (
-    refusing_class(name, _HERE) for name in ("Pipe", "ScheduleDualPipeV", "ScheduleInterleavedZeroBubble", "ScheduleZBVZeroBubble")
-)
+Pipe = refusing_class("Pipe", _HERE)
 build_stage, pipe_split, pipeline = (refusing(name, _HERE) for name in ("build_stage", "pipe_split", "pipeline"))
 
 __all__ = [

@@ -10,7 +10,10 @@ from jtorch._public import torch
 from .microbatch import merge_chunks, split_args_kwargs_into_chunks
 from .stage import PipelineStage
 
-__all__ = ["PipelineScheduleMulti", "PipelineScheduleSingle", "Schedule1F1B", "ScheduleGPipe", "ScheduleInterleaved1F1B", "ScheduleLoopedBFS"]
+__all__ = [
+    "PipelineScheduleMulti", "PipelineScheduleSingle", "Schedule1F1B", "ScheduleDualPipeV", "ScheduleGPipe", "ScheduleInterleaved1F1B", "ScheduleInterleavedZeroBubble", "ScheduleLoopedBFS",
+    "ScheduleZBVZeroBubble",
+]  # fmt: skip
 
 Action = tuple[str, int, int]  # F or B, stage, microbatch
 
@@ -113,18 +116,38 @@ class Schedule1F1B(PipelineScheduleSingle):
                 yield "F", at, ahead + i
 
 
+def generate_stage_to_rank_mapping(pp_size: int, num_stages: int, style: str = "loop") -> dict[int, int]:
+    """Which process has each stage: one after the other and again from the first on ("loop"), or there and back ("v"). ValueError for another style, and a V whose stages do not fill all processes."""
+    if style == "loop":
+        return {i: i % pp_size for i in range(num_stages)}
+    if style == "v":
+        if num_stages % pp_size:
+            raise ValueError(f"num_stages {num_stages} must be evenly divisible by pp_size {pp_size} for V schedules")
+        return {i: i % pp_size if i // pp_size % 2 == 0 else pp_size - 1 - i % pp_size for i in range(num_stages)}
+    raise ValueError(f"Style {style} is not supported.")
+
+
 class PipelineScheduleMulti(_Schedule):
-    """Several stages a process: stage i in process i modulo their number."""
+    """Several stages a process: stage i in process i modulo their number, or there and back again where the schedule is a V."""
+
+    _style = "loop"
 
     def __init__(
         self, stages: list[PipelineStage], n_microbatches: int, loss_fn: Callable[..., Any] | None = None, args_chunk_spec: Any = None, kwargs_chunk_spec: Any = None,
         output_merge_spec: Any = None, use_full_backward: bool | None = None, scale_grads: bool = True, backward_requires_autograd: bool = True, defer_pp_recv: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(sorted(stages, key=lambda s: s.stage_index), n_microbatches, loss_fn, args_chunk_spec, kwargs_chunk_spec, output_merge_spec, scale_grads)
+        self._check_stages(len(stages), n_microbatches)
         mine = [s.stage_index for s in self._stages]
-        if mine != list(range(self.rank, self._num_stages, self.pp_group_size)):
-            raise ValueError(f"process {self.rank} of {self.pp_group_size} has stages {mine} of {self._num_stages}: stage i belongs to process i modulo their number")
-        self.stage_index_to_group_rank = {i: i % self.pp_group_size for i in range(self._num_stages)}
+        self.stage_index_to_group_rank = generate_stage_to_rank_mapping(self.pp_group_size, self._num_stages, self._style)
+        wanted = [i for i, rank in self.stage_index_to_group_rank.items() if rank == self.rank]
+        if mine != wanted:
+            raise ValueError(f"process {self.rank} of {self.pp_group_size} has stages {mine} of {self._num_stages}: those of a {self._style} are {wanted}")
+        for s in self._stages:
+            s.stage_index_to_group_rank = self.stage_index_to_group_rank
+
+    def _check_stages(self, stages: int, n_microbatches: int) -> None:
+        """ValueError where the schedule is not for so many stages a process, or microbatches."""
 
 
 class ScheduleLoopedBFS(PipelineScheduleMulti):
@@ -149,6 +172,8 @@ class ScheduleLoopedBFS(PipelineScheduleMulti):
 class ScheduleInterleaved1F1B(PipelineScheduleMulti):
     """Rounds of microbatches through the stages of each process in turn; once enough are under way, by turns one forward and one backward. ValueError if the microbatches are not as many in each round."""
 
+    _called = "Interleaved 1F1B"
+
     def __init__(
         self, stages: list[PipelineStage], n_microbatches: int, loss_fn: Callable[..., Any] | None = None, args_chunk_spec: Any = None, kwargs_chunk_spec: Any = None,
         output_merge_spec: Any = None, scale_grads: bool = True, backward_requires_autograd: bool = True, defer_pp_recv: bool = False,
@@ -158,7 +183,7 @@ class ScheduleInterleaved1F1B(PipelineScheduleMulti):
         self.number_of_rounds = max(1, n_microbatches // self.pp_group_size)
         self.microbatches_per_round = n_microbatches // self.number_of_rounds
         if n_microbatches % self.number_of_rounds:
-            raise ValueError(f"Interleaved 1F1B requires the number of microbatches to be a multiple of the number of rounds ({self.number_of_rounds}), but got {n_microbatches}.")
+            raise ValueError(f"{self._called} requires the number of microbatches to be a multiple of the number of rounds ({self.number_of_rounds}), but got {n_microbatches}.")
 
     def _turns(self, stages: list[PipelineStage]) -> Iterator[tuple[int, int]]:
         """(stage, microbatch): a round through these stages, one after the other, then the next round."""
@@ -177,3 +202,68 @@ class ScheduleInterleaved1F1B(PipelineScheduleMulti):
             if ahead + k < len(forward):
                 yield ("F", *forward[ahead + k])
             yield "B", at, i
+
+
+class ScheduleInterleavedZeroBubble(ScheduleInterleaved1F1B):
+    """As :class:`ScheduleInterleaved1F1B`. Gradients of weights come with those of inputs, as one program, where torch puts them off to fill the gaps: the numbers are the same."""
+
+    _called = "Zero bubble"
+
+
+class ScheduleZBVZeroBubble(PipelineScheduleMulti):
+    """Two stages a process, laid there and back, so that the first process has the last one too. Backward goes first wherever it can, and no more microbatches are under way than there are stages.
+    Gradients of weights come with those of inputs, as one program, where torch puts them off to fill the gaps: the numbers are the same. ValueError for other than two stages a process."""
+
+    _style = "v"
+
+    def __init__(
+        self, stages: list[PipelineStage], n_microbatches: int, loss_fn: Callable[..., Any] | None = None, args_chunk_spec: Any = None, kwargs_chunk_spec: Any = None,
+        output_merge_spec: Any = None, scale_grads: bool = True, backward_requires_autograd: bool = True, defer_pp_recv: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(stages, n_microbatches, loss_fn, args_chunk_spec, kwargs_chunk_spec, output_merge_spec, scale_grads=scale_grads)
+        self.n_local_stages, self.num_stages = len(stages), self._num_stages
+
+    def _check_stages(self, stages: int, n_microbatches: int) -> None:
+        if stages != 2:
+            raise ValueError(f"ZBV requires exactly 2 stages per rank, but got {stages}.")
+
+    def _order(self) -> Iterator[Action]:
+        """Each process goes through what all do, a step of each at a time, and does its own: so all agree on an order in which nobody waits for what comes later."""
+        n, last = self._n_microbatches, self._num_stages - 1
+        done = {"F": [0] * (last + 1), "B": [0] * (last + 1)}  # how many microbatches have been through each stage
+        of_rank = [[i for i, r in self.stage_index_to_group_rank.items() if r == rank] for rank in range(self.pp_group_size)]
+        while done["B"][0] < n:
+            before = {what: list(counts) for what, counts in done.items()}
+            for rank, stages in enumerate(of_rank):
+                for what, at in [(what, at) for what in "BF" for at in reversed(stages)]:
+                    i = before[what][at]
+                    if what == "B":
+                        ready = i < before["F"][at] and (at == last or i < before["B"][at + 1])
+                    else:
+                        ready = i < n and (i < before["F"][at - 1] if at else i - before["B"][0] <= last)
+                    if ready:
+                        done[what][at] += 1
+                        if rank == self.rank:
+                            yield what, at, i
+                        break
+
+
+class ScheduleDualPipeV(ScheduleZBVZeroBubble):
+    """As :class:`ScheduleZBVZeroBubble`. ValueError for fewer microbatches than stages besides."""
+
+    def _check_stages(self, stages: int, n_microbatches: int) -> None:
+        super()._check_stages(stages, n_microbatches)
+        if n_microbatches < self._num_stages:
+            raise ValueError(f"DualPipeV requires at least as many microbatches as stages, but got {n_microbatches} microbatches and {self._num_stages} stages.")
+
+
+def get_schedule_class(schedule_name: str) -> type:
+    """The schedule of this name, whatever its case: "1F1B", "GPipe" and so on. ValueError for another."""
+    known = {
+        "1F1B": Schedule1F1B, "Interleaved1F1B": ScheduleInterleaved1F1B, "GPipe": ScheduleGPipe, "LoopedBFS": ScheduleLoopedBFS, "InterleavedZeroBubble": ScheduleInterleavedZeroBubble,
+        "PipelineScheduleSingle": PipelineScheduleSingle, "PipelineScheduleMulti": PipelineScheduleMulti, "ZBVZeroBubble": ScheduleZBVZeroBubble, "DualPipeV": ScheduleDualPipeV,
+    }  # fmt: skip
+    for name, found in known.items():
+        if name.lower() == schedule_name.lower():
+            return found
+    raise ValueError(f"Unknown schedule name '{schedule_name}'. The valid options are {list(known)}")

@@ -18,7 +18,7 @@ def _tensors(x: Any) -> tuple[Any, ...]:
 
 
 class PipelineStage:
-    """``submodule`` is number ``stage_index`` of ``num_stages`` parts of a model; stage i belongs to process i of ``group``, and goes on with the first where there are more stages than processes. What goes from stage to stage is a tensor or a tuple of them, of shapes that are found
+    """``submodule`` is number ``stage_index`` of ``num_stages`` parts of a model; stage i belongs to process i of ``group``, and goes on with the first where there are more stages than processes (or, in a V, back again). What goes from stage to stage is a tensor or a tuple of them, of shapes that are found
     out in each step (``input_args`` and ``output_args`` need not be given)."""
 
     def __init__(
@@ -33,6 +33,7 @@ class PipelineStage:
         if self.group_size > num_stages:
             raise RuntimeError(f"Pipeline group size {self.group_size} cannot be larger than number of stages {num_stages}")
         self.beside: dict[int, PipelineStage] = {}  # the other stages of this process that a schedule runs
+        self.stage_index_to_group_rank = {i: i % self.group_size for i in range(num_stages)}  # a schedule may lay them otherwise
         self.has_backward = False
         self.clear_runtime_states()
 
@@ -56,11 +57,11 @@ class PipelineStage:
         self._told = False
 
     def _rank(self, step: int) -> int:
-        return get_global_rank(self.group, (self.stage_index + step) % self.group_size)
+        return get_global_rank(self.group, self.stage_index_to_group_rank[self.stage_index + step])
 
     def _here(self, step: int) -> PipelineStage | None:
         """The neighbour, if it is in this process."""
-        return self.beside.get(self.stage_index + step) if self.group_size == 1 else None
+        return self.beside.get(self.stage_index + step)
 
     @staticmethod
     def _tag(low: int, back: bool, i: int) -> int:

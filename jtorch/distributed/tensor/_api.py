@@ -436,8 +436,8 @@ def distribute_tensor(tensor: Any, device_mesh: DeviceMesh | None = None, placem
             raise ValueError(f"Cannot distribute a DTensor with placements {tuple(placement_of(p) for p in known.places)} to a different placements {tuple(placement_of(p) for p in places)}. do you want to call `redistribute` instead?")
         return tensor
     for p in places:
-        if isinstance(p, str) and p not in ("sum", "avg"):
-            raise RuntimeError(f"Trying to distribute tensor with unsupported placements {placement_of(p)} on device mesh {mesh}!")
+        if isinstance(p, str) and p not in ("sum", "avg", "max", "min"):
+            raise ValueError(f"Replicate to Partial({p}) conversion is not supported.")
     with torch.no_grad(), _heard_handing_out(grid.shape, places, src_data_rank):
         t = tensor.detach()
         if t.device.type == "meta":
@@ -450,8 +450,13 @@ def distribute_tensor(tensor: Any, device_mesh: DeviceMesh | None = None, placem
                 for m, n in enumerate(grid.shape):
                     if n > 1:
                         collectives.broadcast(t, group=mesh.get_group(m), group_src=src_data_rank)
-            alike = placed(placed_aval(aval_like(t), grid, (None,) * len(places)), read(t))
-            out = new_tensor(_moving.move(alike, places))
+            added = [n for n, p in zip(grid.shape, places, strict=True) if p == "sum"] if t.is_floating_point() or t.is_complex() else []
+            a = placed_aval(aval_like(t), grid, (None,) * len(places))
+            if added:  # each has as much of it as the others
+                moved = _moving.move(placed(a, read(t / _product(added))), tuple([None if p == "sum" else p for p in places]))
+                out = new_tensor(placed(placed_aval(aval_like(t), grid, places), part_of(moved)))
+            else:
+                out = new_tensor(_moving.move(placed(a, read(t)), places))
     return out.requires_grad_(tensor.requires_grad)
 
 

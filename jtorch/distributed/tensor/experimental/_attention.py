@@ -53,7 +53,7 @@ def _attention(mesh: DeviceMesh, attend: Any) -> Any:
         query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0, is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False
     ) -> Any:  # fmt: skip
         if attn_mask is not None:
-            not_implemented("torch.distributed.tensor.experimental.context_parallel with an attn_mask", "is_causal is what it knows of parts of a sequence")
+            raise NotImplementedError("attn_bias is not supported yet")
         keys, values = whole(key), whole(value)
         if is_causal:
             length = keys.shape[_SEQUENCE]
