@@ -19,7 +19,7 @@ set_namespace(aten)
 loaded_libraries: set[str] = set()
 
 _OURS = {
-    "prims": "jtorch.library.prims", "_c10d_functional": "jtorch.library.collectives", "_c10d_functional_autograd": "jtorch.library.collectives",
+    "prims": "jtorch.library.prims", "_c10d_functional": "jtorch.distributed._functional_collectives", "_c10d_functional_autograd": "jtorch.distributed._functional_collectives",
     "c10d": "jtorch.library.collectives", "c10d_functional": "jtorch.library.collectives", "torchvision": "jtorch.library.vision",
     "torchaudio": "jtorch.library.audio", "_torchaudio": "jtorch.library.audio", "quantized_decomposed": "jtorch.library.quantized", "profiler": "jtorch.library.scopes",
 }  # fmt: skip

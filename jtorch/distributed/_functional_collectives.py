@@ -10,9 +10,10 @@ from typing import Any
 
 from jtorch._engine.values import heard
 from jtorch._public import torch
+from jtorch.library import collectives as operators
 
 from . import _differentiable as d
-from ._groups import get_group_rank, group_of
+from ._groups import get_global_rank, get_group_rank, group_of
 from ._reduce_op import ReduceOp
 
 __all__ = ["AsyncCollectiveTensor", "all_gather_single", "all_gather_tensor", "all_gather_tensor_autograd", "all_reduce", "all_to_all_single", "all_to_all_single_autograd", "broadcast", "permute_tensor", "reduce_scatter_single", "reduce_scatter_tensor", "reduce_scatter_tensor_autograd", "wait_tensor"]
@@ -118,3 +119,13 @@ def all_gather_into_tensor_coalesced(self: Any, group: Any, tag: str = "") -> li
 def reduce_scatter_tensor_coalesced(inputs: Any, reduceOp: str, scatter_dim: Any, group: Any, tag: str = "") -> list[Any]:
     """:func:`reduce_scatter_tensor` of each."""
     return [reduce_scatter_tensor(t, reduceOp, dim, group) for t, dim in zip(inputs, scatter_dim, strict=True)]
+
+
+def _from_rank(x: Any, src: int, group: Any) -> Any:
+    return broadcast(x, get_global_rank(group_of(group), src), group)
+
+
+operators.kernels.update({
+    "all_reduce": all_reduce, "broadcast": _from_rank, "all_gather_into_tensor": lambda x, size, group: all_gather_tensor(x, 0, group),
+    "reduce_scatter_tensor": lambda x, op, size, group: reduce_scatter_tensor(x, op, 0, group), "all_to_all_single": lambda x, taken, given, group: all_to_all_single(x, list(taken), list(given), group),
+})  # fmt: skip

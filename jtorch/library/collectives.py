@@ -25,33 +25,16 @@ _SCHEMAS = (
 _c10d, _autograd = Library("_c10d_functional", "FRAGMENT"), Library("_c10d_functional_autograd", "FRAGMENT")
 
 
-def _fc() -> Any:
-    from jtorch.distributed import _functional_collectives
-
-    return _functional_collectives
-
-
-def _broadcast(x: Any, src: int, group: Any) -> Any:
-    from jtorch.distributed import _groups
-
-    return _fc().broadcast(x, _groups.get_global_rank(_groups.group_of(group), src), group)
-
-
-_KERNELS: dict[str, Callable[..., Any]] = {
-    "all_reduce": lambda x, op, group: _fc().all_reduce(x, op, group),
-    "all_gather_into_tensor": lambda x, size, group: _fc().all_gather_tensor(x, 0, group),
-    "reduce_scatter_tensor": lambda x, op, size, group: _fc().reduce_scatter_tensor(x, op, 0, group),
-    "all_to_all_single": lambda x, taken, given, group: _fc().all_to_all_single(x, list(taken), list(given), group),
-    "broadcast": _broadcast,
-}
+kernels: dict[str, Callable[..., Any]] = {}  # by name, as (tensor, ..., group): set by torch.distributed, without which there is no group
 
 
 def _kernel(name: str) -> Callable[..., Any]:
     """What an operator of this name does: as the one that it is called after, of each of a list (``_coalesced``), or into what is given (``_``, ``_out``)."""
     base = name.removesuffix("_").removesuffix("_out").removesuffix("_coalesced")
-    one, several = _KERNELS[base], "_coalesced" in name
+    several = "_coalesced" in name
 
     def apply(x: Any, *args: Any) -> Any:
+        one = kernels[base]
         return [one(t, *args) for t in x] if several else one(x, *args)
 
     def call(x: Any, *args: Any, out: Any = None) -> Any:
@@ -70,7 +53,7 @@ for _schema in _SCHEMAS:
     _name = _schema.partition("(")[0]
     _c10d.impl(_c10d.define(_schema), _kernel(_name), "CompositeExplicitAutograd")
     if _name in ("all_gather_into_tensor", "reduce_scatter_tensor", "all_to_all_single"):
-        _autograd.impl(_autograd.define(_schema), _KERNELS[_name], "CompositeImplicitAutograd")
+        _autograd.impl(_autograd.define(_schema), lambda x, *args, name=_name: kernels[name](x, *args), "CompositeImplicitAutograd")
 _groups = Library("c10d", "FRAGMENT")
 for _schema in (
     "scatter_(Tensor[] output_tensors, Tensor[][] input_tensors, Any process_group, int root_rank, bool async_op=True, int timeout=-1) -> (Tensor[], Any)",
