@@ -1,5 +1,6 @@
 """Collectives with gradients, ZeroRedundancyOptimizer, a pipeline of two stages, and the old wrapper FullyShardedDataParallel, over two processes."""
 
+import contextlib
 import functools
 
 import torch
@@ -9,7 +10,8 @@ import torch.distributed.nn.functional as F
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
 from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
-from torch.distributed.fsdp.wrap import size_based_auto_wrap_policy
+from torch.distributed.fsdp import ShardingStrategy
+from torch.distributed.fsdp.wrap import CustomPolicy, ModuleWrapPolicy, always_wrap_policy, size_based_auto_wrap_policy
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.distributed.pipelining import (
     PipelineStage,
@@ -227,6 +229,56 @@ def old_wrapper(r, n, said):
         opt.step()
         said.append(f"fsdp: {loss.item()} {norm.item()}")
     said.append(f"state: { {k: (tuple(v.shape), v.sum().item()) for k, v in model.state_dict().items()} }")
+
+    def whole(**options):
+        with FSDP.summon_full_params(model, **options):
+            return [(name, tuple(p.shape), p.sum().item()) for name, p in model.named_parameters()]
+
+    def written():
+        with FSDP.summon_full_params(model, writeback=True), torch.no_grad():
+            model.module[2].weight.fill_(0.25)
+        return model.state_dict()["2.weight"].sum().item()
+
+    def apart():
+        model.zero_grad()
+        for k in range(4):
+            with model.no_sync() if k % 2 == 0 else contextlib.nullcontext():
+                nn.functional.cross_entropy(model(x), y).backward()
+        opt.step()
+        return nn.functional.cross_entropy(model(x), y)
+
+    def gradients():
+        with FSDP.summon_full_params(model, with_grads=True):
+            return [p.grad.sum().item() for p in model.parameters()]
+
+    for name, fn in {
+        "names": lambda: [k for k, _ in model.named_parameters()], "wrappers": lambda: (len(FSDP.fsdp_modules(model)), len(FSDP.fsdp_modules(model, root_only=True))), "root": lambda: model.check_is_root(),
+        "whole": whole, "one": lambda: whole(rank0_only=True, writeback=False), "refused": lambda: whole(rank0_only=True, writeback=True), "apart": apart, "gradients": gradients, "written": written,
+        "names of the optimizer": lambda: [g["params"] for g in FSDP.optim_state_dict(model, opt)["param_groups"]],
+    }.items():
+        said.attempt(name, fn)
+
+    def strategy(**options):
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(8, 16), nn.Sequential(nn.ReLU(), nn.Linear(16, 16)), nn.Linear(16, 3))
+        net[0].requires_grad_(options.pop("trained", True))
+        net = FSDP(net, auto_wrap_policy=options.pop("policy", None), device_id=torch.device("cpu"), **options)
+        opt, losses = torch.optim.SGD(net.parameters(), lr=0.5), []
+        for _ in range(3):
+            opt.zero_grad()
+            loss = nn.functional.cross_entropy(net(x), y)
+            loss.backward()
+            opt.step()
+            losses.append(loss.item())
+        return losses, repr(net)
+
+    for how in (ShardingStrategy.FULL_SHARD, ShardingStrategy.SHARD_GRAD_OP, ShardingStrategy.NO_SHARD):
+        for kept in (True, False):
+            said.attempt(f"{how} {kept}", lambda: strategy(sharding_strategy=how, use_orig_params=kept))
+    for policy in (always_wrap_policy, ModuleWrapPolicy({nn.Linear}), CustomPolicy(lambda m: isinstance(m, nn.Linear) and m.in_features == 16)):
+        said.attempt("policy", lambda: strategy(policy=policy, use_orig_params=True))
+    for kept in (True, False):
+        said.attempt(f"frozen {kept}", lambda: strategy(trained=False, use_orig_params=kept))
 
 
 if __name__ == "__main__":

@@ -79,8 +79,8 @@ def get_model_state_dict(model: Any, *, submodules: Any = None, options: StateDi
     """The state dict of a model, by names without those of wrappers."""
     options = _checked(options)
     state = model.state_dict()
-    frozen = {n for n, p in model.named_parameters() if not p.requires_grad} if options.ignore_frozen_params else ()
-    found = {_clean(model, n): x for n, x in state.items() if n not in frozen}
+    frozen = {_clean(model, n) for n, p in model.named_parameters() if not p.requires_grad} if options.ignore_frozen_params else ()
+    found = {name: x for n, x in state.items() if (name := _clean(model, n)) not in frozen}
     if submodules:
         prefixes = [_clean(model, n + ".x")[:-1] for n, m in model.named_modules() if m in submodules]
         found = {n if options.keep_submodule_prefixes else n[len(p) :]: x for n, x in found.items() for p in prefixes if n.startswith(p)}

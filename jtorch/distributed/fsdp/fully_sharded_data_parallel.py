@@ -63,6 +63,7 @@ class FullyShardedDataParallel(torch.nn.Module):  # type: ignore[name-defined,mi
         device_mesh: DeviceMesh | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        self._inner = False
         mesh, group = _mesh_of(process_group, device_mesh, module)
         ignored = {m for x in ignored_modules or () for m in x.modules()} | {x for x in ignored_states or () if isinstance(x, torch.nn.Module)}
         params = {p for m in ignored for p in m.parameters()} | {x for x in ignored_states or () if isinstance(x, torch.Tensor)}
@@ -96,7 +97,13 @@ class FullyShardedDataParallel(torch.nn.Module):  # type: ignore[name-defined,mi
                 for name, b in m._buffers.items():
                     if b is not None and b.is_floating_point():
                         m._buffers[name] = b.to(mixed.buffer_dtype)
+        if not use_orig_params and len({p.sharded.requires_grad for p in sharded.parameters}) > 1:
+            raise ValueError("Must flatten tensors with uniform `requires_grad` when `use_orig_params=False`")
         self._settings = StateDictSettings()
+        self._summoned = 0  # how often, just now
+        for m in module.modules():
+            if isinstance(m, FullyShardedDataParallel):
+                m._inner = True
         self._register_load_state_dict_pre_hook(self._take_names)
 
     @property
@@ -127,14 +134,18 @@ class FullyShardedDataParallel(torch.nn.Module):  # type: ignore[name-defined,mi
         return out
 
     def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """By the wrapped module's names."""
+        """As of any module, and within :meth:`summon_full_params` by the wrapped module's names."""
         for name, p in super().named_parameters(*args, **kwargs):
-            yield name.replace(FSDP_WRAPPED_MODULE + ".", ""), p
+            yield name.replace(FSDP_WRAPPED_MODULE + ".", "") if self._summoned else name, p
 
     def named_buffers(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """By the wrapped module's names."""
+        """As :meth:`named_parameters`."""
         for name, b in super().named_buffers(*args, **kwargs):
-            yield name.replace(FSDP_WRAPPED_MODULE + ".", ""), b
+            yield name.replace(FSDP_WRAPPED_MODULE + ".", "") if self._summoned else name, b
+
+    def check_is_root(self) -> bool:
+        """Whether no other wrapper is around it."""
+        return not self._inner
 
     @staticmethod
     def fsdp_modules(module: Any, root_only: bool = False) -> list[Any]:
@@ -155,8 +166,11 @@ class FullyShardedDataParallel(torch.nn.Module):  # type: ignore[name-defined,mi
     @staticmethod
     @contextlib.contextmanager
     def summon_full_params(module: Any, recurse: bool = True, writeback: bool = True, rank0_only: bool = False, offload_to_cpu: bool = False, with_grads: bool = False) -> Iterator[None]:
-        """Within, the parameters are whole; what was written into them stays if ``writeback``."""
-        every = [m._fsdp_sharded for m in (FullyShardedDataParallel.fsdp_modules(module) if recurse else [module])]
+        """Within, the parameters are whole; what was written into them stays if ``writeback`` (NotImplementedError with ``rank0_only``)."""
+        if writeback and rank0_only:
+            raise NotImplementedError("writeback=True and rank0_only=True is not supported yet")
+        wrappers = FullyShardedDataParallel.fsdp_modules(module) if recurse else [module]
+        every = [m._fsdp_sharded for m in wrappers]
         held = []
         for sharded in every:
             sharded.refresh()
@@ -166,9 +180,13 @@ class FullyShardedDataParallel(torch.nn.Module):  # type: ignore[name-defined,mi
                     whole.grad = p.sharded.grad.full_tensor()
                 held.append((p, whole))
                 p.set(whole)
+        for m in wrappers:
+            m._summoned += 1
         try:
             yield
         finally:
+            for m in wrappers:
+                m._summoned -= 1
             with torch.no_grad():
                 for p, whole in held:
                     if writeback:
