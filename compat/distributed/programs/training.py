@@ -249,7 +249,7 @@ def old_wrapper(r, n, said):
 
     def gradients():
         with FSDP.summon_full_params(model, with_grads=True):
-            return [p.grad.sum().item() for p in model.parameters()]
+            return [p.grad.abs().sum().item() for p in model.parameters()]
 
     for name, fn in {
         "names": lambda: [k for k, _ in model.named_parameters()], "wrappers": lambda: (len(FSDP.fsdp_modules(model)), len(FSDP.fsdp_modules(model, root_only=True))), "root": lambda: model.check_is_root(),
