@@ -253,7 +253,7 @@ def old_wrapper(r, n, said):
 
     for name, fn in {
         "names": lambda: [k for k, _ in model.named_parameters()], "wrappers": lambda: (len(FSDP.fsdp_modules(model)), len(FSDP.fsdp_modules(model, root_only=True))), "root": lambda: model.check_is_root(),
-        "whole": whole, "one": lambda: whole(rank0_only=True, writeback=False), "refused": lambda: whole(rank0_only=True, writeback=True), "apart": apart, "gradients": gradients, "written": written,
+        "whole": whole, "one": lambda: [whole(rank0_only=True, writeback=False)][: r == 0], "refused": lambda: whole(rank0_only=True, writeback=True), "apart": apart, "gradients": gradients, "written": written,
         "names of the optimizer": lambda: [g["params"] for g in FSDP.optim_state_dict(model, opt)["param_groups"]],
     }.items():
         said.attempt(name, fn)
