@@ -216,7 +216,7 @@ class _AtenOverload(OpOverload):
         """The names that arguments may be given by."""
         names = self._names
         if names is None:
-            names = self._names = frozenset(a.name for a in self._schema.arguments) | ({"input"} if self._op.text is None else set())
+            names = self._names = frozenset(a.name for a in self._schema.arguments) | ({"input"} if getattr(self._op, "text", None) is None else set())
         return names
 
     def redispatch(self, keyset: Any, /, *args: Any, **kwargs: Any) -> Any:
