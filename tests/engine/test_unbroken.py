@@ -304,6 +304,41 @@ def test_finalizers_that_make_arrays_while_jax_looks_who_called() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+def test_collections_beside_threads_that_compute() -> None:
+    """What JAX is told at a collection holds for all threads: those that compute beside it must not be disturbed by that."""
+    errors: list[Exception] = []
+
+    class Slow:
+        me: Any = None
+
+        def __del__(self) -> None:
+            sum(range(2000))
+
+    def work() -> None:
+        try:
+            for i in range(100):
+                (torch.ones(3) * float(i)).sum().item()
+        except Exception as error:  # noqa: BLE001 - looked at below
+            errors.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for t in threads:
+            t.start()
+        while any([t.is_alive() for t in threads]):
+            for _ in range(20):
+                x = Slow()
+                x.me = x
+            gc.collect()
+        for t in threads:
+            t.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not errors
+
+
 def test_what_fails_or_is_interrupted_can_be_asked_for_again(monkeypatch: Any) -> None:
     x = torch.ones(3)
     y = (x * 2).exp()

@@ -23,7 +23,7 @@ from jtorch._engine.recording.apart import label, readers, separate
 from jtorch._engine.recording.identity import of_node
 from jtorch._engine.recording.templates import called
 from jtorch._engine.values import log
-from jtorch._engine.values.unbroken import Elsewhere, elsewhere, undisturbed
+from jtorch._engine.values.unbroken import Elsewhere, elsewhere, one_waits, working
 
 __all__ = ["Program", "program_for"]
 
@@ -198,12 +198,12 @@ _workers: list[ThreadPoolExecutor] = []
 
 def _pool() -> ThreadPoolExecutor:
     if not _workers:
-        _workers.append(ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), "jtorch-compile"))
+        _workers.append(ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), "jtorch-compile", one_waits))
     return _workers[0]
 
 
 def _submit(compile_: Callable[[], Any]) -> Any:
-    return _pool().submit(undisturbed, compile_)
+    return _pool().submit(working, compile_)
 
 
 def program_for(key: Any, why: str) -> tuple[Program, bool]:

@@ -21,12 +21,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain, compress, repeat, starmap
-from operator import methodcaller
+from operator import and_, gt, methodcaller
 from typing import Any
 
 from jax.extend.core import unsafe_am_i_under_a_jit_DO_NOT_USE as _being_traced
 
-__all__ = ["Elsewhere", "aside", "at_once", "collected_again", "elsewhere", "ending", "provided", "together", "uncollected", "undisturbed"]
+__all__ = ["Elsewhere", "aside", "at_once", "collected_again", "elsewhere", "ending", "one_waits", "provided", "together", "uncollected", "undisturbed", "working"]
 
 _go_through: Callable[[Iterable[Any]], None] = deque(maxlen=0).extend
 _chained = chain.from_iterable
@@ -57,6 +57,24 @@ def ending(doing: Callable[..., Any], *args: Iterable[Any]) -> Callable[..., str
     return partial(_look, _Ending(doing, *args))
 
 
+_waiting: list[None] = []  # one for each thread of a pool that waits for work
+
+
+def one_waits() -> None:
+    """Said by a pool's thread when it begins."""
+    _waiting.append(None)
+
+
+def working(fn: Callable[..., Any], *args: Any) -> Any:
+    """:func:`undisturbed`, in a thread that waits for work."""
+    if _waiting:  # else the process has forked since
+        _waiting.pop()
+    try:
+        return undisturbed(fn, *args)
+    finally:
+        _waiting.append(None)
+
+
 class _Collecting:
     def __init__(self, collect: Callable[[], Any]) -> None:
         self.collect = collect
@@ -78,7 +96,8 @@ class _Phases:
 
     def __init__(self, enabled: Callable[[], bool], enable: Callable[[bool], None]) -> None:
         before = [True]
-        self._at_start = zip(map(before.__setitem__, repeat(0), starmap(enabled, repeat(()))), map(enable, repeat(False)), strict=False).__next__
+        others = map(gt, starmap(_count, repeat(())), map(len, repeat(_waiting)))  # whether threads besides the main one do something
+        self._at_start = zip(map(before.__setitem__, repeat(0), starmap(enabled, repeat(()))), map(enable, map(and_, starmap(enabled, repeat(())), others)), strict=False).__next__
         self._at_stop = map(enable, map(before.__getitem__, repeat(0))).__next__
 
     start, stop = property(methodcaller("_at_start")), property(methodcaller("_at_stop"))
@@ -86,7 +105,8 @@ class _Phases:
 
 def _trace_no_calls_while_collecting() -> None:
     """An array of JAX's keeps the calls that it was made in: each thread has one buffer for them, filled while objects are made. Where the collector runs in the middle of that and a finalizer
-    computes, its calls take the places of those there were, whose code then loses references that nobody took, until it is gone under the function. So what is made by finalizers keeps none."""
+    computes, its calls take the places of those there were, whose code then loses references that nobody took, until it is gone under the function. So what is made by finalizers keeps none.
+    That is one switch for all threads, and what another one begins while it is off is refused by JAX when it ends: where others are at work, it stays as it is."""
     from jaxlib import _jax  # type: ignore[attr-defined]
 
     gc.callbacks.append(partial(getattr, _Phases(_jax.tracebacks_enabled, _jax.set_tracebacks_enabled)))
@@ -237,6 +257,7 @@ def _in_child() -> None:
     """A forked process has none of the threads."""
     _going_on.clear()
     _quiet.clear()
+    _waiting.clear()
     if _collected:
         _collect_again()
 
