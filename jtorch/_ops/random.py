@@ -16,7 +16,7 @@ from jax import lax
 
 from jtorch import _config, _dtypes
 from jtorch._ops import _value_guards
-from jtorch._ops._lib import cast, num
+from jtorch._ops._lib import cast, converted, num
 from jtorch._registry import op
 
 _F = np.float32
@@ -80,7 +80,7 @@ def masked_affine(input, mask, scale, kept, dropped):
 @op("native_dropout_apply(Tensor input, Tensor mask, Scalar scale)", where="internal", elementwise=True, grad_name="NativeDropoutBackward0")
 def native_dropout_apply(input, mask, scale):
     """``input * mask * scale``."""
-    return input * mask.astype(input.dtype) * num(scale, input)
+    return input * converted(mask, input.dtype) * num(scale, input)
 
 
 # ---- pathwise gradients ------------------------------------------------------------------------------------------------
