@@ -23,6 +23,16 @@ for name,f in dict(add=lambda x: x[1:].add_(x[:-1]),addself=lambda x:x.add_(x),a
     if name.startswith('skip_'): continue
     x=t(); print(name); run(lambda: f(x)); print(x.tolist() if name not in ('uniform','bern','normal') else '')
 """,
+    "spread over itself": """
+def t():
+    return torch.arange(12).reshape(3, 4)
+for c in ("x[1]=x[1][0]","x[1]=x[1,0]","x[0:2]=x[0]","x[:]=x[0]","x[1]=x[1][:1]","x[:,0]=x[0,0]","x[1].copy_(x[1][0])","x[1].copy_(x[1,2:3])","x[:2].copy_(x[1])","x[1:].copy_(x[:1])","x[1:]=x[:-1]","x[1].add_(x[1][0])","x.t()[0]=x[0,0]"):
+    x=t(); print(c); run(lambda: exec(c)); print(x.tolist())
+w=torch.arange(4.).requires_grad_(); y=w*w; y[1:]=y[0]; y.sum().backward(); print(w.grad)
+for d in (torch.int32, torch.int64):
+    e=torch.arange(8.).reshape(4,2); print(torch.nn.functional.embedding(torch.tensor([3,1],dtype=d),e,max_norm=2.),e)
+run(lambda: torch.nn.functional.embedding_bag(torch.tensor([[1]]),torch.ones(4,2),padding_idx=5)); run(lambda: torch.nn.functional.embedding(torch.tensor([[1]]),torch.ones(4,2),padding_idx=-6))
+""",
     "out= of another shape": """
 import warnings
 warnings.simplefilter("ignore")

@@ -28,7 +28,7 @@ def _renorm_rows(weight: Tensor, rows: Tensor, max_norm: float, norm_type: float
             named = torch.zeros(weight.size(0), 1, dtype=torch.bool, device=weight.device).index_fill(0, rows.reshape(-1), True)  # type: ignore[attr-defined]
             weight.copy_(torch.where(named & (norm > max_norm), weight * (max_norm / (norm + 1e-7)), weight))
             return
-        rows = torch.unique(rows.reshape(-1))
+        rows = torch.unique(rows.reshape(-1)).long()
         found = weight.index_select(0, rows)
         norm = torch.linalg.vector_norm(found, norm_type, dim=1, keepdim=True)
         scaled = torch.where(norm > max_norm, found * (max_norm / (norm + 1e-7)), found)
@@ -109,6 +109,8 @@ def embedding_bag(
     _check("embedding_bag", 6, sparse, max_norm, norm_type)
     if max_norm is not None:
         _renorm_rows(weight, input, max_norm, norm_type)
+    if padding_idx is not None and not -weight.size(0) <= padding_idx < weight.size(0):
+        raise RuntimeError(f"padding_idx must be within the number of embeddings, -{weight.size(0)} through {weight.size(0) - 1}, but got {padding_idx}")
     at = _row(padding_idx, weight, "padding_idx")
     if sparse and weight.requires_grad:  # type: ignore[attr-defined]
         rows, order, at = sparse_bag_rows(weight, input.reshape(-1), at, scale_grad_by_freq)  # type: ignore[attr-defined]

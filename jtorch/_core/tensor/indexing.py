@@ -30,6 +30,7 @@ from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.storage.bare_tensor import PLAIN, Tensor
 from jtorch._core.graph.view_history import take_view
 from jtorch._core.storage.overlap import check_apart
+from jtorch._core.storage.write_counts import origin_of
 from jtorch._core.storage.view_steps import is_traced, aval_of, elements, laid_out, read, layout
 
 __all__ = ["BYTES_AS_MASK", "MASK_IN_LANES", "getitem", "refuse_lanes", "setitem"]
@@ -329,6 +330,8 @@ def setitem(self: Tensor, index: Any, new: Any) -> None:
             new = new.reshape(aval_of(new).shape[lead:])
         if aval_of(new).shape != a.shape:
             laid_out(_expand, aval_of(new), (0,) * len(aval_of(new).shape), (a.shape,))  # raises
+            if origin_of(new._s) is origin_of(t._s):  # what is spread over itself is no overlap to torch
+                new = new.expand(a.shape)
         if t is not self and a.shape == aval_of(self).shape and layout(t) == layout(self):
             t = self  # all of it, which is no view
         t.copy_(new)
