@@ -80,17 +80,35 @@ def _scan_layer(mode: str, x: Any, h: Any, c: Any, params: Sequence[Any], revers
 
 # ---- the loop over time, and its derivative ------------------------------------------------------------------------------------
 #
-# Left to JAX, the gradient of the hidden weights is added up inside the backward loop, a whole matrix for each step. Where that is large beside the batch, it is half of the backward's time (43 ms against 25 for 512
-# steps of 4 x 128 on two cpu cores; 61 and 45 of 8 x 128; 19 and 16 for 64 of 8 x 256). So the derivative is written down for such: what the weights' change does to all steps is one product outside, and what is left
-# in the loop is linear, with coefficients that are computed for all steps at once. With larger batches these cost more than they save (5.5 and 10 ms for 64 of 32 x 64); an LSTM's, whose activated gates are kept and
-# make them, only when a step has many elements (64 steps forth and back: 5.0 ms and 3.8 of 32 x 64, 15 and 13 of 32 x 128, 38 and 45 of 32 x 256).
+# Left to JAX, the gradient of the hidden weights is added up inside the backward loop, a whole matrix for each step. So the derivative is written down: what the weights' change does to all
+# steps is one product outside, and what is left in the loop is linear, with coefficients that are computed for all steps at once. (Forth and back on two cpu cores, in brackets left to JAX: LSTM, 64 steps
+# of 32 x 64 4.6 ms (5.5), of 32 x 256 47 (51), 128 of 8 x 128 7.3 (10.6), 16 of 128 x 128 14.2 (15.4); without gates, 64 of 32 x 128 3.8 (4.6).) A GRU's coefficients cost more than they save where
+# the batch is large (64 of 32 x 64 5.5 (4.0), 64 of 16 x 256 21 (23), 128 of 8 x 128 7.5 (7.9)).
 
 
 def _apart(mode: str, batch: Any, hidden: Any) -> bool:
-    """Whether the derivative's coefficients are computed apart from its loop. A batch whose size is a symbol does not count as small."""
+    """Whether the derivative's coefficients are computed apart from its loop: not where a size is a symbol."""
     if not on_cpu() or not (isinstance(batch, int) and isinstance(hidden, int)):
         return False
-    return hidden >= max(128, 16 * batch) or (mode == "LSTM" and batch * hidden <= 4096)
+    return mode != "GRU" or hidden >= max(128, 16 * batch)
+
+
+@jax.custom_jvp
+def _by_hidden(h: Any, w: Any, w_t: Any) -> Any:
+    """``h @ w.T`` with the transposed weights ``w_t`` as they lie in memory. Backward it is a product with ``w``: XLA's cpu takes twice as long for one with matrices that lie the other way
+    (4 x 512 by 512 x 128: 5.7 us and 13; 32 x 1024 by 1024 x 256: 111 and 157)."""
+    return jnp.matmul(h, w_t, precision=matmul_precision())
+
+
+@_by_hidden.defjvp
+def _by_hidden_derivative(primals: Any, tangents: Any) -> Any:
+    h, w, w_t = primals
+    t_h, t_w, _ = tangents
+    return _by_hidden(h, w, w_t), _transposed_product(t_h, w) + _transposed_product(h, t_w)
+
+
+def _transposed_product(h: Any, w: Any) -> Any:
+    return lax.dot_general(h, w, (((h.ndim - 1,), (1,)), ((), ())), precision=matmul_precision())
 
 
 @functools.cache
@@ -98,12 +116,12 @@ def _recurrence(mode: str, reverse: bool, apart: bool) -> Any:
     """A function of (projected input (T, B, G * H), h, c or None, hidden weights (G * H, H), their bias or None, alive or None; and, unless ``apart``, the projection or None) to (outputs, last h, last c)."""
 
     def run(xp: Any, h: Any, c: Any, w: Any, b: Any, alive: Any, w_hr: Any = None, whole: bool = True) -> Any:
-        precision, w_t = matmul_precision(), w.T  # once, outside the loop
+        w_t = w.T  # once, outside the loop
 
         def step(carry: Any, now: Any) -> Any:
             h, c = carry
             x, live = now
-            hp = jnp.matmul(h, w_t, precision=precision)
+            hp = _by_hidden(h, w, w_t)
             hp = hp if b is None else hp + b
             new_c, kept = c, hp
             if mode == "LSTM":
@@ -144,12 +162,11 @@ def _recurrence(mode: str, reverse: bool, apart: bool) -> Any:
         if mode != "GRU" and from_hidden is not None:  # both go into the same sum
             from_input, from_hidden = (from_hidden if from_input is None else from_input + from_hidden), None
         coefficients, linear = _LINEAR[mode](xp, kept, before, out, None if c is None else _before(cs, c, reverse), cs)
-        precision, w_t = matmul_precision(), w.T
 
         def step(carry: Any, now: Any) -> Any:
             t_h, t_c = carry
             of_input, of_hidden, k, live = now
-            through = jnp.matmul(t_h, w_t, precision=precision)
+            through = _transposed_product(t_h, w)
             through = through if of_hidden is None else through + of_hidden
             new_h, new_c = linear(k, of_input, through, t_h, t_c)
             if live is not None:
