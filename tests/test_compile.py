@@ -224,3 +224,14 @@ def test_explain_says_what_became_of_a_call() -> None:
     assert "Ops 1:\n    linear\n    relu\n" in str(found)
     broken = torch._dynamo.explain(lambda x: x * x.item())(torch.ones(()))
     assert (broken.graph_count, broken.graph_break_count) == (0, 1) and "item" in broken.break_reasons[0].reason
+
+
+def test_hooks_in_another_order_than_they_came() -> None:
+    net = torch.nn.Linear(2, 2)
+    net.register_forward_pre_hook(lambda m, args: (args[0] + 1,))
+    net.register_forward_pre_hook(lambda m, args: (args[0] * 2,), prepend=True)
+    fast = torch.compile(lambda x: net(x))
+    x = torch.ones(1, 2)
+    for _ in range(3):
+        assert torch.equal(fast(x), net(x))
+    assert fast._compiled.runs == 2, fast._compiled.why

@@ -71,7 +71,7 @@ class Written:
     def _end(self) -> None:
         lines = [f"        if not ({' and '.join(line)}):\n            return None\n" for line in self._lines if line]
         text = f"def holds({', '.join(f'o{i}' for i in range(len(self._given)))}):\n    try:\n{''.join(lines)}        return [{', '.join(self._found)}]\n    except (KeyError, ValueError):\n        return None\n"
-        space = {"same": same, "all": all, "map": map, "is_": is_, "len": len, "get": dict.get, "contains": dict.__contains__, "values": dict.values}
+        space = {"same": same, "all": all, "map": map, "is_": is_, "len": len, "get": dict.get, "contains": dict.__contains__}
         exec(compile(text, "<jtorch guards>", "exec"), space)  # noqa: S102 - the text is ours; every object is an argument
         fn: Any = space["holds"]
         fn.__defaults__ = tuple(self._given)
@@ -134,7 +134,7 @@ class Guards:
                 for key, x in zip(written[id(c)], values, strict=True):
                     self._entry(w, c, key, x)
             elif values:
-                mine, theirs = f"values({w.name(c)})", w.name(values)
+                mine, theirs = f"{w.name(c)}.values()", w.name(values)  # in the order of what it is: an OrderedDict has its own
                 w.require(f"(all(map(is_, {mine}, {theirs})) or all(map(same, {mine}, {theirs})))")
             w.pause()
         for held, key, x in zip(self.dicts, self.keys, self.expected, strict=True):

@@ -31,8 +31,8 @@ from jtorch._compile.numbers import Tracked, made, plain
 from jtorch._core.storage import view_steps
 from jtorch._core.storage.bare_tensor import PLAIN, Storage, Tensor
 from jtorch._engine.recording.trace import put
-from jtorch._engine.values.lanes import Lanes
-from jtorch._engine.values.placed import Placed, behind
+from jtorch._engine.values.lanes import Lanes, bare
+from jtorch._engine.values.placed import behind
 from jtorch._engine.values.sparse_values import SparseValue
 from jtorch._engine.values.symbols import Symbol
 from jtorch.nn.modules.module import Module
@@ -230,9 +230,7 @@ class Reads:
         try:
             s = t._s
             v = s.value if t._view is None else view_steps.read(t)
-            inner = v
-            while inner.array.__class__ is Placed or inner.array.__class__ is Lanes:  # (such as to_local() gave)
-                inner = inner.array.value
+            inner = bare(v)
             if t._view is not None:
                 self._see_above(t)
             if inner.trace is self.trace or inner.array.__class__ is Symbol or inner.trace is not None and inner.trace.symbolic:

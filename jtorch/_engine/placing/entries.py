@@ -26,7 +26,7 @@ from jtorch._engine.values.values import Aval, Value, aval, jax_devices, outside
 
 from .choice import choose
 from .factors import factors_of
-from .parts import program_of_parts, size_of_part
+from .parts import program_of_parts, size_of_part, reading_apart
 
 __all__ = ["bundled", "constrained", "fitted", "grid_of_devices", "lay", "lay_all", "move", "sharding_of", "spread_out"]
 
@@ -57,7 +57,8 @@ def _made(call: Call, key: Any) -> Entry:
     made = PlacedEntry(call, inputs, avals, base.out is not None, base.device)
     made.lies, made.grid, made.ins, made.parts, made.laid = avals, grid, [tuple(p) for p in ins], None, None
     if grid.coordinate is None:
-        made.laid = _laid_by(call, tuple([sharding_of(a) for a in avals]), base.out is not None)
+        cut = any(isinstance(p, int) for some in (before, outs) for places in some for p in places)
+        made.laid = _laid_by(call, reading_apart(closed) if cut else None, tuple([sharding_of(a) for a in avals]), base.out is not None)
     else:
         run = program_of_parts(closed, f, ins, grid.shape, grid.coordinate)
         single = base.out is not None
@@ -65,11 +66,16 @@ def _made(call: Call, key: Any) -> Entry:
     return call.entries.setdefault(key, made)  # type: ignore[no-any-return]
 
 
-def _laid_by(call: Call, where: tuple[NamedSharding, ...], single: bool) -> Call:
-    """The call with its results laid out so, in one node: recording one for each result besides costs more than the operator. Its last input is the devices' token."""
+def _laid_by(call: Call, instead: Callable[..., list[Any]] | None, where: tuple[NamedSharding, ...], single: bool) -> Call:
+    """The call, or what stands in its place, with its results laid out so, in one node: recording one for each result besides costs more than the operator. Its last input is the devices' token."""
 
     def apply(*arrays: Any) -> Any:
-        out = call.apply(*arrays[:-1])
+        out: Any
+        if instead is None:
+            out = call.apply(*arrays[:-1])
+        else:
+            found = instead(*arrays[:-1])
+            out = found[0] if single else found
         if single:
             return jax.lax.with_sharding_constraint(out, where[0])
         return tuple([jax.lax.with_sharding_constraint(x, w) for x, w in zip(out, where, strict=True)])

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax.numpy as jnp
+from jax import lax
 from jax.extend.core import ClosedJaxpr
 
 from jtorch._engine.values.placed import Place
 
-from .factors import Dims, Factors, inlined
+from .factors import Dims, Factors, called, inlined
 
-__all__ = ["part", "program_of_parts", "size_of_part"]
+__all__ = ["part", "program_of_parts", "size_of_part", "reading_apart"]
 
 
 def part(size: int, n: int, k: int) -> tuple[int, int]:
@@ -76,3 +78,26 @@ def _windows(params: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     for d, o in zip([d for d in range(len(sizes)) if d not in gone], n.offset_dims, strict=True):
         sizes[d] = shape[o]
     return tuple(sizes)
+
+
+def reading_apart(closed: ClosedJaxpr) -> Callable[..., list[Any]] | None:
+    """The program with what it reads a part of kept apart from what else reads that, for XLA to cut. Where each device has one row and the first is read, XLA's partitioner has the row for the
+    whole array from there on, and makes a program that is not valid of what reads it next. None if nothing is read so."""
+    if not _reads(closed):
+        return None
+
+    def walk(eqn: Any, operands: list[Any]) -> list[Any]:
+        if eqn.primitive.name == "dynamic_slice":
+            operands = [lax.optimization_barrier(operands[0]), *operands[1:]]
+        out = eqn.primitive.bind(*operands, **eqn.params)
+        return list(out) if eqn.primitive.multiple_results else [out]
+
+    def run(*arrays: Any) -> list[Any]:
+        given = [jnp.asarray(x, v.aval.dtype) for x, v in zip(arrays, closed.jaxpr.invars, strict=True)]
+        return inlined(closed, walk, given, lambda c: c)
+
+    return run
+
+
+def _reads(closed: ClosedJaxpr) -> bool:
+    return any(_reads(inner) if (inner := called(eqn)) is not None else eqn.primitive.name == "dynamic_slice" for eqn in closed.jaxpr.eqns)

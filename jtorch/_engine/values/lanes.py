@@ -8,13 +8,14 @@ from typing import Any
 
 import jax
 
+from jtorch._engine.values.placed import Placed
 from jtorch._engine.values.symbols import Symbol
 from jtorch._engine.values.values import Value, aval
 
 newest = itertools.count(1).__next__
 """Numbers the transformations in the order in which they were entered."""
 
-__all__ = ["ESCAPED", "LOOKED_AT", "Lanes", "Level", "innermost", "lanes_of", "newest", "unknown", "within"]
+__all__ = ["ESCAPED", "LOOKED_AT", "Lanes", "Level", "bare", "innermost", "lanes_of", "newest", "unknown", "within"]
 
 LOOKED_AT = (
     "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling .item() on a Tensor, please try to rewrite what you're doing "
@@ -71,6 +72,13 @@ class Lanes:
         if self.level.shown is None:
             raise RuntimeError(LOOKED_AT if self.level.under_way else ESCAPED)
         return self.level.shown(self.value)
+
+
+def bare(v: Any) -> Any:
+    """What lies behind a value on a grid of devices or of all lanes, however deep: an array, or pending."""
+    while v.array.__class__ is Placed or v.array.__class__ is Lanes:
+        v = v.array.value
+    return v
 
 
 def unknown(array: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 from jtorch._core.backward.recompute import LEAVES, after_barrier, tensors_of
 from jtorch._core.graph.node import OpNode
+from jtorch._engine.values.lanes import bare
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.values import Value
 
@@ -29,7 +30,7 @@ class _Gathering:
     def whole(self, k: int, cts: Any) -> Value:
         """The whole parameter, in the pass that is under way."""
         if self.run is not state.backward:
-            after = [c for c in cts if isinstance(c, Value)]
+            after = [bare(c) for c in cts if isinstance(c, Value)]  # the barrier is between arrays: how they lie is nothing to it
             every = sorted(self.read)
             self.found = dict(zip(every, self.again(every, lambda parts: after_barrier(parts, after, "barrier_of_parts")), strict=True))
             self.run = state.backward
