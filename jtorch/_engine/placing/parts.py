@@ -11,7 +11,9 @@ from jax.extend.core import ClosedJaxpr
 
 from jtorch._engine.values.placed import Place
 
-from .factors import Dims, Factors, called, inlined
+from jtorch._engine.values.calls import called
+
+from .factors import Dims, Factors, inlined
 
 __all__ = ["part", "program_of_parts", "size_of_part", "reading_apart"]
 
