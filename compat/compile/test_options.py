@@ -10,6 +10,7 @@ import torch
 import torch._inductor.config
 
 import jtorch
+import jtorch._private.dynamo.config
 from jtorch._compile.options import known_options
 
 ASKED: dict[str, dict[str, Any]] = {
@@ -53,3 +54,40 @@ def test_the_options_are_torch_s() -> None:
     theirs = {name: config.get_type(name) for name in config.get_config_copy()}
     assert {name: kind if isinstance(kind, type) and typing.get_origin(kind) is None else None for name, kind in theirs.items()} == known_options()
     assert list(known_options()) == torch._inductor.list_options()
+
+
+class Entry(typing.NamedTuple):
+    """Of a guard, what filters look at."""
+
+    guard_type: str
+    is_global: bool
+    value: Any
+
+
+def _settings_and_marks(torch: Any, dynamo: Any) -> list[Any]:
+    config, seen = torch.compiler.config, []
+    for change in (lambda: setattr(config, "nonsense", 1), lambda: config.nonsense):
+        try:
+            change()
+        except AttributeError as error:
+            seen.append(type(error).__name__)
+    with config.patch(recompile_limit=3):
+        seen += [dynamo.recompile_limit, config.recompile_limit]
+    seen += [config.recompile_limit, config.job_id, sorted(config.get_config_copy())]
+    seen += [torch.compiler.set_enable_guard_collectives(x) for x in (True, False, False)]
+    marked = torch.compiler.nested_compile_region(lambda x: x.sin())
+    f = torch.compile(lambda x: marked(marked(x)), backend="eager", fullgraph=True)
+    seen += [marked.__name__, *[round(f(torch.ones(1)).item(), 4) for _ in range(2)]]
+    try:
+        torch.compiler.nested_compile_region(marked, options=3)
+    except RuntimeError as error:
+        seen.append(str(error))
+    entries = [Entry("TENSOR_MATCH", False, None), Entry("TENSOR_MATCH", True, torch.nn.Parameter(torch.ones(1))), Entry("SHAPE_ENV", False, None), Entry("EQUALS_MATCH", True, 3)]
+    c = torch.compiler
+    for keep in (c.keep_portable_guards_unsafe, c.keep_tensor_guards_unsafe, lambda g: c.keep_tensor_guards_unsafe(g, True), c.skip_guard_on_globals_unsafe, c.skip_all_guards_unsafe):
+        seen.append(keep(entries))
+    return seen
+
+
+def test_settings_and_marks() -> None:
+    assert _settings_and_marks(jtorch, jtorch._private.dynamo.config) == _settings_and_marks(torch, torch._dynamo.config)

@@ -134,7 +134,7 @@ MODULES: dict[str, dict[str, str]] = {
         "torch.utils._sympy": "", "torch.utils._sympy.functions": "CeilDiv FloorDiv Mod ModularIndexing", "torch.utils._sympy.numbers": "IntInfinity int_oo", "torch.utils._sympy.symbol": "SymT",
         "torch.utils._sympy.value_ranges": "ValueRangeError ValueRanges bound_sympy", "torch.fx.experimental.sym_node": "SymNode",
         "torch._export": "", "torch._export.config": "patch", "torch._export.error": "InternalError", "torch._export.utils": "_disable_aten_to_metadata_assertions _is_cia_op",
-        "torch.export._trace": "_export", "torch.export.decomp_utils": "CustomDecompTable",
+        "torch.export._trace": "_export",
     },
     _JAGGED: {
         "torch.nested._internal": "", "torch.nested._internal.nested_tensor": "NestedTensor _tensor_symint_registry buffer_from_jagged jagged_from_list nested_view_from_values_offsets",

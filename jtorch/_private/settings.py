@@ -65,7 +65,7 @@ class Settings(ModuleType):
 
     def shallow_copy_dict(self) -> dict[str, Any]:
         """Every setting and its value, the values themselves."""
-        plain = {n: v for n, v in self.__dict__.items() if not n.startswith("_") and not isinstance(v, ModuleType) and n != "annotations"}
+        plain = {n: v for n, v in self.__dict__.items() if not n.startswith("_") and not isinstance(v, ModuleType) and n not in ("annotations", "os")}
         return {n: v for n, v in plain.items() if not isinstance(v, type) or issubclass(v, Section)}
 
 
@@ -73,6 +73,6 @@ class Section:
     """Settings under one name: class attributes, as in torch."""
 
 
-def settings_module(name: str) -> None:
+def settings_module(name: str, kind: type[Settings] = Settings) -> None:
     """The module of this name holds settings from now on."""
-    sys.modules[name].__class__ = Settings
+    sys.modules[name].__class__ = kind

@@ -22,11 +22,11 @@ from jtorch.utils._pytree_json import NAMES, SERIALIZED
 
 from . import exported_program, graph_signature
 from ._operators import OwnOperator, again
-from .exported_program import CallSpec, ExportedProgram
+from .exported_program import CallSpec, ExportedProgram, ModuleCallEntry, ModuleCallSignature
 
 __all__ = ["load", "save"]
 
-_VERSION = 2
+_VERSION = 3
 _PARTS = ("program", "state_dict", "constants", "examples")
 
 
@@ -50,8 +50,17 @@ def save(ep: ExportedProgram, f: Any, *, extra_files: dict[str, Any] | None = No
 def _parts(ep: ExportedProgram) -> dict[str, Any]:
     return {
         "nodes": graph_as_data(ep.graph, _target), "vals": [n.meta.get("val") for n in ep.graph.nodes], "signature": ep.graph_signature, "ranges": ep.range_constraints,
-        "calls": ep.module_call_graph, "in_spec": _spec(ep.call_spec.in_spec), "out_spec": _spec(ep.call_spec.out_spec), "checks": ep._checks, "training": ep._training,
+        "calls": [[e.fqn, _signature(e.signature)] for e in ep.module_call_graph], "stacks": [n.meta.get("nn_module_stack") for n in ep.graph.nodes],
+        "in_spec": _spec(ep.call_spec.in_spec), "out_spec": _spec(ep.call_spec.out_spec), "checks": ep._checks, "training": ep._training,
     }  # fmt: skip
+
+
+def _signature(x: Any) -> Any:
+    return None if x is None else [x.inputs, x.outputs, _spec(x.in_spec), _spec(x.out_spec), x.forward_arg_names]
+
+
+def _signature_of(data: Any) -> Any:
+    return None if data is None else ModuleCallSignature(data[0], data[1], _spec_of(data[2]), _spec_of(data[3]), data[4])
 
 
 def _target(fn: Any) -> Any:
@@ -96,7 +105,7 @@ def _class(kind: Any) -> Entry:
 _CLASSES: dict[str, Entry] = {
     f"torch.export.{module.__name__.rpartition('.')[2]}.{name}": _class(kind)
     for module, names in (
-        (exported_program, ("CallSpec", "ModuleCallEntry", "ValueRange")),
+        (exported_program, ("CallSpec", "ValueRange")),
         (graph_signature, tuple(name for name, x in vars(graph_signature).items() if isinstance(x, type) and x.__module__.endswith("export.graph_signature"))),
     )
     for name in names
@@ -143,11 +152,17 @@ def load(f: Any, *, extra_files: dict[str, Any] | None = None, expected_opset_ve
 def _made(read: dict[str, Any]) -> ExportedProgram:
     parts = read["program"]
     graph, nodes = graph_from_data(parts["nodes"], _called)
+    for name, node in nodes.items():
+        if node.op == "placeholder":
+            exported_program.named(node, name)
     for node, val in zip(nodes.values(), parts["vals"], strict=True):
         if val is not None:
             node.meta["val"] = val
+    for node, stack in zip(nodes.values(), parts["stacks"], strict=True):
+        if stack is not None:
+            node.meta["nn_module_stack"] = stack
     made = ExportedProgram(
-        None, graph, parts["signature"], read["state_dict"], parts["ranges"], parts["calls"], read["examples"], read["constants"],
+        None, graph, parts["signature"], read["state_dict"], parts["ranges"], [ModuleCallEntry(fqn, _signature_of(x)) for fqn, x in parts["calls"]], read["examples"], read["constants"],
         call_spec=CallSpec(_spec_of(parts["in_spec"]), _spec_of(parts["out_spec"])), checks=parts["checks"],
     )  # fmt: skip
     made._training = parts["training"]

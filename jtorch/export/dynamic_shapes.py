@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
 
 from jtorch._compile.errors import TorchDynamoException
 from jtorch._public import torch
+from jtorch.utils._pytree import SUPPORTED_NODES, GetAttrKey, MappingKey, SequenceKey, tree_flatten_with_path, tree_iter, tree_map
 
-__all__ = ["Dim", "ShapesCollection", "dims"]
+__all__ = ["AdditionalInputs", "Constraint", "Dim", "ShapesCollection", "dims", "refine_dynamic_shapes_from_suggested_fixes"]
 
 MOST = 1 << 62
 
@@ -86,8 +88,8 @@ class Dim:
 
     def __repr__(self) -> str:
         if self.root is not self:
-            return f"DerivedDim({self.__name__})"
-        shown = [f"{k}={v}" for k, v in (("min", self.min or None), ("max", self.max if self.max < MOST else None)) if v is not None]
+            return self.__name__
+        shown = [f"{k}={v}" for k, v in (("min", self.min if self.min != 2 else None), ("max", self.max if self.max < MOST else None)) if v is not None]
         return f"Dim('{self.__name__}'{''.join(', ' + s for s in shown)})"
 
 
@@ -121,14 +123,44 @@ class ShapesCollection:
 
     def dynamic_shapes(self, m: Any, args: Any, kwargs: Any = None) -> Any:
         """As ``export`` takes them."""
-        return {name: self._of(value) for name, value in bound(m, args, kwargs or {}).items()}
+        return tree_map(lambda x: self._shapes.get(id(x)) if isinstance(x, torch.Tensor) else None, bound(m, args, kwargs or {}))
 
-    def _of(self, x: Any) -> Any:
-        if isinstance(x, torch.Tensor):
-            return self._shapes.get(id(x))
-        if isinstance(x, dict):
-            return {k: self._of(v) for k, v in x.items()}
-        return type(x)(map(self._of, x)) if isinstance(x, (list, tuple)) else None
+
+class AdditionalInputs:
+    """More arguments that a program is to take: sizes and numbers that differ from those of the example are the ones that change. ``dynamic_shapes`` of ``export`` takes it."""
+
+    def __init__(self) -> None:
+        self._examples: list[tuple[tuple[Any, ...], dict[str, Any] | None]] = []
+
+    def add(self, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> None:
+        """One more call. AssertionError where ``args`` is no tuple or ``kwargs`` no dict."""
+        if type(args) is not tuple:
+            raise AssertionError(f"Representative args {args} must be a tuple")
+        if kwargs is not None and type(kwargs) is not dict:
+            raise AssertionError(f"Representative kwargs {kwargs} must be None or a dict")
+        self._examples.append((args, kwargs))
+
+    def dynamic_shapes(self, m: Any, args: Any, kwargs: Any = None) -> Any:
+        """As ``export`` takes them. ValueError where calls differ in more than sizes and integers."""
+        first, *others = [tree_map(lambda t: tuple(t.shape) if isinstance(t, torch.Tensor) else t, bound(m, a, k or {})) for a, k in [(args, kwargs), *self._examples]]
+
+        def changes(v: Any, *rest: Any) -> Any:
+            if not all(type(v) is type(other) for other in rest):
+                raise ValueError(f"The following inputs were found to have differing types, so they cannot be marked as dynamic: {(v, *rest)}.")
+            same = all(other == v for other in rest)
+            if isinstance(v, int) and not isinstance(v, bool):
+                return None if same else Dim.DYNAMIC
+            if not same:
+                raise ValueError(f"The following inputs were found to have differing values, but they cannot be marked as dynamic: {(v, *rest)}.")
+            return None
+
+        return tree_map(changes, first, *others, is_leaf=lambda x: type(x) is int)
+
+    def verify(self, ep: Any) -> None:
+        """AssertionError or ValueError where the program does not take one of the calls."""
+        module = ep.module()
+        for args, kwargs in self._examples:
+            module._guards_fn.check(args, kwargs or {})
 
 
 def bound(m: Any, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -150,7 +182,7 @@ class UserError(TorchDynamoException):
 def sizes_by_leaf(m: Any, args: Any, kwargs: Any, shapes: Any) -> list[dict[int, Any]]:
     """For each tensor among a call's arguments (in the order of the tree's leaves), its dims that change: a :class:`Dim`, or a hint."""
     names = bound(m, args, kwargs)
-    if isinstance(shapes, ShapesCollection):
+    if isinstance(shapes, (ShapesCollection, AdditionalInputs)):
         shapes = shapes.dynamic_shapes(m, args, kwargs)
     if shapes is None:
         shapes = {}
@@ -172,14 +204,31 @@ def sizes_by_leaf(m: Any, args: Any, kwargs: Any, shapes: Any) -> list[dict[int,
             for k, v in x.items():
                 walk(v, s.get(k) if isinstance(s, dict) else None, f"{path}['{k}']")
         elif isinstance(x, (list, tuple)):
-            if isinstance(s, (list, tuple)) and len(s) != len(x):
-                raise UserError(f"Detected mismatch between the structure of `inputs` and `dynamic_shapes`: `inputs{path}` has {len(x)} elements, but `dynamic_shapes{path}` has {len(s)}")
-            for i, v in enumerate(x):
-                walk(v, s[i] if isinstance(s, (list, tuple)) else None, f"{path}[{i}]")
+            within(list(x), s, path, [f"[{i}]" for i in range(len(x))])
+        elif type(x) in SUPPORTED_NODES:
+            keyed, _ = tree_flatten_with_path(x, is_leaf=lambda y: y is not x)
+            s = SUPPORTED_NODES[type(x)].flatten_fn(s)[0] if type(s) is type(x) else [s.get(_key_name(k[0])) for k, _ in keyed] if isinstance(s, dict) else s
+            within([v for _, v in keyed], s, path, [str(k[0]) for k, _ in keyed])
+
+    def within(children: list[Any], s: Any, path: str, keys: list[str]) -> None:
+        if isinstance(s, (list, tuple)) and len(s) != len(children):
+            raise UserError(f"Detected mismatch between the structure of `inputs` and `dynamic_shapes`: `inputs{path}` has {len(children)} elements, but `dynamic_shapes{path}` has {len(s)}")
+        for i, v in enumerate(children):
+            walk(v, s[i] if isinstance(s, (list, tuple)) else None, path + keys[i])
 
     for name, value in names.items():
         walk(value, shapes.get(name), f"['{name}']")
     return out
+
+
+def _key_name(k: Any) -> str:
+    return str(k.idx if isinstance(k, SequenceKey) else k.name if isinstance(k, GetAttrKey) else k.key if isinstance(k, MappingKey) else k)
+
+
+def leaf_names(named: dict[str, Any]) -> list[str]:
+    """What the leaves of a call's arguments are called in a graph: the argument and the way from there, ``x_feature``, ``more_a_b_0``."""
+    every = [[re.sub(r"[^a-zA-Z0-9]", "_", str(k.key)) if isinstance(k, MappingKey) else _key_name(k) for k in path] for path, _ in tree_flatten_with_path(named)[0]]
+    return ["_".join(path).lower() for path in every]
 
 
 def _dims_of(t: Any, s: Any, path: str) -> dict[int, Any]:
@@ -203,3 +252,62 @@ def _dims_of(t: Any, s: Any, path: str) -> dict[int, Any]:
             raise UserError(f"Expected input at inputs{path}.shape[{d}] to be in the range [{kind.min}, {kind.max}], but got {t.shape[d]}")
         found[d % t.dim()] = kind
     return found
+
+
+_Spec = dict[str, Any] | tuple[Any, ...] | list[Any]
+Constraint = Dim  # for annotations: what the old way of saying which sizes change gave
+
+
+def refine_dynamic_shapes_from_suggested_fixes(msg: str, dynamic_shapes: _Spec) -> _Spec:
+    """``dynamic_shapes`` with what the message of torch's ConstraintViolation suggests: other bounds (``dx = Dim('dx', min=3)``), a number (``dx = 4``), another size (``dy = 2*dx + 1``).
+
+    UserError where the message suggests nothing, AssertionError for a name or an expression that is none of these.
+    """
+    _, found, text = msg.partition("Suggested fixes:")
+    if not found:
+        raise UserError("Suggested fixes not found in error message given to refine_dynamic_shapes_from_suggested_fixes()")
+    known: dict[str, Dim] = {}
+    for dim in tree_iter(dynamic_shapes, is_leaf=lambda x: isinstance(x, Dim)):
+        if isinstance(dim, Dim):
+            known.update({dim.__name__: dim, dim.root.__name__: dim.root})
+    fixes: dict[str, Any] = {}
+    for line in text.split("Suggested fixes:")[0].strip().split("\n"):
+        name, _, value = line.strip().partition(" = ")
+        if bounds := re.fullmatch(r"Dim\('(.*?)'(?:, min=(\d+))?(?:, max=(\d+))?\)", value):
+            fixes[name] = Dim(name, min=None if bounds[2] is None else int(bounds[2]), max=None if bounds[3] is None else int(bounds[3]))
+        else:
+            fixes[name] = int(value) if value.isdigit() else _linear(value)
+    roots = {x[0] for x in fixes.values() if isinstance(x, tuple)}
+    for name in fixes:
+        if name not in known and name not in roots:
+            raise AssertionError(f"shape_fixes key {name!r} not found in name_to_dim or roots")
+    made: dict[Any, Any] = {}
+
+    def fixed(dim: Any) -> Any:
+        fix = fixes.get(dim.__name__) if isinstance(dim, Dim) else None
+        if isinstance(fix, tuple):
+            root, times, plus = fix
+            if fix not in made:
+                if root not in fixes and root not in known:
+                    raise AssertionError(f"symbol.name {root!r} not found in name_to_dim")
+                new = fixes.get(root, known.get(root))
+                new = new if times == 1 else times * new
+                made[fix] = new if plus == 0 else new + plus
+            return made[fix]
+        if fix is not None:
+            return fix
+        if isinstance(dim, Dim) and dim.root is not dim and dim.root.__name__ in fixes:
+            if dim.__name__ not in made:
+                made[dim.__name__] = dim.fn(fixed(dim.root))
+            return made[dim.__name__]
+        return dim
+
+    return tree_map(fixed, dynamic_shapes, is_leaf=lambda x: isinstance(x, Dim))  # type: ignore[no-any-return]
+
+
+def _linear(text: str) -> tuple[str, int, int]:
+    """``2*x + 1`` as ("x", 2, 1)."""
+    found = re.fullmatch(r"(?:(\d+)\s*\*\s*)?([A-Za-z_]\w*)(?:\s*([+-])\s*(\d+))?", text.strip())
+    if found is None:
+        raise AssertionError(f"sympy.Expr {text} is not a supported equivalence")
+    return found[2], int(found[1] or 1), int(found[4] or 0) * (-1 if found[3] == "-" else 1)

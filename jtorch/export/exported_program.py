@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import copy
+import dataclasses
+import inspect
 import operator
 import textwrap
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 from jtorch import compiler, ops
@@ -16,15 +19,18 @@ from jtorch._engine.families.exporting import Made, Solved
 from jtorch._engine.families.outline import dims_of
 from jtorch._engine.recording.trace import SCALAR, force
 from jtorch._engine.values.symbols import NotKnown
+from jtorch._engine.values.values import Value
 from jtorch._public import torch
-from jtorch.fx._codegen import _PyTreeCodeGen, _PyTreeInfo
 from jtorch.fx.graph import Graph
 from jtorch.fx.graph_module import GraphModule
 from jtorch.fx.node import Node
 from jtorch.utils._pytree import tree_flatten
 
+from ._calls import Call, followed
 from ._operators import call_for, filled, is_size
-from .dynamic_shapes import MOST, UserError, bound
+from ._running import module_of, named
+from .decomp_utils import CustomDecompTable
+from .dynamic_shapes import MOST, AdditionalInputs, UserError, bound, leaf_names
 from .graph_signature import (
     ConstantArgument,
     ExportGraphSignature,
@@ -37,7 +43,7 @@ from .graph_signature import (
 )
 from .samples import Recorded, Sizes, recorded, sizes_of
 
-__all__ = ["CallSpec", "ExportedProgram", "ValueRange", "export"]
+__all__ = ["CallSpec", "ExportedProgram", "ModuleCallEntry", "ModuleCallSignature", "ValueRange", "default_decompositions", "export"]
 
 Module = torch.nn.Module
 
@@ -59,11 +65,34 @@ class ValueRange(NamedTuple):
         return f"VR[{self.lower}, {'int_oo' if self.upper >= MOST else self.upper}]"
 
 
-class ModuleCallEntry(NamedTuple):
+@dataclasses.dataclass
+class ModuleCallSignature:
+    """How a module was called: which values of the graph went in and came out, and the structures of the arguments and of the result."""
+
+    inputs: list[Any]
+    outputs: list[Any]
+    in_spec: Any
+    out_spec: Any
+    forward_arg_names: list[str] | None = None
+
+    def replace_all_uses_with(self, original_node: Any, new_node: Any) -> None:
+        """Another node in a value's place."""
+        for x in (*self.inputs, *self.outputs):
+            if x.name == original_node.name:
+                x.name = new_node.name
+
+
+@dataclasses.dataclass
+class ModuleCallEntry:
     """A module that was called, by its name."""
 
     fqn: str
-    signature: Any = None
+    signature: ModuleCallSignature | None = None
+
+
+def default_decompositions() -> CustomDecompTable:
+    """What :meth:`ExportedProgram.run_decompositions` replaces of itself: nothing here (operators are functions of JAX, not of smaller operators). Entries may be added and taken away."""
+    return CustomDecompTable()
 
 
 class ExportedProgram:
@@ -139,11 +168,11 @@ class ExportedProgram:
 
     def module(self, check_guards: bool = True) -> GraphModule:
         """A module that takes the arguments and runs the graph, with these parameters and buffers in their places. AssertionError where sizes or types are not those that were exported."""
-        return _module(self, check_guards)
+        return module_of(self, check_guards)
 
     def __str__(self) -> str:
         code = textwrap.indent(self.graph_module.print_readable(print_output=False).rstrip(), "    ")
-        return f"ExportedProgram:\n{code}\n    \nGraph signature: \n{textwrap.indent(str(self.graph_signature), '    ')}\nRange constraints: {self.range_constraints}\n"
+        return f"ExportedProgram:\n{code}\n    \nGraph signature: {str(self.graph_signature).replace(chr(10), chr(10) + '    ')}\nRange constraints: {self.range_constraints}\n"
 
     __repr__ = __str__
 
@@ -164,8 +193,8 @@ def export(
     args, kwargs = tuple(args), dict(kwargs or {})
     sizes = sizes_of(mod, args, kwargs, dynamic_shapes)
     try:
-        with compiler._under_export():
-            found = recorded(mod, args, kwargs, sizes)
+        with compiler._under_export(), followed(mod, tuple(preserve_module_call_signature)) as calls:
+            found = recorded(mod, args, kwargs, sizes, lambda: len(calls))
         outs = [[*r.values, *[new for _, _, new in r.changed]] for r in found.regions]
         solved = found.solved(outs)
         results = found.results(solved)
@@ -173,7 +202,10 @@ def export(
         raise _data_dependent(error) from error
     except ValueError as error:
         raise UserError(f"Constraints violated ({', '.join(sizes.names)})! {error}") from error
-    return _Writer(mod, args, kwargs, sizes, found, solved, results).written()
+    program = _Writer(mod, args, kwargs, sizes, found, solved, results, calls[: found.calls]).written()
+    if isinstance(dynamic_shapes, AdditionalInputs):
+        dynamic_shapes.verify(program)
+    return program
 
 
 def _data_dependent(error: Exception) -> RuntimeError:
@@ -189,7 +221,8 @@ class GuardOnDataDependentSymNode(RuntimeError):
 class _Writer:
     """From a call that was recorded to its graph."""
 
-    def __init__(self, mod: Any, args: Any, kwargs: Any, sizes: Sizes, found: Recorded, solved: Solved, results: list[Any]) -> None:
+    def __init__(self, mod: Any, args: Any, kwargs: Any, sizes: Sizes, found: Recorded, solved: Solved, results: list[Any], calls: list[Call]) -> None:
+        self.calls = calls
         self.mod, self.args, self.kwargs, self.sizes, self.found, self.solved, self.results = mod, args, kwargs, sizes, found, solved, results
         self.graph = Graph()
         self.node_of: dict[int, Node] = {}  # by the id of a value
@@ -209,7 +242,8 @@ class _Writer:
         def at(p: int) -> Any:
             return vals[p] if p >= 0 else given[-1 - p] if p > SCALAR else self._number(self.solved.numbers[SCALAR - p])
 
-        for (entry, *refs), pattern in zip(part.nodes, self.solved.patterns, strict=True):
+        for (entry, *refs), pattern, number in zip(part.nodes, self.solved.patterns, part.which, strict=True):
+            before = len(self.graph.nodes)
             n = len(pattern) - len(dims_of(entry.inputs))
             rest = iter(pattern)
             key = None if entry.call.op is None else _with(entry.call.key, rest)
@@ -228,6 +262,9 @@ class _Writer:
                     got = self.graph.call_function(operator.getitem, (node, i))
                     got.meta["val"] = _like(a)
                     vals.append(got)
+            stack = self._stack(number)
+            for fresh in islice(reversed(self.graph.nodes), len(self.graph.nodes) - before):
+                fresh.meta["nn_module_stack"] = stack
         results = [_original(at(p)) for p in part.outs]
         n = len(region.values)
         leaves = iter(results[:n])
@@ -257,12 +294,44 @@ class _Writer:
         state = self.mod.state_dict(keep_vars=True)
         ranges = {name: ValueRange(*b) for name, b in zip(self.sizes.names, self.sizes.bounds, strict=True)}
         return ExportedProgram(
-            Module(), self.graph, ExportGraphSignature([*self.inputs, *user], specs), {s.target: state[s.target] for s in self.inputs if s.target in state} | state, ranges, [ModuleCallEntry("", None)], (self.args, self.kwargs), self.constants,
+            Module(), self.graph, ExportGraphSignature([*self.inputs, *user], specs), {s.target: state[s.target] for s in self.inputs if s.target in state} | state, ranges, self._call_graph(region, vals), (self.args, self.kwargs), self.constants,
             call_spec=CallSpec(self.found.spec, region.spec), checks=self._checks(region),
         )  # fmt: skip
 
+    def _stack(self, number: int) -> dict[str, tuple[str, str]]:
+        """The modules that were being called when a node was recorded."""
+        root = type(self.mod)
+        return {"L__self__": ("", f"{root.__module__}.{root.__qualname__}")} | {f"L__self__{c.name}": (c.fqn, c.kind) for c in self.calls if c.start <= number < c.end}
+
+    def _call_graph(self, region: Any, vals: list[Any]) -> list[ModuleCallEntry]:
+        """The module, then those below it, with what went in and out where that is to be kept."""
+        part, trace, new = self.solved.part, region.body.trace, {}
+        at = old = 0
+        chosen = set(part.which)
+        for number, (entry, *_) in enumerate(trace.nodes):
+            if number in chosen:
+                new.update({old + i: at + i for i in range(len(entry.outs))})
+                at += len(entry.outs)
+            old += len(entry.outs)
+
+        def argument(x: Any) -> Any:
+            if not isinstance(x, Value):
+                return ConstantArgument("", x)
+            node = vals[new[x.pos]] if x.trace is trace and x.pos in new else self.node_of.get(id(x))
+            return ConstantArgument("", None) if node is None else TensorArgument(node.name)
+
+        kept = {}
+        for c in self.calls:
+            if c.given is not None and c.result is not None:
+                kept[c.name] = ModuleCallSignature(list(map(argument, c.given[0])), list(map(argument, c.result[0])), c.given[1], c.result[1])
+        names = list(inspect.signature(self.mod.forward).bind(*self.args, **self.kwargs).arguments)
+        out = [ModuleCallEntry("", ModuleCallSignature([], [], self.found.spec, region.spec, names))]
+        out += [ModuleCallEntry(fqn, kept.pop(fqn, None)) for fqn, _ in self.mod.named_modules(remove_duplicate=False) if fqn]
+        return out + [ModuleCallEntry(name, signature) for name, signature in kept.items()]
+
     def _placeholder(self, name: str, like: Any) -> Node:
         node = self.graph.placeholder(name)
+        named(node, name)
         node.meta["val"] = like
         return node
 
@@ -287,7 +356,7 @@ class _Writer:
                 self.inputs.append(InputSpec(InputKind.CONSTANT_TENSOR, TensorArgument(node.name), name))
 
     def _arguments(self, region: Any) -> list[InputSpec]:
-        names = [n for name, value in bound(self.mod, self.args, self.kwargs).items() for n in _leaf_names(name, value)]
+        names = leaf_names(bound(self.mod, self.args, self.kwargs))
         flat = tree_flatten((self.args, self.kwargs))[0]
         tensors = iter(zip(region.inputs, self.sizes.leaves, [x for x in flat if isinstance(x, torch.Tensor)], strict=True))
         specs = []
@@ -375,7 +444,7 @@ class _Writer:
 
     def _checks(self, region: Any) -> list[Any]:
         """What is checked of each tensor argument: its name, shape (None where it changes), type, and for each changing dim which size it is of, and bounds."""
-        names = [n for name, value in bound(self.mod, self.args, self.kwargs).items() for n in _leaf_names(name, value)]
+        names = leaf_names(bound(self.mod, self.args, self.kwargs))
         flat = tree_flatten((self.args, self.kwargs))[0]
         out: list[Any] = []
         dims = iter(self.sizes.leaves)
@@ -413,11 +482,6 @@ def _like(a: Any) -> Any:
     return torch.empty(a.shape, dtype=a.dtype, device="meta")
 
 
-def _leaf_names(name: str, value: Any) -> list[str]:
-    leaves = tree_flatten(value)[0]
-    return [name] if not isinstance(value, (tuple, list, dict)) else [f"{name}_{i}" for i in range(len(leaves))]
-
-
 def _decomposed(graph: Graph, table: dict[Any, Any]) -> Graph:
     """A copy of the graph in which what the table has is done by its functions."""
     from jtorch.fx.proxy import GraphAppendingTracer, Proxy
@@ -428,6 +492,8 @@ def _decomposed(graph: Graph, table: dict[Any, Any]) -> Graph:
         fn = table.get(node.target) if node.op == "call_function" else None
         if fn is None:
             env[node] = new.node_copy(node, env.__getitem__)
+            if node.op == "placeholder":
+                named(env[node], node.name)
             continue
         wrap: Any = lambda x: {k: wrap(v) for k, v in x.items()} if isinstance(x, dict) else type(x)(map(wrap, x)) if isinstance(x, (list, tuple)) else Proxy(env[x], tracer) if isinstance(x, Node) else x
         out = fn(*wrap(list(node.args)), **wrap(dict(node.kwargs)))
@@ -435,103 +501,3 @@ def _decomposed(graph: Graph, table: dict[Any, Any]) -> Graph:
         out.node.meta.update(node.meta)
     new.lint()
     return new
-
-
-def _module(program: ExportedProgram, check: bool) -> GraphModule:
-    """The graph with state in its place, called as the module was."""
-    graph, holder, signature = Graph(), Module(), program.graph_signature
-    for name, t in (*program.named_parameters(), *program.named_buffers()):
-        *path, leaf = name.split(".")
-        at = holder
-        for part in path:
-            if part not in at._modules:
-                at.add_module(part, Module())
-            at = at._modules[part]
-        at.register_parameter(leaf, t) if isinstance(t, torch.nn.Parameter) else at.register_buffer(leaf, t, persistent=name not in signature.non_persistent_buffers)
-    kinds = {s.arg.name: s for s in signature.input_specs}
-    for name, t in program.constants.items():
-        if name in signature.lifted_tensor_constants:
-            holder.register_buffer(name, t, persistent=False)
-    env: dict[Node, Any] = {}
-    placeholders = [n for n in program.graph.nodes if n.op == "placeholder"]
-    users = [n for n in placeholders if kinds[n.name].kind is InputKind.USER_INPUT]
-    for n in users:
-        env[n] = graph.node_copy(n)
-    for n in placeholders:
-        if n not in env:
-            env[n] = graph.get_attr(kinds[n.name].target)  # type: ignore[arg-type]
-    if check:
-        holder._guards_fn = _Guards(program._checks)
-        graph.call_module("_guards_fn", tuple(env[n] for n in users))
-    for n in program.graph.nodes:
-        if n.op == "output":
-            outs = n.args[0]
-            count = len(signature.buffers_to_mutate) + len(signature.parameters_to_mutate)
-            for spec, value in zip(signature.output_specs[:count], outs[:count], strict=True):
-                new = env[value]
-                if spec.target in signature.buffers_to_mutate.values():  # running statistics have no history
-                    new = graph.call_function(ops.aten.detach.default, (new,))
-                graph.call_function(ops.aten.copy_.default, (graph.get_attr(spec.target), new))  # type: ignore[arg-type]
-            graph.output(tuple(env[x] if isinstance(x, Node) else x for x in outs[count:]))
-        elif n.op != "placeholder":
-            env[n] = graph.node_copy(n, env.__getitem__)
-    names = [n.name for n in users]
-    spec = program.call_spec
-    graph._codegen = _PyTreeCodeGen(_PyTreeInfo(_parameter_names(spec.in_spec, names), spec.in_spec, spec.out_spec))
-    made = GraphModule(holder, graph, "GraphModule")
-    made.train(True)
-
-    def refuse(word: str) -> Any:
-        def method(self: Any = None, mode: bool = True) -> Any:
-            raise NotImplementedError(f"Calling {word}() is not supported yet.")
-
-        return method
-
-    made.__dict__["train"], made.__dict__["eval"] = refuse("train"), refuse("eval")
-    return made
-
-
-def _parameter_names(in_spec: Any, names: list[str]) -> list[str]:
-    """One name for each positional argument and keyword."""
-    args, kwargs = in_spec.child(0), in_spec.child(1)
-    out, at = [], 0
-    for child in (*[args.child(i) for i in range(args.num_children)], *[kwargs.child(i) for i in range(kwargs.num_children)]):
-        n = child.num_leaves
-        out.append(names[at] if n == 1 and child.num_children == 0 else names[at].rsplit("_", 1)[0] if n else f"arg{at}")
-        at += n
-    return [*out[: args.num_children], *(kwargs.context or [])]
-
-
-class _Guards(Module):
-    """Checks that arguments are as those that were exported."""
-
-    def __init__(self, checks: Any) -> None:
-        super().__init__()
-        self.checks = checks
-
-    def forward(self, *given: Any) -> None:
-        every, bounds, names = self.checks
-        known: dict[int, int] = {}
-        for (name, shape, kind, dims), x in zip(every, given, strict=True):
-            if shape is None:
-                if x != kind:
-                    raise AssertionError(f"Guard failed: {name} == {kind!r}")
-                continue
-            if not isinstance(x, torch.Tensor) or x.dtype is not kind:
-                raise AssertionError(f"Guard failed: {name}.dtype == {kind}")
-            if x.dim() != len(shape):
-                raise AssertionError(f"Guard failed: {name}.dim() == {len(shape)}")
-            for d, n in enumerate(shape):
-                size = int(x.shape[d])
-                if n is not None:
-                    if size != n:
-                        raise AssertionError(f"Guard failed: {name}.size()[{d}] == {n}")
-                    continue
-                which, shift, times = dims[d]
-                value, rest = divmod(size - shift, times)
-                low, high = bounds[which]
-                if value < low or value > high or rest:
-                    raise AssertionError(f"Guard failed: {name}.size()[{d}] {f'>= {low}' if value < low else f'<= {high}'}")
-                if known.setdefault(which, value) != value:
-                    raise AssertionError(f"Guard failed: {name}.size()[{d}] == {names[which]}")
-

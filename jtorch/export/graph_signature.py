@@ -194,4 +194,4 @@ class ExportGraphSignature:
         return lambda old, new, user: self.replace_all_uses(old.name, new) if user.op == "output" or replace_inputs and old.op == "placeholder" else None
 
     def __str__(self) -> str:
-        return "\n".join(["# inputs", *map(str, self.input_specs), "", "# outputs", *map(str, self.output_specs), ""])
+        return "\n".join(["", "# inputs", *map(str, self.input_specs), "", "# outputs", *map(str, self.output_specs), ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jtorch._core.backward.control_flow import Region
@@ -91,7 +92,7 @@ def ends(sizes: Sizes) -> list[tuple[list[int], bool]]:
 
 
 class Recorded(NamedTuple):
-    """``regions``: one for each row of ``samples``, and ``ends`` for those of :func:`ends` that it takes. ``spec``: of the arguments; ``leaves``: those with None for tensors."""
+    """``regions``: one for each row of ``samples`` (``calls``: what was counted when the first was there), and ``ends`` for those of :func:`ends` that it takes. ``spec``: of the arguments; ``leaves``: those with None for tensors."""
 
     regions: list[Region]
     samples: list[list[int]]
@@ -100,6 +101,7 @@ class Recorded(NamedTuple):
     leaves: list[Any]
     at: list[int]
     ends: list[Region]
+    calls: int = 0
 
     def results(self, found: Solved) -> list[Any]:
         """The results that are no tensors, None in the places of those: constants, and sizes as expressions. :class:`Differs` for others that are not the same for all sizes."""
@@ -128,12 +130,13 @@ class Recorded(NamedTuple):
         return solved([r.body for r in self.regions], [r.values for r in self.regions] if outs is None else outs, given, self.sizes.names, self.samples)
 
 
-def recorded(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: Sizes) -> Recorded:
-    """The call recorded at sizes of its choice; nothing is computed."""
+def recorded(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: Sizes, count: Callable[[], int] = lambda: 0) -> Recorded:
+    """The call recorded at sizes of its choice; nothing is computed. ``count`` counts something of the first."""
     flat, spec = tree_flatten((args, kwargs))
     at = [i for i, x in enumerate(flat) if isinstance(x, torch.Tensor)]
     samples = chosen(sizes)
-    regions = []
+    regions: list[Region] = []
+    first = 0
 
     def run(*tensors: Any) -> Any:
         leaves = list(flat)
@@ -160,6 +163,7 @@ def recorded(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: Size
     for row in samples:
         try:
             regions.append(at_sizes(row))
+            first = first if len(regions) > 1 else count()
         except RuntimeError as error:
             if not regions or isinstance(error, NotKnown):
                 raise
@@ -171,4 +175,4 @@ def recorded(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any], sizes: Size
         except (RuntimeError, ValueError, IndexError) as error:  # what is too small for a kernel, where nobody said that it may be
             if required:
                 raise differs(row, error) from error
-    return Recorded(regions, samples, sizes, spec, [None if isinstance(x, torch.Tensor) else x for x in flat], at, more)
+    return Recorded(regions, samples, sizes, spec, [None if isinstance(x, torch.Tensor) else x for x in flat], at, more, first)

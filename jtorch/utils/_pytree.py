@@ -139,10 +139,14 @@ def register_pytree_node(
     """Make a class a container, here and in ``jax.tree_util``."""
     if cls in SUPPORTED_NODES:
         raise ValueError(f"{cls} is already registered as pytree node.")
-    _json.named(cls, serialized_type_name, to_dumpable_context, from_dumpable_context)
-    SUPPORTED_NODES[cls] = NodeDef(cls, flatten_fn, unflatten_fn, flatten_with_keys_fn)
+    _register(cls, flatten_fn, unflatten_fn, serialized_type_name, to_dumpable_context, from_dumpable_context, flatten_with_keys_fn)
+
+
+def _register(cls: type, flatten: Any, unflatten: Any, name: str | None, dump: Any = None, load: Any = None, flatten_with_keys: Any = None, for_jax: Any = None) -> None:
+    _json.named(cls, name, dump, load)
+    SUPPORTED_NODES[cls] = NodeDef(cls, flatten, unflatten, flatten_with_keys)
     try:
-        jax.tree_util.register_pytree_node(cls, flatten_fn, lambda context, children: unflatten_fn(children, context))
+        jax.tree_util.register_pytree_node(cls, for_jax or flatten, lambda context, children: unflatten(children, context))
     except ValueError:  # JAX knows it already
         pass
 
@@ -150,13 +154,22 @@ def register_pytree_node(
 def register_dataclass(
     cls: type, *, field_names: list[str] | None = None, drop_field_names: list[str] | None = None, serialized_type_name: str | None = None
 ) -> None:
-    """Make a dataclass a container of its fields."""
-    names = field_names if field_names is not None else [f.name for f in dataclasses.fields(cls) if f.init]
-    names = [n for n in names if n not in (drop_field_names or ())]
+    """Make a dataclass a container of its fields; once more for one that is a container already, with a warning. ValueError for another class without ``field_names``, and for names that are not the
+    fields that are to be given to make one."""
+    dropped = drop_field_names or []
+    if not dataclasses.is_dataclass(cls):
+        if field_names is None:
+            raise ValueError(f"field_names must be specified with a list of all fields used to initialize {cls}, as it is not a dataclass.")
+        names = field_names
+    else:
+        needed = [f.name for f in dataclasses.fields(cls) if f.init]
+        names = needed if field_names is None else field_names
+        if field_names is not None and set(needed) - set(dropped) != set(field_names):
+            _refuse_fields(set(needed) - set(dropped), set(field_names))
 
     def flatten(x: Any) -> tuple[list[Any], Any]:
         there = [n for n in names if getattr(x, n) is not None]
-        return [getattr(x, n) for n in there], (tuple(there), tuple(n for n in names if n not in there))
+        return [getattr(x, n) for n in there], [there, [n for n in names if n not in there]]
 
     def unflatten(children: Iterable[Any], context: Any) -> Any:
         return cls(**dict(zip(context[0], children, strict=True)), **dict.fromkeys(context[1]))
@@ -165,7 +178,22 @@ def register_dataclass(
         children, context = flatten(x)
         return [(GetAttrKey(n), c) for n, c in zip(context[0], children, strict=True)], context
 
-    register_pytree_node(cls, flatten, unflatten, serialized_type_name=serialized_type_name, flatten_with_keys_fn=with_keys)
+    def hashable(x: Any) -> tuple[list[Any], Any]:
+        children, context = flatten(x)
+        return children, tuple(map(tuple, context))
+
+    if cls in SUPPORTED_NODES:
+        warnings.warn(f"{cls} is already registered as pytree node. Overwriting the previous registration.", stacklevel=3)
+    _register(cls, flatten, unflatten, serialized_type_name, flatten_with_keys=with_keys, for_jax=hashable)
+
+
+def _refuse_fields(needed: set[str], given: set[str]) -> None:
+    text = "field_names does not include all dataclass fields.\n"
+    if missing := needed - given:
+        text += f"Missing fields in `field_names`: {missing}. If you want to include these fields in the pytree, please add them to `field_names`, otherwise please add them to `drop_field_names`.\n"
+    if unexpected := given - needed:
+        text += f"Unexpected fields in `field_names`: {unexpected}. Please remove these fields, or add them to `drop_field_names`.\n"
+    raise ValueError(text)
 
 
 def register_constant(cls: type) -> None:

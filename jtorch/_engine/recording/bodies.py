@@ -65,9 +65,9 @@ class Body:
 
 class Part:
     """The nodes of a body that give what is wanted (values, or avals for zeros), numbered anew. ``values`` and ``numbers`` are what they read; once placed, ``ins`` says
-    which argument each value is, and ``first`` which the first number is."""
+    which argument each value is, and ``first`` which the first number is. ``which``: the numbers that the nodes had."""
 
-    __slots__ = ("nodes", "outs", "values", "numbers", "ins", "first", "__weakref__")
+    __slots__ = ("nodes", "outs", "values", "numbers", "ins", "first", "which", "__weakref__")
 
     def __init__(self, body: Body, wanted: Sequence[Any]) -> None:
         tr = body.trace
@@ -117,6 +117,7 @@ class Part:
         self.nodes, self.outs = tuple(nodes), tuple(map(renumbered, places))
         self.ins: tuple[int, ...] = ()
         self.first = 0
+        self.which = tuple(reversed(chosen))
 
     @property
     def key(self) -> Any:
@@ -126,7 +127,7 @@ class Part:
     def alone(self) -> Part:
         """Without the values that were there when it was made."""
         copy = Part.__new__(Part)
-        copy.nodes, copy.outs, copy.ins, copy.first, copy.values, copy.numbers = self.nodes, self.outs, self.ins, self.first, [], []
+        copy.nodes, copy.outs, copy.ins, copy.first, copy.values, copy.numbers, copy.which = self.nodes, self.outs, self.ins, self.first, [], [], self.which
         return copy
 
     def __call__(self, args: Sequence[Any]) -> list[Any]:

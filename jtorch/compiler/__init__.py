@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import importlib
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -22,11 +23,13 @@ from jtorch._engine.recording.trace import flush
 from jtorch._engine.recording.undo import Mark
 from jtorch._engine.values.thread_state import state
 from jtorch._errors import not_implemented
+from jtorch._install import loaded_late
 from jtorch._public import torch
 
 __all__ = [
     "compile", "is_compiling", "is_dynamo_compiling", "is_exporting", "disable", "reset", "allow_in_graph", "assume_constant_result", "list_backends",
-    "cudagraph_mark_step_begin", "set_stance", "substitute_in_graph", "wrap_numpy", "nonstrict_trace",
+    "cudagraph_mark_step_begin", "set_stance", "substitute_in_graph", "wrap_numpy", "nonstrict_trace", "config", "keep_portable_guards_unsafe", "keep_tensor_guards_unsafe",
+    "nested_compile_region", "set_enable_guard_collectives", "skip_all_guards_unsafe", "skip_guard_on_all_nn_modules_unsafe", "skip_guard_on_globals_unsafe", "skip_guard_on_inbuilt_nn_modules_unsafe",
 ]  # fmt: skip
 
 
@@ -421,6 +424,71 @@ def load_cache_artifacts(serialized_artifacts: bytes) -> CacheInfo | None:
 def load_compiled_function(file: Any, *, f_globals: Any = None, external_data: Any = None) -> Any:
     """A compiled function from a file: NotImplementedError."""
     not_implemented("torch.compiler.load_compiled_function", "torch.export.save keeps a program in a file")
+
+
+def nested_compile_region(fn: Any = None, *, options: Any = None, max_reuse_entries: int = 8, reuse_hash_fn: Any = None) -> Any:
+    """``fn``, marked as a part that a compiled function repeats. Equal parts of a trace share one program here whether they are marked or not; ``max_reuse_entries`` and ``reuse_hash_fn`` change
+    nothing. Without ``fn``, a decorator. RuntimeError with ``options``, which are an experiment of torch's."""
+    if options is not None:
+        raise RuntimeError("nested_compile_region config is an experimental feature for testing only.")
+
+    def wrap(func: Callable[..., Any]) -> Callable[..., Any]:
+        def inner(*args: Any, **kwargs: Any) -> Any:
+            return func(*args, **kwargs)
+
+        return inner
+
+    return wrap(fn) if fn else wrap
+
+
+_collectives = [False]
+
+
+def set_enable_guard_collectives(enabled: bool) -> bool:
+    """Whether ranks agree on guards, as it was before. No rank waits for another where programs are compiled here, so that nothing has to be agreed on."""
+    before, _collectives[0] = _collectives[0], bool(enabled)
+    return before
+
+
+# What torch.compile(options={"guard_filter_fn": ...}) takes: which guards are kept. All are kept here (the replay's guards cost no more together); the functions tell what torch would keep.
+
+
+def keep_portable_guards_unsafe(guard_entries: Any) -> list[bool]:
+    """Guards of tensors, sizes and the global state alone."""
+    return [g.guard_type in ("GLOBAL_STATE", "SHAPE_ENV") or (g.guard_type == "TENSOR_MATCH" and not g.is_global) for g in guard_entries]
+
+
+def skip_guard_on_inbuilt_nn_modules_unsafe(guard_entries: Any) -> list[bool]:
+    """No guards of torch's own modules."""
+    return [not g.orig_guard.source.is_unspecialized_builtin_nn_module() for g in guard_entries]
+
+
+def skip_guard_on_all_nn_modules_unsafe(guard_entries: Any) -> list[bool]:
+    """No guards of modules."""
+    return [not g.orig_guard.source.is_unspecialized_nn_module() for g in guard_entries]
+
+
+def keep_tensor_guards_unsafe(guard_entries: Any, keep_parameters: bool = False) -> list[bool]:
+    """Guards of tensors alone; of parameters if ``keep_parameters`` is set."""
+    return [g.guard_type == "TENSOR_MATCH" and (keep_parameters or not isinstance(g.value, torch.nn.Parameter)) for g in guard_entries]
+
+
+def skip_guard_on_globals_unsafe(guard_entries: Any) -> list[bool]:
+    """No guards of globals."""
+    return [not g.is_global for g in guard_entries]
+
+
+def skip_all_guards_unsafe(guard_entries: Any) -> list[bool]:
+    """No guards."""
+    return [False for _ in guard_entries]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "config":
+        found = importlib.import_module("jtorch.compiler.config")
+        loaded_late()
+        return found
+    raise AttributeError(f"module 'torch.compiler' has no attribute {name!r}")
 
 
 torch.compile = compile
