@@ -23,8 +23,7 @@ MODULES: dict[str, str] = {
     "launcher": "",
     "launcher.api": "LaunchConfig elastic_launch",
     "algorithms._checkpoint": "",
-    "algorithms.ddp_comm_hooks.post_localSGD_hook": "PostLocalSGDState post_localSGD_hook",
-    "algorithms.model_averaging": "", "algorithms.model_averaging.averagers": "ModelAverager PeriodicModelAverager",
+    "optim.optimizer": "DistributedOptimizer",
     "constants": "", "utils": "_sync_module_states",
 }  # fmt: skip
 CLASSES = "FileStore HashStore P2POp PrefixStore ProcessGroup ProcessGroupGloo Store TCPStore Work".split()

@@ -155,7 +155,67 @@ def uneven(r, n, said):
         said.append(f"uneven {divide} {net.module.weight.tolist()} {net.module.bias.tolist()}")
 
 
-PARTS = (training, accumulation, unused, hooks, sparse, thin, uneven)
+def one():
+    torch.manual_seed(0)
+    return nn.Linear(3, 2)
+
+
+def named_hooks(r, n, said):
+    from torch.distributed.algorithms.ddp_comm_hooks import DDPCommHookType, optimizer_overlap, register_ddp_comm_hook
+    from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
+    from torch.distributed.optim.utils import as_functional_optim
+
+    x = torch.arange(6.0).view(2, 3) * (r + 1)
+    said.append(f"{[t.name for t in DDPCommHookType]}")
+    for kind in ("ALLREDUCE", "FP16_COMPRESS", "NOOP"):  # those that quantise fail in torch with gloo
+        net = DDP(one())
+        register_ddp_comm_hook(DDPCommHookType[kind], net, None)
+        net(x).sum().backward()
+        said.append(f"{kind} {net.module.weight.grad.tolist()} {net.module.bias.grad.tolist()}")
+    net = DDP(one())
+    state = optimizer_overlap._OptimizerHookState(as_functional_optim(torch.optim.SGD, 0.5), [net.module.weight])
+    net.register_comm_hook(None, optimizer_overlap._hook_then_optimizer(allreduce_hook, state))
+    net(x).sum().backward()
+    said.append(f"updated in the hook {net.module.weight.tolist()} {net.module.bias.tolist()}")
+    said.attempt("no step_param", lambda: optimizer_overlap._OptimizerHookState(3))
+
+
+def averaged(r, n, said):
+    from torch.distributed.algorithms.ddp_comm_hooks.post_localSGD_hook import PostLocalSGDState, post_localSGD_hook
+    from torch.distributed.algorithms.model_averaging import averagers, hierarchical_model_averager, utils
+    from torch.distributed.optim import PostLocalSGDOptimizer
+
+    alone = [dist.new_group([i]) for i in range(n)][r]
+    for local in (True, False):
+        net = DDP(one())
+        net.register_comm_hook(PostLocalSGDState(None, alone, 2, local), post_localSGD_hook)
+        optimizer = PostLocalSGDOptimizer(torch.optim.SGD(net.parameters(), 0.1), averagers.PeriodicModelAverager(2, warmup_steps=2))
+        for step in range(5):
+            optimizer.zero_grad()
+            (net(torch.full((1, 3), float(r + step))) ** 2).sum().backward()
+            optimizer.step()
+            said.append(f"{step} {net.module.weight.tolist()}")
+    kept = optimizer.state_dict()
+    optimizer.load_state_dict(kept)
+    said.append(f"{kept['step']} {optimizer.averager.step} {list(kept)} {optimizer}")
+    many = hierarchical_model_averager.HierarchicalModelAverager({1: 1, 2: n})
+    p = torch.nn.Parameter(torch.full((2,), float(r)))
+    p.grad = torch.ones(2)
+    for _ in range(3):
+        many.average_parameters([{"params": [p]}])
+        said.append(str(p.tolist()))
+        p.data += r
+    said.attempt("neither", lambda: utils.get_params_to_average([3]))
+    said.attempt("abstract", averagers.ModelAverager)
+    for name, make in {
+        "period": lambda: averagers.PeriodicModelAverager(0), "warm": lambda: averagers.PeriodicModelAverager(2, -1), "none": hierarchical_model_averager.HierarchicalModelAverager,
+        "first": lambda: hierarchical_model_averager.HierarchicalModelAverager({0: 1, 1: n}), "last": lambda: hierarchical_model_averager.HierarchicalModelAverager({2: 1}),
+        "warmed": lambda: hierarchical_model_averager.HierarchicalModelAverager({2: n}, -1),
+    }.items():
+        said.attempt(name, make)
+
+
+PARTS = (training, accumulation, unused, hooks, sparse, thin, uneven, named_hooks, averaged)
 
 if __name__ == "__main__":
     start(*PARTS)

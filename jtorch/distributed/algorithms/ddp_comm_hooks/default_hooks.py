@@ -12,19 +12,20 @@ from jtorch.distributed._groups import resolve
 __all__ = ["allreduce_hook", "bf16_compress_hook", "bf16_compress_wrapper", "fp16_compress_hook", "fp16_compress_wrapper"]
 
 
-def _average(group: Any, flat: Any) -> Any:
+def average(group: Any, flat: Any) -> Any:
+    """A future of the average over a group."""
     g = resolve(group)
     return _collectives.all_reduce(flat.div_(g.size()), group=g, async_op=True).get_future().then(lambda f: f.value()[0])  # type: ignore[union-attr]
 
 
 def allreduce_hook(process_group: Any, bucket: Any) -> Any:
     """The average."""
-    return _average(process_group, bucket.buffer())
+    return average(process_group, bucket.buffer())
 
 
 def _compress(kind: Any, process_group: Any, bucket: Any) -> Any:
     flat = bucket.buffer()
-    return _average(process_group, flat.to(kind)).then(lambda f: flat.copy_(f.value()))
+    return average(process_group, flat.to(kind)).then(lambda f: flat.copy_(f.value()))
 
 
 def fp16_compress_hook(process_group: Any, bucket: Any) -> Any:
