@@ -53,16 +53,20 @@ def compare(program: Path, folder: Path, *more: str) -> None:
 LONG = ("dtensor", "fsdp", "training")  # an operator on DTensors is a program for each type of placement
 
 
-@pytest.mark.parametrize("program", ["ordinary", *[pytest.param(p, marks=pytest.mark.slow) for p in LONG]])
+@pytest.mark.parametrize("program", ["ordinary", "elastic", *[pytest.param(p, marks=pytest.mark.slow) for p in LONG]])
 def test_program(program: str, tmp_path: Path) -> None:
     compare(FOLDER / f"{program}.py", tmp_path)
 
 
 def test_every_program_is_run() -> None:
-    assert {p.stem for p in FOLDER.glob("*.py")} == {"ordinary", "ddp", "collectives", *LONG}
+    assert {p.stem for p in FOLDER.glob("*.py")} == {"ordinary", "elastic", "ddp", "collectives", *LONG}
 
 
 @pytest.mark.slow
 def test_every_type(tmp_path: Path) -> None:
     compare(FOLDER / "collectives.py", tmp_path, "full")
 
+
+@pytest.mark.slow
+def test_functions_that_are_launched(tmp_path: Path) -> None:
+    compare(FOLDER / "elastic.py", tmp_path, "full")

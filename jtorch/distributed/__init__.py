@@ -19,12 +19,12 @@ from ._collectives import (
 )  # fmt: skip
 from ._collectives import coalescing_manager as _coalescing_manager  # noqa: F401
 from ._groups import (
-    default_pg_timeout as default_pg_timeout,
-)
-from ._groups import (
     Backend, GroupMember, ProcessGroup, destroy_process_group, get_backend, get_default_backend_for_device, get_global_rank, get_group_rank, get_node_local_rank, get_pg_count,
-    get_process_group_ranks, get_rank, get_world_size, group, init_process_group, is_initialized, new_group, new_subgroups, new_subgroups_by_enumeration, rendezvous, split_group,
+    get_process_group_ranks, get_rank, get_world_size, group, init_process_group, is_initialized, new_group, new_subgroups, new_subgroups_by_enumeration, split_group,
 )  # fmt: skip
+from .constants import default_pg_timeout as default_pg_timeout
+from .rendezvous import register_rendezvous_handler as register_rendezvous_handler
+from .rendezvous import rendezvous
 from ._group_methods import (
     AllgatherOptions, AllreduceCoalescedOptions, AllreduceOptions, AllToAllOptions, BarrierOptions, BroadcastOptions, GatherOptions, ReduceOptions, ReduceScatterOptions, ScatterOptions,
 )  # fmt: skip
@@ -92,7 +92,7 @@ def is_xccl_available() -> bool:
 
 
 _names.fill(globals())
-_LATER = {"DeviceMesh": "device_mesh", "init_device_mesh": "device_mesh", "GradBucket": "ddp"}  # files that need tensors, which need this one
+_LATER = {"breakpoint": "_breakpoint", "DeviceMesh": "device_mesh", "init_device_mesh": "device_mesh", "GradBucket": "ddp"}  # files that need tensors, which need this one
 
 
 def __getattr__(name: str) -> Any:

@@ -13,53 +13,12 @@ import time
 from collections.abc import Sequence
 from typing import IO, Any
 
+from ._failures import ChildFailedError, ProcessFailure
 from ._stores import DistError, TCPStore
 
-__all__ = ["ChildFailedError", "ProcessFailure", "Workers", "devices_of_this_machine", "free_port", "run_workers"]
+__all__ = ["Workers", "devices_of_this_machine", "free_port", "run_workers"]
 
 _PATIENCE = 30.0  # seconds between asking the others to end and killing them
-
-
-class ProcessFailure:
-    """Which process failed, and how."""
-
-    def __init__(self, local_rank: int, pid: int, exitcode: int, rank: int) -> None:
-        self.local_rank, self.pid, self.exitcode, self.rank = local_rank, pid, exitcode, rank
-        self.timestamp = int(time.time())
-
-    def signal_name(self) -> str:
-        """The signal that ended it."""
-        try:
-            return signal.Signals(-self.exitcode).name
-        except ValueError:
-            return "<N/A>"
-
-    def told(self, number: int) -> str:
-        """Its lines in the report."""
-        why = f"Signal {-self.exitcode} ({self.signal_name()}) received by PID {self.pid}" if self.exitcode < 0 else "To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html"
-        when = datetime.datetime.fromtimestamp(self.timestamp).strftime("%Y-%m-%d_%H:%M:%S")
-        return (
-            f"[{number}]:\n  time      : {when}\n  host      : {socket.getfqdn()}\n  rank      : {self.rank} (local_rank: {self.local_rank})\n"
-            f"  exitcode  : {self.exitcode} (pid: {self.pid})\n  error_file: <N/A>\n  traceback : {why}"
-        )
-
-
-class ChildFailedError(Exception):
-    """Processes failed; the message has the first and the others."""
-
-    def __init__(self, name: str, failures: dict[int, ProcessFailure]) -> None:
-        self.name, self.failures = name, failures
-        every = sorted(failures.values(), key=lambda f: (f.timestamp, f.exitcode == -signal.SIGTERM, f.exitcode == -signal.SIGABRT))
-        others = "\n".join(f.told(i + 1) for i, f in enumerate(every[1:])) or "  <NO_OTHER_FAILURES>"
-        wide, thin = "=" * 60, "-" * 60
-        super().__init__(f"\n{wide}\n{name} FAILED\n{thin}\nFailures:\n{others}\n{thin}\nRoot Cause (first observed failure):\n{every[0].told(0)}\n{wide}")
-
-    def get_first_failure(self) -> tuple[int, ProcessFailure]:
-        """(rank, failure) of the first that failed."""
-        return min(self.failures.items(), key=lambda item: item[1].timestamp)
-
-
-ChildFailedError.__module__ = "torch.distributed.elastic.multiprocessing.errors"
 
 
 def devices_of_this_machine(kind: str) -> int:
@@ -102,7 +61,7 @@ class Workers:
     def failed(self) -> dict[int, ProcessFailure]:
         """Those that have failed so far, by rank."""
         return {
-            self.ranks[i]: ProcessFailure(i, p.pid, p.returncode, self.ranks[i]) for i, p in enumerate(self.processes) if p.poll() is not None and p.returncode != 0
+            self.ranks[i]: ProcessFailure(i, p.pid, p.returncode) for i, p in enumerate(self.processes) if p.poll() is not None and p.returncode != 0
         }
 
     def done(self) -> bool:
@@ -164,7 +123,7 @@ def run_workers(
             if failures:
                 raise ChildFailedError(name, failures)
             raise SystemExit(1)  # the failure was on another machine, which tells of it
-        print(f"torchrun: {next(iter(failures.values())).told(0) if failures else 'a process of another machine'} failed; restart {attempt} of {restarts}", file=sys.stderr, flush=True)
+        print(f"torchrun: {_first(failures) if failures else 'a process of another machine'} failed; restart {attempt} of {restarts}", file=sys.stderr, flush=True)
 
 
 class _Signal(BaseException):
@@ -191,6 +150,11 @@ def _watch(workers: Workers, store: TCPStore, attempt: int, interval: float) -> 
         if _quietly(store.check, [key]):
             return {}
         time.sleep(interval)
+
+
+def _first(failures: dict[int, ProcessFailure]) -> str:
+    rank, failure = next(iter(failures.items()))
+    return failure.told(0, rank)
 
 
 def _quietly(fn: Any, *args: Any) -> Any:

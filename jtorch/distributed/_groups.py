@@ -13,11 +13,12 @@ from jtorch import _device
 from jtorch._engine.values.values import jax_devices
 
 from . import _world
-from ._stores import FileStore, PrefixStore, Store, TCPStore, seconds_of
+from ._stores import PrefixStore, Store, seconds_of
+from .constants import default_pg_timeout
+from .rendezvous import rendezvous
 
 __all__ = ["Backend", "GroupMember", "ProcessGroup", "destroy_process_group", "get_rank", "get_world_size", "group", "init_process_group", "new_group", "resolve"]
 
-default_pg_timeout = timedelta(minutes=30)
 _NOT_INITIALIZED = "Default process group has not been initialized, please make sure to call init_process_group."
 
 
@@ -136,48 +137,6 @@ def _backend_for(name: Any) -> str:
             raise RuntimeError(f"Distributed package doesn't have {chosen.upper()} built in")
         raise AssertionError(f"Unknown backend type {chosen}")
     return chosen
-
-
-def _from_environment(name: str) -> str:
-    found = os.environ.get(name)
-    if found is None:
-        raise ValueError(f"Error initializing torch.distributed using env:// rendezvous: environment variable {name} expected, but not set")
-    return found
-
-
-def rendezvous(url: str, rank: int = -1, world_size: int = -1, timeout: timedelta = default_pg_timeout, **options: Any) -> Any:
-    """An iterator of one (store, rank, world size) for ``env://``, ``tcp://host:port`` or ``file:///path``."""
-    parts = urllib.parse.urlparse(url)
-    query = dict(urllib.parse.parse_qsl(parts.query))
-    rank = int(query.get("rank", rank))
-    world_size = int(query.get("world_size", world_size))
-    if parts.scheme == "env":
-        rank = int(_from_environment("RANK")) if rank == -1 else rank
-        world_size = int(_from_environment("WORLD_SIZE")) if world_size == -1 else world_size
-        host, port = _from_environment("MASTER_ADDR"), int(_from_environment("MASTER_PORT"))
-        yield _tcp(host, port, rank, world_size, timeout), rank, world_size
-    elif parts.scheme == "tcp":
-        if not parts.port:
-            raise ValueError("Error initializing torch.distributed using tcp:// rendezvous: port number missing")
-        for given, what in ((rank, "rank"), (world_size, "world_size")):
-            if given == -1:
-                raise ValueError(f"Error initializing torch.distributed using tcp:// rendezvous: {what} parameter missing")
-        yield _tcp(parts.hostname or "", parts.port, rank, world_size, timeout), rank, world_size
-    elif parts.scheme == "file":
-        for given, what in ((rank, "rank"), (world_size, "world size")):
-            if given == -1:
-                raise ValueError(f"Error initializing torch.distributed using file:// rendezvous: {what} parameter missing")
-        yield FileStore(parts.path, world_size), rank, world_size
-    else:
-        raise RuntimeError(f"No rendezvous handler for {parts.scheme}://")
-
-
-def _tcp(host: str, port: int, rank: int, size: int, timeout: timedelta) -> Store:
-    """The store of a start: the launcher's, or one that rank 0 keeps."""
-    launcher = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    store: Store = TCPStore(host, port, size, is_master=rank == 0 and not launcher, timeout=timeout, wait_for_workers=False)
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    return PrefixStore(f"/worker/attempt_{attempt}", store) if launcher else store
 
 
 def init_process_group(

@@ -20,11 +20,9 @@ MODULES: dict[str, str] = {
     "rpc": "BackendType=TENSORPIPE PyRRef RRef RpcBackendOptions TensorPipeRpcBackendOptions WorkerInfo get_worker_info init_rpc remote rpc_async rpc_sync shutdown",
     "rpc.api": "_all_gather _barrier", "autograd": "DistAutogradContext backward context get_gradients",
 
-    "launcher": "",
-    "launcher.api": "LaunchConfig elastic_launch",
     "algorithms._checkpoint": "",
     "optim.optimizer": "DistributedOptimizer",
-    "constants": "", "utils": "_sync_module_states",
+    "utils": "_sync_module_states",
 }  # fmt: skip
 CLASSES = "FileStore HashStore P2POp PrefixStore ProcessGroup ProcessGroupGloo Store TCPStore Work".split()
 ENUMS = {"ReduceOp": "SUM PRODUCT MIN MAX BAND BOR BXOR AVG PREMUL_SUM UNUSED"}

@@ -15,7 +15,7 @@ from jtorch._errors import not_implemented
 
 from ._agent import devices_of_this_machine, free_port, run_workers
 
-__all__ = ["get_args_parser", "main", "parse_args", "run"]
+__all__ = ["determine_local_world_size", "get_args_parser", "get_rdzv_endpoint", "get_use_env", "main", "parse_args", "parse_min_max_nnodes", "run"]
 
 
 def get_args_parser() -> argparse.ArgumentParser:
@@ -63,16 +63,46 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     return get_args_parser().parse_args(args)
 
 
+def parse_min_max_nnodes(nnodes: str) -> tuple[int, int]:
+    """The texts "2" or "1:4" as (least, most). RuntimeError for another text."""
+    found = nnodes.split(":")
+    if len(found) > 2:
+        raise RuntimeError(f'nnodes={nnodes} is not in "MIN:MAX" format')
+    return int(found[0]), int(found[-1])
+
+
+def determine_local_world_size(nproc_per_node: str) -> int:
+    """A number, or how many processes "cpu", "gpu" or "auto" means on this machine. ValueError for another text, and for "gpu" where there is none."""
+    try:
+        return int(nproc_per_node)
+    except ValueError as error:
+        if nproc_per_node not in ("cpu", "gpu", "auto"):
+            raise ValueError("Xpu is not available." if nproc_per_node == "xpu" else f"Unsupported nproc_per_node value: {nproc_per_node}") from error
+    return devices_of_this_machine(nproc_per_node)
+
+
+def get_rdzv_endpoint(args: argparse.Namespace) -> str:
+    """Where the machines meet."""
+    if args.rdzv_backend == "static" and not args.rdzv_endpoint:
+        return f"{args.master_addr}:{args.master_port}"
+    return args.rdzv_endpoint  # type: ignore[no-any-return]
+
+
+def get_use_env(args: argparse.Namespace) -> bool:
+    """Whether processes learn their numbers from their environment alone."""
+    return getattr(args, "use_env", True)
+
+
 def _nodes(text: str) -> int:
-    least, _, most = text.partition(":")
-    if most and most != least:
+    least, most = parse_min_max_nnodes(text)
+    if most != least:
         not_implemented("torchrun with a range of machines", "machines that come and go: give one number to --nnodes")
-    return int(least)
+    return least
 
 
 def run(args: argparse.Namespace) -> None:
     """Start what these options say, and wait for it. ChildFailedError if it fails."""
-    count = int(args.nproc_per_node) if args.nproc_per_node.isdecimal() else devices_of_this_machine(args.nproc_per_node)
+    count = determine_local_world_size(args.nproc_per_node)
     nodes = _nodes(args.nnodes)
     host, port, run_id = args.master_addr, args.master_port, args.rdzv_id
     if args.rdzv_endpoint:
