@@ -108,7 +108,7 @@ def take_names() -> None:
     if not installed():
         return
     fresh = []
-    for path, module in list(sys.modules.items()):
+    for path, module in sys.modules.copy().items():
         if path.startswith("jtorch") and path not in _looked_at and module is not None and not getattr(module.__spec__, "_initializing", False):
             _looked_at.add(path)
             name = _torch_name(path)

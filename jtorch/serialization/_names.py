@@ -90,5 +90,5 @@ def _is_private(module: str) -> bool:
 def _public_neighbour(obj: Any, module: str, name: str) -> str | None:
     """The public module beside or below the private one's package that has the object, the deepest: torch has it there."""
     above = module.split("._", 1)[0] + "."
-    found = [path for path, loaded in list(sys.modules.items()) if path.startswith(above) and vars(loaded).get(name) is obj and not _is_private(path)]
+    found = [path for path, loaded in sys.modules.copy().items() if path.startswith(above) and vars(loaded).get(name) is obj and not _is_private(path)]
     return "t" + max(found, key=lambda path: (path.count("."), path))[2:] if found else None

@@ -12,7 +12,6 @@ from ._boxes import Filling, box, boxes
 from ._flat import flattened, put
 from .metadata import (
     BytesStorageMetadata,
-    ChunkStorageMetadata,
     Metadata,
     MetadataIndex,
     StorageMeta,
@@ -20,8 +19,9 @@ from .metadata import (
     TensorStorageMetadata,
 )
 from .planner import LoadItemType, LoadPlan, LoadPlanner, ReadItem, SavePlan, SavePlanner, TensorWriteData, WriteItem, WriteItemType
+from .planner_helpers import create_read_items_for_chunk_list
 
-__all__ = ["DefaultLoadPlanner", "DefaultSavePlanner", "create_default_global_save_plan", "create_default_local_load_plan", "create_default_local_save_plan"]
+__all__ = ["create_default_global_load_plan", "DefaultLoadPlanner", "DefaultSavePlanner", "create_default_global_save_plan", "create_default_local_load_plan", "create_default_local_save_plan"]
 
 
 def create_default_local_save_plan(state_dict: dict[str, Any], is_coordinator: bool) -> SavePlan:
@@ -110,15 +110,9 @@ class DefaultSavePlanner(SavePlanner):
         return box(object, write_item.tensor_data.chunk)
 
 
-def _overlap(have: ChunkStorageMetadata, want: ChunkStorageMetadata) -> list[tuple[int, int, int]] | None:
-    """(offset in what is there, offset in what is wanted, length) for each dim; None if there is nothing of it."""
-    out = []
-    for a, n, b, m in zip(have.offsets, have.sizes, want.offsets, want.sizes, strict=True):
-        start, end = max(a, b), min(a + n, b + m)
-        if end <= start:
-            return None
-        out.append((start - a, start - b, end - start))
-    return out
+def create_default_global_load_plan(all_plans: list[LoadPlan]) -> list[LoadPlan]:
+    """As they are: ranks read what they want."""
+    return all_plans
 
 
 def create_default_local_load_plan(state_dict: dict[str, Any], metadata: Metadata, strict: bool = True, wanted: Any = None) -> LoadPlan:
@@ -133,15 +127,7 @@ def create_default_local_load_plan(state_dict: dict[str, Any], metadata: Metadat
         if isinstance(known, TensorStorageMetadata) and isinstance(x, torch.Tensor):
             if tuple(known.size) != tuple(x.shape):
                 raise ValueError(f"Size mismatch between saved {known.size} and current: {x.size()} for {name}")
-            for b in boxes(x) if wanted is None else wanted(name, x):
-                for i, chunk in enumerate(known.chunks):
-                    common = _overlap(chunk, b)
-                    if common is None:
-                        continue
-                    items.append(ReadItem(
-                        LoadItemType.TENSOR, MetadataIndex(name, b.offsets), torch.Size([c[1] for c in common]), MetadataIndex(name, chunk.offsets, i), torch.Size([c[0] for c in common]),
-                        torch.Size([c[2] for c in common]),
-                    ))  # fmt: skip
+            items += create_read_items_for_chunk_list(name, known, boxes(x) if wanted is None else wanted(name, x))
         elif isinstance(known, BytesStorageMetadata):
             items.append(ReadItem(LoadItemType.BYTE_IO, MetadataIndex(name), torch.Size((0,)), MetadataIndex(name), torch.Size((0,)), torch.Size((0,))))
         else:
@@ -177,7 +163,7 @@ class DefaultLoadPlanner(LoadPlanner):
 
     def create_global_plan(self, global_plan: list[LoadPlan]) -> list[LoadPlan]:
         """As they are."""
-        return global_plan
+        return create_default_global_load_plan(global_plan)
 
     def finish_plan(self, central_plan: LoadPlan) -> LoadPlan:
         """As it is."""

@@ -16,16 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from jtorch._errors import not_implemented
 from jtorch._public import torch
 from jtorch.futures import Future
 from jtorch.serialization._pickler import make_pickler
 
+from ._file_systems import FileSystem, FileSystemBase, SerializationFormat
 from ._reading import _StorageInfo, read_metadata
 from .metadata import Metadata, StorageMeta
 from .planner import LoadItemType, LoadPlan, LoadPlanner, SavePlan, SavePlanner, WriteItemType
 from .storage import StorageReader, StorageWriter, WriteResult
 
-__all__ = ["FileSystemReader", "FileSystemWriter"]
+__all__ = ["FileSystem", "FileSystemBase", "FileSystemReader", "FileSystemWriter", "SerializationFormat"]
 
 
 @dataclass
@@ -64,12 +66,16 @@ def _sync_folder(path: Path) -> None:
 
 
 class FileSystemWriter(StorageWriter):
-    """Writes into the folder ``path``. ``overwrite``: whether a checkpoint that is there may be replaced."""
+    """Writes into the folder ``path``. ``overwrite``: whether a checkpoint that is there may be replaced. NotImplementedError for another format than torch's own, or for extensions of streams."""
 
     def __init__(
         self, path: Any, single_file_per_rank: bool = True, sync_files: bool = True, thread_count: int = 1, per_thread_copy_ahead: int = 10_000_000, cache_staged_state_dict: bool = False,
-        overwrite: bool = True, _extensions: Any = None, serialization_format: Any = None,
+        overwrite: bool = True, _extensions: Any = None, serialization_format: SerializationFormat = SerializationFormat.TORCH_SAVE,
     ) -> None:  # fmt: skip
+        if serialization_format is not SerializationFormat.TORCH_SAVE:
+            not_implemented("FileSystemWriter(serialization_format=...)", "jtorch.save_file writes safetensors")
+        if _extensions:
+            not_implemented("FileSystemWriter(_extensions=...)", "streams are written as they are")
         self.path, self.sync_files, self.overwrite = Path(path), sync_files, overwrite
         self.rank = 0
 

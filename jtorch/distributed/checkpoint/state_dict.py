@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union
 
 from jtorch._public import torch
 from jtorch.distributed import _collectives as collectives
@@ -13,8 +13,15 @@ from jtorch.distributed._objects import broadcast_object_list
 from jtorch.distributed.tensor._api import DTensor, distribute_tensor
 
 __all__ = [
-    "StateDictOptions", "get_model_state_dict", "get_optimizer_state_dict", "get_state_dict", "set_model_state_dict", "set_optimizer_state_dict", "set_state_dict",
+    "OptimizerStateType", "StateDictOptions", "get_model_state_dict", "get_optimizer_state_dict", "get_state_dict", "set_model_state_dict", "set_optimizer_state_dict", "set_state_dict",
 ]  # fmt: skip
+
+FQNS_T = set[str]
+PrimitiveType = DTensor | torch.Tensor | int | float | str  # type: ignore[name-defined]
+ValueType = Union[PrimitiveType, list[PrimitiveType], tuple[PrimitiveType], dict[str, "ValueType"]]  # noqa: UP007 - a name in quotes
+DictValueType = dict[str, ValueType]
+ListDictValueType = list[DictValueType]
+OptimizerStateType = dict[str, DictValueType | ListDictValueType]
 
 
 @dataclass

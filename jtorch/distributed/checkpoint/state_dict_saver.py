@@ -10,12 +10,12 @@ from enum import Enum
 from typing import Any
 
 from jtorch._public import torch
-from jtorch.distributed.tensor._api import DTensor
 
 from ._steps import Ranks
 from .default_planner import DefaultSavePlanner
 from .filesystem import FileSystemWriter
 from .metadata import Metadata
+from .staging import apart
 from .stateful import Stateful
 
 __all__ = ["AsyncCheckpointerType", "AsyncSaveResponse", "async_save", "save", "save_state_dict"]
@@ -88,20 +88,11 @@ def save_state_dict(state_dict: Any, storage_writer: Any, process_group: Any = N
 _workers: list[concurrent.futures.ThreadPoolExecutor] = []
 
 
-def _apart(x: Any) -> Any:
-    """The same with tensors that nobody writes any more."""
-    if isinstance(x, torch.Tensor):
-        return x.detach().clone() if not isinstance(x, DTensor) else x.detach().clone()
-    if isinstance(x, dict):
-        return {k: _apart(v) for k, v in x.items()}
-    return type(x)(_apart(v) for v in x) if isinstance(x, (list, tuple)) and not hasattr(x, "_fields") else x
-
-
 def async_save(
     state_dict: Any, *, checkpoint_id: Any = None, storage_writer: Any = None, planner: Any = None, process_group: Any = None, async_checkpointer_type: Any = AsyncCheckpointerType.THREAD,
     async_stager: Any = None, no_dist: bool = False, use_collectives: bool = True,
 ) -> Any:  # fmt: skip
-    """As :func:`save`; what is given may be written again when it returns. A future that is done when the checkpoint is there.
+    """As :func:`save`; what is given may be written again when it returns. ``async_stager`` puts it aside; where that gives a future, the result is an :class:`AsyncSaveResponse`. A future that is done when the checkpoint is there.
 
     What the ranks agree on they do before it returns; a thread writes the files, and the first rank's waits for those of the others, at most the group's timeout.
     """
@@ -112,7 +103,9 @@ def async_save(
         done.set_result(raise_or_metadata)
         return done
     with torch.no_grad():
-        planner, plan, metadata = _planned(ranks, _apart(_states(state_dict)), writer, planner)
+        given = apart(_states(state_dict)) if async_stager is None else async_stager.stage(_states(state_dict))
+        staged = given if isinstance(given, concurrent.futures.Future) else None
+        planner, plan, metadata = _planned(ranks, given if staged is None else staged.result(), writer, planner)
     mine: list[Any] = []
 
     def local() -> Any:
@@ -147,11 +140,11 @@ def async_save(
     if not _workers:
         _workers.append(concurrent.futures.ThreadPoolExecutor(1, "jtorch-checkpoint"))
     under_way = _workers[0].submit(write)
-    if async_stager is None:
-        return under_way
-    staged: concurrent.futures.Future[Any] = concurrent.futures.Future()
-    staged.set_result(None)
-    return AsyncSaveResponse(staged, under_way)
+    if staged is not None:
+        return AsyncSaveResponse(staged, under_way)
+    if async_stager is not None and async_stager.should_synchronize_after_execute:
+        async_stager.synchronize_staging()
+    return under_way
 
 
 _numbers: dict[str, int] = {}
