@@ -22,7 +22,7 @@ _OF_NP: dict[np.dtype, dtype] = {}
 class dtype:
     """One of torch's element types. Compared by identity; printed as torch prints it."""
 
-    __slots__ = ("name", "np", "memory", "category", "itemsize", "is_floating_point", "is_complex", "is_signed", "legacy")
+    __slots__ = ("name", "np", "memory", "category", "itemsize", "is_floating_point", "is_complex", "_signed", "legacy")
     name: str
     np: np.dtype
     memory: np.dtype
@@ -30,7 +30,7 @@ class dtype:
     itemsize: int
     is_floating_point: bool
     is_complex: bool
-    is_signed: bool
+    _signed: bool
     legacy: str
 
     def __init__(self, name: str, np_type: Any, category: int, legacy: str, itemsize: int | None = None, carrier: Any = None) -> None:
@@ -39,10 +39,19 @@ class dtype:
         self.np = self.memory if carrier is None else np.dtype(carrier)
         self.itemsize = itemsize if itemsize is not None else self.memory.itemsize
         self.is_floating_point, self.is_complex = category == _FLOAT, category == _COMPLEX
-        self.is_signed = not (name == "bool" or name.startswith("u") or name.startswith("qu"))
+        self._signed = not (name == "bool" or name.startswith("u") or name.startswith("qu"))
         ALL[name] = self
         if np_type is not None:
             _OF_NP[self.memory] = self
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it holds negative numbers. RuntimeError for quantised types and bits."""
+        if self.name[0] == "q" and self.category < _FLOAT:
+            raise RuntimeError("isSignedType not supported for quantized types")
+        if self.name.startswith("bits"):
+            raise RuntimeError("Bits types are undefined")
+        return self._signed
 
     def __repr__(self) -> str:
         return f"torch.{self.name}"

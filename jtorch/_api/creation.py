@@ -16,6 +16,7 @@ from jtorch._core.storage.bare_tensor import Tensor, new_tensor
 from jtorch._core.storage.host_memory import contiguous_strides
 from jtorch._core.storage.view_steps import aval_of, is_contiguous, laid_like, read, strides_of
 from jtorch._core.tensor import creation as tensor_creation
+from jtorch._core.tensor import legacy_constructors
 from jtorch._core.tensor.autograd_methods import require_grad
 from jtorch._core.tensor.creation import from_array, full_value, place
 from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage
@@ -125,6 +126,8 @@ def _factory(name: str, number: Any, what: str) -> None:
 def full_like_impl(input: Tensor, number: Any, dtype: Any, device: Any, requires_grad: bool, memory_format: Any) -> Tensor:
     a = aval_of(tensor_argument("full_like", "input", 1, input))
     if a.__class__ is SparseAval:
+        if memory_format is not None:
+            raise RuntimeError("memory format option is only supported by strided tensors")
         return _sparse("fill_", a.shape, number, a.layout, dtype or a.dtype, a.device if device is None else place(device), requires_grad, input)
     t = in_lanes(make(a.shape, number, dtype or a.dtype, a.device if device is None else device, False, memory_format), input, requires_grad)
     if memory_format is None or memory_format.name == "preserve_format":
@@ -195,9 +198,9 @@ def new_tensor_method(self: Tensor, data: Any, *, dtype: Any = None, device: Any
 
 
 @compose("Tensor")
-def new(self: Tensor, *args: Any, device: Any = None) -> Tensor:
+def new(self: Tensor, *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
     """Legacy constructor of the same type."""
-    return legacy_tensor(aval_of(self).dtype, args, device, aval_of(self).device, "new")
+    return legacy_tensor(aval_of(self).dtype, args or legacy_constructors.named(kwargs), device, aval_of(self).device, "new")
 
 
 def legacy_tensor(kind: _dtypes.dtype, args: tuple[Any, ...], device: Any = None, where: Any = "cpu", form: str = "typed") -> Tensor:

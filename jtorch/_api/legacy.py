@@ -38,6 +38,9 @@ def _each(name: str, tensors: Sequence[Tensor], fn: Callable[..., Any]) -> Tenso
     if not callable(fn):
         raise TypeError(f"'{type(fn).__name__}' object is not callable")
     values = [fn(*xs) for xs in zip(*lists, strict=True)]
+    for v in values:
+        if isinstance(v, (str, bytes, list, tuple, dict)):
+            raise TypeError(f"must be real number, not {type(v).__name__}")
     with torch.no_grad():
         target.copy_(torch.tensor(values, dtype=target.dtype).reshape(target.shape))
     return target

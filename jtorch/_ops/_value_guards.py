@@ -27,6 +27,12 @@ def _zero(x: Any) -> Any:
     return x == 0
 
 
+@functools.cache
+def _zero_of(width: int) -> Callable[[Any], Any]:
+    """Whether so many bytes of an integer are zero: a number is brought to the elements' type before it divides."""
+    return lambda x: (x & ((1 << 8 * width) - 1)) == 0
+
+
 def _not_at_least_zero(x: Any) -> Any:
     return ~(x >= 0)
 
@@ -64,7 +70,8 @@ def divisors(input: Any, other: Any, rounding_mode: str | None = "trunc") -> Seq
     """Divisions that stay integers."""
     if rounding_mode is None or any(np.dtype(x.dtype).kind not in "iub" for x in (input, other)):
         return ()
-    return (Wrong(other, _zero, _true(RuntimeError, "ZeroDivisionError"), cpu=True),)
+    own, given = (np.dtype(x.dtype).itemsize for x in (input, other))
+    return (Wrong(other, _zero if own >= given or np.dtype(input.dtype).kind == "b" else _zero_of(own), _true(RuntimeError, "ZeroDivisionError"), cpu=True),)
 
 
 def asserted(input: Any, assert_msg: str | None = None) -> Sequence[Wrong]:

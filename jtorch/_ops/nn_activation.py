@@ -86,8 +86,8 @@ def _elu(input: Any, alpha: Any, scale: Any, input_scale: Any) -> Any:
     floats_only("elu_cpu", input)
     x = accumulate_in(input)
     alpha, scale, input_scale = num(alpha, x), num(scale, x), num(input_scale, x)
-    low = jnp.where(x > 0, const(0, x), x)  # keeps exp of large numbers out of the gradient
-    return back(jnp.where(x > 0, x * scale, jnp.expm1(low * input_scale) * (alpha * scale)), input)
+    low = jnp.where(x <= 0, x, const(0, x))  # keeps exp of large numbers out of the gradient
+    return back(jnp.where(x <= 0, jnp.expm1(low * input_scale) * (alpha * scale), x * scale), input)
 
 
 @op("elu(Tensor input, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1)", where="_nn", inplace=True, elementwise=True, one_way=_one_way("elu"))

@@ -40,6 +40,23 @@ def mse_loss(input, target, reduction):
     return back(reduced(d * d, reduction), input)
 
 
+def _huber_loss(d: Any, big: Any) -> Any:
+    half = const(0.5, d)
+    return jnp.where((d > -big) & (d < big), d * d * half, big * (jnp.where(d < 0, -d, d) - half * big))
+
+
+# Of differences that are infinite, too: derived through the squares, it would be nan.
+_huber = with_slope(_huber_loss, lambda _, d, big: jnp.where(d >= big, big, jnp.where(d <= -big, -big, d)), None)
+
+
+def _smooth_l1(d: Any, b: Any) -> Any:
+    half = const(0.5, d)
+    return jnp.where((d > -b) & (d < b), d * d * (half / b), jnp.where(d < 0, -d, d) - half * b)
+
+
+_smooth = with_slope(_smooth_l1, lambda _, d, b: jnp.where(d >= b, const(1, d), jnp.where(d <= -b, const(-1, d), d / b)), None)
+
+
 def _underived(got: str, wanted: str) -> Callable[[Any], Any]:
     """What has no derivative, in the words of torch's TensorIterator."""
 
@@ -65,11 +82,7 @@ def huber_loss(input, target, reduction, delta):
         names = dtype_of(input).legacy, dtype_of(target).legacy
         input, target = _underived(names[1], names[0])(input), _underived(*names)(target)
     d = accumulate_in(input) - accumulate_in(target)
-    big, half = const(delta, d), const(0.5, d)
-    inside = (d > -big) & (d < big)
-    linear = jnp.where(d < 0, -d, d)
-    loss = jnp.where(inside, d * d * half, big * (linear - half * big))
-    return back(reduced(loss, reduction), input)
+    return back(reduced(_huber(d, const(delta, d)), reduction), input)
 
 
 @op("smooth_l1_loss(Tensor input, Tensor target, int reduction=0, float beta=1.0)", format="pointwise", where="_nn", promote="default", elementwise=False)
@@ -83,10 +96,8 @@ def smooth_l1_loss(input, target, reduction, beta):
         d = x - y
         return back(reduced(jnp.where(d < 0, -d, jnp.where(d > 0, d, const(0, d))), reduction), input)
     d = x - y
-    b, half = const(beta, x), const(0.5, x)
-    inside = (d > -b) & (d < b)
-    loss = jnp.where(inside, d * d * (half / b), jnp.where(d < 0, -d, d) - half * b)
-    return back(reduced(loss, reduction), input)
+    b = const(beta, x)
+    return back(reduced(_smooth(d, b), reduction), input)
 
 
 @jax.custom_jvp

@@ -12,7 +12,8 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
-from jtorch._ops._lib import is_complex, is_float, is_inexact
+from jtorch._ops._fitting import check_fits
+from jtorch._ops._lib import dtype_of, is_complex, is_float, is_inexact
 from jtorch._ops._pointwise import constant, is_bool, is_half, is_int, kernel_error, promote_number, wide, with_slope
 from jtorch._registry import op
 
@@ -130,6 +131,8 @@ def pow_of_number(self: Any, exponent: Any) -> Any:
 @op("pow(Tensor input, Number exponent)", inplace=True, elementwise=True, grad_name="PowBackward0")
 def pow_by_number(input: Any, exponent: Any) -> Any:
     """``input`` to the power of a number, which is part of the program (squares and roots have short forms)."""
+    if exponent.__class__ is int and exponent > 0 and input.dtype.kind in "iu":
+        check_fits(exponent, dtype_of(input))
     return _number_power(promote_number(input, exponent), exponent)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-import warnings
+
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from jtorch._core.storage.view_steps import aval_of
 from jtorch import _device, _dtypes, _types
+from jtorch._errors import warn, warn_always
 from jtorch._engine.recording.call import T, slot, tensor_list, value
 from jtorch._registry import REQUIRED, Op, Param, Signature
 
@@ -180,17 +181,17 @@ def numbers_first(overloads: list[Op], args: tuple[Any, ...], kwargs: dict[str, 
     return None
 
 
-_warned: list[Op] = []
+_numbers_first: list[Op] = []  # who was warned of: one in a process, whichever it is
 
 
 def _warn_numbers_first(op: Op, sig: Signature, method: bool, suffix: str) -> None:
-    if not _warned:
-        _warned.append(op)
+    if not _numbers_first or warn_always[0]:
+        _numbers_first.append(op)
         better = "".join(f"\t{s.name}{suffix}{s.text(method, bool(op.out) and not method)}\n" for s in op.signatures)
-        warnings.warn(
+        warn(
             f"This overload of {sig.name}{suffix} is deprecated:\n\t{sig.name}{suffix}{sig.text(method, bool(op.out) and not method)}\nConsider using one of the following signatures instead:\n{better}"
-            "(Triggered internally at python_arg_parser.cpp.)", UserWarning, stacklevel=5,
-        )  # fmt: skip
+            "(Triggered internally at python_arg_parser.cpp.)"
+        )
 
 
 # numpy's names for the same arguments, which torch also takes.

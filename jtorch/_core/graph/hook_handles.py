@@ -48,3 +48,6 @@ class RemovableHandle:
 
     def __exit__(self, type: Any, value: Any, tb: Any) -> None:
         self.remove()
+
+
+RemovableHandle.__module__ = "torch.utils.hooks"  # as it is printed, and where pickle finds it

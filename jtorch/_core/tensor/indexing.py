@@ -194,6 +194,7 @@ def _one_of(t: Tensor, dim: int, at: int, gone: int) -> Tensor:
     """``gone``: dims that selection has taken away before."""
     n = aval_of(t).shape[dim]
     if not -n <= at < n:
+        check_long(at)
         raise IndexError(f"index {at} is out of bounds for dimension {dim + gone} with size {n}")
     return take_select(t, dim, at)
 
@@ -251,6 +252,7 @@ def getitem(self: Tensor, index: Any) -> Any:
                 "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
             )
         if not -s[0] <= index < s[0]:
+            check_long(index)
             raise IndexError(f"index {index} is out of bounds for dimension 0 with size {s[0]}")
         if (self.__class__ in PLAIN and not MODES) or not has_override((self,), {}):
             return take_view(_select, _first, self, (0, index), (index,))

@@ -14,9 +14,17 @@ from jtorch._core.storage.view_steps import aval_of
 __all__ = ["install"]
 
 
+def named(kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """The one argument that is given by its name, as it would be by its place."""
+    for name in ("size", "data", "other", "storage"):
+        if name in kwargs:
+            return (torch.Size(kwargs[name]) if name == "size" else kwargs[name],)
+    return ()
+
+
 def _new(cls: Any, *args: Any, device: Any = None, **kwargs: Any) -> Any:
     """Sizes, data or nothing, in the default type; a subclass gets its own class."""
-    t = torch._legacy_tensor(_dtypes.default, args, device, form="base")
+    t = torch._legacy_tensor(_dtypes.default, args or named(kwargs), device, form="base")
     if cls is Tensor:
         return t
     out = object.__new__(cls)
@@ -36,10 +44,10 @@ class _TypedMeta(type):
 
 
 def _typed(name: str, kind: _dtypes.dtype, where: str = "cpu") -> Any:
-    def new(cls: Any, *args: Any, device: Any = None) -> Any:
+    def new(cls: Any, *args: Any, device: Any = None, **kwargs: Any) -> Any:
         if where == "cuda" and not jax_devices("cuda"):
             raise TypeError(f"type torch.cuda.{name} not available. Torch not compiled with CUDA enabled.")
-        return torch._legacy_tensor(kind, args, device, where)
+        return torch._legacy_tensor(kind, args or named(kwargs), device, where)
 
     return _TypedMeta(name, (), {"__new__": new, "dtype": kind, "where": where, "__module__": "torch", "is_cuda": where == "cuda"})
 

@@ -497,6 +497,8 @@ class TypedStorage(_Memory):
             raise RuntimeError("slices are only supported in UntypedStorage.__getitem__")
         if not isinstance(i, int):
             raise RuntimeError(f"can't index a {type(self)} with {type(i)}")
+        if self._is_meta:
+            raise NotImplementedError("Not available for 'meta' device type")
         if not -len(self) <= i < len(self):
             raise IndexError(f"index {i} out of range for storage of size {len(self)}")
         return self._numbers()[i].item()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, TypeVar
 
 from jtorch._core.backward.jax_hooks import is_followed_by_jax
@@ -55,6 +57,22 @@ _global_forward_pre_hooks, _global_forward_hooks = _g_forward_pre, _g_forward
 _global_forward_hooks_always_called, _global_forward_hooks_with_kwargs = _hooks.forward_hooks_always_called, _hooks.forward_hooks_with_kwargs
 _global_buffer_registration_hooks, _global_module_registration_hooks = _hooks.buffer_registration_hooks, _hooks.module_registration_hooks
 _global_parameter_registration_hooks = _hooks.parameter_registration_hooks
+
+
+class _Globals(ModuleType):
+    """Who gives one of these names another dictionary changes what calls look at, as in torch."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        kept = vars(self).get(name) if name.startswith("_global_") else None
+        if kept is None or value is kept:
+            super().__setattr__(name, value)
+            return
+        found = dict(value)
+        kept.clear()
+        kept.update(found)
+
+
+sys.modules[__name__].__class__ = _Globals
 
 
 def typename(value: Any) -> str:
