@@ -53,3 +53,12 @@ def test_running_sums() -> None:
             x = lib.tensor(weights, requires_grad=True)
             found.append(lib.autograd.grad((x.cumsum(dim) * lib.tensor(weights)).sum(), x)[0])
         assert _close(*found, 1e-4), dim
+
+
+def test_sums_of_complex_numbers_that_are_computed_first() -> None:
+    """Within one program, where XLA would add them one after the other: as exact as torch's."""
+    a = (_R.rand(1 << 19) + 1j * _R.rand(1 << 19)).astype("c8")
+    for run in (lambda x: ((x - 0.3) * (x - 0.3)).sum(), lambda x: (x * 2).mean(), lambda x: (x + 1).reshape(2, -1).sum(1)):
+        exact = run(torch.tensor(a.astype("c16"))).numpy()
+        assert np.allclose(run(jtorch.tensor(a)).numpy(), exact, rtol=2e-6)
+        assert np.allclose(run(torch.tensor(a)).numpy(), exact, rtol=2e-6)

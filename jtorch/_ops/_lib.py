@@ -224,6 +224,8 @@ def total(x: Any, axes: tuple[int, ...], keepdims: bool = False) -> Any:
     found = column_sums(x, axes)
     if found is not None:
         return found.reshape((*[1] * len(axes), *found.shape)) if keepdims else found
+    if x.dtype == np.complex64 and on_cpu(x):  # XLA adds many floats in a tree, and complex numbers one after the other
+        return lax.complex(jnp.sum(x.real, axes, keepdims=keepdims), jnp.sum(x.imag, axes, keepdims=keepdims))
     return jnp.sum(x, axes, keepdims=keepdims)
 
 
