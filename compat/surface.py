@@ -22,7 +22,7 @@ from typing import Any
 import torch
 import torch.overrides
 
-from compat import bridge, harness
+from compat import bridge, harness, public_modules
 from compat.packages import scan
 
 SPACES = (
@@ -233,6 +233,7 @@ def document(reports: list[Report]) -> str:
     used, missing = scan.names(), scan.of_jtorch()
     groups = sorted(set(missing.values()))
     lines += ["## Names that libraries use", "", f"Of {len(used)} dotted names of torch in the sources of the packages of `compat/packages`, {len(used) - len(missing)} are there ({1 - len(missing) / len(used):.1%}). The rest falls into {len(groups)} groups, whose reasons are on the list of gaps:", "", ", ".join(f"`{g}`" for g in groups), ""]
+    lines += public_modules.section()
     for r in reports:
         if r.missing:
             lines += [f"## Missing in {r.space}", "", ", ".join(f"`{n}`" for n in r.missing), ""]
