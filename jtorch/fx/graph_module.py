@@ -23,7 +23,7 @@ from ._compatibility import compatibility
 from ._naming import as_torch
 from .graph import Graph, PythonCode, _BoxedCodeGen, _custom_builtins, _PyTreeCodeGen
 
-__all__ = ["reduce_graph_module", "GraphModule"]
+__all__ = ["reduce_graph_module", "reduce_package_graph_module", "GraphModule"]
 
 _USER_PRESERVED_ATTRIBUTES_KEY = "_user_preserved_attributes"
 
@@ -92,6 +92,12 @@ def _run_imports(block: str) -> dict[str, Any]:
 def reduce_graph_module(body: dict[str, Any], import_block: str) -> Module:
     """A GraphModule from what its pickle holds: its attributes, its code, and the imports of that."""
     return _deserialize_graph_module(_forward_from_src(body.get("_code") or body["code"], _run_imports(import_block)), body)
+
+
+@compatibility(is_backward_compatible=True)
+def reduce_package_graph_module(importer: Any, body: dict[str, Any], generated_module_name: str) -> Module:
+    """A GraphModule from what an archive of ``torch.package`` holds: its attributes, and a module with its code."""
+    return _deserialize_graph_module(importer.import_module(generated_module_name).forward, body)
 
 
 class _FromAbove:
@@ -406,6 +412,14 @@ class GraphModule(Module):
 
         cls.__call__ = call_wrapped
         return code
+
+    def __reduce_package__(self, exporter: Any) -> Any:
+        body = {**self.__dict__, "_graphmodule_cls_name": type(self).__name__}
+        del body["_graph"]
+        body["_graphmodule_graph_node_meta_stack_trace"] = {n.name: n.meta["stack_trace"] for n in self.graph.nodes if "stack_trace" in n.meta}
+        name = f"fx-generated._{exporter.get_unique_id()}"
+        exporter.save_source_string(name, _format_import_block(self.recompile().globals) + self.code)
+        return reduce_package_graph_module, (body, name)
 
     def __reduce__(self) -> Any:
         body = self.__dict__.copy()

@@ -13,6 +13,7 @@ import platform
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
 from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import Any
@@ -30,12 +31,8 @@ from jtorch.utils.hooks import RemovableHandle
 from ._names import Importer, ObjMismatchError, ObjNotFoundError, OrderedImporter, demangle, is_mangled, sys_importer
 from ._patterns import GlobGroup
 
-__all__ = ["EmptyMatchError", "PackageExporter", "PackagingError"]
+__all__ = ["EmptyMatchError", "PackageExporter", "PackagingError", "PackagingErrorReason"]
 _REFUSED = ("sys", "io")
-_NO_ACTION, _DENIED = "Module did not match against any action pattern. Extern, mock, or intern it.", "Module was denied by a pattern."
-_MOCKED = "Module was mocked out, but is still being used in the package. Please intern or extern the mocked modules if objects are supposed to be in the package."
-_EXTENSION, _NO_FILE = "Module is a C extension module. torch.package supports Python modules only.", "Module had no __file__ defined."
-_NO_SOURCE, _UNRESOLVED = "Module had a __file__, but we could not find it in your filesystem.", "Dependency resolution failed."
 _STAND_IN = """\
 from _mock import MockedObject
 
@@ -43,6 +40,24 @@ from _mock import MockedObject
 def __getattr__(attr: str):
     return MockedObject(__name__ + '.' + attr, _suppress_err=True)
 """
+
+
+class PackagingErrorReason(Enum):
+    """Why a module cannot be put into an archive."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}.{self.name}>"
+
+    IS_EXTENSION_MODULE = "Module is a C extension module. torch.package supports Python modules only."
+    NO_DUNDER_FILE = "Module had no __file__ defined."
+    SOURCE_FILE_NOT_FOUND = "Module had a __file__, but we could not find it in your filesystem."
+    DEPENDENCY_RESOLUTION_FAILED = "Dependency resolution failed."
+    NO_ACTION = "Module did not match against any action pattern. Extern, mock, or intern it."
+    DENIED = "Module was denied by a pattern."
+    MOCKED_BUT_STILL_USED = "Module was mocked out, but is still being used in the package. Please intern or extern the mocked modules if objects are supposed to be in the package."
+
+
+_Reason = PackagingErrorReason
 
 
 class EmptyMatchError(Exception):
@@ -53,13 +68,13 @@ class PackagingError(Exception):
     """Modules that cannot be put into an archive, by reason."""
 
     def __init__(self, dependency_graph: Any, debug: bool = False) -> None:
-        broken: dict[str, list[str]] = {}
+        broken: dict[PackagingErrorReason, list[str]] = {}
         for name, node in dependency_graph.nodes.items():
             if "error" in node:
                 broken.setdefault(node["error"], []).append(name)
         text = "\n"
         for reason, names in broken.items():
-            text += f"* {reason}\n"
+            text += f"* {reason.value}\n"
             for name in names:
                 text += f"    {name}\n"
                 if (context := dependency_graph.nodes[name].get("error_context")) is not None:
@@ -116,7 +131,7 @@ class _Graph:
         return "\n".join(["digraph G {", "rankdir = LR;", "node [shape=box];", *(f'"{a}" -> "{b}";' for a, b in edges), "}\n"])
 
 
-def _imports(source: str, package: str) -> list[tuple[str, str | None]]:
+def find_files_source_depends_on(source: str, package: str) -> list[tuple[str, str | None]]:
     """(module, name in it or None) of each import of a source, relative ones resolved."""
     found: dict[tuple[str, str | None], bool] = {}
     for node in ast.walk(ast.parse(source)):
@@ -131,7 +146,10 @@ def _imports(source: str, package: str) -> list[tuple[str, str | None]]:
                 module = f"{parts[0]}.{module}" if module else parts[0]
             found.update({(module, None if alias.name == "*" else alias.name): True for alias in node.names})
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "__import__" and node.args and isinstance(node.args[0], ast.Constant):
-            found[(str(node.args[0].value), None)] = True
+            name, fields = str(node.args[0].value), node.args[3] if len(node.args) > 3 else next((k.value for k in node.keywords if k.arg == "fromlist"), None)
+            chosen = [x.value for x in fields.elts if isinstance(x, ast.Constant)] if isinstance(fields, (ast.List, ast.Tuple)) else []
+            names = [name] if chosen else [name, *({name.rsplit(".", 1)[0]} - {name})]  # without a list of names it gives the package above
+            found.update({(n, None if x == "*" else x): True for n in names for x in (chosen or [None])})
     return list(found)
 
 
@@ -237,9 +255,9 @@ class PackageExporter:
 
     def _follow(self, source: str, name: str, is_package: bool) -> None:
         try:
-            pairs = _imports(source, name if is_package else name.rpartition(".")[0])
+            pairs = find_files_source_depends_on(source, name if is_package else name.rpartition(".")[0])
         except Exception as error:  # noqa: BLE001 - is said at the end
-            self.dependency_graph.add(name, error=_UNRESOLVED, error_context=str(error))
+            self.dependency_graph.add(name, error=_Reason.DEPENDENCY_RESOLUTION_FAILED, error_context=str(error))
             return
         for module, part in pairs:
             needed = f"{module}.{part}" if part is not None and self._exists(f"{module}.{part}") else module if self._exists(module) else ""
@@ -262,11 +280,11 @@ class PackageExporter:
                     info.was_matched = True
                     graph.add(module_name, action=info.action, provided=True)
                     if info.action == "deny":
-                        graph.add(module_name, error=_DENIED)
+                        graph.add(module_name, error=_Reason.DENIED)
                     elif info.action == "intern":
                         self._intern(module_name, dependencies)
                     return
-            graph.add(module_name, error=_NO_ACTION)
+            graph.add(module_name, error=_Reason.NO_ACTION)
 
     def _comes_with_python(self, name: str) -> bool:
         first = name.partition(".")[0]
@@ -284,8 +302,8 @@ class PackageExporter:
         source = "".join(linecache.getlines(file, vars(module))) if isinstance(file, str) and file.endswith(".py") else None
         self.dependency_graph.add(name, action="intern", is_package=is_package, provided=True)
         if source is None:
-            reason = _NO_FILE if file is None else _EXTENSION if file.endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES)) else _NO_SOURCE
-            self.dependency_graph.add(name, error=reason, error_context=f"filename: {file}" if reason is _NO_SOURCE else None)
+            reason = _Reason.NO_DUNDER_FILE if file is None else _Reason.IS_EXTENSION_MODULE if file.endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES)) else _Reason.SOURCE_FILE_NOT_FOUND
+            self.dependency_graph.add(name, error=reason, error_context=f"filename: {file}" if reason is _Reason.SOURCE_FILE_NOT_FOUND else None)
             return
         self.dependency_graph.add(name, source=source)
         if dependencies:
@@ -310,7 +328,7 @@ class PackageExporter:
                 action = next((info.action for pattern, info in self.patterns.items() if pattern.matches(module)), "")
                 if action == "mock" and not self._comes_with_python(module):
                     context = f"Object(s) '{fields}' from module `{module}` was mocked out during packaging but is being used in resource - `{resource}` in package `{package}`. "
-                    self.dependency_graph.add(module, action="mock", error=_MOCKED, error_context=context, provided=True)
+                    self.dependency_graph.add(module, action="mock", error=_Reason.MOCKED_BUT_STILL_USED, error_context=context, provided=True)
                 else:
                     self.add_dependency(module)
         self._write(self._filename(package, resource), data)
