@@ -260,7 +260,8 @@ def ask(v: Any, fn: Any, types: tuple[type, ...], args: tuple[Any, ...], kwargs:
     """What an argument's ``__torch_function__`` answers. Where that is a plain method, torch warns."""
     method = v.__torch_function__
     if getattr(method, "__self__", None) is v:
-        warnings.warn("Defining your `__torch_function__` as a plain method is deprecated and will be an error in future, please define it as a classmethod.", category, stacklevel=2)
+        tick = "`" if category is UserWarning else ""  # torch's Python leaves one out
+        warnings.warn(f"Defining your `__torch_function__{tick} as a plain method is deprecated and will be an error in future, please define it as a classmethod.", category, stacklevel=2)
     return method(fn, types, args, kwargs)
 
 
