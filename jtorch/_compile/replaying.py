@@ -373,12 +373,16 @@ class Replay:
 
     def _unchanged(self, storages: list[Storage], same: list[Value]) -> Iterable[bool]:
         """Whether the storages have these values, or such as lie behind theirs, when it is asked for."""
-        if not self.wide:
+        wide = self.wide
+        if not wide:
             return unchanged(storages, same)
-        wide = set(self.wide)
-        plain = [i for i in range(len(storages)) if i not in wide]
-        inside = map(getattr, map(getattr, map(_get_value, map(storages.__getitem__, self.wide)), repeat("array")), repeat("value"), repeat(None))
-        return chain(map(is_, inside, map(same.__getitem__, self.wide)), unchanged([storages[i] for i in plain], [same[i] for i in plain]))
+        every = len(wide) == len(storages)
+        inside = map(getattr, map(_array, map(_get_value, storages if every else map(storages.__getitem__, wide))), repeat("value"), repeat(None))
+        found = map(is_, inside, same if every else map(same.__getitem__, wide))
+        if every:
+            return found
+        plain = [i for i in range(len(storages)) if i not in set(wide)]
+        return chain(found, unchanged([storages[i] for i in plain], [same[i] for i in plain]))
 
     def _put_away(self, args: list[Any], outs: Any, writes: list[Any], kept: Any, numbers: list[Any], node: Any) -> tuple[list[Any], Any]:
         """What puts the outputs where the call put them, when it is gone through, and what the call returns. ``kept``: gradients that are in their tensors as it is."""
