@@ -100,6 +100,10 @@ def _reduction_at(name: str) -> int | None:
     return None
 
 
+KERNEL_KEYS = ("CPU", "CompositeImplicitAutograd")
+"""Where a program's own kernel for one of torch's operators takes the operator's place."""
+
+
 class AtenPacket(OpOverloadPacket):
     """An operator of torch's library."""
 
@@ -200,7 +204,7 @@ class _AtenOverload(OpOverload):
         if frames and frames[-1] is self and not state.mode & GRAD:
             with enable_grad():
                 return self(*args, **kwargs)
-        registered = self._op.kernels.get("CPU") or self._op.kernels.get("CompositeImplicitAutograd") if self._op.kernels else None
+        registered = next((self._op.kernels[key] for key in KERNEL_KEYS if key in self._op.kernels), None) if self._op.kernels else None
         if registered is not None:  # a program's own kernel for one of torch's operators
             return registered(*args, **kwargs)
         if kwargs and not kwargs.keys() <= self._keywords():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import re
 import sys
 import weakref
@@ -90,6 +91,8 @@ class Library:
             raise RuntimeError(f"{api} should be passed either a name or an OpOverload object as the first argument, got {type(op_name)}")
         name = op_name if "::" in op_name else f"{self.ns}::{op_name}"
         plain, _, overload = name.partition(".")
+        if plain.startswith("aten::") and plain not in REGISTRY:  # torch's own are read when somebody asks for them
+            getattr(getattr(importlib.import_module("jtorch.ops").aten, plain.removeprefix("aten::"), None), "_overloads", None)
         # Kernels may come before the definition; they wait for it without a signature.
         return REGISTRY.get(plain, {}).get("" if overload == "default" else overload) or _waiting.setdefault(name, Operator(None))  # type: ignore[arg-type]
 
@@ -116,6 +119,11 @@ class Library:
         before = op.kernels.get(key)
         op.kernels[key] = kernel
         self._undo.append(lambda: op.kernels.__setitem__(key, before) if before else op.kernels.pop(key, None))  # type: ignore[arg-type,func-returns-value]
+        if getattr(op, "packet", None) is not None:  # one of torch's own operators: its functions come to the kernel, too
+            replaced = importlib.import_module("jtorch.library.replaced")
+            if key in replaced.KERNEL_KEYS:
+                replaced.begin()
+                self._undo.append(replaced.end)
 
     def fallback(self, fn: Callable[..., Any], dispatch_key: str = "", *, with_keyset: bool = False) -> None:
         """Kernels for all operators: only of namespace "_", and only to fall through."""
