@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import runpy
 import sys
 import uuid
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from jtorch._errors import not_implemented
 
 from ._agent import devices_of_this_machine, free_port, run_workers
 
-__all__ = ["determine_local_world_size", "get_args_parser", "get_rdzv_endpoint", "get_use_env", "main", "parse_args", "parse_min_max_nnodes", "run"]
+__all__ = ["determine_local_world_size", "get_args_parser", "get_rdzv_endpoint", "get_use_env", "main", "parse_args", "parse_min_max_nnodes", "run", "run_script_path"]
 
 
 def get_args_parser() -> argparse.ArgumentParser:
@@ -91,6 +92,12 @@ def get_rdzv_endpoint(args: argparse.Namespace) -> str:
 def get_use_env(args: argparse.Namespace) -> bool:
     """Whether processes learn their numbers from their environment alone."""
     return getattr(args, "use_env", True)
+
+
+def run_script_path(training_script: str, *training_script_args: str) -> None:
+    """Run a script in this process, as ``python script.py args`` does."""
+    sys.argv = [training_script, *training_script_args]
+    runpy.run_path(training_script, run_name="__main__")
 
 
 def _nodes(text: str) -> int:

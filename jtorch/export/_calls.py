@@ -52,7 +52,8 @@ def followed(mod: Any, kept: tuple[str, ...]) -> Iterator[list[Call]]:
 
     def after(fqn: str) -> Any:
         def hook(module: Any, args: Any, out: Any) -> None:
-            call = under_way.pop()
+            while (call := under_way.pop()).fqn != fqn:  # what raised, and was caught by a module above
+                call.end = len(state.trace.nodes)
             if fqn in kept:
                 call.result = _values(out)
             call.end = len(state.trace.nodes)

@@ -165,6 +165,8 @@ def test_stores(kind: str, tmp_path: Path) -> None:
 
 def test_one_process_is_a_world_too(tmp_path: Path) -> None:
     import jtorch as torch
+    from jtorch.distributed.algorithms.ddp_comm_hooks import quantization_hooks
+    from jtorch.distributed.ddp import GradBucket
 
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/one", rank=0, world_size=1)
     try:
@@ -175,6 +177,10 @@ def test_one_process_is_a_world_too(tmp_path: Path) -> None:
         net = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(3, 2))
         net(out[0]).sum().backward()
         assert net.module.weight.grad.tolist() == [[1.0] * 3] * 2
+        flat = torch.linspace(-3.0, 5.0, 700)
+        for hook in (quantization_hooks.quantization_pertensor_hook, quantization_hooks.quantization_perchannel_hook):
+            sent = hook(None, GradBucket(0, flat.clone(), [torch.nn.Parameter(flat)], True)).wait()
+            assert sent.shape == flat.shape and 0 < (sent - flat).abs().max() < 8 / 255  # bytes between the least and the largest
         with pytest.raises(ValueError, match="twice"):
             dist.init_process_group("gloo", init_method=f"file://{tmp_path}/two", rank=0, world_size=1)
     finally:

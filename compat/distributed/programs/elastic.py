@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed import argparse_util, collective_utils, constants, launcher, rendezvous, run
 from torch.distributed.elastic import events, metrics, timer
+from torch.distributed.elastic.agent import server
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std, errors, redirects, start_processes, tail_log, to_map
 from torch.distributed.elastic.rendezvous import (
     RendezvousHandler,
@@ -236,10 +237,28 @@ def small(said, folder):
     said.attempt("both", lambda: collective_utils.broadcast(3, success=False))
 
 
+def watched(said, folder):
+    handler = get_rendezvous_handler(RendezvousParameters("static", f"localhost:{distributed.get_free_port()}", "r", 1, 1, rank=0, timeout=60))
+    spec = server.WorkerSpec("t", 1, handler, entrypoint=worker, args=(4,), master_addr="localhost", master_port=int(handler.master_port), monitor_interval=0.05)
+    agent = server.local_elastic_agent.LocalElasticAgent(spec, DefaultLogsSpecs(folder + "/w", redirects=Std.ALL))
+    group = agent.get_worker_group()
+    said += [group.state, spec.get_entrypoint_name()]
+    result = agent.run()
+    said += [result, result.is_failed(), agent.get_worker_group().state]
+
+
+def specified(said, folder):
+    spec = server.WorkerSpec("t", 2, None, entrypoint="/bin/true")
+    said += [spec.get_entrypoint_name(), server.WorkerGroup(spec).workers, str(server.WorkerState.INIT), server.WorkerState.is_running(server.WorkerState.HEALTHY)]
+    for given in ({"local_world_size": 0}, {"monitor_interval": 0}, {"entrypoint": None}):
+        said.attempt(f"{given}", lambda given=given: server.WorkerSpec(**{"role": "t", "local_world_size": 1, "rdzv_handler": None, "entrypoint": "x", **given}))
+    said.attempt("abstract", server.ElasticAgent)
+
+
 if __name__ == "__main__":
     warnings.filterwarnings("ignore")
     with tempfile.TemporaryDirectory() as scratch, open(f"{sys.argv[2]}/0", "w") as file:
-        for part in (small, told, met, recorded, processes, *([launched] if sys.argv[3:] else [])):  # which starts ten processes
+        for part in (small, told, met, recorded, specified, processes, *([launched, watched] if sys.argv[3:] else [])):  # which starts ten processes
             said = Said()
             part(said, scratch)
             file.write("\n".join(str(x).replace("\n", " ").replace(scratch, "").replace("jtorch", "torch") for x in said) + "\n")
