@@ -26,8 +26,9 @@ class device:
     type: str
     index: int | None
 
-    def __new__(cls, type: Any = None, index: int | None = None) -> device:  # noqa: A002 - torch's name
-        if isinstance(type, device):
+    def __new__(cls, type: Any = None, index: int | None = None, *, device: Any = None) -> device:  # noqa: A002 - torch's name
+        type = device if type is None else type  # noqa: A001
+        if isinstance(type, cls):
             return type
         if isinstance(type, bool) or not isinstance(type, (str, int)):
             raise TypeError(f"device(): argument 'type' (position 1) must be str, not {type.__class__.__name__}")
@@ -38,7 +39,11 @@ class device:
                 raise RuntimeError("Cannot access accelerator device when none is available.")
             kind, index = "cuda", type
         else:
-            match = re.fullmatch(r"([a-z_]+)(?::(\d+))?", type)
+            if not type:
+                raise RuntimeError("Device string must not be empty")
+            if index is not None and (isinstance(index, bool) or not hasattr(index, "__index__")):
+                raise TypeError(f"device(): argument 'index' (position 2) must be int, not {index.__class__.__name__}")
+            match = re.fullmatch(r"([A-Za-z_]+)(?::(0|[1-9]\d*))?", type)
             if match is None:
                 raise RuntimeError(f"Invalid device string: '{type}'")
             kind = match[1]

@@ -29,7 +29,16 @@ PROGRAMS = {
     **{f"{loss} {more}": AT_THE_EDGE + f"y = torch.ones(9, requires_grad=True); l = F.{loss}(v, y, reduction='none'{more}); l.sum().backward(); r = l.tolist(), [round(g, 4) + 0. for g in v.grad.tolist() + y.grad.tolist()]"
        for loss, more in (("huber_loss", ""), ("huber_loss", ", delta=0.5"), ("smooth_l1_loss", ""), ("smooth_l1_loss", ", beta=0.5"))},
     **{f"{name} at the edge": AT_THE_EDGE + f"F.{name}(v).sum().backward(); r = [round(g, 4) for g in v.grad.tolist()]" for name in ("elu", "selu", "celu", "leaky_relu", "hardswish", "softplus")},
-    "a handle's text": "r = str(torch.nn.Linear(1, 1).register_forward_hook(print)).partition(' object')[0]",
+    **{f"resized by {make}": "import warnings\nwith warnings.catch_warnings(record=True) as w:\n    warnings.simplefilter('always')\n"
+       f"    r = [tuple(torch.{make}.shape)]\nr += [str(x.message).partition(' (Trigg')[0] for x in w]"
+       for make in ("zeros(2, 3, out=torch.zeros(1))", "full((2,), 1., out=torch.zeros(1))", "empty(2, out=torch.zeros(1))", "arange(3., out=torch.zeros(1))", "arange(3., out=torch.zeros(0))", "linspace(0, 1, 3, out=torch.zeros(1))",
+                    "eye(2, out=torch.zeros(1))", "rand(2, out=torch.zeros(1))", "randperm(3, out=torch.zeros(1, dtype=torch.long))", "normal(0., 1., (2,), out=torch.zeros(1))", "exp(torch.zeros(3), out=torch.zeros(1))")},
+    **{f"a device of {given}": f"d = torch.device({given}); r = d.type, d.index" for given in (
+        "'cpu', '0'", "''", "'cpu', 1.", "'cpu:00'", "'cpu:1'", "'CPU'", "device='cpu'", "'cpu', index=2", "' cpu'", "'cpu', None")},
+    **{f"unequal: {use}": f"torch.{use}" for use in (
+        "ones(6).as_strided((2, 2), (1,))", "empty_strided((2, 2), (1,))", "ones(1).new_empty_strided((2,), (1, 1))", "ones(4).set_(torch.ones(4), 0, (2, 2), (1,))")},
+    **{f"shown as {use}": f"r = str(torch.{use}).replace('jtorch', 'torch').partition(' at ')[0]" for use in ("set_grad_enabled(True)", "no_grad()", "autograd.detect_anomaly()", "inference_mode")},
+    "a handle's text": "r = str(torch.nn.Linear(1, 1).register_forward_hook(print)).partition(' object')[0].partition('torch')[2]",
     "hooks of all modules, put there": "from collections import OrderedDict\nm = torch.nn.modules.module; seen = []; l = torch.nn.Linear(3, 1)\n"
     "m.register_module_forward_hook(lambda *a: seen.append(1)); l(x); m._global_forward_hooks = OrderedDict(); l(x)\n"
     "m._global_forward_pre_hooks = OrderedDict({0: lambda *a: seen.append(2)}); l(x); m._global_forward_pre_hooks = OrderedDict(); l(x); r = seen",

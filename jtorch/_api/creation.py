@@ -88,7 +88,12 @@ def _into(out: Tensor | None, t: Tensor, expanded: bool = True, name: str = "fac
         t = t.reshape(out.shape)  # type: ignore[attr-defined]
     from jtorch._core.tensor.derived_functions import write_out
 
-    written = write_out(f"aten::{name}", t, out, expanded=expanded)
+    if name == "arange" and isinstance(out, Tensor) and 0 < out.numel() != t.numel():  # type: ignore[attr-defined]
+        warn(
+            f"The number of elements in the out tensor of shape {list(out.shape)} is {out.numel()} which does not match the computed number of elements {t.numel()}. "  # type: ignore[attr-defined]
+            f"Note that this may occur as a result of rounding error. The out tensor will be resized to a tensor of shape ({t.numel()},)."  # type: ignore[attr-defined]
+        )
+    written = write_out(f"aten::{name}", t, out, expanded=expanded, quiet=True)
     return require_grad(written) if asked else written  # type: ignore[no-any-return]
 
 
@@ -237,8 +242,9 @@ def empty_strided(size: Any, stride: Any, *, dtype: Any = None, layout: Any = No
                   pin_memory: bool = False) -> Tensor:  # fmt: skip
     """A tensor of ``size`` laid out by ``stride``. Its elements are zero (torch leaves them undefined)."""
     size, stride = sizes_given("empty_strided", "size", size, alone=False), sizes_given("empty_strided", "stride", stride, 2, alone=False)
-    if len(size) == len(stride):
-        check_addressable(tuple(size), _kind(dtype).itemsize, tuple(stride))
+    if len(size) != len(stride):
+        raise RuntimeError(f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})")
+    check_addressable(tuple(size), _kind(dtype).itemsize, tuple(stride))
     t = make(size, 0, dtype, device, requires_grad)
     return with_strides(t, stride)
 

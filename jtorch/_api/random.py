@@ -133,7 +133,7 @@ def _finish(name: str, t: Tensor, out: Any, dtype: Any, requires_grad: bool) -> 
         from jtorch._core.tensor.derived_functions import write_out
 
         agree_with_out(out, dtype)
-        return write_out(name, t, out)  # type: ignore[no-any-return]
+        return write_out(name, t, out, quiet=True)  # type: ignore[no-any-return]
     return require_grad(t) if requires_grad else t
 
 

@@ -40,3 +40,7 @@ class detect_anomaly:
 
     def __exit__(self, *args: object) -> None:
         self.switch.__exit__(*args)
+
+
+for _mode in (set_detect_anomaly, detect_anomaly):
+    _mode.__module__ = "jtorch.autograd.anomaly_mode"  # as torch shows them

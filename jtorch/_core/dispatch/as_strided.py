@@ -27,7 +27,7 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int | None
     """A view of the memory by strides, whatever view ``input`` is."""
     size, stride = (x if x.__class__ is tuple and all([n.__class__ is int for n in x]) else sizes_given("as_strided", name, x, alone=False) for name, x in (("size", size), ("stride", stride)))
     if len(size) != len(stride):
-        raise RuntimeError(f"mismatch in length of strides and shape: {len(size)} vs {len(stride)}")
+        raise RuntimeError("mismatch in length of strides and shape")
     if flips := flips_of(input):  # the memory's, and what is read there is flipped as the input's elements are
         steps = [call_of(lookup(f"internal.{name}"), (T,)) for bit, name in ((1, "conj_view"), (2, "neg_view")) if flips & bit]
         for call in steps:

@@ -269,3 +269,7 @@ def is_grad_enabled() -> bool:
 def is_inference_mode_enabled() -> bool:
     """Whether this is inside ``torch.inference_mode()``."""
     return bool(state.mode & INFERENCE)
+
+
+for _mode in (no_grad, enable_grad, set_grad_enabled, inference_mode):
+    _mode.__module__ = "jtorch.autograd.grad_mode"  # as torch shows them

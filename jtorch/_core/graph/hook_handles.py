@@ -50,4 +50,4 @@ class RemovableHandle:
         self.remove()
 
 
-RemovableHandle.__module__ = "torch.utils.hooks"  # as it is printed, and where pickle finds it
+RemovableHandle.__module__ = "jtorch.utils.hooks"  # as torch prints it, and where pickle finds it

@@ -502,8 +502,8 @@ def check_cast(source: Any, target: Any, name: str = "") -> None:
         raise RuntimeError(f"result type {source.legacy} can't be cast to the desired output type {into}")
 
 
-def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = (), apart: bool | str = False, expanded: bool = False, elementwise: bool = False) -> Any:
-    """Put results into the tensors given as ``out=``, resizing them as torch does. ``rule`` and what follows ``inputs``: the operator's options; ``inputs``: what it read."""
+def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = (), apart: bool | str = False, expanded: bool = False, elementwise: bool = False, quiet: bool = False) -> Any:
+    """Put results into the tensors given as ``out=``, resizing them as torch does. ``rule`` and what follows ``inputs``: the operator's options; ``inputs``: what it read; ``quiet``: that is not warned of."""
     if isinstance(result, tuple):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):
             raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {type(out).__name__}")
@@ -517,7 +517,7 @@ def write_out(name: str, result: Any, out: Any, rule: Any = True, inputs: Any = 
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {type(out).__name__}")
     if expanded and aval_of(out).shape == aval_of(result).shape and (dims := shared_dims(out)):
         return write_shared(out, result, dims)
-    return _write_one(name, result, out, rule, inputs, apart, 0, elementwise)
+    return _write_one(name, result, out, rule, inputs, apart, 0, elementwise, quiet)
 
 
 def _wrong_out(rule: str, wanted: Any, got: Any) -> str:
@@ -527,7 +527,7 @@ def _wrong_out(rule: str, wanted: Any, got: Any) -> str:
     return f"Expected out tensor to have dtype {a}, but got {b} instead"
 
 
-def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, apart: bool | str, at: int, elementwise: bool) -> Tensor:
+def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, apart: bool | str, at: int, elementwise: bool, quiet: bool = False) -> Tensor:
     if forward_mode.since is not None and not result.requires_grad and not out.requires_grad and (result._edge is not None or out._edge is not None):
         raise NotImplementedError(f"Trying to use forward AD with {name}_out that does not support it because it is an out= function")
     if state.mode & GRAD and (result._edge is not None or out._edge is not None):
@@ -553,7 +553,7 @@ def _write_one(name: str, result: Tensor, out: Tensor, rule: Any, inputs: Any, a
             check_out(out, inputs, bool(apart))
         elif apart:
             check_apart(out, inputs, True)
-        resize_for_out(out, a.shape)
+        resize_for_out(out, a.shape, quiet)
     if a.shape == b.shape or apart == "resized":
         check_out(out, inputs, bool(apart))
     return assign(out, cast(result, b.dtype))

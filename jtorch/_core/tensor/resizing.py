@@ -53,10 +53,10 @@ def resize(t: Tensor, shape: tuple[int, ...], memory_format: Any = None) -> None
     t._s.version += 1
 
 
-def resize_for_out(t: Tensor, shape: tuple[int, ...]) -> None:
-    """An ``out=`` tensor of another shape is resized; torch warns unless it was empty."""
+def resize_for_out(t: Tensor, shape: tuple[int, ...], quiet: bool = False) -> None:
+    """An ``out=`` tensor of another shape is resized; torch warns unless it was empty, or what is written is new (``quiet``)."""
     before = aval_of(t).shape
-    if math.prod(before):
+    if math.prod(before) and not quiet:
         warn(
             f"An output with one or more elements was resized since it had shape {list(before)}, which does not match the required output shape {list(shape)}. "
             "This behavior is deprecated, and in a future PyTorch release outputs will not be resized unless they have zero elements. "

@@ -519,6 +519,8 @@ def tensor_on(s: Storage, kind: _dtypes.dtype, offset: int, size: Any, stride: A
     room = UntypedStorage(s).nbytes()
     size = (room // kind.itemsize - offset,) if size is None else tuple(size)
     stride = contiguous_strides(size) if stride is None else tuple(stride)
+    if len(size) != len(stride):
+        raise RuntimeError(f"unequal size length ({len(size)}) and stride length ({len(stride)})")
     needed = (offset + 1 + sum((n - 1) * st for n, st in zip(size, stride, strict=True))) * kind.itemsize if math.prod(size) else 0
     if needed > room and offset >= 0 and _whole(s).device.type == "cpu":
         room = UntypedStorage(s).resize_(needed).nbytes()
