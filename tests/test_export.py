@@ -1,5 +1,6 @@
 """Programs for a process that has only JAX."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -187,3 +188,26 @@ def test_what_is_done_at_the_ends_counts(least, most, taken):
 def test_what_is_too_small_for_a_kernel_may_stay_unsaid():
     ep = torch.export.export(Returning(lambda x: nn.functional.conv1d(x, torch.ones(2, 2, 3))), (torch.ones(3, 2, 8),), dynamic_shapes=({0: b, 2: t},))
     assert ep.module()(torch.ones(2, 2, 5)).shape == (2, 2, 3)
+
+
+def test_modules_that_raise_or_are_scripted_belong_to_their_callers() -> None:
+    import jtorch.jit  # noqa: F401
+
+    class Raises(nn.Module):
+        def forward(self, x):
+            raise ValueError
+
+    class Catches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wrong, self.right, self.scripted = nn.Sequential(Raises()), nn.Linear(2, 2), torch.jit.script(nn.Linear(2, 2))
+
+        def forward(self, x):
+            with contextlib.suppress(ValueError):
+                self.wrong(x)
+            return self.scripted(self.right(x))
+
+    net, x = Catches(), torch.ones(1, 2)
+    made = torch.export.unflatten(torch.export.export(net, (x,)))
+    assert [str(n.target) for n in made.graph.nodes if n.op == "call_module"] == ["right"]
+    assert torch.equal(made(x), net(x)) and not net.right._forward_hooks

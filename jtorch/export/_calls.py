@@ -52,8 +52,7 @@ def followed(mod: Any, kept: tuple[str, ...]) -> Iterator[list[Call]]:
 
     def after(fqn: str) -> Any:
         def hook(module: Any, args: Any, out: Any) -> None:
-            while (call := under_way.pop()).fqn != fqn:  # what raised, and was caught by a module above
-                call.end = len(state.trace.nodes)
+            call = under_way.pop()
             if fqn in kept:
                 call.result = _values(out)
             call.end = len(state.trace.nodes)
@@ -64,8 +63,11 @@ def followed(mod: Any, kept: tuple[str, ...]) -> Iterator[list[Call]]:
     for fqn, module in mod.named_modules():
         if fqn:
             kind = f"{type(module).__module__}.{type(module).__qualname__}"
-            handles.append(module.register_forward_pre_hook(before(fqn, kind), prepend=True, with_kwargs=True))
-            handles.append(module.register_forward_hook(after(fqn)))
+            try:
+                handles.append(module.register_forward_pre_hook(before(fqn, kind), prepend=True, with_kwargs=True))
+            except RuntimeError:  # a scripted one is a part of what calls it
+                continue
+            handles.append(module.register_forward_hook(after(fqn), always_call=True))  # also where it raises, and a module above catches that
     try:
         yield calls
     finally:
