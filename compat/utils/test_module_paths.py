@@ -16,7 +16,12 @@ from torch.package.analyze.is_from_package import is_from_package
 from torch.package.find_file_dependencies import find_files_source_depends_on
 from torch.jit.frontend import get_default_args, get_default_args_for_class, NotSupportedError, FrontendError
 import torch.distributed.optim.functional_sgd, torch.distributed.checkpoint.resharding
-print(list(PackagingErrorReason))
+from torch.distributed.fsdp import DataParallelMeshDims
+from torch.multiprocessing.reductions import init_reductions
+for given in (("a",), (("a", "b"), "c"), (None, "c"), ()):
+    try: dims = DataParallelMeshDims(*given); print(dims, dims.shard_names, dims.replicate_names)
+    except ValueError as error: print(error)
+print(list(PackagingErrorReason), init_reductions())
 try:
     with PackageExporter(io.BytesIO()) as e:
         e.deny("numpy.**")

@@ -413,12 +413,15 @@ class GraphModule(Module):
         cls.__call__ = call_wrapped
         return code
 
+    def _real_recompile(self) -> PythonCode:
+        return self.recompile()
+
     def __reduce_package__(self, exporter: Any) -> Any:
         body = {**self.__dict__, "_graphmodule_cls_name": type(self).__name__}
         del body["_graph"]
         body["_graphmodule_graph_node_meta_stack_trace"] = {n.name: n.meta["stack_trace"] for n in self.graph.nodes if "stack_trace" in n.meta}
         name = f"fx-generated._{exporter.get_unique_id()}"
-        exporter.save_source_string(name, _format_import_block(self.recompile().globals) + self.code)
+        exporter.save_source_string(name, _format_import_block(self._real_recompile().globals) + self.code)
         return reduce_package_graph_module, (body, name)
 
     def __reduce__(self) -> Any:

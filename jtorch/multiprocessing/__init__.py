@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import reductions as reductions
+from .reductions import init_reductions
 from .spawn import ProcessContext, ProcessException, ProcessExitedException, ProcessRaisedException, SpawnContext, spawn, start_processes
 
 _strategy = "file_descriptor"
@@ -34,10 +35,6 @@ def set_sharing_strategy(new_strategy: str) -> None:
 def get_sharing_strategy() -> str:
     """The name that was set."""
     return _strategy
-
-
-def init_reductions() -> None:
-    """Nothing to do: tensors pickle themselves."""
 
 
 def _set_thread_name(name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from jtorch._core.tensor import process_sharing
 
-__all__ = ["StorageWeakRef", "reduce_storage", "reduce_tensor"]
+__all__ = ["StorageWeakRef", "init_reductions", "reduce_storage", "reduce_tensor"]
 
 
 class StorageWeakRef:
@@ -38,3 +38,7 @@ def reduce_tensor(tensor: Any) -> Any:
 def reduce_storage(storage: Any) -> Any:
     """As :func:`reduce_tensor`, of a storage."""
     return storage.__reduce_ex__(2)[:2]
+
+
+def init_reductions() -> None:
+    """Nothing to do: tensors pickle themselves."""

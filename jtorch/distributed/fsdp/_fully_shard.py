@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from jtorch._errors import not_implemented
 from jtorch._public import torch
 from jtorch.distributed import _groups
 from jtorch.distributed.device_mesh import DeviceMesh, init_device_mesh
@@ -119,7 +120,7 @@ def fully_shard(
     """Shard the parameters of a module (those that no module below it has sharded) over a mesh: each device keeps a part of them, of their gradients and of the optimizer's state. They are DTensors,
     and ordinary whole tensors while the module's forward runs. A mesh of two dims replicates along the first. Gives the module, whose class is an :class:`FSDPModule` from now on. ValueError for containers
     that have no forward, and a mesh of more dims. ``reshard_after_forward``: whether backward gathers the parameters again (None: but for the outermost module's; a number, which in torch
-    keeps them in groups of so many ranks, is True).
+    keeps them in groups of so many ranks, is True). NotImplementedError for ``dp_mesh_dims``.
     """
     modules = list(module) if isinstance(module, (list, tuple)) else [module]
     for m in modules:
@@ -127,6 +128,8 @@ def fully_shard(
             raise ValueError(f"fully_shard does not support containers that do not implement forward: {m}")
         if m.__dict__.get("_fsdp_sharded") is not None:
             raise AssertionError("Each distinct composable distributed API can only be applied to a module once. " f"fully_shard has already been applied to the following module:\n{m}")
+    if dp_mesh_dims is not None:
+        not_implemented("fully_shard(dp_mesh_dims=...)", "give it the part of the mesh that it is to shard over")
     mesh = mesh or _default_mesh()
     if mesh.ndim not in (1, 2):
         raise ValueError(f"fully_shard expects a 1D or 2D DeviceMesh but got {mesh}")
