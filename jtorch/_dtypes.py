@@ -240,3 +240,12 @@ def set_default(kind: dtype) -> None:
     if not isinstance(kind, dtype) or not kind.is_floating_point:
         raise TypeError(f"only floating-point types are supported as the default type, got {kind}")
     default = kind
+
+
+C_NAMES = {
+    "int8": "signed char", "uint8": "unsigned char", "int16": "short int", "int32": "int", "int64": "long int", "bool": "bool",
+    "uint16": "short unsigned int", "uint32": "unsigned int", "uint64": "long unsigned int", "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double", "complex64": "c10::complex<float>",
+    "complex128": "c10::complex<double>",
+}  # fmt: skip
+"""What torch's C++ calls the types, as some of its messages do."""

@@ -11,6 +11,14 @@ import torch
 import jtorch
 
 EXPRESSIONS = """
+torch.ops.aten._assert_tensor_metadata(x, size=[2, 3])
+torch.ops.aten._assert_tensor_metadata(x, size=[3, 2])
+torch.ops.aten._assert_tensor_metadata.default(x, None, [1, 2])
+torch.ops.aten._assert_tensor_metadata.default(x, dtype=torch.int64)
+torch.ops.aten._assert_tensor_metadata(x, device=torch.device("meta"), layout=torch.strided)
+torch._assert_tensor_metadata(x, layout=torch.sparse_coo)
+torch._assert_scalar(0, "q")
+torch.ops.aten._assert_scalar(True, "q")
 torch.kl_div(x, x)
 torch.kl_div(x, x, log_target=True)
 torch.cosine_embedding_loss(x, x, torch.ones(2))

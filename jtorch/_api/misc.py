@@ -10,6 +10,7 @@ from jtorch._core.dispatch.composites import compose
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
 from jtorch._core.tensor import print_format
+from jtorch._dtypes import C_NAMES
 from jtorch._errors import warn_always
 from jtorch._namespace import torch
 
@@ -185,3 +186,26 @@ torch.zero_ = Tensor.zero_  # type: ignore[attr-defined]
 def _assert_async(input: Tensor, assert_msg: str | None = None) -> None:
     """RuntimeError, where a value is next waited for, unless the one element of ``input`` is true."""
     internal("assert_async", input, assert_msg)
+
+
+@compose("torch")
+def _assert_tensor_metadata(a: Tensor, size: Any = None, stride: Any = None, dtype: Any = None, *, device: Any = None, layout: Any = None) -> None:
+    """RuntimeError where ``a`` is of another size, stride, type, device or layout than is given, as graphs that were exported check."""
+    kind = a.dtype
+    here = {  # torch prints the wanted type by the name of its classes, and the other by C++'s
+        "sizes": (size and list(size), list(a.shape)), "strides": (stride and list(stride), list(a.stride()) if stride is not None else None),
+        "dtype": (dtype and dtype.legacy, kind.legacy), "device": (device and str(torch.device(device)), str(a.device)), "layout": (layout and _LAYOUTS.get(str(layout)), _LAYOUTS.get(str(a.layout))),
+    }  # fmt: skip
+    for what, (wanted, found) in here.items():
+        if wanted is not None and wanted != found:
+            raise RuntimeError(f"Tensor {what} mismatch! Expected: {wanted}, Got: {C_NAMES.get(kind.name, kind.name) if what == 'dtype' else found}")
+
+
+_LAYOUTS = {"torch.strided": "Strided", "torch.sparse_coo": "Sparse", "torch.sparse_csr": "SparseCsr", "torch.sparse_csc": "SparseCsc", "torch.sparse_bsr": "SparseBsr", "torch.sparse_bsc": "SparseBsc"}
+
+
+@compose("torch")
+def _assert_scalar(self: Any, assert_msg: str) -> None:
+    """RuntimeError with the text unless the number is true."""
+    if not self:
+        raise RuntimeError(assert_msg)

@@ -26,12 +26,6 @@ from .creation import _kind, _size
 torch.Generator = Generator
 torch.default_generator = default_generator
 
-_C_NAMES = {
-    "int8": "signed char", "uint8": "unsigned char", "int16": "short int", "int32": "int", "int64": "long int", "bool": "bool",
-    "uint16": "short unsigned int", "uint32": "unsigned int", "uint64": "long unsigned int", "float16": "c10::Half",
-    "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double", "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}  # fmt: skip
 _DIGITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
 _LONG_MIN = -(2**63)
 
@@ -75,7 +69,7 @@ def _check_uniform(low: float, high: float, dtype: Any) -> None:
     info = torch.finfo(dtype.to_real() if dtype.is_complex else dtype)
     for name, bound in (("from", low), ("to", high)):
         if not info.min <= bound <= info.max:
-            raise RuntimeError(f"{name} is out of bounds for {_C_NAMES[dtype.name]}")
+            raise RuntimeError(f"{name} is out of bounds for {_dtypes.C_NAMES[dtype.name]}")
     if not low <= high:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}")
     if high - low > info.max:
@@ -108,11 +102,11 @@ def _range(low: int, high: int | None, dtype: Any) -> tuple[int, int]:
         high = most + 1 if high is None else high
     for name, bound in (("from", low), ("to - 1", high - 1)):
         if not least <= bound <= most:
-            raise RuntimeError(f"{name} is out of bounds for {_C_NAMES[dtype.name]}")
+            raise RuntimeError(f"{name} is out of bounds for {_dtypes.C_NAMES[dtype.name]}")
         digits = _DIGITS.get(dtype.name)
         if digits is not None and abs(bound) > 1 << digits:
             warn(
-                f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations {_C_NAMES[dtype.name]} can support "
+                f"{name} is out of bounds [-(2^{digits}), 2^{digits}]. Due to precision limitations {_dtypes.C_NAMES[dtype.name]} can support "
                 "discrete uniform distribution only within this range. This warning will become an error in version 1.7 release, "
                 "please fix the code in advance",
             )
@@ -366,6 +360,6 @@ def cauchy_(self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator:
     if kind not in _IS_FLOAT:
         raise RuntimeError(
             "Cauchy distribution is a continuous probability distribution. "
-            f"dtype must be a floating point but you specified {_C_NAMES[kind.name]}"
+            f"dtype must be a floating point but you specified {_dtypes.C_NAMES[kind.name]}"
         )
     return fill(self, "Cauchy", generator, lambda g, s, d, st: S.cauchy(g, s, d, median, sigma, st), ("cauchy", median, sigma))

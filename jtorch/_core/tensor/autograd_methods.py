@@ -192,7 +192,7 @@ def _set_grad(self: Tensor, g: Any) -> None:
 
 
 def _ctype(kind: _dtypes.dtype) -> str:
-    return {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16"}.get(kind.name, kind.name)
+    return _dtypes.C_NAMES.get(kind.name, kind.name)
 
 
 def _del_grad(self: Tensor) -> None:
