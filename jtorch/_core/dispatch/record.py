@@ -25,7 +25,7 @@ from jtorch._engine.recording.vjp import Plan, plan_of, without_fixed, wrapped
 
 from jtorch._core.dispatch import flush_points
 from jtorch._core.graph import sparse_values
-from jtorch._core.graph.node import AccumulateGrad, OpNode, Watched, class_of, next_seq
+from jtorch._core.graph.node import AccumulateGrad, OpNode, class_of, next_seq, watched
 from jtorch._core.graph.saved_tensors import INFERENCE_SAVED
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.graph.device_copy import to_device_node
@@ -216,9 +216,8 @@ def link(entry: Entry, plan: Plan, mask: Any, args: Any, vals: Any, outs: Any, h
     for i in plan.saved_out:
         saved.append(outs[i])
         versions += (tensors[i]._s, 0)
-    for i in plan.kept:
-        watched = Watched(i, args[i] if i >= 0 else tensors[~i])
-        versions += (watched, watched.expected)
+    if plan.kept:
+        versions += watched(plan, args, tensors)
     node.saved = (*saved, *hidden)
     node.versions = tuple(versions)
     edges: list[Any] = []
@@ -297,6 +296,6 @@ PARTS = {
     "state": state, "born_in": born_in, "GRAD": GRAD, "SCALAR": SCALAR, "NO_ENTRY": NO_ENTRY, "Value": Value, "Storage": Storage, "Tensor": Tensor,
     "new": _new, "read_view": read_view, "add_input": add_input, "plan_of": plan_of, "only_inexact": _only_inexact, "layout_of": _layout,
     "class_of": class_of, "saved_of": _saved, "edge_of": edge_of, "next_seq": next_seq, "apply": apply,
-    "PLAIN": PLAIN, "check_saved": _check_saved, "undo": undo, "grow": _more_room,
+    "PLAIN": PLAIN, "check_saved": _check_saved, "watched": watched, "undo": undo, "grow": _more_room,
 }  # fmt: skip
 call1, call2, call3, call2s = (short_way(kinds, PARTS) for kinds in ("t", "tt", "ttt", "ts"))

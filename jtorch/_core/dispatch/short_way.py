@@ -82,7 +82,7 @@ _WHOLE = '''def {name}({given}{operands}):
     if mode and ({any_edge}) and entry.differentiable[0]:
         mask = {mask}
         plan = entry.plans.get(mask) or plan_of(entry, only_inexact(entry, mask))
-        if plan.long:
+        if plan.forward is not None:
             return {general}{numbers}{pending}
     s = Storage()
     s.value = v
@@ -111,6 +111,8 @@ _WHOLE = '''def {name}({given}{operands}):
         elif plan.saved_in:{saved}
         else:
             node.saved = node.versions = ()
+        if plan.kept:
+            node.versions += watched(plan, ({operands},), (t,))
         {edges}
         node.seq = next_seq()
         node.hooks = node.extra = None

@@ -20,10 +20,10 @@ from jtorch._engine.recording.vjp import Plan, shown_inputs
 
 from jtorch._core.graph.hook_handles import RemovableHandle
 from jtorch._core.storage.bare_tensor import Tensor
-from jtorch._core.storage.view_steps import aval_of, read_view, same_memory, View
+from jtorch._core.storage.view_steps import View, read_view, same_memory
 from jtorch._core.storage.write_counts import origin_of, version_of, was_detached_since, written_since
 
-__all__ = ["DETACHED", "FIXED", "Node", "Watched", "OpNode", "AccumulateGrad", "class_of", "forward_mode", "leaf_edge", "next_seq", "node_class", "node_repr"]
+__all__ = ["DETACHED", "FIXED", "Node", "Watched", "watched", "OpNode", "AccumulateGrad", "class_of", "forward_mode", "leaf_edge", "next_seq", "node_class", "node_repr"]
 
 next_seq: Callable[[], int] = itertools.count().__next__
 _new = object.__new__
@@ -208,7 +208,7 @@ class OpNode(Node):
         if place.__class__ is Watched:
             s = place.ref()
             if s is not None and written_since(s, version):
-                raise RuntimeError(_modified(self, s, place.aval, place.view, version, place.at))
+                raise RuntimeError(_modified(self, s, place.aval or s.value.aval, place.aval is not None, version, place.at))
             return
         k = [j for j, x in enumerate(self.saved) if x.__class__ is Value][i >> 1]
         if self._is_unsaved(k):
@@ -307,20 +307,36 @@ class _Fixed:
 FIXED = _Fixed()
 
 
+_weakly = weakref.ref
+
+
 class Watched:
     """Stands in ``versions`` for what torch keeps and this engine's backward does not read: the input ``at`` (output: ~at). It is not held: what nobody else holds, nobody can write."""
 
-    __slots__ = ("at", "ref", "expected", "aval", "view")
+    __slots__ = ("at", "ref", "expected", "aval")
     expected: int
+    aval: Any  # of a view, else None
 
     def __init__(self, at: int, t: Tensor) -> None:
-        self.at, self.ref, self.expected, self.view = at, weakref.ref(t._s), t._s.version, t._view is not None
-        self.aval = aval_of(t)
+        s, view = t._s, t._view
+        self.at = at
+        self.ref = _weakly(s)
+        self.expected = s.version
+        self.aval = None if view is None else view.aval
 
     @property
     def version(self) -> int:
         s = self.ref()
         return self.expected if s is None else int(s.version)
+
+
+def watched(plan: Plan, args: Any, tensors: Any) -> tuple[Any, ...]:
+    """What stands in ``versions`` for the inputs and results that ``plan.kept`` names."""
+    found: list[Any] = []
+    for i in plan.kept:
+        one = Watched(i, args[i] if i >= 0 else tensors[~i])
+        found += (one, one.expected)
+    return tuple(found)
 
 
 def _modified(node: OpNode, storage: Any, a: Any, view: bool, expected: int, at: int) -> str:

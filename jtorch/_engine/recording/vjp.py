@@ -39,7 +39,7 @@ class Plan:
     cotangents that are there) to the gradients of the chosen inputs. ``once``: it reads what torch calls a saved tensor, which is freed after the first time.
     """
 
-    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct", "source", "kept", "long", "_make", "_hang")
+    __slots__ = ("saved_in", "saved_out", "forward", "hidden", "targets", "wanted_outs", "_pull", "_backward", "_name", "outs", "simple", "once", "direct", "source", "kept", "_make", "_hang")
     saved_in: tuple[int, ...]
     saved_out: tuple[int, ...]
     forward: Call | None
@@ -56,7 +56,6 @@ class Plan:
 
     source: Any  # (entry, mask, whether it reads inputs alone)
     kept: tuple[int, ...]  # the inputs (outputs: ~i) that must not be written before backward though it does not read them, as torch keeps them
-    long: bool  # whether it keeps such ones, or hidden outputs: not for the short ways
     _make: Callable[[tuple[bool, ...]], Callable[..., Any]]
 
     def __init__(self) -> None:
@@ -166,7 +165,6 @@ def plan_of(entry: Entry, mask: tuple[bool, ...]) -> Plan:
                 raise
             found = _without(entry, mask, error)
         found.kept = _kept(entry, found) if entry.call.op is not None and entry.call.op.kept else ()
-        found.long = found.forward is not None or found.kept != ()
         entry.plans[mask] = found
     return found
 
