@@ -16,6 +16,10 @@ from torch.package.analyze.is_from_package import is_from_package
 from torch.package.find_file_dependencies import find_files_source_depends_on
 from torch.jit.frontend import get_default_args, get_default_args_for_class, NotSupportedError, FrontendError
 import torch.distributed.optim.functional_sgd, torch.distributed.checkpoint.resharding
+from torch.export.unflatten import UnflattenedModule
+from torch.distributed.rendezvous import rendezvous
+import torch.distributed as dist, torch.distributed.optim as optimizers
+print(type(torch.export.unflatten).__name__, dist.rendezvous is rendezvous, dist.breakpoint.__module__, optimizers.PostLocalSGDOptimizer, UnflattenedModule)  # a function, not the module of its name
 from torch.distributed.fsdp import DataParallelMeshDims
 from torch.multiprocessing.reductions import init_reductions
 for given in (("a",), (("a", "b"), "c"), (None, "c"), ()):

@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from jtorch._engine.values.values import jax_devices
+from jtorch._install import loaded_late
 
 from . import _names
 from ._collectives import P2POp as P2POp
@@ -98,6 +99,7 @@ _LATER = {"breakpoint": "_breakpoint", "DeviceMesh": "device_mesh", "init_device
 def __getattr__(name: str) -> Any:
     if name in _LATER:
         found = globals()[name] = getattr(importlib.import_module(f"jtorch.distributed.{_LATER[name]}"), name)
+        loaded_late()
         return found
     module = None if name.startswith("__") else _names.found(name)
     if module is None:

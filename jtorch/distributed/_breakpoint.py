@@ -42,3 +42,6 @@ def breakpoint(rank: int = 0, skip: int = 0, timeout_s: float | None = 3600) -> 
         debugger.message(f"\n!!! ATTENTION !!!\n\nType 'up' to get to the frame that called dist.breakpoint(rank={rank})\n")
         debugger.set_trace()
     barrier()
+
+
+breakpoint.__module__ = "torch.distributed"

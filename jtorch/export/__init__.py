@@ -17,6 +17,7 @@ from .decomp_utils import CustomDecompTable as CustomDecompTable
 from .dynamic_shapes import AdditionalInputs, Constraint, Dim, ShapesCollection, dims
 from .exported_program import ExportedProgram, ModuleCallEntry, ModuleCallSignature, default_decompositions, export
 from .graph_signature import ExportBackwardSignature, ExportGraphSignature
+from .unflatten import FlatArgsAdapter, UnflattenedModule, unflatten
 
 __all__ = [
     "AdditionalInputs", "Constraint", "Dim", "ExportBackwardSignature", "ExportGraphSignature", "ExportedProgram", "FlatArgsAdapter", "ModuleCallEntry", "ModuleCallSignature", "ShapesCollection",
@@ -34,12 +35,3 @@ def draft_export(mod: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None 
     found = importlib.import_module("jtorch.export._draft_export")
     loaded_late()
     return found.draft_export(mod, args, kwargs, **options)  # type: ignore[no-any-return]
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("FlatArgsAdapter", "UnflattenedModule", "unflatten"):
-        found = importlib.import_module("jtorch.export.unflatten")
-        loaded_late()
-        globals().update({n: getattr(found, n) for n in ("FlatArgsAdapter", "UnflattenedModule", "unflatten")})
-        return globals()[name]
-    raise AttributeError(f"module 'torch.export' has no attribute {name!r}")

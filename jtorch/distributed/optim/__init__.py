@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from jtorch._install import loaded_late
 from jtorch.distributed import _names
 
 from .zero_redundancy_optimizer import ZeroRedundancyOptimizer
@@ -20,6 +21,7 @@ _LATER = {
 def __getattr__(name: str) -> Any:
     if name in _LATER:
         found = globals()[name] = getattr(importlib.import_module(f"jtorch.distributed.optim.{_LATER[name]}"), name)
+        loaded_late()
         return found
     if name == "DistributedOptimizer":
         return _names._one(name, "torch.distributed.optim")[1]
