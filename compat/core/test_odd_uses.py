@@ -38,6 +38,11 @@ PROGRAMS = {
     **{f"unequal: {use}": f"torch.{use}" for use in (
         "ones(6).as_strided((2, 2), (1,))", "empty_strided((2, 2), (1,))", "ones(1).new_empty_strided((2,), (1, 1))", "ones(4).set_(torch.ones(4), 0, (2, 2), (1,))")},
     **{f"shown as {use}": f"r = str(torch.{use}).replace('jtorch', 'torch').partition(' at ')[0]" for use in ("set_grad_enabled(True)", "no_grad()", "autograd.detect_anomaly()", "inference_mode")},
+    **{f"{make} asks nobody: {given}": "from importlib import import_module\nO = import_module(torch.__name__ + '.overrides')\n"
+       "class L:\n    @classmethod\n    def __torch_function__(cls, *a, **k): return 'asked'\nclass S(torch.Tensor): pass\nseen = []\n"
+       "class M(O.TorchFunctionMode):\n    def __torch_function__(self, func, types, args=(), kwargs=None):\n        seen.append(func.__name__); return func(*args, **(kwargs or {}))\n"
+       f"a = {given}\nwith M(): r = torch.{make}(a)\nr = type(r).__name__, r is a, seen"
+       for make in ("tensor", "as_tensor", "asarray", "from_numpy") for given in ("L()", "x.as_subclass(S)", "x.numpy()", "[1, 2]")},
     "a handle's text": "r = str(torch.nn.Linear(1, 1).register_forward_hook(print)).partition(' object')[0].partition('torch')[2]",
     "hooks of all modules, put there": "from collections import OrderedDict\nm = torch.nn.modules.module; seen = []; l = torch.nn.Linear(3, 1)\n"
     "m.register_module_forward_hook(lambda *a: seen.append(1)); l(x); m._global_forward_hooks = OrderedDict(); l(x)\n"

@@ -12,7 +12,7 @@ from jtorch._dtypes import OF_CLASS
 
 from jtorch._core.dispatch.checked_arguments import Parameters
 from jtorch._core.dispatch.signature_binding import FROM_NUMPY
-from jtorch._core.dispatch.torch_function import has_override, override
+from jtorch._core.dispatch.torch_function import MODES, has_override, override
 from jtorch._core.storage.bare_tensor import Tensor, meta_of
 from jtorch._engine.values.thread_state import INFERENCE, state
 
@@ -35,6 +35,9 @@ def offered(
     typed = "dtype" in params
     makes = "requires_grad" in params or fn.__name__ in ("from_numpy", "as_tensor", "empty_permuted")
 
+    asked = fn.__name__ not in ("tensor", "as_tensor", "asarray", "from_numpy")  # these are given data: only modes see them, and the last not even they
+    by_modes = fn.__name__ != "from_numpy"
+
     @functools.wraps(fn)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs:
@@ -46,7 +49,7 @@ def offered(
                 kwargs = {renamed.get(k, k): v for k, v in kwargs.items()}
         if seen is not None:
             args = seen(*args)
-        if has_override(args, kwargs):
+        if has_override(args, kwargs) if asked else by_modes and MODES:
             return override(call.jtorch_public, args, kwargs)  # type: ignore[attr-defined]
         if checked is not None:
             args, kwargs = checked.given(args, kwargs)
