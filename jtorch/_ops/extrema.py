@@ -215,7 +215,16 @@ def _says_of_bytes(condition: Any, *rest: Any) -> Sequence[Says]:
     return (Says("where received a uint8 condition tensor. This behavior is deprecated and will be removed in a future version of PyTorch. Use a boolean condition instead.", once=True),)
 
 
-@op("where(Tensor condition, Tensor|Scalar input, Tensor|Scalar other)", promote="default", promoted=("input", "other"), where="torch", guard=_says_of_bytes)
+def _number_fits(condition: Any, input: Any, other: Any) -> Sequence[Any]:
+    """A guard: what ``_says_of_bytes`` says, and an integer type must hold the number beside it. (Halves take every one, as infinity.)"""
+    found: list[Any] = list(_says_of_bytes(condition))
+    for beside, number in ((input, other), (other, input)):
+        if np.dtype(beside.dtype).kind in "iu":
+            found += _bounds_fit(beside, number)
+    return found
+
+
+@op("where(Tensor condition, Tensor|Scalar input, Tensor|Scalar other)", promote="default", promoted=("input", "other"), where="torch", guard=_number_fits)
 def where(condition: Any, input: Any, other: Any) -> Any:
     """``input`` where the condition holds, ``other`` elsewhere. RuntimeError unless the condition is bool (or uint8)."""
     if not is_bool(condition):
@@ -225,7 +234,7 @@ def where(condition: Any, input: Any, other: Any) -> Any:
     return jnp.where(condition, input, other)
 
 
-@op("where(Tensor input, Tensor condition, Tensor|Scalar other)", promote="default", promoted=("input", "other"), where="Tensor", guard=lambda input, condition, other: _says_of_bytes(condition))
+@op("where(Tensor input, Tensor condition, Tensor|Scalar other)", promote="default", promoted=("input", "other"), where="Tensor", guard=lambda input, condition, other: _number_fits(condition, input, other))
 def where_method(input: Any, condition: Any, other: Any) -> Any:
     """The tensor where the condition holds, ``other`` elsewhere."""
     return where.fn(condition, input, other)
