@@ -13,6 +13,7 @@ from jtorch._registry import op
 from ._lib import accumulate_in, dtype_of, is_complex, library, positions, quotient, size_as
 from ._linalg_lib import ShapedName
 from ._nn import back, const, floats_only, shape_text
+from ._weighted_sums import weighted_sums
 from .nn_pool_max import Ints, Windows, check_padding, complain_of_shape, fit
 from .reduce_sum import mean_dim
 
@@ -153,7 +154,7 @@ def _adaptive_avg(n: int, input: Any, output_size: Any) -> Any:
         start, end = adaptive_bounds(size, out)
         at, xp = positions(size), library(size, out)
         weights = ((at >= start[:, None]) & (at < end[:, None])) / xp.maximum(end - start, 1)[:, None]
-        x = jnp.moveaxis(jnp.tensordot(x, weights.astype(x.dtype), ((axis,), (1,)), precision=lax.Precision.HIGHEST), -1, axis)
+        x = weighted_sums(x, [(axis, weights.astype(x.dtype), None)])
     return back(x, input)
 
 

@@ -18,6 +18,7 @@ from jtorch._registry import op
 
 from ._lib import accumulate_in, dtype_of, is_complex, library, positions, size_as
 from ._nn import back, shape_text
+from ._weighted_sums import weighted_sums
 
 _AXES = {1: ("W",), 2: ("H", "W"), 3: ("D", "H", "W")}
 
@@ -44,12 +45,13 @@ def _matrix(out: int, size: int, at: np.ndarray, weights: np.ndarray) -> np.ndar
     return full
 
 
-def _linear(size: int, out: int, align_corners: bool, scale: float | None, kind: Any) -> np.ndarray:
+def _linear(size: int, out: int, align_corners: bool, scale: float | None, kind: Any) -> Any:
     xp, last = library(size, out), size_as(size - 1, np.int64)
     src = xp.maximum(_source(size, out, align_corners, scale, kind), kind(0))
     low = xp.minimum(src.astype(np.int64), last)
     part = xp.clip(src - low.astype(kind), kind(0), kind(1))
-    return _matrix(out, size, xp.stack([low, xp.minimum(low + 1, last)], 1), xp.stack([kind(1) - part, part], 1))
+    elements = xp.stack([low, xp.minimum(low + 1, last)], 1), xp.stack([kind(1) - part, part], 1)
+    return _matrix(out, size, *elements), elements
 
 
 def _cubic_weights(t: np.ndarray, a: float, kind: Any) -> np.ndarray:
@@ -65,12 +67,13 @@ def _cubic_weights(t: np.ndarray, a: float, kind: Any) -> np.ndarray:
     return (np if isinstance(t, np.ndarray) else jnp).stack([far(t + one), near(t), near(one - t), far(kind(2) - t)], 1)
 
 
-def _cubic(size: int, out: int, align_corners: bool, scale: float | None, kind: Any) -> np.ndarray:
+def _cubic(size: int, out: int, align_corners: bool, scale: float | None, kind: Any) -> Any:
     src = _source(size, out, align_corners, scale, kind)
     xp = library(size, out)
     low = xp.floor(src)
     at = xp.clip(low.astype(np.int64)[:, None] + np.arange(-1, 3), 0, size_as(size - 1, np.int64))
-    return _matrix(out, size, at, _cubic_weights(src - low, -0.75, kind).astype(kind))
+    elements = at, _cubic_weights(src - low, -0.75, kind).astype(kind)
+    return _matrix(out, size, *elements), elements
 
 
 def _triangle(x: np.ndarray) -> np.ndarray:
@@ -101,7 +104,7 @@ def _antialias(filter: Callable[..., Any], taps: int) -> Callable[..., Any]:
             w = filter((np.arange(count) + first - centre + 0.5) * inverse)
             total = w.sum()
             full[o, first : first + count] = w / total if total else w
-        return full.astype(kind)
+        return full.astype(kind), None
 
     return weights
 
@@ -128,19 +131,17 @@ def _weighted(kernel: Callable[..., Any], name: str, n: int, input: Any, output_
         raise NotImplementedError(f"\"compute_indices_weights_linear\" not implemented for '{dtype_of(input).legacy}'")
     x = input.astype(np.int32) if input.dtype == np.uint8 else accumulate_in(input)
     kind = np.float64 if input.dtype == np.uint8 else np.dtype(x.dtype).type
+    passes = []
     for i in reversed(range(n)):
         axis, size, out = 2 + i, input.shape[2 + i], output_size[i]
         if size == out and not (scales and scales[i] and not align_corners):
             continue
-        w = kernel(size, out, align_corners, scales[i] if scales else None, kind)
+        w, elements = kernel(size, out, align_corners, scales[i] if scales else None, kind)
         if input.dtype == np.uint8:
             x = _in_bytes(x, axis, w)
             continue
-        if axis == x.ndim - 1:
-            x = jnp.matmul(x, w.T, precision=lax.Precision.HIGHEST)
-        else:
-            x = jnp.moveaxis(jnp.tensordot(w, x, ((1,), (axis,)), precision=lax.Precision.HIGHEST), 0, axis)
-    return x.astype(np.uint8) if input.dtype == np.uint8 else back(x, input)
+        passes.append((axis, w, elements))
+    return x.astype(np.uint8) if input.dtype == np.uint8 else back(weighted_sums(x, passes), input)
 
 
 def _in_bytes(x: Any, axis: int, weights: np.ndarray) -> Any:
