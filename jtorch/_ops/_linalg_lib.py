@@ -11,17 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jtorch._dtypes import C_NAMES
+
 from ._lib import dtype_of, matmul_precision, num, on_cpu
 from ._pointwise import is_half
 
 Shapes = tuple[tuple[int, ...], ...]
-
-# How C++ spells the element types in some of torch's messages.
-CPP_NAMES = {
-    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short int", "int32": "int", "int64": "long int",
-    "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
-    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
-}  # fmt: skip
 
 
 class ShapedName(str):
@@ -58,7 +53,7 @@ def scalar_name(x: Any) -> str:
 
 def cpp_name(x: Any) -> str:
     """The element type as C++ spells it (``long int``)."""
-    return CPP_NAMES.get(dtype_of(x).name, dtype_of(x).name)
+    return C_NAMES.get(dtype_of(x).name, dtype_of(x).name)
 
 
 def no_bool(x: Any, kernel: str) -> None:

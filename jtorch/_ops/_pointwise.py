@@ -24,13 +24,6 @@ _GROUPS: dict[str, frozenset[str]] = {
     "c": frozenset({"complex32", "complex64", "complex128"}),
 }
 
-# C's names of the element types, which some of torch's messages use.
-C_NAMES = {
-    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short int", "int32": "int", "int64": "long int",
-    "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
-    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
-}  # fmt: skip
-
 
 def kernel_error(kernel: str, x: Any) -> NoReturn:
     """torch's NotImplementedError for a kernel that lacks the element type of ``x``."""

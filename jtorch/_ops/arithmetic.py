@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from jtorch import _dtypes
+from jtorch._dtypes import C_NAMES
 from jtorch._ops import _value_guards
 from jtorch._ops._lib import accumulate_in, dtype_of, is_complex, is_float, num, quotient
-from jtorch._ops._pointwise import C_NAMES, default_float, flat, is_bool, is_half, is_int, refuse, refuse_with, wide, with_slope
+from jtorch._ops._pointwise import default_float, flat, is_bool, is_half, is_int, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
 
 

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jtorch._dtypes import C_NAMES
 from jtorch._ops._fitting import tensor_value, written_value
 from jtorch._ops._lib import broadcast_shape, cast, dtype_of, is_complex, is_float, num
-from jtorch._ops._pointwise import C_NAMES, constant, is_bool, refuse, refuse_with, wide, with_slope
+from jtorch._ops._pointwise import constant, is_bool, refuse, refuse_with, wide, with_slope
 from jtorch._registry import Says, op
 
 

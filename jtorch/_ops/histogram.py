@@ -11,9 +11,10 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
+from jtorch._dtypes import C_NAMES
 from jtorch._ops import _guards, _value_guards
 from jtorch._ops._lib import dtype_of
-from jtorch._ops._pointwise import C_NAMES, is_half, refuse
+from jtorch._ops._pointwise import is_half, refuse
 from jtorch._ops._reduce import insertion_points
 from jtorch._registry import op
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jtorch._dtypes import C_NAMES
 from jtorch._registry import op
 
 from ._lib import accumulate_in, broadcast_shape, dtype_of, is_float, known_below, matmul_precision, on_cpu, roomy
@@ -232,9 +233,7 @@ def _goes_fused(query: Any, key: Any, value: Any, attn_mask: Any, dropped: bool,
 
 def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool, enable_gqa: bool, dropped: bool = False) -> None:
     if not (query.dtype == key.dtype == value.dtype):
-        names = [str(np.dtype(x.dtype)) for x in (query, key, value)]
-        cpp = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int"}
-        q, k, v = (cpp.get(n, n) for n in names)
+        q, k, v = map(_word, (query, key, value))
         raise RuntimeError(
             f"Expected query, key, and value to have the same dtype, but got query.dtype: {q} key.dtype: {k} and value.dtype: {v} instead."
         )
@@ -271,9 +270,8 @@ def _check(query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool, en
 
 
 def _word(x: Any) -> str:
-    return {"Float": "float", "Double": "double", "Half": "c10::Half", "BFloat16": "c10::BFloat16", "Long": "long int", "Int": "int"}.get(
-        dtype_of(x).legacy, dtype_of(x).legacy.lower()
-    )
+    name = dtype_of(x).name
+    return C_NAMES.get(name, name)
 
 
 def _on_gpu() -> bool:

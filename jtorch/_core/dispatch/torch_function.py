@@ -121,17 +121,8 @@ class Unwatched:
             state.mode |= FUNCTION_MODE
 
 
-def passed(fn: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Run the function itself, asking nobody; what it calls asks again."""
-    _passed[0] = True
-    try:
-        return fn(*args, **kwargs)
-    finally:
-        _passed[0] = False
-
-
-def once_unasked(fn: Any, args: Any, kwargs: dict[str, Any], asks: bool) -> Any:
-    """:func:`passed`, for a function that must ask by itself. RuntimeError if it did not, unless it is one of ours (``asks``), which ask only where somebody may be there."""
+def passed(fn: Any, args: Any, kwargs: dict[str, Any], asks: bool = True) -> Any:
+    """Run the function itself, asking nobody; what it calls asks again. RuntimeError if it did not ask by itself, unless it is one of ours (``asks``), which ask only where somebody may be there."""
     _passed[0] = True
     try:
         result = fn(*args, **kwargs)

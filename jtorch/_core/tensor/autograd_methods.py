@@ -10,7 +10,6 @@ import numpy as np
 from jtorch._core.dispatch.checked_arguments import checked_number
 from jtorch._core.tensor.storage_objects import TypedStorage, UntypedStorage, tensor_on
 from jtorch import _dtypes
-from jtorch._ops._linalg_lib import CPP_NAMES
 from jtorch._registry.signature import REQUIRED
 from jtorch._core.dispatch.signature_binding import no_overload
 from jtorch._engine.values.thread_state import GRAD, state
@@ -396,12 +395,12 @@ def set_(self: Tensor, source: Any = REQUIRED, storage_offset: Any = REQUIRED, s
         if b.__class__ is SparseAval:
             raise NotImplementedError("Could not run 'aten::set_.source_Tensor' with arguments from the 'SparseCPU' backend.")
         if b.dtype is not a.dtype:
-            raise RuntimeError(f"Could not set tensor of type {CPP_NAMES[b.dtype.name]} to a tensor of type {CPP_NAMES[a.dtype.name]}")
+            raise RuntimeError(f"Could not set tensor of type {_dtypes.C_NAMES[b.dtype.name]} to a tensor of type {_dtypes.C_NAMES[a.dtype.name]}")
         s = source._s
     elif isinstance(source, TypedStorage):
         s = source._untyped_storage._s
         if source.dtype is not a.dtype:
-            raise RuntimeError(f"Expected a Storage of type {CPP_NAMES[a.dtype.name]} or an UntypedStorage, but got type {source.dtype.legacy} for argument 1 'storage'")
+            raise RuntimeError(f"Expected a Storage of type {_dtypes.C_NAMES[a.dtype.name]} or an UntypedStorage, but got type {source.dtype.legacy} for argument 1 'storage'")
     elif isinstance(source, UntypedStorage):
         s = source._s
     else:

@@ -26,7 +26,7 @@ from jtorch._errors import no_kernel
 from jtorch._ops._complex_half import refuse_complex_half
 from jtorch._ops._float8 import refuse_float8
 from jtorch._ops._lib import broadcast_shape
-from jtorch._ops._pointwise import C_NAMES
+from jtorch._dtypes import C_NAMES
 from jtorch._registry import OPS, Op, Signature
 
 from jtorch._core.tensor import return_types

@@ -9,7 +9,7 @@ from typing import Any
 
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.storage.view_steps import aval_of
-from jtorch._ops._pointwise import C_NAMES
+from jtorch._dtypes import C_NAMES
 
 __all__ = ["check_type", "rule_for", "type_stated"]
 

@@ -29,16 +29,25 @@ class NodeState(str, Enum):  # noqa: UP042
 
 
 @dataclass
-class Event:
+class _Told:
+    """What prints itself as JSON."""
+
+    def __str__(self) -> str:
+        return self.serialize()
+
+    def serialize(self) -> str:
+        """As JSON."""
+        return json.dumps(asdict(self))
+
+
+@dataclass
+class Event(_Told):
     """Something that happened, ``timestamp`` in milliseconds."""
 
     name: str
     source: EventSource
     timestamp: int = 0
     metadata: dict[str, EventMetadataValue] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return self.serialize()
 
     @staticmethod
     def deserialize(data: Any) -> Event:
@@ -48,13 +57,9 @@ class Event:
         read = json.loads(data)
         return Event(**{**read, "source": EventSource[read["source"]]})
 
-    def serialize(self) -> str:
-        """As JSON."""
-        return json.dumps(asdict(self))
-
 
 @dataclass
-class RdzvEvent:
+class RdzvEvent(_Told):
     """Something that happened in a rendezvous."""
 
     name: str
@@ -68,9 +73,6 @@ class RdzvEvent:
     local_id: int | None = None
     error_trace: str = ""
 
-    def __str__(self) -> str:
-        return self.serialize()
-
     @staticmethod
     def deserialize(data: Any) -> RdzvEvent:
         """From JSON; an event is itself."""
@@ -78,7 +80,3 @@ class RdzvEvent:
             return data
         read = json.loads(data)
         return RdzvEvent(**{**read, "node_state": NodeState[read["node_state"]]})
-
-    def serialize(self) -> str:
-        """As JSON."""
-        return json.dumps(asdict(self))

@@ -74,31 +74,42 @@ def _flat(x: Any, level: int) -> Iterator[Any]:
         yield x
 
 
-class _Shuffled(_Iterated):
-    """The elements of a pipe in another order: the one that torch's buffer gives for the same seed."""
+class Seeded(IterDataPipe):
+    """A pipe whose order follows from torch's seed, or from one that it is given."""
 
-    def __init__(self, source: Any, size: int) -> None:
-        super().__init__(lambda: (), lambda: len(source))
-        self.datapipe, self.buffer_size, self._enabled = source, size, True
-        self._seed: int | None = None
+    _enabled = True
+    _seed: int | None = None
 
-    def set_shuffle(self, shuffle: bool = True) -> _Shuffled:
+    def set_shuffle(self, shuffle: bool = True) -> Any:
         """Switch it on or off."""
         self._enabled = shuffle
         return self
 
-    def set_seed(self, seed: int) -> _Shuffled:
+    def set_seed(self, seed: int) -> Any:
         """What the next turn's order follows from."""
         self._seed = seed
         return self
+
+    def _order(self) -> random.Random:
+        """What a turn's order is drawn with."""
+        seed = int(torch.empty((), dtype=torch.int64).random_().item()) if self._seed is None else self._seed
+        self._seed = None
+        return random.Random(seed)
+
+
+class _Shuffled(Seeded, _Iterated):
+    """The elements of a pipe in another order: the one that torch's buffer gives for the same seed."""
+
+    def __init__(self, source: Any, size: int) -> None:
+        super().__init__(lambda: (), lambda: len(source))
+        self.datapipe, self.buffer_size = source, size
 
     def __iter__(self) -> Iterator[Any]:
         if not self._enabled:
             yield from self.datapipe
             return
-        seed = int(torch.empty((), dtype=torch.int64).random_().item()) if self._seed is None else self._seed
-        self._seed = None
-        rng, held = random.Random(seed), []
+        held: list[Any] = []
+        rng = self._order()
         for x in self.datapipe:
             if len(held) == self.buffer_size:
                 at = rng.randint(0, len(held) - 1)
