@@ -162,3 +162,51 @@ def test_complex_factors_of_a_sampled_product() -> None:
 
     for ours, theirs in zip(found(jtorch), found(torch), strict=True):
         torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs))
+
+
+SELECTING = {  # functions that let a gradient through in some places only: elsewhere it is 0, whatever comes in
+    "scatter": lambda t, x, y: t.scatter(x, 0, t.tensor([0, 2, 2]), y[:3]),
+    "index_copy": lambda t, x, y: t.index_copy(x, 0, t.tensor([1, 0]), y[:2]),
+    "index_put": lambda t, x, y: t.index_put(x, (t.tensor([1, 3]),), y[:2]),
+    "put": lambda t, x, y: x.put(t.tensor([1, 3]), y[:2]),
+    "masked_scatter": lambda t, x, y: x.masked_scatter(x > 0, y),
+    "scatter_reduce": lambda t, x, y: t.scatter_reduce(x, 0, t.tensor([0, 2, 2]), y[:3], "amax", include_self=False),
+    **{name: lambda t, x, y, name=name: getattr(t, name)(x, y) for name in ("maximum", "minimum", "fmax", "fmin", "clamp_min", "clamp_max")},
+    "clamp": lambda t, x, y: t.clamp(x, y, y + 1),
+    "clamp between numbers": lambda t, x, y: t.clamp(x, -1, 1),
+    "quantile": lambda t, x, y: t.quantile(t.stack([x, y]), 0.5, 0),
+    **{name: lambda t, x, y, name=name: getattr(t.nn.functional, name)(3 * x) for name in ("hardsigmoid", "hardswish", "silu", "mish", "logsigmoid", "relu6", "hardtanh")},
+    "gelu": lambda t, x, y: t.nn.functional.gelu(x, approximate="tanh"),
+    "logits": lambda t, x, y: t.nn.functional.binary_cross_entropy_with_logits(x, (y > 0).double(), reduction="none"),
+    "weighted logits": lambda t, x, y: t.nn.functional.binary_cross_entropy_with_logits(x, (y > 0).double(), pos_weight=t.tensor(2.0, dtype=t.float64), reduction="none"),
+    "grid of three dims": lambda t, x, y: t.nn.functional.grid_sample(x[:8].reshape(1, 1, 2, 2, 2), 2 * y[:6].reshape(1, 1, 1, 2, 3), align_corners=False),
+}
+
+
+@pytest.mark.parametrize("name", SELECTING)
+def test_gradients_that_are_not_finite(name: str) -> None:
+    def found(library: Any) -> Any:
+        x, y = (library.tensor(v, dtype=library.float64, requires_grad=True) for v in ([-2.0, 0.5, 2.0, -0.3, 1.5, -1.5, 0.1, 3.0], [1.0, 0.5, -2.0, 0.3, -1.5, 1.8, 0.2, -3.0]))
+        out = SELECTING[name](library, x, y)
+        results = []
+        for bad in (INF, NAN):
+            for grads in library.autograd.grad(out, [x, y], library.full_like(out, bad), retain_graph=True, allow_unused=True):
+                results.append(None if grads is None else grads.numpy())
+        return results
+
+    for ours, theirs in zip(found(jtorch), found(torch), strict=True):
+        assert (ours is None) is (theirs is None)
+        if theirs is not None:
+            torch.testing.assert_close(torch.from_numpy(ours.copy()), torch.from_numpy(theirs.copy()), equal_nan=True)
+
+
+@pytest.mark.parametrize("name", ["clamp_min", "clamp_max", "clamp", "maximum", "fmax"])
+def test_bounds_that_are_nan(name: str) -> None:
+    """Who gets the gradient where the input or the bound is nan."""
+
+    def found(library: Any) -> list[Any]:
+        x, y = (library.tensor(v, dtype=library.float64, requires_grad=True) for v in ([NAN, 1.0, 2.0, NAN], [0.0, NAN, 2.0, NAN]))
+        getattr(library, name)(x, y).sum().backward()
+        return [x.grad.tolist(), y.grad.tolist()]
+
+    assert found(jtorch) == found(torch)

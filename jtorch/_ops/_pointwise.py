@@ -72,7 +72,10 @@ def wide(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def with_slope(forward: Callable[..., Any], *slopes: Callable[..., Any] | None) -> Callable[..., Any]:
-    """``forward`` with given partial derivatives: ``slopes[i](ans, *args)`` multiplies the tangent of argument i; None: zero."""
+    """``forward`` with given partial derivatives: ``slopes[i](ans, *args)`` multiplies the tangent of argument i; None: zero.
+
+    A slope that is a mask selects, and so does the first of two, (mask, factor): where it is False the derivative is 0, whatever comes in (an infinite gradient times 0 is nan).
+    """
     f = jax.custom_jvp(forward)
 
     def rule(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
@@ -81,7 +84,7 @@ def with_slope(forward: Callable[..., Any], *slopes: Callable[..., Any] | None) 
         for slope, t in zip(slopes, tangents, strict=True):
             if slope is None or isinstance(t, SymbolicZero) or t.dtype == jax.dtypes.float0:
                 continue
-            part = jnp.broadcast_to(t * slope(ans, *primals), ans.shape).astype(ans.dtype)
+            part = jnp.broadcast_to(_scaled(t, slope(ans, *primals)), ans.shape).astype(ans.dtype)
             total = part if total is None else total + part
         if total is None:
             total = jnp.zeros(ans.shape, ans.dtype if jnp.issubdtype(ans.dtype, jnp.inexact) else jax.dtypes.float0)
@@ -90,6 +93,25 @@ def with_slope(forward: Callable[..., Any], *slopes: Callable[..., Any] | None) 
     # Tangents that are zero by structure cost nothing: their slopes are not even traced.
     f.defjvp(rule, symbolic_zeros=True)
     return f
+
+
+def _scaled(t: Any, slope: Any) -> Any:
+    where, factor = slope if isinstance(slope, tuple) else (slope, None) if slope.dtype == np.bool_ else (None, slope)
+    scaled = t if factor is None else t * factor
+    return scaled if where is None else jnp.where(where, scaled, jnp.zeros((), scaled.dtype))
+
+
+def one_factor(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A pointwise ``fn`` whose derivatives are worked out first and multiplied once, as in torch's formulas: the summands of the product rule would take
+    an infinite gradient from itself."""
+
+    def slope(i: int) -> Callable[..., Any]:
+        def by_one(_: Any, *args: Any) -> Any:
+            return jax.jvp(lambda x: fn(*args[:i], x, *args[i + 1 :]), (args[i],), (jnp.ones_like(args[i]),))[1]
+
+        return by_one
+
+    return with_slope(fn, *map(slope, range(fn.__code__.co_argcount)))
 
 
 def flat(forward: Callable[..., Any]) -> Callable[..., Any]:

@@ -270,7 +270,7 @@ def _lerp(start: Any, end: Any, weight: Any) -> Any:
     return jnp.where(near, start + weight * span, end - span * (1 - weight))
 
 
-_lerp_with_rule = with_slope(_lerp, lambda ans, start, end, weight: 1 - weight, lambda ans, start, end, weight: weight, lambda ans, start, end, weight: end - start)
+lerp_with_rule = with_slope(_lerp, lambda ans, start, end, weight: 1 - weight, lambda ans, start, end, weight: weight, lambda ans, start, end, weight: end - start)
 
 
 def _check_lerp(input: Any, end: Any, kernel: str) -> None:
@@ -292,7 +292,7 @@ def lerp(input: Any, end: Any, weight: Any) -> Any:
         if weight.ndim:
             raise RuntimeError(f"expected dtype {_spelled(input)} for `weight` but got dtype {_spelled(weight)}")
         weight = weight.astype(input.dtype)
-    return _lerp_with_rule(input, end, weight)
+    return lerp_with_rule(input, end, weight)
 
 
 @op("lerp(Tensor input, Tensor end, Scalar weight)", inplace=True, elementwise=True, grad_name="LerpBackward0")
@@ -303,4 +303,4 @@ def lerp_by_number(input: Any, end: Any, weight: Any) -> Any:
         return lerp_by_number.fn(input.astype("float32"), end.astype("float32"), weight).astype(input.dtype)
     if not is_complex(input) and isinstance(weight, complex):
         raise RuntimeError("value cannot be converted to type double without overflow")
-    return _lerp_with_rule(input, end, num(weight, input))
+    return lerp_with_rule(input, end, num(weight, input))

@@ -18,18 +18,13 @@ from jtorch._ops._pointwise import constant, is_bool, refuse, refuse_with, wide,
 from jtorch._registry import Says, op
 
 
-def _like(flag: Any, x: Any) -> Any:
-    return flag.astype(x.dtype)
-
-
 # Equal values share the gradient; next to a nan both get all of it (torch's masks).
 def _max_slopes(flip: bool) -> tuple[Any, Any]:
     def lost(a: Any, b: Any) -> Any:
         return a > b if flip else a < b
 
     def slope(a: Any, b: Any) -> Any:
-        whole = jnp.where(a == b, constant(0.5, a), constant(1, a))
-        return jnp.where(lost(a, b), constant(0, a), whole)
+        return ~lost(a, b), jnp.where(a == b, constant(0.5, a), constant(1, a))
 
     return (lambda _, a, b: slope(a, b)), (lambda _, a, b: slope(b, a))
 
@@ -68,8 +63,8 @@ def _fmin_values(a: Any, b: Any) -> Any:
 
 
 # The first of two equal values gets the gradient.
-_fmax = with_slope(_fmax_values, lambda _, a, b: _like((a >= b) | jnp.isnan(b), a), lambda _, a, b: _like(~((a >= b) | jnp.isnan(b)), b))
-_fmin = with_slope(_fmin_values, lambda _, a, b: _like((a <= b) | jnp.isnan(b), a), lambda _, a, b: _like(~((a <= b) | jnp.isnan(b)), b))
+_fmax = with_slope(_fmax_values, lambda _, a, b: (a >= b) | jnp.isnan(b), lambda _, a, b: ~((a >= b) | jnp.isnan(b)))
+_fmin = with_slope(_fmin_values, lambda _, a, b: (a <= b) | jnp.isnan(b), lambda _, a, b: ~((a <= b) | jnp.isnan(b)))
 
 
 @op("fmax(Tensor input, Tensor other)", promote="default")
@@ -96,20 +91,8 @@ def _not_above(x: Any, high: Any) -> Any:
 
 
 # clamp, as torch has it: on a bound the gradient goes to the input, so that what has come to lie there can leave it again; a bound gets it only where the input lies strictly beyond.
-_clamp_low = with_slope(
-    _broadcast(_not_below), lambda _, x, low: _like(x >= low, x), lambda _, x, low: _like(x < low, x)
-)
-_clamp_high = with_slope(
-    _broadcast(_not_above), lambda _, x, high: _like(x <= high, x), lambda _, x, high: _like(x > high, x)
-)
-# clamp_min(Tensor, Tensor) gives the bound what the input does not get, nan included.
-_clamp_min = with_slope(
-    _broadcast(_not_below), lambda _, x, low: _like(x >= low, x), lambda _, x, low: _like(~(x >= low), x)
-)
-_clamp_max = with_slope(
-    _broadcast(_not_above), lambda _, x, high: _like(x <= high, x), lambda _, x, high: _like(~(x <= high), x)
-)
-
+_clamp_low = with_slope(_broadcast(_not_below), lambda _, x, low: x >= low, lambda _, x, low: x < low)
+_clamp_high = with_slope(_broadcast(_not_above), lambda _, x, high: x <= high, lambda _, x, high: x > high)
 
 def _clamp_both_values(x: Any, low: Any, high: Any) -> Any:
     shape = jnp.broadcast_shapes(x.shape, low.shape, high.shape)
@@ -119,9 +102,9 @@ def _clamp_both_values(x: Any, low: Any, high: Any) -> Any:
 
 clamp_between = with_slope(
     _clamp_both_values,
-    lambda _, x, low, high: _like((x >= low) & (x <= high), x),
-    lambda _, x, low, high: _like((low < high) & (x < low), x),
-    lambda _, x, low, high: _like((x > high) | (high < low), x),
+    lambda _, x, low, high: (x >= low) & (x <= high),
+    lambda _, x, low, high: (low < high) & (x < low),
+    lambda _, x, low, high: (x > high) | (high < low),
 )
 
 
@@ -165,7 +148,7 @@ def clamp_numbers(input: Any, min: Any, max: Any) -> Any:
 def clamp_min(input: Any, min: Any) -> Any:
     """Bounded below."""
     refuse("maximum_cpu", input, "c")
-    return _clamp_min(input, min) if is_float(input) else jnp.maximum(input, min)
+    return _clamp_low(input, min) if is_float(input) else jnp.maximum(input, min)
 
 
 @op("clamp_min(Tensor input, Scalar min)", promote="default", promoted=("input", "min"), inplace=True, grad_name="ClampMinBackward0", guard=_bounds_fit)
@@ -181,7 +164,7 @@ def clamp_min_number(input: Any, min: Any) -> Any:
 def clamp_max(input: Any, max: Any) -> Any:
     """Bounded above."""
     refuse("minimum_cpu", input, "c")
-    return _clamp_max(input, max) if is_float(input) else jnp.minimum(input, max)
+    return _clamp_high(input, max) if is_float(input) else jnp.minimum(input, max)
 
 
 @op("clamp_max(Tensor input, Scalar max)", promote="default", promoted=("input", "max"), inplace=True, grad_name="ClampMaxBackward0", guard=_bounds_fit)

@@ -61,8 +61,8 @@ def _overwriter(present: tuple[bool, ...]) -> Callable[..., Any]:
     def _rule(primals: Any, tangents: Any) -> Any:
         x, values, *indices = primals
         at = place(tuple(indices))
-        untouched = jnp.ones(x.shape, x.dtype).at[at].set(0, mode=_MODE, wrap_negative_indices=False)
-        tangent = (tangents[0] * untouched).at[at].add(tangents[1], mode=_MODE, wrap_negative_indices=False)
+        hit = jnp.zeros(x.shape, bool).at[at].set(True, mode=_MODE, wrap_negative_indices=False)
+        tangent = jnp.where(hit, jnp.zeros((), x.dtype), tangents[0]).at[at].add(tangents[1], mode=_MODE, wrap_negative_indices=False)
         return overwrite(x, values, *indices), tangent
 
     return overwrite

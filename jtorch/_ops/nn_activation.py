@@ -16,7 +16,7 @@ from jtorch._registry import op
 from ._fitting import check_fits, written_values
 from ._lib import accumulate_in, dim_of, dtype_of, is_complex, is_float, num
 from ._nn import back, const, floats_only, wide
-from ._pointwise import with_slope
+from ._pointwise import one_factor, with_slope
 
 
 @op("relu(Tensor input)", where="torch Tensor", inplace=True, out=False, elementwise=True, second="ThresholdBackwardBackward0", unsaved="input")
@@ -58,8 +58,13 @@ def gelu(input, approximate):
     x = accumulate_in(input)
     if approximate == "none":
         return back(_gelu_erf(x), input)
+    return back(_gelu_tanh(x), input)
+
+
+@one_factor
+def _gelu_tanh(x: Any) -> Any:
     inner = (x + x * x * x * const(0.044715, x)) * const(math.sqrt(2 / math.pi), x)
-    return back(x * const(0.5, x) * (const(1, x) + jnp.tanh(inner)), input)
+    return x * const(0.5, x) * (const(1, x) + jnp.tanh(inner))
 
 
 def _one_way(name: str) -> str:
@@ -112,12 +117,16 @@ def selu(input):
     return _elu(input, 1.6732632423543772848170429916717, 1.0507009873554804934193349852946, 1.0)
 
 
+_silu = one_factor(lambda x: x * lax.logistic(x))
+_mish = one_factor(lambda x: x * jnp.tanh(jnp.logaddexp(x, const(0, x))))
+
+
 @op("silu(Tensor input)", where="_nn", inplace=True, elementwise=True)
 def silu(input):
     """``input * sigmoid(input)``; complex inputs too."""
     floats_only("silu_cpu", input, complex_too=True)
     x = accumulate_in(input)
-    return back(x * lax.logistic(x), input)
+    return back(_silu(x), input)
 
 
 @op("mish(Tensor input)", where="_nn", inplace=True, elementwise=True)
@@ -125,7 +134,7 @@ def mish(input):
     """``input * tanh(softplus(input))``."""
     floats_only("mish_cpu", input)
     x = accumulate_in(input)
-    return back(x * jnp.tanh(jnp.logaddexp(x, const(0, x))), input)
+    return back(_mish(x), input)
 
 
 @op("hardtanh(Tensor input, Number min_val=-1, Number max_val=1)", where="_nn", inplace=True, elementwise=True, second="zeros")
@@ -166,11 +175,11 @@ def _gate(x: Any) -> Any:
 # Outside of the corners, and for nan, the slope is that of torch's kernels.
 _hardsigmoid = with_slope(
     lambda x: _gate(x) / const(6, x),
-    lambda ans, x: jnp.where((x > -const(3, x)) & (x < const(3, x)), const(1, x) / const(6, x), const(0, x)),
+    lambda ans, x: ((x > -const(3, x)) & (x < const(3, x)), const(1, x) / const(6, x)),
 )
 _hardswish = with_slope(
     lambda x: x * _gate(x) / const(6, x),
-    lambda ans, x: jnp.where(x <= -const(3, x), const(0, x), jnp.where(x < const(3, x), x / const(3, x) + const(0.5, x), const(1, x))),
+    lambda ans, x: (~(x <= -const(3, x)), jnp.where(x < const(3, x), x / const(3, x) + const(0.5, x), const(1, x))),
 )
 
 
@@ -223,13 +232,19 @@ def hardshrink(input, lambd):
     return jnp.where((input >= -lam) & (input <= lam), const(0, input), input)
 
 
+@one_factor
+def log_of_sigmoid(x: Any) -> Any:
+    """``log(sigmoid(x))`` of float32 or wider."""
+    # jax's slope of abs at 0 is 1, so that of the other summand must be 0 there for torch's 1/2
+    return jnp.where(x < 0, x, const(0, x)) - jnp.log1p(jnp.exp(-jnp.abs(x)))
+
+
 @op("log_sigmoid(Tensor input)", where="_nn", aliases="nn.functional.logsigmoid", elementwise=True)
 @wide
 def log_sigmoid(input):
     """``log(sigmoid(input))`` without overflow."""
     floats_only("log_sigmoid_cpu", input)
-    # jax's slope of abs at 0 is 1, so this one must be 0 there for torch's 1/2
-    return jnp.where(input < 0, input, const(0, input)) - jnp.log1p(jnp.exp(-jnp.abs(input)))
+    return log_of_sigmoid(input)
 
 
 @op("glu(Tensor input, int dim=-1)", format="first", where="_nn")

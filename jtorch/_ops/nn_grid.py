@@ -26,9 +26,9 @@ def _unnormalise(x: Any, size: int, align_corners: bool) -> Any:
 
 
 def _clip(x: Any, size: int) -> Any:
-    """Into [0, size - 1], with zero gradient from the bounds on."""
+    """Into [0, size - 1], nan to 0, with zero gradient from the bounds on."""
     top = size_as(size - 1, x.dtype)
-    return jnp.where(x <= 0, const(0, x), jnp.where(x >= top, top, x))
+    return jnp.where(~(x > 0), const(0, x), jnp.where(x >= top, top, x))
 
 
 def _reflect(x: Any, low: float, span: Any) -> Any:
@@ -54,8 +54,8 @@ def _place(x: Any, size: int, padding: int, align_corners: bool) -> Any:
     return x
 
 
-def _read(flat: Any, index: list[Any], sizes: tuple[int, ...]) -> Any:
-    """``flat`` (N, C, prod) at integer coordinates (N, P); zero outside."""
+def _read(flat: Any, index: list[Any], sizes: tuple[int, ...], weight: Any = None) -> Any:
+    """``flat`` (N, C, prod) at integer coordinates (N, P), times a weight (N, P); zero outside, whatever the weight is."""
     inside, at = None, None
     kind = place_type(flat.shape[2])
     for i, size in zip(index, sizes, strict=True):
@@ -64,6 +64,7 @@ def _read(flat: Any, index: list[Any], sizes: tuple[int, ...]) -> Any:
         safe = jnp.where(ok, i, const(0, i)).astype(kind)
         at = safe if at is None else at * size_as(size, kind) + safe
     values = jnp.take_along_axis(flat, at[:, None, :], 2)
+    values = values if weight is None else values * weight[:, None, :]
     return jnp.where(inside[:, None, :], values, const(0, flat))
 
 
@@ -108,7 +109,8 @@ def _sample(input: Any, grid: Any, mode: int, padding: int, align_corners: bool,
                     w = p if bit else const(1, p) - p
                     weight = w if weight is None else weight * w
                 at = [low + const(bit, low) for bit, low in zip(corner, lows, strict=True)]
-                value = value + _read(flat, at, sizes) * weight[:, None, :]
+                # torch's kernel of three dims leaves out what is outside, that of two multiplies it by 0
+                value = value + (_read(flat, at, sizes, weight) if n == 3 else _read(flat, at, sizes) * weight[:, None, :])
     return back(value.reshape(batch, channels, *out), input)
 
 

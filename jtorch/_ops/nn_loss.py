@@ -15,8 +15,9 @@ from jtorch._registry import op
 from . import _guards, _value_guards
 from ._lib import accumulate_in, broadcast_shape, dtype_of, known_below, num, quotient
 from ._nn import MEAN, NONE, back, const, floats_only, reduced, shape_text
-from ._pointwise import with_slope
+from ._pointwise import one_factor, with_slope
 from .arithmetic import no_bools
+from .nn_activation import log_of_sigmoid
 
 
 def _check_written(into: Any, other: Any) -> None:
@@ -226,6 +227,17 @@ def _bce_jvp(primals: Any, tangents: Any) -> Any:
     return _bce(x, y), tx * slope + ty * by_target
 
 
+@one_factor
+def _logits_loss(x: Any, y: Any) -> Any:
+    return (const(1, x) - y) * x - log_of_sigmoid(x)
+
+
+@one_factor
+def _weighted_logits_loss(x: Any, y: Any, pos_weight: Any) -> Any:
+    one = const(1, x)
+    return (one - y) * x - ((pos_weight - one) * y + one) * log_of_sigmoid(x)
+
+
 @op(
     "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, int reduction=0)",
     format="pointwise", where="torch", out=False, fixed=dict.fromkeys(("weight", "pos_weight"), "binary_cross_entropy_with_logits"),
@@ -242,13 +254,7 @@ def binary_cross_entropy_with_logits(input, target, weight, pos_weight, reductio
     y = accumulate_in(target)
     if y.dtype != x.dtype and y.dtype.kind == "f":
         x, y = (a.astype(jnp.promote_types(x.dtype, y.dtype)) for a in (x, y))
-    log_sigmoid = jnp.where(x < 0, x, const(0, x)) - jnp.log1p(jnp.exp(-jnp.abs(x)))
-    one = const(1, x)
-    if pos_weight is not None:
-        log_weight = (back(pos_weight, x) - one) * y + one
-        loss = (one - y) * x - log_weight * log_sigmoid
-    else:
-        loss = (one - y) * x - log_sigmoid
+    loss = _logits_loss(x, y) if pos_weight is None else _weighted_logits_loss(x, y, back(pos_weight, x))
     if weight is not None:
         loss = loss * back(weight, loss)
     return reduced(loss, reduction).astype(target.dtype)  # torch begins with 1 - target and goes on in place

@@ -16,6 +16,7 @@ from jtorch._ops._lib import dim_of, is_complex, is_float, on_cpu, place_type, s
 from jtorch._ops._order import largest_places, sort_with_index
 from jtorch._ops._pointwise import constant, refuse
 from jtorch._ops._reduce import order_key, picked, spread_evenly, whole_or_dim
+from jtorch._ops.arithmetic import lerp_with_rule
 from jtorch._registry import op
 
 
@@ -188,8 +189,7 @@ def _quantile(x: Any, q: Any, dim: int | None, keepdim: bool, interpolation: str
     if interpolation in ("linear", "midpoint"):
         weight = jnp.full_like(rank, 0.5) if interpolation == "midpoint" else rank - below.astype(x.dtype)
         above = jnp.take_along_axis(ordered, jnp.minimum(jnp.ceil(lax.stop_gradient(rank)).astype(below.dtype), n - 1).T, 1).T
-        # From the nearer end, as lerp does.
-        out = jnp.where(weight < 0.5, out + weight * (above - out), above - (above - out) * (1 - weight))
+        out = lerp_with_rule(out, above, weight)
     rest = kept if keepdim else () if dim is None else tuple(s for i, s in enumerate(shape) if i != dim)
     return out.reshape((*q.shape, *rest))
 

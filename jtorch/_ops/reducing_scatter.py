@@ -135,7 +135,7 @@ def _shared(present: tuple[bool, ...], reduce: str) -> Any:
         at = tuple(next(rest) if there else None for there in present)
         own, theirs, count = _sharing(x, values, out, at)
         hit, zero = _hit(x, at), jnp.zeros((), x.dtype)
-        mine = tangents[0] * jnp.where(hit, zero, own) / jnp.where(hit, jnp.ones((), x.dtype), count)
+        mine = jnp.where(hit, zero, tangents[0] * (jnp.where(hit, zero, own) / jnp.where(hit, jnp.ones((), x.dtype), count)))  # 0 both ways, neither times what is not finite
         return out, mine + add_at(jnp.zeros_like(x), tangents[2] * theirs, at) / count
 
     return combine

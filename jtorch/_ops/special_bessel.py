@@ -244,7 +244,7 @@ def _double(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _over_x(ans: Any, x: Any) -> tuple[Any, Any]:
     """Where x is too small to divide by, and ans / x elsewhere."""
-    tiny = jnp.abs(x) <= constant(jnp.finfo(x.dtype).eps, x)
+    tiny = ~(jnp.abs(x) > constant(jnp.finfo(x.dtype).eps, x))  # of nan torch says the same
     return tiny, ans / jnp.where(tiny, jnp.ones_like(x), x)
 
 
