@@ -49,6 +49,22 @@ def _fill() -> None:
     names.pop("_ops", None)  # jtorch's own floor of this name; as an attribute of torch it is what torch has there
 
 
+def _begin() -> None:
+    """:func:`_fill`, which makes hundreds of thousands of objects that stay. The collector does not go through them meanwhile, nor ever again: a full round took a fifth of a second, in the middle of
+    a program's first steps."""
+    import gc
+
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        _fill()
+    finally:
+        if collects:
+            gc.enable()
+    if collects:
+        gc.freeze()
+
+
 def load_ipython_extension(ipython: Any) -> None:
     """``%load_ext jtorch`` in a notebook: from here on `import torch` means jtorch, and errors show the notebook's lines."""
     from jtorch._traceback import shorten
@@ -110,4 +126,4 @@ def __dir__() -> list[str]:
 
 # `python -m jtorch` comes by here on its way to `__main__`, before it is known whether the program will ask for torch at all: the package is then imported once more.
 if not (_sys.argv[:1] == ["-m"] and _sys.orig_argv[-len(_sys.argv)] in ("jtorch", "-mjtorch")):
-    _fill()
+    _begin()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from sys import getrefcount
 from typing import Any
 
 import jax
@@ -257,6 +258,15 @@ def read(t: Tensor) -> Value:
     return read_view(t._view, t._s)
 
 
+def _one_below() -> int:
+    above = View()
+    below = [above]
+    return getrefcount(above) if below else 0
+
+
+_ONE_BELOW = _one_below()  # what getrefcount says of a step that a local name has, and one view below it: its tensor is no more
+
+
 def read_view(view: View, s: Storage) -> Value:
     if view.value is not None and view.seen == s.version and s.host is None:
         return view.value  # type: ignore[no-any-return]
@@ -271,8 +281,10 @@ def read_view(view: View, s: Storage) -> Value:
         # Still on the host (loaded data): a numpy view costs no program. (Who watches a call must see that the one comes from the other.)
         v = value_of(host_view(array, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np), CPU, view.aval.dtype)
     else:
-        parent = base if view.parent is None else read_view(view.parent, s)
-        v = record_one(view.call, parent, view.numbers)
+        above = view.parent
+        v = record_one(view.call, base if above is None else read_view(above, s), view.numbers)
+        if above is not None and getrefcount(above) <= _ONE_BELOW and state.observed is None:
+            above.seen, above.value = -1, None  # nobody else can ask for it: kept, it would be one more result of the program
     view.seen, view.value = s.version, v
     return v
 

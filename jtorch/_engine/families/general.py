@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, jaxprs_in_params
 
@@ -18,11 +17,10 @@ from jtorch._engine.recording.call import Call
 from jtorch._engine.recording.entry import Entry
 from jtorch._engine.recording.identity import of_node
 from jtorch._engine.recording.kept import fact, keep_fact, name
-from jtorch._engine.values.unbroken import aside
 from jtorch._engine.values.values import aval
 
 from . import outline as outlines
-from .outline import blind_of, dims_of, expected_inputs, inputs_with, outline, symbolic_entry, with_sizes
+from .outline import Symbolic, blind_of, dims_of, expected_inputs, inputs_with, outline, symbolic_entry, with_sizes
 from .solving import Solver
 
 __all__ = ["General", "blind", "entry_for", "general_of", "places_of", "sizes_of"]
@@ -31,20 +29,17 @@ __all__ = ["General", "blind", "entry_for", "general_of", "places_of", "sizes_of
 class General:
     """``entry``: with symbolic inputs and outputs. ``types``: of the outputs where the sizes are numbers (positions that are kept for backward may be wider here). ``fit(sizes)``: of a call's sizes and its inputs' dims, the values of the symbols, or None if they are not of this form."""
 
-    __slots__ = ("entry", "types", "fit", "shapes", "names", "conditions", "_jaxpr", "_equations")
+    __slots__ = ("entry", "types", "fit", "shapes", "names", "conditions", "_equations")
 
-    def __init__(self, entry: Entry, types: Sequence[Any], names: Sequence[str], fit: Any, conditions: Sequence[str] = ()) -> None:
+    def __init__(self, entry: Symbolic, types: Sequence[Any], names: Sequence[str], fit: Any, conditions: Sequence[str] = ()) -> None:
         self.entry, self.types, self.names, self.fit, self.conditions = entry, tuple(types), names, fit, conditions
         self.shapes: Any = _function(",".join(names), _text([_text(list(a.shape)) for a in entry.outs]))
-        self._jaxpr: ClosedJaxpr | None = None
         self._equations: int | None = None
 
     @property
     def jaxpr(self) -> ClosedJaxpr:
         """The operator's program over its symbols."""
-        if self._jaxpr is None:
-            self._jaxpr = aside(jax.make_jaxpr(self.entry.call.apply), *self.entry.structs())
-        return self._jaxpr
+        return self.entry.jaxpr
 
     @property
     def equations(self) -> int:
@@ -265,13 +260,12 @@ def plan_for(entry: Entry, mask: tuple[bool, ...]) -> vjp.Plan:
     return vjp.plan_of_shape(entry, (mask, False), vjp.shape_of(like), None if like.forward is None else forward, backward)
 
 
-def _exactly(entry: Any, general: General, sizes: Sequence[int], arrays: Sequence[Any]) -> Any:
+def _exactly(entry: Symbolic, general: General, sizes: Sequence[int], arrays: Sequence[Any]) -> Any:
     """A symbolic entry on arrays of exact shapes."""
     f = Frame(Room({}), {}, general.by_name(sizes))
     kinds = entry.structs()
-    closed = aside(jax.make_jaxpr(entry.call.apply), *kinds)
     given = [Padded(a if hasattr(a, "ndim") else np.asarray(a, s.dtype), single(np.shape(a))) for a, s in zip(arrays, kinds, strict=True)]
-    out = [p.array for p in evaluate(f, closed, given)]
+    out = [p.array for p in evaluate(f, entry.jaxpr, given)]
     return out[0] if entry.out is not None else tuple(out)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+from jax.extend.core import ClosedJaxpr
 
 from jtorch._engine.recording import vjp
 from jtorch._engine.recording.call import Call, call_of
@@ -18,7 +19,7 @@ from jtorch._engine.recording.halves import in_halves, types_of
 from jtorch._engine.values.unbroken import aside
 from jtorch._engine.values.values import Aval
 
-__all__ = ["Outline", "blind_of", "dims_of", "expected_inputs", "inputs_with", "outline", "symbolic_aval", "symbolic_entry", "with_sizes"]
+__all__ = ["Outline", "Symbolic", "blind_of", "dims_of", "expected_inputs", "inputs_with", "outline", "symbolic_aval", "symbolic_entry", "with_sizes"]
 
 
 class Outline:
@@ -151,17 +152,24 @@ def symbolic_aval(shape: tuple[Any, ...], like: Any) -> Aval:
     return found
 
 
-ENTRIES: dict[Any, Entry] = {}
+class Symbolic(Entry):
+    """An entry with symbolic sizes. ``jaxpr``: the operator's program over its symbols, which its shapes were inferred from."""
+
+    __slots__ = ("jaxpr",)
+    jaxpr: ClosedJaxpr
 
 
-def symbolic_entry(call: Call, inputs: tuple[Any, ...]) -> Entry:
+ENTRIES: dict[Any, Symbolic] = {}
+
+
+def symbolic_entry(call: Call, inputs: tuple[Any, ...]) -> Symbolic:
     """As ``make_entry``, for inputs (and calls) with symbolic sizes."""
     key = (call, inputs)
     found = ENTRIES.get(key)
     if found is None:
         structs = [NUMBERS[a] if isinstance(a, type) else a.struct for a in inputs]
         call = in_halves(call, inputs) if call.kinds is None else call
-        shapes = aside(jax.eval_shape, lambda *arrays: call.apply(*arrays), *structs)  # JAX keeps the frames below in circles when a size is a symbol: there are none of the program's
+        traced, shapes = aside(jax.make_jaxpr(lambda *arrays: call.apply(*arrays), return_shape=True), *structs)  # JAX keeps the frames below in circles when a size is a symbol: there are none of the program's
         alone = not isinstance(shapes, (tuple, list))
         where = common_device(inputs)
         outs = []
@@ -169,5 +177,6 @@ def symbolic_entry(call: Call, inputs: tuple[Any, ...]) -> Entry:
             like = Aval()
             like.dtype, like.device = kind, where
             outs.append(symbolic_aval(tuple(s.shape), like))
-        found = ENTRIES[key] = Entry(call, inputs, tuple(outs), alone, where)
+        found = ENTRIES[key] = Symbolic(call, inputs, tuple(outs), alone, where)
+        found.jaxpr = traced
     return found
