@@ -18,6 +18,11 @@ OPERATORS = {
     "index_add": "x.index_add(1, i[0], q[:2, :2])", "masked_select": "x[x > 0.5], x.masked_select(x > 0.5)", "div": "x.div(q[:2], rounding_mode='floor')", "ldexp": "x.ldexp(q[:2])", "complex": "torch.complex(x, q[:2])",
     "avg_pool": "F.avg_pool2d(x[None, None], 2)", "adaptive": "F.adaptive_avg_pool2d(x[None, None], 2)", "max_pool": "F.max_pool2d(x[None, None], 2, return_indices=True)", "pad": "F.pad(x[None], (1, 1), 'reflect')", "nll_loss": "F.nll_loss(x, i[:, 0])",
     "layer norm's bias": "F.layer_norm(x, (4,), None, q[0])", "qr": "torch.linalg.qr(q)", "eigh": "torch.linalg.eigh(q)", "svd": "torch.linalg.svd(q)", "cholesky": "torch.linalg.cholesky(q + 9 * torch.eye(4))",
+    "relu": "x.relu()", "angle": "x.angle()", "aminmax": "x.aminmax(dim=1)", "take_along_dim": "x.take_along_dim(i, 1)", "take_along_dim of all": "x.take_along_dim(i)",
+    "rfft": "torch.fft.rfft(x)", "rfft, filled": "torch.fft.rfft(x, n=6)", "rfft2": "torch.fft.rfft2(x)", "fft2": "torch.fft.fft2(x)", "ihfft": "torch.fft.ihfft(x)",
+    "kron": "torch.kron(x, q)", "float_power": "torch.float_power(x, q[:2].abs())", "float_power by a number": "torch.float_power(x, 3)", "float_power of doubles": "torch.float_power(x.double(), q[:2].abs())",
+    "attention": "F.scaled_dot_product_attention(x[None, None], q[None, None], q[None, None])", "attention of matrices": "F.scaled_dot_product_attention(x, q, q)",
+    "ctc": "F.ctc_loss(q[:, None].log_softmax(2), i[:1] + 1, (4,), (2,), reduction='none')",
     "det": "torch.linalg.det(q)", "inv": "torch.linalg.inv(q)", "solve": "torch.linalg.solve(q, x.t())", "lu_factor": "torch.linalg.lu_factor(q)", "vector_norm": "torch.linalg.vector_norm(q, 2, 1)",
 }  # fmt: skip
 
@@ -45,6 +50,19 @@ def _said(t: Any, code: str, written: int) -> str:
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operators(name: str) -> None:
     said = [[_said(t, OPERATORS[name], k) for k in range(5)] for t in (torch, bridge.jtorch())]
+    assert said[0] == said[1]
+
+
+IN_OTHER_STEPS = {  # torch gets there by other steps, which the error names
+    "lu": "torch.linalg.lu(q)", "rfft, cut": "torch.fft.rfft(x, n=3)", "fft": "torch.fft.fft(x)", "stft by a window": "torch.stft(x[0], 4, window=torch.ones(4), center=False, return_complex=True)",
+    "stft": "torch.stft(x[0], 4, center=False, return_complex=True)", "ctc, zeros for infinity": "F.ctc_loss(q[:, None].log_softmax(2), i[:1] + 1, (4,), (2,), reduction='none', zero_infinity=True)",
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:A window was not provided")
+@pytest.mark.parametrize("name", IN_OTHER_STEPS)
+def test_operators_of_several_steps(name: str) -> None:
+    said = [[_said(t, IN_OTHER_STEPS[name], k).partition(":")[0] for k in range(5)] for t in (torch, bridge.jtorch())]
     assert said[0] == said[1]
 
 

@@ -99,7 +99,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None, *, ou
     if dim is not None and indices.dtype is not torch.int64:
         raise RuntimeError(f"torch.take_along_dim(): dtype of indices should be Long but got {indices.dtype.legacy}")
     if dim is None:
-        return _out("take_along_dim", _take_along(input.reshape(-1), indices.reshape(-1), 0), out)  # type: ignore[no-any-return]
+        return _out("take_along_dim", torch.gather(input.reshape(-1), 0, indices.reshape(-1)), out)  # type: ignore[no-any-return]
     if input.dim() != indices.dim():
         raise RuntimeError(
             "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "

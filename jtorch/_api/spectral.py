@@ -8,6 +8,7 @@ from typing import Any
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.tensor.derived_functions import write_out
+from jtorch._errors import warn_once
 from jtorch._namespace import F, fft, torch
 
 
@@ -137,6 +138,13 @@ def _head(name: str, x: Tensor, n_fft: int, hop: int, length: int, window: Tenso
     )
 
 
+_NO_WINDOW = (
+    "A window was not provided. A rectangular window will be applied,which is known to cause spectral leakage. Other windows such as torch.hann_window or torch.hamming_window "
+    "are recommended to reduce spectral leakage.To suppress this warning and use a rectangular window, explicitly set `window=torch.ones(n_fft, device=<device>)`. "
+    "(Triggered internally at SpectralOps.cpp.)"
+)
+
+
 @compose("torch Tensor", in_python=True)
 def stft(
     input: Tensor, n_fft: int, hop_length: int | None = None, win_length: int | None = None, window: Tensor | None = None,
@@ -180,6 +188,8 @@ def stft(
         onesided = not is_complex
     if onesided and is_complex:
         raise RuntimeError("Cannot have onesided output if window or input is complex")
+    if window is None:
+        warn_once(_NO_WINDOW)
     frames = flat.unfold(1, n_fft, hop)  # (batch, frames, n_fft)
     if window is not None:
         frames = frames * _padded_window(window, length, n_fft, flat, flat.dtype)

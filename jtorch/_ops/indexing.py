@@ -242,7 +242,7 @@ def gather(input: Any, dim: int, index: Any, sparse_grad: bool) -> Any:
     return take_along(x, i, dim).reshape(index.shape)
 
 
-@op("take_along(Tensor input, Tensor index, int dim)", where="internal", grad_name="GatherBackward0")
+@op("take_along(Tensor input, Tensor index, int dim)", where="internal", grad_name="GatherBackward0", unsaved="index", kept="input")
 def take_along_wrapped(input: Any, index: Any, dim: int) -> Any:
     """``gather`` whose indices are taken modulo the size: torch's ``take_along_dim`` knows none that is out of range."""
     return take_along(input, jnp.remainder(narrow(index, input.shape[dim]), max(input.shape[dim], 1)), dim)

@@ -120,7 +120,7 @@ def _permutation(perm: Any, dtype: Any) -> Any:
     return (perm[..., None, :] == lax.broadcasted_iota(perm.dtype, (m, m), 0)).astype(dtype)
 
 
-@op("lu(Tensor A, bool pivot)", where="internal", grad_name="LinalgLuBackward0", residuals="save")
+@op("lu(Tensor A, bool pivot)", where="internal", grad_name="LinalgLuBackward0", residuals="save", kept="result0 result1 result2")
 def lu(A: Any, pivot: bool) -> tuple[Any, Any, Any]:  # noqa: N803 - torch's name
     """``A = P L U``: a permutation, a lower triangle with ones on its diagonal, an upper triangle."""
     _check_lu(A, "linalg.lu")

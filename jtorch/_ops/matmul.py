@@ -402,7 +402,7 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
     return out if bias is None else out + bias
 
 
-@op("kron(Tensor input, Tensor other)", promote="default", elementwise=False, grad_name="UnsafeViewBackward0")
+@op("kron(Tensor input, Tensor other)", promote="default", elementwise=False, grad_name="UnsafeViewBackward0", unsaved="input other")
 def kron(input: Any, other: Any) -> Any:
     """The Kronecker product over all dims, the shorter shape filled with ones in front. Types are promoted."""
     n = max(input.ndim, other.ndim)

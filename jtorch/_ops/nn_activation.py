@@ -19,7 +19,7 @@ from ._nn import back, const, floats_only, wide
 from ._pointwise import one_factor, with_slope
 
 
-@op("relu(Tensor input)", where="torch Tensor", inplace=True, out=False, elementwise=True, second="ThresholdBackwardBackward0", unsaved="input")
+@op("relu(Tensor input)", where="torch Tensor", inplace=True, out=False, elementwise=True, second="ThresholdBackwardBackward0", unsaved="input", kept="result")
 def relu(input):
     """``max(input, 0)``; NaN and -0 stay. Its gradient at 0 is 0."""
     if input.dtype == np.bool_:

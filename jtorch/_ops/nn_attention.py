@@ -283,11 +283,25 @@ def _grad_name(shapes: Any) -> str:
     return {4: "ScaledDotProductFlashAttentionForCpuBackward0", 2: "MmBackward0"}.get(len(shapes[0]), "UnsafeViewBackward0")
 
 
+def _fused_call(structure: dict[str, Any], inputs: Any) -> bool:
+    query, key, value = (x.struct for x in inputs[:3])
+    return _goes_fused(query, key, value, None if "attn_mask" in structure else inputs[3].struct, "kept" not in structure, structure["enable_gqa"])
+
+
+def _unsaved(structure: dict[str, Any], inputs: Any) -> str:
+    """torch's composite keeps what it has scaled, not the queries and keys themselves."""
+    return "" if _fused_call(structure, inputs) else "query key"
+
+
+def _kept(structure: dict[str, Any], inputs: Any, outs: Any) -> str:
+    return "query key value result" if _fused_call(structure, inputs) else "value"
+
+
 @op(
     "_scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=None, Tensor? kept=None, bool "
     "is_causal=False, *, "
     "float? scale=None, bool enable_gqa=False)",
-    where="_nn", grad_name=ShapedName("ScaledDotProductFlashAttentionForCpuBackward0", _grad_name),
+    where="_nn", grad_name=ShapedName("ScaledDotProductFlashAttentionForCpuBackward0", _grad_name), unsaved=_unsaved, kept=_kept,
 )  # fmt: skip
 def _scaled_dot_product_attention(query, key, value, attn_mask, kept, is_causal, scale, enable_gqa):
     """``softmax(query @ key.mT * scale + mask) @ value`` over (..., L, E), (..., S, E), (..., S, Ev)."""

@@ -83,7 +83,7 @@ def _loss_jvp(blank: int, zero_infinity: bool, primals: Any, tangents: Any) -> A
 @op(
     "_ctc_loss(Tensor log_probs, Tensor targets, Tensor input_lengths, Tensor target_lengths, int blank=0, bool zero_infinity=False)",
     where="_nn", residuals="save", grad_name="CtcLossBackward0", guard=_value_guards.lengths, second="derivative for aten::_ctc_loss_backward is not implemented",
-    kept="log_probs targets",
+    kept=lambda structure, inputs, outs: "log_probs targets" if structure["zero_infinity"] else "log_probs targets result",
 )  # fmt: skip
 def _ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, zero_infinity):
     """The loss of each sample: log_probs (T, N, C), padded targets (N, S), lengths (N,)."""

@@ -140,20 +140,25 @@ def _double(x: Any) -> Any:
     return x.astype(np.complex128 if is_complex(x) else np.float64)
 
 
-@op("float_power(Tensor input, Tensor exponent)", promote="default", grad_name="PowBackward1")
+def _copied_wider(structure: dict[str, Any], inputs: Any) -> str:
+    """What torch brings to double precision first, and then keeps the copies of."""
+    return "" if any(not isinstance(x, type) and x.dtype.name in ("float64", "complex128") for x in inputs) else "input exponent"
+
+
+@op("float_power(Tensor input, Tensor exponent)", promote="default", grad_name="PowBackward1", unsaved=_copied_wider)
 def float_power(input: Any, exponent: Any) -> Any:
     """``input ** exponent`` in float64 (complex128)."""
     return _tensor_power(_double(input), _double(exponent))
 
 
 @op("float_power(Scalar self, Tensor exponent)", promote="default", promoted=("self", "exponent"), where="torch",
-    grad_name="PowBackward2")  # fmt: skip
+    grad_name="PowBackward2", unsaved=_copied_wider)  # fmt: skip
 def float_power_of_number(self: Any, exponent: Any) -> Any:
     """A number to tensor powers in float64 (complex128)."""
     return _tensor_power(_double(self), _double(exponent))
 
 
-@op("float_power(Tensor input, Number exponent)", elementwise=True, grad_name="PowBackward0")
+@op("float_power(Tensor input, Number exponent)", elementwise=True, grad_name="PowBackward0", unsaved=_copied_wider)
 def float_power_by_number(input: Any, exponent: Any) -> Any:
     """``input`` to the power of a number in float64 (complex128)."""
     return _number_power(promote_number(_double(input), exponent), exponent)

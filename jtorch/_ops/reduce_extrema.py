@@ -117,7 +117,7 @@ def amin(input: Any, dim: Any, keepdim: bool) -> Any:
     return _over_dims(jnp.min, "amin", input, dim, keepdim)
 
 
-@op("aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (min, max)", out="exact")
+@op("aminmax(Tensor input, *, int? dim=None, bool keepdim=False) -> (min, max)", out="exact", kept="min max")
 def aminmax(input: Any, dim: int | None, keepdim: bool) -> Any:
     """Smallest and largest at once."""
     if input.ndim > 64:

@@ -219,7 +219,7 @@ def _angle_real_values(x: Any) -> Any:
 _angle_real = flat(_angle_real_values)
 
 
-@op("angle(Tensor input)", promote="int_to_float")
+@op("angle(Tensor input)", promote="int_to_float", kept="input")
 def angle(input: Any) -> Any:
     """The argument in radians: pi for negative reals, 0 for the others."""
     return _angle_complex(input) if is_complex(input) else _angle_real(input)

@@ -106,19 +106,32 @@ def _c2r(x: Any, dims: tuple[int, ...], last_size: int, norm: str) -> Any:
     return out if factor == 1 else out * np.asarray(factor).astype(out.dtype)
 
 
+def _transformed(structure: dict[str, Any], inputs: Any, outs: Any) -> str:
+    """What torch's transform of real numbers keeps: the input, unless zeros were added, which copies it."""
+    x = inputs[0].struct
+    if x.dtype.name not in ("float32", "float64", "float16"):
+        return ""
+    if "s" in structure:
+        dims, sizes = _several(x, structure["s"], structure["dim"])
+    else:
+        d = structure["dim"]
+        dims, sizes = (d,), [x.shape[d] if structure["n"] is None else structure["n"]]
+    return "input" if all(n <= x.shape[d] for d, n in zip(dims, sizes, strict=True)) else ""
+
+
 def _one(x: Any, n: int | None, dim: int) -> tuple[Any, int, int]:
     d = _axis(x, dim)
     return x, d, _size(x.shape[d] if n is None else n)
 
 
-@op("fft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="FftC2CBackward0", format=spectral_layout.complex_to_complex)
+@op("fft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", kept=_transformed, grad_name="FftC2CBackward0", format=spectral_layout.complex_to_complex)
 def fft(input: Any, n: int | None, dim: int, norm: str | None) -> Any:
     """The discrete Fourier transform along ``dim``, of ``n`` points (cut or filled with zeros). ``norm``: None, "backward", "ortho", "forward"."""
     x, d, n = _one(_prepared(input, True), n, dim)
     return _c2c(_fitted(x, d, n), (d,), _norm(norm), False)
 
 
-@op("ifft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="FftC2CBackward0", format=spectral_layout.complex_to_complex)
+@op("ifft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", kept=_transformed, grad_name="FftC2CBackward0", format=spectral_layout.complex_to_complex)
 def ifft(input: Any, n: int | None, dim: int, norm: str | None) -> Any:
     """The inverse of ``fft``."""
     x, d, n = _one(_prepared(input, True), n, dim)
@@ -131,7 +144,7 @@ def _real_only(input: Any, name: str) -> Any:
     return _prepared(input, False)
 
 
-@op("rfft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="FftR2CBackward0", format=spectral_layout.real_to_complex)
+@op("rfft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", kept=_transformed, grad_name="FftR2CBackward0", format=spectral_layout.real_to_complex)
 def rfft(input: Any, n: int | None, dim: int, norm: str | None) -> Any:
     """The half of a real signal's ``fft`` that is not redundant."""
     x, d, n = _one(_real_only(input, "rfft"), n, dim)
@@ -154,7 +167,7 @@ def hfft(input: Any, n: int | None, dim: int, norm: str | None) -> Any:
     return _c2r(x, (d,), _size(2 * (x.shape[d] - 1) if n is None else n), _MIRRORED[_norm(norm)])
 
 
-@op("ihfft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", grad_name="ConjBackward0", format=spectral_layout.real_to_complex)
+@op("ihfft(Tensor input, int? n=None, int dim=-1, str? norm=None)", where="fft", kept=_transformed, grad_name="ConjBackward0", format=spectral_layout.real_to_complex)
 def ihfft(input: Any, n: int | None, dim: int, norm: str | None) -> Any:
     """The inverse of ``hfft``."""
     x, d, n = _one(_real_only(input, "ihfft"), n, dim)
@@ -226,7 +239,7 @@ def ifftn(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     return _fftn(input, s, dim, norm, True)
 
 
-@op("rfftn" + _ND, where="fft", grad_name="FftR2CBackward0", format=spectral_layout.real_to_complex)
+@op("rfftn" + _ND, where="fft", kept=_transformed, grad_name="FftR2CBackward0", format=spectral_layout.real_to_complex)
 def rfftn(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """``rfft`` over the last dim, ``fft`` over the others."""
     return _rfftn(input, s, dim, _norm(norm), "rfftn")
@@ -244,7 +257,7 @@ def hfftn(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     return _irfftn(input, s, dim, _MIRRORED[_norm(norm)], "hfftn", True)
 
 
-@op("ihfftn" + _ND, where="fft", grad_name="ConjBackward0", format=spectral_layout.real_to_complex_and_rest)
+@op("ihfftn" + _ND, where="fft", kept=_transformed, grad_name="ConjBackward0", format=spectral_layout.real_to_complex_and_rest)
 def ihfftn(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """The inverse of ``hfftn``."""
     return jnp.conj(_rfftn(input, s, dim, _MIRRORED[_norm(norm)], "ihfftn"))
@@ -262,7 +275,7 @@ def ifft2(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     return _fftn(input, s, dim, norm, True)
 
 
-@op("rfft2" + _2D, where="fft", grad_name="FftR2CBackward0", format=spectral_layout.real_to_complex)
+@op("rfft2" + _2D, where="fft", kept=_transformed, grad_name="FftR2CBackward0", format=spectral_layout.real_to_complex)
 def rfft2(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """``rfftn`` over the last two dims."""
     return _rfftn(input, s, dim, _norm(norm), "rfft2")
@@ -280,7 +293,7 @@ def hfft2(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     return _irfftn(input, s, dim, _MIRRORED[_norm(norm)], "hfft2", True)
 
 
-@op("ihfft2" + _2D, where="fft", grad_name="ConjBackward0", format=spectral_layout.real_to_complex_and_rest)
+@op("ihfft2" + _2D, where="fft", kept=_transformed, grad_name="ConjBackward0", format=spectral_layout.real_to_complex_and_rest)
 def ihfft2(input: Any, s: Any, dim: Any, norm: str | None) -> Any:
     """The inverse of ``hfft2``."""
     return jnp.conj(_rfftn(input, s, dim, _MIRRORED[_norm(norm)], "ihfft2"))

@@ -86,7 +86,8 @@ class Op:
         self.unlinked: bool = options.pop("unlinked", False)
         self.second: str | Callable[[dict[str, Any]], str] = options.pop("second", "")
         self.undefined: Callable[[dict[str, Any]], bool] | None = options.pop("undefined", None)
-        self.unsaved: frozenset[str] = frozenset(options.pop("unsaved", "").split())
+        unsaved = options.pop("unsaved", "")
+        self.unsaved: frozenset[str] | Callable[[dict[str, Any], Any], str] = unsaved if callable(unsaved) else frozenset(unsaved.split())
         self.kept: str | Callable[[dict[str, Any], Any, Any], str] = options.pop("kept", "")
         self.alone: bool = options.pop("alone", False)
         if self.second == "zeros":
@@ -100,7 +101,7 @@ class Op:
         self.fields = self.signatures[0].fields
         self.fn_params = tuple(inspect.signature(fn).parameters.values())
         known = {p.name for p in self.fn_params}
-        if strange := self.unsaved - known:
+        if not callable(self.unsaved) and (strange := self.unsaved - known):
             raise ValueError(f"{self.name}: unsaved names no parameters {sorted(strange)}")
         if isinstance(self.kept, str) and (strange := frozenset(re.findall(r"(?<!\[)\b\w+", self.kept)) - known - {"result", "result0", "result1", "result2", *(self.fields or ())}):
             raise ValueError(f"{self.name}: kept names no parameters or results {sorted(strange)}")
@@ -114,6 +115,10 @@ class Op:
     def leaves_out(self, name: str, category: int = 0) -> bool:
         """Whether torch's formula has nothing for the tensor of this name, whose element type is of this category."""
         return name in self.fixed or name in _STATISTICS or (name in _CHOICES and category < _FLOATS)
+
+    def unsaved_of(self, structure: Callable[[], dict[str, Any]], inputs: Any) -> frozenset[str]:
+        """Which tensors torch's formula does not keep though this engine's backward reads them, for a call of this structure with inputs of these avals."""
+        return frozenset(self.unsaved(structure(), inputs).split()) if callable(self.unsaved) else self.unsaved
 
     def __repr__(self) -> str:
         return f"<Op {self.name}>"
@@ -162,7 +167,7 @@ def op(*signatures: str, **options: Any) -> Callable[[Callable[..., Any]], Op]:
                 for each; the values are checked where they are on the host, and by a node of the trace where they are not.
     opmath:     beside a half tensor, a number or 0-dim tensor on the right is not rounded to half first: the function sees float32, its result is rounded.
     unsaved:    names of tensors that torch's formula does not keep (it has the result, places or sizes) where this engine's backward reads them:
-                writing them in place before going backward is no error.
+                writing them in place before going backward is no error. Or a function of (structure by name, the inputs' avals) that gives that.
     kept:       names of tensors that torch's formula keeps (``result``, ``result1`` or a result's name, too) where this engine's backward does not read them: writing
                 them in place before going backward is an error. ``a:b`` is kept for the gradient of ``b`` alone, ``a[0]`` is the first of a list.
                 Or a function of (structure by name, the inputs' avals, the results') that gives that.

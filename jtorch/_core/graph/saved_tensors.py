@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from jtorch._engine.recording.call import structure_of
 from jtorch._engine.recording.trace import record_multi
 from jtorch._engine.values.thread_state import GRAD, SAVED_HOOKS, state
 from jtorch._engine.values.values import Value
@@ -161,7 +162,8 @@ def _is_unsaved(node: OpNode, k: int) -> bool:
     op = node.entry.call.op
     if op is None or not op.unsaved:
         return False
-    return any([k in (at if kind == "list" else [at]) and kind != "constant" and ("input" if name == "self" else name) in op.unsaved for name, (kind, at) in _names(node).items()])
+    unsaved = op.unsaved_of(lambda: structure_of(node.entry.call), node.entry.inputs)
+    return any([k in (at if kind == "list" else [at]) and kind != "constant" and ("input" if name == "self" else name) in unsaved for name, (kind, at) in _names(node).items()])
 
 
 OpNode._is_unsaved = _is_unsaved  # type: ignore[method-assign,assignment]

@@ -195,7 +195,8 @@ def _function(name: str, overloads: list[Op], space: str) -> Callable[..., Any]:
         if out_arg is not None:
             if not op.out:
                 if len(overloads) > 1:
-                    raise TypeError(no_match(name, [(o, s) for o in overloads for s in o.signatures], args, {**kwargs, "out": out_arg}, method))
+                    given = kwargs if stated or not typed else {k: v for k, v in kwargs.items() if k != "dtype"}
+                    raise TypeError(no_match(name, [(o, s) for o in overloads for s in o.signatures], args, {**given, "out": out_arg}, method))
                 raise TypeError(f"{name}() got an unexpected keyword argument 'out'")
             rule = type_stated(name, result, flat[0]) if stated and op.out is True else op.out
             return write_out(name, result, out_arg, rule, flat, op.apart, bool(op.expanded), op.elementwise)

@@ -173,7 +173,7 @@ def _kept(entry: Entry, plan: Plan) -> tuple[int, ...]:
     """What torch's formulas for the gradients of these inputs keep, and this engine's backward does not read."""
     call, found, every = entry.call, [], range(len(entry.inputs))
     assert call.op is not None
-    places = dict(_places(call))
+    places, unsaved = dict(_places(call)), call.op.unsaved_of(lambda: structure_of(call), entry.inputs)
     said = call.op.kept if isinstance(call.op.kept, str) else call.op.kept(structure_of(call), entry.inputs, entry.outs)
 
     def at(named: str) -> Sequence[int]:
@@ -187,7 +187,7 @@ def _kept(entry: Entry, plan: Plan) -> tuple[int, ...]:
         if needed and not any([i in plan.targets for i in at(needed)]):
             continue
         if name in places:
-            found += [i for i in at(named) if not isinstance(entry.inputs[i], type) and (i not in plan.saved_in or name in call.op.unsaved)]
+            found += [i for i in at(named) if not isinstance(entry.inputs[i], type) and (i not in plan.saved_in or name in unsaved)]
         elif name.startswith("result") or call.fields and name in call.fields:
             i = call.fields.index(name) if call.fields and name in call.fields else int(name[6:] or 0)
             found += [~i] if i not in plan.saved_out else []
