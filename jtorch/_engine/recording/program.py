@@ -25,7 +25,7 @@ from jtorch._engine.recording.templates import called
 from jtorch._engine.values import log
 from jtorch._engine.values.unbroken import Elsewhere, elsewhere, one_waits, working
 
-__all__ = ["Program", "program_for"]
+__all__ = ["Program", "native", "program_for", "submit"]
 
 
 class Program:
@@ -61,7 +61,7 @@ class Program:
 
     def _compile(self, given: list[Any]) -> None:
         shift = len(self.kinds)
-        what, results = kept.program(kept.name(self._identity), given, lambda: self._traced(given), tuple(d + shift for d in self.donated), _submit, _config.COMPILER_OPTIONS)
+        what, results = kept.program(kept.name(self._identity), given, lambda: self._traced(given), tuple(d + shift for d in self.donated), submit, _config.COMPILER_OPTIONS)
         self.template = what.template
         if not what.new:
             self.cost = 1 << 12
@@ -202,7 +202,8 @@ def _pool() -> ThreadPoolExecutor:
     return _workers[0]
 
 
-def _submit(compile_: Callable[[], Any]) -> Any:
+def submit(compile_: Callable[[], Any]) -> Any:
+    """What it gives, as a future: one of the threads that have XLA compile does it."""
     return _pool().submit(working, compile_)
 
 

@@ -28,6 +28,7 @@ from jtorch._engine.recording.gradient_pieces import Pieces
 from jtorch._engine.recording.needed import first_outputs, needed_nodes
 from jtorch._engine.recording.placed_entry import PlacedEntry
 from jtorch._engine.values.symbols import NotKnown, Symbol
+from jtorch._engine.values.rows import Row
 from jtorch._engine.values.thread_state import GRAD, State, state
 from jtorch._engine.values.values import Value, jax_device, to_device
 from jtorch._engine.values.unbroken import at_once, provided
@@ -263,7 +264,7 @@ def _what_it_needs(v: Value, tr: Trace, nodes: list[Any], inputs: list[Value], s
     return copy
 
 
-HELD: set[type] = {Pieces}  # what may stand for an array until somebody wants that: ``take(value)`` gives it
+HELD: set[type] = {Pieces, Row}  # what may stand for an array until somebody wants that: ``take(value)`` gives it
 _ARRAYS: set[type] = set()  # classes of concrete jax arrays that were seen
 _GIVEN = -2  # ``pos`` of a value on the host that was an input; less by one for each further time
 SMALL = 1 << 16  # bytes; what is larger is not given twice

@@ -31,6 +31,7 @@ from jtorch._engine.running.donations import settled
 from jtorch._engine.running.plan import Plan, Run, stats
 from jtorch._engine.running.plan_making import always_dynamic, make_plan, wanted
 from jtorch._engine.values import shards
+from jtorch._engine.values.rows import own
 from jtorch._engine.values.shards import in_use, on_one_device, sent, spread
 from jtorch._engine.values.values import outside_jit
 from jtorch._engine.values.thread_state import state
@@ -166,7 +167,7 @@ def _execute(tr: Trace, why: str) -> list[Found]:
                     ahead.learn_call(begun, recipe, key, inputs)
                 places = None if checks or traced or plan.steps[0][0].native is None else plan.places(live)
                 if places is not None:
-                    at_a_stroke(tr, held, plan.into(arrays, shown.scalars, held, places))
+                    at_a_stroke(tr, held, plan.into(arrays, shown.scalars, held, places, inputs))
                     if in_use and not plan.ahead:
                         sent([v.array for v in held])
                     if not tr.nodes:
@@ -246,6 +247,8 @@ def _run_small(tr: Trace, recipe: Recipe, arrays: list[Any], live: list[int], mo
 
 
 def _run_alone(tr: Trace, recipe: Recipe, checks: Checks, arrays: list[Any], live: list[int]) -> tuple[list[Any], list[Found]]:
+    if in_use:
+        own(arrays)
     spread(arrays, tr.inputs)
     nodes = tr.nodes
     if recipe.needed is None:

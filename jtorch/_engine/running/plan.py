@@ -8,10 +8,10 @@ from itertools import repeat
 from operator import eq
 from typing import Any
 
-import numpy as np
-
 from jtorch._engine.recording import gradient_pieces
 from jtorch._engine.recording.guards import Found
+from jtorch._engine.running.packed_plan import Watch, slots_of
+from jtorch._engine.values.rows import own
 from jtorch._engine.values.shards import in_use, sent
 from jtorch._engine.values.unbroken import at_once, provided
 from jtorch._engine.values.values import Value
@@ -40,10 +40,10 @@ class Plan:
 
     ``scalars`` are the runtime scalars of the last run; all but the ``dynamic`` ones are constants in the programs. ``checks``: (slot, what it is of) of what guards find.
     ``ahead``: they were compiled ahead, several at a time, for inputs on one device; a sharded program is compiled when it runs.
-    ``asked``, ``packing``: outputs that are wanted end to end, and the program that gives them so (``gradient_pieces.py``).
+    ``asked``, ``packing``: outputs that are wanted end to end, and the program that gives them so (``gradient_pieces.py``). ``watch``: the same for a sharded program, and its inputs (``packed_plan.py``).
     """
 
-    __slots__ = ("steps", "inputs", "size", "checks", "ahead", "asked", "packing", "scalars", "dynamic", "_places")
+    __slots__ = ("steps", "inputs", "size", "checks", "ahead", "asked", "packing", "scalars", "dynamic", "watch", "_places")
     steps: list[Any]
     inputs: int
     size: int
@@ -53,6 +53,7 @@ class Plan:
     checks: list[Any]
     scalars: list[Any]
     dynamic: frozenset[int]
+    watch: Watch | None
     _places: tuple[Any, tuple[int, ...] | None]
 
     def places(self, live: Sequence[int]) -> tuple[int, ...] | None:
@@ -66,14 +67,24 @@ class Plan:
             known = self._places = self.steps, tuple(map(outs.index, wanted)) if set(wanted) <= set(outs) else None
         return known[1]
 
-    def into(self, arrays: list[Any], scalars: Sequence[Any], held: Sequence[Value], places: Iterable[int]) -> list[Any]:
-        """Iterators that run its one program, which has run before, and give its outputs at ``places`` to these values."""
+    def into(self, arrays: list[Any], scalars: Sequence[Any], held: Sequence[Value], places: Iterable[int], inputs: Sequence[Value] = ()) -> list[Any]:
+        """Iterators that run its one program, which has run before, and give its outputs at ``places`` to these values. ``inputs``: those of the arrays."""
         program, gather, _, slots, _ = self.steps[0]
+        more: list[Any] = []
+        if in_use and not self.ahead:
+            if inputs:
+                if self.watch is None:
+                    self.watch = Watch()
+                places = tuple(places)
+                found, more = self.watch.into(self, inputs, arrays, scalars, held, places)
+                if found is not None:
+                    return found
+            own(arrays)
         given = gather(arrays)
         if slots is not None:
             given = (*slots_of(slots, scalars), *given)
         results: list[Any] = []
-        return [program.into(given, results), map(set_array, held, map(results.__getitem__, places))]
+        return [program.into(given, results), map(set_array, held, map(results.__getitem__, places)), *more]
 
     def run(self, arrays: list[Any], scalars: list[Any], live: Sequence[int] = (), held: Any = ()) -> Run:
         """A run of it on these arrays, not begun yet."""
@@ -98,6 +109,8 @@ class Run:
 
     def __init__(self, plan: Plan, arrays: list[Any], scalars: list[Any], live: Sequence[int] = (), held: Any = ()) -> None:
         """``arrays``: the inputs; the list is used up. ``live``, ``held``: the outputs that are wanted, and their values."""
+        if in_use:
+            own(arrays)
         arrays.extend([None] * (plan.size - len(arrays)))
         self.plan, self.vals, self.scalars, self.live, self.held = plan, arrays, scalars, live, held
         self.at = 0
@@ -155,8 +168,3 @@ class Run:
     def found(self) -> list[Found]:
         """What its guards have found."""
         return [(self.vals[slot], every) for slot, every in self.checked]
-
-
-def slots_of(groups: Any, scalars: Sequence[Any]) -> list[Any]:
-    """The runtime scalars of a program, packed by class: one array each."""
-    return [np.array([scalars[i] for i in slots], kind) for kind, slots in groups]

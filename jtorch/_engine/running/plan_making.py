@@ -92,7 +92,7 @@ def make_plan(
 
     plan = Plan()
     plan.inputs, plan.size, plan.checks, plan.ahead = n_in, n_in + len(owner), [], ahead
-    plan.asked, plan.packing, plan._places = [], None, (None, None)
+    plan.asked, plan.packing, plan.watch, plan._places = [], None, None, (None, None)
     plan.scalars, plan.dynamic = list(tr.scalars), frozenset(dynamic)
     steps = []
     fresh: list[Program] = []

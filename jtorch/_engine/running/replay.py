@@ -90,7 +90,7 @@ class Recorded:
         executor.stats.executions += 1
         places = self._plans[donated][1]
         if places is not None and plan.steps[0][0].native is not None:
-            return plan.into(arrays, scalars, targets, map(places.__getitem__, of)), partial(_sent, targets) if in_use and not plan.ahead else None
+            return plan.into(arrays, scalars, targets, map(places.__getitem__, of), values), partial(_sent, targets) if in_use and not plan.ahead else None
         tr = Trace(self.device)
         tr.host, tr.lock, tr.nodes = False, RLock(), self.nodes
         at = [live[n] for n in of]

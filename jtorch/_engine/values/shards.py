@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
+from jtorch._engine.values.rows import Row
 from jtorch._engine.values.values import Value, several, to_device
 
 __all__ = ["FEW_BYTES", "any_wide", "in_use", "on_one_device", "sent", "spread"]
@@ -25,7 +26,7 @@ _under_way: deque[list[Any]] = deque()
 
 def sent(results: Sequence[Any]) -> None:
     """A program that gives these arrays was sent off. If it runs on several devices of a cpu, programs sent off long before are waited for, so that few are under way."""
-    some = [a for a in results[:: 1 + len(results) // 8] if isinstance(a, jax.Array)]
+    some = [a[0].flat if a.__class__ is Row else a for a in results[:: 1 + len(results) // 8] if a.__class__ is Row or isinstance(a, jax.Array)]
     if not some or on_one_device(some[0]) or next(iter(some[0].devices())).platform != "cpu":
         return
     _under_way.append([ref(a) for a in some])  # all are there at once: one that is still held will do
@@ -49,7 +50,7 @@ def on_one_device(array: Any) -> bool:
 
 def any_wide(values: Sequence[Value]) -> bool:
     """Whether the array of one of these lies on several devices."""
-    return any([isinstance(v.array, jax.Array) and not isinstance(v.array, jax.core.Tracer) and not on_one_device(v.array) for v in values])
+    return any([v.array.__class__ is Row or isinstance(v.array, jax.Array) and not isinstance(v.array, jax.core.Tracer) and not on_one_device(v.array) for v in values])
 
 
 def spread(arrays: list[Any], values: Sequence[Value]) -> None:
@@ -57,6 +58,9 @@ def spread(arrays: list[Any], values: Sequence[Value]) -> None:
     as they are: what other programs read must not follow.)"""
     wide: Any = None
     for a in arrays:
+        if a.__class__ is Row:
+            wide = a
+            break
         if a.__class__ is not np.ndarray and not on_one_device(a):
             wide = a
             break
@@ -72,6 +76,8 @@ def spread(arrays: list[Any], values: Sequence[Value]) -> None:
     taken: set[int] = set()  # a program that takes two equal ones for itself must have two
     everywhere = _replicated(where)
     for i, a in enumerate(arrays):
+        if a.__class__ is Row:
+            continue
         if a.__class__ is np.ndarray:
             to = _place(values[i], mesh, everywhere)
             key = (to, a.dtype, a.shape, a.tobytes()) if mesh is not None and a.nbytes <= _FEW else None
