@@ -25,6 +25,7 @@ from jtorch._engine.values.values import Value
 from jtorch._errors import warn
 
 from . import forward_ad
+from ._given_by_name import INSTANTIATED, in_their_places
 from .jax_function import apply_to_tracers
 from .vmap_rules import by_rule, level_of, rule_of
 
@@ -180,18 +181,14 @@ class _FunctionNode(Node, FunctionCtx):
             self.release()
         out: list[Any] = []
         for i, g in enumerate(results):
-            if not self.needs_input_grad[i]:  # type: ignore[attr-defined]
-                continue
-            if g is None:
-                out.append(None)
-                continue
-            if not isinstance(g, Tensor):
-                raise RuntimeError(f"expected Variable or None (got {type(g).__name__})")
             want = self._in_avals[i]  # type: ignore[attr-defined]
-            g = _fit(g, want, type(self).__name__, i)
-            out.append(run.unwrap(g))
+            if g is not None and not isinstance(g, Tensor) and want is not None:
+                raise RuntimeError(f"expected Variable or None (got {type(g).__name__})")
+            if g is not None and want is None:
+                raise RuntimeError(f"function {type(self).__name__} returned a gradient different than None at position {i + 1}, but the corresponding forward input was not a Variable")
+            if self.needs_input_grad[i]:  # type: ignore[attr-defined]
+                out.append(None if g is None else run.unwrap(_fit(g, want, type(self).__name__, i)))
         return out
-
 
     def _transposed(self, buffer: dict[int, Any]) -> list[Any]:
         """In the first pass of forward mode only what is linear in the cotangents counts: the transposed of it is the user's ``jvp``."""
@@ -297,6 +294,9 @@ class Function(metaclass=_FunctionMeta):
 
     vjp = backward
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        warn(f"{self.__class__} {INSTANTIATED}", DeprecationWarning)
+
     @staticmethod
     def vmap(info: Any, in_dims: Any, *args: Any) -> Any:
         """The Function on a batch: ``(result, out_dims)`` from arguments that have all lanes along ``in_dims`` (None for those without). ``info`` has ``batch_size`` and ``randomness``."""
@@ -353,6 +353,8 @@ class Function(metaclass=_FunctionMeta):
             bound = inspect.signature(cls.forward).bind(*args, **kwargs)
             bound.apply_defaults()
             args, kwargs = bound.args, bound.kwargs
+        elif kwargs:
+            args, kwargs = (*args, *in_their_places(cls.forward, args, kwargs)), {}
         made: Any = cls._generated_cls if state.derivative else cls._backward_cls
         ctx = made.__new__(made)
         ctx.hooks, ctx.extra, ctx.edges, ctx.seq = None, None, (), 0
