@@ -52,6 +52,9 @@ torch.ones(1, dtype=torch.complex64).to(torch.float32)
 torch.ones(2).copy_(torch.ones(2, dtype=torch.complex64))
 torch.ones(1, dtype=torch.complex64).to(torch.bool)
 torch.frombuffer(b"abcd", dtype=torch.uint8)
+torch.sparse_coo_tensor([[0], [0]], [1.0], (2, 2))
+torch.eye(2).to_sparse_csr()
+torch.eye(2).to_sparse_csc()
 """.strip().splitlines()
 
 PROGRAM = """

@@ -36,7 +36,7 @@ def _skip_without_sparse(name: str) -> None:
         pytest.skip("no sparse tensors")
 
 
-@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar", "ignore:Sparse invariant checks")
 @pytest.mark.parametrize("config", CONFIGS)
 def test_ten_steps(config: tuple[str, dict[str, Any], str]) -> None:
     _skip_without_sparse(config[0])
@@ -49,7 +49,7 @@ def test_ten_steps(config: tuple[str, dict[str, Any], str]) -> None:
     )
 
 
-@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar", "ignore:Sparse invariant checks")
 @pytest.mark.parametrize("config", DEFAULTS, ids=name_of)
 def test_state_dicts_cross_over(config: tuple[str, dict[str, Any], str]) -> None:
     name = config[0]

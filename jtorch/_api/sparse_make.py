@@ -10,11 +10,30 @@ from jtorch._api._sparse import built, host
 from jtorch._core.dispatch.composites import compose
 from jtorch._core.storage.bare_tensor import Tensor
 from jtorch._core.tensor.creation import from_array, place
+from jtorch._errors import warn_once
 from jtorch._namespace import torch
 
 __all__ = ["check_sparse_tensor_invariants", "spdiags"]
 
 _checking = [False]
+_stated = [False]  # whether anybody has said if they are to be checked
+_UNCHECKED = (
+    "Sparse invariant checks are implicitly disabled. Memory errors (e.g. SEGFAULT) will occur when operating on a sparse tensor which violates the invariants, but checks "
+    "incur performance overhead. To silence this warning, explicitly opt in or out. See `torch.sparse.check_sparse_tensor_invariants.__doc__` for guidance.  "
+    "(Triggered internally at Context.cpp.)"
+)
+
+
+def _state(checking: bool) -> None:
+    _checking[0], _stated[0] = checking, True
+
+
+def _to_be_checked(asked: bool | None) -> bool:
+    if asked is not None:
+        return asked
+    if not _stated[0]:
+        warn_once(_UNCHECKED)
+    return _checking[0]
 
 
 class check_sparse_tensor_invariants:
@@ -34,22 +53,24 @@ class check_sparse_tensor_invariants:
     @staticmethod
     def enable() -> None:
         """Check from now on."""
-        _checking[0] = True
+        _state(True)
 
     @staticmethod
     def disable() -> None:
         """No longer check."""
-        _checking[0] = False
+        _state(False)
 
     def __enter__(self) -> None:
         if self.saved is not None:
             raise RuntimeError(
                 "This context manager instance is already activated. Use a different context manager instance for context nesting."
             )
-        self.saved, _checking[0] = _checking[0], self.state
+        self.saved = _checking[0]
+        _state(self.state)
 
     def __exit__(self, *_: object) -> None:
-        _checking[0], self.saved = bool(self.saved), None
+        _state(bool(self.saved))
+        self.saved = None
 
     def __call__(self, fn: Any) -> Any:
         import functools
@@ -103,6 +124,7 @@ def sparse_coo_tensor(
             raise TypeError("sparse_coo_tensor() received an invalid combination of arguments: it takes indices and values, or a size")
         where = place(device)
         size = tuple(size)
+        _to_be_checked(check_invariants)
         i = from_array(np.zeros((len(size), 0), np.int64), device=where)
         return _finished(built("", "sparse_coo", (i, torch.zeros(0, dtype=dtype, device=where)), size), requires_grad)
     v = _value_tensor(values, dtype, device)
@@ -133,7 +155,7 @@ def sparse_coo_tensor(
         raise RuntimeError(f"indices and values must have same nnz, but got nnz from indices: {n}, nnz from values: {v.shape[0]}")  # type: ignore[attr-defined]
     if tuple(dense) != size[dims:]:
         raise RuntimeError(f"values has incorrect size, expected {[n, *size[dims:]]}, got {list(v.shape)}")  # type: ignore[attr-defined]
-    if _checking[0] if check_invariants is None else check_invariants:
+    if _to_be_checked(check_invariants):
         _check_coo(host(i), size)
     out = built("SparseCooTensorWithDimsAndTensorsBackward0", "sparse_coo", (i, v), size, bool(is_coalesced))
     return _finished(out, requires_grad)
@@ -199,7 +221,7 @@ def compressed_tensor(
         rows, cols = (outer, inner) if _ROWS[layout] else (inner, outer)
         size = (*p.shape[:-1], rows * block[0], cols * block[1], *v.shape[batch + (3 if blocked else 1) :])
     size = tuple(int(n) for n in size)
-    if _checking[0] if check is None else check:
+    if _to_be_checked(check):
         _check_compressed(layout, c, p, v, size, block, batch)
     name = f"Sparse{'Compressed'}TensorBackward0"
     return _finished(built(name, layout, (c, p, v), size), requires_grad)

@@ -10,6 +10,8 @@ import jtorch as torch
 from jtorch._engine.running.executor import stats
 from jtorch.nn import functional as F
 
+pytestmark = pytest.mark.filterwarnings("ignore:Sparse ")  # what torch says once of checks and of compressed layouts
+
 INDICES, VALUES, SIZE = [[0, 1, 1, 1], [2, 0, 2, 2]], [3.0, 4.0, 5.0, -1.0], (2, 3)
 DENSE = torch.arange(6.0).reshape(2, 3)
 OTHER = torch.arange(6.0).reshape(3, 2) - 2

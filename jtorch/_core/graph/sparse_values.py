@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jtorch import _types
+from jtorch._errors import warn_once
 from jtorch._engine.values.sparse_values import SparseMet, SparseValue, sparse_aval
 
 from jtorch._core.storage.bare_tensor import Tensor, new_tensor
@@ -46,8 +47,19 @@ def value_of(t: Tensor) -> SparseValue | None:
     return v if v.__class__ is SparseValue else None
 
 
+_BETA = (
+    "Sparse {} tensor support is in beta state. If you miss a functionality in the sparse tensor support, please submit a feature request to "
+    "https://github.com/pytorch/pytorch/issues. (Triggered internally at SparseCsrTensorImpl.cpp.)"
+)
+_first_compressed: list[str] = []  # the layout that is warned of, once for all of them
+
+
 def make(layout: str, parts: Sequence[Tensor], size: Sequence[int], coalesced: bool = False) -> Tensor:
     """A sparse tensor outside of any graph. The parts are kept as they are."""
+    if layout != "sparse_coo":
+        _first_compressed.append(layout[-3:].upper())
+        warn_once(_BETA.format(_first_compressed[0]))
+        del _first_compressed[1:]
     values = parts[-1]
     a = values._s.value.aval if values._view is None else values._view.aval
     found = sparse_aval(tuple(int(n) for n in size), a.dtype, a.device, _types.CONSTANTS[layout])

@@ -207,6 +207,8 @@ def common_device(inputs: tuple[Any, ...]) -> _device.device:
             if where is None or (where is _device.CPU and not _dimensioned_on(inputs, where)):
                 where = a.device
             elif a.device is not where:
+                if "meta" in (where.type, a.device.type):
+                    raise RuntimeError(f"Tensor on device {a.device} is not on the expected device {where}!")
                 raise RuntimeError(
                     f"Expected all tensors to be on the same device, but found at least two devices, {where} and {a.device}!"
                 )
