@@ -91,7 +91,7 @@ def _exponential_family(p: Any, q: Any) -> Any:
     """The Bregman divergence of the log normaliser."""
     if type(p) is not type(q):
         raise NotImplementedError(
-            "The cross KL-divergence between different exponential families cannot be computed using Bregman divergences"
+            "The cross KL-divergence between different exponential families cannot                             be computed using Bregman divergences"  # torch's spaces
         )
     theta = [t.detach().requires_grad_() for t in p._natural_params]
     normalizer = p._log_normalizer(*theta)
