@@ -54,6 +54,31 @@ def _asking_property(plain: property) -> property:
     return property(get, put, delete, plain.__doc__)
 
 
+class _Inherited:
+    """What a subclass has in place of a method of Tensor's: its tensors find the one that asks, and whoever asks the class finds Tensor's own, as if it were inherited."""
+
+    def __init__(self, plain: Any, asking: Any) -> None:
+        self.plain, self.asking = plain, asking
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return self.plain if instance is None else self.asking.__get__(instance, owner)
+
+
+class _InheritedProperty(_Inherited):
+    """The same of a property."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        self.asking.__set__(instance, value)
+
+    def __delete__(self, instance: Any) -> None:
+        self.asking.__delete__(instance)
+
+
+@functools.cache
+def _inherited() -> dict[str, _Inherited]:
+    return {name: (_InheritedProperty if isinstance(plain, property) else _Inherited)(plain, asking) for name, (plain, asking) in silent().items()}
+
+
 @functools.cache
 def silent() -> dict[str, tuple[Any, Any]]:
     """Tensor's methods and properties that do not ask by themselves, and those that do in their place."""
@@ -80,9 +105,9 @@ def _defined(cls: Any, **kwargs: Any) -> None:
             cls.__torch_function__ = staticmethod(disabled)
     if cls.__module__.startswith("jtorch.") and "__torch_dispatch__" not in vars(cls):
         return  # parameters and buffers are plain
-    for name, (plain, asking) in silent().items():
-        if getattr(cls, name, None) in (plain, asking):
-            setattr(cls, name, asking)
+    for name, found in _inherited().items():
+        if getattr(cls, name, None) in (found.plain, found.asking):
+            setattr(cls, name, found)
 
 
 Tensor.__init_subclass__ = classmethod(_defined)  # type: ignore[assignment]
