@@ -46,7 +46,7 @@ def handle_torch_function(public_api: Callable[..., Any], relevant_args: Iterabl
 
 def redispatch_function(func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any] | None) -> Any:
     """``func(*args, **kwargs)``, for which nobody is asked; for what it calls they are asked again. For a ``__torch_function__`` that wants to see what a function is made of."""
-    return _core.passed(func, args, kwargs or {}, _asks(func) or is_tensor_method_or_property(func))
+    return _core.passed(func, args, kwargs or {}, _asks(func) or is_tensor_method_or_property(func) or isinstance(getattr(func, "__self__", None), property))
 
 
 def wrap_torch_function(dispatcher: Callable[..., Any]) -> Any:

@@ -21,6 +21,24 @@ class Own(torch.Tensor):
 class Mixin:
     def numel(self): return "mixed in"
 class Mixed(Mixin, torch.Tensor): pass
+class Wrapper(torch.Tensor):
+    @staticmethod
+    def __new__(cls, e, requires_grad=False): return torch.Tensor._make_wrapper_subclass(cls, e.shape, dtype=e.dtype, requires_grad=requires_grad)
+    def __init__(self, e, requires_grad=False): self.e = e
+    def __repr__(self): return super().__repr__(tensor_contents=f"e={self.e.tolist()}")
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        if "clone" in str(func) or "detach" in str(func): return cls(args[0].e + 0)
+        return args[0].e if "alias" in str(func) else NotImplemented
+class Slotted(torch.Tensor):
+    __slots__ = ["seen"]
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        args[0].seen.append(getattr(func, "__name__", "?"))
+        made = torch.overrides.redispatch_function(func, types, args, kwargs)
+        if isinstance(made, torch.Tensor) and type(made) is not cls: made = made.as_subclass(cls)
+        if isinstance(made, cls) and not hasattr(made, "seen"): made.seen = args[0].seen
+        return made
 p = torch.arange(6.).view(2, 3).as_subclass(Plain)
 q = torch.arange(6.).view(2, 3).as_subclass(Logged)
 """
@@ -36,6 +54,29 @@ for f in (lambda x: x.double(), lambda x: x.numel(), lambda x: x.size(), lambda 
     log.clear(); f(q); print(log[0])
 """,
     "own methods win": "o = torch.ones(2).as_subclass(Own); print(o.float(), type(o.double()).__name__); m = torch.ones(2).as_subclass(Mixed); print(m.numel(), m.dim())",
+    "the class shows what it inherits": """
+print([n for n in ("size", "stride", "dtype", "layout", "device", "requires_grad", "shape", "numel", "__len__", "tolist", "T", "grad", "add") for k in (Plain, Logged, Wrapper) if getattr(k, n) is not getattr(torch.Tensor, n)])
+print(Logged.numel(q), Plain.size(p), len(q), q.T.shape)
+""",
+    "texts": """
+P = torch.nn.Parameter
+class Own2(P): pass
+print(Wrapper(torch.ones(2)), Wrapper(torch.ones(2, dtype=torch.half), requires_grad=True), Wrapper(torch.ones(0, 2)), P(Wrapper(torch.ones(1))), P(p), Own2(torch.ones(1)), P(torch.ones(1)))
+print(torch.ones(2).__repr__(tensor_contents="a"), p.__repr__(tensor_contents="a"), torch.ones(2, device="meta").__repr__(tensor_contents="a"), torch.ones(2, dtype=torch.int8).__repr__(tensor_contents="a"))
+""",
+    "deep copies": """
+import copy
+for t in (Wrapper(torch.ones(2)), torch.nn.Parameter(Wrapper(torch.ones(2))), p, torch.nn.Parameter(p)):
+    c = copy.deepcopy(t); print(type(c).__name__, isinstance(c, torch.nn.Parameter), c.requires_grad, c is t)
+class Strange(Wrapper):
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None): return args[0].e
+try: copy.deepcopy(Strange(torch.ones(2)))
+except RuntimeError as error: print(error)
+s = torch.ones(2).as_subclass(Plain); s = torch.Tensor._make_subclass(Slotted, s); s.seen = []
+c = copy.deepcopy(s); print(type(c).__name__, c.seen is s.seen, hasattr(c, "seen"))
+s.requires_grad = True; s.grad = None; print(s.seen[-2:])
+""",
     "gradients": """
 w = torch.ones(2, 3).as_subclass(Plain).requires_grad_(); (w * 2).sum().backward(); print(type(w.grad).__name__ in ("Tensor", "Plain"), w.grad.tolist())
 """,

@@ -14,13 +14,13 @@ __all__ = ["PRINT_OPTS", "get_printoptions", "printoptions", "set_printoptions"]
 
 def _str(self: Any, *, tensor_contents: Any = None) -> str:
     """``repr(tensor)``."""
-    return repr(self)
+    return repr(self) if tensor_contents is None else torch.Tensor.__repr__(self, tensor_contents=tensor_contents)  # type: ignore[no-any-return]
 
 
 def _str_intern(inp: Any, *, tensor_contents: Any = None) -> str:
     """Likewise."""
     with torch._C.DisableTorchFunctionSubclass():
-        return repr(inp)
+        return _str(inp, tensor_contents=tensor_contents)
 
 
 def _tensor_str(self: Any, indent: int) -> str:

@@ -140,6 +140,8 @@ def route(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     name = _name_of(fn)
     if str(getattr(fn, "__module__", "")).endswith(".init"):
         return functions.passed(fn, args, kwargs)
+    if name == "__deepcopy__" and is_shell(args[0]):  # a clone, which the class makes
+        return fn(*args, **kwargs)
     if name in HIDDEN or name.endswith((".__set__", ".__delete__")):
         with off(), functions.DisableTorchFunctionSubclass():
             return fn(*args, **kwargs)

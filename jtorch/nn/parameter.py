@@ -6,6 +6,7 @@ from typing import Any
 
 from jtorch._core.dispatch.torch_function import disabled
 from jtorch._core.storage.bare_tensor import PLAIN
+from jtorch._core.tensor.tensor_repr import parameters
 from jtorch._public import torch
 
 __all__ = ["Buffer", "Parameter", "UninitializedBuffer", "UninitializedParameter", "UninitializedTensorMixin", "is_lazy"]
@@ -50,13 +51,14 @@ class Parameter(Tensor, metaclass=_ParameterMeta):  # type: ignore[misc]
             memo[key] = type(self)(self.data.clone(memory_format=torch.preserve_format), self.requires_grad)
         return memo[key]
 
-    def __repr__(self, *args: Any, **kwargs: Any) -> str:
+    def __repr__(self) -> str:  # type: ignore[override]
         return "Parameter containing:\n" + super().__repr__()
 
     __torch_function__ = staticmethod(disabled)  # type: ignore[assignment]
 
 
 PLAIN.add(Parameter)
+parameters.append(Parameter)
 
 
 class UninitializedTensorMixin:

@@ -436,8 +436,8 @@ def __dir__(self: Tensor) -> list[str]:
 @method
 def __repr__(self: Tensor, *, tensor_contents: Any = None) -> str:
     if has_override((self,), {}):
-        return override(Tensor.__repr__, (self,), {})  # type: ignore[no-any-return]
-    return show(self)
+        return override(Tensor.__repr__, (self,), {"tensor_contents": tensor_contents})  # type: ignore[no-any-return]
+    return show(self, tensor_contents)
 
 
 @method

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from typing import Any
@@ -14,6 +15,7 @@ from jtorch._core.tensor.resizing import resize
 from jtorch._core.tensor.process_sharing import share_memory
 from jtorch._core.tensor.creation import as_tensor
 from jtorch._core.storage.overlap import check_out
+from jtorch._core.storage.shells import is_shell
 from jtorch._core.storage.view_steps import copied, flips_of
 from jtorch._core.graph.grad_modes import no_grad
 from jtorch import _device, _dtypes, _types
@@ -443,20 +445,42 @@ def __deepcopy__(self: Tensor, memo: Any) -> Any:
         raise RuntimeError(
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
         )
+    if is_shell(self):
+        return _described_copy(self, _clone_of_shell(self), memo)
     if self.__class__ not in PLAIN and type(self.new_empty([])) is not type(self):
         raise RuntimeError(
             "The default implementation of __deepcopy__() for non-wrapper subclasses only works for subclass types that implement new_empty() and for which that "
             "function returns another instance of the same subclass. You should either properly implement new_empty() for your subclass or override __deepcopy__() "
             "if it is intended behavior for new_empty() to return an instance of a different type."
         )
-    import copy
-
     s = storage_objects.copied_once(self._s, memo)
     out = alias_of(s, copied(self._view, s), self.__class__)
     if flips_of(self):  # carried out, as in torch
         with _no_grad():
             resolved = apply_multi(_clone, (alias_of(self._s, self._view),))
         out._s, out._view = resolved._s, None
+    return _described_copy(self, out, memo)
+
+
+def _clone_of_shell(self: Tensor) -> Tensor:
+    with _no_grad():
+        out = self.clone()
+    if type(out) is not type(self):
+        raise RuntimeError(
+            "The default implementation of __deepcopy__() for wrapper subclasses only works for subclass types that implement clone() and for which cloning returns another "
+            "instance of the same subclass. You should either properly implement clone() for your subclass or override __deepcopy__() if it is intended behavior for clone() to "
+            "return an instance of a different type."
+        )
+    return out
+
+
+def _described_copy(self: Tensor, out: Tensor, memo: Any) -> Tensor:
+    """``out`` with copies of what ``self`` has besides its elements: the slots of its class first, which its ``__torch_function__`` may read."""
+    if self.__class__ not in PLAIN:
+        own = [name for kind in type(self).__mro__[: type(self).__mro__.index(Tensor)] for name in _slots_of(kind)]
+        for name in own:
+            if hasattr(self, name):
+                setattr(out, name, copy.deepcopy(getattr(self, name), memo))
     if self._edge is not None:
         require_grad(out)
     if self._grad is not None:
@@ -464,6 +488,12 @@ def __deepcopy__(self: Tensor, memo: Any) -> Any:
     memo[id(self)] = out
     out.__dict__.update(copy.deepcopy(self.__dict__, memo))
     return out
+
+
+def _slots_of(kind: type) -> list[str]:
+    names = vars(kind).get("__slots__", ())
+    names = (names,) if isinstance(names, str) else tuple(names)
+    return [n if not n.startswith("__") or n.endswith("__") else f"_{kind.__name__.lstrip('_')}{n}" for n in names if n not in ("__dict__", "__weakref__")]
 
 
 def _no_grad() -> Any:

@@ -188,22 +188,23 @@ def tensor_repr(
     shape: Sequence[int] | None = None,
     class_name: str = "tensor",
     layout: str | None = None,
+    contents: str | None = None,
     parameter: bool = False,
     tangent: str | None = None,
 ) -> str:
-    """The ``repr`` of a tensor. ``array=None`` with a ``shape`` is a tensor without values (meta).
+    """The ``repr`` of a tensor. ``array=None`` with a ``shape`` is a tensor without values (meta), or whose elements are not shown, but ``contents``.
 
     ``device`` is None where it need not be said, ``layout`` likewise (strided). ``parameter`` marks a Parameter of a class of its
     own, ``tangent`` is the text of a forward-mode tangent.
     """
     size = tuple(array.shape if shape is None and array is not None else shape or ())
     suffixes = [] if device is None else [f"device='{device}'"]
-    if array is None:
+    if array is None and (contents is None or device == "meta"):
         suffixes.append(f"size={size}")
         if dtype is not default_dtype:
             suffixes.append(f"dtype={dtype}")
-    elif array.size == 0:
-        if array.ndim != 1:
+    elif 0 in size:
+        if len(size) != 1:
             suffixes.append(f"size={size}")
         if dtype is not default_dtype:  # nothing shows what type an empty literal has
             suffixes.append(f"dtype={dtype}")
@@ -219,7 +220,7 @@ def tensor_repr(
         suffixes.append(f"tangent={tangent}")
     prefix = class_name + "("
     if array is None:
-        text = add_suffixes(prefix + "...", suffixes, len(prefix))
+        text = add_suffixes(prefix + ("..." if contents is None else contents), suffixes, len(prefix))
     else:
         text = format_tensor(array, dtype=dtype, prefix=prefix, suffixes=suffixes)
     return f"Parameter({text})" if parameter else text

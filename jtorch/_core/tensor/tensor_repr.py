@@ -15,18 +15,19 @@ from jtorch._core.graph import sparse_values
 from jtorch._core.graph.view_history import edge_of
 from jtorch._core.graph.node import AccumulateGrad
 from jtorch._core.storage.host_memory import numpy_of
-from jtorch._core.storage.bare_tensor import Tensor, new_tensor
+from jtorch._core.storage.bare_tensor import PLAIN, Tensor, new_tensor
 from jtorch._core.storage.view_steps import aval_of, read
 
 __all__ = ["show"]
 
 
 tangent_of: list[Any] = []  # what gives a dual tensor's (tangent, whether it has other history as well), None for the rest
+parameters: list[type] = []  # what is said of tensors of these classes, unless they are plain
 others: list[Any] = []  # functions that have a text for tensors of their own kind, None for the rest
 
 
-def show(t: Tensor) -> str:
-    """The text of a tensor, as torch prints it."""
+def show(t: Tensor, contents: str | None = None) -> str:
+    """The text of a tensor, as torch prints it; ``contents`` in the place of its elements."""
     import jax
 
     a = aval_of(t)
@@ -42,7 +43,7 @@ def show(t: Tensor) -> str:
     if a.__class__ is SparseAval:
         return _show_sparse(t, a, None if grad_fn == "AccumulateGrad" else grad_fn, edge is not None and grad_fn is None)
     try:
-        v = read(t) if a.device.type != "meta" else None
+        v = read(t) if a.device.type != "meta" and contents is None else None
     except RuntimeError as error:
         if str(error) != ESCAPED:
             raise
@@ -63,6 +64,8 @@ def show(t: Tensor) -> str:
         _dtypes.default,
         shape=a.shape,
         class_name="tensor" if t.__class__.__name__ in ("Tensor", "Parameter", "Buffer") else t.__class__.__name__,
+        contents=contents,
+        parameter=t.__class__ not in PLAIN and isinstance(t, tuple(parameters)),
         tangent=None if dual is None else f"{dual[0]}",
     )
 
