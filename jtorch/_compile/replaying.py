@@ -23,7 +23,6 @@ from jtorch._engine.recording import trace as _trace
 from jtorch._engine.recording.trace import force
 from jtorch._engine.running.replay import Recorded, outside
 from jtorch._engine.values.placed import PlacedAval, behind, in_use, placed
-from jtorch._engine.values.rows import Row
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.values.unbroken import at_once, provided, together
 from jtorch._engine.values.values import Value, several
@@ -37,8 +36,7 @@ _get_array: Any = Value.array.__get__  # type: ignore[attr-defined]
 _set_version: Any = Storage.version.__set__  # type: ignore[attr-defined]
 _get_value: Any = Storage.value.__get__  # type: ignore[attr-defined]
 _ORDINARY = {Storage}
-_GIVEN_AS_IT_IS = _trace._ARRAYS
-_GIVEN_ALSO = {Row}
+_GIVEN_AS_IT_IS = _trace._INPUTS
 AGAIN = object()
 OTHERWISE = object()
 
@@ -290,7 +288,7 @@ class Replay:
     def _whole(self, args: list[Any], values: list[Value], given: list[Value], scalars: list[Any], numbers: list[Any]) -> Any:
         """Run the programs, and put away what they give: all of it or nothing."""
         arrays = list(map(_array, given))
-        if set(map(type, arrays)) - _trace._ARRAYS - _GIVEN_ALSO:
+        if set(map(type, arrays)) - _GIVEN_AS_IT_IS:
             arrays = list(map(array_of, given))
         with state.updating:
             mine = self._taken(given, arrays)
@@ -371,7 +369,7 @@ class Replay:
                 return ()
         held = list(map(given.__getitem__, mine))
         values, inside = max(map(getrefcount, held)), max(map(getrefcount, map(arrays.__getitem__, mine)))
-        return mine if values <= _VALUE_HELD and inside <= _ARRAY_HELD and set(map(type, map(arrays.__getitem__, mine))) - _GIVEN_ALSO <= _trace._ARRAYS else ()
+        return mine if values <= _VALUE_HELD and inside <= _ARRAY_HELD and set(map(type, map(arrays.__getitem__, mine))) <= _GIVEN_AS_IT_IS else ()
 
     def _unchanged(self, storages: list[Storage], same: list[Value]) -> Iterable[bool]:
         """Whether the storages have these values, or such as lie behind theirs, when it is asked for."""
@@ -470,7 +468,7 @@ def _as_it_lies(v: Value, a: Any) -> Value:
 
 def array_of(v: Value) -> Any:
     """A value's array as it is given to a program."""
-    array = v.array if v.trace is None and (v.array.__class__ in _GIVEN_AS_IT_IS or v.array.__class__ is Row) else force(v)
+    array = v.array if v.trace is None and v.array.__class__ in _GIVEN_AS_IT_IS else force(v)
     return _trace.given(v, array) if array.__class__ is np.ndarray else array
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
 from itertools import chain, islice, repeat
-from operator import eq, is_
+from operator import attrgetter, eq, ge, is_
+from sys import getrefcount
 from typing import Any
 
 import jax
@@ -22,7 +23,8 @@ from jtorch._engine.recording.call import T, call_of, slot, tensor_list, value
 from jtorch._engine.values.thread_state import state
 from jtorch._engine.recording.trace import add_scalar, append, force, inputs_of, record_multi
 from jtorch._engine.placing.entries import bundled, fitted
-from jtorch._engine.values.placed import PlacedAval, placed
+from jtorch._engine.planning.liveness import LISTED
+from jtorch._engine.values.placed import Placed, PlacedAval, placed
 from jtorch._engine.values.placed import in_use as placing_in_use
 from jtorch._engine.values.values import Value
 from jtorch._registry import lookup
@@ -294,9 +296,28 @@ def _on_a_grid(u: Update, tensors: list[Tensor], n: int, places: tuple[int, ...]
     if outs is None:
         return 0
     for j, c in enumerate(places):
-        there: list[Any] = [v.aval for v in vals[c * n : c * n + n]]
-        step.doings += _writing(tensors[c * n : c * n + n], list(map(placed, there, outs[j :: len(places)])))
+        targets, outer, inner = tensors[c * n : c * n + n], vals[c * n : c * n + n], outs[j :: len(places)]
+        if not _behind_alone(targets, outer, inner, step):
+            step.doings += _writing(targets, list(map(placed, map(_aval, outer), inner)))
     return len(outs)
+
+
+def _behind_alone(tensors: list[Tensor], outer: list[Value], inner: list[Value], step: Step) -> bool:
+    """Prepare that placed values which these tensors' storages alone have get others behind them, instead of others in their place. Whether that can be done."""
+    if state.undo or state.several or set(map(_view, tensors)) != _NOTHING:
+        return False
+    storages, boxes = list(map(_storage, tensors)), list(map(_array, outer))
+    if set(map(type, storages)) != _ORDINARY or max(map(getrefcount, outer)) > LISTED + 2 or max(map(getrefcount, boxes)) > LISTED + 1:
+        return False
+    step.conditions += [map(is_, map(_get_value, storages), outer)]
+    step.conditions += [map(ge, (LISTED + 1,), map(max, (map(getrefcount, held),))) for held in (outer, boxes)]
+    step.doings += [map(_set_behind, boxes, inner), map(setattr, storages, repeat("version"), [s.version + 1 for s in storages])]
+    return True
+
+
+_aval, _array, _storage, _view = map(attrgetter, ("aval", "array", "_s", "_view"))
+_get_value: Any = Storage.value.__get__  # type: ignore[attr-defined]
+_set_behind: Any = Placed.value.__set__  # type: ignore[attr-defined]
 
 
 def _apart(u: Update, columns: list[Any], places: tuple[int, ...], step: Step) -> int:

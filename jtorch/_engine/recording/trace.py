@@ -266,6 +266,7 @@ def _what_it_needs(v: Value, tr: Trace, nodes: list[Any], inputs: list[Value], s
 
 HELD: set[type] = {Pieces, Row}  # what may stand for an array until somebody wants that: ``take(value)`` gives it
 _ARRAYS: set[type] = set()  # classes of concrete jax arrays that were seen
+_INPUTS: set[type] = {Row}  # and what else may stand for an input's array until its trace runs
 _GIVEN = -2  # ``pos`` of a value on the host that was an input; less by one for each further time
 SMALL = 1 << 16  # bytes; what is larger is not given twice
 _TINY, _OFTEN = 1 << 10, 24  # bytes of what is given so many times: put costs as much as that
@@ -293,7 +294,7 @@ def given(v: Value, array: np.ndarray) -> Any:
 
 def add_input(tr: Trace, v: Value) -> int | None:
     """Register a value as an input of the trace. None if it is a JAX tracer: the operator must then be applied at once."""
-    if (v.array.__class__ not in _ARRAYS or v.trace is not None) and not tr.symbolic:
+    if (v.array.__class__ not in _INPUTS or v.trace is not None) and not tr.symbolic:
         array = v.array if v.trace is None and v.array.__class__ is not Pieces else force(v, "thread")
         if array.__class__ is np.ndarray:
             if not tr.host:
@@ -304,6 +305,7 @@ def add_input(tr: Trace, v: Value) -> int | None:
             raise NotKnown
         elif isinstance(array, jax.Array):
             _ARRAYS.add(array.__class__)
+            _INPUTS.add(array.__class__)
     one = (v,)
     # No call from here on, so that no handler comes in between.
     known = tr.input_pos

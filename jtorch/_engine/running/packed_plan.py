@@ -17,7 +17,7 @@ from weakref import ref
 
 import jax
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
 
 from jtorch import _config
 from jtorch._engine.recording.entry import NUMBERS
@@ -58,7 +58,7 @@ class Watch:
 
     First some runs go by; of one more is noted what it gives; the next shows which of that it takes and overwrites; and the one after that which of it is gone by then."""
 
-    __slots__ = ("_awaited", "_came", "_earlier", "_given", "_kept", "_lies", "_program", "_replicated", "_single", "groups", "looks", "native", "places", "runs")
+    __slots__ = ("_awaited", "_came", "_earlier", "_given", "_kept", "_lies", "_program", "_single", "groups", "looks", "native", "places", "runs")
 
     def __init__(self) -> None:
         self.runs, self.looks = 0, 0
@@ -73,7 +73,6 @@ class Watch:
         self._kept: Any = None  # picks the inputs that are arrays of their own; the numbers of such values, and their places among the results
         self._earlier: tuple[list[Any], list[Any]] = [], []  # weak references to what the last runs but one and the last gave that is gone by the next
         self._single: Any = None
-        self._replicated: Any = None
 
     def into(self, plan: Any, inputs: Sequence[Value], arrays: list[Any], scalars: Any, held: Sequence[Value], places: tuple[int, ...]) -> tuple[list[Any] | None, list[Any]]:
         """Iterators as :meth:`Plan.into` gives them, of a run in which what is small goes end to end; None if it does not, and what is to be gone through besides."""
@@ -148,9 +147,8 @@ class Watch:
         donated = [shift + left.index(j) for j in program.donated if j not in set(taken)] + [shift + len(left) + n for n in range(len(mine))]
         lies = tuple([*[self._lies[k] for k in single], *[g.form.sharding for g in groups]])
         given = gather(arrays)
-        everywhere = self._replicated = NamedSharding(self.groups[0].form.sharding.mesh, PartitionSpec())
         self._given = [
-            *[jax.ShapeDtypeStruct((len(of),), NUMBERS[kind].dtype, sharding=everywhere) for kind, of in slots or ()],
+            *[jax.ShapeDtypeStruct((len(of),), NUMBERS[kind].dtype) for kind, of in slots or ()],
             *[jax.ShapeDtypeStruct(given[j].shape, given[j].dtype, sharding=given[j].sharding) for j in left],
             *[g.form.struct for g in mine],
         ]
@@ -172,10 +170,6 @@ class Watch:
         self.native = native(self._program)
         if self.native is None:
             self._give_up()
-
-    def _everywhere(self, numbers: np.ndarray) -> Any:
-        """On every device, sooner than by giving it to the program as it is."""
-        return jax.make_array_from_callback(numbers.shape, self._replicated, lambda _: numbers)
 
     def _packed(self, plan: Any, arrays: list[Any], scalars: Any, held: Sequence[Value]) -> list[Any] | None:
         _, gather, _, slots, _ = plan.steps[0]
@@ -204,7 +198,7 @@ class Watch:
         if Row in set(map(type, left)):
             left = list(left)
             own(left)
-        given = (*([self._everywhere(x) for x in slots_of(slots, scalars)] if slots is not None else ()), *left, *flats)
+        given = (*(slots_of(slots, scalars) if slots is not None else ()), *left, *flats)
         del mine, arrays, flats, left
         results: list[Any] = []
         gone: list[Any] = []
@@ -237,7 +231,7 @@ def _picking(of: list[int]) -> Any:
 
 def _on_zeros(run: Any, structs: list[Any]) -> None:
     with outside_jit():
-        jax.block_until_ready(run(*[jax.device_put(np.zeros(s.shape, s.dtype), s.sharding) for s in structs]))
+        jax.block_until_ready(run(*[np.zeros(s.shape, s.dtype) if s.sharding is None else jax.device_put(np.zeros(s.shape, s.dtype), s.sharding) for s in structs]))
 
 
 def _compiled(lowered: Any) -> Any:
