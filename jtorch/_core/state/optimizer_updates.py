@@ -317,7 +317,7 @@ def _behind_alone(tensors: list[Tensor], outer: list[Value], inner: list[Value],
 
 _aval, _array, _storage, _view = map(attrgetter, ("aval", "array", "_s", "_view"))
 _get_value: Any = Storage.value.__get__  # type: ignore[attr-defined]
-_set_behind: Any = Placed.value.__set__  # type: ignore[attr-defined]
+_set_behind: Any = Placed.value.__set__  # type: ignore[misc, attr-defined]
 
 
 def _apart(u: Update, columns: list[Any], places: tuple[int, ...], step: Step) -> int:

@@ -11,7 +11,8 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from itertools import islice, repeat, starmap
-from operator import itemgetter
+from operator import attrgetter, is_, itemgetter
+from sys import getrefcount
 from typing import Any
 from weakref import ref
 
@@ -20,6 +21,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from jtorch import _config
+from jtorch._engine.planning.liveness import LISTED
 from jtorch._engine.recording.entry import NUMBERS
 from jtorch._engine.recording.program import native, submit
 from jtorch._engine.values import log
@@ -35,7 +37,9 @@ SMALL = 1 << 17  # bytes of an array on each device: what is larger is sooner gi
 LOOKS = 8  # runs in a row in which somebody has had arrays of their own, after which they come so
 
 _set_array: Any = Value.array.__set__  # type: ignore[misc]
+_array = attrgetter("array")
 _set_flat: Any = Rows.flat.__set__  # type: ignore[misc]
+_set_taken: Any = Rows.taken.__set__  # type: ignore[misc, union-attr]
 
 
 def slots_of(groups: Any, scalars: Sequence[Any]) -> list[Any]:
@@ -174,21 +178,23 @@ class Watch:
     def _packed(self, plan: Any, arrays: list[Any], scalars: Any, held: Sequence[Value]) -> list[Any] | None:
         _, gather, _, slots, _ = plan.steps[0]
         mine = gather(arrays)
-        flats, looked = [], False
+        flats, homes, looked = [], [], False
         for g in self.groups:
-            if g.ins is not None:
-                rows = list(map(mine.__getitem__, g.ins))
-                first = rows[0]
-                home: Any = first[0] if first.__class__ is Row else None
-                if home is not None and home.form is g.form and rows == list(zip(repeat(home), g.form.numbers)):
-                    looked = looked or home.taken is not None
-                    flats.append(home.flat)
-                    continue
+            if g.ins is None:
+                continue
+            rows = list(map(mine.__getitem__, g.ins))
+            home = _home_of(rows, g.form)
+            if home is not None:
+                looked = looked or home.taken is not None
+                flats.append(home.flat)
+            else:
                 looked = True
                 own(rows)
                 if tuple([(a.shape, a.dtype) for a in rows]) != g.form.each:
                     return None
                 flats.append(g.form.pack(rows))
+                home, rows = _new_rows(g.form)
+            homes.append((home, rows))
         looked = looked or any([r() is not None for r in self._earlier[0]])  # one is kept, and with it all
         self.looks = self.looks + 1 if looked else 0
         if self.looks > LOOKS:
@@ -202,16 +208,41 @@ class Watch:
         del mine, arrays, flats, left
         results: list[Any] = []
         gone: list[Any] = []
+        stays: list[Any] = []
         doings = [map(results.extend, starmap(self.native, (given,)))]
-        n = len(self._single)
-        for k, g in enumerate(self.groups, n):
-            home = Rows(g.form)
-            if g.ins is None:
-                gone.append(ref(home))
-            doings += [map(_set_flat, (home,), islice(results, k, k + 1)), map(_set_array, g.put(held), map(Row, zip(repeat(home), g.form.numbers)))]
-        self._earlier = self._earlier[1], gone
+        there = iter(homes)
+        for k, g in enumerate(self.groups, len(self._single)):
+            targets = g.put(held)
+            before = list(map(_array, targets))
+            if g.ins is not None:
+                home, rows = next(there)
+            else:
+                found = _home_of(before, g.form)
+                if found is not None and max(map(getrefcount, before)) <= LISTED + 1:  # the same values get others: nobody else has what stands for them
+                    home, rows = found, before
+                    stays.append(found)
+                else:
+                    home, rows = _new_rows(g.form)
+                    gone.append(ref(home))
+            # What stands for an array stays, and what it is of changes: those that had it are no more, or are what gets it now.
+            doings += [map(_set_flat, (home,), islice(results, k, k + 1)), map(_set_taken, (home,), (None,))]
+            if not all(map(is_, before, rows)):
+                doings.append(map(_set_array, targets, rows))
+        self._earlier = [r for r in self._earlier[1] if r() not in stays], gone
         doings.append(map(_set_array, map(held.__getitem__, self._single), results))
         return doings
+
+
+def _home_of(rows: list[Any], form: Form) -> Rows | None:
+    """What these are the rows of, all of them in order; None if they are not."""
+    first = rows[0]
+    home: Rows | None = first[0] if first.__class__ is Row else None
+    return home if home is not None and home.form is form and rows == list(zip(repeat(home), form.numbers)) else None
+
+
+def _new_rows(form: Form) -> tuple[Rows, list[Any]]:
+    home = Rows(form)
+    return home, list(map(Row, zip(repeat(home), form.numbers)))
 
 
 def _lies(v: Value) -> Any:

@@ -152,7 +152,7 @@ class Recorded:
 
 
 def _sent(targets: list[Value]) -> None:
-    sent([v.array for v in targets])
+    sent([v.array for v in targets[:: 1 + len(targets) // 8]])
 
 
 def _forgotten(results: Any) -> None:

@@ -26,7 +26,8 @@ _under_way: deque[list[Any]] = deque()
 
 def sent(results: Sequence[Any]) -> None:
     """A program that gives these arrays was sent off. If it runs on several devices of a cpu, programs sent off long before are waited for, so that few are under way."""
-    some = [a[0].flat if a.__class__ is Row else a for a in results[:: 1 + len(results) // 8] if a.__class__ is Row or isinstance(a, jax.Array)]
+    few = [a[0].flat if a.__class__ is Row else a for a in results[:: 1 + len(results) // 8]]
+    some = list({id(a): a for a in few if isinstance(a, jax.Array)}.values())
     if not some or on_one_device(some[0]) or next(iter(some[0].devices())).platform != "cpu":
         return
     _under_way.append([ref(a) for a in some])  # all are there at once: one that is still held will do
