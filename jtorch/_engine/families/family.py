@@ -42,6 +42,8 @@ _TRIES = 6  # guesses at one family; then its members run by their exact shapes
 _SAMPLES = 3
 _LONG = 8  # operators: a program of fewer is sooner compiled once more than it is guessed from two sizes what changes
 _WHOLE = 240
+_OFTEN = 64  # runs of one size,
+_OTHERS = 5  # and so many times those are all of its family's: as of a program that keeps to a few sizes
 _GROUPS = 500  # kinds of traces that are remembered without being a family
 
 
@@ -291,6 +293,8 @@ class Family:
     input_avals: list[Any]
     device: Any
     grows = False  # whether what changes grows by one
+    latest: weakref.ref[Any] | None = None  # what the last run is remembered by,
+    row = 0  # and how often it came in a row
 
     def program(self, values: tuple[int, ...], inputs: Sequence[Any], donated: tuple[int, ...], checks: Sequence[Any]) -> _Program:
         held = [pair for i, shifts in self.shifts.items() if inputs[i].__class__ is Held and len(inputs[i].sizes) == len(shifts) for pair in zip(shifts, inputs[i].array.shape, strict=True)]
@@ -336,9 +340,18 @@ class Member:
     def __init__(self, group: _Group, family: Family, sizes: tuple[int, ...]) -> None:
         self.group, self.family, self.sizes = group, family, sizes
 
-    def outgrown(self, seen: int) -> bool:
-        """Whether this one size comes so often that a program of its own pays."""
-        return seen > 64 and 2 * seen > self.family.runs
+    def outgrown(self, recipe: Any) -> bool:
+        """Whether this one size, which has come as ``recipe`` now, comes so often that a program of its own pays."""
+        family = self.family
+        if family.latest is not None and family.latest() is recipe:
+            family.row += 1
+        else:
+            family.latest, family.row = weakref.ref(recipe), 1
+        return (recipe.seen > _OFTEN and _OTHERS * recipe.seen > family.runs) or family.rooms.worth_its_own(family.row, self._elements)
+
+    def _elements(self) -> int:
+        values = {f"n{i}": n for i, n in enumerate(self.sizes)}
+        return sum([general.elements([value_at(d, values) for d in names]) for _, general, names in self.family.watched])
 
     def prepare(
         self, tr: Trace, arrays: list[Any], live: Sequence[int], held: Sequence[Value], donated: Sequence[int], checks: guards.Checks, why: str, planned: Any, recipe: Any

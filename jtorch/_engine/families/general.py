@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,13 @@ __all__ = ["General", "blind", "entry_for", "general_of", "places_of", "sizes_of
 class General:
     """``entry``: with symbolic inputs and outputs. ``types``: of the outputs where the sizes are numbers (positions that are kept for backward may be wider here). ``fit(sizes)``: of a call's sizes and its inputs' dims, the values of the symbols, or None if they are not of this form."""
 
-    __slots__ = ("entry", "types", "fit", "shapes", "names", "conditions", "_equations")
+    __slots__ = ("entry", "types", "fit", "shapes", "names", "conditions", "_equations", "_elements")
 
     def __init__(self, entry: Symbolic, types: Sequence[Any], names: Sequence[str], fit: Any, conditions: Sequence[str] = ()) -> None:
         self.entry, self.types, self.names, self.fit, self.conditions = entry, tuple(types), names, fit, conditions
         self.shapes: Any = _function(",".join(names), _text([_text(list(a.shape)) for a in entry.outs]))
         self._equations: int | None = None
+        self._elements: Any = None
 
     @property
     def jaxpr(self) -> ClosedJaxpr:
@@ -53,6 +55,13 @@ class General:
             self._equations = found
         return self._equations
 
+    def elements(self, sizes: Sequence[int]) -> int:
+        """How many elements its equations give, where its symbols are these sizes."""
+        if self._elements is None:
+            count = Counter(["*".join([f"({d})" for d in shape]) or "1" for shape in _given(self.jaxpr.jaxpr)])
+            self._elements = _function(",".join(self.names), "+".join([f"{n}*{text}" for text, n in count.items()]).replace("^", "**") or "0")
+        return int(self._elements(*sizes))
+
     def identity(self, more: Any = "") -> str:
         """Its name for other processes (identity.py): symbols by number, since they are counted through in each process. ``more``: what is said besides with its symbols."""
         number = {n: f"#{i}" for i, n in enumerate(self.names)}
@@ -66,6 +75,16 @@ class General:
 def _count(jaxpr: Jaxpr) -> int:
     inner = [sum(map(_count, jaxprs_in_params(eqn.params))) for eqn in jaxpr.eqns]
     return sum(inner) + inner.count(0)
+
+
+def _given(jaxpr: Jaxpr) -> Iterator[tuple[Any, ...]]:
+    """The shapes of what its equations give, those of calls as of what they call."""
+    for eqn in jaxpr.eqns:
+        inner = list(jaxprs_in_params(eqn.params))
+        for j in inner:
+            yield from _given(j)
+        if not inner:
+            yield from [v.aval.shape for v in eqn.outvars]
 
 
 def _function(params: str, body: str) -> Any:
@@ -129,10 +148,13 @@ def general_of(entries: Sequence[Entry]) -> General | str:
         if all(general.fit(s) is not None for s in samples):
             return general
     reason = ""
-    for multiples in (False, True):
+    own = len(outline(entries[0].call).sizes)
+    # What the inputs of a derived call are follows from what it was derived from. Solved by themselves they say less: where every length was even, it would be twice what pooling left of it.
+    follow = entries[0].call.origin is not None and entries[0].call.origin[0] is vjp.derived
+    for solved, multiples in [(own, False)] * follow + [(len(columns), False), (len(columns), True)]:
         solver = Solver()
-        solver.prepare(columns, multiples)
-        pattern = [solver.dim(c) for c in columns]
+        solver.prepare(columns[:solved], multiples)
+        pattern = [*[solver.dim(c) for c in columns[:solved]], *[c[0] for c in columns[solved:]]]
         key = (blind(entries[0]), tuple(map(str, pattern)))
         found = _failed.get(key) or _made(entries, pattern, solver)
         if not isinstance(found, str):
@@ -246,7 +268,10 @@ def plan_for(entry: Entry, mask: tuple[bool, ...]) -> vjp.Plan:
 
     def forward(*arrays: Any) -> Any:
         made = exact()
-        return made.forward.apply(*arrays) if made is not None and made.forward is not None else _exactly(whole, general, sizes, arrays)
+        if made is not None and made.forward is not None:
+            return made.forward.apply(*arrays)
+        assert whole is not None
+        return _exactly(whole, general, sizes, arrays)
 
     def backward(given: tuple[bool, ...]) -> Any:
         def apply(*arrays: Any) -> Any:

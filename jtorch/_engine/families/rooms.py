@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jtorch._engine.padded import Room
@@ -19,6 +19,8 @@ Bounds = tuple[int, ...]
 _ELEMENT = 2e-9  # seconds that an element of a value costs a run, and
 _EQUATION = 3.5e-3  # that an equation costs XLA: measured over the programs of compat/bench/shapes.py on two cpu cores
 _RUNS = 300  # a program of more room than is asked for is made where it would lose no more than its compilation in so many runs
+_IN_A_ROW = 64  # runs of one size in a row after which that has a program of its own; and the fewest, where a run costs much
+_FEWEST = 8
 _WIDER = 8  # and has at most so many times the room
 _TO_COME = 100  # runs that a family of many runs is expected to have yet, and of fewer
 _AGAIN = 2  # so many times as many as it had
@@ -61,6 +63,10 @@ class Rooms:
             room = self.room(bounds)
             found = self._costs[bounds] = _ELEMENT * sum(math.prod([room.pad(d) for d in shape]) for shape in self._shapes)
         return found
+
+    def worth_its_own(self, row: int, elements: Callable[[], int]) -> bool:
+        """Whether one size that came so many times in a row is to have a program of its own: as many more may be expected, and it may save half of each. ``elements``: of all that is computed."""
+        return row >= _IN_A_ROW or row >= _FEWEST and row * _ELEMENT * elements() / 2 > self._compiling
 
     def choose(self, sizes: Sequence[int], held: Iterable[tuple[tuple[str, int] | None, int]], kind: Any) -> Bounds:
         """The bounds for these sizes. ``held``: axes of inputs that have room already, as the symbol and what is added to it (:func:`shift_of`), and how long they are: it is the room they stay in. ``kind``: programs that differ in it do not stand in for each other."""

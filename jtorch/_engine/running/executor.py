@@ -221,7 +221,7 @@ def _worth_a_program(nodes: list[tuple[Any, ...]]) -> bool:
 def _member_run(recipe: Recipe, tr: Trace, arrays: list[Any], live: list[int], held: Any, donated: list[int], checks: Checks, why: str) -> Run | None:
     """A run of a family's program; None if the trace is to run by its exact shapes."""
     member = recipe.member
-    if member is not None and not member.outgrown(recipe.seen) and _on_one_device(arrays):
+    if member is not None and not member.outgrown(recipe) and _on_one_device(arrays):
         made = member.prepare(tr, arrays, live, held, donated, checks, why, _planned, Recipe)
         if made is not None:
             plan, given, laid_out, checked = made

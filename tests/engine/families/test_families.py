@@ -14,6 +14,8 @@ import jtorch as torch
 from jtorch import _config, nn
 from jtorch._core.storage.view_steps import read
 from jtorch._engine.families import family
+from jtorch._engine.families.rooms import Rooms
+from jtorch._engine.padded import symbol
 from jtorch._engine.recording import vjp
 from jtorch._engine.recording.trace import flush
 from jtorch.nn import functional as F
@@ -247,6 +249,40 @@ def test_one_size_that_comes_often_gets_its_own_program() -> None:
         before = family.stats.runs
         (torch.ones(n, 3) * x).tanh().cumsum(0).numpy()
     assert family.stats.runs == before
+
+
+@pytest.mark.parametrize("mixed, sizes", [(160, (11,)), (0, (11, 13, 14))])
+def test_sizes_that_come_in_a_row_or_in_turn_get_their_own_programs(mixed: int, sizes: tuple[int, ...]) -> None:
+    """However many others there were before; and a program that keeps to a few sizes (sorted batches) computes on no padding."""
+    x = torch.ones(3)
+    for n in (9, 12, 15, *[9 + k % 7 for k in range(mixed)], *[sizes[k % len(sizes)] for k in range(67 * len(sizes))]):
+        before = family.stats.runs
+        (torch.ones(n, 3) * x).tanh().cumsum(0).numpy()
+    assert family.stats.runs == before
+
+
+def test_a_costly_size_that_comes_in_a_row_waits_for_less() -> None:
+    rooms = Rooms(["n0"], {}, [(symbol(0),)], 100)
+    assert not rooms.worth_its_own(40, lambda: 1000) and rooms.worth_its_own(64, lambda: 1000)
+    assert rooms.worth_its_own(40, lambda: 10**7) and not rooms.worth_its_own(7, lambda: 10**12)
+
+
+def test_lengths_that_are_all_even_at_first_are_one_family_with_odd_ones() -> None:
+    """What pooling leaves of a length is found from the length, not the length from that."""
+    before = family.stats.families
+
+    def run(r: np.random.RandomState) -> list[Any]:
+        conv = nn.Conv1d(2, 3, 3, padding=1)
+        found = []
+        for n in (10, 16, 13, 11):
+            loss = F.max_pool1d(F.relu(conv(array(r, 2, 2, n))), 2).square().mean()
+            conv.zero_grad()
+            loss.backward()
+            found.append(conv.weight.grad.numpy().copy())
+        return found
+
+    same(run, 3)
+    assert family.stats.families - before == 1
 
 
 def test_random_masks_change_with_their_sizes() -> None:
