@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 
 from jtorch._dtypes import C_NAMES
+from jtorch._ops._complex_values import complex_exp, complex_log
 from jtorch._ops._fitting import tensor_value, written_value
 from jtorch._ops._lib import broadcast_shape, cast, dtype_of, is_complex, is_float, num
 from jtorch._ops._pointwise import constant, is_bool, refuse, refuse_with, wide, with_slope
@@ -293,7 +294,11 @@ def logaddexp_complex(a: Any, b: Any) -> Any:
     a, b = jnp.broadcast_to(a, shape), jnp.broadcast_to(b, shape)
     swap = b.real > a.real
     top, low = jnp.where(swap, b, a), jnp.where(swap, a, b)
-    return jnp.where(low.real == -math.inf, top, top + jnp.log1p(jnp.exp(low - top)))
+    together = jnp.isinf(top.real) & (top.real == low.real)  # of two at -inf the second is taken; two at inf have an angle
+    far = jnp.where(top.real < 0, b, complex_log(complex_exp(low) + complex_exp(top)))
+    known = jnp.where(low.real == -math.inf, top, top + jnp.log1p(complex_exp(low - top)))
+    unknown = jnp.isnan(a.real) | jnp.isnan(a.imag) | jnp.isnan(b.real) | jnp.isnan(b.imag)
+    return jnp.where(unknown, np.array(complex(math.nan, math.nan), known.dtype), jnp.where(together, far, known))
 
 
 @logaddexp_complex.defjvp

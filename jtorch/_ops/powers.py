@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
+from jtorch._ops._complex_values import complex_exp, complex_log, mirrored
 from jtorch._ops._fitting import check_fits
 from jtorch._ops._lib import dtype_of, is_complex, is_float, is_inexact
 from jtorch._ops._pointwise import constant, is_bool, is_half, is_int, kernel_error, promote_number, wide, with_slope
@@ -170,7 +171,7 @@ def float_power_by_number(input: Any, exponent: Any) -> Any:
 @op("exp(Tensor input)", promote="int_to_float", inplace=True)
 def exp(input: Any) -> Any:
     """e to the input."""
-    return jnp.exp(input)
+    return complex_exp(input)
 
 
 @op("exp2(Tensor input)", promote="int_to_float", inplace=True, aliases="special.exp2")
@@ -213,13 +214,18 @@ def expm1(input: Any) -> Any:
 @op("log(Tensor input)", promote="int_to_float", inplace=True)
 def log(input: Any) -> Any:
     """Natural logarithm."""
-    return jnp.log(input)
+    return complex_log(input)
+
+
+def _scaled_parts(x: Any, factor: float) -> Any:
+    """Times a real number, which no infinite part meets as 0."""
+    return lax.complex(x.real * constant(factor, x.real), x.imag * constant(factor, x.imag)) if is_complex(x) else x * constant(factor, x)
 
 
 def _log_in_base(base: float) -> Any:
     inverse = 1.0 / math.log(base)
     return with_slope(
-        lambda x: jnp.log(x) * constant(inverse, x),
+        lambda x: _scaled_parts(complex_log(x), inverse),
         lambda _, x: 1 / (x * constant(math.log(base), x)),
     )
 
@@ -252,14 +258,17 @@ def log1p(input: Any) -> Any:
     return jnp.log1p(input)
 
 
+_sqrt = mirrored(jnp.sqrt)
+
+
 @op("sqrt(Tensor input)", promote="int_to_float", inplace=True)
 def sqrt(input: Any) -> Any:
     """Square root; nan for negative reals."""
-    return jnp.sqrt(input)
+    return _sqrt(input)
 
 
 _rsqrt = with_slope(
-    lambda x: 1 / jnp.sqrt(x) if is_complex(x) else lax.rsqrt(x),
+    lambda x: 1 / _sqrt(x) if is_complex(x) else lax.rsqrt(x),
     lambda ans, x: constant(-0.5, x) * ans * ans * ans,
 )
 

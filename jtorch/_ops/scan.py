@@ -13,6 +13,7 @@ import numpy as np
 from jax import lax
 
 from jtorch import _dtypes
+from jtorch._ops._complex_values import complex_exp, complex_log
 from jtorch._ops._lib import accumulate_in, broadcast_shape, cast, dim_of, is_complex, is_float, is_inexact, num, on_cpu, to_float
 from jtorch._ops._pointwise import is_bool, refuse, refuse_with
 from jtorch._ops._reduce import axes_of, check_dims
@@ -158,7 +159,8 @@ def logcumsumexp(input: Any, dim: int) -> Any:
     if input.ndim == 0 or input.size == 0:
         return input
     if is_complex(input):
-        return lax.associative_scan(logaddexp_complex, input, axis=dim)
+        begun = logaddexp_complex(input, np.array(-math.inf, input.dtype))  # as torch begins: what is nowhere has no angle
+        return lax.associative_scan(lambda before, after: logaddexp_complex(after, before), begun, axis=dim)
     x = accumulate_in(input)
     return (_cumlogsumexp_of_any_length(x, dim) if _short(x, dim) else lax.cumlogsumexp(x, dim)).astype(input.dtype)
 
@@ -249,7 +251,7 @@ def log_softmax_backward_data(grad_output: Any, output: Any, dim: int, input_dty
 def _logsumexp(x: Any, axes: tuple[int, ...]) -> Any:
     top = jnp.max(x.real if is_complex(x) else x, axes, keepdims=True, initial=-math.inf)
     top = jnp.where(jnp.isinf(top), jnp.zeros_like(top), top)
-    return jnp.log(jnp.sum(jnp.exp(x - top), axes, keepdims=True)) + top
+    return complex_log(jnp.sum(complex_exp(x - top), axes, keepdims=True)) + top
 
 
 @_logsumexp.defjvp

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jtorch._ops._complex_values import mirrored
 from jtorch._ops._lib import is_complex, on_cpu
 from jtorch._ops._pointwise import constant, refuse, refuse_with, wide, with_slope
 from jtorch._registry import op
@@ -65,16 +66,26 @@ def tan(input: Any) -> Any:
     return wide(_tan)(input)
 
 
+def _rsqrt(x: Any) -> Any:
+    return 1 / mirrored(jnp.sqrt)(x) if is_complex(x) else lax.rsqrt(x)
+
+
+# On a cut the slope's side is that of torch's formulas.
+_asin = with_slope(mirrored(jnp.arcsin, odd=True), lambda _, x: _rsqrt(-x * x + 1))
+_acos = with_slope(mirrored(jnp.arccos), lambda _, x: -_rsqrt(-x * x + 1))
+_asinh = with_slope(mirrored(jnp.arcsinh, odd=True), lambda _, x: _rsqrt(x * x + 1))
+
+
 @op("asin(Tensor input)", promote="int_to_float", inplace=True, aliases="arcsin")
 def asin(input: Any) -> Any:
     """Inverse sine; nan outside [-1, 1]."""
-    return wide(jnp.arcsin)(input)
+    return wide(_asin)(input)
 
 
 @op("acos(Tensor input)", promote="int_to_float", inplace=True, aliases="arccos")
 def acos(input: Any) -> Any:
     """Inverse cosine; nan outside [-1, 1]."""
-    return wide(jnp.arccos)(input)
+    return wide(_acos)(input)
 
 
 @op("atan(Tensor input)", promote="int_to_float", inplace=True, aliases="arctan")
@@ -107,7 +118,7 @@ def tanh(input: Any) -> Any:
 @op("asinh(Tensor input)", promote="int_to_float", inplace=True, aliases="arcsinh")
 def asinh(input: Any) -> Any:
     """Inverse hyperbolic sine."""
-    return wide(jnp.arcsinh)(input)
+    return wide(_asinh)(input)
 
 
 @op("acosh(Tensor input)", promote="int_to_float", inplace=True, aliases="arccosh")
@@ -116,7 +127,7 @@ def acosh(input: Any) -> Any:
     return wide(_acosh)(input)
 
 
-_acosh = with_slope(jnp.arccosh, lambda _, x: 1 / (jnp.sqrt(x - 1) * jnp.sqrt(x + 1)) if is_complex(x) else lax.rsqrt(x * x - 1))
+_acosh = with_slope(mirrored(jnp.arccosh), lambda _, x: 1 / (jnp.sqrt(x - 1) * jnp.sqrt(x + 1)) if is_complex(x) else lax.rsqrt(x * x - 1))
 
 
 @op("atanh(Tensor input)", promote="int_to_float", inplace=True, aliases="arctanh")
