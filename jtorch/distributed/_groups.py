@@ -41,6 +41,8 @@ _KNOWN = frozenset(("gloo", "nccl", "xla", "cpu:gloo,cuda:nccl", "cuda:nccl", "c
 class ProcessGroup:
     """Some of the processes, by their ranks in the world; ``rank`` is this one's place among them."""
 
+    __module__ = "torch.distributed.distributed_c10d"
+
     def __init__(self, name: str, ranks: tuple[int, ...], world_rank: int, backend: str, timeout: float, store: Any, desc: str) -> None:
         self._name, self.ranks, self._rank = name, ranks, ranks.index(world_rank)
         self.backend, self.timeout, self.store, self.group_desc = backend, timeout, store, desc

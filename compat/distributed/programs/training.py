@@ -9,6 +9,7 @@ import torch.distributed._functional_collectives as fc
 import torch.distributed.nn.functional as F
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel as FSDP
 from torch.distributed.fsdp import ShardingStrategy
 from torch.distributed.fsdp.wrap import CustomPolicy, ModuleWrapPolicy, always_wrap_policy, size_based_auto_wrap_policy
@@ -275,6 +276,14 @@ def old_wrapper(r, n, said):
     for how in (ShardingStrategy.FULL_SHARD, ShardingStrategy.SHARD_GRAD_OP, ShardingStrategy.NO_SHARD):
         for kept in (True, False):
             said.attempt(f"{how} {kept}", lambda: strategy(sharding_strategy=how, use_orig_params=kept))
+    hybrid = ShardingStrategy.HYBRID_SHARD
+    pair, alone = dist.new_group([0, 1]), [dist.new_group([0]), dist.new_group([1])][r]
+    for name, options in {  # (where one process alone shards, torch divides gradients by the number of processes and adds up none)
+        "mesh": {"device_mesh": lambda: init_device_mesh("cpu", (1, 2), mesh_dim_names=("across", "inside"))}, "groups": {"process_group": lambda: (pair, alone)}, "nothing": {}, "one group": {"process_group": lambda: pair},
+        "one dim": {"device_mesh": lambda: init_device_mesh("cpu", (2,))}, "both": {"process_group": lambda: pair, "device_mesh": lambda: init_device_mesh("cpu", (1, 2))},
+    }.items():
+        for how in (hybrid, ShardingStrategy._HYBRID_SHARD_ZERO2)[: 1 + (name == "groups")]:
+            said.attempt(f"{how} {name}", lambda: strategy(sharding_strategy=how, use_orig_params=True, **{k: v() for k, v in options.items()})[0])
     for policy in (always_wrap_policy, ModuleWrapPolicy({nn.Linear}), CustomPolicy(lambda m: isinstance(m, nn.Linear) and m.in_features == 16)):
         said.attempt("policy", lambda: strategy(policy=policy, use_orig_params=True))
     for kept in (True, False):

@@ -64,7 +64,7 @@ class FullyShardedDataParallel(torch.nn.Module):  # type: ignore[name-defined,mi
     ) -> None:  # fmt: skip
         super().__init__()
         self._inner = False
-        mesh, group = _mesh_of(process_group, device_mesh, module)
+        mesh, group = _mesh_of(process_group, device_mesh, module, sharding_strategy, auto_wrap_policy is not None)
         ignored = {m for x in ignored_modules or () for m in x.modules()} | {x for x in ignored_states or () if isinstance(x, torch.nn.Module)}
         params = {p for m in ignored for p in m.parameters()} | {x for x in ignored_states or () if isinstance(x, torch.Tensor)}
         kwargs = {
@@ -282,14 +282,27 @@ class FullyShardedDataParallel(torch.nn.Module):  # type: ignore[name-defined,mi
         not_implemented("FullyShardedDataParallel.register_comm_hook", "gradients are reduced as the derivative of gathering")
 
 
-def _mesh_of(process_group: Any, device_mesh: DeviceMesh | None, module: Any) -> tuple[DeviceMesh, ProcessGroup | None]:
+def _mesh_of(process_group: Any, device_mesh: DeviceMesh | None, module: Any, strategy: ShardingStrategy | None, wraps: bool) -> tuple[DeviceMesh, ProcessGroup | None]:
+    """The mesh, and the group that shards along its last dim. A pair of groups is (of those who shard, of those who have the same part). ValueError in torch's words. ``wraps``: a policy wraps what is inside."""
+    hybrid = strategy in (ShardingStrategy.HYBRID_SHARD, ShardingStrategy._HYBRID_SHARD_ZERO2)
+    if process_group is not None and device_mesh is not None:
+        raise ValueError("Cannot pass both process_group and device_mesh at the same time. Please just pass only one of them.")
+    if hybrid and process_group is None and device_mesh is None and not wraps:
+        raise ValueError(f"Manual wrapping with {strategy} requires explicit specification of process group or device_mesh.")
     if device_mesh is not None:
+        if hybrid and device_mesh.ndim != 2:
+            raise ValueError(f"Expected device_mesh to have ndim=2 but got {device_mesh.ndim}")
         return device_mesh, None if device_mesh._here else device_mesh.get_group(device_mesh.ndim - 1)
-    if isinstance(process_group, tuple):
-        not_implemented("FullyShardedDataParallel with two process groups", "give it a device_mesh of two dims")
-    group = resolve(process_group)
     p = next(iter(module.parameters()), None)
     kind = p.device.type if p is not None and p.device.type != "meta" else "cpu"
+    pair = isinstance(process_group, tuple) and len(process_group) == 2 and all([isinstance(g, ProcessGroup) for g in process_group])
+    if hybrid and process_group is not None and not pair:
+        raise ValueError(f"Expected process_group to be passed in as either None or Tuple[dist.ProcessGroup, dist.ProcessGroup] but got {type(process_group)}")
+    if hybrid and pair:
+        inside, across = process_group
+        me = inside.ranks[inside.rank()]
+        return DeviceMesh(kind, [[a + b - me for b in inside.ranks] for a in across.ranks], _groups={0: across, 1: inside}), inside
+    group = resolve(process_group)
     return DeviceMesh(kind, list(group.ranks), _groups={0: group}), group
 
 
