@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 import jtorch as torch
 import jtorch.nn.functional as F
 from compat import counting
+from jtorch._engine.recording import templates
+from jtorch._engine.recording.executables import Executable
 
 
 @pytest.fixture
@@ -56,3 +60,41 @@ def test_in_whole_programs_with_gradients(compiled: list[bool]) -> None:
             compiled.clear()
     assert compiled
     assert not any(compiled)
+
+
+def test_one_thread_compiles_while_another_lowers_the_first() -> None:
+    """What comes with another number meanwhile is not taken for the first: the third run, with the first's number, computed with the other."""
+
+    def traced(number: float, meanwhile: Callable[[], Any] = lambda: None) -> Any:
+        made = jax.jit(lambda x: x * number + 1, keep_unused=True).trace(*given)
+
+        class Traced:
+            jaxpr, out_info = made.jaxpr, made.out_info
+
+            def lower(self) -> Any:
+                meanwhile()
+                return made.lower()
+
+        return Traced()
+
+    def run(what: Any) -> Any:
+        return np.asarray(jax.tree.leaves(templates.called(what)(X))[0])
+
+    def compiled(what: Any) -> Any:
+        return templates.compiled(what, (), given, lambda lowered: templates.at_once(lambda: Executable(lowered.compile(), None)), None)
+
+    given = [jax.ShapeDtypeStruct(X.shape, X.dtype)]
+    others: list[Any] = []
+    begun, done = threading.Event(), threading.Event()
+
+    def other() -> None:
+        others.append(compiled(traced(4.0, lambda: (begun.set(), done.wait(60)))))
+        begun.set()
+
+    thread = threading.Thread(target=other)
+    first = compiled(traced(2.0, lambda: (thread.start(), begun.wait(60))))
+    done.set()
+    thread.join()
+    third = compiled(traced(2.0))
+    for what, number in ((first, 2), (others[0], 4), (third, 2), (compiled(traced(8.0)), 8)):
+        np.testing.assert_allclose(run(what), X * number + 1, rtol=1e-6)

@@ -188,11 +188,10 @@ def compiled(traced: Any, donated: tuple[int, ...], given: list[Any], submit: Ca
     if found is None:
         return Compiling(None, submit(traced.lower()), None, True)
     template, literals = found
-    if template.first is None:
-        template.first = submit(traced.lower())
-        return Compiling(template, template.first, None, True)
-    if _same(literals, template.literals):
-        return Compiling(template, template.first, None, False)
+    if _same(literals, template.literals):  # what another thread compiles meanwhile with other literals is not the first, though that is not there yet
+        new = template.first is None
+        first = template.first = submit(traced.lower()) if new else template.first
+        return Compiling(template, first, None, new)
     new = template.shared is None
     if new:
         numbers = packed(literals)
