@@ -238,7 +238,7 @@ def set_default(kind: dtype) -> None:
     """Set the type of ``torch.tensor(1.5)``. TypeError unless it is a floating type."""
     global default
     if not isinstance(kind, dtype) or not kind.is_floating_point:
-        raise TypeError(f"only floating-point types are supported as the default type, got {kind}")
+        raise TypeError("only floating-point types are supported as the default type")
     default = kind
 
 

@@ -102,6 +102,8 @@ class _Found(Loader):
         if self.path is not None:
             # What an older release named as this one's helpers name what they derive gets another name.
             text = re.sub(r"def (test_\w+)_cpu\(self, device", r"def \1_on_cpu(self, device", self.path.read_text())
+            # Lists of operators that are all of what is not here are empty, which is no error.
+            text = text.replace('if os.environ.get("OPINFO_RESTRICT_TO_DSL"):\n                return', "if True:\n                return")
             tree = ast.fix_missing_locations(_Tolerant().visit(ast.parse(text)))
             vars(module).update(__from__=_from, __stand_in__=StandIn, __decorator__=_decorator)
             exec(compile(tree, str(self.path), "exec"), vars(module))
@@ -126,6 +128,8 @@ class _Tolerant(ast.NodeTransformer):
         for i, line in enumerate(node.body):
             target = line.targets[0] if isinstance(line, ast.Assign) else line.target if isinstance(line, ast.AnnAssign) and line.value else None
             imported = isinstance(line.value, ast.Call) and isinstance(line.value.func, ast.Name) and line.value.func.id == "__from__" if target else False
+            if isinstance(line, ast.ClassDef) and any(isinstance(base, ast.Attribute) for base in line.bases):
+                target = ast.Name(line.name)
             if isinstance(target, ast.Name) and not imported:
                 guarded = ast.parse(f"try: pass\nexcept Exception: {target.id} = __stand_in__('{target.id}')").body[0]
                 guarded.body = [line]  # type: ignore[attr-defined]
@@ -135,7 +139,9 @@ class _Tolerant(ast.NodeTransformer):
     bound: frozenset[str] = frozenset()  # what the body of the class at hand assigns: a function in it does not see these
 
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
-        around, self.bound = self.bound, frozenset(t.id for line in node.body if isinstance(line, ast.Assign) for t in line.targets if isinstance(t, ast.Name))
+        around, self.bound = self.bound, frozenset(t.id for line in node.body if isinstance(line, ast.Assign) for t in line.targets if isinstance(t, ast.Name)) | frozenset(
+            line.name for line in node.body if isinstance(line, ast.ClassDef)
+        )
         found = self._decorated(node)
         self.bound = around
         return found
