@@ -72,3 +72,21 @@ def test_make_tensor_refuses_what_torch_refuses(options: dict[str, Any]) -> None
             library.testing.make_tensor(2, device="cpu", **{**options, "dtype": getattr(library, options.get("dtype", "float32"))})
         texts.append(str(error.value))
     assert texts[0] == texts[1]
+
+
+SPARSE = """
+d, others = torch.tensor([[1., 0.], [0., 2.]]), [torch.tensor(x) for x in ([[1., 0.], [0., 2.]], [[1., 0.], [2., 0.]], [[1., 0.], [0., 3.]], [[1., 1.], [0., 2.]])]
+def said(a, b, **given):
+    try: return torch.testing.assert_close(a, b, **given)
+    except AssertionError as error: return str(error)
+r = [said(make(d), make(o)) for make in (lambda x: x.to_sparse(), lambda x: x.to_sparse_csr(), lambda x: x.to_sparse_csc(), lambda x: x.to_sparse_bsr((1, 1)), lambda x: x.to_sparse_bsc((1, 1))) for o in others]
+r += [said(d.to_sparse(), d, check_layout=False), said(d.to_sparse(1), d.to_sparse()), said([d.to_sparse()], [others[2].to_sparse()])]
+r.append(said(torch.sparse_coo_tensor([[0, 0]], [1., 1.], (2,)), torch.sparse_coo_tensor([[0]], [2.], (2,)).coalesce()))
+"""
+
+
+def test_sparse_tensors_are_compared_by_their_parts() -> None:
+    from compat.core.test_what_torch_takes import executed, outcome
+
+    run = executed(SPARSE)
+    assert outcome(jtorch, run) == outcome(torch, run)

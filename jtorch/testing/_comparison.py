@@ -107,8 +107,35 @@ def _tensors(actual: Any, expected: Any, rules: _Rules) -> None:
     _attributes(actual, expected, rules)
     rtol, atol = rules.tolerances(actual.dtype, expected.dtype)
     a, b = (x.detach().to("cpu") for x in (actual, expected))
+    if a.layout is b.layout and a.layout.name in _PARTS:
+        _sparse(a, b, rtol, atol, rules.equal_nan)
+        return
     if a.layout is not torch.strided or b.layout is not torch.strided:
         a, b = a.to_dense(), b.to_dense()
+    _values(a, b, rtol, atol, rules.equal_nan)
+
+
+_PARTS = {
+    "sparse_coo": ("_indices", "_values"),
+    "sparse_csr": ("crow_indices", "col_indices", "values"), "sparse_bsr": ("crow_indices", "col_indices", "values"),
+    "sparse_csc": ("ccol_indices", "row_indices", "values"), "sparse_bsc": ("ccol_indices", "row_indices", "values"),
+}  # fmt: skip
+
+
+def _sparse(a: Any, b: Any, rtol: float, atol: float, equal_nan: bool) -> None:
+    """Two of one layout: how many values there are, then their places, then the values."""
+    kind = a.layout.name.rpartition("_")[2].upper()
+    if kind == "COO" and a.sparse_dim() != b.sparse_dim():
+        raise _Different(f"The number of sparse dimensions in sparse COO tensors does not match: {a.sparse_dim()} != {b.sparse_dim()}")
+    if a._nnz() != b._nnz():
+        raise _Different(f"The number of specified values in sparse {kind} tensors does not match: {a._nnz()} != {b._nnz()}")
+    *places, values = _PARTS[a.layout.name]
+    for name in places:
+        _values(getattr(a, name)(), getattr(b, name)(), 0, 0, False, f"Sparse {kind} {name.lstrip('_')}")
+    _values(getattr(a, values)(), getattr(b, values)(), rtol, atol, equal_nan, f"Sparse {kind} values")
+
+
+def _values(a: Any, b: Any, rtol: float, atol: float, equal_nan: bool, what: str = "") -> None:
     if a.dtype is not b.dtype:
         kind = torch.promote_types(a.dtype, b.dtype)
         a, b = a.to(kind), b.to(kind)
@@ -116,7 +143,7 @@ def _tensors(actual: Any, expected: Any, rules: _Rules) -> None:
         a, b = a.float(), b.float()
     if a.dtype is torch.bool:
         a, b = a.to(torch.int64), b.to(torch.int64)
-    close = torch.isclose(a, b, rtol=rtol, atol=atol, equal_nan=rules.equal_nan)
+    close = torch.isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan)
     if bool(close.all()):
         return
     word = "close" if rtol or atol else "equal"
@@ -125,7 +152,7 @@ def _tensors(actual: Any, expected: Any, rules: _Rules) -> None:
     if a.dim() == 0:
         relative = difference / b.abs()
         raise _Different(
-            f"Scalars are not {word}!\n\nExpected {b.item()} but got {a.item()}.\n"
+            f"{what or 'Scalars'} are not {word}!\n\nExpected {b.item()} but got {a.item()}.\n"
             + _allowed("A", difference.item(), relative.item(), rtol, atol)
         )
     relative = (difference / b.abs()).masked_fill(close, 0)
@@ -137,7 +164,7 @@ def _tensors(actual: Any, expected: Any, rules: _Rules) -> None:
     (most, where), (most_relative, where_relative) = greatest(difference), greatest(relative)
     wrong, total = int((~close).sum()), a.numel()
     raise _Different(
-        f"Tensor-likes are not {word}!\n\nMismatched elements: {wrong} / {total} ({wrong / total:.1%})\n"
+        f"{what or 'Tensor-likes'} are not {word}!\n\nMismatched elements: {wrong} / {total} ({wrong / total:.1%})\n"
         + _allowed("Greatest a", most, most_relative, rtol, atol, (where, where_relative))
     )
 
