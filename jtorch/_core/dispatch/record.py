@@ -296,6 +296,6 @@ PARTS = {
     "state": state, "born_in": born_in, "GRAD": GRAD, "SCALAR": SCALAR, "NO_ENTRY": NO_ENTRY, "Value": Value, "Storage": Storage, "Tensor": Tensor,
     "new": _new, "read_view": read_view, "add_input": add_input, "plan_of": plan_of, "only_inexact": _only_inexact, "layout_of": _layout,
     "class_of": class_of, "saved_of": _saved, "edge_of": edge_of, "next_seq": next_seq, "apply": apply,
-    "PLAIN": PLAIN, "check_saved": _check_saved, "watched": watched, "undo": undo, "grow": _more_room,
+    "PLAIN": PLAIN, "check_saved": _check_saved, "watched": watched, "watch": guards.watch, "undo": undo, "grow": _more_room,
 }  # fmt: skip
 call1, call2, call3, call2s = (short_way(kinds, PARTS) for kinds in ("t", "tt", "ttt", "ts"))

@@ -77,7 +77,9 @@ _WHOLE = '''def {name}({given}{operands}):
     if mode > GRAD:
         return {general}{read}{entry}
     if entry.simple_on is not tr.device:
-        return {general}{places}
+        if entry.guarded_on is not tr.device:
+            return {general}
+        watch(entry, ({vals})){places}
     plan = None
     if mode and ({any_edge}) and entry.differentiable[0]:
         mask = {mask}
