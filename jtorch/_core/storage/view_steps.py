@@ -21,7 +21,7 @@ from jtorch._engine.values.placed import PlacedAval, placed_aval
 from jtorch._engine.values.placed import in_use as placing_in_use
 from jtorch._engine.values.sparse_values import SparseAval, SparseMet
 from jtorch._engine.values.thread_state import GRAD, state
-from jtorch._engine.recording.trace import force, record_multi, record_one
+from jtorch._engine.recording.trace import force, record_multi, record_one, was_given
 from jtorch._engine.values.values import Aval, Value, aval, value_of
 from jtorch._engine.recording.undo import keep
 from jtorch._ops import views as _ops
@@ -277,6 +277,8 @@ def read_view(view: View, s: Storage) -> Value:
     array: Any = None
     if base.trace is None:
         array = memory_of(base) if state.host else base.array
+        if array.__class__ is not np.ndarray and was_given(base) and base.aval.dtype.category < 2 and base.aval.device is CPU:
+            array = looked_at(array, base)  # a batch's numbers that come again: the step is what it was when they came first
     if array.__class__ is np.ndarray and s.strides is None and array.flags.c_contiguous and not view.flips and state.observed is None and _lies_so(base, view):
         # Still on the host (loaded data): a numpy view costs no program. (Who watches a call must see that the one comes from the other.)
         v = value_of(host_view(array, view.aval.shape, view.strides or contiguous_strides(view.aval.shape), view.offset, view.aval.dtype.np), CPU, view.aval.dtype)

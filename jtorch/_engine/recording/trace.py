@@ -272,6 +272,11 @@ SMALL = 1 << 16  # bytes; what is larger is not given twice
 _TINY, _OFTEN = 1 << 10, 24  # bytes of what is given so many times: put costs as much as that
 
 
+def was_given(v: Value) -> bool:
+    """Whether it came from the host, as a program's input, and is small."""
+    return v.pos <= _GIVEN and v.trace is None and v.aval.nbytes <= SMALL
+
+
 def are_arrays(arrays: list[Any]) -> bool:
     """Whether all are arrays on a device, ready to be inputs."""
     return set(map(type, arrays)) <= _ARRAYS
