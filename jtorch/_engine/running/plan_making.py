@@ -18,7 +18,7 @@ from jtorch._engine.recording.needed import needed_nodes
 from jtorch._engine.recording.program import Program, program_for
 from jtorch._engine.recording.trace import SCALAR, Trace
 from jtorch._engine.running.plan import Plan, stats
-from jtorch._engine.values.values import jax_device
+from jtorch._engine.values.values import Aval, jax_device
 
 __all__ = ["always_dynamic", "make_plan", "wanted"]
 
@@ -66,7 +66,9 @@ def make_plan(
     # XLA's CPU compiler copies what a loop leaves behind for another loop of the same program: the first loop backward begins one too.
     walls += [i for i, k in enumerate(needed) if nodes[k][0].call.name in _LOOPS][:1]
     held = [place[owner[i]] for i in live]
-    cuts = () if whole else cut(tokens, reads, updates, lambda i: nodes[needed[i]][0].weight(), held, wide)
+    # Not of sizes that are symbols.
+    sizes = [sum([a.nbytes for a in nodes[k][0].outs]) for k in needed] if ahead and all([a.__class__ is Aval for k in needed for a in nodes[k][0].outs]) else None
+    cuts = () if whole else cut(tokens, reads, updates, lambda i: nodes[needed[i]][0].weight(), held, wide, sizes)
     bounds = sorted({0, *(c for c in cuts if not any([0 < w - c < _FEW for w in walls])), *walls, len(needed)})
 
     # When each slot (inputs first, then outputs) is read for the last time, by segment.
