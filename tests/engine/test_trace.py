@@ -150,7 +150,7 @@ def test_a_value_pending_in_another_thread_can_be_read():
 
 def test_equal_layers_share_a_program():
     block = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
-    tokens = [100, 101, *block * 8, 200, 201, 202]
+    tokens = [100, 101, *block * 12, 200, 201, 202]
     reads = [[i - 1] if i else [] for i in range(len(tokens))]
     bounds = [0, *segments.cut(tokens, reads, [False] * len(tokens)), len(tokens)]
     pieces = [tuple(tokens[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
