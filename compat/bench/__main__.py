@@ -1,4 +1,4 @@
-"""``python -m compat.bench [--only operators steps compiled looks adamw first recompilations starts shapes memory models kernels] [-k PATTERN] [--write]``."""
+"""``python -m compat.bench [--only operators steps compiled looks adamw first recompilations starts shapes memory models kernels big] [-k PATTERN] [--write]``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import jax
 import torch
 
-from compat.bench import calls, kernels, memory, sections, shapes, ten_models
+from compat.bench import big_models, calls, kernels, memory, sections, shapes, ten_models
 from compat.harness import DOCS
 
 SECTIONS = {
@@ -26,16 +26,17 @@ SECTIONS = {
     "memory": memory.memory,
     "models": ten_models.table,
     "kernels": kernels.table,
+    "big": big_models.table,
 }
 
-ROWS = {"models": 1, "kernels": 2, "shapes": 1}  # sections that can be made in parts, and how many cells name a row
+ROWS = {"models": 1, "kernels": 2, "shapes": 1, "big": 1}  # sections that can be made in parts, and how many cells name a row
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m compat.bench")
     parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md: all of it, or the sections that were measured")
-    parser.add_argument("-k", default="", help="of models, kernels and shapes only rows whose name has this pattern; the others stay as they are, so that the tables can be made in parts")
+    parser.add_argument("-k", default="", help="of models, kernels, shapes and big models only rows whose name has this pattern; the others stay as they are, so that the tables can be made in parts")
     args = parser.parse_args()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     torch.set_num_threads(cores or 1)
