@@ -103,7 +103,7 @@ def take_names() -> None:
     look an object up by its module find it.
 
     The modules themselves are ``torch.nn`` and so on, in ``sys.modules`` too. A class or function of a private module is at home in the deepest public one
-    whose ``__all__`` has it.
+    whose ``__all__`` has it (torch.fft's has Tensor, which is torch's).
     """
     if not installed():
         return
@@ -127,7 +127,7 @@ def take_names() -> None:
             if not isinstance(value, (type, FunctionType)) or value.__name__ != key or not f"{value.__module__}.".startswith("jtorch."):
                 continue
             known = homes.get(value, "")
-            deeper = known != "torch" + value.__module__[len("jtorch") :] and name.count(".") >= known.count(".") and (key in offered or name == "torch")
+            deeper = known != "torch" + value.__module__[len("jtorch") :] and name.count(".") >= known.count(".") and (key in offered and key != "Tensor" or name == "torch")
             if value.__module__ == own or deeper:
                 homes[value] = name
     for value, home in homes.items():

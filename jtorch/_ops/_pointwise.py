@@ -97,8 +97,11 @@ def with_slope(forward: Callable[..., Any], *slopes: Callable[..., Any] | None) 
 
 def _scaled(t: Any, slope: Any) -> Any:
     where, factor = slope if isinstance(slope, tuple) else (slope, None) if slope.dtype == np.bool_ else (None, slope)
-    scaled = t if factor is None else t * factor
-    return scaled if where is None else jnp.where(where, scaled, jnp.zeros((), scaled.dtype))
+    if where is None:
+        return t * factor
+    # Backward selects first and multiplies then: the factor must be finite where nothing is taken.
+    scaled = t if factor is None else t * jnp.where(where, factor, jnp.zeros((), factor.dtype))
+    return jnp.where(where, scaled, jnp.zeros((), scaled.dtype))
 
 
 def one_factor(fn: Callable[..., Any]) -> Callable[..., Any]:

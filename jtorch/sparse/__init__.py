@@ -64,9 +64,10 @@ class _Legacy(type):
     dtype: Any
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        checked = check_sparse_tensor_invariants.is_enabled()  # said, so that there is no warning of what is not checked: torch has none here
         if not kwargs and all(isinstance(n, int) for n in args):  # sizes, or nothing at all
-            return torch.sparse_coo_tensor(args or (0,), dtype=cls.dtype)
-        return torch.sparse_coo_tensor(*args, dtype=cls.dtype, **kwargs)
+            return torch.sparse_coo_tensor(args or (0,), dtype=cls.dtype, check_invariants=checked)
+        return torch.sparse_coo_tensor(*args, dtype=cls.dtype, **{"check_invariants": checked, **kwargs})
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, torch.Tensor) and instance.is_sparse and instance.dtype == cls.dtype
