@@ -234,7 +234,7 @@ def _t5(torch: Any) -> Given:
             return self.norms[1](y) * 512**-0.5 @ self.tokens.weight.T
 
     ids = _ids(torch, 2, 64, 32128)
-    return T5(), (ids,), lambda out: nn.functional.cross_entropy(out.flatten(0, 1), ids.flatten())
+    return T5(), (ids,), lambda out: nn.functional.cross_entropy(out.flatten(0, 1), ids.roll(1, 1).flatten())
 
 
 def _lstm(torch: Any) -> Given:
@@ -333,7 +333,7 @@ def table(pattern: str = "") -> Table:
     """Seconds of each first step, and of the second in brackets."""
     made = Table(
         "Time to the first step of real models, s", ["model", "jtorch", "jax.jit", "torch.compile", "jtorch / jax.jit", "jtorch / torch.compile", "losses agree"],
-        "Cold: nothing is kept from before, each in a process of its own, imports and making the model left out. Forward, backward and AdamW; the second step in brackets. torch.compile compiles the model.",
+        "Cold: nothing is kept from before, each in a process of its own, imports and making the model left out. Forward, backward and AdamW; the second step in brackets. torch.compile compiles the model (it leaves an LSTM as it is); the first losses are compared.",
     )  # fmt: skip
     for name in MODELS:
         if re.search(pattern, name):
@@ -341,7 +341,7 @@ def table(pattern: str = "") -> Table:
             cells = [f"{f[0][0]:.2f} ({f[1][0]:.2f})" if f else "did not end" for f in found.values()]
             ours = found["jtorch"]
             over = [f"{ours[0][0] / f[0][0]:.2f}" if f and ours else "" for f in (found["jax"], found["compile"])]
-            agree = ours and all([np.allclose([x[1] for x in f], [x[1] for x in ours], rtol=5e-3) for f in found.values() if f])
+            agree = ours and all([np.isclose(f[0][1], ours[0][1], rtol=1e-4) for f in found.values() if f])  # the first: statistics over four images take later ones apart, by rounding alone
             made.row(name, *cells, *over, "yes" if agree else f"NO: {found}")
     return made
 
