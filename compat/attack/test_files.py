@@ -128,6 +128,7 @@ def test_no_argument_makes_a_name_do_anything(name: str) -> None:
         refused(archive(b"\x80\x02" + path + b")R."))
         return
     honest = honest_arguments().get(name, ())
+    found("torch._utils._rebuild_tensor_v2")  # a file that gives it to another function has named it
     unimplemented = name.rpartition(".")[2] in ("_rebuild_nested_tensor", "_rebuild_wrapper_subclass", "_rebuild_qtensor")
     eye, made = files_fuzz.watch(), 0
     jtorch.cuda.is_available()  # JAX looks for its devices once
