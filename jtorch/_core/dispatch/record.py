@@ -57,10 +57,8 @@ def calln(call: Call, args: Any) -> Any:
     vals = [(a if a.__class__ in NUMBERS else a._s.value if a._view is None else read_view(a._view, a._s)) for a in args]
     entry = call.entries.get(tuple([v.aval if v.__class__ is Value else v.__class__ for v in vals]), NO_ENTRY)
     tr = state.trace
-    if entry.simple_on is not tr.device:
-        if entry.guarded_on is not tr.device:
-            return apply(call, args)
-        guards.watch(entry, vals)
+    if entry.simple_on is not tr.device and entry.guarded_on is not tr.device:
+        return apply(call, args)
     plan = None
     if mode and entry.differentiable[0]:
         mask = tuple([a.__class__ not in NUMBERS and a._edge is not None for a in args])
@@ -68,6 +66,8 @@ def calln(call: Call, args: Any) -> Any:
             plan = entry.plans.get(mask)
             if plan is None or plan.forward is not None:
                 return apply(call, args)
+    if entry.guard is not None:  # after what leaves it to the general way, which looks by itself
+        guards.watch(entry, vals)
     node: list[Any] = [entry]
     known = tr.input_pos
     for v in vals:

@@ -76,16 +76,16 @@ _WHOLE = '''def {name}({given}{operands}):
     mode = mine["mode"]
     if mode > GRAD:
         return {general}{read}{entry}
-    if entry.simple_on is not tr.device:
-        if entry.guarded_on is not tr.device:
-            return {general}
-        watch(entry, ({vals})){places}
+    if entry.simple_on is not tr.device and entry.guarded_on is not tr.device:
+        return {general}{places}
     plan = None
     if mode and ({any_edge}) and entry.differentiable[0]:
         mask = {mask}
         plan = entry.plans.get(mask) or plan_of(entry, only_inexact(entry, mask))
         if plan.forward is not None:
-            return {general}{numbers}{pending}
+            return {general}
+    if entry.guard is not None:  # after what leaves it to the general way, which looks by itself
+        watch(entry, ({vals})){numbers}{pending}
     s = Storage()
     s.value = v
     s.version = s.ptr = 0
